@@ -1,0 +1,1 @@
+//! Seqlane on tokio.

@@ -1,0 +1,210 @@
+//! What a client wants done.
+
+use core::fmt;
+
+use bytes::Bytes;
+
+use crate::caps::Level;
+use crate::client::event::ExchangeFailure;
+use crate::error::ConnectFailure;
+use crate::id::{ExchangeId, RelayId, StreamId};
+use crate::time::Instant;
+use crate::timer::Wake;
+
+/// What the driver shall do, from [`Client::poll`](crate::Client::poll).
+#[derive(Clone, PartialEq, Eq)]
+pub enum ClientAction {
+    /// POST `body` to `relay`. Report `Reply` or `ExchangeFailed`; at `deadline` at the latest, as
+    /// `ExchangeFailed` with [`ExchangeFailure::Unknown`].
+    Send {
+        /// Names the exchange in the event that ends it.
+        exchange: ExchangeId,
+        /// The relay to use.
+        relay: RelayId,
+        /// The JSON body.
+        body: Bytes,
+        /// When to give up.
+        deadline: Instant,
+    },
+    /// Write bytes to the application; for UDP, one datagram. Report `Written`.
+    Deliver {
+        /// The flow.
+        stream: StreamId,
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// This many more bytes may be read from the application and handed in.
+    Credit {
+        /// The flow.
+        stream: StreamId,
+        /// Bytes in addition to earlier credit.
+        bytes: usize,
+    },
+    /// Tell the application that its flow is open: at once in optimistic opening, when the node has said so
+    /// in confirmed opening.
+    Opened {
+        /// The flow.
+        stream: StreamId,
+    },
+    /// Everything was delivered: close the writing half of the application's socket in order (FIN).
+    Fin {
+        /// The flow.
+        stream: StreamId,
+    },
+    /// The flow is over; nothing follows for it. Unless the reason [is orderly](EndReason::is_orderly),
+    /// reset the application's socket, so that nobody takes the cut for an end.
+    Ended {
+        /// The flow.
+        stream: StreamId,
+        /// Why.
+        why: EndReason,
+    },
+    /// Something worth telling an observer; there is nothing to do.
+    Event(ClientNotice),
+    /// Nothing else is queued. Sleep until something happens, or until `wake` at the latest; then hand in
+    /// `Timeout`.
+    Idle {
+        /// The next deadline, if there is one.
+        wake: Option<Wake>,
+    },
+}
+
+impl fmt::Debug for ClientAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Send { exchange, relay, body, deadline } => f
+                .debug_struct("Send")
+                .field("exchange", exchange)
+                .field("relay", relay)
+                .field("body_len", &body.len())
+                .field("deadline", deadline)
+                .finish(),
+            Self::Deliver { stream, bytes } => {
+                f.debug_struct("Deliver").field("stream", stream).field("len", &bytes.len()).finish()
+            }
+            Self::Credit { stream, bytes } => {
+                f.debug_struct("Credit").field("stream", stream).field("bytes", bytes).finish()
+            }
+            Self::Opened { stream } => f.debug_struct("Opened").field("stream", stream).finish(),
+            Self::Fin { stream } => f.debug_struct("Fin").field("stream", stream).finish(),
+            Self::Ended { stream, why } => {
+                f.debug_struct("Ended").field("stream", stream).field("why", why).finish()
+            }
+            Self::Event(notice) => f.debug_tuple("Event").field(notice).finish(),
+            Self::Idle { wake } => f.debug_struct("Idle").field("wake", wake).finish(),
+        }
+    }
+}
+
+/// Why a flow ended at the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// The upstream ended and everything was delivered.
+    Finished,
+    /// The application reset its socket, or both sides were done with it.
+    Local,
+    /// The application half-closed, and no downlink came for the configured quiet time.
+    HalfCloseQuiet,
+    /// A UDP flow without traffic for the configured idle time.
+    Idle,
+    /// The node could not open the target.
+    ConnectFailed(ConnectFailure),
+    /// The node answered an op of this session with an error.
+    NodeError,
+    /// Replies cannot be put into order any more: one without `seq`, or with a foreign one.
+    SequenceBroken,
+    /// An exchange with an op of this session failed, so bytes may be missing (levels 0 and 1).
+    ExchangeLost(ExchangeFailure),
+    /// A reply did not come within the watchdog time.
+    ReplyOverdue,
+    /// The client was closed.
+    ClientClosed,
+}
+
+impl EndReason {
+    /// Whether the flow came to its proper end, so that the application's socket closes without a reset.
+    pub const fn is_orderly(self) -> bool {
+        matches!(self, Self::Finished | Self::Local | Self::HalfCloseQuiet | Self::Idle)
+    }
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Finished => f.write_str("finished"),
+            Self::Local => f.write_str("closed by the application"),
+            Self::HalfCloseQuiet => f.write_str("half-closed by the application and quiet since"),
+            Self::Idle => f.write_str("idle"),
+            Self::ConnectFailed(failure) => write!(f, "the node could not open the target: {failure}"),
+            Self::NodeError => f.write_str("the node answered with an error"),
+            Self::SequenceBroken => f.write_str("a reply came without its sequence number"),
+            Self::ExchangeLost(failure) => write!(f, "an exchange failed: {failure}"),
+            Self::ReplyOverdue => f.write_str("a reply is overdue"),
+            Self::ClientClosed => f.write_str("the client was closed"),
+        }
+    }
+}
+
+/// What an observer may want to log or count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientNotice {
+    /// The node opened the target; the flow speaks this level.
+    Connected {
+        /// The flow.
+        stream: StreamId,
+        /// Its level.
+        level: Level,
+    },
+    /// An exchange failed.
+    ExchangeFailed {
+        /// The exchange.
+        exchange: ExchangeId,
+        /// The relay that it went through.
+        relay: RelayId,
+        /// What is known of it.
+        why: ExchangeFailure,
+    },
+    /// A relay is left alone until a time.
+    RelayDown {
+        /// The relay.
+        relay: RelayId,
+        /// Until when.
+        until: Instant,
+    },
+    /// A relay that was left alone answered again.
+    RelayUp {
+        /// The relay.
+        relay: RelayId,
+    },
+    /// A relay loses `seq`: level 1 is not used through it any more.
+    SeqUnsupported {
+        /// The relay.
+        relay: RelayId,
+    },
+    /// A relay or the node behind it does not know `connect_data`: connects carry no data through it.
+    ConnectDataUnsupported {
+        /// The relay.
+        relay: RelayId,
+    },
+    /// A relay or node took no body of the size sent: batches through it are smaller from now on.
+    BodyLimitLowered {
+        /// The relay.
+        relay: RelayId,
+        /// The new largest body in bytes.
+        limit: usize,
+    },
+    /// A relay has no call left in its daily budget until a time.
+    BudgetSpent {
+        /// The relay.
+        relay: RelayId,
+        /// When its budget starts anew.
+        until: Instant,
+    },
+    /// The node does not accept the key that is configured for this relay.
+    Unauthorized {
+        /// The relay.
+        relay: RelayId,
+    },
+}

@@ -1,0 +1,103 @@
+//! What can happen to a client.
+
+use core::fmt;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::id::{ExchangeId, StreamId};
+use crate::target::{FlowKind, Target};
+
+/// Something that happened outside the client, handed to [`Client::handle`](crate::Client::handle).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientEvent {
+    /// The application wants a flow. [`Client::open`](crate::Client::open) does the same and returns the id.
+    Open {
+        /// Where to.
+        target: Target,
+        /// TCP or UDP.
+        kind: FlowKind,
+    },
+    /// Something happened on the application's socket.
+    Local {
+        /// The flow of that socket.
+        stream: StreamId,
+        /// What happened.
+        event: LocalEvent,
+    },
+    /// An exchange was answered: HTTP status 200 with this body, decompressed.
+    Reply {
+        /// The exchange.
+        exchange: ExchangeId,
+        /// The whole body.
+        body: Bytes,
+    },
+    /// An exchange ended without a usable answer.
+    ExchangeFailed {
+        /// The exchange.
+        exchange: ExchangeId,
+        /// What is known of it.
+        why: ExchangeFailure,
+    },
+    /// The wake time of [`ClientAction::Idle`](crate::ClientAction::Idle) has come.
+    Timeout,
+    /// End every flow, open no new one.
+    Close,
+}
+
+/// What happened on an application's socket.
+#[derive(Clone, PartialEq, Eq)]
+pub enum LocalEvent {
+    /// The application sent bytes, within the credit given; for UDP, one datagram, which needs no credit.
+    Data(Bytes),
+    /// The application sent everything it had (half-close). For UDP, it is gone.
+    Fin,
+    /// The application's socket failed or was reset: nothing more can be delivered.
+    Reset,
+    /// This many delivered bytes have reached the application.
+    Written(usize),
+}
+
+impl fmt::Debug for LocalEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Data(bytes) => write!(f, "Data({} bytes)", bytes.len()),
+            Self::Fin => f.write_str("Fin"),
+            Self::Reset => f.write_str("Reset"),
+            Self::Written(bytes) => write!(f, "Written({bytes})"),
+        }
+    }
+}
+
+/// What the driver knows of an exchange that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExchangeFailure {
+    /// The request never left: the node cannot have it. The ops are sent again.
+    NotSent,
+    /// Nothing came back, or the connection broke: the node may have executed it.
+    Unknown,
+    /// The relay refused to take it (429, quota, 403): it did not reach the node. The ops are sent again.
+    Refused {
+        /// How long the relay asked to be left alone, if it said.
+        retry_after: Option<Duration>,
+    },
+    /// The relay or node refused the size of the body (413). The ops are sent again in smaller batches.
+    TooLarge,
+    /// Something came back that is no answer: HTML, a cut body, another status. The node may have executed it.
+    Garbage,
+}
+
+impl fmt::Display for ExchangeFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSent => f.write_str("the request could not be sent"),
+            Self::Unknown => f.write_str("no answer came; the node may have executed the request"),
+            Self::Refused { retry_after: None } => f.write_str("the relay refused the call"),
+            Self::Refused { retry_after: Some(wait) } => {
+                write!(f, "the relay refused the call and asked to wait {} s", wait.as_secs())
+            }
+            Self::TooLarge => f.write_str("the request body was larger than the relay or node takes"),
+            Self::Garbage => f.write_str("what came back is no answer (HTML, cut, or of the wrong shape)"),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Names for the things that cross the machines' boundary: monotone numbers, never reused.
+
+use core::fmt;
+
+use sha2::{Digest, Sha256};
+
+use crate::wire::Sid;
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u64);
+
+        impl $name {
+            /// The id with this number: for drivers that allocate ids, and for replaying a record.
+            pub const fn new(number: u64) -> Self {
+                Self(number)
+            }
+
+            /// The number behind the id.
+            pub const fn number(self) -> u64 {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// One flow at the client, allocated by [`Client::open`](crate::Client::open).
+    StreamId;
+    /// One HTTP request of the client with its response, allocated by the client.
+    ExchangeId;
+    /// One HTTP request at the node, allocated by the driver, each larger than the one before.
+    RequestId;
+    /// One upstream connection or UDP association of the node, allocated by the node.
+    UpstreamId;
+}
+
+/// A relay of the client: its place in [`ClientOptions::relays`](crate::ClientOptions::relays).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelayId(u32);
+
+impl RelayId {
+    /// The relay at this place of the configuration.
+    pub const fn new(place: u32) -> Self {
+        Self(place)
+    }
+
+    /// The relay's place in the configuration.
+    pub const fn place(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Display for RelayId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Hands out ids of one kind, in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counter(u64);
+
+impl Counter {
+    /// The next number. 2^64 ids outlast any process; saturating keeps even that case from wrapping.
+    pub(crate) const fn next(&mut self) -> u64 {
+        let number = self.0;
+        self.0 = self.0.saturating_add(1);
+        number
+    }
+}
+
+/// Mints session ids that nobody without the seed can guess.
+#[derive(Clone)]
+pub(crate) struct SidMint {
+    seed: [u8; 32],
+    minted: Counter,
+}
+
+impl SidMint {
+    pub(crate) const fn new(seed: [u8; 32]) -> Self {
+        Self { seed, minted: Counter(0) }
+    }
+
+    /// The next id, a random-looking UUID (version 4), the form of the deployed nodes.
+    pub(crate) fn mint(&mut self) -> Sid {
+        let digest = Sha256::new()
+            .chain_update(b"seqlane sid")
+            .chain_update(self.seed)
+            .chain_update(self.minted.next().to_be_bytes())
+            .finalize();
+        let mut bytes = [0; 16];
+        for (byte, random) in bytes.iter_mut().zip(digest.iter()) {
+            *byte = *random;
+        }
+        Sid::uuid(bytes)
+    }
+}
+
+impl fmt::Debug for SidMint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SidMint").field("minted", &self.minted).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minted_sids_are_version_4_uuids_and_differ() {
+        let mut mint = SidMint::new([7; 32]);
+        let (a, b) = (mint.mint(), mint.mint());
+        assert_ne!(a, b);
+        for sid in [a, b] {
+            let parts: alloc::vec::Vec<&str> = sid.as_str().split('-').collect();
+            assert_eq!(parts.iter().map(|part| part.len()).collect::<alloc::vec::Vec<_>>(), [8, 4, 4, 4, 12]);
+            assert!(parts[2].starts_with('4'));
+            assert!(parts[3].starts_with(['8', '9', 'a', 'b']));
+        }
+    }
+
+    #[test]
+    fn the_same_seed_mints_the_same_sids() {
+        assert_eq!(SidMint::new([1; 32]).mint(), SidMint::new([1; 32]).mint());
+        assert_ne!(SidMint::new([1; 32]).mint(), SidMint::new([2; 32]).mint());
+    }
+
+    #[test]
+    fn debug_hides_the_seed() {
+        assert!(!alloc::format!("{:?}", SidMint::new([77; 32])).contains("77"));
+    }
+}

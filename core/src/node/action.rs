@@ -1,0 +1,196 @@
+//! What a node wants done.
+
+use core::fmt;
+
+use bytes::Bytes;
+
+use crate::error::ConnectFailure;
+use crate::id::{RequestId, UpstreamId};
+use crate::target::{FlowKind, Target};
+use crate::time::Instant;
+use crate::timer::Wake;
+
+/// What the driver shall do, from [`Node::poll`](crate::Node::poll).
+#[derive(Clone, PartialEq, Eq)]
+pub enum NodeAction {
+    /// Answer a request.
+    Respond {
+        /// The request.
+        request: RequestId,
+        /// The whole answer; the driver may compress it.
+        response: Response,
+    },
+    /// Open an upstream and report `Opened` or `Failed`; at `deadline` the node gives up by itself.
+    OpenUpstream {
+        /// Names the upstream in every later event and action.
+        upstream: UpstreamId,
+        /// Where to.
+        target: Target,
+        /// TCP or UDP.
+        kind: FlowKind,
+        /// When the node will give up.
+        deadline: Instant,
+    },
+    /// Write bytes to an upstream, after those before; for UDP, send one datagram. Report `Written` (TCP).
+    WriteUpstream {
+        /// The upstream.
+        upstream: UpstreamId,
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// This many more bytes may be read from an upstream and handed in (TCP).
+    Credit {
+        /// The upstream.
+        upstream: UpstreamId,
+        /// Bytes in addition to earlier credit.
+        bytes: usize,
+    },
+    /// End an upstream, or an attempt to open one. Nothing follows for it, and nothing need be reported.
+    ShutUpstream {
+        /// The upstream.
+        upstream: UpstreamId,
+        /// In which way.
+        how: Shut,
+    },
+    /// Something worth telling an observer; there is nothing to do.
+    Event(NodeNotice),
+    /// Nothing else is queued. Sleep until something happens, or until `wake` at the latest; then hand in
+    /// `Timeout`.
+    Idle {
+        /// The next deadline, if there is one.
+        wake: Option<Wake>,
+    },
+}
+
+impl fmt::Debug for NodeAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Respond { request, response } => {
+                f.debug_struct("Respond").field("request", request).field("response", response).finish()
+            }
+            Self::OpenUpstream { upstream, target, kind, deadline } => f
+                .debug_struct("OpenUpstream")
+                .field("upstream", upstream)
+                .field("target", target)
+                .field("kind", kind)
+                .field("deadline", deadline)
+                .finish(),
+            Self::WriteUpstream { upstream, bytes } => f
+                .debug_struct("WriteUpstream")
+                .field("upstream", upstream)
+                .field("len", &bytes.len())
+                .finish(),
+            Self::Credit { upstream, bytes } => {
+                f.debug_struct("Credit").field("upstream", upstream).field("bytes", bytes).finish()
+            }
+            Self::ShutUpstream { upstream, how } => {
+                f.debug_struct("ShutUpstream").field("upstream", upstream).field("how", how).finish()
+            }
+            Self::Event(notice) => f.debug_tuple("Event").field(notice).finish(),
+            Self::Idle { wake } => f.debug_struct("Idle").field("wake", wake).finish(),
+        }
+    }
+}
+
+/// How an upstream ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Shut {
+    /// Write what was handed out before, then close in order.
+    Close,
+    /// Drop what is not written yet and reset.
+    Reset,
+}
+
+/// The answer to an HTTP request.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The HTTP status code.
+    pub status: u16,
+    /// The value of the `Content-Type` header.
+    pub content_type: &'static str,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("content_type", &self.content_type)
+            .field("body_len", &self.body.len())
+            .finish()
+    }
+}
+
+/// What an observer may want to log or count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NodeNotice {
+    /// A session was opened.
+    SessionOpened {
+        /// Its upstream.
+        upstream: UpstreamId,
+        /// Its target.
+        target: Target,
+        /// TCP or UDP.
+        kind: FlowKind,
+    },
+    /// A target could not be opened.
+    ConnectFailed {
+        /// The upstream of the attempt.
+        upstream: UpstreamId,
+        /// The target.
+        target: Target,
+        /// Why.
+        failure: ConnectFailure,
+    },
+    /// A session ended; this is the one end event of its upstream.
+    SessionEnded {
+        /// Its upstream.
+        upstream: UpstreamId,
+        /// Why.
+        why: SessionEnd,
+    },
+    /// A request with a wrong key, or none.
+    Unauthorized {
+        /// The request.
+        request: RequestId,
+    },
+    /// A request that could not be read.
+    BadRequest {
+        /// The request.
+        request: RequestId,
+    },
+    /// Datagrams of this upstream were dropped because nobody fetched them.
+    DatagramsDropped {
+        /// The upstream.
+        upstream: UpstreamId,
+        /// How many so far, in all.
+        dropped: u64,
+    },
+    /// A limit of the configuration refused something.
+    LimitReached {
+        /// Which limit, by its name in the configuration.
+        limit: &'static str,
+    },
+}
+
+/// Why a session ended at the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum SessionEnd {
+    /// The upstream ended, and its tail and `eof` were answered.
+    Finished,
+    /// The client closed it.
+    Closed,
+    /// Nothing happened for the idle time.
+    Idle,
+    /// The upstream took no bytes until the write deadline.
+    WriteTimedOut,
+    /// The upstream was reset; the client has been told with `eof` or an error.
+    Reset,
+    /// Nobody was left to be told that it opened.
+    Abandoned,
+    /// The node was closed.
+    NodeClosed,
+}

@@ -1,0 +1,99 @@
+//! What can happen to a node.
+
+use core::fmt;
+
+use bytes::Bytes;
+
+use crate::error::ConnectFailure;
+use crate::id::{RequestId, UpstreamId};
+
+/// Something that happened outside the node, handed to [`Node::handle`](crate::Node::handle).
+#[derive(Clone, PartialEq, Eq)]
+pub enum NodeEvent {
+    /// An HTTP request arrived, whole and decompressed.
+    Request {
+        /// Names the request in the action that answers it; each larger than the one before.
+        request: RequestId,
+        /// The path that it came to.
+        endpoint: Endpoint,
+        /// The JSON body.
+        body: Bytes,
+    },
+    /// The caller of a request has gone: nobody waits for its answer any more.
+    RequestGone {
+        /// The request.
+        request: RequestId,
+    },
+    /// Something happened to an upstream.
+    Upstream {
+        /// The upstream.
+        upstream: UpstreamId,
+        /// What happened.
+        event: UpstreamEvent,
+    },
+    /// The wake time of [`NodeAction::Idle`](crate::NodeAction::Idle) has come.
+    Timeout,
+    /// Answer every held request now, open nothing new, end every session.
+    Close,
+}
+
+impl fmt::Debug for NodeEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request { request, endpoint, body } => f
+                .debug_struct("Request")
+                .field("request", request)
+                .field("endpoint", endpoint)
+                .field("body_len", &body.len())
+                .finish(),
+            Self::RequestGone { request } => f.debug_struct("RequestGone").field("request", request).finish(),
+            Self::Upstream { upstream, event } => {
+                f.debug_struct("Upstream").field("upstream", upstream).field("event", event).finish()
+            }
+            Self::Timeout => f.write_str("Timeout"),
+            Self::Close => f.write_str("Close"),
+        }
+    }
+}
+
+/// The path that a request came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `POST /tunnel/batch`: many ops, many replies.
+    Batch,
+    /// `POST /tunnel`: one op, one reply.
+    Single,
+}
+
+/// What happened to an upstream.
+#[derive(Clone, PartialEq, Eq)]
+pub enum UpstreamEvent {
+    /// It is connected.
+    Opened,
+    /// It could not be opened. Nothing follows for this upstream.
+    Failed(ConnectFailure),
+    /// It sent bytes, within the credit given. TCP only.
+    Data(Bytes),
+    /// It sent one datagram. UDP only; needs no credit, the oldest make room for the newest.
+    Datagram(Bytes),
+    /// It sent everything it had (half-close). It may still take bytes.
+    Fin,
+    /// It failed or was reset, in either direction. Nothing follows for this upstream.
+    Reset,
+    /// This many bytes of `WriteUpstream` have been handed to its socket.
+    Written(usize),
+}
+
+impl fmt::Debug for UpstreamEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Opened => f.write_str("Opened"),
+            Self::Failed(failure) => f.debug_tuple("Failed").field(failure).finish(),
+            Self::Data(bytes) => write!(f, "Data({} bytes)", bytes.len()),
+            Self::Datagram(bytes) => write!(f, "Datagram({} bytes)", bytes.len()),
+            Self::Fin => f.write_str("Fin"),
+            Self::Reset => f.write_str("Reset"),
+            Self::Written(bytes) => write!(f, "Written({bytes})"),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Where a flow goes, and what kind of flow it is.
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use core::fmt;
+use core::num::NonZeroU16;
+
+/// The longest host name that the domain name system knows (RFC 1035), and so the longest here.
+pub const MAX_HOST_LEN: usize = 255;
+
+/// A host and port that the node shall reach.
+///
+/// ```
+/// use seqlane::Target;
+///
+/// let target = Target::new("example.org", 443)?;
+/// assert_eq!(target.to_string(), "example.org:443");
+/// assert!(Target::new("", 443).is_err());
+/// assert!(Target::new("example.org", 0).is_err());
+/// # Ok::<(), seqlane::BadTarget>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Target {
+    host: Box<str>,
+    port: NonZeroU16,
+}
+
+impl Target {
+    /// A target with this host (a name or an IP address, without brackets) and port.
+    ///
+    /// # Errors
+    /// [`BadTarget`] when the host is empty or longer than [`MAX_HOST_LEN`] bytes, or the port is 0.
+    pub fn new(host: &str, port: u16) -> Result<Self, BadTarget> {
+        if host.is_empty() || host.len() > MAX_HOST_LEN {
+            return Err(BadTarget::Host);
+        }
+        let port = NonZeroU16::new(port).ok_or(BadTarget::Port)?;
+        Ok(Self { host: host.into(), port })
+    }
+
+    /// The host as it was given.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, never 0.
+    pub const fn port(&self) -> u16 {
+        self.port.get()
+    }
+
+    /// The same target with the host in lower case and without a trailing dot: names that mean the same
+    /// place are equal in this form.
+    #[must_use]
+    pub fn normalised(&self) -> Self {
+        let host = self.host.strip_suffix('.').unwrap_or(&self.host);
+        Self { host: host.to_owned().to_ascii_lowercase().into(), port: self.port }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Why a host and port are no target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BadTarget {
+    /// The host is empty or too long.
+    Host,
+    /// The port is 0.
+    Port,
+}
+
+impl fmt::Display for BadTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host => write!(f, "the host must have 1 to {MAX_HOST_LEN} bytes"),
+            Self::Port => f.write_str("the port must be 1 to 65535"),
+        }
+    }
+}
+
+impl core::error::Error for BadTarget {}
+
+/// What a flow carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FlowKind {
+    /// An ordered stream of bytes each way.
+    Tcp,
+    /// Datagrams each way, without order or guarantee.
+    Udp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn hosts_of_every_legal_length_are_accepted_and_no_other() {
+        let long = "a".repeat(MAX_HOST_LEN + 1);
+        assert_eq!(Target::new(&long, 1), Err(BadTarget::Host));
+        assert!(Target::new(&long[1..], 1).is_ok());
+        assert_eq!(Target::new("", 1), Err(BadTarget::Host));
+    }
+
+    #[test]
+    fn normalised_names_compare_equal() {
+        let a = Target::new("Example.ORG.", 80).unwrap().normalised();
+        let b = Target::new("example.org", 80).unwrap().normalised();
+        assert_eq!(a, b);
+    }
+
+    #[test]
+    fn ipv6_hosts_print_in_brackets() {
+        assert_eq!(Target::new("::1", 80).unwrap().to_string(), "[::1]:80");
+    }
+}

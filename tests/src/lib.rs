@@ -1,0 +1,1 @@
+//! What crosses crates: wire compatibility, end to end over sockets, the oracle, determinism.
