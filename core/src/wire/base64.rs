@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::wire::json::Raw;
 
-pub use engine::engine;
+use engine::engine;
 
 /// The engine that picks the fastest instructions of the machine it runs on.
 #[cfg(all(feature = "simd", any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -23,7 +23,7 @@ mod engine {
     static ENGINE: LazyLock<Simd> = LazyLock::new(|| Simd::standard(PAD));
 
     /// The strict codec of this wire.
-    pub fn engine() -> &'static impl base64::Engine {
+    pub(super) fn engine() -> &'static impl base64::Engine {
         &*ENGINE
     }
 }
@@ -32,7 +32,7 @@ mod engine {
 #[cfg(not(all(feature = "simd", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 mod engine {
     /// The strict codec of this wire.
-    pub fn engine() -> &'static impl base64::Engine {
+    pub(super) fn engine() -> &'static impl base64::Engine {
         &base64::engine::general_purpose::STANDARD
     }
 }
