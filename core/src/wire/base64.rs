@@ -46,10 +46,10 @@ pub const fn encoded_len(bytes: usize) -> usize {
     bytes.div_ceil(GROUP).saturating_mul(ENCODED_GROUP)
 }
 
-/// The length of what `text` stands for, if it is base64: never less than what it decodes to.
+/// The length of what `text` stands for, if it is base64.
 pub fn decoded_len(text: &str) -> usize {
     let padding = text.bytes().rev().take(2).take_while(|symbol| *symbol == b'=').count();
-    text.len().saturating_sub(padding).saturating_mul(GROUP).div_ceil(ENCODED_GROUP)
+    text.len().saturating_sub(padding).saturating_mul(GROUP) / ENCODED_GROUP
 }
 
 /// Appends the encoding of the concatenated `chunks` to `out`, without concatenating them.

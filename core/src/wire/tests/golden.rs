@@ -7,22 +7,9 @@ use alloc::{format, vec};
 
 use bytes::Bytes;
 
-use super::*;
-use crate::{Caps, Form, Secret, Seq, Target};
-
-const LIMITS: Limits = Limits { max_body: 1 << 20, max_ops: 50 };
-
-fn text(bytes: &Bytes) -> &str {
-    core::str::from_utf8(bytes).unwrap()
-}
-
-fn target(host: &str, port: u16) -> Target {
-    Target::new(host, port).unwrap()
-}
-
-fn sid(text: &str) -> Sid {
-    Sid::new(text).unwrap()
-}
+use super::{LIMITS, parts, read_ops, sid, target, text};
+use crate::wire::*;
+use crate::{Caps, Form, Secret, Seq};
 
 fn bytes(payload: &'static [u8]) -> Bytes {
     Bytes::from_static(payload)
@@ -74,10 +61,6 @@ fn ops() -> Vec<(Op, &'static str)> {
         (Op::Close { sid: sid("0d2e") }, r#"{"op":"close","sid":"0d2e"}"#),
         (Op::Close { sid: sid("q\"b\\t\tc\u{1}ü") }, r#"{"op":"close","sid":"q\"b\\t\tc\u0001ü"}"#),
     ]
-}
-
-fn read_ops(body: &[u8]) -> Vec<Result<Op, BadOp>> {
-    decode_request(body, LIMITS).unwrap().decode_ops()
 }
 
 #[test]
@@ -165,6 +148,9 @@ fn a_bad_op_fails_alone_with_the_deployed_text() {
         (r#"{"op":"data","sid":"s","seq":18446744073709551616}"#, "bad seq: not an unsigned 64-bit number"),
         (r#"{"op":"data","sid":"s","d":"QQ"}"#, "bad base64: invalid padding"),
         (r#"{"op":"data","sid":"s","d":"QQ="}"#, "bad base64: invalid padding"),
+        (r#"{"op":"data","sid":"s","d":"===="}"#, "bad base64: invalid symbol"),
+        (r#"{"op":"data","sid":"s","d":"QQ==QQ=="}"#, "bad base64: invalid symbol"),
+        (r#"{"op":"data","sid":"s","d":"QUI"}"#, "bad base64: invalid padding"),
         (r#"{"op":"data","sid":"s","d":"QR=="}"#, "bad base64: stray bits in the last symbol"),
         (r#"{"op":"data","sid":"s","d":"Q"}"#, "bad base64: invalid length"),
         (r#"{"op":"data","sid":"s","d":"QUJD\n"}"#, "bad base64: invalid symbol"),
@@ -194,6 +180,8 @@ fn a_bad_op_fails_alone_with_the_deployed_text() {
         for neighbour in [&read[0], &read[2]] {
             assert_eq!(neighbour.as_ref().unwrap(), &ops()[4].0, "{json}");
         }
+        // Alone, it is told the same.
+        assert_eq!(read_ops(format!(r#"{{"k":"k","ops":[{json}]}}"#).as_bytes())[0].as_ref(), Err(bad));
     }
 }
 
@@ -274,20 +262,7 @@ fn reply_table() -> Vec<(Reply, &'static str)> {
     .collect()
 }
 
-/// The parts that write `reply`, its data cut into pieces of one byte.
-fn parts<'a>(reply: &'a Reply, pieces: &'a [Bytes]) -> ReplyParts<'a> {
-    ReplyParts {
-        sid: reply.sid,
-        data: pieces,
-        packets: &reply.packets,
-        eof: reply.error.is_none().then_some(reply.eof),
-        error: reply.error.as_deref(),
-        code: reply.code,
-        seq: reply.seq,
-        caps: reply.caps,
-    }
-}
-
+/// Its data in pieces of one byte.
 fn pieces(reply: &Reply) -> Vec<Bytes> {
     (0..reply.data.len()).map(|place| reply.data.slice(place..=place)).collect()
 }
