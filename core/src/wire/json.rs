@@ -1,7 +1,7 @@
 //! JSON on the way in, as borrowed raw values; JSON on the way out, into a sink.
 //!
 //! A raw value is known to be JSON and not yet interpreted, so a value of the wrong type costs its own
-//! field and nothing else. Nothing here recurses: nesting takes a byte a level of the body, no stack.
+//! field and nothing else. Reading does not recurse: a level of nesting takes a byte of heap, and no stack.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;

@@ -189,7 +189,7 @@ fn datagrams_are_bounded_over_the_whole_answer() {
 fn an_error_of_the_envelope_is_told_as_such() {
     let told = |error: AnswerError| format!("{error}");
     assert_eq!(told(AnswerError::Envelope("x".into())), "the relay or node reports: x");
-    assert_eq!(told(AnswerError::WrongLength { expected: 5, got: 1 }), "1 replies to 5 ops");
+    assert_eq!(told(AnswerError::WrongLength { expected: 5, got: 1 }), "5 replies expected, 1 found");
     assert_eq!(told(AnswerError::NotAnAnswer), "not an answer: no JSON of the right shape");
     assert_eq!(told(AnswerError::TooLarge), "answer too large");
 }

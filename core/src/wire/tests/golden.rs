@@ -308,8 +308,10 @@ fn a_single_request_is_read_in_node_form() {
     assert_eq!(read(r#"{"k":"k","op":"data","sid":"7a0c","seq":4}"#), Ok(ops()[3].0.clone()));
     assert_eq!(read(r#"{"k":"k","op":"close","sid":"0d2e"}"#), Ok(ops()[12].0.clone()));
     for name in ["udp_open", "udp_data", "resolve"] {
-        let body = format!(r#"{{"k":"k","op":"{name}","host":"h","port":1,"sid":"s"}}"#);
-        assert_eq!(read(&body), Err(BadOp::Unknown(name.into())));
+        for fields in [r#","host":"h","port":1,"sid":"s""#, ""] {
+            let body = format!(r#"{{"k":"k","op":"{name}"{fields}}}"#);
+            assert_eq!(read(&body), Err(BadOp::Unknown(name.into())));
+        }
     }
     assert_eq!(read(r#"{"k":"k","op":7}"#), Err(BadOp::NotAnOp));
 }
