@@ -124,8 +124,9 @@ pub enum EndReason {
 
 impl EndReason {
     /// Whether the flow came to its proper end, so that the application's socket closes without a reset.
+    /// Quiet after a half-close is none: an upstream that only thinks for long would look finished.
     pub const fn is_orderly(self) -> bool {
-        matches!(self, Self::Finished | Self::Local | Self::HalfCloseQuiet | Self::Idle)
+        matches!(self, Self::Finished | Self::Local | Self::Idle)
     }
 }
 
