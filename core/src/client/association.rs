@@ -5,12 +5,12 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use crate::caps::Level;
 use crate::client::action::{ClientAction, ClientNotice, EndReason};
 use crate::client::event::LocalEvent;
 use crate::client::link::Circumstances;
 use crate::client::outbox::{Outbox, count};
 use crate::client::session::{Outcome, Polling, Wants};
-use crate::caps::Level;
 use crate::config::{ClientConfig, OpenMode};
 use crate::error::{ConnectFailure, Misuse};
 use crate::id::StreamId;
@@ -251,12 +251,7 @@ impl Association {
     }
 
     /// The node answered the open.
-    pub(super) fn on_open_reply(
-        &mut self,
-        reply: Reply,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Outcome {
+    pub(super) fn on_open_reply(&mut self, reply: Reply, now: Instant, out: &mut Outbox) -> Outcome {
         if let Some(error) = &reply.error {
             let failed = error.to_ascii_lowercase().contains("connect failed");
             let failure = ConnectFailure::from_text(error);
@@ -296,7 +291,8 @@ impl Association {
         }
         if let Phase::Linked(linked) = &mut self.phase {
             linked.empties = if empty { linked.empties.saturating_add(1) } else { 0 };
-            let wait = if circumstances.none_holds && empty { poll_wait(linked.empties) } else { Duration::ZERO };
+            let wait =
+                if circumstances.none_holds && empty { poll_wait(linked.empties) } else { Duration::ZERO };
             linked.poll_from = circumstances.now.saturating_add(wait);
         }
         self.on_packets(reply, circumstances.now, out)

@@ -109,7 +109,12 @@ impl Link {
     }
 
     /// Whether a poll should be sent now.
-    pub(super) fn wants_poll(&self, circumstances: Circumstances, queued: usize, config: &ClientConfig) -> bool {
+    pub(super) fn wants_poll(
+        &self,
+        circumstances: Circumstances,
+        queued: usize,
+        config: &ClientConfig,
+    ) -> bool {
         if !self.unsent.is_empty() || self.undelivered >= config.downlink_window {
             return false;
         }

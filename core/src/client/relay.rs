@@ -136,7 +136,9 @@ impl Relay {
         self.round_trip = Some(match self.round_trip {
             None => sample,
             // RFC 6298 section 2: one eighth of the new sample.
-            Some(old) => Duration::from_micros((micros(old).saturating_mul(7) / 8).saturating_add(micros(sample) / 8)),
+            Some(old) => {
+                Duration::from_micros((micros(old).saturating_mul(7) / 8).saturating_add(micros(sample) / 8))
+            }
         });
     }
 
@@ -251,9 +253,9 @@ impl Relay {
 
     /// Less than a tenth of the daily budget is left: calls go to what cannot wait.
     fn is_short(&self) -> bool {
-        self.budget.as_ref().is_some_and(|budget| {
-            budget.limit.saturating_sub(budget.spent) < budget.limit / 10
-        })
+        self.budget
+            .as_ref()
+            .is_some_and(|budget| budget.limit.saturating_sub(budget.spent) < budget.limit / 10)
     }
 
     fn holds(&self, now: Instant) -> bool {
@@ -264,7 +266,9 @@ impl Relay {
         let most = match purpose {
             Purpose::Active(_) => self.options.max_concurrent,
             // Held polls never take the last places: payload must find one at once.
-            Purpose::Idle(_) => self.options.max_concurrent.saturating_sub(self.options.max_concurrent / 5).max(1),
+            Purpose::Idle(_) => {
+                self.options.max_concurrent.saturating_sub(self.options.max_concurrent / 5).max(1)
+            }
         };
         self.in_flight < most
     }
@@ -326,15 +330,15 @@ impl RelayTable {
     pub(super) fn choose(&mut self, now: Instant, purpose: Purpose) -> Option<RelayId> {
         let (Purpose::Active(path) | Purpose::Idle(path)) = purpose;
         let fits = |relay: &&Relay| {
-            relay.has_room(purpose)
-                && relay.has_calls()
-                && (path == Path::Any || relay.seq == SeqPath::Kept)
+            relay.has_room(purpose) && relay.has_calls() && (path == Path::Any || relay.seq == SeqPath::Kept)
         };
         let rested = |relay: &&Relay| relay.is_rested(now);
         let turn = self.next;
         let count = self.relays.len();
         let best = |candidates: &mut dyn Iterator<Item = &Relay>| match self.balance {
-            Balance::Fastest => candidates.min_by_key(|relay| (relay.expected_answer(), relay.in_flight)).map(|relay| relay.id),
+            Balance::Fastest => candidates
+                .min_by_key(|relay| (relay.expected_answer(), relay.in_flight))
+                .map(|relay| relay.id),
             Balance::RoundRobin => candidates
                 .min_by_key(|relay| {
                     let place = usize::try_from(relay.id.place()).unwrap_or_default();

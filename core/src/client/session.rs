@@ -1,5 +1,7 @@
 //! A TCP flow at levels 0 and 1, from the application's open to its end.
 
+use alloc::boxed::Box;
+
 use bytes::Bytes;
 
 use crate::caps::Level;
@@ -45,7 +47,7 @@ enum Phase {
     FirstBytes { until: Instant },
     ConnectDue,
     Connecting,
-    Linked(Link),
+    Linked(Box<Link>),
 }
 
 /// What a session wants sent.
@@ -347,7 +349,7 @@ impl Session {
             return Err(if failed { EndReason::ConnectFailed(failure) } else { EndReason::NodeError });
         }
         let Some(sid) = reply.sid.filter(|_| !reply.damaged) else { return Err(EndReason::NodeError) };
-        self.phase = Phase::Linked(Link::new(sid, level, config, now));
+        self.phase = Phase::Linked(Box::new(Link::new(sid, level, config, now)));
         self.quiet_since = now;
         if config.open == OpenMode::Confirmed {
             out.actions.push_back(ClientAction::Opened { stream: self.id });
