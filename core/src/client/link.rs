@@ -94,7 +94,13 @@ impl Link {
 
     /// Whether an op with payload may be sent now.
     pub(super) fn may_send(&self, config: &ClientConfig) -> bool {
-        self.unsent.is_empty() && self.in_flight < self.max_in_flight(config)
+        self.unsent.is_empty() && self.in_flight < self.max_in_flight(config) && self.has_place(config)
+    }
+
+    /// Whether the reply to one op more would find a place while it waits for the oldest.
+    fn has_place(&self, config: &ClientConfig) -> bool {
+        let ahead = usize::try_from(self.next.ahead_of(self.replies.expected())).unwrap_or(usize::MAX);
+        ahead <= config.reorder_replies
     }
 
     /// Whether ops wait to be sent again.
@@ -121,7 +127,7 @@ impl Link {
         if self.in_flight == 0 {
             return queued == 0 && self.poll_at(circumstances) <= circumstances.now;
         }
-        if self.level == Level::Legacy || self.in_flight >= config.max_depth {
+        if self.level == Level::Legacy || self.in_flight >= config.max_depth || !self.has_place(config) {
             return false;
         }
         // A poll behind the last payload: the node answers that at once, and holds this one instead.

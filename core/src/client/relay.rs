@@ -191,9 +191,9 @@ impl Relay {
         self.take_out(now, pause, Down::Closed)
     }
 
-    /// The relay refused a body of `len` bytes.
+    /// The relay refused a body of `len` bytes. Three quarters of it still hold each half of a batch of two.
     pub(super) fn on_too_large(&mut self, len: usize) -> Option<ClientNotice> {
-        let limit = (len / 2).max(SMALLEST_BODY);
+        let limit = (len / 4).saturating_mul(3).max(SMALLEST_BODY);
         (limit < self.max_body).then(|| {
             self.max_body = limit;
             ClientNotice::BodyLimitLowered { relay: self.id, limit }

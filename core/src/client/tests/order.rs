@@ -179,3 +179,24 @@ fn a_batch_with_seq_has_at_least_60_seconds_and_others_what_is_configured() {
     bench.answer(&connect, &[connected("s", Some(Caps::PIPELINE_SEQ))]);
     assert_eq!(bench.call().deadline, bench.now.saturating_add(ms(60_000)));
 }
+
+#[test]
+fn a_slow_reply_stops_the_session_before_its_reorder_queue_overflows() {
+    let mut bench = Bench::plain();
+    let (stream, poll) = bench.sequenced("s");
+    for _ in 0..200 {
+        bench.write(stream, "x");
+        for call in bench.calls.drain(..).collect::<alloc::vec::Vec<_>>() {
+            bench.answer(&call, &[empty(call.op())]);
+        }
+    }
+    assert!(bench.ended.is_empty());
+    bench.answer(&poll, &[empty(poll.op())]);
+    for _ in 0..200 {
+        for call in bench.calls.drain(..).collect::<alloc::vec::Vec<_>>() {
+            bench.answer(&call, &[empty(call.op())]);
+        }
+    }
+    assert!(bench.ended.is_empty());
+    assert_eq!(bench.client.buffered_bytes(), 0, "everything was taken in the end");
+}
