@@ -13,6 +13,8 @@ use crate::client::outbox::{Outbox, count};
 use crate::client::session::{Outcome, Polling, Wants};
 use crate::config::{ClientConfig, OpenMode};
 use crate::error::{ConnectFailure, Misuse};
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 use crate::id::StreamId;
 use crate::target::Target;
 use crate::time::Instant;
@@ -296,6 +298,27 @@ impl Association {
             linked.poll_from = circumstances.now.saturating_add(wait);
         }
         self.on_packets(reply, circumstances.now, out)
+    }
+
+    /// The flow's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value((&self.target, self.announced));
+        print.time(self.opened);
+        print.time(self.last_active);
+        match &self.phase {
+            Phase::FirstDatagram { until } => {
+                print.value(0_u8);
+                print.time(*until);
+            }
+            Phase::OpenDue => print.value(1_u8),
+            Phase::Opening => print.value(2_u8),
+            Phase::Linked(linked) => {
+                print.value((3_u8, linked.polls, linked.payloads, linked.empties.min(8)));
+                print.deadline(linked.poll_from);
+            }
+        }
+        print.each(self.queue.iter(), |print, datagram| print.value(datagram));
     }
 
     fn on_packets(&mut self, reply: Reply, now: Instant, out: &mut Outbox) -> Outcome {

@@ -9,6 +9,8 @@ use crate::caps::Level;
 use crate::client::action::EndReason;
 use crate::client::depth::Depth;
 use crate::config::ClientConfig;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 use crate::reorder::{Rejected, ReorderLimits, ReorderQueue};
 use crate::seq::Seq;
 use crate::time::Instant;
@@ -265,6 +267,29 @@ impl Link {
         self.poll_from = now;
     }
 
+    /// The link's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        let expected = self.replies.expected();
+        print.value((self.level, self.next.ahead_of(expected), self.in_flight, self.polls_in_flight));
+        print.value((self.newest, self.depth.target(), self.empties.min(POLL_WAITS.len()), self.undelivered));
+        print.value(self.replies.len());
+        for (seq, answered) in self.replies.iter() {
+            print.value((seq.ahead_of(expected), answered.poll));
+            reply_fingerprint(&answered.reply, print);
+        }
+        print.each(self.unsent.iter(), |print, op| self.op_fingerprint(op, print));
+        print.time(self.unsent_since);
+        print.time(self.poll_from);
+    }
+
+    /// An op of this link, with its number relative to the reply that comes next.
+    #[cfg(feature = "model")]
+    pub(super) fn op_fingerprint(&self, op: &Op, print: &mut Fingerprint<'_>) {
+        print.value((op.name(), op.payload()));
+        print.value(seq_of(op).map(|seq| seq.ahead_of(self.replies.expected())));
+    }
+
     /// Something from the application: it may be about to hear back, so polls start over.
     pub(super) fn on_uplink(&mut self, now: Instant) {
         self.empties = 0;
@@ -288,6 +313,11 @@ fn seq_of(op: &Op) -> Option<Seq> {
         | Op::UdpData { .. }
         | Op::Close { .. } => None,
     }
+}
+
+#[cfg(feature = "model")]
+fn reply_fingerprint(reply: &Reply, print: &mut Fingerprint<'_>) {
+    print.value((&reply.data, reply.eof, &reply.error, reply.damaged));
 }
 
 /// Whether `op` asks for downlink and carries nothing.

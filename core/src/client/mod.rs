@@ -10,6 +10,8 @@ mod batch;
 mod depth;
 mod event;
 mod exchange;
+#[cfg(feature = "model")]
+mod fingerprint;
 mod flow;
 mod inbound;
 mod link;

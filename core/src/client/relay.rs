@@ -5,6 +5,8 @@ use core::time::Duration;
 
 use crate::client::action::ClientNotice;
 use crate::config::{Balance, ClientConfig, RelayOptions};
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 use crate::id::RelayId;
 use crate::time::{Instant, micros};
 use crate::timer::{TimerKind, TimerSlot};
@@ -225,6 +227,32 @@ impl Relay {
         retry.into_iter().chain(renewal).min()
     }
 
+    /// The relay's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value((self.max_body, self.seq, self.connect_data, self.setbacks, self.in_flight));
+        print.value(self.round_trip);
+        match self.health {
+            Health::Up { strikes, since } => {
+                print.value((0_u8, strikes));
+                // Without strikes it does not matter since when.
+                print.maybe_time((strikes > 0).then_some(since));
+            }
+            Health::Down { until, why } => {
+                print.value((1_u8, why));
+                print.deadline(until);
+            }
+        }
+        if let Some(budget) = &self.budget {
+            print.value(budget.spent);
+            print.time(budget.renews);
+        }
+        print.value(self.not_holding_until.is_some());
+        if let Some(until) = self.not_holding_until {
+            print.deadline(until);
+        }
+    }
+
     fn backoff(&self, first: Duration, longest: Duration) -> Duration {
         first.saturating_mul(1_u32.checked_shl(self.setbacks).unwrap_or(u32::MAX)).min(longest)
     }
@@ -351,6 +379,13 @@ impl RelayTable {
         let place = usize::try_from(chosen.place()).unwrap_or_default();
         self.next = place.saturating_add(1).checked_rem(count).unwrap_or_default();
         Some(chosen)
+    }
+
+    /// The table's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value(self.next);
+        print.each(self.relays.iter(), |print, relay| relay.fingerprint(print));
     }
 
     /// A relay of which nobody knows yet whether `seq` passes, and that could be asked now.

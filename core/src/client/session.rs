@@ -12,6 +12,8 @@ use crate::client::outbox::{Outbox, count};
 use crate::client::uplink::Uplink;
 use crate::config::{ClientConfig, OpenMode};
 use crate::error::{ConnectFailure, Misuse};
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 use crate::flow::Credit;
 use crate::id::StreamId;
 use crate::target::Target;
@@ -380,6 +382,39 @@ impl Session {
             self.take_downlink(answered, now, config, out)?;
         }
         Ok(())
+    }
+
+    /// The session's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value(&self.target);
+        print.time(self.opened);
+        print.time(self.quiet_since);
+        match &self.phase {
+            Phase::FirstBytes { until } => {
+                print.value(0_u8);
+                print.time(*until);
+            }
+            Phase::ConnectDue => print.value(1_u8),
+            Phase::Connecting => print.value(2_u8),
+            Phase::Linked(link) => {
+                print.value(3_u8);
+                link.fingerprint(print);
+            }
+        }
+        self.uplink.fingerprint(print);
+        self.credit.fingerprint(print);
+    }
+
+    /// An op of this session that is in flight.
+    #[cfg(feature = "model")]
+    pub(super) fn op_fingerprint(&self, op: &Op, print: &mut Fingerprint<'_>) {
+        match &self.phase {
+            Phase::Linked(link) => link.op_fingerprint(op, print),
+            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => {
+                print.value((op.name(), op.payload()));
+            }
+        }
     }
 
     /// A reply whose turn it is.
