@@ -3,3 +3,4 @@
 //! The tests are in `tests/`; here is what they share.
 
 pub mod allocator;
+pub mod pair;
