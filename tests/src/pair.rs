@@ -81,14 +81,27 @@ struct Local {
 struct Upstream {
     /// Which flow opened it: its target says so.
     flow: u64,
-    open: bool,
-    shut: bool,
+    line: Line,
     ended: bool,
     credit: usize,
     written: usize,
     finished: bool,
     received: Vec<u8>,
     unread: usize,
+}
+
+/// ```text
+///   Opening ── Opened ──▶ Open ── Reset, or shut by the node ──▶ Gone
+///      └── Failed, or shut by the node ──▶ Gone
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    Opening,
+    Open,
+    /// Nothing may be said of it any more; `shut` when it was the node that ended it.
+    Gone {
+        shut: bool,
+    },
 }
 
 /// The two machines and everything between and around them.
@@ -212,9 +225,9 @@ impl Pair {
             Step::UpstreamFinish(index) => self.upstream_finish(index),
             Step::UpstreamReset(index) => {
                 if let Some(id) = pick(&self.upstreams, index)
-                    && let Some(upstream) = self.upstreams.get_mut(&id).filter(|upstream| upstream.open)
+                    && let Some(upstream) = self.upstreams.get_mut(&id).filter(|u| u.line == Line::Open)
                 {
-                    upstream.open = false;
+                    upstream.line = Line::Gone { shut: false };
                     self.upstream(id, UpstreamEvent::Reset);
                 }
             }
@@ -323,21 +336,22 @@ impl Pair {
 
     fn connect(&mut self, index: usize, refuse: bool) {
         let Some(id) = pick(&self.upstreams, index) else { return };
-        let Some(upstream) = self.upstreams.get_mut(&id).filter(|u| !u.open && !u.shut && !u.ended) else {
+        let Some(upstream) = self.upstreams.get_mut(&id).filter(|u| u.line == Line::Opening) else {
             return;
         };
         if refuse {
-            upstream.ended = true;
+            upstream.line = Line::Gone { shut: false };
             self.upstream(id, UpstreamEvent::Failed(ConnectFailure::Refused));
         } else {
-            upstream.open = true;
+            upstream.line = Line::Open;
             self.upstream(id, UpstreamEvent::Opened);
         }
     }
 
     fn upstream_write(&mut self, index: usize, len: usize) {
         let Some(id) = pick(&self.upstreams, index) else { return };
-        let Some(upstream) = self.upstreams.get_mut(&id).filter(|u| u.open && !u.finished && !u.shut) else {
+        let Some(upstream) = self.upstreams.get_mut(&id).filter(|u| u.line == Line::Open && !u.finished)
+        else {
             return;
         };
         let len = len.min(upstream.credit);
@@ -351,14 +365,14 @@ impl Pair {
 
     fn upstream_finish(&mut self, index: usize) {
         let Some(id) = pick(&self.upstreams, index) else { return };
-        if let Some(upstream) = self.upstreams.get_mut(&id).filter(|u| u.open && !u.finished && !u.shut) {
+        if let Some(upstream) = self.upstreams.get_mut(&id).filter(|u| u.line == Line::Open && !u.finished) {
             upstream.finished = true;
             self.upstream(id, UpstreamEvent::Fin);
         }
     }
 
     fn upstream_read(&mut self, id: UpstreamId) {
-        if let Some(upstream) = self.upstreams.get_mut(&id).filter(|u| u.open && u.unread > 0) {
+        if let Some(upstream) = self.upstreams.get_mut(&id).filter(|u| u.line == Line::Open && u.unread > 0) {
             let unread = core::mem::take(&mut upstream.unread);
             self.upstream(id, UpstreamEvent::Written(unread));
         }
@@ -481,8 +495,7 @@ impl Pair {
                 let flow = target.host().trim_start_matches("flow").parse().expect("a flow's number");
                 let fresh = Upstream {
                     flow,
-                    open: false,
-                    shut: false,
+                    line: Line::Opening,
                     ended: false,
                     credit: 0,
                     written: 0,
@@ -494,7 +507,10 @@ impl Pair {
             }
             NodeAction::WriteUpstream { upstream, bytes } => {
                 let upstream = self.upstreams.get_mut(&upstream).expect("an open upstream");
-                assert!(!upstream.shut, "S4: bytes for an upstream that was shut");
+                assert!(
+                    upstream.line != Line::Gone { shut: true },
+                    "S4: bytes for an upstream that was shut"
+                );
                 upstream.received.extend_from_slice(&bytes);
                 upstream.unread += bytes.len();
             }
@@ -503,8 +519,8 @@ impl Pair {
             }
             NodeAction::ShutUpstream { upstream, .. } => {
                 let upstream = self.upstreams.get_mut(&upstream).expect("an upstream");
-                assert!(!upstream.shut, "S4: an upstream was shut twice");
-                upstream.shut = true;
+                assert!(upstream.line != Line::Gone { shut: true }, "S4: an upstream was shut twice");
+                upstream.line = Line::Gone { shut: true };
             }
             NodeAction::Event(NodeNotice::SessionEnded { upstream, .. }) => {
                 let upstream = self.upstreams.get_mut(&upstream).expect("an upstream");
@@ -580,7 +596,10 @@ impl Pair {
         assert!(self.held.is_empty(), "S5: a request was never answered");
         assert_eq!(self.client.buffered_bytes(), 0, "the client keeps something");
         for (id, upstream) in &self.upstreams {
-            assert!(upstream.ended || !upstream.open, "S4: the session of upstream {id} has no end");
+            assert!(
+                upstream.ended || upstream.line != Line::Open,
+                "S4: the session of upstream {id} has no end"
+            );
         }
         self.check();
     }

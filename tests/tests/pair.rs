@@ -2,6 +2,7 @@
 #![allow(missing_docs)] // a test has no callers
 
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 use seqlane::Level;
 use seqlane_tests::pair::{Pair, Step};
 
@@ -29,8 +30,44 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// 256 cases, or what `PROPTEST_CASES` says. What fails is written down beside this file.
+fn config() -> ProptestConfig {
+    let persistence = FileFailurePersistence::WithSource("regressions");
+    ProptestConfig { failure_persistence: Some(Box::new(persistence)), ..ProptestConfig::default() }
+}
+
+/// Cases that once broke a property.
+#[test]
+fn recorded_cases_keep_every_property() {
+    use Step::{
+        Arrive, Connect, Double, Open, Pass, Return, UpstreamFinish, UpstreamReset, UpstreamWrite, Write,
+    };
+    let cases: [&[Step]; 3] = [
+        // The node gave up an upstream that took nothing, and its next poll was shown an end.
+        &[Open, Write(0, 1), Arrive(0), Connect(0, false), UpstreamWrite(0, 901), Pass(30_000)],
+        // The upstream was reset with bytes left, and the reset looked like an end.
+        &[Open, Open, Write(0, 1), Arrive(0), Connect(0, false), UpstreamWrite(0, 901), UpstreamReset(0)],
+        // The first copy of a poll took the tail, and the second one was shown an end without it.
+        &[
+            Open,
+            Pass(20),
+            Arrive(0),
+            Connect(0, false),
+            Return(0),
+            UpstreamWrite(0, 10),
+            UpstreamFinish(0),
+            Double(0),
+            Arrive(0),
+            Return(0),
+        ],
+    ];
+    for case in cases {
+        Pair::play(Level::Sequenced, case);
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn level_1_keeps_every_property(steps in prop::collection::vec(step(), 1..200)) {
