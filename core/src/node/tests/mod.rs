@@ -1,9 +1,15 @@
 //! The node under a manual clock: no sockets, no sleep, no thread.
 
+mod backpressure;
+mod budget;
 mod close;
+mod contract;
+mod gone;
+mod head_of_line;
 mod hold;
 mod legacy;
 mod open;
+mod request;
 mod turn;
 mod udp;
 
