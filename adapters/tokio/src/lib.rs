@@ -1,1 +1,4 @@
 //! Seqlane on tokio.
+#![forbid(unsafe_code)]
+
+pub mod exchange;
