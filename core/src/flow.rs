@@ -94,6 +94,11 @@ impl Credit {
         self.promised == 0 && self.kept < self.window
     }
 
+    /// Whether the reader has been given anything that is not used up and gone.
+    pub(crate) const fn was_granted(&self) -> bool {
+        self.promised > 0 || self.kept > 0
+    }
+
     /// Bytes that came and are still kept.
     pub(crate) const fn kept(&self) -> usize {
         self.kept

@@ -76,6 +76,11 @@ impl Counter {
         self.0 = self.0.saturating_add(1);
         number
     }
+
+    /// How many numbers were handed out: every one below this.
+    pub(crate) const fn issued(&self) -> u64 {
+        self.0
+    }
 }
 
 /// Mints session ids that nobody without the seed can guess.
