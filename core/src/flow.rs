@@ -1,5 +1,8 @@
 //! Credit: how many bytes a reader of sockets may still hand in, per flow and over all flows.
 
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
+
 /// Bytes that all flows of one machine may keep or have been promised, beyond each flow's floor.
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
@@ -21,6 +24,12 @@ impl Pool {
 
     fn give_back(&mut self, bytes: usize) {
         self.used = self.used.saturating_sub(bytes);
+    }
+
+    /// The pool's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(crate) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value((self.total, self.used));
     }
 
     /// Whether a flow beyond its floor could get credit now.
@@ -102,6 +111,12 @@ impl Credit {
     /// Bytes that came and are still kept.
     pub(crate) const fn kept(&self) -> usize {
         self.kept
+    }
+
+    /// The credit's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(crate) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value((self.window, self.promised, self.kept, self.pooled));
     }
 
     fn settle(&mut self, pool: &mut Pool) {

@@ -24,6 +24,8 @@ mod caps;
 mod client;
 mod config;
 mod error;
+#[cfg(feature = "model")]
+mod fingerprint;
 mod flow;
 mod id;
 mod node;

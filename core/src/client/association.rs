@@ -5,14 +5,16 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use crate::caps::Level;
 use crate::client::action::{ClientAction, ClientNotice, EndReason};
 use crate::client::event::LocalEvent;
 use crate::client::link::Circumstances;
 use crate::client::outbox::{Outbox, count};
 use crate::client::session::{Outcome, Polling, Wants};
-use crate::caps::Level;
 use crate::config::{ClientConfig, OpenMode};
 use crate::error::{ConnectFailure, Misuse};
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 use crate::id::StreamId;
 use crate::target::Target;
 use crate::time::Instant;
@@ -251,12 +253,7 @@ impl Association {
     }
 
     /// The node answered the open.
-    pub(super) fn on_open_reply(
-        &mut self,
-        reply: Reply,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Outcome {
+    pub(super) fn on_open_reply(&mut self, reply: Reply, now: Instant, out: &mut Outbox) -> Outcome {
         if let Some(error) = &reply.error {
             let failed = error.to_ascii_lowercase().contains("connect failed");
             let failure = ConnectFailure::from_text(error);
@@ -296,10 +293,32 @@ impl Association {
         }
         if let Phase::Linked(linked) = &mut self.phase {
             linked.empties = if empty { linked.empties.saturating_add(1) } else { 0 };
-            let wait = if circumstances.none_holds && empty { poll_wait(linked.empties) } else { Duration::ZERO };
+            let wait =
+                if circumstances.none_holds && empty { poll_wait(linked.empties) } else { Duration::ZERO };
             linked.poll_from = circumstances.now.saturating_add(wait);
         }
         self.on_packets(reply, circumstances.now, out)
+    }
+
+    /// The flow's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value((&self.target, self.announced));
+        print.time(self.opened);
+        print.time(self.last_active);
+        match &self.phase {
+            Phase::FirstDatagram { until } => {
+                print.value(0_u8);
+                print.time(*until);
+            }
+            Phase::OpenDue => print.value(1_u8),
+            Phase::Opening => print.value(2_u8),
+            Phase::Linked(linked) => {
+                print.value((3_u8, linked.polls, linked.payloads, linked.empties.min(8)));
+                print.deadline(linked.poll_from);
+            }
+        }
+        print.each(self.queue.iter(), |print, datagram| print.value(datagram));
     }
 
     fn on_packets(&mut self, reply: Reply, now: Instant, out: &mut Outbox) -> Outcome {

@@ -85,12 +85,6 @@ impl Batch {
         self.ops.len() < self.max_ops
     }
 
-    /// Whether `op` fits. The first op always does: an op that is too large alone cannot be helped by
-    /// waiting.
-    pub(super) fn fits(&self, op: &Op) -> bool {
-        self.ops.is_empty() || self.len.saturating_add(op.encoded_len()) <= self.max_len
-    }
-
     pub(super) fn push(&mut self, owner: OpOwner, op: Op) {
         self.len = self.len.saturating_add(op.encoded_len());
         self.ops.push(Sent { op, owner });
@@ -102,7 +96,10 @@ mod tests {
     use super::*;
 
     fn shares(wanted: &[usize]) -> Vec<Share> {
-        (0..).zip(wanted).map(|(id, &wanted)| Share { stream: StreamId::new(id), wanted, deficit: 0, granted: 0 }).collect()
+        (0..)
+            .zip(wanted)
+            .map(|(id, &wanted)| Share { stream: StreamId::new(id), wanted, deficit: 0, granted: 0 })
+            .collect()
     }
 
     fn granted(shares: &[Share]) -> Vec<usize> {

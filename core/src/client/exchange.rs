@@ -56,9 +56,8 @@ pub(super) enum Class {
 impl Exchange {
     /// What the relay of this exchange had to be good for.
     pub(super) fn path(ops: &[Sent]) -> Path {
-        let sequenced = |sent: &Sent| {
-            sent.owner != OpOwner::Probe && matches!(sent.op, Op::Data { seq: Some(_), .. })
-        };
+        let sequenced =
+            |sent: &Sent| sent.owner != OpOwner::Probe && matches!(sent.op, Op::Data { seq: Some(_), .. });
         if ops.iter().any(sequenced) { Path::Sequenced } else { Path::Any }
     }
 }

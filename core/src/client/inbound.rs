@@ -1,6 +1,5 @@
 //! From answers and failures back to the flows.
 
-use alloc::vec::Vec;
 use crate::caps::{Caps, Level};
 use crate::client::Client;
 use crate::client::TimerOwner;
@@ -12,6 +11,7 @@ use crate::client::outbox::count;
 use crate::client::relay::{HOLD_THRESHOLD, Path, SeqPath};
 use crate::id::{ExchangeId, RelayId, StreamId};
 use crate::wire::{self, AnswerError, Limits, Op, Reply};
+use alloc::vec::Vec;
 
 /// An answer of no more payload than this may be kept alive by any part of it.
 const PINNED: usize = 256 * 1024;
@@ -98,9 +98,8 @@ impl Client {
             reply.data.is_empty() && reply.packets.is_empty() && !reply.eof && reply.error.is_none()
         };
         // Only when nothing else ended the hold does an early answer mean that there was none.
-        let tells_hold = exchange.class == Class::IdlePoll
-            && replies.iter().all(quiet)
-            && exchange.ops.iter().all(newest);
+        let tells_hold =
+            exchange.class == Class::IdlePoll && replies.iter().all(quiet) && exchange.ops.iter().all(newest);
         let Some(relay) = self.relays.get_mut(exchange.relay) else { return };
         let up = relay.on_answer(self.now);
         match exchange.class {
@@ -114,7 +113,9 @@ impl Client {
     }
 
     fn on_probe_reply(&mut self, id: RelayId, reply: &Reply) {
-        let Some(relay) = self.relays.get_mut(id).filter(|relay| relay.seq == SeqPath::Probing) else { return };
+        let Some(relay) = self.relays.get_mut(id).filter(|relay| relay.seq == SeqPath::Probing) else {
+            return;
+        };
         if reply.seq == Some(crate::seq::Seq::ZERO) {
             relay.seq = SeqPath::Kept;
         } else if reply.error.is_some() || reply.damaged {
@@ -163,7 +164,9 @@ impl Client {
             Op::Connect { .. } | Op::ConnectData { .. } | Op::UdpOpen { .. } => {
                 self.on_open_reply(id, relay, op, reply);
             }
-            Op::Data { .. } | Op::UdpData { .. } | Op::Close { .. } => self.on_data_reply(id, relay, op, reply),
+            Op::Data { .. } | Op::UdpData { .. } | Op::Close { .. } => {
+                self.on_data_reply(id, relay, op, reply)
+            }
         }
     }
 
@@ -199,9 +202,7 @@ impl Client {
         let Some(flow) = self.flows.get_mut(&id) else { return };
         let sequenced = flow.path() == Path::Sequenced;
         let outcome = match &mut flow.kind {
-            Kind::Session(session) => {
-                session.on_data_reply(op, reply, self.now, &self.config, &mut self.out)
-            }
+            Kind::Session(session) => session.on_data_reply(op, reply, self.now, &self.config, &mut self.out),
             Kind::Association(association) => {
                 association.on_data_reply(op, reply, circumstances, &mut self.out)
             }
@@ -248,8 +249,10 @@ impl Client {
                 self.unsend_all(exchange.ops);
             }
             ExchangeFailure::Refused { retry_after } => {
-                let down =
-                    self.relays.get_mut(relay).and_then(|r| r.on_refused(self.now, retry_after, &self.config));
+                let down = self
+                    .relays
+                    .get_mut(relay)
+                    .and_then(|r| r.on_refused(self.now, retry_after, &self.config));
                 self.out.notice(down);
                 self.unsend_all(exchange.ops);
             }

@@ -9,6 +9,8 @@ use crate::caps::Level;
 use crate::client::action::EndReason;
 use crate::client::depth::Depth;
 use crate::config::ClientConfig;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 use crate::reorder::{Rejected, ReorderLimits, ReorderQueue};
 use crate::seq::Seq;
 use crate::time::Instant;
@@ -94,7 +96,13 @@ impl Link {
 
     /// Whether an op with payload may be sent now.
     pub(super) fn may_send(&self, config: &ClientConfig) -> bool {
-        self.unsent.is_empty() && self.in_flight < self.max_in_flight(config)
+        self.unsent.is_empty() && self.in_flight < self.max_in_flight(config) && self.has_place(config)
+    }
+
+    /// Whether the reply to one op more would find a place while it waits for the oldest.
+    fn has_place(&self, config: &ClientConfig) -> bool {
+        let ahead = usize::try_from(self.next.ahead_of(self.replies.expected())).unwrap_or(usize::MAX);
+        ahead <= config.reorder_replies
     }
 
     /// Whether ops wait to be sent again.
@@ -109,14 +117,19 @@ impl Link {
     }
 
     /// Whether a poll should be sent now.
-    pub(super) fn wants_poll(&self, circumstances: Circumstances, queued: usize, config: &ClientConfig) -> bool {
+    pub(super) fn wants_poll(
+        &self,
+        circumstances: Circumstances,
+        queued: usize,
+        config: &ClientConfig,
+    ) -> bool {
         if !self.unsent.is_empty() || self.undelivered >= config.downlink_window {
             return false;
         }
         if self.in_flight == 0 {
             return queued == 0 && self.poll_at(circumstances) <= circumstances.now;
         }
-        if self.level == Level::Legacy || self.in_flight >= config.max_depth {
+        if self.level == Level::Legacy || self.in_flight >= config.max_depth || !self.has_place(config) {
             return false;
         }
         // A poll behind the last payload: the node answers that at once, and holds this one instead.
@@ -254,6 +267,29 @@ impl Link {
         self.poll_from = now;
     }
 
+    /// The link's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        let expected = self.replies.expected();
+        print.value((self.level, self.next.ahead_of(expected), self.in_flight, self.polls_in_flight));
+        print.value((self.newest, self.depth.target(), self.empties.min(POLL_WAITS.len()), self.undelivered));
+        print.value(self.replies.len());
+        for (seq, answered) in self.replies.iter() {
+            print.value((seq.ahead_of(expected), answered.poll));
+            reply_fingerprint(&answered.reply, print);
+        }
+        print.each(self.unsent.iter(), |print, op| self.op_fingerprint(op, print));
+        print.time(self.unsent_since);
+        print.time(self.poll_from);
+    }
+
+    /// An op of this link, with its number relative to the reply that comes next.
+    #[cfg(feature = "model")]
+    pub(super) fn op_fingerprint(&self, op: &Op, print: &mut Fingerprint<'_>) {
+        print.value((op.name(), op.payload()));
+        print.value(seq_of(op).map(|seq| seq.ahead_of(self.replies.expected())));
+    }
+
     /// Something from the application: it may be about to hear back, so polls start over.
     pub(super) fn on_uplink(&mut self, now: Instant) {
         self.empties = 0;
@@ -277,6 +313,11 @@ fn seq_of(op: &Op) -> Option<Seq> {
         | Op::UdpData { .. }
         | Op::Close { .. } => None,
     }
+}
+
+#[cfg(feature = "model")]
+fn reply_fingerprint(reply: &Reply, print: &mut Fingerprint<'_>) {
+    print.value((&reply.data, reply.eof, &reply.error, reply.damaged));
 }
 
 /// Whether `op` asks for downlink and carries nothing.

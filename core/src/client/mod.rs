@@ -10,6 +10,8 @@ mod batch;
 mod depth;
 mod event;
 mod exchange;
+#[cfg(feature = "model")]
+mod fingerprint;
 mod flow;
 mod inbound;
 mod link;
@@ -172,9 +174,7 @@ impl Client {
             return Ok(id);
         }
         let kind = match kind {
-            FlowKind::Tcp => {
-                Kind::Session(Session::open(id, target, &self.config, self.now, &mut self.out))
-            }
+            FlowKind::Tcp => Kind::Session(Session::open(id, target, &self.config, self.now, &mut self.out)),
             FlowKind::Udp => {
                 Kind::Association(Association::open(id, target, &self.config, self.now, &mut self.out))
             }
@@ -357,7 +357,11 @@ impl Client {
     /// How long small writes wait for company: a twentieth of the round trip, which nobody notices.
     fn coalescing_window(&self) -> core::time::Duration {
         const SHORTEST: core::time::Duration = core::time::Duration::from_millis(1);
-        let share = self.relays.shortest_round_trip().map_or(SHORTEST, |round_trip| round_trip / 20);
+        let share = self
+            .relays
+            .shortest_round_trip()
+            .and_then(|round_trip| round_trip.checked_div(20))
+            .unwrap_or(SHORTEST);
         share.max(SHORTEST).min(self.config.coalesce)
     }
 

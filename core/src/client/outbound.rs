@@ -6,13 +6,13 @@ use crate::caps::Level;
 use crate::client::action::ClientAction;
 use crate::client::batch::{Batch, Share, share};
 use crate::client::exchange::{Class, Exchange, OpOwner};
+use crate::client::flow::Kind;
 use crate::client::link::is_poll;
 use crate::client::outbox::count;
 use crate::client::ready::Coalescing;
 use crate::client::relay::{Path, Purpose, SeqPath};
 use crate::client::session::Polling;
 use crate::client::{Client, TimerOwner, may_flush};
-use crate::client::flow::Kind;
 use crate::id::{ExchangeId, RelayId, StreamId};
 use crate::seq::Seq;
 use crate::timer::TimerSlot;
@@ -89,7 +89,8 @@ impl Client {
     /// session is risked to find that out.
     fn add_probe(&mut self, batch: &mut Batch, relay: RelayId) {
         let sequenced = self.config.max_level >= Level::Sequenced;
-        let Some(relay) = self.relays.get_mut(relay).filter(|relay| sequenced && relay.seq == SeqPath::Unknown)
+        let Some(relay) =
+            self.relays.get_mut(relay).filter(|relay| sequenced && relay.seq == SeqPath::Unknown)
         else {
             return;
         };
@@ -320,7 +321,8 @@ impl Client {
     fn dispatch(&mut self, id: RelayId, class: Class, batch: Batch) {
         let ops = batch.ops;
         let Some(relay) = self.relays.get_mut(id) else { return };
-        let body = wire::encode_request(relay.options.form, &relay.options.key, ops.iter().map(|sent| &sent.op));
+        let body =
+            wire::encode_request(relay.options.form, &relay.options.key, ops.iter().map(|sent| &sent.op));
         let spent = relay.on_sent();
         self.out.notice(spent);
         let exchange = ExchangeId::new(self.exchange_ids.next());

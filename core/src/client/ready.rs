@@ -4,6 +4,8 @@ use alloc::collections::VecDeque;
 
 use crate::client::flow::Queued;
 use crate::client::session::{Polling, Wants};
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 use crate::id::StreamId;
 use crate::time::Instant;
 
@@ -68,6 +70,19 @@ impl Ready {
         if self.coalescing != Coalescing::Nothing {
             self.coalescing = Coalescing::Now;
         }
+    }
+
+    /// The queues' part of a state's fingerprint; `rank` renames flows.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, rank: impl Fn(StreamId) -> Option<usize>, print: &mut Fingerprint<'_>) {
+        for queue in [&self.connects, &self.payloads, &self.idle_polls, &self.bulk_polls] {
+            print.value(queue.iter().filter_map(|id| rank(*id)).count());
+            for place in queue.iter().filter_map(|id| rank(*id)) {
+                print.value(place);
+            }
+        }
+        print.value((self.coalescing == Coalescing::Now, self.coalescing == Coalescing::Nothing));
+        print.maybe_time(self.deadline());
     }
 
     /// When the wait for company is over.

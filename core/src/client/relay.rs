@@ -5,6 +5,8 @@ use core::time::Duration;
 
 use crate::client::action::ClientNotice;
 use crate::config::{Balance, ClientConfig, RelayOptions};
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 use crate::id::RelayId;
 use crate::time::{Instant, micros};
 use crate::timer::{TimerKind, TimerSlot};
@@ -136,7 +138,9 @@ impl Relay {
         self.round_trip = Some(match self.round_trip {
             None => sample,
             // RFC 6298 section 2: one eighth of the new sample.
-            Some(old) => Duration::from_micros((micros(old).saturating_mul(7) / 8).saturating_add(micros(sample) / 8)),
+            Some(old) => {
+                Duration::from_micros((micros(old).saturating_mul(7) / 8).saturating_add(micros(sample) / 8))
+            }
         });
     }
 
@@ -189,9 +193,9 @@ impl Relay {
         self.take_out(now, pause, Down::Closed)
     }
 
-    /// The relay refused a body of `len` bytes.
+    /// The relay refused a body of `len` bytes. Three quarters of it still hold each half of a batch of two.
     pub(super) fn on_too_large(&mut self, len: usize) -> Option<ClientNotice> {
-        let limit = (len / 2).max(SMALLEST_BODY);
+        let limit = (len / 4).saturating_mul(3).max(SMALLEST_BODY);
         (limit < self.max_body).then(|| {
             self.max_body = limit;
             ClientNotice::BodyLimitLowered { relay: self.id, limit }
@@ -223,6 +227,32 @@ impl Relay {
         retry.into_iter().chain(renewal).min()
     }
 
+    /// The relay's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value((self.max_body, self.seq, self.connect_data, self.setbacks, self.in_flight));
+        print.value(self.round_trip);
+        match self.health {
+            Health::Up { strikes, since } => {
+                print.value((0_u8, strikes));
+                // Without strikes it does not matter since when.
+                print.maybe_time((strikes > 0).then_some(since));
+            }
+            Health::Down { until, why } => {
+                print.value((1_u8, why));
+                print.deadline(until);
+            }
+        }
+        if let Some(budget) = &self.budget {
+            print.value(budget.spent);
+            print.time(budget.renews);
+        }
+        print.value(self.not_holding_until.is_some());
+        if let Some(until) = self.not_holding_until {
+            print.deadline(until);
+        }
+    }
+
     fn backoff(&self, first: Duration, longest: Duration) -> Duration {
         first.saturating_mul(1_u32.checked_shl(self.setbacks).unwrap_or(u32::MAX)).min(longest)
     }
@@ -251,9 +281,9 @@ impl Relay {
 
     /// Less than a tenth of the daily budget is left: calls go to what cannot wait.
     fn is_short(&self) -> bool {
-        self.budget.as_ref().is_some_and(|budget| {
-            budget.limit.saturating_sub(budget.spent) < budget.limit / 10
-        })
+        self.budget
+            .as_ref()
+            .is_some_and(|budget| budget.limit.saturating_sub(budget.spent) < budget.limit / 10)
     }
 
     fn holds(&self, now: Instant) -> bool {
@@ -264,7 +294,9 @@ impl Relay {
         let most = match purpose {
             Purpose::Active(_) => self.options.max_concurrent,
             // Held polls never take the last places: payload must find one at once.
-            Purpose::Idle(_) => self.options.max_concurrent.saturating_sub(self.options.max_concurrent / 5).max(1),
+            Purpose::Idle(_) => {
+                self.options.max_concurrent.saturating_sub(self.options.max_concurrent / 5).max(1)
+            }
         };
         self.in_flight < most
     }
@@ -326,15 +358,15 @@ impl RelayTable {
     pub(super) fn choose(&mut self, now: Instant, purpose: Purpose) -> Option<RelayId> {
         let (Purpose::Active(path) | Purpose::Idle(path)) = purpose;
         let fits = |relay: &&Relay| {
-            relay.has_room(purpose)
-                && relay.has_calls()
-                && (path == Path::Any || relay.seq == SeqPath::Kept)
+            relay.has_room(purpose) && relay.has_calls() && (path == Path::Any || relay.seq == SeqPath::Kept)
         };
         let rested = |relay: &&Relay| relay.is_rested(now);
         let turn = self.next;
         let count = self.relays.len();
         let best = |candidates: &mut dyn Iterator<Item = &Relay>| match self.balance {
-            Balance::Fastest => candidates.min_by_key(|relay| (relay.expected_answer(), relay.in_flight)).map(|relay| relay.id),
+            Balance::Fastest => candidates
+                .min_by_key(|relay| (relay.expected_answer(), relay.in_flight))
+                .map(|relay| relay.id),
             Balance::RoundRobin => candidates
                 .min_by_key(|relay| {
                     let place = usize::try_from(relay.id.place()).unwrap_or_default();
@@ -347,6 +379,13 @@ impl RelayTable {
         let place = usize::try_from(chosen.place()).unwrap_or_default();
         self.next = place.saturating_add(1).checked_rem(count).unwrap_or_default();
         Some(chosen)
+    }
+
+    /// The table's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value(self.next);
+        print.each(self.relays.iter(), |print, relay| relay.fingerprint(print));
     }
 
     /// A relay of which nobody knows yet whether `seq` passes, and that could be asked now.

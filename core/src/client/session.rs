@@ -1,5 +1,7 @@
 //! A TCP flow at levels 0 and 1, from the application's open to its end.
 
+use alloc::boxed::Box;
+
 use bytes::Bytes;
 
 use crate::caps::Level;
@@ -10,6 +12,8 @@ use crate::client::outbox::{Outbox, count};
 use crate::client::uplink::Uplink;
 use crate::config::{ClientConfig, OpenMode};
 use crate::error::{ConnectFailure, Misuse};
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 use crate::flow::Credit;
 use crate::id::StreamId;
 use crate::target::Target;
@@ -45,7 +49,7 @@ enum Phase {
     FirstBytes { until: Instant },
     ConnectDue,
     Connecting,
-    Linked(Link),
+    Linked(Box<Link>),
 }
 
 /// What a session wants sent.
@@ -347,7 +351,7 @@ impl Session {
             return Err(if failed { EndReason::ConnectFailed(failure) } else { EndReason::NodeError });
         }
         let Some(sid) = reply.sid.filter(|_| !reply.damaged) else { return Err(EndReason::NodeError) };
-        self.phase = Phase::Linked(Link::new(sid, level, config, now));
+        self.phase = Phase::Linked(Box::new(Link::new(sid, level, config, now)));
         self.quiet_since = now;
         if config.open == OpenMode::Confirmed {
             out.actions.push_back(ClientAction::Opened { stream: self.id });
@@ -378,6 +382,39 @@ impl Session {
             self.take_downlink(answered, now, config, out)?;
         }
         Ok(())
+    }
+
+    /// The session's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value(&self.target);
+        print.time(self.opened);
+        print.time(self.quiet_since);
+        match &self.phase {
+            Phase::FirstBytes { until } => {
+                print.value(0_u8);
+                print.time(*until);
+            }
+            Phase::ConnectDue => print.value(1_u8),
+            Phase::Connecting => print.value(2_u8),
+            Phase::Linked(link) => {
+                print.value(3_u8);
+                link.fingerprint(print);
+            }
+        }
+        self.uplink.fingerprint(print);
+        self.credit.fingerprint(print);
+    }
+
+    /// An op of this session that is in flight.
+    #[cfg(feature = "model")]
+    pub(super) fn op_fingerprint(&self, op: &Op, print: &mut Fingerprint<'_>) {
+        match &self.phase {
+            Phase::Linked(link) => link.op_fingerprint(op, print),
+            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => {
+                print.value((op.name(), op.payload()));
+            }
+        }
     }
 
     /// A reply whose turn it is.

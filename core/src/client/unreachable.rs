@@ -4,6 +4,8 @@ use alloc::collections::BTreeMap;
 use core::time::Duration;
 
 use crate::error::ConnectFailure;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 use crate::target::Target;
 use crate::time::Instant;
 
@@ -45,6 +47,15 @@ impl UnreachableCache {
             return None;
         }
         self.entries.get(&target.normalised()).filter(|entry| now < entry.until).map(|entry| entry.failure)
+    }
+
+    /// The cache's part of a state's fingerprint: what has expired counts for nothing.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, now: Instant, print: &mut Fingerprint<'_>) {
+        for (target, entry) in self.entries.iter().filter(|(_, entry)| now < entry.until) {
+            print.value((target, entry.failure));
+            print.deadline(entry.until);
+        }
     }
 
     /// Forgets what has expired, or else what would expire first.

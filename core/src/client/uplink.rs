@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::error::Misuse;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 
 /// The bytes that wait, and whether more will come.
 #[derive(Clone, Debug, Default)]
@@ -87,6 +89,13 @@ impl Uplink {
             }
         }
         joined.into()
+    }
+
+    /// The uplink's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value(self.end);
+        print.each(self.chunks.iter(), |print, chunk| print.value(chunk));
     }
 
     /// Puts bytes back that an op carried in vain.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::wire::json::Raw;
 
-pub use engine::engine;
+use engine::engine;
 
 /// The engine that picks the fastest instructions of the machine it runs on.
 #[cfg(all(feature = "simd", any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -23,7 +23,7 @@ mod engine {
     static ENGINE: LazyLock<Simd> = LazyLock::new(|| Simd::standard(PAD));
 
     /// The strict codec of this wire.
-    pub fn engine() -> &'static impl base64::Engine {
+    pub(super) fn engine() -> &'static impl base64::Engine {
         &*ENGINE
     }
 }
@@ -32,7 +32,7 @@ mod engine {
 #[cfg(not(all(feature = "simd", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 mod engine {
     /// The strict codec of this wire.
-    pub fn engine() -> &'static impl base64::Engine {
+    pub(super) fn engine() -> &'static impl base64::Engine {
         &base64::engine::general_purpose::STANDARD
     }
 }
@@ -46,10 +46,10 @@ pub const fn encoded_len(bytes: usize) -> usize {
     bytes.div_ceil(GROUP).saturating_mul(ENCODED_GROUP)
 }
 
-/// The length of what `text` stands for, if it is base64: never less than what it decodes to.
+/// The length of what `text` stands for, if it is base64.
 pub fn decoded_len(text: &str) -> usize {
     let padding = text.bytes().rev().take(2).take_while(|symbol| *symbol == b'=').count();
-    text.len().saturating_sub(padding).saturating_mul(GROUP).div_ceil(ENCODED_GROUP)
+    text.len().saturating_sub(padding).saturating_mul(GROUP) / ENCODED_GROUP
 }
 
 /// Appends the encoding of the concatenated `chunks` to `out`, without concatenating them.

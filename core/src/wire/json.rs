@@ -1,7 +1,7 @@
 //! JSON on the way in, as borrowed raw values; JSON on the way out, into a sink.
 //!
 //! A raw value is known to be JSON and not yet interpreted, so a value of the wrong type costs its own
-//! field and nothing else. Nothing here recurses: nesting takes a byte a level of the body, no stack.
+//! field and nothing else. Reading does not recurse: a level of nesting takes a byte of heap, and no stack.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -190,6 +190,16 @@ pub(super) trait Sink {
     /// Writes a string.
     fn string(&mut self, text: &str) {
         self.raw("\"");
+        if text.bytes().any(|byte| needs_escape(byte.into())) {
+            self.escaped(text);
+        } else {
+            self.raw(text);
+        }
+        self.raw("\"");
+    }
+
+    /// Writes a text with escapes where it needs them.
+    fn escaped(&mut self, text: &str) {
         for piece in text.split_inclusive(needs_escape) {
             let mut chars = piece.chars();
             match chars.next_back().filter(|last| needs_escape(*last)) {
@@ -200,7 +210,6 @@ pub(super) trait Sink {
                 None => self.raw(piece),
             }
         }
-        self.raw("\"");
     }
 
     /// Writes a character that cannot stand in a string as it is (RFC 8259 section 7).
@@ -222,22 +231,14 @@ pub(super) trait Sink {
         }
     }
 
-    /// Writes a number.
+    /// Writes a number: what stands before the last digit, and the last digit. 20 digits are the most.
     fn number(&mut self, number: u64) {
         const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
-        let mut digits = [""; 20]; // u64::MAX has 20
-        let mut rest = number;
-        for place in digits.iter_mut().rev() {
-            let digit = usize::try_from(rest % 10).unwrap_or_default();
-            *place = DIGITS.get(digit).copied().unwrap_or_default();
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
+        if number >= 10 {
+            self.number(number / 10);
         }
-        for digit in digits {
-            self.raw(digit);
-        }
+        let digit = usize::try_from(number % 10).unwrap_or_default();
+        self.raw(DIGITS.get(digit).copied().unwrap_or_default());
     }
 
     /// Writes an array of what `write` writes for each of `items`.

@@ -1,7 +1,7 @@
 //! Ops: the elements of a request.
 
+use alloc::borrow::Cow;
 use core::fmt;
-use core::num::NonZeroU16;
 use core::ops::Range;
 
 use bytes::Bytes;
@@ -219,10 +219,10 @@ const MAX_NAME_LEN: usize = 200;
 #[derive(Clone, Copy, Default)]
 pub(super) struct OpFields<'a> {
     pub(super) op: Option<Raw<'a>>,
-    pub(super) host: Option<Raw<'a>>,
-    pub(super) port: Option<Raw<'a>>,
-    pub(super) sid: Option<Raw<'a>>,
-    pub(super) seq: Option<Raw<'a>>,
+    host: Option<Raw<'a>>,
+    port: Option<Raw<'a>>,
+    sid: Option<Raw<'a>>,
+    seq: Option<Raw<'a>>,
     pub(super) payload: Option<Raw<'a>>,
 }
 
@@ -250,10 +250,14 @@ impl<'a> OpFields<'a> {
         }
     }
 
+    /// The op's name, known or not.
+    pub(super) fn name(self) -> Result<Cow<'a, str>, BadOp> {
+        self.op.and_then(Raw::string).ok_or(BadOp::NotAnOp)
+    }
+
     /// Interprets the fields that the op's name asks for, and no others.
     pub(super) fn interpret(self, arena: &mut Arena) -> Result<ReadOp, BadOp> {
-        let name = self.op.and_then(Raw::string).ok_or(BadOp::NotAnOp)?;
-        match &*name {
+        match &*self.name()? {
             "connect" => Ok(ReadOp::new(Op::Connect { target: self.target()? })),
             "connect_data" => {
                 let op = Op::ConnectData { target: self.target()?, payload: Bytes::new() };
@@ -280,12 +284,8 @@ impl<'a> OpFields<'a> {
     /// Host before port: a peer that sends neither is told of the host, as deployed nodes do.
     fn target(self) -> Result<Target, BadOp> {
         let host = self.host.and_then(Raw::string).ok_or(BadOp::Host)?;
-        let port = self.port.and_then(Raw::number::<NonZeroU16>);
-        match Target::new(&host, port.map_or(1, NonZeroU16::get)) {
-            Err(BadTarget::Host) => Err(BadOp::Host),
-            Ok(target) if port.is_some() => Ok(target),
-            Ok(_) | Err(BadTarget::Port) => Err(BadOp::Port),
-        }
+        let port = self.port.and_then(Raw::number).unwrap_or(0); // which is no port
+        Ok(Target::new(&host, port)?)
     }
 
     fn sid(self) -> Result<Sid, BadOp> {
