@@ -24,7 +24,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::info;
 
-pub use options::{NodeBuilder, StartError};
+pub use options::NodeBuilder;
 
 use self::driver::{Driver, INPUT_QUEUE, Input, Parts};
 use self::guard::Guard;
@@ -34,6 +34,7 @@ use self::service::{Intake, NodeService};
 use crate::clock::Clock;
 use crate::http::body::BodyRoom;
 use crate::http::server::{ConnectionLimits, HttpServer};
+use crate::start::StartError;
 
 /// Notices kept for a listener that falls behind; it is told how many of the oldest it has missed.
 const NOTICE_QUEUE: usize = 1024;
@@ -42,9 +43,9 @@ const NOTICE_QUEUE: usize = 1024;
 ///
 /// ```
 /// use seqlane::{NodeOptions, Secret};
-/// use seqlane_tokio::node::NodeServer;
+/// use seqlane_tokio::{NodeServer, StartError};
 ///
-/// # async fn run() -> Result<(), seqlane_tokio::node::StartError> {
+/// # async fn run() -> Result<(), StartError> {
 /// let options = NodeOptions::new(Secret::new("correct horse"));
 /// let node = NodeServer::builder(options).listen(([127, 0, 0, 1], 0).into()).start().await?;
 /// println!("listening on {}", node.local_addr());
