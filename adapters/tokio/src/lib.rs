@@ -3,6 +3,13 @@
 
 mod clock;
 pub mod exchange;
+mod http;
+pub mod node;
 pub mod proxy;
+pub mod relay;
+mod start;
 
-pub use proxy::{ProxyClient, ProxyClientBuilder, StartError};
+pub use node::NodeServer;
+pub use proxy::ProxyClient;
+pub use relay::StandInRelay;
+pub use start::StartError;
