@@ -131,9 +131,16 @@ impl ProxyClient {
     pub async fn shutdown(mut self) {
         self.stop.cancel();
         // Flows that take longer are ended by the machine, which resets their sockets.
-        let _ = timeout(self.grace, &mut self.listening).await;
+        let drained = timeout(self.grace, &mut self.listening).await.is_ok();
         let _ = self.flows.inputs.send(Input::Close).await;
-        let _ = timeout(FAREWELL, async { tokio::join!(&mut self.machine, &mut self.listening) }).await;
+        let farewell = async {
+            let _ = (&mut self.machine).await;
+            if !drained {
+                let _ = (&mut self.listening).await;
+            }
+        };
+        // What is not over by then is dropped.
+        let _ = timeout(FAREWELL, farewell).await;
         info!(address = %self.address, "client stopped");
     }
 }
