@@ -3,4 +3,7 @@
 //! The tests are in `tests/`; here is what they share.
 
 pub mod allocator;
+pub mod deadline;
+pub mod http_client;
 pub mod pair;
+pub mod stub_node;
