@@ -76,6 +76,11 @@ impl Counter {
         self.0 = self.0.saturating_add(1);
         number
     }
+
+    /// The number that [`next`](Self::next) will give: those below it were given.
+    pub(crate) const fn peek(&self) -> u64 {
+        self.0
+    }
 }
 
 /// Mints session ids that nobody without the seed can guess.

@@ -7,10 +7,15 @@ use core::fmt;
 
 use bytes::Bytes;
 
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
 use crate::config::Form;
 use crate::secret::Secret;
-use crate::wire::op::{BadOp, Op};
-use crate::wire::reply::{Reply, ReplyParts};
+use crate::wire::base64::Arena;
+use crate::wire::json::{Elements, Length, OrNull, Raw, ReadElements, Sink, Text, cut, read_object};
+use crate::wire::op::{BadOp, Op, OpFields};
+use crate::wire::reply::{MAX_ERROR_LEN, MAX_PACKETS, Reply, ReplyFields, ReplyParts};
 
 /// What a reader accepts at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,12 +30,36 @@ pub struct Limits {
 pub struct Request<'a> {
     /// The key that the caller presented.
     pub key: Cow<'a, str>,
+    ops: Vec<&'a RawValue>,
 }
 
 impl Request<'_> {
+    /// How many ops there are, good and bad.
+    pub fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// Whether there is no op at all.
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
     /// Decodes the ops. All payloads share one allocation, of which they are slices.
     pub fn decode_ops(self) -> Vec<Result<Op, BadOp>> {
-        todo!()
+        let fields: Vec<_> = self.ops.iter().map(|op| OpFields::read(op.get())).collect();
+        let payloads = fields.iter().map(|fields| fields.as_ref().ok().and_then(|fields| fields.payload));
+        let mut arena = Arena::for_values(payloads);
+        let ops: Vec<_> =
+            fields.into_iter().map(|fields| fields.and_then(|fields| fields.interpret(&mut arena))).collect();
+        let decoded = arena.freeze();
+        ops.into_iter().map(|op| op.map(|op| op.finish(&decoded))).collect()
+    }
+}
+
+/// The key is left out.
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("ops", &self.ops.len()).finish_non_exhaustive()
     }
 }
 
@@ -38,12 +67,28 @@ impl Request<'_> {
 pub struct SingleRequest<'a> {
     /// The key that the caller presented.
     pub key: Cow<'a, str>,
+    op: OpFields<'a>,
 }
 
 impl SingleRequest<'_> {
-    /// Decodes the op.
+    /// Decodes the op. UDP has no place in a single request: its ops count as unknown.
+    ///
+    /// # Errors
+    /// [`BadOp`] says what is wrong with the op; the request was well formed.
     pub fn decode_op(self) -> Result<Op, BadOp> {
-        todo!()
+        let mut arena = Arena::for_values(core::iter::once(self.op.payload));
+        let op = self.op.interpret(&mut arena)?.finish(&arena.freeze());
+        match op {
+            Op::UdpOpen { .. } | Op::UdpData { .. } => Err(BadOp::Unknown(op.name().into())),
+            Op::Connect { .. } | Op::ConnectData { .. } | Op::Data { .. } | Op::Close { .. } => Ok(op),
+        }
+    }
+}
+
+/// The key is left out.
+impl fmt::Debug for SingleRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SingleRequest").finish_non_exhaustive()
     }
 }
 
@@ -60,10 +105,38 @@ pub enum RequestError {
     Missing(&'static str),
 }
 
+/// The error text as a node answers it, whole: `bad json: ` stands before what the reader says.
 impl fmt::Display for RequestError {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        todo!()
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge => f.write_str("request body too large"),
+            Self::TooManyOps => f.write_str("too many ops in one batch"),
+            Self::Json(text) => write!(f, "bad json: {text}"),
+            Self::Missing(field) => write!(f, "missing field `{field}`"),
+        }
     }
+}
+
+impl core::error::Error for RequestError {}
+
+/// What a reader is told of bad JSON. Its own texts repeat what they found, which may be a key or a payload:
+/// only those that cannot are passed on.
+fn bad_json(error: &serde_json::Error, expected: &str) -> RequestError {
+    let text = if error.is_data() {
+        alloc::format!("expected {expected} at line {} column {}", error.line(), error.column())
+    } else {
+        alloc::format!("{error}")
+    };
+    RequestError::Json(text.into())
+}
+
+fn utf8(body: &[u8], limits: Limits) -> Result<&str, RequestError> {
+    if body.len() > limits.max_body {
+        return Err(RequestError::TooLarge);
+    }
+    core::str::from_utf8(body).map_err(|error| {
+        RequestError::Json(alloc::format!("invalid UTF-8 at byte {}", error.valid_up_to()).into())
+    })
 }
 
 /// The replies of a usable answer.
@@ -88,42 +161,243 @@ pub enum AnswerError {
 }
 
 impl fmt::Display for AnswerError {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        todo!()
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge => f.write_str("answer too large"),
+            Self::NotAnAnswer => f.write_str("not an answer: no JSON of the right shape"),
+            Self::Envelope(text) => write!(f, "the relay or node reports: {text}"),
+            Self::WrongLength { expected, got } => write!(f, "{got} replies to {expected} ops"),
+        }
+    }
+}
+
+impl core::error::Error for AnswerError {}
+
+/// The envelope of a batch request: `{"k", "ops"}`, of which each may be missing.
+#[derive(Default)]
+struct RequestEnvelope<'a> {
+    key: Option<Cow<'a, str>>,
+    ops: Option<Elements<'a>>,
+}
+
+/// Reads a [`RequestEnvelope`]. Of a key that comes twice, the last counts.
+struct ReadRequest {
+    max_ops: usize,
+}
+
+impl<'a> Visitor<'a> for ReadRequest {
+    type Value = RequestEnvelope<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<RequestEnvelope<'a>, A::Error> {
+        let mut envelope = RequestEnvelope::default();
+        while let Some(Text(key)) = map.next_key()? {
+            match &*key {
+                "k" => envelope.key = Some(map.next_value::<Text<'a>>()?.0),
+                "ops" => envelope.ops = Some(map.next_value_seed(ReadElements { max: self.max_ops })?),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(envelope)
     }
 }
 
 /// Reads a batch request in node form (what `POST /tunnel/batch` takes).
-pub fn decode_request(_body: &[u8], _limits: Limits) -> Result<Request<'_>, RequestError> {
-    todo!()
+///
+/// # Errors
+/// [`RequestError`] when the body as a whole cannot be read; bad ops are found by
+/// [`decode_ops`](Request::decode_ops) and harm nobody else.
+pub fn decode_request(body: &[u8], limits: Limits) -> Result<Request<'_>, RequestError> {
+    let mut reader = serde_json::Deserializer::from_str(utf8(body, limits)?);
+    let envelope = reader
+        .deserialize_map(ReadRequest { max_ops: limits.max_ops })
+        .and_then(|envelope| reader.end().map(|()| envelope))
+        .map_err(|error| bad_json(&error, "an object with a string `k` and an array `ops`"))?;
+    let missing = |field| RequestError::Json(alloc::format!("missing field `{field}`").into());
+    let key = envelope.key.ok_or_else(|| missing("k"))?;
+    let ops = envelope.ops.ok_or_else(|| missing("ops"))?;
+    if ops.count > ops.kept.len() {
+        return Err(RequestError::TooManyOps);
+    }
+    Ok(Request { key, ops: ops.kept })
 }
 
 /// Reads a single-op request in node form (what `POST /tunnel` takes).
-pub fn decode_single(_body: &[u8], _limits: Limits) -> Result<SingleRequest<'_>, RequestError> {
-    todo!()
+///
+/// # Errors
+/// [`RequestError`] when the body as a whole cannot be read, or names no key or no op.
+pub fn decode_single(body: &[u8], limits: Limits) -> Result<SingleRequest<'_>, RequestError> {
+    let mut key = None;
+    let mut op = OpFields::default();
+    read_object(utf8(body, limits)?, |name, value| match name {
+        "k" => key = value,
+        "data" => op.payload = value,
+        name => op.set(name, value),
+    })
+    .map_err(|error| bad_json(&error, "an object"))?;
+    let key = key.ok_or(RequestError::Missing("k"))?;
+    let key = key.string().ok_or_else(|| RequestError::Json("`k` is not a string".into()))?;
+    if op.op.is_none() {
+        return Err(RequestError::Missing("op"));
+    }
+    Ok(SingleRequest { key, op })
+}
+
+/// The bytes of a request that are not of its ops. A request has this many and the
+/// [`encoded_len`](Op::encoded_len) of each op, less 1 when there is any op.
+pub fn request_overhead(form: Form, key: &Secret) -> usize {
+    let mut length = Length::default();
+    write_request(form, key, core::iter::empty(), &mut length);
+    length.0
 }
 
 /// Writes a batch request.
-pub fn encode_request<'a>(_form: Form, _key: &Secret, _ops: impl Iterator<Item = &'a Op> + Clone) -> Bytes {
-    todo!()
+pub fn encode_request<'a>(form: Form, key: &Secret, ops: impl Iterator<Item = &'a Op> + Clone) -> Bytes {
+    write(
+        |sink| write_request(form, key, ops.clone(), sink),
+        |sink| write_request(form, key, ops.clone(), sink),
+    )
+}
+
+fn write_request<'a, S: Sink>(form: Form, key: &Secret, ops: impl Iterator<Item = &'a Op>, sink: &mut S) {
+    let mut object = sink.object();
+    object.string("k", key.reveal());
+    match form {
+        Form::Relay => object.string("t", "batch"),
+        Form::Node => {}
+    }
+    object.field("ops").array(ops, |sink, op| op.write(sink));
+    object.end();
+}
+
+/// Writes twice: for the length, and then into a buffer of that length.
+fn write(measure: impl FnOnce(&mut Length), fill: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+    let mut length = Length::default();
+    measure(&mut length);
+    let mut body = Vec::with_capacity(length.0);
+    fill(&mut body);
+    Bytes::from(body)
+}
+
+/// The envelope of an answer: `{"r"}` or `{"e"}`; null counts as absent.
+#[derive(Default)]
+struct AnswerEnvelope<'a> {
+    replies: Option<Elements<'a>>,
+    error: Option<Raw<'a>>,
+}
+
+/// Reads an [`AnswerEnvelope`]. Of a key that comes twice, the last counts.
+struct ReadAnswer {
+    max_replies: usize,
+}
+
+impl<'a> Visitor<'a> for ReadAnswer {
+    type Value = AnswerEnvelope<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<AnswerEnvelope<'a>, A::Error> {
+        let mut envelope = AnswerEnvelope::default();
+        while let Some(Text(key)) = map.next_key()? {
+            match &*key {
+                "r" => {
+                    let elements = ReadElements { max: self.max_replies };
+                    envelope.replies = map.next_value_seed(OrNull(elements))?;
+                }
+                "e" => envelope.error = Raw::new(map.next_value()?),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(envelope)
+    }
+}
+
+/// The object in `body`: all of it, or what lies between the first `{` and the last `}` where a relay has
+/// put text around it.
+fn object_in(body: &[u8]) -> Option<&[u8]> {
+    const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body).trim_ascii_start();
+    if body.starts_with(b"{") {
+        return Some(body);
+    }
+    let first = body.iter().position(|byte| *byte == b'{')?;
+    let last = body.iter().rposition(|byte| *byte == b'}')?;
+    body.get(first..=last)
+}
+
+fn read_answer(body: &[u8], max_replies: usize) -> Option<AnswerEnvelope<'_>> {
+    let mut reader = serde_json::Deserializer::from_str(core::str::from_utf8(object_in(body)?).ok()?);
+    let envelope = reader.deserialize_map(ReadAnswer { max_replies }).ok()?;
+    reader.end().ok()?;
+    Some(envelope)
 }
 
 /// Reads the answer to a batch of `ops` ops.
-pub fn decode_answer(_body: &[u8], _ops: usize, _limits: Limits) -> Result<Answer, AnswerError> {
-    todo!()
+///
+/// Text around the object, as some relays have it, is skipped. When there are both `r` and `e`, a non-empty
+/// `r` is the answer and `e` is ignored.
+///
+/// # Errors
+/// [`AnswerError`] when no reply can be matched to its op. What is wrong with one reply alone makes that reply
+/// [damaged](Reply::damaged) and harms no other.
+pub fn decode_answer(body: &[u8], ops: usize, limits: Limits) -> Result<Answer, AnswerError> {
+    if body.len() > limits.max_body {
+        return Err(AnswerError::TooLarge);
+    }
+    let envelope = read_answer(body, ops).ok_or(AnswerError::NotAnAnswer)?;
+    let replies = match (envelope.error, envelope.replies) {
+        (_, Some(replies)) if replies.count > 0 => replies,
+        (Some(error), _) => {
+            let text = error.string().unwrap_or(Cow::Borrowed(error.text()));
+            return Err(AnswerError::Envelope(cut(&text, MAX_ERROR_LEN).into()));
+        }
+        (None, Some(replies)) => replies,
+        (None, None) => return Err(AnswerError::NotAnAnswer),
+    };
+    if replies.count != ops {
+        return Err(AnswerError::WrongLength { expected: ops, got: replies.count });
+    }
+    Ok(decode_replies(&replies.kept))
+}
+
+fn decode_replies(replies: &[&RawValue]) -> Answer {
+    let fields: Vec<_> = replies.iter().map(|reply| ReplyFields::read(reply.get())).collect();
+    let room = fields.iter().fold(0, |sum: usize, fields| sum.saturating_add(fields.payload_len()));
+    let mut arena = Arena::with_room(room);
+    let mut packets_left = MAX_PACKETS;
+    let replies: Vec<_> =
+        fields.into_iter().map(|fields| fields.interpret(&mut arena, &mut packets_left)).collect();
+    let decoded = arena.freeze();
+    replies.into_iter().map(|reply| reply.finish(&decoded)).collect()
 }
 
 /// Writes a batch answer, `{"r":[...]}`.
-pub fn encode_answer(_replies: &[ReplyParts<'_>]) -> Bytes {
-    todo!()
+pub fn encode_answer(replies: &[ReplyParts<'_>]) -> Bytes {
+    write(|sink| write_answer(replies, sink), |sink| write_answer(replies, sink))
+}
+
+fn write_answer<S: Sink>(replies: &[ReplyParts<'_>], sink: &mut S) {
+    let mut object = sink.object();
+    object.field("r").array(replies.iter(), |sink, reply| reply.write(sink));
+    object.end();
 }
 
 /// Writes a single answer: the reply object itself.
-pub fn encode_single_answer(_reply: &ReplyParts<'_>) -> Bytes {
-    todo!()
+pub fn encode_single_answer(reply: &ReplyParts<'_>) -> Bytes {
+    write(|sink| reply.write(sink), |sink| reply.write(sink))
 }
 
 /// Writes `{"e": text}`: the failure of a whole exchange.
-pub fn encode_error(_text: &str) -> Bytes {
-    todo!()
+pub fn encode_error(text: &str) -> Bytes {
+    let reply = ReplyParts { error: Some(text), ..ReplyParts::default() };
+    encode_single_answer(&reply)
 }

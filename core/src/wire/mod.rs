@@ -6,13 +6,16 @@
 
 pub mod base64;
 pub mod envelope;
+#[cfg(test)]
+mod golden;
+mod json;
 pub mod op;
 pub mod reply;
 pub mod sid;
 
 pub use envelope::{
     Answer, AnswerError, Limits, Request, RequestError, SingleRequest, decode_answer, decode_request,
-    decode_single, encode_answer, encode_error, encode_request, encode_single_answer,
+    decode_single, encode_answer, encode_error, encode_request, encode_single_answer, request_overhead,
 };
 pub use op::{BadOp, Op};
 pub use reply::{Code, Reply, ReplyParts};

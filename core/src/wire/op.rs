@@ -1,11 +1,15 @@
 //! Ops: the elements of a request.
 
 use core::fmt;
+use core::num::NonZeroU16;
+use core::ops::Range;
 
 use bytes::Bytes;
 
 use crate::seq::Seq;
 use crate::target::{BadTarget, Target};
+use crate::wire::base64::{Arena, Decoded};
+use crate::wire::json::{Length, Raw, Sink, cut, read_object};
 use crate::wire::reply::Code;
 use crate::wire::sid::Sid;
 
@@ -76,6 +80,47 @@ impl Op {
             | Self::UdpData { payload, .. } => Some(payload),
             Self::Connect { .. } | Self::Close { .. } => None,
         }
+    }
+
+    /// The session that the op names, and its place in it.
+    const fn place(&self) -> (Option<Sid>, Option<Seq>) {
+        match self {
+            Self::Data { sid, seq, .. } => (Some(*sid), *seq),
+            Self::UdpData { sid, .. } | Self::Close { sid } => (Some(*sid), None),
+            Self::Connect { .. } | Self::ConnectData { .. } | Self::UdpOpen { .. } => (None, None),
+        }
+    }
+
+    /// The bytes that the op adds to a request: its JSON and the comma before it. With
+    /// [`request_overhead`](crate::wire::request_overhead) it foretells the size of a request exactly.
+    pub fn encoded_len(&self) -> usize {
+        let mut length = Length::default();
+        self.write(&mut length);
+        length.0.saturating_add(1)
+    }
+
+    /// Writes the op, fields in the order that deployed clients have.
+    pub(super) fn write<S: Sink>(&self, sink: &mut S) {
+        let mut object = sink.object();
+        object.string("op", self.name());
+        match self {
+            Self::Connect { target } | Self::ConnectData { target, .. } | Self::UdpOpen { target, .. } => {
+                object.string("host", target.host());
+                object.number("port", target.port().into());
+            }
+            Self::Data { sid, seq, .. } => {
+                object.string("sid", sid.as_str());
+                if let Some(seq) = seq {
+                    object.number("seq", seq.number());
+                }
+            }
+            Self::UdpData { sid, .. } | Self::Close { sid } => object.string("sid", sid.as_str()),
+        }
+        let always = matches!(self, Self::ConnectData { .. });
+        if let Some(payload) = self.payload().filter(|payload| always || !payload.is_empty()) {
+            object.base64("d", core::slice::from_ref(payload));
+        }
+        object.end();
     }
 }
 
@@ -164,5 +209,127 @@ impl From<BadTarget> for BadOp {
             BadTarget::Host => Self::Host,
             BadTarget::Port => Self::Port,
         }
+    }
+}
+
+/// The longest part of an unknown op's name that is repeated to the peer, in bytes.
+const MAX_NAME_LEN: usize = 200;
+
+/// The fields of an op as they came, none of them interpreted. Unknown keys are dropped.
+#[derive(Clone, Copy, Default)]
+pub(super) struct OpFields<'a> {
+    pub(super) op: Option<Raw<'a>>,
+    pub(super) host: Option<Raw<'a>>,
+    pub(super) port: Option<Raw<'a>>,
+    pub(super) sid: Option<Raw<'a>>,
+    pub(super) seq: Option<Raw<'a>>,
+    pub(super) payload: Option<Raw<'a>>,
+}
+
+impl<'a> OpFields<'a> {
+    /// Reads an element of a batch. Of a key that comes twice, the last counts.
+    pub(super) fn read(json: &'a str) -> Result<Self, BadOp> {
+        let mut fields = Self::default();
+        read_object(json, |key, value| match key {
+            "d" => fields.payload = value,
+            key => fields.set(key, value),
+        })
+        .map_err(|_| BadOp::NotAnOp)?;
+        Ok(fields)
+    }
+
+    /// Sets the field that batches and single requests name alike.
+    pub(super) fn set(&mut self, key: &str, value: Option<Raw<'a>>) {
+        match key {
+            "op" => self.op = value,
+            "host" => self.host = value,
+            "port" => self.port = value,
+            "sid" => self.sid = value,
+            "seq" => self.seq = value,
+            _ => {}
+        }
+    }
+
+    /// Interprets the fields that the op's name asks for, and no others.
+    pub(super) fn interpret(self, arena: &mut Arena) -> Result<ReadOp, BadOp> {
+        let name = self.op.and_then(Raw::string).ok_or(BadOp::NotAnOp)?;
+        match &*name {
+            "connect" => Ok(ReadOp::new(Op::Connect { target: self.target()? })),
+            "connect_data" => {
+                let op = Op::ConnectData { target: self.target()?, payload: Bytes::new() };
+                self.with_payload(op, arena)
+            }
+            "data" => {
+                let sid = self.sid()?;
+                let seq = self.seq().map_err(|()| BadOp::Seq { sid: Some(sid) })?;
+                self.with_payload(Op::Data { sid, seq, payload: Bytes::new() }, arena)
+            }
+            "udp_open" => {
+                let op = Op::UdpOpen { target: self.target()?, payload: Bytes::new() };
+                self.with_payload(op, arena)
+            }
+            "udp_data" => {
+                let op = Op::UdpData { sid: self.sid()?, payload: Bytes::new() };
+                self.with_payload(op, arena)
+            }
+            "close" => Ok(ReadOp::new(Op::Close { sid: self.sid()? })),
+            unknown => Err(BadOp::Unknown(cut(unknown, MAX_NAME_LEN).into())),
+        }
+    }
+
+    /// Host before port: a peer that sends neither is told of the host, as deployed nodes do.
+    fn target(self) -> Result<Target, BadOp> {
+        let host = self.host.and_then(Raw::string).ok_or(BadOp::Host)?;
+        let port = self.port.and_then(Raw::number::<NonZeroU16>);
+        match Target::new(&host, port.map_or(1, NonZeroU16::get)) {
+            Err(BadTarget::Host) => Err(BadOp::Host),
+            Ok(target) if port.is_some() => Ok(target),
+            Ok(_) | Err(BadTarget::Port) => Err(BadOp::Port),
+        }
+    }
+
+    fn sid(self) -> Result<Sid, BadOp> {
+        self.sid.and_then(Raw::string).and_then(|text| Sid::new(&text)).ok_or(BadOp::Sid)
+    }
+
+    fn seq(self) -> Result<Option<Seq>, ()> {
+        self.seq.map(|raw| raw.number().map(Seq::new).ok_or(())).transpose()
+    }
+
+    /// Decodes the payload last: what else is wrong with the op is told first.
+    fn with_payload(self, op: Op, arena: &mut Arena) -> Result<ReadOp, BadOp> {
+        match arena.decode_value(self.payload) {
+            Ok(payload) => Ok(ReadOp { op, payload }),
+            Err(reason) => {
+                let (sid, seq) = op.place();
+                Err(BadOp::Payload { reason, sid, seq })
+            }
+        }
+    }
+}
+
+/// An op whose payload still lies in the arena.
+pub(super) struct ReadOp {
+    op: Op,
+    payload: Range<usize>,
+}
+
+impl ReadOp {
+    const fn new(op: Op) -> Self {
+        Self { op, payload: 0..0 }
+    }
+
+    /// The op with its payload.
+    pub(super) fn finish(self, decoded: &Decoded) -> Op {
+        let bytes = decoded.payload(self.payload);
+        let mut op = self.op;
+        match &mut op {
+            Op::ConnectData { payload, .. }
+            | Op::Data { payload, .. }
+            | Op::UdpOpen { payload, .. }
+            | Op::UdpData { payload, .. } => *payload = bytes,
+            Op::Connect { .. } | Op::Close { .. } => {}
+        }
+        op
     }
 }

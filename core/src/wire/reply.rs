@@ -3,11 +3,15 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Range;
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
 use crate::caps::Caps;
 use crate::seq::Seq;
+use crate::wire::base64::{Arena, Decoded, decoded_len};
+use crate::wire::json::{Length, Raw, Sink, cut, quoted_base64, read_elements, read_object};
 use crate::wire::sid::Sid;
 
 /// The machine-readable code of an error reply.
@@ -43,7 +47,8 @@ pub struct Reply {
     pub seq: Option<Seq>,
     /// The node's capabilities (connect replies).
     pub caps: Option<Caps>,
-    /// The reply was an object of the right shape, but its payload was no strict base64: bytes are missing.
+    /// Something of the reply could not be read and is missing here: it is no object, or a field has the
+    /// wrong type, or a payload is no strict base64. The bytes that a session lost so are gone.
     pub damaged: bool,
 }
 
@@ -95,4 +100,167 @@ pub struct ReplyParts<'a> {
     pub seq: Option<Seq>,
     /// The node's capabilities (connect replies).
     pub caps: Option<Caps>,
+}
+
+impl ReplyParts<'_> {
+    /// The bytes that the reply adds to an answer: its JSON and the comma before it.
+    pub fn encoded_len(&self) -> usize {
+        let mut length = Length::default();
+        self.write(&mut length);
+        length.0.saturating_add(1)
+    }
+
+    /// Writes the reply, fields in the order that deployed nodes have.
+    pub(super) fn write<S: Sink>(&self, sink: &mut S) {
+        let mut object = sink.object();
+        if let Some(sid) = &self.sid {
+            object.string("sid", sid.as_str());
+        }
+        if self.data.iter().any(|chunk| !chunk.is_empty()) {
+            object.base64("d", self.data);
+        }
+        if !self.packets.is_empty() {
+            let packets = self.packets.iter().map(core::slice::from_ref);
+            object.field("pkts").array(packets, quoted_base64);
+        }
+        if let Some(eof) = self.eof {
+            object.field("eof").raw(if eof { "true" } else { "false" });
+        }
+        if let Some(error) = self.error {
+            object.string("e", error);
+        }
+        // Other codes have no text to write: none is known.
+        if self.code == Some(Code::UnsupportedOp) {
+            object.string("code", Code::UNSUPPORTED_OP);
+        }
+        if let Some(seq) = self.seq {
+            object.number("seq", seq.number());
+        }
+        if let Some(caps) = self.caps {
+            object.number("caps", caps.bits().into());
+        }
+        object.end();
+    }
+}
+
+/// The longest part of an error text that is kept, in bytes.
+pub(super) const MAX_ERROR_LEN: usize = 200;
+
+/// Datagrams that are kept of an answer: 5 times what a deployed node can send in a batch of 50 ops
+/// (256 each). A datagram costs at least 3 bytes of body and, kept, ten times that.
+pub(super) const MAX_PACKETS: usize = 65_536;
+
+/// The fields of a reply as they came, none of them interpreted. Unknown keys are dropped.
+#[derive(Clone, Copy, Default)]
+pub(super) struct ReplyFields<'a> {
+    sid: Option<Raw<'a>>,
+    data: Option<Raw<'a>>,
+    packets: Option<Raw<'a>>,
+    eof: Option<Raw<'a>>,
+    error: Option<Raw<'a>>,
+    code: Option<Raw<'a>>,
+    seq: Option<Raw<'a>>,
+    caps: Option<Raw<'a>>,
+    no_object: bool,
+}
+
+impl<'a> ReplyFields<'a> {
+    /// Reads an element of an answer. Of a key that comes twice, the last counts.
+    pub(super) fn read(json: &'a str) -> Self {
+        let mut fields = Self::default();
+        let read = read_object(json, |key, value| match key {
+            "sid" => fields.sid = value,
+            "d" => fields.data = value,
+            "pkts" => fields.packets = value,
+            "eof" => fields.eof = value,
+            "e" => fields.error = value,
+            "code" => fields.code = value,
+            "seq" => fields.seq = value,
+            "caps" => fields.caps = value,
+            _ => {}
+        });
+        if read.is_ok() { fields } else { Self { no_object: true, ..Self::default() } }
+    }
+
+    /// At most the bytes that the payloads of the reply take when decoded.
+    pub(super) fn payload_len(self) -> usize {
+        let data = self.data.and_then(Raw::quoted).map_or(0, decoded_len);
+        // Quotes, commas and blanks count as symbols here: too much, but by little.
+        let packets = self.packets.map_or(0, |array| decoded_len(array.text()));
+        data.saturating_add(packets)
+    }
+
+    /// Interprets the fields. A wrong one leaves its value unset and the reply damaged.
+    pub(super) fn interpret(self, arena: &mut Arena, packets_left: &mut usize) -> ReadReply {
+        if self.no_object {
+            let reply =
+                Reply { error: Some("bad reply: not an object".into()), damaged: true, ..Reply::default() };
+            return ReadReply { reply, data: 0..0, packets: Vec::new() };
+        }
+        let mut damaged = false;
+        let sid = read(self.sid, &mut damaged, |raw| Sid::new(&raw.string()?));
+        let eof = read(self.eof, &mut damaged, Raw::boolean).unwrap_or_default();
+        let seq = read(self.seq, &mut damaged, |raw| raw.number().map(Seq::new));
+        let caps = read(self.caps, &mut damaged, |raw| raw.number().map(Caps::from_bits));
+        let code = read(self.code, &mut damaged, |raw| Some(Code::named(&raw.string()?)));
+        // An error that cannot be read is an error all the same.
+        let error = self.error.map(|raw| match raw.string() {
+            Some(text) => cut(&text, MAX_ERROR_LEN).into(),
+            None => {
+                damaged = true;
+                "bad reply: the error is not a text".into()
+            }
+        });
+        let data = read(self.data, &mut damaged, |raw| arena.decode_value(Some(raw)).ok());
+        let packets = read(self.packets, &mut damaged, |raw| {
+            let packets = read_elements(raw, *packets_left)?;
+            *packets_left = packets_left.saturating_sub(packets.kept.len());
+            Some(packets)
+        });
+        let packets = packets.map_or_else(Vec::new, |packets| {
+            damaged |= packets.count > packets.kept.len();
+            packets.kept.into_iter().filter_map(|raw| packet(raw, arena, &mut damaged)).collect()
+        });
+        let reply = Reply { sid, eof, error, code, seq, caps, damaged, ..Reply::default() };
+        ReadReply { reply, data: data.unwrap_or_default(), packets }
+    }
+}
+
+/// What `interpret` makes of a value, if it is there; if it is there and nothing comes of it, that is damage.
+fn read<'a, T>(
+    value: Option<Raw<'a>>,
+    damaged: &mut bool,
+    interpret: impl FnOnce(Raw<'a>) -> Option<T>,
+) -> Option<T> {
+    let interpreted = interpret(value?);
+    *damaged |= interpreted.is_none();
+    interpreted
+}
+
+/// Where a datagram lies. An empty one is a datagram too; null is not.
+fn packet(value: &RawValue, arena: &mut Arena, damaged: &mut bool) -> Option<Range<usize>> {
+    let place = Raw::new(value).and_then(|raw| arena.decode_value(Some(raw)).ok());
+    *damaged |= place.is_none();
+    place
+}
+
+impl Code {
+    fn named(text: &str) -> Self {
+        if text == Self::UNSUPPORTED_OP { Self::UnsupportedOp } else { Self::Other }
+    }
+}
+
+/// A reply whose payloads still lie in the arena.
+pub(super) struct ReadReply {
+    reply: Reply,
+    data: Range<usize>,
+    packets: Vec<Range<usize>>,
+}
+
+impl ReadReply {
+    /// The reply with its payloads.
+    pub(super) fn finish(self, decoded: &Decoded) -> Reply {
+        let packets = self.packets.into_iter().map(|place| decoded.payload(place)).collect();
+        Reply { data: decoded.payload(self.data), packets, ..self.reply }
+    }
 }
