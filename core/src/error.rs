@@ -83,6 +83,7 @@ pub enum ConnectFailure {
 }
 
 impl ConnectFailure {
+    #[cfg(test)]
     const ALL: [Self; 7] = [
         Self::Refused,
         Self::HostUnreachable,

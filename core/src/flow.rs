@@ -1,5 +1,8 @@
 //! Credit: how many bytes a reader of sockets may still hand in, per flow and over all flows.
 
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
+
 /// Bytes that all flows of one machine may keep or have been promised, beyond each flow's floor.
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
@@ -21,6 +24,12 @@ impl Pool {
 
     fn give_back(&mut self, bytes: usize) {
         self.used = self.used.saturating_sub(bytes);
+    }
+
+    /// The pool's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(crate) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value((self.total, self.used));
     }
 
     /// Whether a flow beyond its floor could get credit now.
@@ -94,6 +103,11 @@ impl Credit {
         self.promised == 0 && self.kept < self.window
     }
 
+    /// Whether the reader has been given anything that is not used up and gone.
+    pub(crate) const fn was_granted(&self) -> bool {
+        self.promised > 0 || self.kept > 0
+    }
+
     /// Bytes that the reader may still hand in.
     pub(crate) const fn promised(&self) -> usize {
         self.promised
@@ -102,6 +116,12 @@ impl Credit {
     /// Bytes that came and are still kept.
     pub(crate) const fn kept(&self) -> usize {
         self.kept
+    }
+
+    /// The credit's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(crate) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value((self.window, self.promised, self.kept, self.pooled));
     }
 
     fn settle(&mut self, pool: &mut Pool) {

@@ -77,8 +77,8 @@ impl Counter {
         number
     }
 
-    /// The number that [`next`](Self::next) will give: those below it were given.
-    pub(crate) const fn peek(&self) -> u64 {
+    /// How many numbers were handed out: every one below this.
+    pub(crate) const fn issued(&self) -> u64 {
         self.0
     }
 }

@@ -25,6 +25,8 @@ mod client;
 mod close;
 mod config;
 mod error;
+#[cfg(feature = "model")]
+mod fingerprint;
 mod flow;
 mod id;
 mod node;

@@ -1,13 +1,13 @@
 //! The reorder queue: what came early waits here until everything before it has come.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::VecDeque;
 
 use crate::seq::Seq;
 
 /// How much a reorder queue may hold beside the item that is expected next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReorderLimits {
-    /// Items that wait at the same time.
+    /// How far ahead of the expected number an item may be, and so how many can wait.
     pub items: usize,
     /// Bytes that the waiting items pin.
     pub bytes: usize,
@@ -17,6 +17,8 @@ pub struct ReorderLimits {
 ///
 /// The bound has one exception: the item that is expected next is always accepted, whatever waits
 /// already. A queue that could refuse it would be full of items that only it can release.
+///
+/// A ring of places from the expected number on: in steady state nothing is allocated.
 ///
 /// ```
 /// use seqlane::{ReorderLimits, ReorderQueue, Seq};
@@ -32,7 +34,9 @@ pub struct ReorderLimits {
 #[derive(Clone, Debug)]
 pub struct ReorderQueue<T> {
     expected: Seq,
-    waiting: BTreeMap<Seq, Waiting<T>>,
+    /// The place at the front is that of `expected`; the last place is never empty.
+    places: VecDeque<Option<Waiting<T>>>,
+    waiting: usize,
     bytes: usize,
     limits: ReorderLimits,
 }
@@ -46,7 +50,7 @@ struct Waiting<T> {
 impl<T> ReorderQueue<T> {
     /// An empty queue that expects [`Seq::ZERO`].
     pub const fn new(limits: ReorderLimits) -> Self {
-        Self { expected: Seq::ZERO, waiting: BTreeMap::new(), bytes: 0, limits }
+        Self { expected: Seq::ZERO, places: VecDeque::new(), waiting: 0, bytes: 0, limits }
     }
 
     /// The number of the item that leaves next.
@@ -63,52 +67,74 @@ impl<T> ReorderQueue<T> {
         if seq < self.expected {
             return Err(Rejected::Old(item));
         }
-        if self.waiting.contains_key(&seq) {
+        let ahead = usize::try_from(seq.ahead_of(self.expected)).unwrap_or(usize::MAX);
+        let total = self.bytes.saturating_add(bytes);
+        if self.places.get(ahead).is_some_and(Option::is_some) {
             return Err(Rejected::Duplicate(item));
         }
-        let total = self.bytes.saturating_add(bytes);
-        let full = self.waiting.len() >= self.limits.items || total > self.limits.bytes;
-        if seq > self.expected && full {
+        if ahead > 0 && (ahead > self.limits.items || total > self.limits.bytes) {
             return Err(Rejected::Full(item));
         }
-        self.bytes = total;
-        self.waiting.insert(seq, Waiting { item, bytes });
+        while self.places.len() <= ahead {
+            self.places.push_back(None);
+        }
+        if let Some(place) = self.places.get_mut(ahead) {
+            *place = Some(Waiting { item, bytes });
+            self.waiting = self.waiting.saturating_add(1);
+            self.bytes = total;
+        }
         Ok(())
     }
 
     /// Takes the expected item if it is here, and expects its successor from then on.
     pub fn pop(&mut self) -> Option<T> {
-        let waiting = self.waiting.remove(&self.expected)?;
-        self.bytes = self.bytes.saturating_sub(waiting.bytes);
+        if !self.is_ready() {
+            return None;
+        }
+        let waiting = self.places.pop_front().flatten()?;
+        self.forget(waiting.bytes);
         self.expected = self.expected.next();
         Some(waiting.item)
     }
 
     /// Takes an item out of turn; its number stays free for another copy.
     pub fn remove(&mut self, seq: Seq) -> Option<T> {
-        let waiting = self.waiting.remove(&seq)?;
-        self.bytes = self.bytes.saturating_sub(waiting.bytes);
+        if seq < self.expected {
+            return None;
+        }
+        let ahead = usize::try_from(seq.ahead_of(self.expected)).ok()?;
+        let waiting = self.places.get_mut(ahead)?.take()?;
+        while self.places.back().is_some_and(Option::is_none) {
+            self.places.pop_back();
+        }
+        self.forget(waiting.bytes);
         Some(waiting.item)
+    }
+
+    fn forget(&mut self, bytes: usize) {
+        self.waiting = self.waiting.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 
     /// Whether the expected item is here.
     pub fn is_ready(&self) -> bool {
-        self.waiting.contains_key(&self.expected)
+        self.places.front().is_some_and(Option::is_some)
     }
 
     /// The waiting items, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Seq, &T)> {
-        self.waiting.iter().map(|(seq, waiting)| (*seq, &waiting.item))
+        let numbers = core::iter::successors(Some(self.expected), |seq| Some(seq.next()));
+        numbers.zip(&self.places).filter_map(|(seq, place)| Some((seq, &place.as_ref()?.item)))
     }
 
     /// How many items wait.
-    pub fn len(&self) -> usize {
-        self.waiting.len()
+    pub const fn len(&self) -> usize {
+        self.waiting
     }
 
     /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+    pub const fn is_empty(&self) -> bool {
+        self.waiting == 0
     }
 
     /// The bytes that the waiting items pin.
@@ -143,6 +169,7 @@ impl<T: core::fmt::Debug> core::error::Error for Rejected<T> {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     const LIMITS: ReorderLimits = ReorderLimits { items: 2, bytes: 100 };
 
@@ -177,13 +204,28 @@ mod tests {
     }
 
     #[test]
-    fn the_item_limit_holds() {
+    fn items_too_far_ahead_are_refused() {
         let mut queue = ReorderQueue::new(LIMITS);
-        queue.insert(Seq::new(5), 'x', 0).unwrap();
-        queue.insert(Seq::new(6), 'y', 0).unwrap();
-        assert_eq!(queue.insert(Seq::new(7), 'z', 0), Err(Rejected::Full('z')));
-        assert_eq!(queue.remove(Seq::new(6)), Some('y'));
-        queue.insert(Seq::new(7), 'z', 0).unwrap();
-        assert_eq!(queue.len(), 2);
+        assert_eq!(queue.insert(Seq::new(3), 'x', 0), Err(Rejected::Full('x')));
+        assert_eq!(queue.insert(Seq::new(u64::MAX), 'x', 0), Err(Rejected::Full('x')));
+        queue.insert(Seq::new(2), 'c', 0).unwrap();
+        queue.insert(Seq::new(0), 'a', 0).unwrap();
+        queue.pop();
+        queue.insert(Seq::new(3), 'd', 0).unwrap();
+        assert_eq!(
+            queue.iter().map(|(seq, item)| (seq.number(), *item)).collect::<Vec<_>>(),
+            [(2, 'c'), (3, 'd')]
+        );
+    }
+
+    #[test]
+    fn a_removed_item_leaves_its_number_free() {
+        let mut queue = ReorderQueue::new(LIMITS);
+        queue.insert(Seq::new(1), 'b', 40).unwrap();
+        assert_eq!(queue.remove(Seq::new(1)), Some('b'));
+        assert_eq!(queue.remove(Seq::new(1)), None);
+        assert_eq!((queue.len(), queue.bytes()), (0, 0));
+        queue.insert(Seq::new(1), 'B', 60).unwrap();
+        assert_eq!(queue.len(), 1);
     }
 }

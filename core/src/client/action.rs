@@ -118,14 +118,17 @@ pub enum EndReason {
     ExchangeLost(ExchangeFailure),
     /// A reply did not come within the watchdog time.
     ReplyOverdue,
+    /// No relay could take an op of this flow for as long as a call may last.
+    NoRelay,
     /// The client was closed.
     ClientClosed,
 }
 
 impl EndReason {
     /// Whether the flow came to its proper end, so that the application's socket closes without a reset.
+    /// Quiet after a half-close is none: an upstream that only thinks for long would look finished.
     pub const fn is_orderly(self) -> bool {
-        matches!(self, Self::Finished | Self::Local | Self::HalfCloseQuiet | Self::Idle)
+        matches!(self, Self::Finished | Self::Local | Self::Idle)
     }
 }
 
@@ -141,6 +144,7 @@ impl fmt::Display for EndReason {
             Self::SequenceBroken => f.write_str("a reply came without its sequence number"),
             Self::ExchangeLost(failure) => write!(f, "an exchange failed: {failure}"),
             Self::ReplyOverdue => f.write_str("a reply is overdue"),
+            Self::NoRelay => f.write_str("no relay could take a call in time"),
             Self::ClientClosed => f.write_str("the client was closed"),
         }
     }

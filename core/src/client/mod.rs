@@ -1,42 +1,447 @@
 //! The client machine: flows in, batches out.
+//!
+//! Data goes one way through the files of this folder: a local event changes a flow ([`session`],
+//! [`association`]); the flow says what it wants sent ([`ready`]); [`outbound`] puts batches together for
+//! the relays that can take them ([`relay`]); [`inbound`] hands replies back to the flows.
 
 mod action;
+mod association;
+mod batch;
+mod depth;
 mod event;
+mod exchange;
+#[cfg(feature = "model")]
+mod fingerprint;
+mod flow;
+mod inbound;
+mod link;
+mod outbound;
+mod outbox;
+mod ready;
+mod relay;
+mod session;
+mod unreachable;
+mod uplink;
+
+#[cfg(test)]
+mod tests;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use core::fmt;
 
 pub use action::{ClientAction, ClientNotice, EndReason};
 pub use event::{ClientEvent, ExchangeFailure, LocalEvent};
 
-/// The client machine.
-#[derive(Clone, Debug)]
-pub struct Client {}
+use crate::config::ClientConfig;
+use crate::error::Misuse;
+use crate::id::{Counter, ExchangeId, RelayId, SidMint, StreamId};
+use crate::stats::ClientStats;
+use crate::target::{FlowKind, Target};
+use crate::time::Instant;
+use crate::timer::{TimerKind, TimerQueue, TimerSlot, Wake};
+use crate::wire::Sid;
+
+use association::Association;
+use exchange::Exchange;
+use flow::{Flow, Kind};
+use link::Circumstances;
+use outbox::{Outbox, count};
+use ready::{Coalescing, Ready};
+use relay::RelayTable;
+use session::Session;
+use unreachable::UnreachableCache;
+
+/// The client: carries local flows to a node in batches, through relays.
+///
+/// A driver hands in what happens with [`handle`](Self::handle), takes what is to be done with
+/// [`poll`](Self::poll) until it says [`Idle`](ClientAction::Idle), and sleeps until its wake time or the
+/// next event. The contract:
+///
+///  1. Events may come in any number before a drain; memory is bounded by credit, not by the driver.
+///  2. Output depends on the events and their times alone. A time before the last one counts as the last.
+///  3. `Idle` comes when and only when nothing else is queued; after `Timeout` at its wake time and a
+///     drain, the next wake time is later.
+///  4. An idle `poll` takes the same short time with any number of flows. The work of an event is bounded
+///     by its own size, by the ops of one exchange, and by the flows that it makes ready.
+///  5. Every exchange ends once, and every flow has exactly one [`Ended`](ClientAction::Ended).
+///  6. [`Misuse`] is the caller's mistake and changes nothing. What a peer sends never panics and is never
+///     `Misuse`.
+///  7. An event for something that has ended already is ignored.
+#[derive(Clone)]
+pub struct Client {
+    config: ClientConfig,
+    now: Instant,
+    stage: Stage,
+    streams: Counter,
+    exchange_ids: Counter,
+    flows: BTreeMap<StreamId, Flow>,
+    exchanges: BTreeMap<ExchangeId, Exchange>,
+    relays: RelayTable,
+    ready: Ready,
+    closes: VecDeque<Closing>,
+    close_timer: TimerSlot,
+    coalesce_timer: TimerSlot,
+    timers: TimerQueue<TimerOwner>,
+    unreachable: UnreachableCache,
+    starved: BTreeSet<StreamId>,
+    payload_in_flight: usize,
+    /// A session that no node has, for asking a relay whether `seq` passes.
+    probe: Sid,
+    /// Whether level 1 ops want a relay of which it is not known whether `seq` passes.
+    probe_wanted: bool,
+    /// Nothing can be sent until something happens.
+    settled: bool,
+    out: Outbox,
+}
+
+/// ```text
+///   Running ── Close ──▶ Closed
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Stage {
+    Running,
+    Closed,
+}
+
+/// A session at the node that nobody needs any more.
+#[derive(Clone, Copy, Debug)]
+struct Closing {
+    sid: Sid,
+    tries: u8,
+    due: Instant,
+}
+
+/// Whose deadline it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum TimerOwner {
+    Relay(RelayId),
+    Exchange(ExchangeId),
+    Flow(StreamId),
+    Coalesce,
+    Closes,
+}
+
 impl Client {
-    /// A client.
-    pub fn new(_config: crate::ClientConfig, _seed: [u8; 32], _now: crate::Instant) -> Self {
-        todo!()
+    /// A client without flows. `seed` should be secret and unlike that of any other client.
+    pub fn new(config: ClientConfig, seed: [u8; 32], now: Instant) -> Self {
+        let mut client = Self {
+            now,
+            stage: Stage::Running,
+            streams: Counter::default(),
+            exchange_ids: Counter::default(),
+            flows: BTreeMap::new(),
+            exchanges: BTreeMap::new(),
+            relays: RelayTable::new(&config, now),
+            ready: Ready::default(),
+            closes: VecDeque::new(),
+            close_timer: TimerSlot::default(),
+            coalesce_timer: TimerSlot::default(),
+            timers: TimerQueue::new(),
+            unreachable: UnreachableCache::new(config.unreachable_entries, config.unreachable_ttl),
+            starved: BTreeSet::new(),
+            payload_in_flight: 0,
+            probe: SidMint::new(seed).mint(),
+            probe_wanted: false,
+            settled: false,
+            out: Outbox::new(config.uplink_total),
+            config,
+        };
+        let relays: alloc::vec::Vec<RelayId> = client.relays.iter().map(|relay| relay.id).collect();
+        for relay in relays {
+            client.rearm_relay(relay);
+        }
+        client
     }
-    /// Opens a flow.
-    pub fn open(
-        &mut self,
-        _now: crate::Instant,
-        _target: crate::Target,
-        _kind: crate::FlowKind,
-    ) -> Result<crate::StreamId, crate::Misuse> {
-        todo!()
+
+    /// Opens a flow and names it. What follows comes from [`poll`](Self::poll): `Opened`, `Credit`, and at
+    /// last `Ended`, which can be the very next action when the target is known to be unreachable.
+    ///
+    /// # Errors
+    /// [`Misuse::Closed`] after `Close`, [`Misuse::StreamLimit`] with as many flows as configured.
+    pub fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<StreamId, Misuse> {
+        if self.stage == Stage::Closed {
+            return Err(Misuse::Closed);
+        }
+        if self.flows.len() >= self.config.max_streams {
+            return Err(Misuse::StreamLimit);
+        }
+        self.advance(now);
+        let id = StreamId::new(self.streams.next());
+        count(&mut self.out.stats.opened);
+        if let Some(failure) = self.unreachable.lookup(self.now, &target) {
+            count(&mut self.out.stats.unreachable_hits);
+            self.report_end(id, EndReason::ConnectFailed(failure));
+            return Ok(id);
+        }
+        let kind = match kind {
+            FlowKind::Tcp => Kind::Session(Session::open(id, target, &self.config, self.now, &mut self.out)),
+            FlowKind::Udp => {
+                Kind::Association(Association::open(id, target, &self.config, self.now, &mut self.out))
+            }
+        };
+        self.flows.insert(id, Flow::new(kind));
+        self.refresh(id);
+        Ok(id)
     }
-    /// Hands in an event.
-    pub fn handle(&mut self, _now: crate::Instant, _event: ClientEvent) -> Result<(), crate::Misuse> {
-        todo!()
+
+    /// Takes in what happened.
+    ///
+    /// # Errors
+    /// [`Misuse`] when the event breaks the contract; nothing has changed then.
+    pub fn handle(&mut self, now: Instant, event: ClientEvent) -> Result<(), Misuse> {
+        match event {
+            ClientEvent::Open { target, kind } => return self.open(now, target, kind).map(drop),
+            ClientEvent::Local { stream, event } => {
+                if stream.number() >= self.streams.issued() {
+                    return Err(Misuse::UnknownStream(stream));
+                }
+                return self.on_local(now, stream, event);
+            }
+            ClientEvent::Reply { exchange, .. } | ClientEvent::ExchangeFailed { exchange, .. }
+                if exchange.number() >= self.exchange_ids.issued() =>
+            {
+                return Err(Misuse::UnknownExchange(exchange));
+            }
+            ClientEvent::Reply { exchange, body } => {
+                self.advance(now);
+                self.on_reply(exchange, &body);
+            }
+            ClientEvent::ExchangeFailed { exchange, why } => {
+                self.advance(now);
+                self.on_exchange_failed(exchange, why);
+            }
+            ClientEvent::Timeout => {
+                self.advance(now);
+                self.on_timeout();
+            }
+            ClientEvent::Close => {
+                self.advance(now);
+                self.on_close();
+            }
+        }
+        Ok(())
     }
-    /// Takes an action.
+
+    /// Takes the next thing to be done; [`Idle`](ClientAction::Idle) when there is nothing more.
     pub fn poll(&mut self) -> ClientAction {
-        todo!()
+        loop {
+            if let Some(action) = self.out.actions.pop_front() {
+                return action;
+            }
+            if self.settled || !self.send_next() {
+                self.settled = true;
+                return ClientAction::Idle { wake: self.wake() };
+            }
+        }
     }
-    /// Counters.
-    pub fn stats(&self) -> &crate::ClientStats {
-        todo!()
+
+    /// What the client has done so far.
+    pub const fn stats(&self) -> &ClientStats {
+        &self.out.stats
     }
-    /// Bytes held.
+
+    /// Payload bytes that the client keeps: uplink not yet answered, and downlink that waits for its turn.
     pub fn buffered_bytes(&self) -> usize {
-        todo!()
+        self.flows.values().fold(0, |sum, flow| sum.saturating_add(flow.kept()))
     }
+
+    /// Time goes on, and something may be sendable again.
+    fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        self.settled = false;
+    }
+
+    fn circumstances(&self) -> Circumstances {
+        Circumstances {
+            now: self.now,
+            short: self.relays.is_short(),
+            none_holds: self.relays.none_holds(self.now),
+        }
+    }
+
+    fn wake(&self) -> Option<Wake> {
+        let (at, owner) = self.timers.first()?;
+        let timer = match owner {
+            TimerOwner::Relay(_) => TimerKind::RelayRetry,
+            TimerOwner::Exchange(_) => TimerKind::ReplyWatchdog,
+            TimerOwner::Coalesce | TimerOwner::Closes => TimerKind::Coalesce,
+            TimerOwner::Flow(id) => self
+                .flows
+                .get(&id)
+                .and_then(|flow| flow.deadline(self.circumstances(), &self.config))
+                .map_or(TimerKind::Poll, |(_, timer)| timer),
+        };
+        Some(Wake { at, timer })
+    }
+
+    fn on_local(&mut self, now: Instant, id: StreamId, event: LocalEvent) -> Result<(), Misuse> {
+        let Some(flow) = self.flows.get_mut(&id) else { return Ok(()) };
+        let at = self.now.max(now);
+        match (&mut flow.kind, event) {
+            (Kind::Session(_), LocalEvent::Reset)
+            | (Kind::Association(_), LocalEvent::Reset | LocalEvent::Fin) => {
+                self.advance(now);
+                self.end(id, EndReason::Local);
+                return Ok(());
+            }
+            (Kind::Session(session), event) => session.on_local(event, at, &mut self.out)?,
+            (Kind::Association(association), event) => {
+                association.on_local(event, at, &self.config, &mut self.out)?;
+            }
+        }
+        self.advance(now);
+        self.refresh(id);
+        Ok(())
+    }
+
+    /// Every owner whose deadline has come acts once, and names a later deadline or none.
+    fn on_timeout(&mut self) {
+        while let Some((_, owner)) = self.timers.first().filter(|(at, _)| *at <= self.now) {
+            match owner {
+                TimerOwner::Relay(id) => {
+                    if let Some(relay) = self.relays.get_mut(id) {
+                        relay.on_timeout(self.now);
+                    }
+                    self.rearm_relay(id);
+                }
+                TimerOwner::Exchange(id) => self.on_exchange_overdue(id),
+                TimerOwner::Flow(id) => self.on_flow_timeout(id),
+                TimerOwner::Coalesce => {
+                    self.ready.flush();
+                    self.rearm_coalesce();
+                }
+                TimerOwner::Closes => {
+                    self.timers.set(&mut self.close_timer, TimerOwner::Closes, None);
+                }
+            }
+        }
+    }
+
+    fn on_flow_timeout(&mut self, id: StreamId) {
+        let Some(flow) = self.flows.get_mut(&id) else { return };
+        match flow.on_timeout(self.now, &self.config, &mut self.out) {
+            Ok(()) => self.refresh(id),
+            Err(why) => self.end(id, why),
+        }
+    }
+
+    fn on_close(&mut self) {
+        self.stage = Stage::Closed;
+        while let Some(id) = self.flows.keys().next().copied() {
+            self.end(id, EndReason::ClientClosed);
+        }
+    }
+
+    /// After anything that may have changed a flow: queues what it wants, sets its timer, looks after its
+    /// credit. What a flow wants is computed from its state, so nothing can be forgotten.
+    fn refresh(&mut self, id: StreamId) {
+        let circumstances = self.circumstances();
+        let Some(flow) = self.flows.get_mut(&id) else { return };
+        let wants = flow.wants(circumstances, &self.config);
+        self.ready.put(id, &mut flow.queued, wants);
+        let deadline = flow.deadline(circumstances, &self.config).map(|(at, _)| at);
+        self.timers.set(&mut flow.timer, TimerOwner::Flow(id), deadline);
+        if let Kind::Session(session) = &flow.kind
+            && session.is_starved()
+        {
+            self.starved.insert(id);
+        }
+        if let Some(bytes) = wants.payload {
+            let at_once = self.payload_in_flight == 0 || bytes >= self.config.max_op_payload;
+            let until = self.now.saturating_add(self.coalescing_window());
+            self.ready.on_payload(at_once, until);
+            self.rearm_coalesce();
+        }
+    }
+
+    /// How long small writes wait for company: a twentieth of the round trip, which nobody notices.
+    fn coalescing_window(&self) -> core::time::Duration {
+        const SHORTEST: core::time::Duration = core::time::Duration::from_millis(1);
+        let share = self
+            .relays
+            .shortest_round_trip()
+            .and_then(|round_trip| round_trip.checked_div(20))
+            .unwrap_or(SHORTEST);
+        share.max(SHORTEST).min(self.config.coalesce)
+    }
+
+    fn rearm_coalesce(&mut self) {
+        let deadline = self.ready.deadline();
+        self.timers.set(&mut self.coalesce_timer, TimerOwner::Coalesce, deadline);
+    }
+
+    fn rearm_relay(&mut self, id: RelayId) {
+        if let Some(relay) = self.relays.get_mut(id) {
+            let deadline = relay.deadline(self.now).map(|(at, _)| at);
+            self.timers.set(&mut relay.timer, TimerOwner::Relay(id), deadline);
+        }
+    }
+
+    /// A flow is over: everything that it holds is given back, and the node is told if it does not know.
+    fn end(&mut self, id: StreamId, why: EndReason) {
+        let Some(mut flow) = self.flows.remove(&id) else { return };
+        self.timers.set(&mut flow.timer, TimerOwner::Flow(id), None);
+        self.starved.remove(&id);
+        if let EndReason::ConnectFailed(failure) = why {
+            self.unreachable.record(self.now, flow.target(), failure);
+        }
+        if let Some(sid) = flow.sid().filter(|_| why != EndReason::Finished) {
+            self.close_session(sid, 0);
+        }
+        if let Kind::Session(session) = &mut flow.kind {
+            session.close(&mut self.out);
+        }
+        self.report_end(id, why);
+        self.feed_starved();
+    }
+
+    fn report_end(&mut self, stream: StreamId, why: EndReason) {
+        if why == EndReason::Finished {
+            self.out.actions.push_back(ClientAction::Fin { stream });
+        }
+        count(&mut self.out.stats.ended);
+        self.out.actions.push_back(ClientAction::Ended { stream, why });
+    }
+
+    /// The node shall forget a session. The op rides with the next batch, or goes alone after a moment.
+    fn close_session(&mut self, sid: Sid, tries: u8) {
+        /// A close that is lost this often is left to the node's idle limit.
+        const MOST_TRIES: u8 = 3;
+        // Closes are as many as sessions that ended; beyond this the node's idle limit does the work.
+        if tries >= MOST_TRIES || self.closes.len() >= self.config.max_streams {
+            return;
+        }
+        let due = self.now.saturating_add(self.config.coalesce);
+        self.closes.push_back(Closing { sid, tries, due });
+        let first = self.closes.front().map(|closing| closing.due);
+        self.timers.set(&mut self.close_timer, TimerOwner::Closes, first);
+    }
+
+    /// The pool has room again: readers that ran dry get new credit, in the order of their ids.
+    fn feed_starved(&mut self) {
+        while self.out.pool.has_room() {
+            let Some(id) = self.starved.pop_first() else { return };
+            if let Some(Flow { kind: Kind::Session(session), .. }) = self.flows.get_mut(&id) {
+                session.regrant(&mut self.out);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("now", &self.now)
+            .field("stage", &self.stage)
+            .field("flows", &self.flows.len())
+            .field("exchanges", &self.exchanges.len())
+            .field("coalescing", &self.ready.coalescing)
+            .field("stats", &self.out.stats)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether payload may be sent now.
+const fn may_flush(coalescing: Coalescing) -> bool {
+    matches!(coalescing, Coalescing::Now)
 }

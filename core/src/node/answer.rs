@@ -6,9 +6,10 @@ use core::ops::Range;
 use crate::id::{RequestId, UpstreamId};
 use crate::node::action::{Response, SessionEnd};
 use crate::node::batch::{Drain, OpRef, Role, Slot};
-use crate::node::ending::Parting;
+use crate::node::ending::{Parting, UPSTREAM_RESET};
 use crate::node::event::Endpoint;
 use crate::node::reply::Fixed;
+use crate::node::session::Source;
 use crate::node::{Node, Owner, Pieces};
 use crate::target::FlowKind;
 use crate::wire::{self, ReplyParts, Sid};
@@ -37,7 +38,7 @@ impl Draft {
 /// What happens once the answer is on its way.
 #[derive(Default)]
 struct Aftermath {
-    finished: Vec<UpstreamId>,
+    ended: Vec<(UpstreamId, SessionEnd)>,
     closing: Vec<Sid>,
 }
 
@@ -63,8 +64,8 @@ impl Node {
         pieces.0.clear();
         self.pieces = pieces;
         self.respond(request, Response::json(200, body));
-        for upstream in aftermath.finished {
-            self.end_session(upstream, Parting::of(SessionEnd::Finished));
+        for (upstream, why) in aftermath.ended {
+            self.end_session(upstream, Parting::of(why));
         }
         for sid in aftermath.closing {
             self.close_session(sid);
@@ -115,12 +116,22 @@ impl Node {
         stats.downlink_bytes =
             stats.downlink_bytes.saturating_add(u64::try_from(taken.bytes).unwrap_or(u64::MAX));
         session.finish(op, *now);
-        let eof = taken.eof && !matches!(drain.role, Role::Open(_));
-        if eof {
-            aftermath.finished.push(drain.upstream);
-        }
-        let reply = Fixed { eof: Some(eof), caps, ..Fixed::empty(session.sid, drain.seq) };
         let kind = session.kind();
+        let ended = taken.eof && !matches!(drain.role, Role::Open(_));
+        let reset = session.source == Source::Reset && kind == FlowKind::Tcp;
+        let reply = if ended && reset && taken.bytes == 0 {
+            aftermath.ended.push((drain.upstream, SessionEnd::Reset));
+            Fixed::error(UPSTREAM_RESET, drain.seq)
+        } else {
+            // Bytes before a reset are answered first; the next op hears of it.
+            let eof = ended && !reset;
+            if eof {
+                let why =
+                    if session.source == Source::Reset { SessionEnd::Reset } else { SessionEnd::Finished };
+                aftermath.ended.push((drain.upstream, why));
+            }
+            Fixed { eof: Some(eof), caps, ..Fixed::empty(session.sid, drain.seq) }
+        };
         self.touch(drain.upstream);
         Draft { reply, payload: start..pieces.0.len(), kind }
     }

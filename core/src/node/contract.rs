@@ -30,7 +30,7 @@ impl Node {
     }
 
     fn check_upstream(&self, upstream: UpstreamId, event: &UpstreamEvent) -> Result<(), Misuse> {
-        if upstream.number() >= self.opened.peek() {
+        if upstream.number() >= self.opened.issued() {
             return Err(Misuse::UnknownUpstream(upstream));
         }
         match self.upstreams.get(&upstream).map(|upstream| &upstream.state) {

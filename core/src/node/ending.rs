@@ -3,36 +3,37 @@
 use crate::id::{RequestId, UpstreamId};
 use crate::node::action::{NodeAction, NodeNotice, SessionEnd, Shut};
 use crate::node::batch::{OpRef, Slot};
+use crate::node::departed::Departure;
 use crate::node::reply::Fixed;
 use crate::node::session::{Session, Source};
 use crate::node::upstream::{State, Upstream};
 use crate::node::{Node, Phase};
 use crate::seq::Seq;
+use crate::target::FlowKind;
 use crate::wire::Sid;
+
+/// What ops hear of an upstream that was reset, once its last bytes are fetched.
+pub(super) const UPSTREAM_RESET: &str = "upstream was reset";
 
 /// Why a session ends, and what its ops are told.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parting {
     why: SessionEnd,
-    /// The error of the ops that still wait; without one, they see the end of the flow.
-    error: Option<&'static str>,
+    /// The error of the ops that still wait and of those that come later; without one, they see the end of
+    /// the flow. A cut must not look like an end.
+    cut: Option<&'static str>,
 }
 
 impl Parting {
     pub(super) const fn of(why: SessionEnd) -> Self {
-        Self { why, error: None }
-    }
-
-    /// The upstream took nothing. Polls are told as well: a cut must not look like an end.
-    pub(super) const fn write_timed_out() -> Self {
-        Self { why: SessionEnd::WriteTimedOut, error: Some("write failed: upstream takes no bytes") }
-    }
-
-    fn reply(&self, sid: Sid, seq: Option<Seq>) -> Fixed {
-        match self.error {
-            Some(error) => Fixed::error(error, seq),
-            None => Fixed::eof(sid, seq),
-        }
+        let cut = match why {
+            SessionEnd::Reset => Some(UPSTREAM_RESET),
+            SessionEnd::WriteTimedOut => Some("write failed: upstream takes no bytes"),
+            SessionEnd::Idle => Some("session was idle for too long"),
+            SessionEnd::NodeClosed => Some("node is shutting down"),
+            SessionEnd::Finished | SessionEnd::Closed | SessionEnd::Abandoned => None,
+        };
+        Self { why, cut }
     }
 }
 
@@ -43,27 +44,33 @@ impl Node {
         self.sessions.remove(&session.sid);
         self.starved.remove(&upstream);
         session.credit.close(&mut self.pool);
-        self.dismiss(&mut session, parting);
+        let departure = Departure { expected: session.turn.expected(), cut: parting.cut };
+        if session.kind() == FlowKind::Tcp {
+            self.departed.remember(session.sid, departure);
+        }
+        self.dismiss(&mut session, departure);
         self.stats.sessions_ended = self.stats.sessions_ended.saturating_add(1);
-        let why = match session.source {
-            Source::Reset if parting.why == SessionEnd::Finished => SessionEnd::Reset,
-            Source::Live | Source::Finished | Source::Reset => parting.why,
-        };
         self.part(upstream, *session, parting.why);
-        self.notice(NodeNotice::SessionEnded { upstream, why });
+        self.notice(NodeNotice::SessionEnded { upstream, why: parting.why });
     }
 
     /// Answers the ops that wait for a session that ends.
-    fn dismiss(&mut self, session: &mut Session, parting: Parting) {
+    fn dismiss(&mut self, session: &mut Session, departure: Departure) {
+        let udp = session.kind() == FlowKind::Udp;
+        let farewell = |sid: Sid, seq: Option<Seq>| match departure.cut {
+            // Datagrams may be lost anyway: a UDP flow only ever ends.
+            Some(why) if !udp => Fixed::error(why, seq),
+            Some(_) | None => Fixed::eof(sid, seq),
+        };
         for op in session.waiters() {
             let slot = self.requests.get(&op.request).and_then(|batch| batch.slots.get(op.place));
             if let Some(Slot::Waiting(drain)) = slot {
-                let reply = parting.reply(session.sid, drain.seq);
+                let reply = farewell(session.sid, drain.seq);
                 self.tell(op, reply);
             }
         }
         for op in session.turn.take_all() {
-            self.tell(op.op, parting.reply(session.sid, op.seq));
+            self.tell(op.op, farewell(session.sid, op.seq));
         }
     }
 

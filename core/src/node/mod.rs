@@ -29,6 +29,7 @@ mod answer;
 mod batch;
 mod contract;
 mod datagram;
+mod departed;
 mod downlink;
 mod ending;
 mod event;
@@ -57,6 +58,7 @@ use crate::error::Misuse;
 use crate::flow::Pool;
 use crate::id::{Counter, RequestId, SidMint, UpstreamId};
 use crate::node::batch::{Batch, OpRef};
+use crate::node::departed::Departed;
 use crate::node::hold::Verdict;
 use crate::node::reply::Fixed;
 use crate::node::upstream::{State, Upstreams};
@@ -109,6 +111,7 @@ pub struct Node {
     requests: BTreeMap<RequestId, Batch>,
     upstreams: Upstreams,
     sessions: BTreeMap<Sid, UpstreamId>,
+    departed: Departed,
     pool: Pool,
     /// Sessions that the pool had no credit for.
     starved: BTreeSet<UpstreamId>,
@@ -160,6 +163,7 @@ impl Node {
     /// join sessions.
     pub fn new(config: NodeConfig, seed: [u8; 32], now: Instant) -> Self {
         let pool = Pool::new(config.total_buffer);
+        let departed = Departed::new(config.max_sessions);
         Self {
             config,
             now,
@@ -170,6 +174,7 @@ impl Node {
             requests: BTreeMap::new(),
             upstreams: Upstreams::default(),
             sessions: BTreeMap::new(),
+            departed,
             pool,
             starved: BTreeSet::new(),
             timers: TimerQueue::new(),

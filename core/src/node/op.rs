@@ -97,7 +97,11 @@ impl Node {
             upstream.inspect(|upstream| order.name(*upstream))
         } else {
             let polls = self.requests.get(&at.request).is_some_and(|batch| batch.has_polls());
-            let reply = if polls { Fixed::eof(sid, seq) } else { Fixed::error("unknown session", seq) };
+            let reply = match self.departed.get(&sid) {
+                Some(departure) => departure.reply(sid, seq),
+                None if polls => Fixed::eof(sid, seq),
+                None => Fixed::error("unknown session", seq),
+            };
             self.tell(at, reply);
             None
         }

@@ -143,7 +143,7 @@ impl Node {
         let Some(session) = upstreams.session_mut(upstream) else { return };
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= *now);
         if is_due(session.uplink.deadline(config)) {
-            return self.end_session(upstream, Parting::write_timed_out());
+            return self.end_session(upstream, Parting::of(SessionEnd::WriteTimedOut));
         }
         if is_due(session.idle_deadline(config)) {
             return self.end_session(upstream, Parting::of(SessionEnd::Idle));

@@ -94,16 +94,34 @@ fn eof_comes_only_after_the_tail() {
 }
 
 #[test]
-fn a_reset_upstream_delivers_what_came_before() {
+fn a_reset_upstream_delivers_what_came_before_and_never_looks_like_an_end() {
     let mut rig = Rig::new();
     let (sid, upstream) = rig.session();
     rig.data(upstream, b"rest");
     rig.upstream(upstream, UpstreamEvent::Reset);
     let request = rig.batch(&[data(sid, 0, b"into the void")]);
     let reply = rig.reply(request);
-    assert_eq!((&*reply.data, reply.eof), (&b"rest"[..], true));
+    assert_eq!((&*reply.data, reply.eof), (&b"rest"[..], false));
+    let request = rig.batch(&[poll(sid, 1)]);
+    assert_eq!(rig.error(request), "upstream was reset");
     assert_eq!(rig.ended[&upstream], SessionEnd::Reset);
+    let request = rig.batch(&[poll(sid, 2)]);
+    assert_eq!(rig.error(request), "upstream was reset", "later ops hear of it too");
     assert!(rig.shut.is_empty(), "it shut itself");
+}
+
+#[test]
+fn a_second_copy_of_the_op_that_took_the_tail_does_not_see_an_end() {
+    let mut rig = Rig::new();
+    let (sid, upstream) = rig.session();
+    rig.data(upstream, b"tail");
+    rig.fin(upstream);
+    let request = rig.batch(&[poll(sid, 0)]);
+    assert!(rig.reply(request).eof);
+    let copy = rig.batch(&[poll(sid, 0)]);
+    assert_eq!(rig.error(copy), "seq 0 already processed (expected 1)");
+    let next = rig.batch(&[poll(sid, 1)]);
+    assert!(rig.reply(next).eof);
 }
 
 #[test]

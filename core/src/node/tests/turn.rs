@@ -136,10 +136,10 @@ fn a_gone_upstream_passes_the_turn_on() {
     let queued = rig.batch(&[data(sid, 1, b"b"), data(sid, 2, b"c")]);
     rig.upstream(upstream, UpstreamEvent::Reset);
     let first = rig.batch(&[data(sid, 0, b"a")]);
-    assert!(rig.reply(first).eof);
+    assert_eq!(rig.error(first), "upstream was reset", "deployed nodes show a cut as an end");
     let replies = rig.replies(queued);
     assert_eq!(
-        replies.iter().map(|reply| (reply.eof, reply.seq)).collect::<Vec<_>>(),
+        replies.iter().map(|reply| (reply.error.is_some(), reply.seq)).collect::<Vec<_>>(),
         [(true, Some(Seq::new(1))), (true, Some(Seq::new(2)))]
     );
     assert_eq!(rig.written(upstream), b"");

@@ -1,0 +1,176 @@
+//! The client's fingerprint: its whole state, relative to now and to the numbers of its ids.
+
+use alloc::collections::BTreeMap;
+use core::hash::Hasher;
+
+use crate::client::exchange::{Exchange, OpOwner};
+use crate::client::flow::{Flow, Kind};
+use crate::client::{Client, ClientAction};
+use crate::fingerprint::Fingerprint;
+use crate::id::{ExchangeId, StreamId};
+use crate::time::Instant;
+
+impl Client {
+    /// Feeds everything that decides what the client will do to `hasher`, relative to `now`.
+    ///
+    /// Times count from `now`, flows and exchanges by their rank among the live ones, session ids and
+    /// statistics not at all. States with equal fingerprints behave alike.
+    pub fn fingerprint(&self, now: Instant, hasher: &mut impl Hasher) {
+        let streams: BTreeMap<StreamId, usize> = self.flows.keys().copied().zip(0..).collect();
+        let exchanges: BTreeMap<ExchangeId, usize> = self.exchanges.keys().copied().zip(0..).collect();
+        let mut print = Fingerprint::new(now, hasher);
+        print.value((self.stage, self.payload_in_flight, self.probe_wanted, self.settled));
+        print.each(self.flows.values(), |print, flow| flow.fingerprint(print));
+        print.each(self.exchanges.values(), |print, exchange| {
+            self.exchange_fingerprint(exchange, &streams, print)
+        });
+        print.each(self.closes.iter(), |print, closing| {
+            print.value(closing.tries);
+            print.deadline(closing.due);
+        });
+        self.ready.fingerprint(|id| streams.get(&id).copied(), &mut print);
+        self.relays.fingerprint(&mut print);
+        self.unreachable.fingerprint(now, &mut print);
+        self.out.pool.fingerprint(&mut print);
+        print.each(self.starved.iter(), |print, id| print.value(streams.get(id)));
+        print.each(self.out.actions.iter(), |print, action| {
+            action_fingerprint(action, &streams, &exchanges, print);
+        });
+    }
+
+    fn exchange_fingerprint(
+        &self,
+        exchange: &Exchange,
+        streams: &BTreeMap<StreamId, usize>,
+        print: &mut Fingerprint<'_>,
+    ) {
+        print.value((exchange.relay, exchange.class, exchange.body_len));
+        print.time(exchange.sent);
+        print.each(exchange.ops.iter(), |print, sent| match sent.owner {
+            OpOwner::Stream(id) => {
+                print.value((0_u8, streams.get(&id)));
+                match self.flows.get(&id).map(|flow| &flow.kind) {
+                    Some(Kind::Session(session)) => session.op_fingerprint(&sent.op, print),
+                    Some(Kind::Association(_)) | None => print.value((sent.op.name(), sent.op.payload())),
+                }
+            }
+            OpOwner::Close { tries } => print.value((1_u8, tries)),
+            OpOwner::Probe => print.value(2_u8),
+        });
+    }
+}
+
+impl Flow {
+    fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value((self.queued.connect, self.queued.payload, self.queued.poll, self.deficit));
+        match &self.kind {
+            Kind::Session(session) => {
+                print.value(0_u8);
+                session.fingerprint(print);
+            }
+            Kind::Association(association) => {
+                print.value(1_u8);
+                association.fingerprint(print);
+            }
+        }
+    }
+}
+
+fn action_fingerprint(
+    action: &ClientAction,
+    streams: &BTreeMap<StreamId, usize>,
+    exchanges: &BTreeMap<ExchangeId, usize>,
+    print: &mut Fingerprint<'_>,
+) {
+    match action {
+        ClientAction::Send { exchange, relay, deadline, .. } => {
+            print.value((0_u8, exchanges.get(exchange), relay));
+            print.time(*deadline);
+        }
+        ClientAction::Deliver { stream, bytes } => print.value((1_u8, streams.get(stream), bytes)),
+        ClientAction::Credit { stream, bytes } => print.value((2_u8, streams.get(stream), bytes)),
+        ClientAction::Opened { stream } => print.value((3_u8, streams.get(stream))),
+        ClientAction::Fin { stream } => print.value((4_u8, streams.get(stream))),
+        ClientAction::Ended { stream, .. } => print.value((5_u8, streams.get(stream))),
+        ClientAction::Event(_) | ClientAction::Idle { .. } => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+    use core::hash::{BuildHasher, BuildHasherDefault};
+    use core::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{ClientEvent, ClientOptions, FlowKind, LocalEvent, RelayOptions, Secret, Target};
+
+    /// FNV-1a, 64 bits: enough to tell states of a test apart.
+    #[derive(Clone, Copy)]
+    struct Fnv(u64);
+
+    impl Default for Fnv {
+        fn default() -> Self {
+            Self(0xcbf2_9ce4_8422_2325)
+        }
+    }
+
+    impl Hasher for Fnv {
+        fn finish(&self) -> u64 {
+            self.0
+        }
+
+        fn write(&mut self, bytes: &[u8]) {
+            for byte in bytes {
+                self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        }
+    }
+
+    fn print(client: &Client, now: Instant) -> u64 {
+        let mut hasher = BuildHasherDefault::<Fnv>::default().build_hasher();
+        client.fingerprint(now, &mut hasher);
+        hasher.finish()
+    }
+
+    /// A client made at `origin` after `before` flows that came and went, with one flow that wrote `text`.
+    fn run(origin: Instant, before: usize, text: &'static str) -> (Client, Instant) {
+        let options = ClientOptions::new(vec![RelayOptions::new(Secret::new("k"))]);
+        let mut client = Client::new(options.validate().unwrap(), [1; 32], origin);
+        let target = Target::new("h", 443).unwrap();
+        let drain = |client: &mut Client| while !matches!(client.poll(), ClientAction::Idle { .. }) {};
+        for _ in 0..before {
+            let stream = client.open(origin, target.clone(), FlowKind::Tcp).unwrap();
+            client.handle(origin, ClientEvent::Local { stream, event: LocalEvent::Reset }).unwrap();
+            drain(&mut client);
+        }
+        let stream = client.open(origin, target, FlowKind::Tcp).unwrap();
+        let now = origin.saturating_add(Duration::from_millis(3));
+        let event = LocalEvent::Data(Bytes::from_static(text.as_bytes()));
+        client.handle(now, ClientEvent::Local { stream, event }).unwrap();
+        drain(&mut client);
+        (client, now)
+    }
+
+    #[test]
+    fn neither_the_time_nor_the_numbers_of_ids_matter() {
+        let (early, early_now) = run(Instant::from_micros(10), 0, "x");
+        let (late, late_now) = run(Instant::from_micros(987_654_321), 5, "x");
+        assert_eq!(print(&early, early_now), print(&late, late_now));
+    }
+
+    #[test]
+    fn what_a_flow_holds_matters() {
+        let (one, now) = run(Instant::ZERO, 0, "x");
+        let (other, _) = run(Instant::ZERO, 0, "y");
+        assert_ne!(print(&one, now), print(&other, now));
+    }
+
+    #[test]
+    fn how_far_away_a_deadline_is_matters() {
+        let (client, now) = run(Instant::ZERO, 0, "x");
+        assert_ne!(print(&client, now), print(&client, now.saturating_add(Duration::from_secs(1))));
+    }
+}

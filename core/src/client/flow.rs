@@ -1,0 +1,153 @@
+//! A flow of either kind, with what the machine keeps beside it.
+
+use crate::caps::Level;
+use crate::client::action::EndReason;
+use crate::client::association::Association;
+use crate::client::link::Circumstances;
+use crate::client::outbox::Outbox;
+use crate::client::relay::Path;
+use crate::client::session::{Outcome, Session, Wants};
+use crate::config::ClientConfig;
+use crate::target::Target;
+use crate::time::Instant;
+use crate::timer::{TimerKind, TimerSlot};
+use crate::wire::{Op, Sid};
+
+/// One flow of the client.
+#[derive(Clone, Debug)]
+pub(super) struct Flow {
+    pub(super) kind: Kind,
+    pub(super) timer: TimerSlot,
+    /// The queues of [`Ready`](super::ready::Ready) that the flow stands in.
+    pub(super) queued: Queued,
+    /// Bytes that the flow may send beyond its share of earlier batches (deficit round robin).
+    pub(super) deficit: usize,
+}
+
+/// The kinds of flow. A level 2 stream is a third one.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    Session(Session),
+    Association(Association),
+}
+
+/// Marks that keep a flow from standing in a queue twice.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Queued {
+    pub(super) connect: bool,
+    pub(super) payload: bool,
+    pub(super) poll: bool,
+}
+
+impl Flow {
+    pub(super) fn new(kind: Kind) -> Self {
+        Self { kind, timer: TimerSlot::default(), queued: Queued::default(), deficit: 0 }
+    }
+
+    pub(super) const fn target(&self) -> &Target {
+        match &self.kind {
+            Kind::Session(session) => session.target(),
+            Kind::Association(association) => association.target(),
+        }
+    }
+
+    pub(super) const fn sid(&self) -> Option<Sid> {
+        match &self.kind {
+            Kind::Session(session) => session.sid(),
+            Kind::Association(association) => association.sid(),
+        }
+    }
+
+    /// What a relay must be good for to carry this flow's data ops.
+    pub(super) const fn path(&self) -> Path {
+        match &self.kind {
+            Kind::Session(session) if matches!(session.level(), Some(Level::Sequenced)) => Path::Sequenced,
+            Kind::Session(_) | Kind::Association(_) => Path::Any,
+        }
+    }
+
+    pub(super) fn kept(&self) -> usize {
+        match &self.kind {
+            Kind::Session(session) => session.kept(),
+            Kind::Association(association) => association.kept(),
+        }
+    }
+
+    pub(super) fn wants(&self, circumstances: Circumstances, config: &ClientConfig) -> Wants {
+        match &self.kind {
+            Kind::Session(session) => session.wants(circumstances, config),
+            Kind::Association(association) => association.wants(circumstances.now, config),
+        }
+    }
+
+    pub(super) fn deadline(
+        &self,
+        circumstances: Circumstances,
+        config: &ClientConfig,
+    ) -> Option<(Instant, TimerKind)> {
+        match &self.kind {
+            Kind::Session(session) => session.deadline(circumstances, config),
+            Kind::Association(association) => association.deadline(circumstances.now, config),
+        }
+    }
+
+    pub(super) fn on_timeout(&mut self, now: Instant, config: &ClientConfig, out: &mut Outbox) -> Outcome {
+        match &mut self.kind {
+            Kind::Session(session) => session.on_timeout(now, config, out),
+            Kind::Association(association) => association.on_timeout(now, config),
+        }
+    }
+
+    pub(super) fn take_connect(&mut self, with_data: bool, most: usize) -> Op {
+        match &mut self.kind {
+            Kind::Session(session) => session.take_connect(with_data, most),
+            Kind::Association(association) => association.take_open(),
+        }
+    }
+
+    pub(super) fn take_payload(&mut self, most: usize) -> Option<Op> {
+        match &mut self.kind {
+            Kind::Session(session) => session.take_payload(most),
+            Kind::Association(association) => association.take_payload(),
+        }
+    }
+
+    pub(super) fn take_poll(&mut self) -> Option<Op> {
+        match &mut self.kind {
+            Kind::Session(session) => session.take_poll(),
+            Kind::Association(association) => association.take_poll(),
+        }
+    }
+
+    /// Whether the next op of this flow has its size already: a datagram, or an op that goes again.
+    pub(super) fn has_fixed_op(&self) -> bool {
+        match &self.kind {
+            Kind::Session(session) => session.first_unsent().is_some(),
+            Kind::Association(_) => true,
+        }
+    }
+
+    /// Whether nothing newer than `op` was sent for this flow.
+    pub(super) fn is_newest(&self, op: &Op) -> bool {
+        match &self.kind {
+            Kind::Session(session) => session.is_newest(op),
+            Kind::Association(_) => true,
+        }
+    }
+
+    pub(super) fn on_unsent(&mut self, op: Op, now: Instant) {
+        match &mut self.kind {
+            Kind::Session(session) => session.on_unsent(op, now),
+            Kind::Association(association) => association.on_unsent(op),
+        }
+    }
+
+    /// The node may have had `op`, and its reply is lost. Tells whether the flow survives: a session would
+    /// have a gap (protocol.md 2), datagrams may be lost.
+    pub(super) fn on_lost(&mut self, op: &Op, now: Instant, why: EndReason) -> Outcome {
+        match &mut self.kind {
+            Kind::Session(_) => Err(why),
+            Kind::Association(association) => association.on_lost(op, now).map_err(|()| why),
+        }
+    }
+}

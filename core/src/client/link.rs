@@ -1,0 +1,331 @@
+//! A session's link to the node: numbered ops out, replies back into order (levels 0 and 1).
+
+use alloc::collections::VecDeque;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::caps::Level;
+use crate::client::action::EndReason;
+use crate::client::depth::Depth;
+use crate::config::ClientConfig;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
+use crate::reorder::{Rejected, ReorderLimits, ReorderQueue};
+use crate::seq::Seq;
+use crate::time::Instant;
+use crate::wire::{Op, Reply, Sid};
+
+/// Waits before the next poll of a session whose polls are not held, or that has one op in flight only, by
+/// the number of empty answers in a row.
+const POLL_WAITS: [Duration; 4] = [
+    Duration::from_millis(20),
+    Duration::from_millis(80),
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+];
+
+/// The wait when no relay holds polls and nothing has come for a while.
+const POLL_WAIT_NOT_HELD: Duration = Duration::from_secs(30);
+
+/// The established part of a session.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    pub(super) sid: Sid,
+    pub(super) level: Level,
+    /// The number of the next new data op (level 1).
+    next: Seq,
+    in_flight: usize,
+    polls_in_flight: usize,
+    newest: Newest,
+    replies: ReorderQueue<Answered>,
+    pub(super) depth: Depth,
+    /// Ops that the node cannot have had, to be sent again, in order.
+    unsent: VecDeque<Op>,
+    /// Since when there have been such ops without a break.
+    unsent_since: Instant,
+    empties: usize,
+    poll_from: Instant,
+    /// Bytes handed to the driver and not yet written to the application.
+    pub(super) undelivered: usize,
+}
+
+/// A reply, and whether it answers a poll.
+#[derive(Clone, Debug)]
+pub(super) struct Answered {
+    pub(super) reply: Reply,
+    pub(super) poll: bool,
+}
+
+/// What the op that was sent last carried: while it is a poll, the node has somewhere to put downlink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Newest {
+    Payload,
+    Poll,
+}
+
+/// What the machine's circumstances allow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Circumstances {
+    pub(super) now: Instant,
+    /// Calls are short: no poll that is not needed.
+    pub(super) short: bool,
+    /// No relay holds polls.
+    pub(super) none_holds: bool,
+}
+
+impl Link {
+    pub(super) fn new(sid: Sid, level: Level, config: &ClientConfig, now: Instant) -> Self {
+        let limits = ReorderLimits { items: config.reorder_replies, bytes: usize::MAX };
+        Self {
+            sid,
+            level,
+            next: Seq::ZERO,
+            in_flight: 0,
+            polls_in_flight: 0,
+            newest: Newest::Payload,
+            replies: ReorderQueue::new(limits),
+            depth: Depth::new(),
+            unsent: VecDeque::new(),
+            unsent_since: now,
+            empties: 0,
+            poll_from: now,
+            undelivered: 0,
+        }
+    }
+
+    /// Whether an op with payload may be sent now.
+    pub(super) fn may_send(&self, config: &ClientConfig) -> bool {
+        self.unsent.is_empty() && self.in_flight < self.max_in_flight(config) && self.has_place(config)
+    }
+
+    /// Whether the reply to one op more would find a place while it waits for the oldest.
+    fn has_place(&self, config: &ClientConfig) -> bool {
+        let ahead = usize::try_from(self.next.ahead_of(self.replies.expected())).unwrap_or(usize::MAX);
+        ahead <= config.reorder_replies
+    }
+
+    /// Whether ops wait to be sent again.
+    pub(super) fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// When the wait for a relay that takes the unsent ops is over.
+    pub(super) fn unsent_deadline(&self, config: &ClientConfig) -> Option<Instant> {
+        let waits = !self.unsent.is_empty();
+        waits.then(|| self.unsent_since.saturating_add(config.reply_watchdog()))
+    }
+
+    /// Whether a poll should be sent now.
+    pub(super) fn wants_poll(
+        &self,
+        circumstances: Circumstances,
+        queued: usize,
+        config: &ClientConfig,
+    ) -> bool {
+        if !self.unsent.is_empty() || self.undelivered >= config.downlink_window {
+            return false;
+        }
+        if self.in_flight == 0 {
+            return queued == 0 && self.poll_at(circumstances) <= circumstances.now;
+        }
+        if self.level == Level::Legacy || self.in_flight >= config.max_depth || !self.has_place(config) {
+            return false;
+        }
+        // A poll behind the last payload: the node answers that at once, and holds this one instead.
+        let behind_payload = self.newest == Newest::Payload && queued == 0 && !circumstances.short;
+        let most = if circumstances.short { 1 } else { (config.max_depth / 2).max(1) };
+        behind_payload || (self.polls_in_flight > 0 && self.polls_in_flight < self.depth.target().min(most))
+    }
+
+    /// When the next poll is due, if time alone decides it.
+    pub(super) fn poll_deadline(&self, circumstances: Circumstances) -> Option<Instant> {
+        let waits = self.in_flight == 0 && self.unsent.is_empty();
+        Some(self.poll_at(circumstances)).filter(|at| waits && *at > circumstances.now)
+    }
+
+    fn poll_at(&self, circumstances: Circumstances) -> Instant {
+        if self.level == Level::Sequenced && !circumstances.none_holds {
+            return self.poll_from;
+        }
+        let wait = match self.empties {
+            0 if self.depth.is_bulk() => Duration::ZERO,
+            empties if circumstances.none_holds && empties > 3 => POLL_WAIT_NOT_HELD,
+            empties => POLL_WAITS.get(empties).copied().unwrap_or(Duration::from_millis(500)),
+        };
+        self.poll_from.saturating_add(wait)
+    }
+
+    fn max_in_flight(&self, config: &ClientConfig) -> usize {
+        match self.level {
+            Level::Legacy => 1,
+            Level::Sequenced => config.max_depth,
+        }
+    }
+
+    /// The next new op; without payload, a poll.
+    pub(super) fn next_op(&mut self, payload: Bytes) -> Op {
+        let seq = match self.level {
+            Level::Legacy => None,
+            Level::Sequenced => {
+                let seq = self.next;
+                self.next = seq.next();
+                Some(seq)
+            }
+        };
+        let op = Op::Data { sid: self.sid, seq, payload };
+        self.on_sent(&op);
+        op
+    }
+
+    /// The first op that must be sent again.
+    pub(super) fn next_unsent(&mut self) -> Option<Op> {
+        let op = self.unsent.pop_front()?;
+        self.on_sent(&op);
+        Some(op)
+    }
+
+    /// The first op that must be sent again.
+    pub(super) fn first_unsent(&self) -> Option<&Op> {
+        self.unsent.front()
+    }
+
+    fn on_sent(&mut self, op: &Op) {
+        self.in_flight = self.in_flight.saturating_add(1);
+        if is_poll(op) {
+            self.polls_in_flight = self.polls_in_flight.saturating_add(1);
+            self.newest = Newest::Poll;
+        } else {
+            self.newest = Newest::Payload;
+        }
+    }
+
+    fn on_ended(&mut self, op: &Op) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if is_poll(op) {
+            self.polls_in_flight = self.polls_in_flight.saturating_sub(1);
+        }
+    }
+
+    /// The node cannot have had `op`: it goes out again, in its place.
+    pub(super) fn on_unsent(&mut self, op: Op, now: Instant) {
+        self.on_ended(&op);
+        if self.unsent.is_empty() {
+            self.unsent_since = now;
+        }
+        let place = self.unsent.iter().position(|other| seq_of(&op) < seq_of(other));
+        self.unsent.insert(place.unwrap_or(self.unsent.len()), op);
+    }
+
+    /// Whether `op` is the newest one of this link: nothing after it made the node answer early.
+    pub(super) fn is_newest(&self, op: &Op) -> bool {
+        seq_of(op).is_none_or(|seq| seq.next() == self.next)
+    }
+
+    /// Whether `op` is the newest one and nothing else is in flight.
+    pub(super) fn is_alone(&self, op: &Op) -> bool {
+        self.in_flight == 1 && self.is_newest(op)
+    }
+
+    /// The reply to `op` came. It may wait for earlier ones; take what is in order with
+    /// [`next_reply`](Self::next_reply).
+    pub(super) fn on_reply(&mut self, op: &Op, reply: Reply) -> Result<Order, EndReason> {
+        self.on_ended(op);
+        let poll = is_poll(op);
+        let Some(seq) = seq_of(op) else {
+            let at = self.replies.expected();
+            return self.place(at, Answered { reply, poll });
+        };
+        // An error can come from a relay that knows nothing of seq; it ends the session anyway.
+        if reply.seq != Some(seq) && reply.error.is_none() {
+            return Err(EndReason::SequenceBroken);
+        }
+        self.place(seq, Answered { reply, poll })
+    }
+
+    fn place(&mut self, seq: Seq, answered: Answered) -> Result<Order, EndReason> {
+        let bytes = answered.reply.data.len();
+        let order = if seq == self.replies.expected() { Order::Ready } else { Order::Waits };
+        match self.replies.insert(seq, answered, bytes) {
+            Ok(()) => Ok(order),
+            // Ops in flight are fewer than places, and each is answered once.
+            Err(Rejected::Old(_) | Rejected::Duplicate(_) | Rejected::Full(_)) => {
+                Err(EndReason::SequenceBroken)
+            }
+        }
+    }
+
+    /// The next reply in order, if it has come.
+    pub(super) fn next_reply(&mut self) -> Option<Answered> {
+        self.replies.pop()
+    }
+
+    /// Bytes of replies that wait for an earlier one.
+    pub(super) const fn waiting_bytes(&self) -> usize {
+        self.replies.bytes()
+    }
+
+    /// A reply in order brought `bytes`.
+    pub(super) fn on_downlink(&mut self, now: Instant, bytes: usize, poll: bool, config: &ClientConfig) {
+        self.depth.on_reply(bytes, poll, config.max_depth);
+        self.empties = if bytes == 0 && poll { self.empties.saturating_add(1) } else { 0 };
+        self.poll_from = now;
+    }
+
+    /// The link's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        let expected = self.replies.expected();
+        print.value((self.level, self.next.ahead_of(expected), self.in_flight, self.polls_in_flight));
+        print.value((self.newest, self.depth.target(), self.empties.min(POLL_WAITS.len()), self.undelivered));
+        print.value(self.replies.len());
+        for (seq, answered) in self.replies.iter() {
+            print.value((seq.ahead_of(expected), answered.poll));
+            reply_fingerprint(&answered.reply, print);
+        }
+        print.each(self.unsent.iter(), |print, op| self.op_fingerprint(op, print));
+        print.time(self.unsent_since);
+        print.time(self.poll_from);
+    }
+
+    /// An op of this link, with its number relative to the reply that comes next.
+    #[cfg(feature = "model")]
+    pub(super) fn op_fingerprint(&self, op: &Op, print: &mut Fingerprint<'_>) {
+        print.value((op.name(), op.payload()));
+        print.value(seq_of(op).map(|seq| seq.ahead_of(self.replies.expected())));
+    }
+
+    /// Something from the application: it may be about to hear back, so polls start over.
+    pub(super) fn on_uplink(&mut self, now: Instant) {
+        self.empties = 0;
+        self.poll_from = now;
+    }
+}
+
+/// Whether a reply is next in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    Ready,
+    Waits,
+}
+
+fn seq_of(op: &Op) -> Option<Seq> {
+    match op {
+        Op::Data { seq, .. } => *seq,
+        Op::Connect { .. }
+        | Op::ConnectData { .. }
+        | Op::UdpOpen { .. }
+        | Op::UdpData { .. }
+        | Op::Close { .. } => None,
+    }
+}
+
+#[cfg(feature = "model")]
+fn reply_fingerprint(reply: &Reply, print: &mut Fingerprint<'_>) {
+    print.value((&reply.data, reply.eof, &reply.error, reply.damaged));
+}
+
+/// Whether `op` asks for downlink and carries nothing.
+pub(super) fn is_poll(op: &Op) -> bool {
+    matches!(op, Op::Data { .. } | Op::UdpData { .. }) && op.payload().is_some_and(Bytes::is_empty)
+}

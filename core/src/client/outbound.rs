@@ -1,0 +1,354 @@
+//! From flows that want something to calls: which batch comes next, through which relay.
+
+use alloc::vec::Vec;
+
+use crate::caps::Level;
+use crate::client::action::ClientAction;
+use crate::client::batch::{Batch, Share, share};
+use crate::client::exchange::{Class, Exchange, OpOwner, Sent};
+use crate::client::flow::Kind;
+use crate::client::link::is_poll;
+use crate::client::outbox::count;
+use crate::client::ready::Coalescing;
+use crate::client::relay::{Path, Purpose, SeqPath};
+use crate::client::session::Polling;
+use crate::client::{Client, TimerOwner, may_flush};
+use crate::id::{ExchangeId, RelayId, StreamId};
+use crate::seq::Seq;
+use crate::timer::TimerSlot;
+use crate::wire::{self, Op};
+
+impl Client {
+    /// Puts one batch together and queues its `Send`; false when nothing can be sent now.
+    pub(super) fn send_next(&mut self) -> bool {
+        self.send_connects()
+            || self.send_payloads()
+            || self.send_polls(Polling::Bulk)
+            || self.send_polls(Polling::Idle)
+            || self.send_control()
+    }
+
+    /// Opens go in batches of their own, and only with others for the same target: a dead host then holds
+    /// nobody's data. When calls run out, targets mix.
+    fn send_connects(&mut self) -> bool {
+        let Some(first) = self.next_connect() else { return false };
+        let Some(relay) = self.relays.choose(self.now, Purpose::Active(Path::Any)) else {
+            self.ready.connects.push_front(first);
+            self.mark_connect(first, true);
+            return false;
+        };
+        let Some((mut batch, with_data, crowded)) = self.relays.get_mut(relay).map(|relay| {
+            let batch = Batch::new(&relay.options, relay.max_body, self.config.max_batch_ops);
+            (batch, relay.connect_data, relay.is_crowded())
+        }) else {
+            return false;
+        };
+        self.add_connect(&mut batch, first, with_data);
+        let target = self.flows.get(&first).map(|flow| flow.target().clone());
+        for _ in 0..self.ready.connects.len().min(self.config.max_batch_ops) {
+            let Some(next) = self.next_connect() else { break };
+            let same = crowded || self.flows.get(&next).map(|flow| flow.target()) == target.as_ref();
+            if same && batch.has_place() && batch.room(1) > 0 {
+                self.add_connect(&mut batch, next, with_data);
+            } else {
+                self.ready.connects.push_back(next);
+                self.mark_connect(next, true);
+            }
+        }
+        self.add_probe(&mut batch, relay);
+        self.dispatch(relay, Class::Connect, batch);
+        true
+    }
+
+    fn next_connect(&mut self) -> Option<StreamId> {
+        let circumstances = self.circumstances();
+        while let Some(id) = self.ready.connects.pop_front() {
+            self.mark_connect(id, false);
+            if self.flows.get(&id).is_some_and(|flow| flow.wants(circumstances, &self.config).connect) {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    fn mark_connect(&mut self, id: StreamId, queued: bool) {
+        if let Some(flow) = self.flows.get_mut(&id) {
+            flow.queued.connect = queued;
+        }
+    }
+
+    fn add_connect(&mut self, batch: &mut Batch, id: StreamId, with_data: bool) {
+        let most = batch.room(1).min(self.config.max_op_payload);
+        if let Some(flow) = self.flows.get_mut(&id) {
+            batch.push(OpOwner::Stream(id), flow.take_connect(with_data, most));
+        }
+        self.refresh(id);
+    }
+
+    /// A poll of a session that nobody has comes back at once, with its `seq` if the way keeps it: so no
+    /// session is risked to find that out.
+    fn add_probe(&mut self, batch: &mut Batch, relay: RelayId) {
+        let sequenced = self.config.max_level >= Level::Sequenced;
+        let Some(relay) =
+            self.relays.get_mut(relay).filter(|relay| sequenced && relay.seq == SeqPath::Unknown)
+        else {
+            return;
+        };
+        relay.seq = SeqPath::Probing;
+        let op = Op::Data { sid: self.probe, seq: Some(Seq::ZERO), payload: bytes::Bytes::new() };
+        batch.push(OpOwner::Probe, op);
+    }
+
+    /// Ops with payload, of as many flows as fit.
+    fn send_payloads(&mut self) -> bool {
+        if !may_flush(self.ready.coalescing) {
+            return false;
+        }
+        let Some((relay, mut batch, shares)) = self.gather_payloads() else { return false };
+        for share in shares {
+            let Some(flow) = self.flows.get_mut(&share.stream) else { continue };
+            flow.deficit = share.deficit;
+            if share.granted > 0
+                && let Some(op) = flow.take_payload(share.granted)
+            {
+                batch.push(OpOwner::Stream(share.stream), op);
+            }
+            self.refresh(share.stream);
+        }
+        self.add_closes(&mut batch);
+        if batch.ops.is_empty() {
+            return false;
+        }
+        self.dispatch(relay, Class::Payload, batch);
+        true
+    }
+
+    /// The flows of the next payload batch with their shares, and the relay that can carry them.
+    fn gather_payloads(&mut self) -> Option<(RelayId, Batch, Vec<Share>)> {
+        let circumstances = self.circumstances();
+        let mut chosen: Option<(RelayId, Path, Batch)> = None;
+        let mut shares: Vec<Share> = Vec::new();
+        let mut fixed = 0_usize;
+        for _ in 0..self.ready.payloads.len() {
+            if shares.len() >= self.config.max_batch_ops {
+                break;
+            }
+            let Some(id) = self.ready.payloads.pop_front() else { break };
+            let Some(flow) = self.flows.get_mut(&id) else { continue };
+            flow.queued.payload = false;
+            let Some(wanted) = flow.wants(circumstances, &self.config).payload else { continue };
+            let (path, deficit, is_fixed) = (flow.path(), flow.deficit, flow.has_fixed_op());
+            if chosen.is_none() {
+                chosen = self.start_batch(Purpose::Active(path));
+            }
+            let room = match &chosen {
+                Some((_, carries, batch)) if path == Path::Any || *carries == Path::Sequenced => {
+                    // An op whose size is given goes whole or waits for the next batch.
+                    let room = batch.room(shares.len().saturating_add(1)).saturating_sub(fixed);
+                    room > 0 && (!is_fixed || shares.is_empty() || wanted <= room)
+                }
+                _ => false,
+            };
+            if room {
+                // A poll that goes again carries no bytes; its turn counts as one.
+                let granted = if is_fixed { wanted.max(1) } else { 0 };
+                fixed = fixed.saturating_add(granted);
+                shares.push(Share { stream: id, wanted, deficit, granted });
+            } else {
+                self.requeue_payload(id);
+            }
+        }
+        let Some((relay, _, batch)) = chosen.filter(|_| !shares.is_empty()) else {
+            if self.ready.payloads.is_empty() {
+                self.ready.coalescing = Coalescing::Nothing;
+                self.rearm_coalesce();
+            }
+            return None;
+        };
+        let room = batch.room(shares.len()).min(self.config.max_batch_payload).saturating_sub(fixed);
+        let (mut sized, mut all): (Vec<Share>, Vec<Share>) =
+            shares.into_iter().partition(|share| share.granted > 0);
+        share(&mut all, room, self.config.max_op_payload);
+        sized.append(&mut all);
+        Some((relay, batch, sized))
+    }
+
+    fn requeue_payload(&mut self, id: StreamId) {
+        if let Some(flow) = self.flows.get_mut(&id) {
+            flow.queued.payload = true;
+            self.ready.payloads.push_back(id);
+        }
+    }
+
+    /// A relay for this purpose and an empty batch for it.
+    fn start_batch(&mut self, purpose: Purpose) -> Option<(RelayId, Path, Batch)> {
+        let (Purpose::Active(path) | Purpose::Idle(path)) = purpose;
+        if path == Path::Sequenced {
+            self.probe_wanted = true;
+        }
+        let id = self.relays.choose(self.now, purpose)?;
+        let relay = self.relays.get_mut(id)?;
+        let carries = if relay.seq == SeqPath::Kept { Path::Sequenced } else { Path::Any };
+        Some((id, carries, Batch::new(&relay.options, relay.max_body, self.config.max_batch_ops)))
+    }
+
+    /// Polls, as many as fit into one batch: its answer comes as soon as one of them has something.
+    fn send_polls(&mut self, polling: Polling) -> bool {
+        let circumstances = self.circumstances();
+        let queue_len = self.poll_queue(polling).len();
+        let mut chosen: Option<(RelayId, Path, Batch)> = None;
+        for _ in 0..queue_len {
+            let Some(id) = self.poll_queue(polling).pop_front() else { break };
+            let Some(flow) = self.flows.get_mut(&id) else { continue };
+            flow.queued.poll = false;
+            if flow.wants(circumstances, &self.config).poll.is_none() {
+                continue;
+            }
+            let path = flow.path();
+            if chosen.is_none() {
+                chosen = self.start_batch(match polling {
+                    Polling::Idle => Purpose::Idle(path),
+                    Polling::Bulk => Purpose::Active(path),
+                });
+            }
+            let fits = |batch: &Batch, carries: Path| {
+                batch.has_place() && (path == Path::Any || carries == Path::Sequenced)
+            };
+            match &mut chosen {
+                Some((_, carries, batch)) if fits(batch, *carries) => self.add_poll(batch, id),
+                _ => {
+                    if let Some(flow) = self.flows.get_mut(&id) {
+                        flow.queued.poll = true;
+                    }
+                    self.poll_queue(polling).push_back(id);
+                }
+            }
+        }
+        let Some((relay, carries, mut batch)) = chosen.filter(|(_, _, batch)| !batch.ops.is_empty()) else {
+            return false;
+        };
+        let class = match polling {
+            Polling::Bulk => Class::BulkPoll,
+            Polling::Idle => {
+                if carries == Path::Sequenced {
+                    self.gather_parked(&mut batch);
+                }
+                Class::IdlePoll
+            }
+        };
+        self.dispatch(relay, class, batch);
+        true
+    }
+
+    const fn poll_queue(&mut self, polling: Polling) -> &mut alloc::collections::VecDeque<StreamId> {
+        match polling {
+            Polling::Idle => &mut self.ready.idle_polls,
+            Polling::Bulk => &mut self.ready.bulk_polls,
+        }
+    }
+
+    fn add_poll(&mut self, batch: &mut Batch, id: StreamId) {
+        if let Some(op) = self.flows.get_mut(&id).and_then(|flow| flow.take_poll()) {
+            batch.push(OpOwner::Stream(id), op);
+        }
+        self.refresh(id);
+    }
+
+    /// When many calls hold nothing but idle polls, this batch takes newer polls of their sessions along:
+    /// the node answers the older ones at once, and one call holds what several held.
+    fn gather_parked(&mut self, batch: &mut Batch) {
+        let circumstances = self.circumstances();
+        let parked = |sent: &Sent| match sent.owner {
+            OpOwner::Stream(id) => match self.flows.get(&id).map(|flow| &flow.kind) {
+                Some(Kind::Session(session)) => {
+                    session.is_parked(&sent.op, circumstances, &self.config).then_some(id)
+                }
+                Some(Kind::Association(_)) | None => None,
+            },
+            OpOwner::Close { .. } | OpOwner::Probe => None,
+        };
+        let room = self.config.max_batch_ops.saturating_sub(batch.ops.len());
+        let mut gathered: Vec<StreamId> = Vec::new();
+        let mut holding = 0_usize;
+        for exchange in self.exchanges.values().filter(|exchange| exchange.class == Class::IdlePoll) {
+            let before = gathered.len();
+            gathered.extend(exchange.ops.iter().filter_map(parked));
+            holding = holding.saturating_add(usize::from(gathered.len() > before));
+            if gathered.len() >= room {
+                break;
+            }
+        }
+        if holding < self.config.idle_exchanges {
+            return;
+        }
+        for id in gathered.into_iter().take(room) {
+            self.add_poll(batch, id);
+        }
+    }
+
+    /// What nobody waits for: closes that found no company, and probes.
+    fn send_control(&mut self) -> bool {
+        let due = self.closes.front().is_some_and(|closing| closing.due <= self.now || self.flows.is_empty());
+        if due && let Some((relay, _, mut batch)) = self.start_batch(Purpose::Active(Path::Any)) {
+            self.add_closes(&mut batch);
+            self.dispatch(relay, Class::Control, batch);
+            return true;
+        }
+        if !core::mem::take(&mut self.probe_wanted) {
+            return false;
+        }
+        let Some(id) = self.relays.unproven(self.now) else { return false };
+        let Some(mut batch) = self
+            .relays
+            .get_mut(id)
+            .map(|relay| Batch::new(&relay.options, relay.max_body, self.config.max_batch_ops))
+        else {
+            return false;
+        };
+        self.add_probe(&mut batch, id);
+        self.probe_wanted = true;
+        self.dispatch(id, Class::Control, batch);
+        true
+    }
+
+    fn add_closes(&mut self, batch: &mut Batch) {
+        while batch.has_place()
+            && let Some(closing) = self.closes.pop_front()
+        {
+            batch.push(OpOwner::Close { tries: closing.tries }, Op::Close { sid: closing.sid });
+        }
+        let first = self.closes.front().map(|closing| closing.due);
+        self.timers.set(&mut self.close_timer, TimerOwner::Closes, first);
+    }
+
+    /// Hands a batch to its relay.
+    fn dispatch(&mut self, id: RelayId, class: Class, batch: Batch) {
+        let ops = batch.ops;
+        let Some(relay) = self.relays.get_mut(id) else { return };
+        let body =
+            wire::encode_request(relay.options.form, &relay.options.key, ops.iter().map(|sent| &sent.op));
+        let spent = relay.on_sent();
+        self.out.notice(spent);
+        let exchange = ExchangeId::new(self.exchange_ids.next());
+        count(&mut self.out.stats.calls);
+        for sent in &ops {
+            let payload = u64::try_from(sent.op.payload().map_or(0, bytes::Bytes::len)).unwrap_or(u64::MAX);
+            self.out.stats.uplink_bytes = self.out.stats.uplink_bytes.saturating_add(payload);
+            if is_poll(&sent.op) && sent.owner != OpOwner::Probe {
+                count(&mut self.out.stats.polls);
+            }
+        }
+        if class == Class::Payload {
+            self.payload_in_flight = self.payload_in_flight.saturating_add(1);
+        }
+        let with_seq = Exchange::path(&ops) == Path::Sequenced;
+        let deadline = self.now.saturating_add(self.config.batch_timeout(with_seq));
+        let overdue = self.now.saturating_add(self.config.reply_watchdog());
+        let mut timer = TimerSlot::default();
+        self.timers.set(&mut timer, TimerOwner::Exchange(exchange), Some(overdue));
+        let body_len = body.len();
+        let sent = self.now;
+        self.exchanges.insert(exchange, Exchange { relay: id, class, sent, body_len, ops, timer });
+        self.out.actions.push_back(ClientAction::Send { exchange, relay: id, body, deadline });
+    }
+}

@@ -1,0 +1,290 @@
+//! The workbench: a client, a clock that the test moves, and everything that the client asked for.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::client::{
+    Client, ClientAction, ClientEvent, ClientNotice, EndReason, ExchangeFailure, LocalEvent,
+};
+use crate::wire::{self, Limits, Op, ReplyParts, Sid};
+use crate::{
+    Caps, ClientOptions, ExchangeId, FlowKind, Instant, Misuse, RelayId, RelayOptions, Secret, Seq, StreamId,
+    Target, Wake,
+};
+
+/// A call that the client made.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) exchange: ExchangeId,
+    pub(super) relay: RelayId,
+    /// The ops without the probe, which few tests care for.
+    pub(super) ops: Vec<Op>,
+    pub(super) probe: Option<usize>,
+    pub(super) body_len: usize,
+    pub(super) deadline: Instant,
+}
+
+impl Call {
+    /// The call's only op.
+    pub(super) fn op(&self) -> &Op {
+        assert_eq!(self.ops.len(), 1, "{self:?}");
+        &self.ops[0]
+    }
+
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        self.ops.iter().map(Op::name).collect()
+    }
+
+    pub(super) fn seqs(&self) -> Vec<Option<u64>> {
+        self.ops.iter().map(seq_of).collect()
+    }
+
+    pub(super) fn is_poll(&self) -> bool {
+        self.ops.iter().all(|op| op.payload().is_some_and(Bytes::is_empty))
+    }
+}
+
+pub(super) fn seq_of(op: &Op) -> Option<u64> {
+    match op {
+        Op::Data { seq, .. } => seq.map(Seq::number),
+        _ => None,
+    }
+}
+
+/// How the answers of the pretended way treat the client's question whether `seq` passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    KeepsSeq,
+    LosesSeq,
+}
+
+pub(super) struct Bench {
+    pub(super) client: Client,
+    pub(super) now: Instant,
+    pub(super) calls: VecDeque<Call>,
+    pub(super) delivered: BTreeMap<StreamId, Vec<u8>>,
+    pub(super) datagrams: BTreeMap<StreamId, Vec<Bytes>>,
+    pub(super) credit: BTreeMap<StreamId, usize>,
+    pub(super) opened: Vec<StreamId>,
+    pub(super) fins: Vec<StreamId>,
+    pub(super) ended: BTreeMap<StreamId, EndReason>,
+    pub(super) notices: Vec<ClientNotice>,
+    pub(super) wake: Option<Wake>,
+    pub(super) ways: Vec<Way>,
+}
+
+pub(super) fn options(relays: usize) -> ClientOptions {
+    let mut options = ClientOptions::new(vec![RelayOptions::new(Secret::new("key")); relays]);
+    options.server_first_ports.push(7777);
+    options
+}
+
+/// A port on which opens do not wait for first bytes.
+pub(super) const SERVER_FIRST: u16 = 7777;
+
+pub(super) fn target(port: u16) -> Target {
+    Target::new("host.example", port).unwrap()
+}
+
+pub(super) fn sid(text: &str) -> Sid {
+    Sid::new(text).unwrap()
+}
+
+pub(super) fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+impl Bench {
+    pub(super) fn new(options: ClientOptions) -> Self {
+        let relays = options.relays.len();
+        let now = Instant::from_micros(1_000_000);
+        let mut bench = Self {
+            client: Client::new(options.validate().unwrap(), [3; 32], now),
+            now,
+            calls: VecDeque::new(),
+            delivered: BTreeMap::new(),
+            datagrams: BTreeMap::new(),
+            credit: BTreeMap::new(),
+            opened: Vec::new(),
+            fins: Vec::new(),
+            ended: BTreeMap::new(),
+            notices: Vec::new(),
+            wake: None,
+            ways: vec![Way::KeepsSeq; relays],
+        };
+        bench.drain();
+        bench
+    }
+
+    /// A client with one relay and default options.
+    pub(super) fn plain() -> Self {
+        Self::new(options(1))
+    }
+
+    pub(super) fn drain(&mut self) {
+        loop {
+            match self.client.poll() {
+                ClientAction::Send { exchange, relay, body, deadline } => {
+                    let limits = Limits { max_body: usize::MAX, max_ops: 10_000 };
+                    let ops = wire::decode_request(&body, limits).unwrap().decode_ops();
+                    let mut ops: Vec<Op> = ops.into_iter().map(|op| op.unwrap()).collect();
+                    let is_probe = |op: &Op| matches!(op, Op::Data { sid, .. } if *sid == self.client.probe);
+                    let probe = ops.iter().position(is_probe);
+                    if let Some(place) = probe {
+                        ops.remove(place);
+                    }
+                    let body_len = body.len();
+                    self.calls.push_back(Call { exchange, relay, ops, probe, body_len, deadline });
+                }
+                ClientAction::Deliver { stream, bytes } => {
+                    self.delivered.entry(stream).or_default().extend_from_slice(&bytes);
+                    self.datagrams.entry(stream).or_default().push(bytes);
+                }
+                ClientAction::Credit { stream, bytes } => *self.credit.entry(stream).or_default() += bytes,
+                ClientAction::Opened { stream } => self.opened.push(stream),
+                ClientAction::Fin { stream } => self.fins.push(stream),
+                ClientAction::Ended { stream, why } => {
+                    assert_eq!(self.ended.insert(stream, why), None, "one end per stream");
+                }
+                ClientAction::Event(notice) => self.notices.push(notice),
+                ClientAction::Idle { wake } => {
+                    self.wake = wake;
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn handle(&mut self, event: ClientEvent) -> Result<(), Misuse> {
+        let result = self.client.handle(self.now, event);
+        self.drain();
+        result
+    }
+
+    /// Lets time pass, with every timeout on the way at its own time.
+    pub(super) fn pass(&mut self, by: Duration) {
+        let end = self.now.saturating_add(by);
+        while let Some(wake) = self.wake.filter(|wake| wake.at <= end) {
+            self.now = self.now.max(wake.at);
+            self.handle(ClientEvent::Timeout).unwrap();
+            assert!(self.wake.is_none_or(|next| next.at > self.now), "a later deadline: {:?}", self.wake);
+        }
+        self.now = end;
+    }
+
+    pub(super) fn open(&mut self, target: Target, kind: FlowKind) -> StreamId {
+        let id = self.client.open(self.now, target, kind).unwrap();
+        self.drain();
+        id
+    }
+
+    /// Opens a TCP flow that does not wait for first bytes.
+    pub(super) fn open_tcp(&mut self) -> StreamId {
+        self.open(target(SERVER_FIRST), FlowKind::Tcp)
+    }
+
+    pub(super) fn write(&mut self, stream: StreamId, bytes: impl AsRef<[u8]>) {
+        let bytes = Bytes::copy_from_slice(bytes.as_ref());
+        if let Some(credit) = self.credit.get_mut(&stream) {
+            *credit = credit.saturating_sub(bytes.len());
+        }
+        self.local(stream, LocalEvent::Data(bytes)).unwrap();
+    }
+
+    pub(super) fn local(&mut self, stream: StreamId, event: LocalEvent) -> Result<(), Misuse> {
+        self.handle(ClientEvent::Local { stream, event })
+    }
+
+    /// The next call that was made.
+    pub(super) fn call(&mut self) -> Call {
+        self.calls.pop_front().expect("the client made a call")
+    }
+
+    /// The only call that was made.
+    pub(super) fn only_call(&mut self) -> Call {
+        let call = self.call();
+        assert!(self.calls.is_empty(), "only one call: {:?}", self.calls);
+        call
+    }
+
+    /// Answers a call with these replies, one for each of its ops; the probe is answered by the way.
+    pub(super) fn answer(&mut self, call: &Call, replies: &[ReplyParts<'_>]) {
+        let mut replies = replies.to_vec();
+        if let Some(place) = call.probe {
+            let way = self.ways[call.relay.place() as usize];
+            let seq = (way == Way::KeepsSeq).then_some(Seq::ZERO);
+            let echo =
+                ReplyParts { eof: Some(true), sid: Some(self.client.probe), seq, ..ReplyParts::default() };
+            replies.insert(place, echo);
+        }
+        self.answer_raw(call, wire::encode_answer(&replies));
+    }
+
+    pub(super) fn answer_raw(&mut self, call: &Call, body: impl AsRef<[u8]>) {
+        let body = Bytes::copy_from_slice(body.as_ref());
+        self.handle(ClientEvent::Reply { exchange: call.exchange, body }).unwrap();
+    }
+
+    pub(super) fn fail(&mut self, call: &Call, why: ExchangeFailure) {
+        self.handle(ClientEvent::ExchangeFailed { exchange: call.exchange, why }).unwrap();
+    }
+
+    /// An established session with this id, its first poll in flight.
+    pub(super) fn linked(&mut self, name: &str, caps: Option<Caps>) -> (StreamId, Call) {
+        let stream = self.open_tcp();
+        let connect = self.call();
+        assert_eq!(connect.names(), ["connect"]);
+        self.answer(&connect, &[connected(name, caps)]);
+        if caps.is_none() {
+            // Level 0 waits for the application a little before it polls.
+            self.pass(ms(20));
+        }
+        let poll = self.call();
+        assert!(poll.is_poll(), "{poll:?}");
+        (stream, poll)
+    }
+
+    /// An established session of level 1.
+    pub(super) fn sequenced(&mut self, name: &str) -> (StreamId, Call) {
+        self.linked(name, Some(Caps::PIPELINE_SEQ))
+    }
+
+    pub(super) fn delivered(&self, stream: StreamId) -> &[u8] {
+        self.delivered.get(&stream).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn notices_of(&mut self) -> Vec<ClientNotice> {
+        core::mem::take(&mut self.notices)
+    }
+}
+
+pub(super) fn connected<'a>(name: &str, caps: Option<Caps>) -> ReplyParts<'a> {
+    ReplyParts { sid: Some(sid(name)), eof: Some(false), caps, ..ReplyParts::default() }
+}
+
+/// An empty reply to a data op.
+pub(super) fn empty<'a>(op: &Op) -> ReplyParts<'a> {
+    let (Op::Data { sid, seq, .. }, false) = (op, false) else {
+        let Op::UdpData { sid, .. } = op else { panic!("a data op: {op:?}") };
+        return ReplyParts { sid: Some(*sid), eof: Some(false), ..ReplyParts::default() };
+    };
+    ReplyParts { sid: Some(*sid), eof: Some(false), seq: *seq, ..ReplyParts::default() }
+}
+
+/// A reply to a data op with these bytes.
+pub(super) fn bringing<'a>(op: &Op, data: &'a [Bytes]) -> ReplyParts<'a> {
+    ReplyParts { data, ..empty(op) }
+}
+
+pub(super) fn failing(error: &str) -> ReplyParts<'_> {
+    ReplyParts { error: Some(error), ..ReplyParts::default() }
+}
+
+pub(super) fn bytes(text: &str) -> Vec<Bytes> {
+    vec![Bytes::from(text.to_owned())]
+}

@@ -1,0 +1,51 @@
+//! Daily calls: counted, kept, renewed.
+
+use core::time::Duration;
+
+use super::bench::*;
+use crate::client::ClientNotice;
+use crate::{ClientOptions, RelayId};
+
+fn limited(calls: u64) -> ClientOptions {
+    let mut options = options(1);
+    options.relays[0].daily_calls = Some(calls);
+    options.relays[0].budget_resets_in = Duration::from_secs(3600);
+    options
+}
+
+#[test]
+fn a_spent_budget_stops_calls_until_it_is_renewed() {
+    let mut bench = Bench::new(limited(3));
+    for _ in 0..5 {
+        bench.open_tcp();
+        if let Some(call) = bench.calls.pop_front() {
+            bench.answer(&call, &[failing("connect failed: Connection refused")]);
+        }
+    }
+    assert_eq!(bench.client.stats().calls, 3);
+    let until = crate::Instant::from_micros(1_000_000).saturating_add(Duration::from_secs(3600));
+    assert!(bench.notices.contains(&ClientNotice::BudgetSpent { relay: RelayId::new(0), until }));
+    bench.pass(Duration::from_secs(3599));
+    bench.open_tcp();
+    assert!(bench.calls.is_empty());
+    bench.pass(Duration::from_secs(1));
+    assert_eq!(bench.calls.len(), 1);
+}
+
+#[test]
+fn when_calls_run_short_no_poll_goes_behind_a_payload() {
+    let mut bench = Bench::new(limited(100));
+    let (stream, poll) = bench.sequenced("s");
+    bench.answer(&poll, &[empty(poll.op())]);
+    bench.calls.clear();
+    let mut last = usize::MAX;
+    while bench.client.stats().calls < 98 {
+        bench.write(stream, "x");
+        let calls: alloc::vec::Vec<Call> = bench.calls.drain(..).collect();
+        last = calls.iter().filter(|call| call.is_poll()).count();
+        for call in calls {
+            bench.answer(&call, &call.ops.iter().map(empty).collect::<alloc::vec::Vec<_>>());
+        }
+    }
+    assert_eq!(last, 0, "the first poll is still out; nothing more is spent on downlink");
+}

@@ -1,0 +1,142 @@
+//! The clauses of the machine's contract.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::bench::*;
+use crate::client::{Client, ClientAction, ClientEvent, ExchangeFailure, LocalEvent};
+use crate::{ExchangeId, FlowKind, Instant, Misuse, StreamId};
+
+#[test]
+fn events_may_come_in_any_number_before_a_drain() {
+    let mut bench = Bench::plain();
+    let (stream, _) = bench.sequenced("s");
+    for _ in 0..100 {
+        let event = LocalEvent::Data(Bytes::from_static(b"x"));
+        bench.client.handle(bench.now, ClientEvent::Local { stream, event }).unwrap();
+    }
+    bench.drain();
+    let sent: usize =
+        bench.calls.iter().flat_map(|call| &call.ops).map(|op| op.payload().unwrap().len()).sum();
+    assert_eq!(sent, 100);
+}
+
+#[test]
+fn an_older_time_counts_as_the_last_one() {
+    let mut bench = Bench::plain();
+    let before = bench.client.clone();
+    bench.client.handle(Instant::ZERO, ClientEvent::Timeout).unwrap();
+    assert_eq!(bench.client.now, before.now);
+}
+
+#[test]
+fn polling_takes_no_time_and_idle_stays_idle() {
+    let mut bench = Bench::plain();
+    bench.sequenced("s");
+    let first = bench.client.poll();
+    assert!(matches!(first, ClientAction::Idle { .. }));
+    assert_eq!(bench.client.poll(), first);
+}
+
+#[test]
+fn the_same_seed_and_events_give_the_same_actions() {
+    let run = || {
+        let mut bench = Bench::plain();
+        let (stream, poll) = bench.sequenced("s");
+        bench.write(stream, "abc");
+        bench.pass(ms(500));
+        bench.fail(&poll, ExchangeFailure::Unknown);
+        bench.pass(ms(500));
+        (alloc::format!("{:?}", bench.calls), bench.client.stats().clone())
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn a_clone_goes_on_like_the_original() {
+    let mut bench = Bench::plain();
+    let (stream, _) = bench.sequenced("s");
+    let mut twin = bench.client.clone();
+    let event = ClientEvent::Local { stream, event: LocalEvent::Data(Bytes::from_static(b"x")) };
+    let drain = |client: &mut Client| {
+        let actions = core::iter::from_fn(|| {
+            Some(client.poll()).filter(|action| !matches!(action, ClientAction::Idle { .. }))
+        });
+        actions.collect::<Vec<_>>()
+    };
+    bench.client.handle(bench.now, event.clone()).unwrap();
+    twin.handle(bench.now, event).unwrap();
+    assert_eq!(drain(&mut bench.client), drain(&mut twin));
+}
+
+#[test]
+fn what_never_existed_is_misuse_and_what_has_ended_is_ignored() {
+    let mut bench = Bench::plain();
+    let stream = StreamId::new(7);
+    assert_eq!(bench.local(stream, LocalEvent::Fin), Err(Misuse::UnknownStream(stream)));
+    let exchange = ExchangeId::new(7);
+    let reply = ClientEvent::Reply { exchange, body: Bytes::new() };
+    assert_eq!(bench.handle(reply), Err(Misuse::UnknownExchange(exchange)));
+    let failed = ClientEvent::ExchangeFailed { exchange, why: ExchangeFailure::Unknown };
+    assert_eq!(bench.handle(failed), Err(Misuse::UnknownExchange(exchange)));
+
+    let (stream, poll) = bench.sequenced("s");
+    bench.fail(&poll, ExchangeFailure::Unknown);
+    bench.fail(&poll, ExchangeFailure::Unknown);
+    bench.answer(&poll, &[empty(poll.op())]);
+    bench.local(stream, LocalEvent::Data(Bytes::from_static(b"late"))).unwrap();
+    bench.local(stream, LocalEvent::Written(99)).unwrap();
+    assert_eq!(bench.ended.len(), 1);
+}
+
+#[test]
+fn misuse_changes_nothing() {
+    let mut bench = Bench::plain();
+    let (stream, _) = bench.sequenced("s");
+    let wrongs = [LocalEvent::Written(1), LocalEvent::Data(Bytes::from(alloc::vec![0; 64 * 1024 * 1024]))];
+    for event in wrongs {
+        let before = alloc::format!("{:?}", bench.client.flows);
+        assert!(bench.local(stream, event).is_err());
+        assert_eq!(alloc::format!("{:?}", bench.client.flows), before);
+    }
+    bench.local(stream, LocalEvent::Fin).unwrap();
+    assert_eq!(bench.local(stream, LocalEvent::Fin), Err(Misuse::AfterFin));
+    assert_eq!(bench.local(stream, LocalEvent::Data(Bytes::from_static(b"x"))), Err(Misuse::AfterFin));
+}
+
+#[test]
+fn the_stream_limit_holds() {
+    let mut options = options(1);
+    options.max_streams = 2;
+    let mut bench = Bench::new(options);
+    let first = bench.open(target(443), FlowKind::Tcp);
+    bench.open(target(443), FlowKind::Tcp);
+    assert_eq!(bench.client.open(bench.now, target(443), FlowKind::Tcp), Err(Misuse::StreamLimit));
+    bench.local(first, LocalEvent::Reset).unwrap();
+    bench.client.open(bench.now, target(443), FlowKind::Tcp).unwrap();
+}
+
+#[test]
+fn neither_key_nor_payload_is_ever_printed() {
+    let mut bench = Bench::plain();
+    let stream = bench.open(target(443), FlowKind::Tcp);
+    bench.write(stream, "PAYLOADPAYLOAD");
+    let printed = alloc::format!("{:?} {:?}", bench.client, bench.client.flows);
+    let event = alloc::format!("{:?}", LocalEvent::Data(Bytes::from_static(b"PAYLOADPAYLOAD")));
+    bench.client.handle(bench.now, ClientEvent::Timeout).unwrap();
+    for text in [printed, event] {
+        assert!(!text.contains("PAYLOAD") && !text.contains("\"key\""), "{text}");
+    }
+}
+
+#[test]
+fn memory_is_what_is_buffered_and_returns_to_nothing() {
+    let mut bench = Bench::plain();
+    let (stream, _) = bench.sequenced("s");
+    bench.write(stream, alloc::vec![1; 1000]);
+    assert_eq!(bench.client.buffered_bytes(), 1000);
+    let payload = bench.call();
+    bench.answer(&payload, &[empty(payload.op())]);
+    assert_eq!(bench.client.buffered_bytes(), 0);
+}

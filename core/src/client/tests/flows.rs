@@ -1,0 +1,194 @@
+//! Flows between their open and their end: uplink, backpressure, half-close, reset.
+
+use alloc::vec;
+
+use bytes::Bytes;
+
+use super::bench::*;
+use crate::client::{ClientEvent, EndReason, LocalEvent};
+use crate::wire::{Op, ReplyParts};
+use crate::{Caps, FlowKind, Misuse};
+
+#[test]
+fn a_lone_write_is_sent_at_once_beside_a_held_poll() {
+    let mut bench = Bench::plain();
+    let (stream, _held) = bench.sequenced("s");
+    bench.pass(ms(300));
+    bench.write(stream, "think");
+    let call = bench.call();
+    assert_eq!(call.op().payload().unwrap(), "think");
+}
+
+#[test]
+fn small_writes_gather_only_while_payload_is_in_flight() {
+    let mut bench = Bench::plain();
+    let (stream, _held) = bench.sequenced("s");
+    bench.write(stream, "a");
+    let first = bench.call();
+    bench.calls.clear();
+    bench.write(stream, "b");
+    bench.write(stream, "c");
+    assert!(bench.calls.is_empty());
+    bench.answer(&first, &[empty(first.op())]);
+    assert_eq!(bench.call().op().payload().unwrap(), "bc");
+}
+
+#[test]
+fn a_gathering_write_waits_no_longer_than_the_coalescing_time() {
+    let mut bench = Bench::plain();
+    let (stream, _held) = bench.sequenced("s");
+    bench.write(stream, "a");
+    bench.calls.clear();
+    bench.write(stream, "b");
+    bench.pass(ms(40));
+    assert_eq!(bench.call().op().payload().unwrap(), "b");
+}
+
+#[test]
+fn as_many_payload_ops_are_in_flight_as_the_depth_allows() {
+    let mut bench = Bench::plain();
+    let (stream, _held) = bench.sequenced("s");
+    for _ in 0..20 {
+        bench.write(stream, vec![7; 1000]);
+        bench.pass(ms(50));
+    }
+    let payloads = bench.calls.iter().filter(|call| !call.is_poll()).count();
+    let polls = 1 + bench.calls.len() - payloads;
+    assert!(payloads >= 4 && payloads + polls == 8, "{payloads} payloads and {polls} polls");
+}
+
+#[test]
+fn buffered_first_bytes_leave_before_later_ones() {
+    let mut bench = Bench::plain();
+    let stream = bench.open(target(443), FlowKind::Tcp);
+    bench.write(stream, "first ");
+    bench.write(stream, "second ");
+    let connect = bench.call();
+    assert_eq!(connect.op().payload().unwrap(), "first ");
+    bench.write(stream, "third");
+    bench.answer(&connect, &[connected("s", Some(Caps::PIPELINE_SEQ))]);
+    assert_eq!(bench.call().op().payload().unwrap(), "second third");
+}
+
+#[test]
+fn a_flow_reads_no_more_than_its_credit_and_gets_more_as_ops_are_answered() {
+    let mut options = options(1);
+    options.uplink_window = 100_000;
+    let mut bench = Bench::new(options);
+    let (stream, _held) = bench.sequenced("s");
+    assert_eq!(bench.credit[&stream], 100_000);
+    bench.write(stream, vec![1; 100_000]);
+    assert_eq!(bench.credit[&stream], 0);
+    let event = LocalEvent::Data(Bytes::from_static(b"x"));
+    assert_eq!(bench.local(stream, event), Err(Misuse::CreditExceeded));
+    let payload = bench.call();
+    bench.answer(&payload, &[empty(payload.op())]);
+    assert_eq!(bench.credit[&stream], 100_000);
+}
+
+#[test]
+fn one_flow_cannot_use_up_the_floor_of_another() {
+    let mut options = options(1);
+    options.uplink_total = 0;
+    let mut bench = Bench::new(options);
+    let (greedy, _) = bench.sequenced("greedy");
+    bench.write(greedy, vec![1; 64 * 1024]);
+    bench.calls.clear();
+    let (other, _) = bench.sequenced("other");
+    assert_eq!(bench.credit[&greedy], 0);
+    assert_eq!(bench.credit[&other], 64 * 1024);
+}
+
+#[test]
+fn an_application_that_does_not_read_stops_the_polls() {
+    let mut options = options(1);
+    options.downlink_window = 5;
+    let mut bench = Bench::new(options);
+    let (stream, poll) = bench.sequenced("s");
+    let data = bytes("12345");
+    bench.answer(&poll, &[bringing(poll.op(), &data)]);
+    bench.pass(ms(60_000));
+    assert!(bench.calls.is_empty());
+    bench.local(stream, LocalEvent::Written(1)).unwrap();
+    assert!(bench.only_call().is_poll());
+}
+
+#[test]
+fn after_a_half_close_replies_in_flight_and_later_polls_still_deliver() {
+    let mut bench = Bench::plain();
+    let (stream, poll) = bench.sequenced("s");
+    bench.write(stream, "request");
+    bench.local(stream, LocalEvent::Fin).unwrap();
+    let (payload, behind) = (bench.call(), bench.call());
+    assert_eq!(payload.op().payload().unwrap(), "request");
+    bench.answer(&poll, &[empty(poll.op())]);
+    bench.answer(&payload, &[empty(payload.op())]);
+    bench.pass(ms(14_000));
+    let (half, rest) = (bytes("half "), bytes("rest"));
+    bench.answer(&behind, &[bringing(behind.op(), &half)]);
+    let later = bench.call();
+    assert!(later.is_poll());
+    bench.pass(ms(14_000));
+    bench.answer(&later, &[ReplyParts { eof: Some(true), ..bringing(later.op(), &rest) }]);
+    assert_eq!(bench.delivered(stream), b"half rest");
+    assert_eq!(bench.ended[&stream], EndReason::Finished);
+}
+
+#[test]
+fn a_half_closed_session_without_downlink_for_30_seconds_is_closed_with_a_reset() {
+    let mut bench = Bench::plain();
+    let (stream, _poll) = bench.sequenced("s");
+    bench.local(stream, LocalEvent::Fin).unwrap();
+    bench.pass(ms(29_999));
+    assert!(bench.ended.is_empty());
+    bench.pass(ms(1));
+    assert_eq!(bench.ended[&stream], EndReason::HalfCloseQuiet);
+    assert!(!EndReason::HalfCloseQuiet.is_orderly() && bench.fins.is_empty());
+    bench.pass(ms(100));
+    assert!(bench.calls.iter().any(|call| call.ops == [Op::Close { sid: sid("s") }]));
+}
+
+#[test]
+fn a_long_upload_before_a_half_close_is_not_cut_by_the_quiet_time() {
+    let mut bench = Bench::plain();
+    let (stream, _poll) = bench.sequenced("s");
+    bench.write(stream, "slow upload");
+    let payload = bench.call();
+    bench.local(stream, LocalEvent::Fin).unwrap();
+    bench.pass(ms(50_000));
+    assert!(bench.ended.is_empty());
+    bench.answer(&payload, &[empty(payload.op())]);
+    assert!(bench.ended.get(&stream).is_none_or(|why| *why == EndReason::HalfCloseQuiet));
+}
+
+#[test]
+fn a_reset_by_the_application_closes_the_session_at_the_node() {
+    let mut bench = Bench::plain();
+    let (stream, _poll) = bench.sequenced("s");
+    bench.local(stream, LocalEvent::Reset).unwrap();
+    assert_eq!(bench.ended[&stream], EndReason::Local);
+    assert_eq!(*bench.only_call().op(), Op::Close { sid: sid("s") });
+}
+
+#[test]
+fn a_close_rides_with_the_next_payload() {
+    let mut bench = Bench::plain();
+    let (gone, _) = bench.sequenced("gone");
+    let (stream, _) = bench.sequenced("s");
+    bench.local(gone, LocalEvent::Reset).unwrap();
+    assert!(bench.calls.is_empty(), "it waits for company");
+    bench.write(stream, "x");
+    assert_eq!(bench.call().names(), ["data", "close"]);
+}
+
+#[test]
+fn closing_the_client_ends_every_flow_and_opens_no_new_one() {
+    let mut bench = Bench::plain();
+    let (a, _) = bench.sequenced("a");
+    let b = bench.open(target(443), FlowKind::Udp);
+    bench.handle(ClientEvent::Close).unwrap();
+    assert_eq!(bench.ended[&a], EndReason::ClientClosed);
+    assert_eq!(bench.ended[&b], EndReason::ClientClosed);
+    assert_eq!(bench.client.open(bench.now, target(1), FlowKind::Tcp), Err(Misuse::Closed));
+    assert_eq!(*bench.call().op(), Op::Close { sid: sid("a") });
+}

@@ -1,0 +1,13 @@
+//! The client machine under a manual clock, with the test in the place of relays and node.
+
+mod bench;
+
+mod budgets;
+mod contract;
+mod fallback;
+mod flows;
+mod opening;
+mod order;
+mod polling;
+mod relays;
+mod udp;

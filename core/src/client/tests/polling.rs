@@ -1,0 +1,203 @@
+//! Polls: how many, when, and in whose company.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::bench::*;
+use crate::wire::{Op, ReplyParts};
+use crate::{Caps, ClientOptions};
+
+#[test]
+fn an_idle_session_has_one_poll_in_flight_and_renews_it_at_once() {
+    let mut bench = Bench::plain();
+    let (_, mut poll) = bench.sequenced("s");
+    for _ in 0..5 {
+        bench.pass(ms(15_000));
+        assert!(bench.calls.is_empty());
+        bench.answer(&poll, &[empty(poll.op())]);
+        poll = bench.only_call();
+    }
+}
+
+#[test]
+fn bulk_replies_bring_pipelined_polls_and_empty_ones_take_them_back() {
+    let mut bench = Bench::plain();
+    let (_, poll) = bench.sequenced("s");
+    let bulk = vec![Bytes::from(vec![1; 64 * 1024])];
+    bench.answer(&poll, &[bringing(poll.op(), &bulk)]);
+    let mut in_flight: Vec<Call> = bench.calls.drain(..).collect();
+    for _ in 0..10 {
+        let poll = in_flight.remove(0);
+        bench.answer(&poll, &[bringing(poll.op(), &bulk)]);
+        in_flight.extend(bench.calls.drain(..));
+    }
+    assert_eq!(in_flight.len(), 4, "half of the maximum, so that payload finds a place");
+    for _ in 0..10 {
+        bench.pass(ms(15_000));
+        let poll = in_flight.remove(0);
+        bench.answer(&poll, &[empty(poll.op())]);
+        in_flight.extend(bench.calls.drain(..));
+    }
+    assert_eq!(in_flight.len(), 1);
+}
+
+#[test]
+fn with_a_depth_of_1_nothing_is_pipelined() {
+    let mut bench = Bench::new(ClientOptions { max_depth: 1, ..options(1) });
+    let (stream, poll) = bench.sequenced("s");
+    bench.write(stream, "x");
+    assert!(bench.calls.is_empty());
+    bench.answer(&poll, &[empty(poll.op())]);
+    assert_eq!(bench.only_call().op().payload().unwrap(), "x");
+}
+
+#[test]
+fn polls_never_share_a_batch_with_payload() {
+    let mut bench = Bench::plain();
+    let (a, poll) = bench.sequenced("a");
+    let (b, _) = bench.sequenced("b");
+    bench.answer(&poll, &[empty(poll.op())]);
+    bench.calls.clear();
+    bench.write(a, "x");
+    bench.write(b, "y");
+    for call in &bench.calls {
+        let polls = call.ops.iter().filter(|op| op.payload().is_some_and(Bytes::is_empty)).count();
+        assert!(polls == 0 || polls == call.ops.len(), "{call:?}");
+    }
+}
+
+#[test]
+fn many_idle_sessions_end_up_in_few_calls() {
+    let mut bench = Bench::plain();
+    let mut polls: Vec<Call> = (0..20).map(|n| bench.sequenced(&alloc::format!("s{n}")).1).collect();
+    polls.extend(bench.calls.drain(..));
+    // The node answers a poll at once when a newer one of the same session arrives.
+    let newest = |polls: &[Call], op: &Op| {
+        let (Op::Data { sid, .. }, number) = (op, seq_of(op)) else { return true };
+        let later =
+            |other: &Op| matches!(other, Op::Data { sid: of, .. } if of == sid) && seq_of(other) > number;
+        !polls.iter().flat_map(|call| &call.ops).any(later)
+    };
+    loop {
+        let released = polls.iter().position(|call| call.ops.iter().any(|op| !newest(&polls, op)));
+        let Some(place) = released else { break };
+        let call = polls.remove(place);
+        bench.answer(&call, &call.ops.iter().map(empty).collect::<Vec<_>>());
+        polls.extend(bench.calls.drain(..));
+    }
+    assert!(polls.len() <= 4, "{} calls hold the polls", polls.len());
+    assert_eq!(polls.iter().map(|call| call.ops.len()).sum::<usize>(), 20);
+}
+
+#[test]
+fn level_0_has_one_op_in_flight_and_gives_the_application_time_to_speak() {
+    let mut bench = Bench::plain();
+    let (stream, poll) = bench.linked("s", None);
+    bench.write(stream, "late");
+    assert!(bench.calls.is_empty(), "one op in flight");
+    let data = bytes("answer");
+    bench.answer(&poll, &[bringing(poll.op(), &data)]);
+    let payload = bench.only_call();
+    assert_eq!(payload.op().payload().unwrap(), "late");
+    bench.answer(&payload, &[empty(payload.op())]);
+    assert!(bench.calls.is_empty(), "the next poll waits a little");
+    bench.write(stream, "quick");
+    assert_eq!(bench.only_call().op().payload().unwrap(), "quick");
+}
+
+#[test]
+fn level_0_polls_slow_down_while_nothing_comes() {
+    let mut bench = Bench::plain();
+    let (_, mut poll) = bench.linked("s", None);
+    for wait in [80, 200, 500, 500] {
+        bench.answer(&poll, &[empty(poll.op())]);
+        bench.pass(ms(wait - 1));
+        assert!(bench.calls.is_empty(), "{wait}");
+        bench.pass(ms(1));
+        poll = bench.only_call();
+        bench.pass(ms(2000));
+    }
+}
+
+/// A relay or node that answers polls at once, without holding them.
+fn answer_unheld(bench: &mut Bench, poll: &Call) {
+    bench.pass(ms(100));
+    bench.answer(poll, &[empty(poll.op())]);
+}
+
+#[test]
+fn a_way_that_does_not_hold_polls_is_hardly_polled_while_idle() {
+    let mut bench = Bench::plain();
+    let (_, mut poll) = bench.sequenced("s");
+    for _ in 0..4 {
+        answer_unheld(&mut bench, &poll);
+        bench.pass(ms(600));
+        if let Some(next) = bench.calls.pop_front() {
+            poll = next;
+        }
+    }
+    bench.calls.clear();
+    bench.pass(ms(25_000));
+    assert!(bench.calls.is_empty(), "quiet for half a minute");
+    bench.pass(ms(10_000));
+    assert_eq!(bench.calls.len(), 1);
+}
+
+#[test]
+fn polls_go_on_when_only_some_relays_do_not_hold_them() {
+    let mut bench = Bench::new(options(2));
+    let (_, mut poll) = bench.sequenced("s");
+    for _ in 0..10 {
+        answer_unheld(&mut bench, &poll);
+        bench.pass(ms(600));
+        poll = bench.calls.drain(..).find(Call::is_poll).expect("polls go on");
+        if poll.relay.place() == 1 {
+            break;
+        }
+    }
+}
+
+#[test]
+fn traffic_wakes_a_session_whose_polls_had_slowed_down() {
+    let mut bench = Bench::plain();
+    let (stream, mut poll) = bench.sequenced("s");
+    for _ in 0..4 {
+        answer_unheld(&mut bench, &poll);
+        bench.pass(ms(600));
+        if let Some(next) = bench.calls.pop_front() {
+            poll = next;
+        }
+    }
+    bench.calls.clear();
+    bench.write(stream, "hello?");
+    assert!(!bench.calls.is_empty());
+}
+
+#[test]
+fn the_node_that_does_not_hold_is_tried_again_after_a_minute() {
+    let mut bench = Bench::plain();
+    let (_, poll) = bench.sequenced("s");
+    answer_unheld(&mut bench, &poll);
+    bench.pass(ms(61_000));
+    let poll = bench.calls.pop_back().unwrap();
+    bench.pass(ms(15_000));
+    bench.answer(&poll, &[empty(poll.op())]);
+    assert_eq!(bench.calls.len(), 1, "renewed at once");
+}
+
+#[test]
+fn a_batch_never_carries_more_than_50_ops() {
+    let mut bench = Bench::new(ClientOptions { idle_exchanges: 1, ..options(1) });
+    for n in 0..120 {
+        bench.client.open(bench.now, target(SERVER_FIRST), crate::FlowKind::Tcp).unwrap();
+        bench.drain();
+        let call = bench.calls.pop_back().unwrap();
+        let name = alloc::format!("s{n}");
+        let replies: Vec<ReplyParts<'_>> =
+            call.ops.iter().map(|_| connected(&name, Some(Caps::PIPELINE_SEQ))).collect();
+        bench.answer(&call, &replies);
+    }
+    assert!(bench.calls.iter().all(|call| call.ops.len() <= 50));
+}

@@ -1,0 +1,141 @@
+//! UDP flows: datagrams at once, none ordered, some lost.
+
+use bytes::Bytes;
+
+use super::bench::*;
+use crate::client::{ClientNotice, EndReason, ExchangeFailure, LocalEvent};
+use crate::wire::{Op, ReplyParts};
+use crate::{ClientOptions, FlowKind, Misuse, StreamId};
+
+fn opened(bench: &mut Bench) -> (StreamId, Call) {
+    let stream = bench.open(target(53), FlowKind::Udp);
+    bench.write(stream, "first");
+    let open = bench.call();
+    assert_eq!(*open.op(), Op::UdpOpen { target: target(53), payload: Bytes::from_static(b"first") });
+    bench.answer(&open, &[connected("u", None)]);
+    let poll = bench.call();
+    assert!(poll.is_poll());
+    (stream, poll)
+}
+
+#[test]
+fn the_first_datagram_rides_with_the_open_and_its_answer_is_delivered() {
+    let mut bench = Bench::plain();
+    let stream = bench.open(target(53), FlowKind::Udp);
+    bench.write(stream, "query");
+    let open = bench.only_call();
+    let packets = [Bytes::from_static(b"one"), Bytes::from_static(b"two")];
+    bench.answer(&open, &[ReplyParts { packets: &packets, ..connected("u", None) }]);
+    assert_eq!(bench.datagrams[&stream], packets);
+}
+
+#[test]
+fn a_datagram_goes_at_once_beside_a_held_poll() {
+    let mut bench = Bench::plain();
+    let (stream, _poll) = opened(&mut bench);
+    bench.write(stream, "next");
+    assert_eq!(bench.call().op().payload().unwrap(), "next");
+}
+
+#[test]
+fn a_full_queue_drops_the_oldest_datagram_and_counts_it() {
+    let mut bench = Bench::new(ClientOptions { udp_queue: 2, ..options(1) });
+    let stream = bench.open(target(53), FlowKind::Udp);
+    for text in ["1", "2", "3", "4"] {
+        bench.write(stream, text);
+    }
+    assert_eq!(bench.client.stats().datagrams_dropped, 1);
+    let open = bench.call();
+    bench.answer(&open, &[connected("u", None)]);
+    assert_eq!(bench.call().op().payload().unwrap(), "3");
+}
+
+#[test]
+fn a_lost_exchange_loses_datagrams_and_not_the_flow() {
+    let mut bench = Bench::plain();
+    let (stream, poll) = opened(&mut bench);
+    bench.fail(&poll, ExchangeFailure::Unknown);
+    assert!(bench.ended.is_empty());
+    bench.pass(ms(500));
+    let poll = bench.call();
+    let packets = [Bytes::from_static(b"still here")];
+    bench.answer(&poll, &[ReplyParts { packets: &packets, ..empty(poll.op()) }]);
+    assert_eq!(bench.delivered(stream), b"still here");
+}
+
+#[test]
+fn a_lost_open_ends_the_flow() {
+    let mut bench = Bench::plain();
+    let stream = bench.open(target(53), FlowKind::Udp);
+    bench.write(stream, "x");
+    let open = bench.call();
+    bench.fail(&open, ExchangeFailure::Garbage);
+    assert_eq!(bench.ended[&stream], EndReason::ExchangeLost(ExchangeFailure::Garbage));
+}
+
+#[test]
+fn an_answer_from_a_relays_cache_does_not_lose_the_queries_behind_it() {
+    let mut bench = Bench::plain();
+    let stream = bench.open(target(53), FlowKind::Udp);
+    bench.write(stream, "q1");
+    bench.write(stream, "q2");
+    let open = bench.call();
+    let packets = [Bytes::from_static(b"a1")];
+    let cached = ReplyParts { packets: &packets, eof: Some(true), ..connected("edns-cache", None) };
+    bench.answer(&open, &[cached]);
+    assert_eq!(bench.delivered(stream), b"a1");
+    let second = bench.only_call();
+    assert_eq!(*second.op(), Op::UdpOpen { target: target(53), payload: Bytes::from_static(b"q2") });
+    bench.answer(&second, &[cached]);
+    assert_eq!(bench.ended[&stream], EndReason::Finished);
+}
+
+#[test]
+fn a_flow_without_traffic_ends_after_120_seconds() {
+    let mut bench = Bench::plain();
+    let (stream, mut poll) = opened(&mut bench);
+    for _ in 0..8 {
+        bench.pass(ms(14_999));
+        bench.answer(&poll, &[empty(poll.op())]);
+        poll = bench.call();
+    }
+    assert!(bench.ended.is_empty());
+    bench.pass(ms(8));
+    assert_eq!(bench.ended[&stream], EndReason::Idle);
+}
+
+#[test]
+fn a_datagram_larger_than_udp_allows_is_misuse() {
+    let mut bench = Bench::plain();
+    let stream = bench.open(target(53), FlowKind::Udp);
+    let event = LocalEvent::Data(Bytes::from(alloc::vec![0; 65_536]));
+    assert_eq!(bench.local(stream, event), Err(Misuse::DatagramTooLarge));
+}
+
+#[test]
+fn the_application_that_goes_away_ends_the_flow_and_the_session() {
+    let mut bench = Bench::plain();
+    let (stream, _poll) = opened(&mut bench);
+    bench.local(stream, LocalEvent::Fin).unwrap();
+    assert_eq!(bench.ended[&stream], EndReason::Local);
+    assert_eq!(*bench.only_call().op(), Op::Close { sid: sid("u") });
+}
+
+#[test]
+fn eof_ends_the_flow_in_order() {
+    let mut bench = Bench::plain();
+    let (stream, poll) = opened(&mut bench);
+    bench.answer(&poll, &[ReplyParts { eof: Some(true), ..empty(poll.op()) }]);
+    assert_eq!(bench.ended[&stream], EndReason::Finished);
+}
+
+#[test]
+fn a_flow_that_could_not_be_opened_says_why() {
+    let mut bench = Bench::plain();
+    let stream = bench.open(target(53), FlowKind::Udp);
+    bench.write(stream, "x");
+    let open = bench.call();
+    bench.answer(&open, &[failing("udp connect failed: target not allowed")]);
+    assert_eq!(bench.ended[&stream], EndReason::ConnectFailed(crate::ConnectFailure::NotAllowed));
+    assert!(!bench.notices_of().iter().any(|notice| matches!(notice, ClientNotice::Connected { .. })));
+}

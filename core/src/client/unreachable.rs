@@ -1,0 +1,114 @@
+//! Targets that could not be reached a moment ago fail at once, without a call.
+
+use alloc::collections::BTreeMap;
+use core::time::Duration;
+
+use crate::error::ConnectFailure;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
+use crate::target::Target;
+use crate::time::Instant;
+
+/// Remembers failures per host and port, for a while and up to a number.
+#[derive(Clone, Debug)]
+pub(super) struct UnreachableCache {
+    entries: BTreeMap<Target, Entry>,
+    capacity: usize,
+    ttl: Duration,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    failure: ConnectFailure,
+    until: Instant,
+}
+
+impl UnreachableCache {
+    pub(super) const fn new(capacity: usize, ttl: Duration) -> Self {
+        Self { entries: BTreeMap::new(), capacity, ttl }
+    }
+
+    /// Remembers `failure` if it is one that asking again soon would not change.
+    pub(super) fn record(&mut self, now: Instant, target: &Target, failure: ConnectFailure) {
+        if !failure.is_unreachable() {
+            return;
+        }
+        let target = target.normalised();
+        if !self.entries.contains_key(&target) && self.entries.len() >= self.capacity {
+            self.make_room(now);
+        }
+        self.entries.insert(target, Entry { failure, until: now.saturating_add(self.ttl) });
+    }
+
+    /// How `target` failed, if that was not long ago.
+    pub(super) fn lookup(&self, now: Instant, target: &Target) -> Option<ConnectFailure> {
+        // An empty cache is the common case, and normalising allocates.
+        if self.entries.is_empty() {
+            return None;
+        }
+        self.entries.get(&target.normalised()).filter(|entry| now < entry.until).map(|entry| entry.failure)
+    }
+
+    /// The cache's part of a state's fingerprint: what has expired counts for nothing.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, now: Instant, print: &mut Fingerprint<'_>) {
+        for (target, entry) in self.entries.iter().filter(|(_, entry)| now < entry.until) {
+            print.value((target, entry.failure));
+            print.deadline(entry.until);
+        }
+    }
+
+    /// Forgets what has expired, or else what would expire first.
+    fn make_room(&mut self, now: Instant) {
+        self.entries.retain(|_, entry| now < entry.until);
+        if self.entries.len() >= self.capacity {
+            let first = self.entries.iter().min_by_key(|(_, entry)| entry.until).map(|(key, _)| key.clone());
+            if let Some(first) = first {
+                self.entries.remove(&first);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(30);
+
+    fn target(host: &str, port: u16) -> Target {
+        Target::new(host, port).unwrap()
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ZERO.saturating_add(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_failure_is_remembered_per_host_and_port_until_it_expires() {
+        let mut cache = UnreachableCache::new(256, TTL);
+        cache.record(at(0), &target("Dead.example.", 80), ConnectFailure::HostUnreachable);
+        assert_eq!(cache.lookup(at(29), &target("dead.example", 80)), Some(ConnectFailure::HostUnreachable));
+        assert_eq!(cache.lookup(at(29), &target("dead.example", 443)), None);
+        assert_eq!(cache.lookup(at(30), &target("dead.example", 80)), None);
+    }
+
+    #[test]
+    fn failures_that_may_pass_are_not_remembered() {
+        let mut cache = UnreachableCache::new(256, TTL);
+        for failure in [ConnectFailure::Refused, ConnectFailure::TimedOut, ConnectFailure::Other] {
+            cache.record(at(0), &target("h", 80), failure);
+        }
+        assert_eq!(cache.lookup(at(0), &target("h", 80)), None);
+    }
+
+    #[test]
+    fn the_capacity_is_hard() {
+        let mut cache = UnreachableCache::new(256, TTL);
+        for n in 0..1000_u16 {
+            cache.record(at(u64::from(n) / 100), &target("h", n + 1), ConnectFailure::HostUnreachable);
+            assert!(cache.entries.len() <= 256);
+        }
+        assert!(cache.lookup(at(9), &target("h", 1000)).is_some());
+    }
+}

@@ -1,0 +1,56 @@
+//! Fingerprints of machine states, for searching the state space of the real machines.
+//!
+//! Two states that behave alike from now on have the same fingerprint, whatever the time is and whatever
+//! numbers their ids happen to have: times count from now, ids by their rank, and statistics not at all.
+
+use core::hash::{Hash, Hasher};
+
+use crate::time::{Instant, micros};
+
+/// Feeds a state to a hasher, relative to `now`.
+pub(crate) struct Fingerprint<'a> {
+    hasher: &'a mut dyn Hasher,
+    now: Instant,
+}
+
+impl<'a> Fingerprint<'a> {
+    pub(crate) fn new(now: Instant, hasher: &'a mut dyn Hasher) -> Self {
+        Self { hasher, now }
+    }
+
+    /// A value that has no time and no id in it.
+    pub(crate) fn value(&mut self, value: impl Hash) {
+        value.hash(&mut self.hasher);
+    }
+
+    /// A time: how far ahead it is, or else how long ago it was.
+    pub(crate) fn time(&mut self, at: Instant) {
+        let ahead = micros(at.saturating_since(self.now));
+        let ago = micros(self.now.saturating_since(at));
+        self.value((ahead, ago));
+    }
+
+    pub(crate) fn maybe_time(&mut self, at: Option<Instant>) {
+        self.value(at.is_some());
+        if let Some(at) = at {
+            self.time(at);
+        }
+    }
+
+    /// A deadline of which it only matters how far ahead it is: one that has passed is one that has passed.
+    pub(crate) fn deadline(&mut self, at: Instant) {
+        self.value(micros(at.saturating_since(self.now)));
+    }
+
+    /// A sequence, with its length, so that neighbours cannot run into each other.
+    pub(crate) fn each<T>(
+        &mut self,
+        items: impl ExactSizeIterator<Item = T>,
+        mut feed: impl FnMut(&mut Self, T),
+    ) {
+        self.value(items.len());
+        for item in items {
+            feed(self, item);
+        }
+    }
+}
