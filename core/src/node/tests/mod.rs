@@ -9,6 +9,7 @@ mod head_of_line;
 mod hold;
 mod legacy;
 mod open;
+mod random;
 mod request;
 mod turn;
 mod udp;
