@@ -124,14 +124,15 @@ async fn bytes_given_before_a_close_reach_a_peer_that_is_still_sending() {
 }
 
 #[tokio::test]
-async fn a_reset_upstream_ends_its_session() {
+async fn a_reset_upstream_is_told_apart_from_an_end() {
     let rig = Rig::new().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let sid = rig.connect(listener.local_addr().unwrap()).await;
     let (upstream, _) = soon(listener.accept()).await.unwrap();
     upstream.set_zero_linger().unwrap();
     drop(upstream);
-    assert_eq!(rig.fetch(&sid, usize::MAX).await, b"");
+    let reply = rig.op(json!({"op": "data", "sid": sid})).await;
+    assert_eq!(reply["e"], "upstream was reset", "{reply}");
 }
 
 #[tokio::test]
