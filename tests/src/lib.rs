@@ -1,1 +1,5 @@
-//! What crosses crates: wire compatibility, end to end over sockets, the oracle, determinism.
+//! What the tests that cross crates share.
+
+pub mod deadline;
+pub mod http_client;
+pub mod stub_node;

@@ -1,0 +1,6 @@
+//! What the HTTP servers of this crate share: connections with deadlines, whole bodies with limits, gzip.
+
+pub(crate) mod answer;
+pub(crate) mod body;
+pub(crate) mod gzip;
+pub(crate) mod server;

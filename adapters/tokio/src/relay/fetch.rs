@@ -1,0 +1,92 @@
+//! The relay's own calls to its node.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{Request, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use seqlane::ConfigError;
+use tracing::debug;
+
+use super::script::Path;
+use crate::http::answer::JSON;
+
+/// What hosted relays wait for a fetch.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// What hosted relays take as an answer.
+const MAX_ANSWER: usize = 50 * 1024 * 1024;
+
+/// Connections to the node that are kept for the next call; shorter than nodes keep them, so that none is
+/// taken that is just being closed.
+const IDLE: Duration = Duration::from_secs(15);
+
+/// The node as the relay sees it.
+#[derive(Clone, Debug)]
+pub(super) struct NodeLink {
+    base: String,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+/// What the node answered.
+pub(super) struct Fetched {
+    pub(super) status: u16,
+    pub(super) body: Bytes,
+}
+
+/// The node did not answer.
+pub(super) struct Unreachable;
+
+impl NodeLink {
+    /// The node at an `http://` address.
+    pub(super) fn new(url: &str) -> Result<Self, ConfigError> {
+        let bad = ConfigError {
+            option: "node_url",
+            reason: "must be an http:// address, such as http://host:8080",
+        };
+        let uri: Uri = url.parse().map_err(|_| bad.clone())?;
+        if uri.scheme_str() != Some("http") || uri.authority().is_none() || uri.query().is_some() {
+            return Err(bad);
+        }
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .build(connector);
+        Ok(Self { base: url.trim_end_matches('/').to_owned(), client })
+    }
+
+    /// Posts a body to the node.
+    pub(super) async fn post(&self, path: Path, body: Bytes) -> Result<Fetched, Unreachable> {
+        match tokio::time::timeout(DEADLINE, self.exchange(path, body)).await {
+            Ok(Ok(fetched)) => Ok(fetched),
+            Ok(Err(error)) => {
+                debug!(%error, "the node did not answer");
+                Err(Unreachable)
+            }
+            Err(_) => {
+                debug!("the node did not answer in time");
+                Err(Unreachable)
+            }
+        }
+    }
+
+    async fn exchange(
+        &self,
+        path: Path,
+        body: Bytes,
+    ) -> Result<Fetched, Box<dyn std::error::Error + Send + Sync>> {
+        let request = Request::post(format!("{}{}", self.base, path.as_str()))
+            .header(CONTENT_TYPE, JSON)
+            .body(Full::new(body))?;
+        let response = self.client.request(request).await?;
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await?.to_bytes();
+        Ok(Fetched { status, body })
+    }
+}

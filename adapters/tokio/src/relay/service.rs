@@ -1,0 +1,217 @@
+//! The way of a call through the relay, with everything that can befall it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, HOST, LOCATION, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use hyper::body::Incoming;
+use tokio::sync::Semaphore;
+
+use super::Reply;
+use super::counters::Counting;
+use super::dice::Dice;
+use super::fetch::NodeLink;
+use super::link::Link;
+use super::once::OneTime;
+use super::options::Faults;
+use super::script::{self, Path, Script, Verdict};
+use crate::http::answer::{self, Answer};
+use crate::http::body::{self, BodyError, BodyRoom, Share};
+use crate::http::gzip;
+use crate::http::server::{HangUp, Service};
+
+/// What hosted relays take as a call.
+const MAX_CALL: usize = 50 * 1024 * 1024;
+
+/// Memory for the calls of all connections.
+pub(super) const CALL_ROOM: usize = 512 * 1024 * 1024;
+
+/// How long a caller may take to send its call.
+const CALL_DEADLINE: Duration = Duration::from_secs(300);
+
+/// The path of one-time addresses.
+const ONCE: &str = "/once/";
+
+/// What calls meet.
+#[derive(Clone)]
+pub(super) struct RelayService(pub(super) Arc<Relay>);
+
+/// A relay with its faults.
+pub(super) struct Relay {
+    pub(super) script: Script,
+    pub(super) node: NodeLink,
+    pub(super) faults: Faults,
+    pub(super) dice: Dice,
+    pub(super) gzip: bool,
+    pub(super) slots: Option<Semaphore>,
+    pub(super) uplink: Link,
+    pub(super) downlink: Link,
+    pub(super) room: BodyRoom,
+    pub(super) once: OneTime,
+    pub(super) counters: Counting,
+}
+
+impl Service for RelayService {
+    async fn call(&self, request: Request<Incoming>) -> Result<Answer, HangUp> {
+        let relay = &self.0;
+        match *request.method() {
+            Method::POST => relay.post(request).await,
+            Method::GET => Ok(relay.get(&request).await),
+            _ => {
+                let mut answer = answer::empty(StatusCode::METHOD_NOT_ALLOWED);
+                answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
+                Ok(answer)
+            }
+        }
+    }
+}
+
+impl Relay {
+    async fn post(&self, request: Request<Incoming>) -> Result<Answer, HangUp> {
+        let _slot = match self.slots.as_ref().map(Semaphore::try_acquire) {
+            Some(Err(_)) => return Ok(self.too_many(request).await),
+            slot => slot,
+        };
+        let call = self.counters.calls.up();
+        let (parts, incoming) = request.into_parts();
+        let (body, share) = match body::read(incoming, MAX_CALL, CALL_DEADLINE, &self.room).await {
+            Ok(read) => read,
+            Err(BodyError::TooLarge) => {
+                return Ok(answer::text(StatusCode::PAYLOAD_TOO_LARGE, "the call is too long"));
+            }
+            Err(BodyError::TooSlow | BodyError::Broken) => return Err(HangUp),
+        };
+        self.counters.uplink_bytes.add(body.len());
+        self.uplink.pass(body.len()).await;
+        let way = self.dice.around(call, "delay", self.faults.delay, self.faults.jitter) / 2;
+        tokio::time::sleep(way).await;
+        let reply = self.run(call, body, share).await?;
+        let reply = self.spoil(call, reply)?;
+        self.counters.downlink_bytes.add(reply.body.len());
+        self.downlink.pass(reply.body.len()).await;
+        tokio::time::sleep(way).await;
+        if self.faults.redirect && reply.status == 200 {
+            return Ok(self.redirect(call, &parts.headers, parts.uri.authority(), reply));
+        }
+        Ok(self.finish(reply, &parts.headers).await)
+    }
+
+    /// A one-time answer, or what the script shows to browsers.
+    async fn get(&self, request: &Request<Incoming>) -> Answer {
+        match request.uri().path().strip_prefix(ONCE) {
+            Some(name) => match self.once.take(name) {
+                Some(reply) => self.finish(reply, request.headers()).await,
+                None => answer::empty(StatusCode::NOT_FOUND),
+            },
+            None => self.finish(Reply::page(), request.headers()).await,
+        }
+    }
+
+    async fn too_many(&self, request: Request<Incoming>) -> Answer {
+        self.counters.refused.up();
+        // Read to its end, so that the caller sees the answer instead of a reset.
+        let _ = body::read(request.into_body(), MAX_CALL, CALL_DEADLINE, &self.room).await;
+        let mut answer = answer::text(StatusCode::TOO_MANY_REQUESTS, "too many calls at a time");
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        answer
+    }
+
+    /// Lets the script and the node do their work, unless the call does not come that far.
+    async fn run(&self, call: u64, body: Bytes, share: Share) -> Result<Reply, HangUp> {
+        if self.dice.happens(call, "lose request", self.faults.lose_request) {
+            self.counters.lost_requests.up();
+            return Err(HangUp);
+        }
+        for (code, probability) in &self.faults.statuses {
+            if self.dice.happens(call, &format!("status {code}"), *probability) {
+                self.counters.statuses.up();
+                return Ok(Reply { status: *code, content_type: answer::TEXT, body: Bytes::new() });
+            }
+        }
+        let verdict = self.script.read(&body, self.faults.strip_seq);
+        drop((body, share));
+        match verdict {
+            Verdict::Forward { path, body } => Ok(self.forward(call, path, body).await),
+            Verdict::Answer(json) => Ok(Reply::json(json)),
+            Verdict::Decoy => {
+                self.counters.strangers.up();
+                Ok(Reply::page())
+            }
+        }
+    }
+
+    async fn forward(&self, call: u64, path: Path, body: Bytes) -> Reply {
+        let first = self.node.post(path, body.clone());
+        if self.dice.happens(call, "duplicate", self.faults.duplicate) {
+            self.counters.duplicated.up();
+            self.counters.forwarded.up();
+            let node = self.node.clone();
+            // Bounded by the node link's own deadline; whatever it answers goes nowhere.
+            tokio::spawn(async move { node.post(path, body).await.is_ok() });
+        }
+        self.counters.forwarded.up();
+        match first.await {
+            Ok(fetched) if fetched.status != 200 => Reply::json(script::bad_status(path, fetched.status)),
+            Ok(fetched) => {
+                let stripped = if self.faults.strip_seq && path == Path::Batch {
+                    script::replies_without_seq(&fetched.body)
+                } else {
+                    None
+                };
+                Reply::json(stripped.map_or(fetched.body, Bytes::from))
+            }
+            // The script ends with an exception, and its host answers with a page.
+            Err(_) => {
+                self.counters.node_failures.up();
+                Reply::page()
+            }
+        }
+    }
+
+    /// What befalls an answer.
+    fn spoil(&self, call: u64, mut reply: Reply) -> Result<Reply, HangUp> {
+        if self.dice.happens(call, "lose reply", self.faults.lose_reply) {
+            self.counters.lost_replies.up();
+            return Err(HangUp);
+        }
+        if self.dice.happens(call, "html", self.faults.html) {
+            self.counters.html.up();
+            return Ok(Reply::page());
+        }
+        if reply.status == 200 && self.dice.happens(call, "truncate", self.faults.truncate) {
+            self.counters.truncated.up();
+            reply.body.truncate(self.dice.place(call, "cut", reply.body.len()));
+        }
+        Ok(reply)
+    }
+
+    fn redirect(
+        &self,
+        call: u64,
+        headers: &HeaderMap,
+        authority: Option<&http::uri::Authority>,
+        reply: Reply,
+    ) -> Answer {
+        self.counters.redirected.up();
+        let name = self.dice.name(call, "redirect");
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let location = match authority.map(http::uri::Authority::as_str).or(host) {
+            Some(host) => format!("http://{host}{ONCE}{name}"),
+            None => format!("{ONCE}{name}"),
+        };
+        self.once.put(name, reply);
+        let mut answer = answer::empty(StatusCode::FOUND);
+        if let Ok(location) = location.parse() {
+            answer.headers_mut().insert(LOCATION, location);
+        }
+        answer
+    }
+
+    async fn finish(&self, reply: Reply, headers: &HeaderMap) -> Answer {
+        let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let gzip = self.gzip && gzip::accepts_gzip(headers);
+        answer::compressed(status, reply.content_type, reply.body, gzip).await
+    }
+}
