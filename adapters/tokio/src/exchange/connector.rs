@@ -1,0 +1,85 @@
+//! Connections to relays: TCP without Nagle's delay, TLS with ALPN, and one deadline for both.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use tower_service::Service;
+
+use super::link::Link;
+
+/// How long name resolution, TCP and TLS may take together. A relay that is slower than this to shake hands
+/// is not reachable; the batch can go elsewhere unharmed.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Idle connections are probed after this time, so that one that a middlebox forgot is noticed before use.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// What hyper-util's pool asks for new connections.
+#[derive(Clone)]
+pub(super) struct Connector(HttpsConnector<LinkConnector>);
+
+type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Connector {
+    pub(super) fn new(tls: ClientConfig) -> Self {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(TCP_KEEPALIVE));
+        tcp.set_connect_timeout(Some(CONNECT_DEADLINE));
+        Self(
+            HttpsConnectorBuilder::new()
+                .with_tls_config(tls)
+                .https_or_http()
+                .enable_all_versions()
+                .wrap_connector(LinkConnector(tcp)),
+        )
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = MaybeHttpsStream<TokioIo<Link>>;
+    type Error = BoxError;
+    type Future = Connecting<Self::Response>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, destination: Uri) -> Self::Future {
+        let connecting = self.0.call(destination);
+        Box::pin(async move {
+            tokio::time::timeout(CONNECT_DEADLINE, connecting)
+                .await
+                .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+        })
+    }
+}
+
+/// TCP connections as [`Link`]s.
+#[derive(Clone)]
+pub(super) struct LinkConnector(HttpConnector);
+
+impl Service<Uri> for LinkConnector {
+    type Response = TokioIo<Link>;
+    type Error = BoxError;
+    type Future = Connecting<Self::Response>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, destination: Uri) -> Self::Future {
+        let connecting = self.0.call(destination);
+        Box::pin(async move { Ok(TokioIo::new(Link::new(connecting.await?.into_inner()))) })
+    }
+}

@@ -1,0 +1,183 @@
+//! Carries exchanges.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::{self, Client};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use seqlane::ExchangeFailure;
+use tokio::time::{Instant, timeout_at};
+use tracing::debug;
+
+use super::connector::Connector;
+use super::departure::{Departure, Parcel, was_refused_unprocessed};
+use super::redirect::{self, MAX_REDIRECTS};
+use super::tls::{BadCertificates, TlsRoots};
+use super::{reply, status};
+
+/// Carries exchanges to relays over pooled connections. Cheap to clone; clones share the pool.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use seqlane_tokio::exchange::{Exchanger, TlsRoots};
+/// use tokio::time::Instant;
+///
+/// let exchanger = Exchanger::new(&TlsRoots::default(), 64 * 1024 * 1024)?;
+/// let relay = "https://relay.example/run".parse()?;
+/// let deadline = Instant::now() + Duration::from_secs(30);
+/// match exchanger.exchange(&relay, "{}".into(), deadline).await {
+///     Ok(body) => println!("{} bytes", body.len()),
+///     Err(why) => println!("{why}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Exchanger {
+    client: Client<Connector, Parcel>,
+    max_reply: usize,
+}
+
+impl Exchanger {
+    /// An exchanger that trusts `roots` and takes answers of up to `max_reply` bytes, before and after they
+    /// are inflated.
+    ///
+    /// # Errors
+    /// [`BadCertificates`] when the roots cannot be used.
+    pub fn new(roots: &TlsRoots, max_reply: usize) -> Result<Self, BadCertificates> {
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_max_idle_per_host(POOL_CONNECTIONS)
+            .http2_initial_stream_window_size(H2_STREAM_WINDOW)
+            .http2_initial_connection_window_size(H2_CONNECTION_WINDOW)
+            .http2_keep_alive_interval(H2_PING)
+            .http2_keep_alive_timeout(H2_PING_TIMEOUT)
+            .http2_keep_alive_while_idle(true)
+            .build(Connector::new(roots.client_config()?));
+        Ok(Self { client, max_reply })
+    }
+
+    /// Posts `body` to `relay` and returns the body of its answer, inflated; whatever happens, by `deadline`.
+    ///
+    /// # Errors
+    /// [`ExchangeFailure`] says what is known of the request. `NotSent` and `Refused` are said only when the
+    /// node cannot have executed it.
+    pub async fn exchange(
+        &self,
+        relay: &Uri,
+        body: Bytes,
+        deadline: Instant,
+    ) -> Result<Bytes, ExchangeFailure> {
+        for _ in 0..ATTEMPTS {
+            let (parcel, departure) = Parcel::new(body.clone());
+            let mut request = post(relay, parcel);
+            departure.watch(&mut request);
+            match timeout_at(deadline, self.client.request(request)).await {
+                Ok(Ok(response)) => {
+                    return timeout_at(deadline, self.receive(relay, response))
+                        .await
+                        .unwrap_or(Err(ExchangeFailure::Unknown));
+                }
+                Ok(Err(error)) => match blame(&error, &departure) {
+                    Some(failure) => return Err(failure),
+                    None => debug!(host = relay.host(), "sending again over another connection"),
+                },
+                Err(_) if departure.recall() => return Err(ExchangeFailure::NotSent),
+                Err(_) => return Err(ExchangeFailure::Unknown),
+            }
+        }
+        Err(ExchangeFailure::NotSent)
+    }
+
+    /// The answer, wherever the relay put it. The relay has the request: nothing below can be `NotSent`, and
+    /// only its own first answer can be a refusal.
+    async fn receive(&self, relay: &Uri, first: Response<Incoming>) -> Result<Bytes, ExchangeFailure> {
+        if first.status() != StatusCode::OK && !redirect::is_redirect(first.status()) {
+            let failure = status::failure(first.status(), first.headers());
+            debug!(host = relay.host(), status = first.status().as_u16(), "the relay did not answer");
+            reply::discard(first.into_body()).await;
+            return Err(failure);
+        }
+        let mut place = relay.clone();
+        let mut response = first;
+        for _ in 0..MAX_REDIRECTS {
+            if !redirect::is_redirect(response.status()) {
+                break;
+            }
+            place = redirect::target(&place, &response).ok_or(ExchangeFailure::Garbage)?;
+            reply::discard(response.into_body()).await;
+            response = self.fetch(&place).await?;
+        }
+        if response.status() == StatusCode::OK {
+            reply::read(response, self.max_reply).await
+        } else {
+            Err(ExchangeFailure::Garbage)
+        }
+    }
+
+    /// GET of an answer; asked again once when the connection broke, as a GET may be.
+    async fn fetch(&self, place: &Uri) -> Result<Response<Incoming>, ExchangeFailure> {
+        for _ in 0..ATTEMPTS {
+            match self.client.request(get(place)).await {
+                Ok(response) => return Ok(response),
+                Err(error) => debug!(host = place.host(), ?error, "fetching the answer failed"),
+            }
+        }
+        Err(ExchangeFailure::Unknown)
+    }
+}
+
+/// What a failed request means; `None` when it provably never left and a new connection may do better.
+fn blame(error: &legacy::Error, departure: &Departure) -> Option<ExchangeFailure> {
+    debug!(?error, "request failed");
+    if error.is_connect() {
+        return Some(ExchangeFailure::NotSent);
+    }
+    let unsent = departure.recall() || was_refused_unprocessed(error);
+    (!unsent).then_some(ExchangeFailure::Unknown)
+}
+
+fn post(relay: &Uri, parcel: Parcel) -> Request<Parcel> {
+    let mut request = request(Method::POST, relay, parcel);
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    request
+}
+
+fn get(place: &Uri) -> Request<Parcel> {
+    request(Method::GET, place, Parcel::empty())
+}
+
+fn request(method: Method, uri: &Uri, parcel: Parcel) -> Request<Parcel> {
+    let mut request = Request::new(parcel);
+    *request.method_mut() = method;
+    *request.uri_mut() = uri.clone();
+    request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    request
+}
+
+/// One try, and one more over another connection.
+const ATTEMPTS: usize = 2;
+
+/// Connections idle for longer are closed by us before a relay does it: deployed front ends close after
+/// 30 s and more.
+const POOL_IDLE: Duration = Duration::from_secs(20);
+
+/// Idle HTTP/1.1 connections kept per relay: as many as its calls in flight by default, and some more.
+const POOL_CONNECTIONS: usize = 32;
+
+/// HTTP/2 flow control must not throttle an answer to less than a window a round trip: 16 MiB is the most
+/// that one op can bring.
+const H2_STREAM_WINDOW: u32 = 16 * 1024 * 1024;
+
+/// All answers of one connection together: twice the bytes of the largest batch.
+const H2_CONNECTION_WINDOW: u32 = 64 * 1024 * 1024;
+
+/// A dead HTTP/2 connection is noticed between batches, after an interval and a timeout.
+const H2_PING: Duration = Duration::from_secs(15);
+const H2_PING_TIMEOUT: Duration = Duration::from_secs(10);

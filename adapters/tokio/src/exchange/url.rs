@@ -1,0 +1,137 @@
+//! Where a relay listens.
+
+use std::fmt;
+use std::str::FromStr;
+
+use http::Uri;
+use http::uri::{PathAndQuery, Scheme};
+use seqlane::Form;
+
+/// The `http://` or `https://` address of a relay, or of a node.
+///
+/// The path can be as good as a key (hosted relays name the deployment in it), so `Debug` and `Display` show
+/// scheme, host and port alone.
+///
+/// ```
+/// use seqlane_tokio::exchange::RelayUrl;
+///
+/// let url: RelayUrl = "https://relay.example/run/deployment-7".parse()?;
+/// assert_eq!(url.to_string(), "https://relay.example");
+/// assert!("ftp://relay.example".parse::<RelayUrl>().is_err());
+/// # Ok::<(), seqlane_tokio::exchange::BadRelayUrl>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct RelayUrl(Uri);
+
+impl RelayUrl {
+    /// The address to post batches of this form to: a node without a path gets its own `/tunnel/batch`
+    /// (protocol.md 1), anything else stays as it is.
+    pub fn endpoint(&self, form: Form) -> Uri {
+        if form == Form::Relay || self.0.path() != "/" || self.0.query().is_some() {
+            return self.0.clone();
+        }
+        let mut parts = self.0.clone().into_parts();
+        parts.path_and_query = Some(PathAndQuery::from_static("/tunnel/batch"));
+        Uri::from_parts(parts).unwrap_or_else(|_| self.0.clone())
+    }
+}
+
+impl FromStr for RelayUrl {
+    type Err = BadRelayUrl;
+
+    fn from_str(text: &str) -> Result<Self, BadRelayUrl> {
+        let uri: Uri = text.parse().map_err(|_| BadRelayUrl::Syntax)?;
+        if uri.scheme() != Some(&Scheme::HTTP) && uri.scheme() != Some(&Scheme::HTTPS) {
+            return Err(BadRelayUrl::Scheme);
+        }
+        match uri.authority() {
+            Some(authority) if authority.as_str().contains('@') => Err(BadRelayUrl::Credentials),
+            Some(authority) if !authority.host().is_empty() => Ok(Self(uri)),
+            _ => Err(BadRelayUrl::Syntax),
+        }
+    }
+}
+
+impl fmt::Display for RelayUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}://{}",
+            self.0.scheme_str().unwrap_or_default(),
+            self.0.authority().map_or("", |authority| authority.as_str())
+        )
+    }
+}
+
+impl fmt::Debug for RelayUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RelayUrl({self})")
+    }
+}
+
+/// Why a text is no relay address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BadRelayUrl {
+    /// It is no URL with a host.
+    Syntax,
+    /// Its scheme is neither `http` nor `https`.
+    Scheme,
+    /// It has a user name or password in it.
+    Credentials,
+}
+
+impl fmt::Display for BadRelayUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Syntax => "not a URL; write https://host/path",
+            Self::Scheme => "the URL must start with http:// or https://",
+            Self::Credentials => "a user name in the URL is not supported; relays use keys",
+        })
+    }
+}
+
+impl std::error::Error for BadRelayUrl {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(url: &str, form: Form) -> String {
+        url.parse::<RelayUrl>().unwrap().endpoint(form).to_string()
+    }
+
+    #[test]
+    fn a_bare_node_url_gets_the_batch_path() {
+        assert_eq!(endpoint("http://node:80", Form::Node), "http://node:80/tunnel/batch");
+        assert_eq!(endpoint("http://node:80/", Form::Node), "http://node:80/tunnel/batch");
+    }
+
+    #[test]
+    fn any_other_url_is_used_as_it_is() {
+        assert_eq!(endpoint("http://node/behind/proxy", Form::Node), "http://node/behind/proxy");
+        assert_eq!(endpoint("http://node/?a=b", Form::Node), "http://node/?a=b");
+        assert_eq!(endpoint("https://relay", Form::Relay), "https://relay/");
+        assert_eq!(endpoint("https://relay/x?y", Form::Relay), "https://relay/x?y");
+    }
+
+    #[test]
+    fn what_is_no_relay_address_is_refused_with_the_reason() {
+        for (text, reason) in [
+            ("", BadRelayUrl::Syntax),
+            ("relay", BadRelayUrl::Scheme),
+            ("/path", BadRelayUrl::Scheme),
+            ("socks5://relay", BadRelayUrl::Scheme),
+            ("http://", BadRelayUrl::Syntax),
+            ("http://user:word@relay/", BadRelayUrl::Credentials),
+        ] {
+            assert_eq!(text.parse::<RelayUrl>().unwrap_err(), reason, "{text}");
+        }
+    }
+
+    #[test]
+    fn debug_and_display_hide_the_path() {
+        let url: RelayUrl = "https://relay:8443/s/secret/exec?k=v".parse().unwrap();
+        assert_eq!(format!("{url} {url:?}"), "https://relay:8443 RelayUrl(https://relay:8443)");
+    }
+}

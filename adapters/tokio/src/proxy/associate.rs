@@ -1,0 +1,165 @@
+//! SOCKS5 UDP ASSOCIATE: one local UDP socket, and a flow for every target that datagrams go to.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use seqlane::{FlowKind, StreamId, Target};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::mpsc;
+use tracing::debug;
+
+use super::flow::{ActionSender, FlowAction, FlowHandle, Flows};
+use super::socks::{self, Datagram};
+
+/// The largest payload of a UDP datagram over IPv4.
+const LARGEST: usize = 65_507;
+
+/// Serves an association until the application closes `control`, at most `most` targets at a time.
+pub(super) async fn associate(mut control: TcpStream, flows: Flows, most: usize) -> io::Result<()> {
+    let application = control.peer_addr()?.ip();
+    let socket = UdpSocket::bind((control.local_addr()?.ip(), 0)).await?;
+    let address = socket.local_addr()?;
+    socks::reply_bound(&mut control, address).await?;
+    debug!(%address, "UDP association");
+    let (sender, mut actions) = mpsc::unbounded_channel();
+    let mut association = Association {
+        socket,
+        application: Application::Unknown(application.to_canonical()),
+        targets: Targets::new(flows, sender, most),
+    };
+    let mut datagram = vec![0; LARGEST];
+    let mut ignored = [0; 64];
+    loop {
+        tokio::select! {
+            read = control.read(&mut ignored) => if read? == 0 { return Ok(()) },
+            // An error is about a datagram sent earlier (ICMP); the next one may be welcome.
+            Ok((length, from)) = association.socket.recv_from(&mut datagram) => {
+                association.on_datagram(&datagram[..length], from).await;
+            }
+            Some((stream, action)) = actions.recv() => association.on_action(stream, action),
+        }
+    }
+}
+
+struct Association {
+    socket: UdpSocket,
+    application: Application,
+    targets: Targets,
+}
+
+/// Where the application's datagrams come from: its address is that of its TCP connection, its port is that
+/// of its first datagram.
+///
+/// ```text
+///   Unknown ── first datagram ──▶ Known
+/// ```
+#[derive(Clone, Copy, Debug)]
+enum Application {
+    Unknown(IpAddr),
+    Known(SocketAddr),
+}
+
+impl Association {
+    async fn on_datagram(&mut self, bytes: &[u8], from: SocketAddr) {
+        let known = match self.application {
+            Application::Unknown(ip) => from.ip().to_canonical() == ip,
+            Application::Known(address) => from == address,
+        };
+        let Some(datagram) = Datagram::parse(bytes).filter(|_| known) else { return };
+        self.application = Application::Known(from);
+        if let Some(flow) = self.targets.flow(datagram.target).await {
+            flow.send(Bytes::copy_from_slice(datagram.payload)).await;
+        }
+    }
+
+    fn on_action(&mut self, stream: StreamId, action: FlowAction) {
+        match action {
+            FlowAction::Deliver(payload) => self.deliver(stream, &payload),
+            FlowAction::Ended(_) => self.targets.forget(stream),
+            FlowAction::Opened | FlowAction::Credit(_) | FlowAction::Fin => {}
+        }
+    }
+
+    /// Sends at once or not at all, as a network would: nothing waits here for the application.
+    fn deliver(&self, stream: StreamId, payload: &[u8]) {
+        let Some(target) = self.targets.by_stream.get(&stream) else { return };
+        if let Application::Known(address) = self.application {
+            let mut datagram = socks::header(target);
+            datagram.extend_from_slice(payload);
+            if let Err(error) = self.socket.try_send_to(&datagram, address) {
+                debug!(%stream, %error, "datagram dropped");
+            }
+        }
+        if let Some(entry) = self.targets.by_target.get(target) {
+            entry.flow.written(payload.len());
+        }
+    }
+}
+
+/// The flows of an association, by target and by stream.
+struct Targets {
+    flows: Flows,
+    sender: ActionSender,
+    most: usize,
+    by_target: HashMap<Target, Entry>,
+    by_stream: HashMap<StreamId, Target>,
+    uses: u64,
+}
+
+struct Entry {
+    flow: FlowHandle,
+    /// Orders entries by their last use.
+    used: u64,
+}
+
+impl Targets {
+    fn new(flows: Flows, sender: ActionSender, most: usize) -> Self {
+        let (by_target, by_stream) = (HashMap::new(), HashMap::new());
+        Self { flows, sender, most, by_target, by_stream, uses: 0 }
+    }
+
+    /// The flow to a target, opened if there is none. Opening waits for the machine alone, not for the node:
+    /// datagrams of a flow that opens wait in the machine.
+    async fn flow(&mut self, target: Target) -> Option<&FlowHandle> {
+        self.uses += 1;
+        if !self.by_target.contains_key(&target) {
+            self.make_room();
+            let open = self.flows.open_on(target.clone(), FlowKind::Udp, self.sender.clone());
+            match open.await {
+                Ok(flow) => {
+                    self.by_stream.insert(flow.stream, target.clone());
+                    self.by_target.insert(target.clone(), Entry { flow, used: self.uses });
+                }
+                Err(error) => {
+                    debug!(?error, "no flow for a datagram");
+                    return None;
+                }
+            }
+        }
+        let entry = self.by_target.get_mut(&target)?;
+        entry.used = self.uses;
+        Some(&entry.flow)
+    }
+
+    /// The flow that was used longest ago makes room for a new one.
+    fn make_room(&mut self) {
+        if self.by_target.len() < self.most {
+            return;
+        }
+        let oldest = self.by_target.values().min_by_key(|entry| entry.used).map(|entry| entry.flow.stream);
+        if let Some(target) = oldest.and_then(|stream| self.by_stream.remove(&stream)) {
+            self.by_target.remove(&target);
+        }
+    }
+
+    /// The machine has ended a flow.
+    fn forget(&mut self, stream: StreamId) {
+        let target = self.by_stream.remove(&stream);
+        if let Some(mut entry) = target.and_then(|target| self.by_target.remove(&target)) {
+            entry.flow.ended();
+        }
+    }
+}

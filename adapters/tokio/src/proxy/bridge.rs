@@ -1,0 +1,233 @@
+//! Between a local TCP socket and its flow.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::flow::{Flow, FlowAction};
+use super::intake::Intake;
+
+/// Writes reported together while more waits to be written: enough to cost nothing, little beside any window.
+const REPORT: usize = 256 * 1024;
+
+/// An application that takes nothing for this long after its flow has ended does not get the rest.
+const FLUSH_STALL: Duration = Duration::from_secs(60);
+
+/// How long what the application still sends is thrown away after an orderly end, so that its bytes do not
+/// turn our close into a reset that destroys what was delivered.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Slices handed to the kernel in one write.
+const SLICES: usize = 16;
+
+/// Carries bytes both ways until the flow or the application ends. `credit` is what the flow was given so
+/// far, `early` what the application has sent already.
+pub(super) async fn bridge(socket: TcpStream, flow: Flow, credit: usize, early: Bytes) {
+    let mut bridge = Bridge {
+        socket,
+        flow,
+        intake: Intake::new(early),
+        reading: true,
+        credit,
+        downlink: Downlink::default(),
+        unreported: 0,
+        stage: Stage::Open,
+    };
+    // An error is the application's doing: dropping the flow resets it at the machine.
+    let _ = bridge.run().await;
+}
+
+struct Bridge {
+    socket: TcpStream,
+    flow: Flow,
+    intake: Intake,
+    /// Whether the application may still send.
+    reading: bool,
+    credit: usize,
+    downlink: Downlink,
+    unreported: usize,
+    stage: Stage,
+}
+
+/// The downlink half of the local socket.
+///
+/// ```text
+///   Open ── Fin ──▶ Draining ── everything written ──▶ Shut ── Ended ──▶ Finished
+///    │                  │                               │
+///    └──────────────────┴── cut, failed, abandoned ─────┴──▶ (reset)
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Open,
+    Draining,
+    Shut,
+    Finished,
+}
+
+impl Bridge {
+    async fn run(&mut self) -> io::Result<()> {
+        self.socket.set_nodelay(true)?;
+        loop {
+            if self.stage == Stage::Draining && self.downlink.is_empty() {
+                self.socket.shutdown().await?;
+                self.stage = Stage::Shut;
+            }
+            tokio::select! {
+                action = self.flow.next() => {
+                    let mut next = Some(action);
+                    while let Some(action) = next {
+                        if let FlowAction::Ended(why) = action {
+                            return if why.is_orderly() { self.finish().await } else { Ok(()) };
+                        }
+                        self.on_action(action);
+                        next = self.flow.try_next();
+                    }
+                    self.write()?;
+                }
+                writable = self.socket.writable(), if !self.downlink.is_empty() => {
+                    writable?;
+                    self.write()?;
+                }
+                readable = self.intake.ready(&self.socket), if self.reading && self.credit > 0 => {
+                    readable?;
+                    self.read().await?;
+                }
+            }
+        }
+    }
+
+    fn on_action(&mut self, action: FlowAction) {
+        match action {
+            FlowAction::Credit(bytes) => self.credit = self.credit.saturating_add(bytes),
+            FlowAction::Deliver(bytes) => self.downlink.push(bytes),
+            FlowAction::Fin if self.stage == Stage::Open => self.stage = Stage::Draining,
+            FlowAction::Fin | FlowAction::Opened | FlowAction::Ended(_) => {}
+        }
+    }
+
+    /// Writes as much as the socket takes now.
+    fn write(&mut self) -> io::Result<()> {
+        while !self.downlink.is_empty() {
+            match self.downlink.write_to(&self.socket) {
+                Ok(written) => self.unreported += written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if self.unreported > 0 && (self.downlink.is_empty() || self.unreported >= REPORT) {
+            self.flow.handle.written(std::mem::take(&mut self.unreported));
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self) -> io::Result<()> {
+        let Some(bytes) = self.intake.read(&self.socket, self.credit)? else { return Ok(()) };
+        if bytes.is_empty() {
+            self.reading = false;
+            self.flow.handle.finish().await;
+        } else {
+            self.credit -= bytes.len();
+            self.flow.handle.send(bytes).await;
+        }
+        Ok(())
+    }
+
+    /// The flow came to its proper end: the application gets every byte, and then the end.
+    async fn finish(&mut self) -> io::Result<()> {
+        while !self.downlink.is_empty() {
+            timeout(FLUSH_STALL, self.socket.writable()).await.map_err(|_| io::ErrorKind::TimedOut)??;
+            self.write()?;
+        }
+        if self.stage != Stage::Shut {
+            self.socket.shutdown().await?;
+        }
+        self.stage = Stage::Finished;
+        // Whether the application closes in time makes no difference any more.
+        let _ = timeout(LINGER, discard(&self.socket)).await;
+        Ok(())
+    }
+}
+
+impl Drop for Bridge {
+    /// Nobody takes a cut for an end: unless the flow finished, the application's socket is reset.
+    fn drop(&mut self) {
+        if self.stage != Stage::Finished {
+            // A socket that cannot be set up any more has failed already.
+            let _ = self.socket.set_zero_linger();
+        }
+    }
+}
+
+/// Reads until the other side has ended.
+async fn discard(socket: &TcpStream) -> io::Result<()> {
+    let mut nowhere = [0; 4096];
+    loop {
+        socket.readable().await?;
+        match socket.try_read(&mut nowhere) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Delivered chunks that the application has not taken yet.
+#[derive(Debug, Default)]
+struct Downlink(VecDeque<Bytes>);
+
+impl Downlink {
+    fn push(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.0.push_back(bytes);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn write_to(&mut self, socket: &TcpStream) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        for (slice, chunk) in slices.iter_mut().zip(&self.0) {
+            *slice = IoSlice::new(chunk);
+        }
+        let count = self.0.len().min(SLICES);
+        let written = socket.try_write_vectored(&slices[..count])?;
+        self.advance(written);
+        Ok(written)
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        while let Some(first) = self.0.front_mut() {
+            if written < first.len() {
+                first.advance(written);
+                return;
+            }
+            written -= first.len();
+            self.0.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_taken_off_the_front() {
+        let mut downlink = Downlink::default();
+        for chunk in ["ab", "", "cde", "f"] {
+            downlink.push(Bytes::from_static(chunk.as_bytes()));
+        }
+        downlink.advance(3);
+        assert_eq!(downlink.0, ["de", "f"]);
+        downlink.advance(3);
+        assert!(downlink.is_empty());
+    }
+}

@@ -1,0 +1,277 @@
+//! The task that owns the client machine.
+//!
+//! ```text
+//!  1 wait for the wake time, an answer, a report, an input
+//!  2 read the clock once
+//!  3 hand in what happened, at most BUDGET inputs
+//!  4 poll until Idle, and do each action
+//!  5 set the one timer to the wake time
+//!  6 again
+//! ```
+//! Nothing in here waits for a socket: exchanges run in tasks of their own, and flows get their actions over
+//! channels that never block.
+
+use std::collections::HashMap;
+use std::pin::{Pin, pin};
+
+use bytes::Bytes;
+use http::Uri;
+use seqlane::{
+    Client, ClientAction, ClientEvent, ClientNotice, ClientStats, EndReason, ExchangeFailure, ExchangeId,
+    FlowKind, Instant, LocalEvent, Misuse, RelayId, StreamId, Target, TimerKind, Wake,
+};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Sleep, sleep_until};
+use tracing::{debug, error};
+
+use super::flow::{ActionSender, FlowAction};
+use super::notice;
+use crate::clock::Clock;
+use crate::exchange::Exchanger;
+
+/// What other tasks ask of the machine.
+#[derive(Debug)]
+pub(super) enum Input {
+    Open {
+        target: Target,
+        kind: FlowKind,
+        actions: ActionSender,
+        answer: oneshot::Sender<Result<StreamId, Misuse>>,
+    },
+    Local {
+        stream: StreamId,
+        event: LocalEvent,
+    },
+    Stats(oneshot::Sender<ClientStats>),
+    Close,
+}
+
+/// Inputs handed in before the machine's output is taken: enough to batch, few enough that answers and
+/// timers do not wait long.
+const BUDGET: usize = 256;
+
+/// Inputs that wait for the machine. Each is one read of a local socket at most, within credit.
+pub(super) const INPUTS: usize = 1024;
+
+/// The client machine and everything that its actions touch.
+pub(super) struct Machine {
+    client: Client,
+    clock: Clock,
+    wake: Option<Wake>,
+    stage: Stage,
+    inputs: mpsc::Receiver<Input>,
+    reports: mpsc::UnboundedReceiver<(StreamId, LocalEvent)>,
+    notices: broadcast::Sender<ClientNotice>,
+    flows: HashMap<StreamId, ActionSender>,
+    exchanger: Exchanger,
+    relays: Vec<Uri>,
+    exchanges: JoinSet<(ExchangeId, Result<Bytes, ExchangeFailure>)>,
+}
+
+/// ```text
+///   Running ── Close ──▶ Closing ── nothing left to send ──▶ (the task ends)
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Running,
+    Closing,
+}
+
+/// What ended the wait.
+enum Happened {
+    Timeout,
+    Exchanged(ExchangeId, Result<Bytes, ExchangeFailure>),
+    Reported(StreamId, LocalEvent),
+    Inputs,
+    Abandoned,
+    Nothing,
+}
+
+impl Machine {
+    /// `relays` has the address of every relay of the client's configuration, in its order.
+    pub(super) fn new(
+        client: impl FnOnce(Instant) -> Client,
+        exchanger: Exchanger,
+        relays: Vec<Uri>,
+        inputs: mpsc::Receiver<Input>,
+        reports: mpsc::UnboundedReceiver<(StreamId, LocalEvent)>,
+        notices: broadcast::Sender<ClientNotice>,
+    ) -> Self {
+        let clock = Clock::start();
+        Self {
+            client: client(clock.now()),
+            clock,
+            wake: None,
+            stage: Stage::Running,
+            inputs,
+            reports,
+            notices,
+            flows: HashMap::new(),
+            exchanger,
+            relays,
+            exchanges: JoinSet::new(),
+        }
+    }
+
+    /// Runs until the client was closed, or nobody is left who could use it.
+    pub(super) async fn run(mut self) {
+        let mut waiting = Vec::with_capacity(BUDGET);
+        let mut timer = pin!(sleep_until(tokio::time::Instant::now()));
+        let mut armed = None;
+        self.drain();
+        loop {
+            if armed != self.wake {
+                armed = self.wake;
+                if let Some(wake) = self.wake {
+                    timer.as_mut().reset(self.clock.to_tokio(wake.at));
+                }
+            }
+            let happened = self.wait(timer.as_mut(), &mut waiting).await;
+            let now = self.clock.now();
+            match happened {
+                Happened::Timeout => self.handle(now, ClientEvent::Timeout),
+                Happened::Exchanged(exchange, outcome) => self.on_exchanged(now, exchange, outcome),
+                Happened::Reported(stream, event) => self.on_reports(now, stream, event),
+                Happened::Inputs => {
+                    for input in waiting.drain(..) {
+                        self.on_input(now, input);
+                    }
+                }
+                Happened::Abandoned => return,
+                Happened::Nothing => {}
+            }
+            self.drain();
+            if self.stage == Stage::Closing && self.has_said_everything() {
+                return;
+            }
+        }
+    }
+
+    async fn wait(&mut self, timer: Pin<&mut Sleep>, waiting: &mut Vec<Input>) -> Happened {
+        tokio::select! {
+            biased;
+            () = timer, if self.wake.is_some() => Happened::Timeout,
+            Some(joined) = self.exchanges.join_next() => match joined {
+                Ok((exchange, outcome)) => Happened::Exchanged(exchange, outcome),
+                Err(panicked) => {
+                    // The machine's own watchdog ends the exchange.
+                    error!(error = %panicked, "an exchange task failed; this is a bug");
+                    Happened::Nothing
+                }
+            },
+            Some((stream, event)) = self.reports.recv() => Happened::Reported(stream, event),
+            count = self.inputs.recv_many(waiting, BUDGET) => match count {
+                0 => Happened::Abandoned,
+                _ => Happened::Inputs,
+            },
+        }
+    }
+
+    fn on_exchanged(&mut self, now: Instant, exchange: ExchangeId, outcome: Result<Bytes, ExchangeFailure>) {
+        self.handle(
+            now,
+            match outcome {
+                Ok(body) => ClientEvent::Reply { exchange, body },
+                Err(why) => ClientEvent::ExchangeFailed { exchange, why },
+            },
+        );
+    }
+
+    fn on_reports(&mut self, now: Instant, stream: StreamId, event: LocalEvent) {
+        self.handle(now, ClientEvent::Local { stream, event });
+        for _ in 1..BUDGET {
+            let Ok((stream, event)) = self.reports.try_recv() else { return };
+            self.handle(now, ClientEvent::Local { stream, event });
+        }
+    }
+
+    fn on_input(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Open { target, kind, actions, answer } => {
+                debug!(%target, ?kind, "open");
+                let opened = self.client.open(now, target, kind);
+                if let Ok(stream) = opened {
+                    self.flows.insert(stream, actions);
+                }
+                if answer.send(opened).is_err()
+                    && let Ok(stream) = opened
+                {
+                    self.handle(now, ClientEvent::Local { stream, event: LocalEvent::Reset });
+                }
+            }
+            Input::Local { stream, event } => self.handle(now, ClientEvent::Local { stream, event }),
+            Input::Stats(answer) => {
+                // Whoever asked may have gone.
+                let _ = answer.send(self.client.stats().clone());
+            }
+            Input::Close => {
+                self.stage = Stage::Closing;
+                self.handle(now, ClientEvent::Close);
+            }
+        }
+    }
+
+    fn handle(&mut self, now: Instant, event: ClientEvent) {
+        if let Err(misuse) = self.client.handle(now, event) {
+            error!(%misuse, "the client machine was misused; this is a bug");
+        }
+    }
+
+    fn drain(&mut self) {
+        loop {
+            match self.client.poll() {
+                ClientAction::Send { exchange, relay, body, deadline } => {
+                    self.send(exchange, relay, body, deadline);
+                }
+                ClientAction::Deliver { stream, bytes } => self.tell(stream, FlowAction::Deliver(bytes)),
+                ClientAction::Credit { stream, bytes } => self.tell(stream, FlowAction::Credit(bytes)),
+                ClientAction::Opened { stream } => self.tell(stream, FlowAction::Opened),
+                ClientAction::Fin { stream } => self.tell(stream, FlowAction::Fin),
+                ClientAction::Ended { stream, why } => self.on_ended(stream, why),
+                ClientAction::Event(event) => {
+                    notice::log(&event);
+                    // Nobody may be listening.
+                    let _ = self.notices.send(event);
+                }
+                ClientAction::Idle { wake } => {
+                    self.wake = wake;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, exchange: ExchangeId, relay: RelayId, body: Bytes, deadline: Instant) {
+        let deadline = self.clock.to_tokio(deadline);
+        let place = usize::try_from(relay.place()).unwrap_or(usize::MAX);
+        let url = self.relays.get(place).cloned();
+        let exchanger = self.exchanger.clone();
+        self.exchanges.spawn(async move {
+            let outcome = match url {
+                Some(url) => exchanger.exchange(&url, body, deadline).await,
+                None => Err(ExchangeFailure::NotSent),
+            };
+            (exchange, outcome)
+        });
+    }
+
+    fn on_ended(&mut self, stream: StreamId, why: EndReason) {
+        debug!(%stream, %why, "ended");
+        self.tell(stream, FlowAction::Ended(why));
+        self.flows.remove(&stream);
+    }
+
+    /// A flow whose task has gone resets itself, so there is nothing to do when nobody listens.
+    fn tell(&self, stream: StreamId, action: FlowAction) {
+        if let Some(actions) = self.flows.get(&stream) {
+            let _ = actions.send((stream, action));
+        }
+    }
+
+    /// After the close: every flow has ended, and the node was told what it should know.
+    fn has_said_everything(&self) -> bool {
+        let gathering = self.wake.is_some_and(|wake| wake.timer == TimerKind::Coalesce);
+        self.flows.is_empty() && self.exchanges.is_empty() && !gathering
+    }
+}

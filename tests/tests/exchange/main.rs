@@ -1,0 +1,7 @@
+//! Exchanges over real loopback sockets: what each answer, and each lack of one, is taken for.
+
+mod connections;
+mod failures;
+mod redirects;
+mod relay;
+mod replies;
