@@ -108,6 +108,11 @@ impl Credit {
         self.promised > 0 || self.kept > 0
     }
 
+    /// Bytes that the reader may still hand in.
+    pub(crate) const fn promised(&self) -> usize {
+        self.promised
+    }
+
     /// Bytes that came and are still kept.
     pub(crate) const fn kept(&self) -> usize {
         self.kept

@@ -22,6 +22,7 @@ extern crate alloc;
 
 mod caps;
 mod client;
+mod close;
 mod config;
 mod error;
 #[cfg(feature = "model")]

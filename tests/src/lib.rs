@@ -1,5 +1,9 @@
-//! What the tests that cross crates share.
+//! What crosses crates: wire compatibility, end to end over sockets, the oracle, determinism.
+//!
+//! The tests are in `tests/`; here is what they share.
 
+pub mod allocator;
 pub mod deadline;
 pub mod http_client;
+pub mod pair;
 pub mod stub_node;

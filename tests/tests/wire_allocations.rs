@@ -1,76 +1,15 @@
 //! What the codec asks of the allocator: a number of pieces that neither chunks nor bytes raise.
 #![allow(missing_docs)] // a test has no callers
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use bytes::Bytes;
 use seqlane::wire::{self, Limits, Op, ReplyParts, Sid};
 use seqlane::{Form, Secret, Seq};
+use seqlane_tests::allocator::{Asked, Counting, asked};
 
 const LIMITS: Limits = Limits { max_body: 64 << 20, max_ops: 256 };
 
-thread_local! {
-    /// What this thread asked for since it started. Others, such as the test harness's, do not count.
-    static ASKED: Cell<Asked> = const { Cell::new(Asked { pieces: 0, bytes: 0 }) };
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Asked {
-    pieces: usize,
-    bytes: usize,
-}
-
-struct Counting;
-
-impl Counting {
-    fn count(bytes: usize) {
-        ASKED.with(|asked| {
-            let before = asked.get();
-            asked.set(Asked { pieces: before.pieces + 1, bytes: before.bytes + bytes });
-        });
-    }
-}
-
-// SAFETY: every call is passed on to the system's allocator as it came; counting allocates nothing, since the
-// counter is initialised at compile time and has no destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        Self::count(layout.size());
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        Self::count(layout.size());
-        // SAFETY: the caller keeps the contract of `alloc_zeroed`.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`, and `place` came from the system's allocator.
-        unsafe { System.dealloc(place, layout) }
-    }
-
-    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        Self::count(size);
-        // SAFETY: the caller keeps the contract of `realloc`, and `place` came from the system's allocator.
-        unsafe { System.realloc(place, layout, size) }
-    }
-}
-
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// What `work` asks for, its result dropped after the count.
-fn asked<T>(work: impl Fn() -> T) -> Asked {
-    drop(work()); // what is set up once in a process does not count
-    let before = ASKED.get();
-    let result = work();
-    let after = ASKED.get();
-    drop(result);
-    Asked { pieces: after.pieces - before.pieces, bytes: after.bytes - before.bytes }
-}
 
 fn sid() -> Sid {
     Sid::new("5f0e7a0c-9bf1-4d2e-8a55-000000000000").expect("a UUID is short enough")

@@ -10,6 +10,6 @@ pub mod relay;
 mod start;
 
 pub use node::NodeServer;
-pub use proxy::{ProxyClient, ProxyClientBuilder};
+pub use proxy::ProxyClient;
 pub use relay::StandInRelay;
 pub use start::StartError;

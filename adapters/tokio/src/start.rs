@@ -1,17 +1,36 @@
-//! Why a server of this crate does not start.
+//! Why a node, a relay or a proxy client does not start.
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use seqlane::ConfigError;
 
-/// Why a server did not start.
+use crate::exchange::BadCertificates;
+
+/// Why something did not start.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
     /// A setting makes no sense.
     Config(ConfigError),
+    /// Relays and their addresses are not as many.
+    RelayCount {
+        /// Relays in the client's options.
+        relays: usize,
+        /// Addresses given.
+        addresses: usize,
+    },
+    /// The file with certificate authorities cannot be read.
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The certificate authorities cannot be used.
+    Certificates(BadCertificates),
     /// The address cannot be listened on.
     Listen {
         /// The address.
@@ -27,6 +46,11 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
+            Self::RelayCount { relays, addresses } => {
+                write!(f, "{relays} relays have {addresses} addresses; each needs one")
+            }
+            Self::CaFile { path, error } => write!(f, "cannot read {}: {error}", path.display()),
+            Self::Certificates(error) => write!(f, "certificate authorities: {error}"),
             Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
             Self::Random(error) => write!(f, "no randomness from the operating system: {error}"),
         }
@@ -37,7 +61,9 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Config(error) => Some(error),
-            Self::Listen { error, .. } => Some(error),
+            Self::CaFile { error, .. } | Self::Listen { error, .. } => Some(error),
+            Self::Certificates(error) => Some(error),
+            Self::RelayCount { .. } => None,
             Self::Random(error) => Some(error),
         }
     }
@@ -46,5 +72,11 @@ impl std::error::Error for StartError {
 impl From<ConfigError> for StartError {
     fn from(error: ConfigError) -> Self {
         Self::Config(error)
+    }
+}
+
+impl From<BadCertificates> for StartError {
+    fn from(error: BadCertificates) -> Self {
+        Self::Certificates(error)
     }
 }

@@ -222,6 +222,11 @@ impl Link {
         seq_of(op).is_none_or(|seq| seq.next() == self.next)
     }
 
+    /// Whether `op` is the newest one and nothing else is in flight.
+    pub(super) fn is_alone(&self, op: &Op) -> bool {
+        self.in_flight == 1 && self.is_newest(op)
+    }
+
     /// The reply to `op` came. It may wait for earlier ones; take what is in order with
     /// [`next_reply`](Self::next_reply).
     pub(super) fn on_reply(&mut self, op: &Op, reply: Reply) -> Result<Order, EndReason> {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::caps::Level;
 use crate::client::action::ClientAction;
 use crate::client::batch::{Batch, Share, share};
-use crate::client::exchange::{Class, Exchange, OpOwner};
+use crate::client::exchange::{Class, Exchange, OpOwner, Sent};
 use crate::client::flow::Kind;
 use crate::client::link::is_poll;
 use crate::client::outbox::count;
@@ -258,26 +258,30 @@ impl Client {
     /// the node answers the older ones at once, and one call holds what several held.
     fn gather_parked(&mut self, batch: &mut Batch) {
         let circumstances = self.circumstances();
-        let idle = self.exchanges.values().filter(|exchange| exchange.class == Class::IdlePoll);
-        if idle.clone().count() < self.config.idle_exchanges {
-            return;
-        }
-        let parked = |owner: &OpOwner, op: &Op| match owner {
-            OpOwner::Stream(id) => match self.flows.get(id).map(|flow| &flow.kind) {
+        let parked = |sent: &Sent| match sent.owner {
+            OpOwner::Stream(id) => match self.flows.get(&id).map(|flow| &flow.kind) {
                 Some(Kind::Session(session)) => {
-                    session.is_parked(op, circumstances, &self.config).then_some(*id)
+                    session.is_parked(&sent.op, circumstances, &self.config).then_some(id)
                 }
                 Some(Kind::Association(_)) | None => None,
             },
             OpOwner::Close { .. } | OpOwner::Probe => None,
         };
         let room = self.config.max_batch_ops.saturating_sub(batch.ops.len());
-        let gathered: Vec<StreamId> = idle
-            .flat_map(|exchange| &exchange.ops)
-            .filter_map(|sent| parked(&sent.owner, &sent.op))
-            .take(room)
-            .collect();
-        for id in gathered {
+        let mut gathered: Vec<StreamId> = Vec::new();
+        let mut holding = 0_usize;
+        for exchange in self.exchanges.values().filter(|exchange| exchange.class == Class::IdlePoll) {
+            let before = gathered.len();
+            gathered.extend(exchange.ops.iter().filter_map(parked));
+            holding = holding.saturating_add(usize::from(gathered.len() > before));
+            if gathered.len() >= room {
+                break;
+            }
+        }
+        if holding < self.config.idle_exchanges {
+            return;
+        }
+        for id in gathered.into_iter().take(room) {
             self.add_poll(batch, id);
         }
     }

@@ -300,12 +300,12 @@ impl Session {
         }
     }
 
-    /// Whether `op`, a poll, may be gathered into a newer one: nothing else of the session is in flight.
+    /// Whether `op`, a poll, may be followed by a newer one: it is all that the session has in flight.
     pub(super) fn is_parked(&self, op: &Op, circumstances: Circumstances, config: &ClientConfig) -> bool {
         match &self.phase {
             Phase::Linked(link) => {
                 link.level == Level::Sequenced
-                    && link.is_newest(op)
+                    && link.is_alone(op)
                     && link.may_send(config)
                     && !link.depth.is_bulk()
                     && link.undelivered < config.downlink_window

@@ -1,5 +1,6 @@
 //! What a node wants done.
 
+use alloc::string::String;
 use core::fmt;
 
 use bytes::Bytes;
@@ -110,6 +111,16 @@ pub struct Response {
     pub content_type: &'static str,
     /// The whole body.
     pub body: Bytes,
+}
+
+impl Response {
+    pub(super) const fn json(status: u16, body: Bytes) -> Self {
+        Self { status, content_type: "application/json", body }
+    }
+
+    pub(super) fn text(status: u16, text: String) -> Self {
+        Self { status, content_type: "text/plain; charset=utf-8", body: text.into() }
+    }
 }
 
 impl fmt::Debug for Response {

@@ -1,33 +1,325 @@
 //! The node machine: batches in, upstream sockets out.
+//!
+//! A request becomes a [batch](batch) of slots. Its ops run (at once, or in their session's [turn]), then
+//! wait; when the [hold] allows, the batch is answered, and only then does each op take what its session
+//! has. An [upstream] is an attempt first, a [session] while it is open, and lingers until its last byte
+//! is written.
+//!
+//! # What may delay an answer
+//! An answer is one HTTP response, so the slowest op decides (protocol.md 2 rule 7):
+//!
+//! | unready op | what its batch does |
+//! |---|---|
+//! | a poll, a drain: nothing came | answers it empty when the hold ends |
+//! | a payload that its upstream does not take | answers it: the payload is in the write queue |
+//! | a payload behind a full write queue | waits: for room, for the write deadline, or for the caller to go |
+//! | a connect in progress | waits: for the upstream, or for the connect deadline |
+//! | a `seq` whose predecessor is missing | waits: for it, or for SEQ_WAIT_TIMEOUT |
+//!
+//! While a batch waits for an op that cannot be answered empty, its other sessions are served by their
+//! later ops: such an op runs at once, and the older one is answered empty, having taken nothing.
+//!
+//! # Work
+//! An event costs at most a constant times: the bytes and ops of a request; the slots of the batches that it
+//! lets be answered, and the bytes that they take; the ops that wait in the sessions concerned, which
+//! `seq_queue_ops` bounds; and the logarithm of the number of sessions and requests. A poll costs a constant.
 
 mod action;
+mod answer;
+mod batch;
+mod contract;
+mod datagram;
+mod downlink;
+mod ending;
 mod event;
+mod hold;
+mod op;
+mod opening;
+mod reply;
+mod request;
+mod session;
+#[cfg(test)]
+mod tests;
+mod traffic;
+mod turn;
+mod upstream;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use bytes::Bytes;
 
 pub use action::{NodeAction, NodeNotice, Response, SessionEnd, Shut};
 pub use event::{Endpoint, NodeEvent, UpstreamEvent};
 
-/// The node machine.
+use crate::config::NodeConfig;
+use crate::error::Misuse;
+use crate::flow::Pool;
+use crate::id::{Counter, RequestId, SidMint, UpstreamId};
+use crate::node::batch::{Batch, OpRef};
+use crate::node::hold::Verdict;
+use crate::node::reply::Fixed;
+use crate::node::upstream::{State, Upstreams};
+use crate::stats::NodeStats;
+use crate::time::Instant;
+use crate::timer::{TimerQueue, Wake};
+use crate::wire::Sid;
+
+/// The node: it takes the requests that relays forward, opens upstreams for them, and answers.
+///
+/// Events go in with [`handle`](Self::handle), actions come out of [`poll`](Self::poll). The contract:
+///
+/// - Events may come in any number before the actions are taken.
+/// - What comes out depends on the events and the `now` values alone. Nothing appears because time passed:
+///   hand in [`Timeout`](NodeEvent::Timeout). An older `now` counts as the newest one so far.
+/// - [`Idle`](NodeAction::Idle) comes when and only when nothing else is queued. After `Timeout` at its `wake`,
+///   the next `wake` is later.
+/// - Every request is answered once, unless its caller has [gone](NodeEvent::RequestGone) before. Every session
+///   that was opened ends with one [`SessionEnded`](NodeNotice::SessionEnded).
+/// - What a peer does wrong is answered; what the caller does wrong is [`Misuse`], and changes nothing. An
+///   event about an upstream or request that has ended is neither: it is ignored.
+/// - Memory is bounded by the configuration, whatever the driver's pace.
+///
+/// ```
+/// use seqlane::{Endpoint, Instant, Node, NodeAction, NodeEvent, NodeOptions, RequestId, Secret};
+///
+/// let config = NodeOptions::new(Secret::new("key")).validate()?;
+/// let mut node = Node::new(config, [7; 32], Instant::ZERO);
+/// node.handle(
+///     Instant::from_micros(10),
+///     NodeEvent::Request {
+///         request: RequestId::new(0),
+///         endpoint: Endpoint::Batch,
+///         body: r#"{"k":"key","ops":[{"op":"close","sid":"x"}]}"#.into(),
+///     },
+/// )?;
+/// let NodeAction::Respond { response, .. } = node.poll() else { panic!("answered at once") };
+/// assert_eq!(response.body, r#"{"r":[{"sid":"x","eof":true}]}"#);
+/// assert_eq!(node.poll(), NodeAction::Idle { wake: None });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
-pub struct Node {}
+pub struct Node {
+    config: NodeConfig,
+    now: Instant,
+    phase: Phase,
+    sids: SidMint,
+    opened: Counter,
+    last_request: Option<RequestId>,
+    requests: BTreeMap<RequestId, Batch>,
+    upstreams: Upstreams,
+    sessions: BTreeMap<Sid, UpstreamId>,
+    pool: Pool,
+    /// Sessions that the pool had no credit for.
+    starved: BTreeSet<UpstreamId>,
+    timers: TimerQueue<Owner>,
+    wake: Option<Wake>,
+    agenda: VecDeque<Task>,
+    actions: VecDeque<NodeAction>,
+    /// Bytes on their way from sessions into an answer; empty between events, kept for its capacity.
+    pieces: Pieces,
+    stats: NodeStats,
+}
+
+/// Whether the node works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// [`NodeEvent::Close`] has come: every request is answered with an error.
+    Closed,
+}
+
+/// Whose deadline a timer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Owner {
+    Request(RequestId),
+    Upstream(UpstreamId),
+}
+
+/// What changed and has to be looked at before the event is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Task {
+    /// Whether the batch can be answered.
+    Batch(RequestId),
+    /// Whether the session's next op can run, whether it gets credit, and when its deadline is.
+    Session(UpstreamId),
+}
+
+/// Slices of payload, never shown.
+#[derive(Clone, Default)]
+struct Pieces(Vec<Bytes>);
+
+impl core::fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} pieces", self.0.len())
+    }
+}
+
 impl Node {
-    /// A node.
-    pub fn new(_config: crate::NodeConfig, _seed: [u8; 32], _now: crate::Instant) -> Self {
-        todo!()
+    /// A node. `seed` makes its session ids: take it from the system's randomness, or whoever guesses it can
+    /// join sessions.
+    pub fn new(config: NodeConfig, seed: [u8; 32], now: Instant) -> Self {
+        let pool = Pool::new(config.total_buffer);
+        Self {
+            config,
+            now,
+            phase: Phase::Running,
+            sids: SidMint::new(seed),
+            opened: Counter::default(),
+            last_request: None,
+            requests: BTreeMap::new(),
+            upstreams: Upstreams::default(),
+            sessions: BTreeMap::new(),
+            pool,
+            starved: BTreeSet::new(),
+            timers: TimerQueue::new(),
+            wake: None,
+            agenda: VecDeque::new(),
+            actions: VecDeque::new(),
+            pieces: Pieces::default(),
+            stats: NodeStats::default(),
+        }
     }
-    /// Hands in an event.
-    pub fn handle(&mut self, _now: crate::Instant, _event: NodeEvent) -> Result<(), crate::Misuse> {
-        todo!()
+
+    /// Hands in what happened.
+    ///
+    /// # Errors
+    /// [`Misuse`] when the event breaks the contract; nothing has changed then.
+    pub fn handle(&mut self, now: Instant, event: NodeEvent) -> Result<(), Misuse> {
+        self.check(&event)?;
+        self.now = self.now.max(now);
+        match event {
+            NodeEvent::Request { request, endpoint, body } => self.on_request(request, endpoint, &body),
+            NodeEvent::RequestGone { request } => self.on_request_gone(request),
+            NodeEvent::Upstream { upstream, event } => self.on_upstream(upstream, event),
+            NodeEvent::Timeout => self.on_timeout(),
+            NodeEvent::Close => self.on_close(),
+        }
+        self.work();
+        self.wake = self.next_wake();
+        Ok(())
     }
-    /// Takes an action.
+
+    /// Takes the next thing to do; [`Idle`](NodeAction::Idle) when there is none.
     pub fn poll(&mut self) -> NodeAction {
-        todo!()
+        self.actions.pop_front().unwrap_or(NodeAction::Idle { wake: self.wake })
     }
-    /// Counters.
-    pub fn stats(&self) -> &crate::NodeStats {
-        todo!()
+
+    /// What the node has done so far.
+    pub const fn stats(&self) -> &NodeStats {
+        &self.stats
     }
-    /// Bytes held.
+
+    /// Payload bytes that the node keeps: what came from upstreams and was not fetched, what waits for its
+    /// turn or for an upstream to open, and what was handed out and not reported written. Visits every
+    /// upstream.
     pub fn buffered_bytes(&self) -> usize {
-        todo!()
+        let bytes = self.upstreams.values().map(|upstream| match &upstream.state {
+            State::Connecting(connect) => connect.opening.bytes(),
+            State::Open(session) => {
+                let queued = session.turn.bytes().saturating_add(session.uplink.unwritten());
+                queued.saturating_add(session.kept())
+            }
+            State::Lingering(uplink) => uplink.unwritten(),
+        });
+        bytes.fold(0, usize::saturating_add)
+    }
+
+    /// Everything that is due. Each owner acts on its deadline, so that its next one is later.
+    fn on_timeout(&mut self) {
+        while let Some((_, owner)) = self.timers.first().filter(|(at, _)| *at <= self.now) {
+            match owner {
+                Owner::Request(request) => self.list(request),
+                Owner::Upstream(upstream) => self.on_upstream_deadline(upstream),
+            }
+            self.work();
+        }
+    }
+
+    /// Puts a batch on the agenda.
+    fn list(&mut self, request: RequestId) {
+        if let Some(batch) = self.requests.get_mut(&request)
+            && !batch.listed
+        {
+            batch.listed = true;
+            self.agenda.push_back(Task::Batch(request));
+        }
+    }
+
+    /// Puts a session on the agenda.
+    fn touch(&mut self, upstream: UpstreamId) {
+        let task = Task::Session(upstream);
+        if self.agenda.back() != Some(&task) {
+            self.agenda.push_back(task);
+        }
+    }
+
+    /// Works the agenda off. Every task either moves an op on or puts nothing new on the agenda.
+    fn work(&mut self) {
+        while let Some(task) = self.agenda.pop_front() {
+            match task {
+                Task::Batch(request) => self.settle(request),
+                Task::Session(upstream) => {
+                    self.advance(upstream);
+                    self.grant(upstream);
+                    self.arm(upstream);
+                }
+            }
+            self.feed_starved();
+        }
+    }
+
+    /// Answers a batch, or sets its timer.
+    fn settle(&mut self, request: RequestId) {
+        let Self { requests, upstreams, timers, .. } = self;
+        let Some(batch) = requests.get_mut(&request) else { return };
+        batch.listed = false;
+        let growing = |upstream| upstreams.session(upstream)?.growing();
+        let at = match batch.verdict(self.now, growing) {
+            Verdict::Answer => return self.answer(request),
+            Verdict::Unready => None,
+            Verdict::Wait { at, timer } => {
+                batch.due = timer;
+                Some(at)
+            }
+        };
+        timers.set(&mut batch.timer, Owner::Request(request), at);
+    }
+
+    /// Sets the timer of an upstream.
+    fn arm(&mut self, upstream: UpstreamId) {
+        if let Some(entry) = self.upstreams.get_mut(&upstream) {
+            let at = entry.deadline(&self.config).map(|(at, _)| at);
+            self.timers.set(&mut entry.timer, Owner::Upstream(upstream), at);
+        }
+    }
+
+    fn next_wake(&self) -> Option<Wake> {
+        let (at, owner) = self.timers.first()?;
+        let timer = match owner {
+            Owner::Request(request) => self.requests.get(&request)?.due,
+            Owner::Upstream(upstream) => self.upstreams.get(&upstream)?.deadline(&self.config)?.1,
+        };
+        Some(Wake { at, timer })
+    }
+
+    /// Takes an upstream out, with its timer.
+    fn remove_upstream(&mut self, upstream: UpstreamId) -> Option<State> {
+        let mut entry = self.upstreams.remove(&upstream)?;
+        self.timers.set(&mut entry.timer, Owner::Upstream(upstream), None);
+        Some(entry.state)
+    }
+
+    /// The reply to an op is known, if its request is still held.
+    fn tell(&mut self, op: OpRef, reply: Fixed) {
+        if let Some(batch) = self.requests.get_mut(&op.request) {
+            self.stats.failed_ops = self.stats.failed_ops.saturating_add(u64::from(reply.error.is_some()));
+            batch.tell(op.place, reply);
+            self.list(op.request);
+        }
+    }
+
+    fn notice(&mut self, notice: NodeNotice) {
+        self.actions.push_back(NodeAction::Event(notice));
     }
 }

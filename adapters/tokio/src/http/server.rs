@@ -148,8 +148,10 @@ async fn accept_one(
     if open.available_permits() == 0 {
         warn!(limit = "max_connections", "as many connections as allowed; more wait");
     }
-    let slot = Arc::clone(open).acquire_owned().await.map_err(io::Error::other)?;
+    drop(open.acquire().await.map_err(io::Error::other)?);
     let (stream, _) = listener.accept().await?;
+    // Nobody else takes slots, so the one that was free still is.
+    let slot = Arc::clone(open).try_acquire_owned().map_err(io::Error::other)?;
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "cannot turn off Nagle's algorithm");
     }

@@ -115,7 +115,7 @@ impl Driver {
     /// Runs until it is told to stop.
     pub(crate) async fn run(mut self) {
         let mut inputs = Vec::with_capacity(BATCH);
-        let mut gone = Vec::with_capacity(BATCH);
+        let mut gone = None;
         self.perform();
         loop {
             // 1. Wait for the wake time or an input.
@@ -123,7 +123,7 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = sleep_until(wake_at.unwrap_or_else(tokio::time::Instant::now)), if wake_at.is_some() => {}
-                _ = self.gone.recv_many(&mut gone, BATCH) => {}
+                Some(request) = self.gone.recv() => gone = Some(request),
                 _ = self.inputs.recv_many(&mut inputs, BATCH) => {}
             }
             // 2. Read the clock, once.
@@ -132,7 +132,7 @@ impl Driver {
             if self.wake.is_some_and(|wake| wake.at <= now) {
                 self.handle(now, NodeEvent::Timeout);
             }
-            for request in gone.drain(..) {
+            for request in gone.take() {
                 self.request_gone(now, request);
             }
             for input in inputs.drain(..) {

@@ -16,9 +16,10 @@ use tracing::info;
 use super::flow::{Flows, OpenError};
 use super::listener::{Terms, listen};
 use super::machine::{INPUTS, Input, Machine};
-use super::options::{ProxyClientBuilder, StartError};
+use super::options::ProxyClientBuilder;
 use super::stream::FlowStream;
 use crate::exchange::{Exchanger, RelayUrl, TlsRoots};
+use crate::start::StartError;
 
 /// Notices that wait for a slow observer; then it misses the oldest.
 const NOTICES: usize = 1024;
@@ -70,7 +71,7 @@ impl ProxyClient {
         let exchanger = Exchanger::new(&roots(&builder).await?, builder.client.max_reply_body)?;
         let config = builder.client.validate()?;
         let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(|_| StartError::Randomness)?;
+        getrandom::fill(&mut seed).map_err(StartError::Random)?;
         let listen_error = |error| StartError::Listen { address: builder.listen, error };
         let listener = TcpListener::bind(builder.listen).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
@@ -130,9 +131,16 @@ impl ProxyClient {
     pub async fn shutdown(mut self) {
         self.stop.cancel();
         // Flows that take longer are ended by the machine, which resets their sockets.
-        let _ = timeout(self.grace, &mut self.listening).await;
+        let drained = timeout(self.grace, &mut self.listening).await.is_ok();
         let _ = self.flows.inputs.send(Input::Close).await;
-        let _ = timeout(FAREWELL, async { tokio::join!(&mut self.machine, &mut self.listening) }).await;
+        let farewell = async {
+            let _ = (&mut self.machine).await;
+            if !drained {
+                let _ = (&mut self.listening).await;
+            }
+        };
+        // What is not over by then is dropped.
+        let _ = timeout(FAREWELL, farewell).await;
         info!(address = %self.address, "client stopped");
     }
 }

@@ -29,5 +29,5 @@ mod stream;
 
 pub use client::{ConnectError, ProxyClient};
 pub use credentials::{BadCredentials, Credentials};
-pub use options::{ProxyClientBuilder, StartError};
+pub use options::ProxyClientBuilder;
 pub use stream::FlowStream;

@@ -1,16 +1,15 @@
 //! How a proxy client is set up.
 
-use std::fmt;
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use seqlane::{ClientOptions, ConfigError};
+use seqlane::ClientOptions;
 
 use super::client::ProxyClient;
 use super::credentials::Credentials;
-use crate::exchange::{BadCertificates, RelayUrl, TlsRoots};
+use crate::exchange::{RelayUrl, TlsRoots};
+use crate::start::StartError;
 
 /// Everything that a [`ProxyClient`] can be told. Made by [`ProxyClient::builder`].
 #[derive(Clone, Debug)]
@@ -106,76 +105,5 @@ impl ProxyClientBuilder {
     /// [`StartError`] says what is wrong with the options, or why the port cannot be had.
     pub async fn start(self) -> Result<ProxyClient, StartError> {
         ProxyClient::start(self).await
-    }
-}
-
-/// Why a proxy client did not start.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StartError {
-    /// An option of the machine makes no sense.
-    Config(ConfigError),
-    /// Relays and addresses are not as many.
-    RelayCount {
-        /// Relays in the client's options.
-        relays: usize,
-        /// Addresses given.
-        addresses: usize,
-    },
-    /// The file with certificate authorities cannot be read.
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// The certificate authorities cannot be used.
-    Certificates(BadCertificates),
-    /// The port cannot be listened on.
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        error: io::Error,
-    },
-    /// The operating system gives no randomness.
-    Randomness,
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Config(error) => write!(f, "{error}"),
-            Self::RelayCount { relays, addresses } => {
-                write!(f, "{relays} relays have {addresses} addresses; each needs one")
-            }
-            Self::CaFile { path, error } => write!(f, "cannot read {}: {error}", path.display()),
-            Self::Certificates(error) => write!(f, "certificate authorities: {error}"),
-            Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
-            Self::Randomness => f.write_str("the operating system gives no randomness"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Config(error) => Some(error),
-            Self::CaFile { error, .. } | Self::Listen { error, .. } => Some(error),
-            Self::Certificates(error) => Some(error),
-            Self::RelayCount { .. } | Self::Randomness => None,
-        }
-    }
-}
-
-impl From<ConfigError> for StartError {
-    fn from(error: ConfigError) -> Self {
-        Self::Config(error)
-    }
-}
-
-impl From<BadCertificates> for StartError {
-    fn from(error: BadCertificates) -> Self {
-        Self::Certificates(error)
     }
 }

@@ -1,0 +1,58 @@
+//! Close ordering inside one batch (protocol.md 2 rule 6).
+
+use alloc::collections::BTreeSet;
+
+/// When a `close` op takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CloseTime {
+    /// At its place in the batch: no earlier op names the flow, so later ones see it closed.
+    Now,
+    /// After every drain of the batch: what earlier ops wrote goes out, and what came for them is answered.
+    AfterDrains,
+}
+
+/// The flows that the ops of one batch have named so far.
+///
+/// `[data, close]` writes and drains before it closes; `[close, data]` closes first, and the data op sees
+/// the end. Both follow from one question: was the flow named before?
+#[derive(Clone, Debug)]
+pub(crate) struct CloseOrder<K> {
+    named: BTreeSet<K>,
+}
+
+impl<K: Ord> CloseOrder<K> {
+    pub(crate) const fn new() -> Self {
+        Self { named: BTreeSet::new() }
+    }
+
+    /// An op other than `close` names `flow`.
+    pub(crate) fn name(&mut self, flow: K) {
+        self.named.insert(flow);
+    }
+
+    /// A `close` op names `flow`.
+    pub(crate) fn close(&self, flow: &K) -> CloseTime {
+        if self.named.contains(flow) { CloseTime::AfterDrains } else { CloseTime::Now }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_close_after_an_op_of_its_flow_waits_for_the_drains() {
+        let mut order = CloseOrder::new();
+        order.name('a');
+        assert_eq!(order.close(&'a'), CloseTime::AfterDrains);
+    }
+
+    #[test]
+    fn a_close_before_the_ops_of_its_flow_is_done_at_once() {
+        let mut order = CloseOrder::new();
+        order.name('b');
+        assert_eq!(order.close(&'a'), CloseTime::Now);
+        order.name('a');
+        assert_eq!(order.close(&'a'), CloseTime::AfterDrains);
+    }
+}

@@ -1,0 +1,127 @@
+//! Answers: every op of a batch takes its session's bytes, and the replies become one body.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use crate::id::{RequestId, UpstreamId};
+use crate::node::action::{Response, SessionEnd};
+use crate::node::batch::{Drain, OpRef, Role, Slot};
+use crate::node::ending::Parting;
+use crate::node::event::Endpoint;
+use crate::node::reply::Fixed;
+use crate::node::{Node, Owner, Pieces};
+use crate::target::FlowKind;
+use crate::wire::{self, ReplyParts, Sid};
+
+/// A reply with the place of its payload among the pieces of its batch.
+struct Draft {
+    reply: Fixed,
+    payload: Range<usize>,
+    kind: FlowKind,
+}
+
+impl Draft {
+    const fn bare(reply: Fixed) -> Self {
+        Self { reply, payload: 0..0, kind: FlowKind::Tcp }
+    }
+
+    fn parts<'a>(&'a self, pieces: &'a Pieces) -> ReplyParts<'a> {
+        let payload = pieces.0.get(self.payload.clone()).unwrap_or_default();
+        match self.kind {
+            FlowKind::Tcp => ReplyParts { data: payload, ..self.reply.parts() },
+            FlowKind::Udp => ReplyParts { packets: payload, ..self.reply.parts() },
+        }
+    }
+}
+
+/// What happens once the answer is on its way.
+#[derive(Default)]
+struct Aftermath {
+    finished: Vec<UpstreamId>,
+    closing: Vec<Sid>,
+}
+
+impl Node {
+    /// Answers a batch now, with what there is.
+    pub(super) fn answer(&mut self, request: RequestId) {
+        let Some(mut batch) = self.requests.remove(&request) else { return };
+        self.timers.set(&mut batch.timer, Owner::Request(request), None);
+        let mut pieces = core::mem::take(&mut self.pieces);
+        let mut budget = self.config.max_batch_drain;
+        let mut aftermath = Aftermath::default();
+        let mut drafts = Vec::with_capacity(batch.slots.len());
+        for (place, slot) in batch.slots.into_iter().enumerate() {
+            let op = OpRef { request, place };
+            drafts.push(self.draft(op, slot, &mut budget, &mut pieces, &mut aftermath));
+        }
+        let replies: Vec<_> = drafts.iter().map(|draft| draft.parts(&pieces)).collect();
+        let body = match (batch.endpoint, replies.first()) {
+            (Endpoint::Single, Some(reply)) => wire::encode_single_answer(reply),
+            (Endpoint::Single, None) | (Endpoint::Batch, _) => wire::encode_answer(&replies),
+        };
+        drop(replies);
+        pieces.0.clear();
+        self.pieces = pieces;
+        self.respond(request, Response::json(200, body));
+        for upstream in aftermath.finished {
+            self.end_session(upstream, Parting::of(SessionEnd::Finished));
+        }
+        for sid in aftermath.closing {
+            self.close_session(sid);
+        }
+    }
+
+    fn draft(
+        &mut self,
+        op: OpRef,
+        slot: Slot,
+        budget: &mut usize,
+        pieces: &mut Pieces,
+        aftermath: &mut Aftermath,
+    ) -> Draft {
+        match slot {
+            Slot::Ready(reply) => Draft::bare(reply),
+            Slot::Closing(sid) => {
+                aftermath.closing.push(sid);
+                Draft::bare(Fixed::eof(sid, None))
+            }
+            Slot::Waiting(drain) => self.drain(op, drain, budget, pieces, aftermath),
+            // Such a batch is not answered: see Batch::verdict.
+            Slot::Unread | Slot::Connecting(_) | Slot::Queued { .. } => Draft::bare(Fixed::default()),
+        }
+    }
+
+    /// The op takes what its session has, within its own bound and what is left of the batch's.
+    fn drain(
+        &mut self,
+        op: OpRef,
+        drain: Drain,
+        budget: &mut usize,
+        pieces: &mut Pieces,
+        aftermath: &mut Aftermath,
+    ) -> Draft {
+        let Self { config, upstreams, pool, stats, now, .. } = self;
+        let Some(session) = upstreams.session_mut(drain.upstream) else {
+            return Draft::bare(Fixed::default());
+        };
+        let (caps, most) = match drain.role {
+            Role::Open(caps) => (caps, 0),
+            Role::FirstBytes(caps, _) => (caps, *budget),
+            Role::Poll | Role::Payload(_) => (None, *budget),
+        };
+        let start = pieces.0.len();
+        let taken = session.take(most.min(config.max_drain), &mut pieces.0, pool);
+        *budget = budget.saturating_sub(taken.bytes);
+        stats.downlink_bytes =
+            stats.downlink_bytes.saturating_add(u64::try_from(taken.bytes).unwrap_or(u64::MAX));
+        session.finish(op, *now);
+        let eof = taken.eof && !matches!(drain.role, Role::Open(_));
+        if eof {
+            aftermath.finished.push(drain.upstream);
+        }
+        let reply = Fixed { eof: Some(eof), caps, ..Fixed::empty(session.sid, drain.seq) };
+        let kind = session.kind();
+        self.touch(drain.upstream);
+        Draft { reply, payload: start..pieces.0.len(), kind }
+    }
+}

@@ -1,0 +1,211 @@
+//! A held request: a slot for the reply to each of its ops.
+
+use alloc::vec::Vec;
+
+use crate::caps::Caps;
+use crate::id::{RequestId, UpstreamId};
+use crate::node::event::Endpoint;
+use crate::node::hold::{Hold, Pace, Verdict, Wait, Waiting};
+use crate::node::reply::Fixed;
+use crate::seq::Seq;
+use crate::time::Instant;
+use crate::timer::{TimerKind, TimerSlot};
+use crate::wire::Sid;
+
+/// Where an op is answered: its request, and its place therein.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct OpRef {
+    pub(super) request: RequestId,
+    pub(super) place: usize,
+}
+
+/// A request between its arrival and its answer.
+#[derive(Clone, Debug)]
+pub(super) struct Batch {
+    pub(super) endpoint: Endpoint,
+    pub(super) slots: Vec<Slot>,
+    /// How many slots are [unready](Slot::is_unready).
+    unready: usize,
+    hold: Hold,
+    pub(super) pace: Pace,
+    /// Whether it is on the machine's agenda already.
+    pub(super) listed: bool,
+    pub(super) timer: TimerSlot,
+    /// What its timer is for.
+    pub(super) due: TimerKind,
+}
+
+/// The reply to one op, on its way.
+///
+/// ```text
+///  Unread ──▶ Connecting ──opened──┐
+///    │                             ▼
+///    ├──────▶ Queued ───its turn──▶ Waiting ──the batch is answered──▶ (reply with bytes)
+///    │                             │
+///    ├──────▶ Closing              └─a later op, or the end of its session──▶ Ready
+///    └──────▶ Ready
+/// ```
+#[derive(Clone, Debug)]
+pub(super) enum Slot {
+    /// The op has not been looked at.
+    Unread,
+    /// The op opens an upstream that is not open yet.
+    Connecting(UpstreamId),
+    /// The op has to wait before it may run.
+    Queued {
+        /// The upstream of its session.
+        upstream: UpstreamId,
+        /// Its place there.
+        seq: Option<Seq>,
+    },
+    /// The op has run. It takes what came from upstream when the batch is answered, and not before: bytes in
+    /// a reply that still waits for another op would be out of their session's reach, and of its bound.
+    Waiting(Drain),
+    /// The op closes a session that earlier ops of the batch name: after their drains.
+    Closing(Sid),
+    /// The reply is known.
+    Ready(Fixed),
+}
+
+impl Slot {
+    /// Whether the batch cannot be answered yet, since this op has neither run nor failed.
+    const fn is_unready(&self) -> bool {
+        match self {
+            Self::Unread | Self::Connecting(_) | Self::Queued { .. } => true,
+            Self::Waiting(_) | Self::Closing(_) | Self::Ready(_) => false,
+        }
+    }
+}
+
+/// An op that has run and takes what its session has when it is answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Drain {
+    pub(super) upstream: UpstreamId,
+    pub(super) seq: Option<Seq>,
+    pub(super) role: Role,
+}
+
+/// What an op waits for after it ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// `connect`, and `udp_open` without a datagram: nothing; it takes no bytes either.
+    Open(Option<Caps>),
+    /// `connect_data`, and `udp_open` with a datagram: the answer to its payload.
+    FirstBytes(Option<Caps>, Wait),
+    /// A data op without payload: something to fetch, in any session of its batch.
+    Poll,
+    /// A data op with payload: the answer to it.
+    Payload(Wait),
+}
+
+impl Role {
+    /// Whether its reply is the first to name the session.
+    pub(super) const fn opens(&self) -> bool {
+        matches!(self, Self::Open(_) | Self::FirstBytes(..))
+    }
+
+    const fn wait(&mut self) -> Option<&mut Wait> {
+        match self {
+            Self::FirstBytes(_, wait) | Self::Payload(wait) => Some(wait),
+            Self::Open(_) | Self::Poll => None,
+        }
+    }
+}
+
+impl Batch {
+    pub(super) fn new(endpoint: Endpoint, ops: usize, hold: Hold, pace: Pace) -> Self {
+        Self {
+            endpoint,
+            slots: alloc::vec![Slot::Unread; ops],
+            unready: ops,
+            hold,
+            pace,
+            listed: false,
+            timer: TimerSlot::default(),
+            due: TimerKind::Hold,
+        }
+    }
+
+    /// Whether a data op without payload is a poll here. A single op waits like one with payload.
+    pub(super) const fn has_polls(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Batch)
+    }
+
+    /// Whether every op has run or failed.
+    pub(super) const fn is_answerable(&self) -> bool {
+        self.unready == 0
+    }
+
+    /// Puts `slot` into its place.
+    pub(super) fn set(&mut self, place: usize, slot: Slot) {
+        let Some(old) = self.slots.get_mut(place) else { return };
+        let left = self.unready.saturating_sub(usize::from(old.is_unready()));
+        self.unready = left.saturating_add(usize::from(slot.is_unready()));
+        *old = slot;
+    }
+
+    /// The reply to an op is known, and worth telling: a held poll is answered.
+    pub(super) fn tell(&mut self, place: usize, reply: Fixed) {
+        self.set(place, Slot::Ready(reply));
+        self.end_longpoll();
+    }
+
+    /// The session of an op that waits has something to fetch.
+    pub(super) fn hear(&mut self, place: usize, now: Instant) {
+        if let Some(Slot::Waiting(drain)) = self.slots.get_mut(place)
+            && let Some(wait) = drain.role.wait()
+        {
+            wait.heard.get_or_insert(now);
+        }
+        self.end_longpoll();
+    }
+
+    /// A later op of a session in this batch has come: nothing here is worth waiting for any more.
+    pub(super) const fn release(&mut self) {
+        self.hold = Hold::Over;
+    }
+
+    /// An earlier op of this batch names a session that it closes: its polls wait for nothing.
+    pub(super) fn hurry_polls(&mut self) {
+        if matches!(self.hold, Hold::LongPoll { .. }) {
+            self.hold = Hold::Active;
+        }
+    }
+
+    /// Whether the batch is answered `now`; `growing` says of a session when its bytes came last, if there
+    /// are any and more may come.
+    pub(super) fn verdict(&self, now: Instant, growing: impl Fn(UpstreamId) -> Option<Instant>) -> Verdict {
+        if !self.is_answerable() {
+            return Verdict::Unready;
+        }
+        match self.hold {
+            Hold::Over => Verdict::Answer,
+            Hold::LongPoll { until } if now < until && self.drains().next().is_some() => {
+                Verdict::Wait { at: until, timer: TimerKind::Hold }
+            }
+            Hold::LongPoll { .. } => Verdict::Answer,
+            Hold::Active => {
+                let waits = self.drains().filter_map(|mut drain| {
+                    let wait = *drain.role.wait()?;
+                    Some(Waiting { wait, growing: growing(drain.upstream) })
+                });
+                self.pace.verdict(now, waits)
+            }
+        }
+    }
+
+    fn drains(&self) -> impl Iterator<Item = Drain> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Waiting(drain) => Some(*drain),
+            Slot::Unread | Slot::Connecting(_) | Slot::Queued { .. } | Slot::Closing(_) | Slot::Ready(_) => {
+                None
+            }
+        })
+    }
+
+    const fn end_longpoll(&mut self) {
+        if matches!(self.hold, Hold::LongPoll { .. }) {
+            self.hold = Hold::Over;
+        }
+    }
+}

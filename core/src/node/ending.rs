@@ -1,0 +1,152 @@
+//! How sessions end, each with one notice, and the node itself.
+
+use crate::id::{RequestId, UpstreamId};
+use crate::node::action::{NodeAction, NodeNotice, SessionEnd, Shut};
+use crate::node::batch::{OpRef, Slot};
+use crate::node::reply::Fixed;
+use crate::node::session::{Session, Source};
+use crate::node::upstream::{State, Upstream};
+use crate::node::{Node, Phase};
+use crate::seq::Seq;
+use crate::wire::Sid;
+
+/// Why a session ends, and what its ops are told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parting {
+    why: SessionEnd,
+    /// The error of the ops that still wait; without one, they see the end of the flow.
+    error: Option<&'static str>,
+}
+
+impl Parting {
+    pub(super) const fn of(why: SessionEnd) -> Self {
+        Self { why, error: None }
+    }
+
+    /// The upstream took nothing. Polls are told as well: a cut must not look like an end.
+    pub(super) const fn write_timed_out() -> Self {
+        Self { why: SessionEnd::WriteTimedOut, error: Some("write failed: upstream takes no bytes") }
+    }
+
+    fn reply(&self, sid: Sid, seq: Option<Seq>) -> Fixed {
+        match self.error {
+            Some(error) => Fixed::error(error, seq),
+            None => Fixed::eof(sid, seq),
+        }
+    }
+}
+
+impl Node {
+    /// Ends a session: its ops are answered, and its upstream is shut.
+    pub(super) fn end_session(&mut self, upstream: UpstreamId, parting: Parting) {
+        let Some(State::Open(mut session)) = self.remove_upstream(upstream) else { return };
+        self.sessions.remove(&session.sid);
+        self.starved.remove(&upstream);
+        session.credit.close(&mut self.pool);
+        self.dismiss(&mut session, parting);
+        self.stats.sessions_ended = self.stats.sessions_ended.saturating_add(1);
+        let why = match session.source {
+            Source::Reset if parting.why == SessionEnd::Finished => SessionEnd::Reset,
+            Source::Live | Source::Finished | Source::Reset => parting.why,
+        };
+        self.part(upstream, *session, parting.why);
+        self.notice(NodeNotice::SessionEnded { upstream, why });
+    }
+
+    /// Answers the ops that wait for a session that ends.
+    fn dismiss(&mut self, session: &mut Session, parting: Parting) {
+        for op in session.waiters() {
+            let slot = self.requests.get(&op.request).and_then(|batch| batch.slots.get(op.place));
+            if let Some(Slot::Waiting(drain)) = slot {
+                let reply = parting.reply(session.sid, drain.seq);
+                self.tell(op, reply);
+            }
+        }
+        for op in session.turn.take_all() {
+            self.tell(op.op, parting.reply(session.sid, op.seq));
+        }
+    }
+
+    /// Shuts the upstream of a session that has ended, or lets it linger until its last byte is written.
+    fn part(&mut self, upstream: UpstreamId, session: Session, why: SessionEnd) {
+        if session.source == Source::Reset {
+            return;
+        }
+        let closes = match why {
+            SessionEnd::WriteTimedOut => Shut::Reset,
+            SessionEnd::Finished
+            | SessionEnd::Closed
+            | SessionEnd::Idle
+            | SessionEnd::Reset
+            | SessionEnd::Abandoned
+            | SessionEnd::NodeClosed => Shut::Close,
+        };
+        if closes == Shut::Close && session.uplink.unwritten() > 0 && self.phase == Phase::Running {
+            self.upstreams.insert(upstream, Upstream::new(State::Lingering(session.uplink)));
+            self.arm(upstream);
+        } else {
+            self.actions.push_back(NodeAction::ShutUpstream { upstream, how: closes });
+        }
+    }
+
+    /// Ends an upstream that has no session any more.
+    pub(super) fn shut(&mut self, upstream: UpstreamId, how: Shut) {
+        if self.remove_upstream(upstream).is_some() {
+            self.actions.push_back(NodeAction::ShutUpstream { upstream, how });
+        }
+    }
+
+    /// A client closes a session, which may be gone already.
+    pub(super) fn close_session(&mut self, sid: Sid) {
+        if let Some(upstream) = self.sessions.get(&sid) {
+            self.end_session(*upstream, Parting::of(SessionEnd::Closed));
+        }
+    }
+
+    /// Answers every request and ends every session; from now on the node only refuses.
+    pub(super) fn on_close(&mut self) {
+        self.phase = Phase::Closed;
+        let held: alloc::vec::Vec<RequestId> = self.requests.keys().copied().collect();
+        for request in held {
+            self.dismiss_unready(request);
+            self.answer(request);
+        }
+        while let Some((upstream, entry)) = self.upstreams.first_key_value() {
+            let upstream = *upstream;
+            match &entry.state {
+                State::Open(_) => self.end_session(upstream, Parting::of(SessionEnd::NodeClosed)),
+                State::Connecting(_) => self.shut(upstream, Shut::Reset),
+                State::Lingering(_) => self.shut(upstream, Shut::Close),
+            }
+        }
+    }
+
+    /// Answers the ops of a request that cannot run any more, since the node is closing.
+    fn dismiss_unready(&mut self, request: RequestId) {
+        const WHY: &str = "node is shutting down";
+        let places = self.requests.get(&request).map_or(0, |batch| batch.slots.len());
+        for place in 0..places {
+            let op = OpRef { request, place };
+            let slot = self.requests.get(&request).and_then(|batch| batch.slots.get(place));
+            match slot {
+                Some(Slot::Connecting(upstream)) => {
+                    let upstream = *upstream;
+                    let entry = self.upstreams.get(&upstream).map(|entry| &entry.state);
+                    if let Some(State::Connecting(connect)) = entry {
+                        let text = alloc::format!("{}: {WHY}", connect.opening.failure());
+                        self.tell(op, Fixed::error(text, None));
+                        self.shut(upstream, Shut::Reset);
+                    }
+                }
+                Some(Slot::Queued { upstream, seq }) => {
+                    let (upstream, seq) = (*upstream, *seq);
+                    if let Some(session) = self.upstreams.session_mut(upstream) {
+                        session.turn.withdraw(op, seq);
+                    }
+                    self.tell(op, Fixed::error(WHY, seq));
+                }
+                Some(Slot::Unread | Slot::Waiting(_) | Slot::Closing(_) | Slot::Ready(_)) | None => {}
+            }
+        }
+    }
+}
