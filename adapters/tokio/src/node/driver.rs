@@ -132,7 +132,7 @@ impl Driver {
             if self.wake.is_some_and(|wake| wake.at <= now) {
                 self.handle(now, NodeEvent::Timeout);
             }
-            for request in gone.take() {
+            if let Some(request) = gone.take() {
                 self.request_gone(now, request);
             }
             for input in inputs.drain(..) {
