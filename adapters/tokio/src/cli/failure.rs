@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use seqlane::ConfigError;
-use seqlane_tokio::{StartError, proxy};
+use seqlane_tokio::StartError;
 
 /// Why the program ends without success.
 #[derive(Debug)]
@@ -70,16 +70,7 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Config(error) => error.into(),
-            other => Self::Failed(other.to_string()),
-        }
-    }
-}
-
-impl From<proxy::StartError> for Failure {
-    fn from(error: proxy::StartError) -> Self {
-        match error {
-            proxy::StartError::Config(error) => error.into(),
-            unusable @ (proxy::StartError::CaFile { .. } | proxy::StartError::Certificates(_)) => {
+            unusable @ (StartError::CaFile { .. } | StartError::Certificates(_)) => {
                 Self::Usage(format!("--ca: {unusable}"))
             }
             other => Self::Failed(other.to_string()),
