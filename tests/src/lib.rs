@@ -6,4 +6,5 @@ pub mod allocator;
 pub mod deadline;
 pub mod http_client;
 pub mod pair;
+pub mod rig;
 pub mod stub_node;

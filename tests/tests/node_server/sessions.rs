@@ -1,12 +1,14 @@
 //! Bytes and datagrams through a node, and how flows end.
 
-use seqlane::{NodeNotice, SessionEnd};
+use seqlane::{NodeNotice, NodeOptions, Secret, SessionEnd};
 use seqlane_tests::deadline::soon;
+use seqlane_tests::http_client::HttpClient;
+use seqlane_tokio::NodeServer;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 
-use crate::{Rig, encode, payload, tcp_echo, tcp_source, udp_echo};
+use crate::{Rig, encode, payload, tcp_echo, tcp_source, udp_echo, until};
 
 #[tokio::test]
 async fn a_tcp_session_echoes_and_closes() {
@@ -53,6 +55,23 @@ async fn a_download_is_whole_and_ends_after_its_last_byte() {
     let fetched = rig.fetch(&sid, usize::MAX).await;
     assert_eq!(fetched.len(), bytes.len());
     assert!(fetched == bytes);
+}
+
+#[tokio::test]
+async fn an_upstream_is_not_read_beyond_the_buffer_and_goes_on_after_a_drain() {
+    const BUFFER: usize = 64 * 1024;
+    let options = NodeOptions { session_buffer: BUFFER, ..NodeOptions::new(Secret::new("key")) };
+    let node = NodeServer::builder(options).allow_private(true).start().await.unwrap();
+    let rig = Rig { http: HttpClient::http1(), node };
+    let bytes = vec![3; 20_000_000];
+    let sid = rig.connect(tcp_source(bytes.clone()).await).await;
+    until(async || rig.node.stats().await.buffered_bytes >= BUFFER).await;
+    // Nothing that the source still has on its way gets in.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+        assert_eq!(rig.node.stats().await.buffered_bytes, BUFFER);
+    }
+    assert!(rig.fetch(&sid, usize::MAX).await == bytes);
 }
 
 #[tokio::test]
@@ -105,14 +124,15 @@ async fn bytes_given_before_a_close_reach_a_peer_that_is_still_sending() {
 }
 
 #[tokio::test]
-async fn a_reset_upstream_ends_its_session() {
+async fn a_reset_upstream_is_told_apart_from_an_end() {
     let rig = Rig::new().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let sid = rig.connect(listener.local_addr().unwrap()).await;
     let (upstream, _) = soon(listener.accept()).await.unwrap();
     upstream.set_zero_linger().unwrap();
     drop(upstream);
-    assert_eq!(rig.fetch(&sid, usize::MAX).await, b"");
+    let reply = rig.op(json!({"op": "data", "sid": sid})).await;
+    assert_eq!(reply["e"], "upstream was reset", "{reply}");
 }
 
 #[tokio::test]
@@ -135,4 +155,19 @@ async fn a_udp_session_echoes_datagrams() {
     })
     .await;
     assert_eq!(datagrams, [json!(encode(b"first")), json!(encode(&second))]);
+}
+
+#[tokio::test]
+async fn a_udp_target_that_refuses_ends_its_session() {
+    let rig = Rig::new().await;
+    let nobody = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let opened = rig
+        .op(json!({"op": "udp_open", "host": "127.0.0.1", "port": nobody.port(), "d": encode(b"anybody?")}))
+        .await;
+    let ended = |reply: &serde_json::Value| reply["eof"] == true || reply["e"].is_string();
+    if !ended(&opened) {
+        let sid = opened["sid"].as_str().unwrap();
+        let reply = soon(rig.op(json!({"op": "udp_data", "sid": sid}))).await;
+        assert!(ended(&reply), "{reply}");
+    }
 }

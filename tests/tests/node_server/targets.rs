@@ -58,7 +58,7 @@ async fn private_targets_are_refused_by_default_however_they_are_named() {
 }
 
 #[tokio::test]
-async fn a_dead_target_does_not_delay_a_live_one_in_another_batch() {
+async fn a_silent_target_does_not_delay_a_live_one_in_another_batch() {
     let rig = Rig::new().await;
     let live = tcp_echo().await;
     // A listener that never accepts and whose backlog is not reached answers nothing either way.

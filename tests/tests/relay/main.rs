@@ -3,6 +3,7 @@
 mod faults;
 mod form;
 mod redirect;
+mod through;
 
 use bytes::Bytes;
 use seqlane_tests::http_client::{Answer, HttpClient};

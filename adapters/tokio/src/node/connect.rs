@@ -118,6 +118,21 @@ mod tests {
         assert_eq!(stream.peer_addr().unwrap(), open);
     }
 
+    /// Linux drops connects beyond a full backlog, so they hang as to a host that is gone.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_next_address_is_tried_beside_one_that_does_not_answer() {
+        let silent = tokio::net::TcpSocket::new_v4().unwrap();
+        silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let silent = silent.listen(1).unwrap();
+        let full = silent.local_addr().unwrap();
+        let _waiting = (TcpStream::connect(full).await.unwrap(), TcpStream::connect(full).await.unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap();
+        let stream = tcp(vec![full, open]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), open);
+    }
+
     #[tokio::test]
     async fn a_refusal_is_reported_when_no_address_answers() {
         assert_eq!(tcp(vec![closed().await, closed().await]).await.unwrap_err(), ConnectFailure::Refused);

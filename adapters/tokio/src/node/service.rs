@@ -8,6 +8,7 @@ use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use seqlane::Endpoint;
+use tracing::debug;
 
 use super::inbox::Inbox;
 use crate::http::answer::{self, Answer};
@@ -115,6 +116,7 @@ fn says_gzip(headers: &HeaderMap) -> bool {
 }
 
 fn refused_body(error: BodyError) -> Answer {
+    debug!(?error, "a request body was not read");
     match error {
         // The wording of deployed nodes.
         BodyError::TooLarge => answer::text(

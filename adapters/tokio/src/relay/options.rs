@@ -72,13 +72,13 @@ impl RelayBuilder {
     }
 
     /// What a call takes longer than without the relay: half of it passes before the node is asked and half
-    /// after.
+    /// after. At most 10 min. Default 0.
     pub const fn delay(mut self, delay: Duration) -> Self {
         self.faults.delay = delay;
         self
     }
 
-    /// How much shorter or longer than `delay` a call may take, evenly spread.
+    /// How much shorter or longer than `delay` a call may take, evenly spread. At most 10 min. Default 0.
     pub const fn jitter(mut self, jitter: Duration) -> Self {
         self.faults.jitter = jitter;
         self
@@ -123,7 +123,7 @@ impl RelayBuilder {
         self
     }
 
-    /// Calls at a time; more are answered with 429 and `Retry-After: 1`. Default: no limit.
+    /// Calls at a time, 1 to 100 000; more are answered with 429 and `Retry-After: 1`. Default: no limit.
     pub const fn max_concurrent(mut self, calls: usize) -> Self {
         self.faults.max_concurrent = Some(calls);
         self

@@ -4,6 +4,7 @@ use std::io;
 
 use bytes::{Bytes, BytesMut};
 use seqlane::{Shut, UpstreamEvent};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
@@ -60,8 +61,16 @@ async fn send(socket: &UdpSocket, datagram: &[u8]) -> io::Result<()> {
 /// The next datagram.
 async fn receive(socket: &UdpSocket) -> io::Result<Bytes> {
     loop {
-        // Waiting costs no buffer: quiet flows are many.
-        socket.readable().await?;
+        // Waiting costs no buffer: quiet flows are many. An answer that nobody listens there shows as an
+        // error alone, without anything to read.
+        let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
+        if ready.is_error() {
+            if let Some(error) = socket.take_error()? {
+                return Err(error);
+            }
+            // The error went to a send. Forgetting it here is what makes the next wait a wait.
+            let _ = socket.try_io(Interest::ERROR, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+        }
         let mut buffer = BytesMut::with_capacity(LARGEST_DATAGRAM);
         match socket.try_recv_buf(&mut buffer) {
             Ok(_) => return Ok(Bytes::copy_from_slice(&buffer)),

@@ -1,0 +1,103 @@
+//! `seqlane node`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+use seqlane::{Level, NodeOptions};
+use seqlane_tokio::NodeServer;
+use tracing::warn;
+
+use super::failure::Failure;
+use super::signal::Stop;
+use super::value::{Key, bytes, level};
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct NodeArgs {
+    /// Where to listen for relays and clients, in plain HTTP; PORT=N means 0.0.0.0:N
+    #[arg(long, value_name = "ADDR", env = "SEQLANE_LISTEN", default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+    /// The key that relays and clients must show; TUNNEL_AUTH_KEY counts too. Other users of this machine can
+    /// see flags: prefer the environment
+    #[arg(long, value_name = "KEY", env = "SEQLANE_KEY", hide_env_values = true)]
+    key: Option<Key>,
+    /// Reach targets in loopback, private, link-local and other special ranges too
+    #[arg(long, env = "SEQLANE_ALLOW_PRIVATE")]
+    allow_private: bool,
+    /// The highest level to offer: 0 or 1
+    #[arg(long, value_name = "N", env = "SEQLANE_MAX_LEVEL", default_value = "1", value_parser = level)]
+    max_level: Level,
+    /// Answer a wrong key with an error instead of the page of an ordinary web server
+    #[arg(long, env = "SEQLANE_DIAGNOSTIC")]
+    diagnostic: bool,
+    /// Largest request body, compressed and inflated
+    #[arg(long, value_name = "SIZE", env = "SEQLANE_MAX_BODY", default_value = "16MiB", value_parser = bytes)]
+    max_body: usize,
+    /// Sessions at a time
+    #[arg(long, value_name = "N", env = "SEQLANE_MAX_SESSIONS", default_value_t = 4096)]
+    max_sessions: usize,
+    /// Requests held at a time
+    #[arg(long, value_name = "N", env = "SEQLANE_MAX_REQUESTS", default_value_t = 1024)]
+    max_requests: usize,
+    /// HTTP connections at a time
+    #[arg(long, value_name = "N", env = "SEQLANE_MAX_CONNECTIONS", default_value_t = 1024)]
+    max_connections: usize,
+    /// Downlink bytes kept per session; reading its target pauses there
+    #[arg(long, value_name = "SIZE", env = "SEQLANE_SESSION_BUFFER", default_value = "16MiB")]
+    #[arg(value_parser = bytes)]
+    session_buffer: usize,
+    /// Downlink bytes kept over all sessions, beyond the first 64 KiB of each
+    #[arg(long, value_name = "SIZE", env = "SEQLANE_TOTAL_BUFFER", default_value = "512MiB")]
+    #[arg(value_parser = bytes)]
+    total_buffer: usize,
+    /// How long stopping may wait for answers to be fetched and for bytes to reach their targets
+    #[arg(long, value_name = "TIME", env = "SEQLANE_DRAIN", default_value = "10s")]
+    #[arg(value_parser = humantime::parse_duration)]
+    drain: Duration,
+}
+
+impl NodeArgs {
+    fn options(&self) -> Result<NodeOptions, Failure> {
+        let key = self.key.as_ref().ok_or_else(|| Failure::usage(NO_KEY))?;
+        Ok(NodeOptions {
+            max_level: self.max_level,
+            diagnostic: self.diagnostic,
+            max_body: self.max_body,
+            max_sessions: self.max_sessions,
+            max_requests: self.max_requests,
+            session_buffer: self.session_buffer,
+            total_buffer: self.total_buffer,
+            ..NodeOptions::new(key.secret())
+        })
+    }
+}
+
+/// Serves until a signal comes.
+pub(super) async fn run(args: NodeArgs) -> Result<(), Failure> {
+    let builder = NodeServer::builder(args.options()?)
+        .listen(args.listen)
+        .allow_private(args.allow_private)
+        .max_connections(args.max_connections)
+        .drain(args.drain);
+    let stop = Stop::listen()?;
+    let node = builder.start().await?;
+    if args.allow_private && !node.local_addr().ip().is_loopback() {
+        warn!("whoever has the key reaches the private network of this machine (--allow-private)");
+    }
+    super::announce(node.local_addr())?;
+    stop.requested().await;
+    node.shutdown().await;
+    Ok(())
+}
+
+const NO_KEY: &str = "the node needs a key: set SEQLANE_KEY or TUNNEL_AUTH_KEY, or give --key KEY";
+
+const EXAMPLES: &str = "\
+Examples:
+  SEQLANE_KEY=n0de seqlane node
+  PORT=9000 TUNNEL_AUTH_KEY=n0de seqlane node -v
+  SEQLANE_KEY=n0de seqlane node --listen 127.0.0.1:0 --allow-private
+
+Prints `listening on ADDR` when it serves. SIGINT and SIGTERM answer what is held, then end with exit code 0.
+Exit codes: 0 stopped, 1 failed (the address is taken), 2 bad usage, 130 cut short by a second signal.";

@@ -1,0 +1,169 @@
+//! Where arguments come from: flags, then the environment, then the file named by `--config`.
+//!
+//! What flags and environment leave open is looked up in the file and handed to the same reader as if it had been
+//! a flag, so that a value means the same wherever it stands.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
+use toml::{Table, Value};
+
+use super::Cli;
+use super::failure::Failure;
+
+/// Flags that make no sense in a file.
+const NOT_IN_FILES: [&str; 3] = ["config", "help", "version"];
+
+/// Pairs of which one rules the other out: a flag is not contradicted by the file.
+const RIVALS: [(&str, &str); 2] = [("relay", "node"), ("node", "relay")];
+
+/// Reads the command line, and what it leaves open.
+pub(super) fn read(mut arguments: Vec<OsString>) -> Result<Cli, Failure> {
+    let lenient = Cli::command().ignore_errors(true).try_get_matches_from(&arguments);
+    let open = match lenient.as_ref().ok().and_then(ArgMatches::subcommand) {
+        Some((name, matches)) => Open::new(name, matches),
+        None => return parse(&arguments).map_err(Failure::from),
+    };
+    arguments.extend(open.deployed_environment()?);
+    let Some(path) = open.matches.get_one::<std::path::PathBuf>("config") else {
+        return parse(&arguments).map_err(Failure::from);
+    };
+    if let Err(error) = parse(&arguments)
+        && error.kind() != ErrorKind::MissingRequiredArgument
+    {
+        return Err(error.into());
+    }
+    let table = table(path)?;
+    arguments.extend(open.of_file(path, &table)?);
+    parse(&arguments).map_err(|error| match error.kind() {
+        ErrorKind::MissingRequiredArgument => error.into(),
+        // Flags and environment were in order without the file.
+        _ => in_file(path, first_line(&error)),
+    })
+}
+
+fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    // Help and errors are printed before there is a `Console` to ask.
+    if arguments.iter().any(|argument| argument == "--no-color") {
+        command = command.color(clap::ColorChoice::Never);
+    }
+    Cli::from_arg_matches(&command.try_get_matches_from(arguments)?)
+}
+
+/// What flags and environment leave open.
+struct Open<'a> {
+    command: Command,
+    matches: &'a ArgMatches,
+}
+
+impl<'a> Open<'a> {
+    fn new(name: &str, matches: &'a ArgMatches) -> Self {
+        let mut root = Cli::command();
+        root.build();
+        let command = root.find_subcommand(name).cloned().unwrap_or(root);
+        Self { command, matches }
+    }
+
+    /// What the environment says in the names of the deployed node, which ours replaces.
+    fn deployed_environment(&self) -> Result<Vec<OsString>, Failure> {
+        let mut found = Vec::new();
+        if self.command.get_name() != "node" {
+            return Ok(found);
+        }
+        if let Ok(port) = std::env::var("PORT")
+            && !self.is_given("listen")
+        {
+            let port: u16 = port.parse().map_err(|_| Failure::usage(format!("PORT: no port: {port}")))?;
+            found.push(format!("--listen=0.0.0.0:{port}").into());
+        }
+        if let Ok(key) = std::env::var("TUNNEL_AUTH_KEY")
+            && !self.is_given("key")
+        {
+            found.push(format!("--key={key}").into());
+        }
+        Ok(found)
+    }
+
+    /// What the file says of flags that are still open.
+    fn of_file(&self, path: &Path, table: &Table) -> Result<Vec<OsString>, Failure> {
+        let mut found = Vec::new();
+        for (name, value) in table {
+            let flag = self.flag(name).ok_or_else(|| in_file(path, self.unknown(name)))?;
+            let values = as_arguments(flag, name, value).map_err(|reason| in_file(path, reason))?;
+            let outdone = RIVALS.iter().any(|(own, rival)| own == name && self.is_given(rival));
+            if !self.is_given(name) && !outdone {
+                found.extend(values);
+            }
+        }
+        Ok(found)
+    }
+
+    fn flag(&self, name: &str) -> Option<&Arg> {
+        let flags = self.command.get_arguments().filter(|flag| flag.get_long() == Some(name));
+        flags.into_iter().find(|_| !NOT_IN_FILES.contains(&name))
+    }
+
+    /// Whether a flag or its environment variable gave a value.
+    fn is_given(&self, name: &str) -> bool {
+        let Some(flag) = self.flag(name) else { return false };
+        let id = flag.get_id().as_str();
+        let source = self.matches.try_contains_id(id).ok().and_then(|_| self.matches.value_source(id));
+        matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+    }
+
+    fn unknown(&self, name: &str) -> String {
+        let known = self.command.get_arguments().filter_map(Arg::get_long);
+        let known: Vec<_> = known.filter(|name| !NOT_IN_FILES.contains(name)).collect();
+        format!("`{name}` is unknown to `seqlane {}`; it takes {}", self.command.get_name(), known.join(", "))
+    }
+}
+
+/// The flags that say what a value of the file says.
+fn as_arguments(flag: &Arg, name: &str, value: &Value) -> Result<Vec<OsString>, String> {
+    let repeated = |times: i64| (0..times.clamp(0, 16)).map(|_| format!("--{name}").into()).collect();
+    match (flag.get_action(), value) {
+        (ArgAction::SetTrue, Value::Boolean(set)) => Ok(repeated(i64::from(*set))),
+        (ArgAction::SetTrue, _) => Err(format!("`{name}` must be true or false")),
+        (ArgAction::Count, Value::Integer(times)) => Ok(repeated(*times)),
+        (ArgAction::Count, _) => Err(format!("`{name}` must be a whole number")),
+        (ArgAction::Append, Value::Array(values)) => {
+            values.iter().map(|value| as_argument(name, value)).collect()
+        }
+        _ => Ok(vec![as_argument(name, value)?]),
+    }
+}
+
+fn as_argument(name: &str, value: &Value) -> Result<OsString, String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Boolean(_) | Value::Datetime(_) | Value::Array(_) | Value::Table(_) => {
+            return Err(format!("`{name}` must be a string or a number"));
+        }
+    };
+    Ok(format!("--{name}={text}").into())
+}
+
+fn table(path: &Path) -> Result<Table, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+    text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        in_file(path, format!("line {line}: {}", error.message()))
+    })
+}
+
+fn in_file(path: &Path, reason: impl std::fmt::Display) -> Failure {
+    Failure::usage(format!("{}: {reason}", path.display()))
+}
+
+/// What the reader says, without its advice on usage.
+fn first_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+}

@@ -1,0 +1,64 @@
+//! Ends in order, of every part.
+
+use seqlane::ClientNotice;
+use seqlane_tests::deadline::soon;
+use seqlane_tests::rig::{Origin, Pattern, Rig, echo, fetch, was_reset};
+
+use crate::MIB;
+
+#[tokio::test]
+async fn a_client_that_is_shut_down_lets_flows_finish() {
+    let rig = Rig::start().await;
+    let origin = Origin::source(Pattern::new(0), 4 * MIB).await;
+    let mut socket = rig.connect(origin.address()).await;
+    let Rig { node, client, relays, .. } = rig;
+    let (_, fetched) = tokio::join!(soon(client.shutdown()), fetch(&mut socket, Pattern::new(0)));
+    assert_eq!(fetched.unwrap(), 4 * MIB);
+    drop((node, relays));
+}
+
+#[tokio::test]
+async fn a_client_that_is_shut_down_resets_what_does_not_finish() {
+    let rig = Rig::builder().client(|client| client.shutdown_grace(std::time::Duration::ZERO)).start().await;
+    let origin = Origin::echo().await;
+    let mut socket = rig.connect(origin.address()).await;
+    assert_eq!(echo(&mut socket, b"hello").await.unwrap(), b"hello");
+    let Rig { node, client, relays, .. } = rig;
+    soon(client.shutdown()).await;
+    assert!(was_reset(&mut socket).await);
+    // The node was told that the session is over.
+    soon(async {
+        while node.stats().await.upstreams > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    drop(relays);
+}
+
+#[tokio::test]
+async fn a_node_that_is_shut_down_answers_what_it_holds() {
+    let rig = Rig::start().await;
+    let mut notices = rig.notices();
+    let origin = Origin::echo().await;
+    let mut socket = rig.connect(origin.address()).await;
+    assert_eq!(echo(&mut socket, b"hello").await.unwrap(), b"hello");
+    notices.wait_for(|notice| matches!(notice, ClientNotice::Connected { .. })).await;
+    let Rig { node, client, relays, .. } = rig;
+    soon(node.shutdown()).await;
+    drop(soon(client.shutdown()));
+    drop((socket, relays));
+}
+
+#[tokio::test]
+async fn everything_ends_in_order_at_once() {
+    let rig = Rig::start().await;
+    let origin = Origin::echo().await;
+    let mut socket = rig.connect(origin.address()).await;
+    assert_eq!(echo(&mut socket, b"hello").await.unwrap(), b"hello");
+    drop(socket);
+    let Rig { node, client, mut relays, .. } = rig;
+    soon(client.shutdown()).await;
+    soon(relays.remove(0).shutdown()).await;
+    soon(node.shutdown()).await;
+}

@@ -1,0 +1,15 @@
+//! The whole system over real loopback sockets: what applications see when everything works, and when
+//! something does not.
+
+mod datagrams;
+mod endings;
+mod levels;
+mod lifecycle;
+mod opening;
+mod pressure;
+mod relays;
+mod sizes;
+mod transfers;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;

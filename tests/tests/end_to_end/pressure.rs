@@ -1,0 +1,88 @@
+//! Applications and servers that do not read: what is sent to them waits where it is, within bounds.
+
+use seqlane_tests::deadline::soon;
+use seqlane_tests::rig::{Origin, Pattern, Rig, RigBuilder, fetch, read_to_end};
+use tokio::io::AsyncWriteExt;
+
+use crate::{KIB, MIB};
+
+const CLIENT_WINDOW: usize = MIB;
+const NODE_BUFFER: usize = MIB;
+
+/// Small windows, so that a stall comes soon.
+fn narrow() -> RigBuilder {
+    Rig::builder()
+        .node_options(|options| {
+            options.session_buffer = NODE_BUFFER;
+            options.write_queue = 256 * KIB;
+        })
+        .client_options(|options| {
+            options.downlink_window = CLIENT_WINDOW;
+            options.uplink_window = CLIENT_WINDOW;
+            options.max_op_payload = 256 * KIB;
+        })
+}
+
+/// Waits until the counter stays the same over a full round of the system: nothing moves any more.
+async fn stall(rig: &Rig, counter: impl Fn(&Rig) -> u64) -> u64 {
+    soon(async {
+        let mut last = counter(rig);
+        let mut still = 0;
+        while still < 2_000 {
+            rig.node.stats().await;
+            rig.client.stats().await;
+            let now = counter(rig);
+            still = if now == last && now > 0 { still + 1 } else { 0 };
+            last = now;
+        }
+        last
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_application_that_does_not_read_stalls_its_download_within_bounds() {
+    let len = 32 * MIB;
+    let rig = narrow().start().await;
+    let origin = Origin::source(Pattern::new(0), len).await;
+    let mut socket = rig.connect(origin.address()).await;
+    let fetched = stall(&rig, |rig| rig.relays[0].counters().downlink_bytes).await;
+    // Base64 and JSON; the windows; and what the depth of polls may bring beyond the client's.
+    let bound = (CLIENT_WINDOW + 8 * NODE_BUFFER) * 3 / 2 + 8 * MIB;
+    assert!(fetched < bound as u64, "{fetched} bytes were fetched for an application that reads none");
+    assert!(rig.node.stats().await.buffered_bytes <= NODE_BUFFER);
+    assert_eq!(fetch(&mut socket, Pattern::new(0)).await.unwrap(), len);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_read_stalls_its_upload_within_bounds() {
+    let len = 32 * MIB;
+    let rig = narrow().start().await;
+    let (origin, go) = Origin::reluctant(Pattern::new(0)).await;
+    let mut socket = rig.connect(origin.address()).await;
+    let upload = async {
+        let (mut read, mut write) = socket.split();
+        seqlane_tests::rig::push(&mut write, Pattern::new(0), len).await.unwrap();
+        write.shutdown().await.unwrap();
+        let _ = &mut read;
+    };
+    let watch = async {
+        let sent = stall(&rig, |rig| rig.relays[0].counters().uplink_bytes).await;
+        assert!(sent < 24 * MIB as u64, "{sent} bytes were sent for a server that reads none");
+        assert!(rig.node.stats().await.buffered_bytes < 4 * MIB);
+        go.notify_waiters();
+    };
+    tokio::join!(upload, watch);
+    assert_eq!(read_to_end(&mut socket).await.unwrap(), len.to_string().as_bytes());
+}
+
+#[tokio::test]
+async fn a_flow_that_is_stalled_holds_up_no_other() {
+    let rig = narrow().start().await;
+    let endless = Origin::endless(Pattern::new(0)).await;
+    let _stalled = rig.connect(endless.address()).await;
+    stall(&rig, |rig| rig.relays[0].counters().downlink_bytes).await;
+    let origin = Origin::source(Pattern::new(1), 2 * MIB).await;
+    let mut socket = rig.connect(origin.address()).await;
+    assert_eq!(fetch(&mut socket, Pattern::new(1)).await.unwrap(), 2 * MIB);
+}

@@ -1,0 +1,53 @@
+//! The relay in front of a real node.
+
+use seqlane::{NodeOptions, Secret};
+use seqlane_tests::deadline::soon;
+use seqlane_tests::http_client::HttpClient;
+use seqlane_tokio::relay::RelayBuilder;
+use seqlane_tokio::{NodeServer, StandInRelay};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use crate::{DECOY, batch};
+
+async fn pair(settings: impl FnOnce(RelayBuilder) -> RelayBuilder) -> (NodeServer, StandInRelay) {
+    let options = NodeOptions::new(Secret::new("inner"));
+    let node = NodeServer::builder(options).allow_private(true).start().await.unwrap();
+    let builder = StandInRelay::builder(format!("http://{}", node.local_addr()), "outer", "inner");
+    (node, settings(builder).start().await.unwrap())
+}
+
+async fn connect(relay: &StandInRelay, port: u16) -> Value {
+    let ops = format!(r#"[{{"op":"connect","host":"127.0.0.1","port":{port}}}]"#);
+    HttpClient::http1().post(&relay.url(), batch(&ops)).await.json()
+}
+
+#[tokio::test]
+async fn a_connect_goes_through() {
+    let (node, relay) = pair(|relay| relay).await;
+    let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let answer = connect(&relay, target.local_addr().unwrap().port()).await;
+    assert!(answer["r"][0]["sid"].is_string(), "{answer}");
+    soon(target.accept()).await.unwrap();
+    assert_eq!(node.stats().await.stats.sessions_opened, 1);
+}
+
+#[tokio::test]
+async fn a_duplicated_connect_opens_two_upstreams() {
+    let (_node, relay) = pair(|relay| relay.duplicate(1.0)).await;
+    let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    connect(&relay, target.local_addr().unwrap().port()).await;
+    soon(target.accept()).await.unwrap();
+    soon(target.accept()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wrong_node_key_shows_as_an_error_of_the_exchange() {
+    let node = NodeServer::builder(NodeOptions::new(Secret::new("other"))).start().await.unwrap();
+    let url = format!("http://{}", node.local_addr());
+    let relay = StandInRelay::builder(url, "outer", "inner").start().await.unwrap();
+    assert_eq!(connect(&relay, 80).await["e"], "tunnel batch HTTP 404");
+    node.shutdown().await;
+    let answer = HttpClient::http1().post(&relay.url(), batch("[]")).await;
+    assert!(answer.text().contains(DECOY));
+}
