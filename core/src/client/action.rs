@@ -154,7 +154,8 @@ impl fmt::Display for EndReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientNotice {
-    /// The node opened the target; the flow speaks this level.
+    /// The node opened the target; the flow speaks this level. It can come a second time with a lower one,
+    /// when it turns out that no relay keeps `seq`.
     Connected {
         /// The flow.
         stream: StreamId,

@@ -70,17 +70,12 @@ impl Client {
         count(&mut self.out.stats.answered);
         self.observe(&exchange, &replies);
         let relay = exchange.relay;
-        // What the probe found out decides the level of sessions that the same batch opened.
-        for (sent, reply) in exchange.ops.iter().zip(&replies) {
-            if sent.owner == OpOwner::Probe {
-                self.on_probe_reply(relay, reply);
-            }
-        }
         let decoded: usize = replies.iter().map(|reply| reply.data.len()).fold(0, usize::saturating_add);
         for (sent, reply) in exchange.ops.into_iter().zip(replies.drain(..)) {
             match sent.owner {
                 OpOwner::Stream(id) => self.on_flow_reply(id, relay, &sent.op, reply, decoded),
-                OpOwner::Close { .. } | OpOwner::Probe => {}
+                OpOwner::Probe => self.on_probe_reply(relay, &reply),
+                OpOwner::Close { .. } => {}
             }
         }
         self.rearm_relay(relay);
@@ -126,19 +121,25 @@ impl Client {
     }
 
     /// A relay does not keep `seq`: level 1 is over through it, and only through it. Sessions of level 1
-    /// that have no other way left end.
+    /// that have no other way left go on at level 0 if they sent nothing yet, and end otherwise.
     fn lose_seq(&mut self, id: RelayId) {
         let Some(relay) = self.relays.get_mut(id).filter(|relay| relay.seq != SeqPath::Lost) else { return };
         relay.seq = SeqPath::Lost;
         self.out.notice(ClientNotice::SeqUnsupported { relay: id });
-        if !self.relays.can_sequence() {
-            let stranded: Vec<StreamId> = self
-                .flows
-                .iter()
-                .filter(|(_, flow)| flow.path() == Path::Sequenced)
-                .map(|(id, _)| *id)
-                .collect();
-            for id in stranded {
+        if self.relays.can_sequence() {
+            return;
+        }
+        let sequenced = self.flows.iter().filter(|(_, flow)| flow.path() == Path::Sequenced);
+        let stranded: Vec<StreamId> = sequenced.map(|(id, _)| *id).collect();
+        for id in stranded {
+            let downgraded = match self.flows.get_mut(&id).map(|flow| &mut flow.kind) {
+                Some(Kind::Session(session)) => session.downgrade(),
+                Some(Kind::Association(_)) | None => false,
+            };
+            if downgraded {
+                self.out.notice(ClientNotice::Connected { stream: id, level: Level::Legacy });
+                self.refresh(id);
+            } else {
                 self.end(id, EndReason::SequenceBroken);
             }
         }

@@ -6,14 +6,13 @@ use seqlane::ClientNotice;
 use seqlane_tests::http_client::HttpClient;
 use seqlane_tests::rig::{NODE_KEY, Origin, Pattern, Rig, push, read_to_end};
 use serde_json::json;
-use tokio::io::AsyncWriteExt;
 
 use crate::{KIB, MIB};
 
 #[tokio::test]
 async fn our_node_takes_a_request_of_more_than_two_mebibytes() {
     let rig = Rig::start().await;
-    let origin = Origin::sink(Pattern::new(0)).await;
+    let origin = Origin::sink(Pattern::new(0), 3 * MIB).await;
     let (http, url) = (HttpClient::http1(), format!("{}/tunnel/batch", rig.node_url()));
     let target = origin.address();
     let payload = STANDARD.encode(Pattern::new(0).bytes(3 * MIB));
@@ -41,9 +40,14 @@ async fn a_client_that_is_told_so_sends_more_than_two_mebibytes_at_once() {
 
 #[tokio::test]
 async fn a_client_sends_less_at_once_to_a_node_that_refuses_for_size() {
-    let rig = Rig::builder().old_node(512 * KIB).start().await;
+    let rig = Rig::builder()
+        .old_node(512 * KIB)
+        .client_options(|options| options.max_op_payload = 256 * KIB)
+        .start()
+        .await;
     let mut notices = rig.notices();
-    upload(&rig, 4 * MIB).await;
+    let uploads = || upload(&rig, 2 * MIB);
+    tokio::join!(uploads(), uploads(), uploads(), uploads());
     let lowered = notices.wait_for(|notice| matches!(notice, ClientNotice::BodyLimitLowered { .. })).await;
     assert!(matches!(lowered, ClientNotice::BodyLimitLowered { limit, .. } if limit < 2 * MIB));
 }
@@ -59,9 +63,8 @@ async fn a_client_keeps_below_the_limit_of_deployed_nodes_by_itself() {
 
 /// Uploads this much and has it checked.
 async fn upload(rig: &Rig, len: usize) {
-    let origin = Origin::sink(Pattern::new(0)).await;
+    let origin = Origin::sink(Pattern::new(0), len).await;
     let mut socket = rig.connect(origin.address()).await;
     push(&mut socket, Pattern::new(0), len).await.unwrap();
-    socket.shutdown().await.unwrap();
     assert_eq!(read_to_end(&mut socket).await.unwrap(), len.to_string().as_bytes());
 }
