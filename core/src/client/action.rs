@@ -183,7 +183,7 @@ pub enum ClientNotice {
         /// The relay.
         relay: RelayId,
     },
-    /// A relay loses `seq`: level 1 is not used through it any more.
+    /// A relay loses `seq`, which the node behind it keeps: level 1 is not used through that relay.
     SeqUnsupported {
         /// The relay.
         relay: RelayId,

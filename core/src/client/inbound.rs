@@ -3,7 +3,7 @@
 use crate::caps::{Caps, Level};
 use crate::client::Client;
 use crate::client::TimerOwner;
-use crate::client::action::{ClientNotice, EndReason};
+use crate::client::action::{ClientAction, ClientNotice, EndReason};
 use crate::client::event::ExchangeFailure;
 use crate::client::exchange::{Class, Exchange, OpOwner, Sent};
 use crate::client::flow::Kind;
@@ -125,7 +125,7 @@ impl Client {
     fn lose_seq(&mut self, id: RelayId) {
         let Some(relay) = self.relays.get_mut(id).filter(|relay| relay.seq != SeqPath::Lost) else { return };
         relay.seq = SeqPath::Lost;
-        self.out.notice(ClientNotice::SeqUnsupported { relay: id });
+        self.report_lost_seq();
         if self.relays.can_sequence() {
             return;
         }
@@ -141,6 +141,15 @@ impl Client {
                 self.refresh(id);
             } else {
                 self.end(id, EndReason::SequenceBroken);
+            }
+        }
+    }
+
+    /// A relay is to blame only when the node behind it would have kept `seq`.
+    fn report_lost_seq(&mut self) {
+        if self.offered >= Level::Sequenced {
+            for relay in self.relays.newly_lost() {
+                self.out.actions.push_back(ClientAction::Event(ClientNotice::SeqUnsupported { relay }));
             }
         }
     }
@@ -178,6 +187,10 @@ impl Client {
             return;
         }
         let offered = reply.caps.unwrap_or(Caps::NONE).level().min(self.config.max_level);
+        if offered > self.offered {
+            self.offered = offered;
+            self.report_lost_seq();
+        }
         let level = if self.relays.can_sequence() { offered } else { Level::Legacy };
         let Some(flow) = self.flows.get_mut(&id) else { return };
         let outcome = match &mut flow.kind {

@@ -42,12 +42,14 @@ async fn a_client_that_is_told_so_sends_more_than_two_mebibytes_at_once() {
 async fn a_client_sends_less_at_once_to_a_node_that_refuses_for_size() {
     let rig = Rig::builder()
         .old_node(512 * KIB)
-        .client_options(|options| options.max_op_payload = 256 * KIB)
+        // Slow enough for the flows to share batches.
+        .relay(|relay| relay.delay(std::time::Duration::from_millis(50)))
+        .client_options(|options| options.max_op_payload = 300 * KIB)
         .start()
         .await;
     let mut notices = rig.notices();
-    let uploads = || upload(&rig, 2 * MIB);
-    tokio::join!(uploads(), uploads(), uploads(), uploads());
+    let one = || upload(&rig, MIB);
+    tokio::join!(one(), one(), one(), one(), one(), one(), one(), one());
     let lowered = notices.wait_for(|notice| matches!(notice, ClientNotice::BodyLimitLowered { .. })).await;
     assert!(matches!(lowered, ClientNotice::BodyLimitLowered { limit, .. } if limit < 2 * MIB));
 }

@@ -78,11 +78,22 @@ fn one_relay_without_connect_data_does_not_disable_another() {
 fn a_relay_that_loses_seq_is_found_out_before_a_session_depends_on_it() {
     let mut bench = Bench::plain();
     bench.ways = vec![Way::LosesSeq];
-    let (stream, poll) = bench.linked("s", None);
-    assert_eq!(poll.seqs(), [None]);
-    assert!(bench.ended.is_empty());
-    assert!(bench.notices.contains(&ClientNotice::SeqUnsupported { relay: poll.relay }));
+    let stream = bench.open_tcp();
+    let connect = bench.only_call();
+    bench.answer(&connect, &[connected("s", Some(Caps::PIPELINE_SEQ))]);
     bench.write(stream, "x");
+    assert_eq!(bench.only_call().seqs(), [None]);
+    assert!(bench.ended.is_empty());
+    assert!(bench.notices.contains(&ClientNotice::SeqUnsupported { relay: connect.relay }));
+}
+
+#[test]
+fn a_relay_is_not_blamed_for_a_node_that_knows_no_seq() {
+    let mut bench = Bench::plain();
+    bench.ways = vec![Way::LosesSeq];
+    let (_, poll) = bench.linked("s", None);
+    assert_eq!(poll.seqs(), [None]);
+    assert!(!bench.notices.iter().any(|notice| matches!(notice, ClientNotice::SeqUnsupported { .. })));
 }
 
 #[test]
