@@ -105,29 +105,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::fingerprint::Fnv;
     use crate::{ClientEvent, ClientOptions, FlowKind, LocalEvent, RelayOptions, Secret, Target};
-
-    /// FNV-1a, 64 bits: enough to tell states of a test apart.
-    #[derive(Clone, Copy)]
-    struct Fnv(u64);
-
-    impl Default for Fnv {
-        fn default() -> Self {
-            Self(0xcbf2_9ce4_8422_2325)
-        }
-    }
-
-    impl Hasher for Fnv {
-        fn finish(&self) -> u64 {
-            self.0
-        }
-
-        fn write(&mut self, bytes: &[u8]) {
-            for byte in bytes {
-                self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-            }
-        }
-    }
 
     fn print(client: &Client, now: Instant) -> u64 {
         let mut hasher = BuildHasherDefault::<Fnv>::default().build_hasher();
