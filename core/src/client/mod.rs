@@ -271,7 +271,7 @@ impl Client {
     /// it, for one call; the poll comes just before that wait is over. On a fast path the settle that ends
     /// the wait would be longer than the way, so the poll follows at once.
     fn poll_behind(&self) -> Duration {
-        const FAST: Duration = Duration::from_millis(100);
+        const FAST: Duration = Duration::from_millis(250);
         const BEFORE_DRAIN_ENDS: Duration = Duration::from_millis(250);
         let slow = self.relays.shortest_round_trip().is_some_and(|round_trip| round_trip >= FAST);
         if slow { BEFORE_DRAIN_ENDS } else { Duration::ZERO }

@@ -70,6 +70,9 @@ pub(super) enum Polling {
     Bulk,
 }
 
+/// First bytes that ride with an open: the head of a request, a TLS greeting.
+const FIRST_BYTES_MOST: usize = 16 * 1024;
+
 /// What became of a session.
 pub(super) type Outcome = Result<(), EndReason>;
 
@@ -267,10 +270,13 @@ impl Session {
     }
 
     /// The op that opens the session; with first bytes if there are some and the way takes them.
+    ///
+    /// More than a request's worth is an upload: the node would wait in vain for the answer to its first
+    /// part, and all the rest with it. Such bytes follow the open.
     pub(super) fn take_connect(&mut self, with_data: bool, most: usize) -> Op {
         self.phase = Phase::Connecting;
         let target = self.target.clone();
-        if with_data && self.uplink.len() > 0 {
+        if with_data && (1..=FIRST_BYTES_MOST).contains(&self.uplink.len()) {
             Op::ConnectData { target, payload: self.uplink.take(most) }
         } else {
             Op::Connect { target }

@@ -165,3 +165,14 @@ fn a_flow_that_ended_while_its_open_was_on_the_way_is_closed_at_the_node() {
     bench.answer(&connect, &[connected("orphan", None)]);
     assert_eq!(*bench.only_call().op(), Op::Close { sid: sid("orphan") });
 }
+
+#[test]
+fn an_upload_does_not_ride_with_its_open() {
+    let mut bench = Bench::plain();
+    let stream = bench.open(target(443), FlowKind::Tcp);
+    bench.write(stream, alloc::vec![7; 16 * 1024 + 1]);
+    let connect = bench.only_call();
+    assert_eq!(connect.names(), ["connect"], "the node would hold it for an answer that does not come");
+    bench.answer(&connect, &[connected("s", Some(Caps::PIPELINE_SEQ))]);
+    assert_eq!(bench.call().op().payload().unwrap().len(), 16 * 1024 + 1);
+}
