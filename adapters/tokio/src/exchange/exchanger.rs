@@ -168,8 +168,9 @@ const ATTEMPTS: usize = 2;
 /// 30 s and more.
 const POOL_IDLE: Duration = Duration::from_secs(20);
 
-/// Idle HTTP/1.1 connections kept per relay: as many as its calls in flight by default, and some more.
-const POOL_CONNECTIONS: usize = 32;
+/// Idle HTTP/1.1 connections kept per relay: more than a relay has calls in flight by default, so that a
+/// burst of answers closes none, and a bound on file descriptors.
+const POOL_CONNECTIONS: usize = 64;
 
 /// HTTP/2 flow control must not throttle an answer to less than a window a round trip: 16 MiB is the most
 /// that one op can bring.
