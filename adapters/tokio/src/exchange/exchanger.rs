@@ -78,7 +78,12 @@ impl Exchanger {
             let (parcel, departure) = Parcel::new(body.clone());
             let mut request = post(relay, parcel);
             departure.watch(&mut request);
-            match timeout_at(deadline, self.client.request(request)).await {
+            let responded = tokio::select! {
+                biased;
+                responded = timeout_at(deadline, self.client.request(request)) => responded,
+                () = departure.stranded() => continue,
+            };
+            match responded {
                 Ok(Ok(response)) => {
                     return timeout_at(deadline, self.receive(relay, response))
                         .await
