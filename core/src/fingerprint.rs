@@ -54,3 +54,28 @@ impl<'a> Fingerprint<'a> {
         }
     }
 }
+
+/// FNV-1a, 64 bits: enough to tell states of a test apart.
+#[cfg(test)]
+#[derive(Clone, Copy)]
+pub(crate) struct Fnv(u64);
+
+#[cfg(test)]
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+#[cfg(test)]
+impl Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}

@@ -19,7 +19,7 @@ impl Client {
         let streams: BTreeMap<StreamId, usize> = self.flows.keys().copied().zip(0..).collect();
         let exchanges: BTreeMap<ExchangeId, usize> = self.exchanges.keys().copied().zip(0..).collect();
         let mut print = Fingerprint::new(now, hasher);
-        print.value((self.stage, self.payload_in_flight, self.probe_wanted, self.settled));
+        print.value((self.stage, self.payload_in_flight, self.probe_wanted, self.settled, self.offered));
         print.each(self.flows.values(), |print, flow| flow.fingerprint(print));
         print.each(self.exchanges.values(), |print, exchange| {
             self.exchange_fingerprint(exchange, &streams, print)
@@ -105,29 +105,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::fingerprint::Fnv;
     use crate::{ClientEvent, ClientOptions, FlowKind, LocalEvent, RelayOptions, Secret, Target};
-
-    /// FNV-1a, 64 bits: enough to tell states of a test apart.
-    #[derive(Clone, Copy)]
-    struct Fnv(u64);
-
-    impl Default for Fnv {
-        fn default() -> Self {
-            Self(0xcbf2_9ce4_8422_2325)
-        }
-    }
-
-    impl Hasher for Fnv {
-        fn finish(&self) -> u64 {
-            self.0
-        }
-
-        fn write(&mut self, bytes: &[u8]) {
-            for byte in bytes {
-                self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-            }
-        }
-    }
 
     fn print(client: &Client, now: Instant) -> u64 {
         let mut hasher = BuildHasherDefault::<Fnv>::default().build_hasher();

@@ -28,10 +28,12 @@ mod tests;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::fmt;
+use core::time::Duration;
 
 pub use action::{ClientAction, ClientNotice, EndReason};
 pub use event::{ClientEvent, ExchangeFailure, LocalEvent};
 
+use crate::caps::Level;
 use crate::config::ClientConfig;
 use crate::error::Misuse;
 use crate::id::{Counter, ExchangeId, RelayId, SidMint, StreamId};
@@ -87,6 +89,8 @@ pub struct Client {
     payload_in_flight: usize,
     /// A session that no node has, for asking a relay whether `seq` passes.
     probe: Sid,
+    /// The highest level that the node has offered.
+    offered: Level,
     /// Whether level 1 ops want a relay of which it is not known whether `seq` passes.
     probe_wanted: bool,
     /// Nothing can be sent until something happens.
@@ -141,6 +145,7 @@ impl Client {
             starved: BTreeSet::new(),
             payload_in_flight: 0,
             probe: SidMint::new(seed).mint(),
+            offered: Level::Legacy,
             probe_wanted: false,
             settled: false,
             out: Outbox::new(config.uplink_total),
@@ -256,7 +261,20 @@ impl Client {
             now: self.now,
             short: self.relays.is_short(),
             none_holds: self.relays.none_holds(self.now),
+            poll_behind: self.poll_behind(),
         }
+    }
+
+    /// How long after a payload its session polls.
+    ///
+    /// On a slow path the node's wait of 350 ms for the answer to the payload brings most answers back with
+    /// it, for one call; the poll comes just before that wait is over. On a fast path the settle that ends
+    /// the wait would be longer than the way, so the poll follows at once.
+    fn poll_behind(&self) -> Duration {
+        const FAST: Duration = Duration::from_millis(100);
+        const BEFORE_DRAIN_ENDS: Duration = Duration::from_millis(250);
+        let slow = self.relays.shortest_round_trip().is_some_and(|round_trip| round_trip >= FAST);
+        if slow { BEFORE_DRAIN_ENDS } else { Duration::ZERO }
     }
 
     fn wake(&self) -> Option<Wake> {
@@ -355,8 +373,8 @@ impl Client {
     }
 
     /// How long small writes wait for company: a twentieth of the round trip, which nobody notices.
-    fn coalescing_window(&self) -> core::time::Duration {
-        const SHORTEST: core::time::Duration = core::time::Duration::from_millis(1);
+    fn coalescing_window(&self) -> Duration {
+        const SHORTEST: Duration = Duration::from_millis(1);
         let share = self
             .relays
             .shortest_round_trip()

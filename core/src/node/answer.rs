@@ -9,7 +9,7 @@ use crate::node::batch::{Drain, OpRef, Role, Slot};
 use crate::node::ending::{Parting, UPSTREAM_RESET};
 use crate::node::event::Endpoint;
 use crate::node::reply::Fixed;
-use crate::node::session::Source;
+use crate::node::session::{Session, Source, Taken};
 use crate::node::{Node, Owner, Pieces};
 use crate::target::FlowKind;
 use crate::wire::{self, ReplyParts, Sid};
@@ -117,22 +117,24 @@ impl Node {
             stats.downlink_bytes.saturating_add(u64::try_from(taken.bytes).unwrap_or(u64::MAX));
         session.finish(op, *now);
         let kind = session.kind();
-        let ended = taken.eof && !matches!(drain.role, Role::Open(_));
-        let reset = session.source == Source::Reset && kind == FlowKind::Tcp;
-        let reply = if ended && reset && taken.bytes == 0 {
-            aftermath.ended.push((drain.upstream, SessionEnd::Reset));
-            Fixed::error(UPSTREAM_RESET, drain.seq)
-        } else {
-            // Bytes before a reset are answered first; the next op hears of it.
-            let eof = ended && !reset;
-            if eof {
-                let why =
-                    if session.source == Source::Reset { SessionEnd::Reset } else { SessionEnd::Finished };
-                aftermath.ended.push((drain.upstream, why));
-            }
-            Fixed { eof: Some(eof), caps, ..Fixed::empty(session.sid, drain.seq) }
+        let end = end_of(session, taken).filter(|_| !matches!(drain.role, Role::Open(_)));
+        let reply = match (end, kind) {
+            (Some(SessionEnd::Reset), FlowKind::Tcp) => Fixed::error(UPSTREAM_RESET, drain.seq),
+            _ => Fixed { eof: Some(end.is_some()), caps, ..Fixed::empty(session.sid, drain.seq) },
         };
+        aftermath.ended.extend(end.map(|why| (drain.upstream, why)));
         self.touch(drain.upstream);
         Draft { reply, payload: start..pieces.0.len(), kind }
+    }
+}
+
+/// Why a session ends with the drain that took this, if it does.
+fn end_of(session: &Session, taken: Taken) -> Option<SessionEnd> {
+    match session.source {
+        _ if !taken.eof => None,
+        Source::Live | Source::Finished => Some(SessionEnd::Finished),
+        // Bytes before a reset are answered first; the next op hears of it.
+        Source::Reset if taken.bytes > 0 && session.kind() == FlowKind::Tcp => None,
+        Source::Reset => Some(SessionEnd::Reset),
     }
 }

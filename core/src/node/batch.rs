@@ -3,6 +3,8 @@
 use alloc::vec::Vec;
 
 use crate::caps::Caps;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 use crate::id::{RequestId, UpstreamId};
 use crate::node::event::Endpoint;
 use crate::node::hold::{Hold, Pace, Verdict, Wait, Waiting};
@@ -191,6 +193,20 @@ impl Batch {
                 });
                 self.pace.verdict(now, waits)
             }
+        }
+    }
+
+    /// What is not in its slots, for a fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value(self.has_polls());
+        match self.hold {
+            Hold::LongPoll { until } => {
+                print.value(0_u8);
+                print.deadline(until);
+            }
+            Hold::Active => print.value(1_u8),
+            Hold::Over => print.value(2_u8),
         }
     }
 

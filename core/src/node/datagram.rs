@@ -47,6 +47,12 @@ impl Datagrams {
         taken
     }
 
+    /// The datagrams, for a fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &Bytes> {
+        self.queue.iter()
+    }
+
     /// How many datagrams there are.
     pub(super) fn len(&self) -> usize {
         self.queue.len()

@@ -57,6 +57,12 @@ impl Departed {
         self.sessions.get(sid).copied()
     }
 
+    /// The session's place among those that are remembered, for a fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn rank(&self, sid: &Sid) -> Option<usize> {
+        self.order.iter().position(|departed| departed == sid)
+    }
+
     /// The departures in order, for a fingerprint.
     #[cfg(feature = "model")]
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = Option<Departure>> {

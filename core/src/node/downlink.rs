@@ -54,6 +54,12 @@ impl Chunks {
         taken
     }
 
+    /// The pieces, for a fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &Bytes> {
+        self.pieces.iter()
+    }
+
     /// How many bytes there are.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes

@@ -33,6 +33,8 @@ mod departed;
 mod downlink;
 mod ending;
 mod event;
+#[cfg(feature = "model")]
+mod fingerprint;
 mod hold;
 mod op;
 mod opening;
@@ -125,7 +127,7 @@ pub struct Node {
 }
 
 /// Whether the node works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Phase {
     Running,
     /// [`NodeEvent::Close`] has come: every request is answered with an error.

@@ -5,10 +5,14 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::config::NodeConfig;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 use crate::flow::{Credit, Exceeded, Pool};
 use crate::node::batch::OpRef;
 use crate::node::datagram::Datagrams;
 use crate::node::downlink::Chunks;
+#[cfg(feature = "model")]
+use crate::node::fingerprint::Ranks;
 use crate::node::turn::Turn;
 use crate::node::upstream::WriteQueue;
 use crate::target::FlowKind;
@@ -38,7 +42,7 @@ pub(super) struct Session {
 ///  Live ──Fin──▶ Finished ──┐
 ///   └─────────Reset─────────┴──Reset──▶ Reset
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Source {
     /// Yes, and it takes bytes.
     Live,
@@ -237,6 +241,31 @@ impl Session {
             Downlink::Tcp(chunks) => chunks.bytes(),
             Downlink::Udp(datagrams) => datagrams.bytes(),
         }
+    }
+
+    /// The session's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
+        print.value(self.source);
+        match &self.downlink {
+            Downlink::Tcp(chunks) => {
+                print.value(0_u8);
+                print.each(chunks.iter(), |print, chunk| print.value(chunk));
+            }
+            Downlink::Udp(datagrams) => {
+                print.value((1_u8, datagrams.dropped()));
+                print.each(datagrams.iter(), |print, datagram| print.value(datagram));
+            }
+        }
+        self.credit.fingerprint(print);
+        self.uplink.fingerprint(print);
+        self.turn.fingerprint(ranks, print);
+        print.each(self.waiters.iter(), |print, waiter| {
+            print.value(waiter.told);
+            ranks.op(waiter.op, print);
+        });
+        print.time(self.last_active);
+        print.time(self.last_arrival);
     }
 
     fn is_drained(&self) -> bool {

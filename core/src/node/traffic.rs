@@ -16,6 +16,10 @@ use crate::time::Instant;
 /// Dropped datagrams are reported the first time, and then each time that this many more are gone.
 const DROPS_PER_NOTICE: u64 = 100;
 
+/// A reader that has this much credit left gets no more yet: two reads of the usual size, so that small ones
+/// do not cost an action each.
+const ENOUGH_CREDIT: usize = 128 * 1024;
+
 impl Node {
     /// Something happened to an upstream; the contract was checked. One that has ended is ignored.
     pub(super) fn on_upstream(&mut self, upstream: UpstreamId, event: UpstreamEvent) {
@@ -108,6 +112,9 @@ impl Node {
         let Self { upstreams, pool, starved, actions, .. } = self;
         let Some(session) = upstreams.session_mut(upstream) else { return };
         if session.kind() == FlowKind::Udp || session.source != Source::Live {
+            return;
+        }
+        if session.credit.promised() >= ENOUGH_CREDIT {
             return;
         }
         let bytes = session.credit.grant(pool);

@@ -7,8 +7,12 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::config::NodeConfig;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 use crate::id::RequestId;
 use crate::node::batch::OpRef;
+#[cfg(feature = "model")]
+use crate::node::fingerprint::Ranks;
 use crate::reorder::{Rejected, ReorderLimits, ReorderQueue};
 use crate::seq::Seq;
 use crate::time::Instant;
@@ -162,6 +166,22 @@ impl Turn {
     /// Payload bytes that wait.
     pub(super) fn bytes(&self) -> usize {
         self.queue.bytes().saturating_add(self.unsequenced.as_ref().map_or(0, QueuedOp::bytes))
+    }
+
+    /// The turn's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
+        print.value((self.expected(), self.running.is_some(), self.queue.len()));
+        print.time(self.progressed);
+        if let Some(running) = self.running {
+            ranks.op(running, print);
+        }
+        let waiting = self.queue.iter().map(|(_, op)| op).chain(&self.unsequenced);
+        for op in waiting {
+            print.value((op.seq, &op.payload));
+            print.time(op.arrived);
+            ranks.op(op.op, print);
+        }
     }
 
     fn head(&self) -> Option<&QueuedOp> {

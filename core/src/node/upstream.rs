@@ -8,6 +8,8 @@ use core::ops::{Deref, DerefMut};
 use bytes::Bytes;
 
 use crate::config::NodeConfig;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 use crate::id::UpstreamId;
 use crate::node::batch::OpRef;
 use crate::node::session::Session;
@@ -176,6 +178,15 @@ impl WriteQueue {
     /// Nothing will be written any more.
     pub(super) const fn clear(&mut self) {
         self.unwritten = 0;
+    }
+
+    /// The queue's part of a state's fingerprint. While it is empty, no time matters.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value(self.unwritten);
+        if self.unwritten > 0 {
+            print.time(self.progressed);
+        }
     }
 
     pub(super) const fn unwritten(&self) -> usize {

@@ -16,6 +16,7 @@ use super::connector::Connector;
 use super::departure::{Departure, Parcel, was_refused_unprocessed};
 use super::redirect::{self, MAX_REDIRECTS};
 use super::tls::{BadCertificates, TlsRoots};
+use super::trace::Trace;
 use super::{reply, status};
 
 /// Carries exchanges to relays over pooled connections. Cheap to clone; clones share the pool.
@@ -74,6 +75,27 @@ impl Exchanger {
         body: Bytes,
         deadline: Instant,
     ) -> Result<Bytes, ExchangeFailure> {
+        self.attempt(relay, body, deadline, &mut Trace::default()).await
+    }
+
+    /// Does what [`exchange`](Self::exchange) does, and tells what was seen on the way.
+    pub async fn trace(
+        &self,
+        relay: &Uri,
+        body: Bytes,
+        deadline: Instant,
+    ) -> (Result<Bytes, ExchangeFailure>, Trace) {
+        let mut trace = Trace::default();
+        (self.attempt(relay, body, deadline, &mut trace).await, trace)
+    }
+
+    async fn attempt(
+        &self,
+        relay: &Uri,
+        body: Bytes,
+        deadline: Instant,
+        trace: &mut Trace,
+    ) -> Result<Bytes, ExchangeFailure> {
         for _ in 0..ATTEMPTS {
             let (parcel, departure) = Parcel::new(body.clone());
             let mut request = post(relay, parcel);
@@ -85,11 +107,11 @@ impl Exchanger {
             };
             match responded {
                 Ok(Ok(response)) => {
-                    return timeout_at(deadline, self.receive(relay, response))
+                    return timeout_at(deadline, self.receive(relay, response, trace))
                         .await
                         .unwrap_or(Err(ExchangeFailure::Unknown));
                 }
-                Ok(Err(error)) => match blame(&error, &departure) {
+                Ok(Err(error)) => match blame(&error, &departure, trace) {
                     Some(failure) => return Err(failure),
                     None => debug!(host = relay.host(), "sending again over another connection"),
                 },
@@ -102,7 +124,13 @@ impl Exchanger {
 
     /// The answer, wherever the relay put it. The relay has the request: nothing below can be `NotSent`, and
     /// only its own first answer can be a refusal.
-    async fn receive(&self, relay: &Uri, first: Response<Incoming>) -> Result<Bytes, ExchangeFailure> {
+    async fn receive(
+        &self,
+        relay: &Uri,
+        first: Response<Incoming>,
+        trace: &mut Trace,
+    ) -> Result<Bytes, ExchangeFailure> {
+        trace.saw(&first);
         if first.status() != StatusCode::OK && !redirect::is_redirect(first.status()) {
             let failure = status::failure(first.status(), first.headers());
             debug!(host = relay.host(), status = first.status().as_u16(), "the relay did not answer");
@@ -117,7 +145,9 @@ impl Exchanger {
             }
             place = redirect::target(&place, &response).ok_or(ExchangeFailure::Garbage)?;
             reply::discard(response.into_body()).await;
+            trace.redirects += 1;
             response = self.fetch(&place).await?;
+            trace.saw(&response);
         }
         if response.status() == StatusCode::OK {
             reply::read(response, self.max_reply).await
@@ -139,9 +169,10 @@ impl Exchanger {
 }
 
 /// What a failed request means; `None` when it provably never left and a new connection may do better.
-fn blame(error: &legacy::Error, departure: &Departure) -> Option<ExchangeFailure> {
+fn blame(error: &legacy::Error, departure: &Departure, trace: &mut Trace) -> Option<ExchangeFailure> {
     debug!(?error, "request failed");
     if error.is_connect() {
+        trace.failed_to_connect(error);
         return Some(ExchangeFailure::NotSent);
     }
     let unsent = departure.recall() || was_refused_unprocessed(error);

@@ -22,8 +22,10 @@ mod redirect;
 mod reply;
 mod status;
 mod tls;
+mod trace;
 mod url;
 
 pub use exchanger::Exchanger;
 pub use tls::{BadCertificates, TlsRoots};
+pub use trace::Trace;
 pub use url::{BadRelayUrl, RelayUrl};

@@ -77,7 +77,7 @@ impl Run {
             12 => {
                 let held: Vec<RequestId> =
                     self.asked.keys().copied().filter(|request| self.rig.is_held(*request)).collect();
-                if let Some(request) = self.dice.pick(&held).filter(|_| self.dice.0 % 4 == 0) {
+                if let Some(request) = self.dice.pick(&held).filter(|_| self.dice.0.is_multiple_of(4)) {
                     self.gone.insert(request);
                     self.rig.gone(request);
                 }

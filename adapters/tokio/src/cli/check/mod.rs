@@ -1,7 +1,105 @@
-//! `seqlane check`.
+//! `seqlane check`: what is wrong with each relay, in words.
+
+mod diagnosis;
+mod probe;
+mod report;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use seqlane::Target;
+use seqlane_tokio::exchange::{Exchanger, TlsRoots};
+use serde_json::json;
+
+use self::probe::Probe;
+use self::report::{Report, text};
+use super::Console;
+use super::client::{NO_KEY, Route};
 use super::failure::Failure;
-#[derive(clap::Args, Debug)]
-pub(super) struct CheckArgs {}
-pub(super) async fn run(_args: CheckArgs, _console: &super::Console) -> Result<(), Failure> {
-    Ok(())
+use super::value::{Key, Size, target};
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    route: Route,
+    /// The key that the relays expect (or the node, with --node). Other users of this machine can see flags:
+    /// prefer the environment
+    #[arg(long, value_name = "KEY", env = "SEQLANE_KEY", hide_env_values = true)]
+    key: Option<Key>,
+    /// A PEM file with certificate authorities to trust besides those of the web
+    #[arg(long, value_name = "FILE", env = "SEQLANE_CA")]
+    ca: Option<PathBuf>,
+    /// A host and port that the node shall open for a moment; without it, no target is needed
+    #[arg(long, value_name = "HOST:PORT", env = "SEQLANE_TARGET", value_parser = target)]
+    target: Option<Target>,
+    /// Send one request of about this size too, to see what relay and node take
+    #[arg(long, value_name = "SIZE", env = "SEQLANE_BODY")]
+    body: Option<Size>,
+    /// How long a call may take
+    #[arg(long, value_name = "TIME", env = "SEQLANE_TIMEOUT", default_value = "30s")]
+    #[arg(value_parser = humantime::parse_duration)]
+    timeout: Duration,
+    /// Print one JSON document instead of the table
+    #[arg(long, env = "SEQLANE_JSON")]
+    json: bool,
 }
+
+/// The largest answer that a check can bring, with room to spare.
+const MAX_REPLY: usize = 8 * 1024 * 1024;
+
+/// The largest `--body`: a check keeps it in memory three times.
+const MAX_BODY: u64 = 256 * 1024 * 1024;
+
+/// Tries every relay, all at the same time.
+pub(super) async fn run(args: CheckArgs, console: &Console) -> Result<(), Failure> {
+    let key = args.key.as_ref().ok_or_else(|| Failure::usage(NO_KEY))?.secret();
+    if args.body.is_some_and(|size| size.0 > MAX_BODY) {
+        return Err(Failure::usage("--body: must be at most 256MiB"));
+    }
+    let roots = roots(&args)?;
+    let (form, urls) = args.route.ends();
+    let mut checks = Vec::new();
+    for url in urls {
+        // A pool for each, so that the first call of each opens a connection.
+        let exchanger = Exchanger::new(&roots, MAX_REPLY).map_err(|error| unusable(&error))?;
+        let endpoint = url.endpoint(form);
+        let probe = Probe { exchanger, endpoint, form, key: key.clone(), timeout: args.timeout };
+        let (target, body) = (args.target.clone(), args.body);
+        let checked = tokio::spawn(async move { probe::check(&probe, target, body).await });
+        checks.push((url.to_string(), checked));
+    }
+    let mut reports = Vec::new();
+    for (url, checked) in checks {
+        let findings = checked.await.map_err(|error| Failure::Failed(format!("a check failed: {error}")))?;
+        reports.push(Report::new(url, findings));
+    }
+    let works = reports.iter().all(Report::works);
+    if args.json {
+        super::print(&format!("{:#}\n", json!({ "ok": works, "relays": reports })))?;
+    } else {
+        super::print(&text(&reports, console))?;
+    }
+    if works { Ok(()) } else { Err(Failure::Reported) }
+}
+
+fn roots(args: &CheckArgs) -> Result<TlsRoots, Failure> {
+    let Some(path) = &args.ca else { return Ok(TlsRoots::default()) };
+    let pem = std::fs::read(path)
+        .map_err(|error| Failure::usage(format!("--ca: cannot read {}: {error}", path.display())))?;
+    TlsRoots::with_pem(&pem).map_err(|error| unusable(&error))
+}
+
+fn unusable(error: &impl std::fmt::Display) -> Failure {
+    Failure::usage(format!("--ca: {error}"))
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  SEQLANE_KEY=cl1ent seqlane check --relay https://a.example/run --relay https://b.example/run
+  SEQLANE_KEY=cl1ent seqlane check --relay https://a.example/run --target example.org:443 --body 4MiB
+  SEQLANE_KEY=n0de seqlane check --node http://node.example:8080 --json
+
+Asks about sessions that do not exist, and lets the node refuse a target of its own loopback: five calls a relay.
+Exit codes: 0 every relay works, 1 one does not, 2 bad usage.";

@@ -1,7 +1,123 @@
-//! `seqlane demo`.
+//! `seqlane demo`: everything in one process on loopback, every byte checked.
+
+mod origin;
+mod payload;
+mod progress;
+mod report;
+mod rig;
+mod socks;
+mod trial;
+
+use std::time::Instant;
+
+use clap::Args;
+use seqlane::Level;
+use serde_json::json;
+
+use self::origin::Origin;
+use self::payload::Payload;
+use self::progress::Progress;
+use self::report::{Row, table};
+use self::rig::{Condition, Rig};
+use self::trial::{Direction, Trial};
+use super::Console;
 use super::failure::Failure;
-#[derive(clap::Args, Debug)]
-pub(super) struct DemoArgs {}
-pub(super) async fn run(_args: DemoArgs, _console: &super::Console) -> Result<(), Failure> {
-    Ok(())
+use super::value::Size;
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct DemoArgs {
+    /// Bytes of the largest transfers; through slow relays and at level 0 less is moved
+    #[arg(long, value_name = "SIZE", env = "SEQLANE_SIZE", default_value = "64MiB")]
+    size: Size,
+    /// Where the payload and the jitter come from
+    #[arg(long, value_name = "N", env = "SEQLANE_SEED", default_value_t = 1)]
+    seed: u64,
+    /// Print one JSON document instead of the table
+    #[arg(long, env = "SEQLANE_JSON")]
+    json: bool,
 }
+
+/// The smallest `--size`: an eighth of it is still a transfer of several reads.
+const MIN_SIZE: u64 = 64 * 1024;
+
+/// The largest `--size`: payload and copy are kept in memory.
+const MAX_SIZE: u64 = 1024 * 1024 * 1024;
+
+/// Runs every trial and prints what came of it.
+pub(super) async fn run(args: DemoArgs, console: &Console) -> Result<(), Failure> {
+    if !(MIN_SIZE..=MAX_SIZE).contains(&args.size.0) {
+        return Err(Failure::usage("--size: must be 64KiB to 1GiB"));
+    }
+    let started = Instant::now();
+    let payload = Payload::new(args.seed, args.size.as_len());
+    let mut rows = Vec::new();
+    for condition in Condition::ALL {
+        for level in [Level::Legacy, Level::Sequenced] {
+            rows.extend(measure(level, condition, &payload, &args).await?);
+        }
+    }
+    let whole = rows.iter().all(Row::is_whole);
+    let seconds = started.elapsed().as_secs_f64();
+    if args.json {
+        let document = json!({ "ok": whole, "seconds": seconds, "seed": args.seed, "rows": rows });
+        super::print(&format!("{document:#}\n"))?;
+    } else {
+        super::print(&format!("{}\n{}\n", table(&rows, console), summary(&rows, seconds)))?;
+    }
+    if whole { Ok(()) } else { Err(Failure::Reported) }
+}
+
+/// The trials of one level under one condition, one after the other.
+async fn measure(
+    level: Level,
+    condition: Condition,
+    payload: &Payload,
+    args: &DemoArgs,
+) -> Result<Vec<Row>, Failure> {
+    let origin = Origin::start(payload.clone())
+        .await
+        .map_err(|error| Failure::Failed(format!("cannot listen on loopback: {error}")))?;
+    let rig = Rig::start(level, condition, args.seed).await?;
+    let mut rows = Vec::new();
+    for direction in Direction::ALL {
+        let bytes = direction.bytes(level, condition, payload.len());
+        let label = format!("{level}, {}: {}", condition.name(), direction.name());
+        let progress = Progress::start(&label, bytes);
+        let trial = Trial { rig: &rig, origin: origin.address(), payload, progress: &progress };
+        let outcome = trial.run(direction, bytes).await;
+        progress.finish(outcome.as_ref().map(|measured| measured.seconds).map_err(String::as_str));
+        rows.push(Row::new(level, condition, direction, bytes, outcome));
+    }
+    rig.stop().await;
+    Ok(rows)
+}
+
+/// What the table means, and what failed.
+fn summary(rows: &[Row], seconds: f64) -> String {
+    let bytes: usize = rows.iter().filter(|row| row.is_whole()).map(|row| row.bytes).sum();
+    let mut text = format!(
+        "\
+Seconds run from the application's connect to the last byte; a ping is a line and its echo on an open flow.
+Round trips are seconds by the mean delay of the relays. MB are 10^6 bytes. Calls are HTTP requests to a relay.
+{:.1} MB checked by SHA-256 in {seconds:.0} s.",
+        bytes as f64 / 1e6
+    );
+    for row in rows {
+        if let Some(failure) = row.failure() {
+            text.push_str(&format!("\nFAILED: {failure}"));
+        }
+    }
+    text
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  seqlane demo
+  seqlane demo --size 8MiB
+  seqlane demo --json > demo.json
+
+Starts an origin server, a node, relays and a client in one process on loopback, moves bytes through SOCKS5 at
+levels 0 and 1 through relays without delay, with 300 ms of it, and with two delays that reorder, and checks every
+byte.
+Exit codes: 0 every byte arrived, 1 something did not (the rows say what), 2 bad usage.";

@@ -1,0 +1,164 @@
+//! From what was seen to what is wrong.
+
+use bytes::Bytes;
+use http::StatusCode;
+use seqlane::wire::{AnswerError, Limits, Reply, decode_answer};
+use seqlane::{ExchangeFailure, Form};
+use seqlane_tokio::exchange::Trace;
+
+/// The replies in an answer to `ops` ops, or what is wrong, in words.
+pub(super) fn replies(
+    form: Form,
+    ops: usize,
+    answer: Result<Bytes, ExchangeFailure>,
+    trace: &Trace,
+) -> Result<Vec<Reply>, String> {
+    let body = answer.map_err(|failure| failed_exchange(form, failure, trace))?;
+    let limits = Limits { max_body: body.len(), max_ops: ops };
+    match decode_answer(&body, ops, limits) {
+        Ok(replies) if is_unauthorized(&replies) => Err(match form {
+            Form::Relay => "the relay works, but its node does not accept the relay's key".to_owned(),
+            Form::Node => "the node does not accept this key".to_owned(),
+        }),
+        Ok(replies) => Ok(replies),
+        Err(error) => Err(bad_answer(form, &error, &body)),
+    }
+}
+
+/// A node's answer to a wrong key when it is set to diagnose: one reply, whatever was asked.
+fn is_unauthorized(replies: &[Reply]) -> bool {
+    replies.first().is_some_and(|reply| reply.error.as_deref() == Some("unauthorized"))
+}
+
+fn failed_exchange(form: Form, failure: ExchangeFailure, trace: &Trace) -> String {
+    match (failure, trace.status) {
+        (ExchangeFailure::NotSent, _) => match &trace.connect_error {
+            Some(why) => unreachable(why),
+            None => "cannot be reached: the connection was not made in time".to_owned(),
+        },
+        (ExchangeFailure::Unknown, None) => {
+            "took the request and did not answer: the connection broke, or time ran out".to_owned()
+        }
+        (ExchangeFailure::Unknown, Some(_)) => "began to answer and did not finish".to_owned(),
+        (ExchangeFailure::Refused { .. }, status) => {
+            format!("refuses the call ({}): its quota may be used up", named(status))
+        }
+        (ExchangeFailure::TooLarge, _) => "refuses a request of this size (HTTP 413)".to_owned(),
+        (ExchangeFailure::Garbage, status) => match (form, status) {
+            (Form::Node, Some(StatusCode::NOT_FOUND)) => {
+                "HTTP 404: the key is not the node's, or the URL is not a node's".to_owned()
+            }
+            (Form::Relay, Some(StatusCode::NOT_FOUND)) => {
+                "HTTP 404: the URL is not a relay's (or it is a node's: see --node)".to_owned()
+            }
+            _ => format!("{}, which is no answer", named(status)),
+        },
+    }
+}
+
+fn unreachable(why: &str) -> String {
+    let hint = if why.contains("certificate") {
+        "; if the relay has a private certificate authority, name it with --ca"
+    } else if why.contains("corrupt message") || why.contains("InvalidContentType") {
+        "; is it http:// rather than https://?"
+    } else {
+        ""
+    };
+    format!("cannot be reached: {why}{hint}")
+}
+
+fn named(status: Option<StatusCode>) -> String {
+    status.map_or_else(|| "no status".to_owned(), |status| format!("HTTP {status}"))
+}
+
+fn bad_answer(form: Form, error: &AnswerError, body: &[u8]) -> String {
+    match error {
+        AnswerError::Envelope(text) => reported(form, text),
+        AnswerError::NotAnAnswer if is_page(body) => match form {
+            Form::Relay => "answers with a web page: the key is not the relay's, the relay cannot reach its \
+                            node, or its host shows an error page"
+                .to_owned(),
+            Form::Node => "answers with a web page: the URL is not a node's".to_owned(),
+        },
+        AnswerError::NotAnAnswer => {
+            "answers with something else than JSON, or with JSON that was cut".to_owned()
+        }
+        AnswerError::TooLarge | AnswerError::WrongLength { .. } => format!("answers badly: {error}"),
+    }
+}
+
+/// What a relay says instead of passing on replies. The texts are those of the deployed scripts.
+fn reported(form: Form, text: &str) -> String {
+    match (form, text) {
+        (_, "unauthorized") => "the key is not the relay's (it says `unauthorized`)".to_owned(),
+        (Form::Relay, "tunnel batch HTTP 404") => {
+            "the relay works, but its node answers 404: the relay's key is not the node's, or the node's address \
+             is wrong in the relay"
+                .to_owned()
+        }
+        (Form::Relay, "tunnel batch HTTP 413") => "its node refuses a request of this size (413)".to_owned(),
+        _ => format!("reports: {text}"),
+    }
+}
+
+fn is_page(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'<')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_body(form: Form, body: &'static str) -> String {
+        replies(form, 1, Ok(Bytes::from_static(body.as_bytes())), &Trace::default()).unwrap_err()
+    }
+
+    #[test]
+    fn a_page_means_a_wrong_key_at_the_relay() {
+        assert!(of_body(Form::Relay, " <!DOCTYPE html><html></html>").contains("the key is not the relay's"));
+    }
+
+    #[test]
+    fn the_two_keys_are_told_apart() {
+        assert!(of_body(Form::Relay, r#"{"e":"unauthorized"}"#).contains("the key is not the relay's"));
+        assert!(
+            of_body(Form::Relay, r#"{"e":"tunnel batch HTTP 404"}"#)
+                .contains("relay's key is not the node's")
+        );
+        assert!(
+            of_body(Form::Relay, r#"{"r":[{"e":"unauthorized"}]}"#)
+                .contains("does not accept the relay's key")
+        );
+        assert!(of_body(Form::Node, r#"{"r":[{"e":"unauthorized"}]}"#).contains("does not accept this key"));
+    }
+
+    #[test]
+    fn other_reports_are_passed_on() {
+        assert_eq!(
+            of_body(Form::Relay, r#"{"e":"tunnel batch HTTP 502"}"#),
+            "reports: tunnel batch HTTP 502"
+        );
+        assert!(of_body(Form::Relay, r#"{"r":[]}"#).contains("1 replies expected, 0 found"));
+        assert!(of_body(Form::Relay, r#"{"r":[{"sid""#).contains("cut"));
+    }
+
+    #[test]
+    fn failed_exchanges_have_their_cause() {
+        let trace = Trace::default();
+        for (failure, words) in [
+            (ExchangeFailure::NotSent, "cannot be reached"),
+            (ExchangeFailure::Unknown, "did not answer"),
+            (ExchangeFailure::Refused { retry_after: None }, "quota"),
+            (ExchangeFailure::TooLarge, "413"),
+        ] {
+            let text = replies(Form::Relay, 1, Err(failure), &trace).unwrap_err();
+            assert!(text.contains(words), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_untrusted_certificate_leads_to_the_flag_that_helps() {
+        assert!(unreachable("invalid peer certificate: UnknownIssuer").contains("--ca"));
+        assert!(!unreachable("Connection refused (os error 111)").contains("--ca"));
+    }
+}

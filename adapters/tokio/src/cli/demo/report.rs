@@ -1,0 +1,140 @@
+//! What came of the trials, as a table and as JSON.
+
+use std::io::IsTerminal;
+
+use comfy_table::{Cell, CellAlignment, Color, Table, presets};
+use seqlane::Level;
+use serde::Serialize;
+
+use super::rig::Condition;
+use super::trial::{Direction, Measured};
+use crate::cli::Console;
+
+/// One trial.
+#[derive(Serialize)]
+pub(super) struct Row {
+    level: u8,
+    condition: &'static str,
+    direction: &'static str,
+    pub(super) bytes: usize,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+/// What came of a trial.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Outcome {
+    Whole {
+        seconds: f64,
+        megabytes_per_second: f64,
+        calls: f64,
+        calls_per_megabyte: f64,
+        /// Seconds by the mean delay of the relays; none when they have none.
+        round_trips: Option<f64>,
+        sha256: String,
+    },
+    Failed {
+        failure: String,
+    },
+}
+
+impl Row {
+    pub(super) fn new(
+        level: Level,
+        condition: Condition,
+        direction: Direction,
+        bytes: usize,
+        outcome: Result<Measured, String>,
+    ) -> Self {
+        let megabytes = bytes as f64 / 1e6;
+        let outcome = match outcome {
+            Err(failure) => Outcome::Failed { failure },
+            Ok(Measured { seconds, calls, sha256 }) => Outcome::Whole {
+                seconds,
+                megabytes_per_second: megabytes / seconds,
+                calls,
+                calls_per_megabyte: calls / megabytes,
+                round_trips: condition.round_trip().map(|round_trip| seconds / round_trip.as_secs_f64()),
+                sha256,
+            },
+        };
+        Self {
+            level: level.number(),
+            condition: condition.name(),
+            direction: direction.name(),
+            bytes,
+            outcome,
+        }
+    }
+
+    /// Whether every byte arrived.
+    pub(super) const fn is_whole(&self) -> bool {
+        matches!(self.outcome, Outcome::Whole { .. })
+    }
+
+    /// Which trial failed, and how.
+    pub(super) fn failure(&self) -> Option<String> {
+        let Outcome::Failed { failure } = &self.outcome else { return None };
+        Some(format!("level {}, {}, {}: {failure}", self.level, self.condition, self.direction))
+    }
+
+    fn cells(&self) -> Vec<Cell> {
+        let mut cells = vec![
+            Cell::new(self.level),
+            Cell::new(self.condition),
+            Cell::new(self.direction),
+            number(self.bytes.to_string()),
+        ];
+        match &self.outcome {
+            Outcome::Failed { .. } => cells.push(Cell::new("FAILED").fg(Color::Red)),
+            Outcome::Whole {
+                seconds,
+                megabytes_per_second,
+                calls,
+                calls_per_megabyte,
+                round_trips,
+                sha256: _,
+            } => {
+                // Rates of a single line say nothing.
+                let is_bulk = self.direction != Direction::Ping.name();
+                let rate = |value: &f64, digits| if is_bulk { rounded(*value, digits) } else { dash() };
+                cells.extend([
+                    rounded(*seconds, 3),
+                    rate(megabytes_per_second, 1),
+                    rounded(*calls, usize::from(!is_bulk)),
+                    rate(calls_per_megabyte, 2),
+                    round_trips.map_or_else(dash, |round_trips| rounded(round_trips, 2)),
+                ]);
+            }
+        }
+        cells
+    }
+}
+
+/// The table of all trials.
+pub(super) fn table(rows: &[Row], console: &Console) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED);
+    if !console.colour(std::io::stdout().is_terminal()) {
+        table.force_no_tty();
+    }
+    table.set_header(HEADER);
+    table.add_rows(rows.iter().map(Row::cells));
+    table.to_string()
+}
+
+fn rounded(value: f64, digits: usize) -> Cell {
+    number(format!("{value:.digits$}"))
+}
+
+fn dash() -> Cell {
+    number("-".to_owned())
+}
+
+fn number(text: String) -> Cell {
+    Cell::new(text).set_alignment(CellAlignment::Right)
+}
+
+const HEADER: [&str; 9] =
+    ["level", "relays", "direction", "bytes", "seconds", "MB/s", "calls", "calls/MB", "round trips"];
