@@ -121,6 +121,24 @@ async fn a_refusal_says_how_long_to_wait() {
 }
 
 #[tokio::test]
+async fn a_refusal_counts_even_when_its_page_never_ends() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"batch") {
+            assert_ne!(socket.read_buf(&mut request).await.unwrap(), 0);
+        }
+        let page = b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 100\r\n\r\n<html>";
+        socket.write_all(page).await.unwrap();
+        pending::<()>().await;
+    });
+    let answer = within(exchanger().exchange(&url, "batch".into(), soon())).await;
+    assert_eq!(answer, Err(ExchangeFailure::Refused { retry_after: None }));
+}
+
+#[tokio::test]
 async fn a_body_too_large_for_the_relay_is_told_apart() {
     let relay = Relay::plain(|_| async { empty(status(413)) }).await;
     let answer = exchanger().exchange(&relay.url("/"), "batch".into(), soon()).await;

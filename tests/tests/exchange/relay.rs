@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
 use seqlane_tokio::exchange::{Exchanger, TlsRoots};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -77,6 +78,8 @@ impl Relay {
         let serving = tokio::spawn(async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
+                // A close returns when its FIN has arrived, so that no test races with the kernel.
+                SockRef::from(&socket).set_linger(Some(Duration::from_secs(10))).unwrap();
                 count.fetch_add(1, Ordering::SeqCst);
                 let (tls, log, answer) = (tls.clone(), log.clone(), answer.clone());
                 let (mut hung_up, closing) = (hung_up.clone(), closing.clone());
@@ -118,7 +121,7 @@ impl Relay {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// Closes every open connection, and returns when they are closed.
+    /// Closes every open connection, and returns when the other ends' kernels know.
     pub(crate) async fn hang_up(&mut self) {
         self.hang_up.send_modify(|times| *times += 1);
         let all = self.connections();

@@ -10,10 +10,12 @@
 
 use std::error::Error;
 use std::fmt;
+use std::future::pending;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Extensions, Request};
@@ -49,6 +51,10 @@ struct Taken {
     written: u64,
 }
 
+/// A request whose connection is over fails at once, or is handed to a new connection, which takes less than
+/// this unless the relay is far. Recalling it then costs no more than connecting again.
+const STRANDED: Duration = Duration::from_secs(3);
+
 const WAITING: u8 = 0;
 const TAKEN: u8 = 1;
 const RECALLED: u8 = 2;
@@ -67,6 +73,22 @@ impl Departure {
         let never_written =
             |taken: &Taken| taken.traffic.is_over() && taken.traffic.written() == taken.written;
         recalled.is_ok() || self.0.taken.get().is_some_and(never_written)
+    }
+
+    /// Waits until the request is found to be stranded, and recalls it: its connection is over, and still it
+    /// has not failed, as a request does that is handed to a connection in the moment in which that ends.
+    pub(super) async fn stranded(&self) {
+        if let Some(mut connection) = self.0.connection.get().cloned() {
+            drop(connection.wait_for_connection_metadata().await);
+        }
+        if let Some(traffic) = self.traffic() {
+            traffic.over().await;
+            tokio::time::sleep(STRANDED).await;
+            if self.recall() {
+                return;
+            }
+        }
+        pending().await
     }
 
     fn take(&self) -> Result<(), Recalled> {

@@ -100,7 +100,12 @@ impl Exchanger {
             let (parcel, departure) = Parcel::new(body.clone());
             let mut request = post(relay, parcel);
             departure.watch(&mut request);
-            match timeout_at(deadline, self.client.request(request)).await {
+            let responded = tokio::select! {
+                biased;
+                responded = timeout_at(deadline, self.client.request(request)) => responded,
+                () = departure.stranded() => continue,
+            };
+            match responded {
                 Ok(Ok(response)) => {
                     return timeout_at(deadline, self.receive(relay, response, trace))
                         .await
@@ -199,8 +204,9 @@ const ATTEMPTS: usize = 2;
 /// 30 s and more.
 const POOL_IDLE: Duration = Duration::from_secs(20);
 
-/// Idle HTTP/1.1 connections kept per relay: as many as its calls in flight by default, and some more.
-const POOL_CONNECTIONS: usize = 32;
+/// Idle HTTP/1.1 connections kept per relay: more than a relay has calls in flight by default, so that a
+/// burst of answers closes none, and a bound on file descriptors.
+const POOL_CONNECTIONS: usize = 64;
 
 /// HTTP/2 flow control must not throttle an answer to less than a window a round trip: 16 MiB is the most
 /// that one op can bring.

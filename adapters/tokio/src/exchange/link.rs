@@ -3,13 +3,14 @@
 use std::io::{self, IoSlice, Read};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
 /// A TCP stream with two properties that its HTTP layer relies on without knowing:
 ///
@@ -30,7 +31,7 @@ pub(super) struct Traffic(Arc<Counts>);
 #[derive(Debug, Default)]
 struct Counts {
     written: AtomicU64,
-    over: AtomicBool,
+    over: CancellationToken,
 }
 
 impl Traffic {
@@ -41,11 +42,16 @@ impl Traffic {
 
     /// Whether the link has ended, so that `written` is final.
     pub(super) fn is_over(&self) -> bool {
-        self.0.over.load(Ordering::Acquire)
+        self.0.over.is_cancelled()
+    }
+
+    /// Waits until the link has ended.
+    pub(super) async fn over(&self) {
+        self.0.over.cancelled().await;
     }
 
     fn end(&self) {
-        self.0.over.store(true, Ordering::Release);
+        self.0.over.cancel();
     }
 }
 
@@ -83,6 +89,12 @@ impl Link {
 
     fn check_open(&self) -> io::Result<()> {
         if self.traffic.is_over() { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.traffic.end();
     }
 }
 

@@ -1,6 +1,7 @@
 //! The body of an answer: collected within its bound, and inflated.
 
 use std::io::Read;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use flate2::read::GzDecoder;
@@ -9,6 +10,7 @@ use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use seqlane::ExchangeFailure;
+use tokio::time::timeout;
 
 /// Room taken on a peer's word alone; beyond it, room grows with what really came.
 const TRUSTED_LENGTH: usize = 4 * 1024 * 1024;
@@ -29,11 +31,13 @@ pub(super) async fn read(response: Response<Incoming>, limit: usize) -> Result<B
     tokio::task::spawn_blocking(move || inflate(body, limit)).await.unwrap_or(Err(ExchangeFailure::Unknown))
 }
 
-/// Reads a body that nobody needs, as far as it is short, so that its connection can be used again.
+/// Reads a body that nobody needs, as far as it is short and comes at once, so that its connection can be used
+/// again.
 pub(super) async fn discard(body: Incoming) {
     const SHORT: usize = 64 * 1024;
+    const AT_ONCE: Duration = Duration::from_millis(500);
     // Whether it worked does not matter: a connection that was not read to the end is closed.
-    let _ = collect(body, SHORT).await;
+    let _ = timeout(AT_ONCE, collect(body, SHORT)).await;
 }
 
 fn is_gzip(headers: &HeaderMap) -> bool {

@@ -20,7 +20,7 @@ pub(super) enum FlowAction {
 ///
 /// The channel has no bound of its own, so that a slow application never blocks the machine. The bound is
 /// the machine's: it polls for no flow that has more than `downlink_window` bytes unreported, and reports
-/// (`Written`) come as the application takes them.
+/// (`Written`) come as the application takes them. Datagrams are taken at once, and sent or dropped.
 pub(super) type ActionSender = mpsc::UnboundedSender<(StreamId, FlowAction)>;
 
 /// Where flows are opened. Cheap to clone.

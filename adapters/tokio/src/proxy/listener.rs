@@ -9,7 +9,7 @@ use seqlane::{FlowKind, Target};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -67,12 +67,13 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, 
 
 async fn serve(socket: TcpStream, flows: &Flows, terms: &Terms) -> io::Result<()> {
     socket.set_nodelay(true)?;
+    let deadline = Instant::now() + terms.handshake_deadline;
     let mut first = [0];
-    if timeout(terms.handshake_deadline, socket.peek(&mut first)).await?? == 0 {
+    if timeout_at(deadline, socket.peek(&mut first)).await?? == 0 {
         return Ok(());
     }
     match first[0] {
-        5 => serve_socks(socket, flows, terms).await,
+        5 => serve_socks(socket, flows, terms, deadline).await,
         b'A'..=b'Z' | b'a'..=b'z' => {
             let credentials = terms.credentials.as_ref();
             http_connect::serve(socket, flows, credentials, terms.handshake_deadline).await;
@@ -85,9 +86,14 @@ async fn serve(socket: TcpStream, flows: &Flows, terms: &Terms) -> io::Result<()
     }
 }
 
-async fn serve_socks(mut socket: TcpStream, flows: &Flows, terms: &Terms) -> io::Result<()> {
+async fn serve_socks(
+    mut socket: TcpStream,
+    flows: &Flows,
+    terms: &Terms,
+    deadline: Instant,
+) -> io::Result<()> {
     let negotiation = socks::negotiate(&mut socket, terms.credentials.as_ref());
-    match timeout(terms.handshake_deadline, negotiation).await? {
+    match timeout_at(deadline, negotiation).await? {
         Ok(socks::Request::Connect(target)) => connect(socket, flows, target).await,
         Ok(socks::Request::UdpAssociate) => associate(socket, flows.clone(), terms.udp_targets).await,
         Err(error) => {
