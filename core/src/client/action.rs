@@ -154,7 +154,8 @@ impl fmt::Display for EndReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientNotice {
-    /// The node opened the target; the flow speaks this level.
+    /// The node opened the target; the flow speaks this level. It can come a second time with a lower one,
+    /// when it turns out that no relay keeps `seq`.
     Connected {
         /// The flow.
         stream: StreamId,
@@ -182,7 +183,7 @@ pub enum ClientNotice {
         /// The relay.
         relay: RelayId,
     },
-    /// A relay loses `seq`: level 1 is not used through it any more.
+    /// A relay loses `seq`, which the node behind it keeps: level 1 is not used through that relay.
     SeqUnsupported {
         /// The relay.
         relay: RelayId,

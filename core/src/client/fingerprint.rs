@@ -19,7 +19,7 @@ impl Client {
         let streams: BTreeMap<StreamId, usize> = self.flows.keys().copied().zip(0..).collect();
         let exchanges: BTreeMap<ExchangeId, usize> = self.exchanges.keys().copied().zip(0..).collect();
         let mut print = Fingerprint::new(now, hasher);
-        print.value((self.stage, self.payload_in_flight, self.probe_wanted, self.settled));
+        print.value((self.stage, self.payload_in_flight, self.probe_wanted, self.settled, self.offered));
         print.each(self.flows.values(), |print, flow| flow.fingerprint(print));
         print.each(self.exchanges.values(), |print, exchange| {
             self.exchange_fingerprint(exchange, &streams, print)

@@ -3,7 +3,7 @@
 use crate::caps::{Caps, Level};
 use crate::client::Client;
 use crate::client::TimerOwner;
-use crate::client::action::{ClientNotice, EndReason};
+use crate::client::action::{ClientAction, ClientNotice, EndReason};
 use crate::client::event::ExchangeFailure;
 use crate::client::exchange::{Class, Exchange, OpOwner, Sent};
 use crate::client::flow::Kind;
@@ -70,17 +70,12 @@ impl Client {
         count(&mut self.out.stats.answered);
         self.observe(&exchange, &replies);
         let relay = exchange.relay;
-        // What the probe found out decides the level of sessions that the same batch opened.
-        for (sent, reply) in exchange.ops.iter().zip(&replies) {
-            if sent.owner == OpOwner::Probe {
-                self.on_probe_reply(relay, reply);
-            }
-        }
         let decoded: usize = replies.iter().map(|reply| reply.data.len()).fold(0, usize::saturating_add);
         for (sent, reply) in exchange.ops.into_iter().zip(replies.drain(..)) {
             match sent.owner {
                 OpOwner::Stream(id) => self.on_flow_reply(id, relay, &sent.op, reply, decoded),
-                OpOwner::Close { .. } | OpOwner::Probe => {}
+                OpOwner::Probe => self.on_probe_reply(relay, &reply),
+                OpOwner::Close { .. } => {}
             }
         }
         self.rearm_relay(relay);
@@ -126,20 +121,35 @@ impl Client {
     }
 
     /// A relay does not keep `seq`: level 1 is over through it, and only through it. Sessions of level 1
-    /// that have no other way left end.
+    /// that have no other way left go on at level 0 if they sent nothing yet, and end otherwise.
     fn lose_seq(&mut self, id: RelayId) {
         let Some(relay) = self.relays.get_mut(id).filter(|relay| relay.seq != SeqPath::Lost) else { return };
         relay.seq = SeqPath::Lost;
-        self.out.notice(ClientNotice::SeqUnsupported { relay: id });
-        if !self.relays.can_sequence() {
-            let stranded: Vec<StreamId> = self
-                .flows
-                .iter()
-                .filter(|(_, flow)| flow.path() == Path::Sequenced)
-                .map(|(id, _)| *id)
-                .collect();
-            for id in stranded {
+        self.report_lost_seq();
+        if self.relays.can_sequence() {
+            return;
+        }
+        let sequenced = self.flows.iter().filter(|(_, flow)| flow.path() == Path::Sequenced);
+        let stranded: Vec<StreamId> = sequenced.map(|(id, _)| *id).collect();
+        for id in stranded {
+            let downgraded = match self.flows.get_mut(&id).map(|flow| &mut flow.kind) {
+                Some(Kind::Session(session)) => session.downgrade(),
+                Some(Kind::Association(_)) | None => false,
+            };
+            if downgraded {
+                self.out.notice(ClientNotice::Connected { stream: id, level: Level::Legacy });
+                self.refresh(id);
+            } else {
                 self.end(id, EndReason::SequenceBroken);
+            }
+        }
+    }
+
+    /// A relay is to blame only when the node behind it would have kept `seq`.
+    fn report_lost_seq(&mut self) {
+        if self.offered >= Level::Sequenced {
+            for relay in self.relays.newly_lost() {
+                self.out.actions.push_back(ClientAction::Event(ClientNotice::SeqUnsupported { relay }));
             }
         }
     }
@@ -177,6 +187,10 @@ impl Client {
             return;
         }
         let offered = reply.caps.unwrap_or(Caps::NONE).level().min(self.config.max_level);
+        if offered > self.offered {
+            self.offered = offered;
+            self.report_lost_seq();
+        }
         let level = if self.relays.can_sequence() { offered } else { Level::Legacy };
         let Some(flow) = self.flows.get_mut(&id) else { return };
         let outcome = match &mut flow.kind {

@@ -222,6 +222,15 @@ impl Link {
         seq_of(op).is_none_or(|seq| seq.next() == self.next)
     }
 
+    /// Falls back to level 0, if no op was numbered yet.
+    pub(super) fn downgrade(&mut self) -> bool {
+        let unused = self.next == Seq::ZERO;
+        if unused {
+            self.level = Level::Legacy;
+        }
+        unused
+    }
+
     /// Whether `op` is the newest one and nothing else is in flight.
     pub(super) fn is_alone(&self, op: &Op) -> bool {
         self.in_flight == 1 && self.is_newest(op)

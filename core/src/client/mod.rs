@@ -32,6 +32,7 @@ use core::fmt;
 pub use action::{ClientAction, ClientNotice, EndReason};
 pub use event::{ClientEvent, ExchangeFailure, LocalEvent};
 
+use crate::caps::Level;
 use crate::config::ClientConfig;
 use crate::error::Misuse;
 use crate::id::{Counter, ExchangeId, RelayId, SidMint, StreamId};
@@ -87,6 +88,8 @@ pub struct Client {
     payload_in_flight: usize,
     /// A session that no node has, for asking a relay whether `seq` passes.
     probe: Sid,
+    /// The highest level that the node has offered.
+    offered: Level,
     /// Whether level 1 ops want a relay of which it is not known whether `seq` passes.
     probe_wanted: bool,
     /// Nothing can be sent until something happens.
@@ -141,6 +144,7 @@ impl Client {
             starved: BTreeSet::new(),
             payload_in_flight: 0,
             probe: SidMint::new(seed).mint(),
+            offered: Level::Legacy,
             probe_wanted: false,
             settled: false,
             out: Outbox::new(config.uplink_total),

@@ -55,8 +55,9 @@ impl Client {
                 self.mark_connect(next, true);
             }
         }
-        self.add_probe(&mut batch, relay);
         self.dispatch(relay, Class::Connect, batch);
+        // Whether `seq` passes is asked in a call of its own: this one may be held by a dead target.
+        self.probe_wanted = self.config.max_level >= Level::Sequenced;
         true
     }
 
@@ -87,16 +88,20 @@ impl Client {
 
     /// A poll of a session that nobody has comes back at once, with its `seq` if the way keeps it: so no
     /// session is risked to find that out.
-    fn add_probe(&mut self, batch: &mut Batch, relay: RelayId) {
-        let sequenced = self.config.max_level >= Level::Sequenced;
-        let Some(relay) =
-            self.relays.get_mut(relay).filter(|relay| sequenced && relay.seq == SeqPath::Unknown)
-        else {
-            return;
-        };
+    fn send_probe(&mut self) -> bool {
+        if !core::mem::take(&mut self.probe_wanted) {
+            return false;
+        }
+        let Some(id) = self.relays.unproven(self.now) else { return false };
+        let Some(relay) = self.relays.get_mut(id) else { return false };
         relay.seq = SeqPath::Probing;
+        let mut batch = Batch::new(&relay.options, relay.max_body, self.config.max_batch_ops);
         let op = Op::Data { sid: self.probe, seq: Some(Seq::ZERO), payload: bytes::Bytes::new() };
         batch.push(OpOwner::Probe, op);
+        // There may be others to ask.
+        self.probe_wanted = true;
+        self.dispatch(id, Class::Control, batch);
+        true
     }
 
     /// Ops with payload, of as many flows as fit.
@@ -294,21 +299,7 @@ impl Client {
             self.dispatch(relay, Class::Control, batch);
             return true;
         }
-        if !core::mem::take(&mut self.probe_wanted) {
-            return false;
-        }
-        let Some(id) = self.relays.unproven(self.now) else { return false };
-        let Some(mut batch) = self
-            .relays
-            .get_mut(id)
-            .map(|relay| Batch::new(&relay.options, relay.max_body, self.config.max_batch_ops))
-        else {
-            return false;
-        };
-        self.add_probe(&mut batch, id);
-        self.probe_wanted = true;
-        self.dispatch(id, Class::Control, batch);
-        true
+        self.send_probe()
     }
 
     fn add_closes(&mut self, batch: &mut Batch) {

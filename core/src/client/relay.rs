@@ -41,6 +41,8 @@ pub(super) struct Relay {
     round_trip: Option<Duration>,
     budget: Option<Budget>,
     not_holding_until: Option<Instant>,
+    /// Whether an observer was told that the relay loses `seq`.
+    told_lost: bool,
 }
 
 /// Whether `seq` survives the way through a relay.
@@ -108,6 +110,7 @@ impl Relay {
             round_trip: None,
             budget,
             not_holding_until: None,
+            told_lost: false,
         }
     }
 
@@ -404,6 +407,15 @@ impl RelayTable {
     /// Whether level 1 can be used at all: some relay is not known to lose `seq`.
     pub(super) fn can_sequence(&self) -> bool {
         self.relays.iter().any(|relay| relay.seq != SeqPath::Lost)
+    }
+
+    /// The relays that lose `seq` and were not named here before.
+    pub(super) fn newly_lost(&mut self) -> impl Iterator<Item = RelayId> {
+        let lost = self.relays.iter_mut().filter(|relay| relay.seq == SeqPath::Lost && !relay.told_lost);
+        lost.map(|relay| {
+            relay.told_lost = true;
+            relay.id
+        })
     }
 
     /// Whether calls are short on every relay.

@@ -323,6 +323,14 @@ impl Session {
         }
     }
 
+    /// Falls back to level 0, if nothing was sent at level 1 yet.
+    pub(super) fn downgrade(&mut self) -> bool {
+        match &mut self.phase {
+            Phase::Linked(link) => link.downgrade(),
+            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => false,
+        }
+    }
+
     /// The node cannot have had `op`.
     pub(super) fn on_unsent(&mut self, op: Op, now: Instant) {
         match (&mut self.phase, op) {

@@ -23,7 +23,7 @@ pub async fn echo(socket: &mut TcpStream, message: &[u8]) -> io::Result<Vec<u8>>
 ///
 /// # Errors
 /// What the socket says.
-pub async fn read_exact(socket: &mut TcpStream, len: usize) -> io::Result<Vec<u8>> {
+pub async fn read_exact(socket: &mut (impl AsyncReadExt + Unpin), len: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; len];
     soon(socket.read_exact(&mut bytes)).await?;
     Ok(bytes)
@@ -56,6 +56,15 @@ pub async fn fetch(socket: &mut (impl AsyncReadExt + Unpin), pattern: Pattern) -
             .map_err(|mismatch| io::Error::new(io::ErrorKind::InvalidData, mismatch))?;
         total += len;
     }
+}
+
+/// Reads the first `len` bytes of a pattern and checks every one.
+///
+/// # Errors
+/// What the socket says, and [`InvalidData`](io::ErrorKind::InvalidData) for a byte that was not sent.
+pub async fn take(socket: &mut (impl AsyncReadExt + Unpin), pattern: Pattern, len: usize) -> io::Result<()> {
+    let got = fetch(&mut socket.take(len as u64), pattern).await?;
+    if got == len { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 /// Sends the first `len` bytes of a pattern.

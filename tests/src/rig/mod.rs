@@ -12,7 +12,7 @@ pub mod origin;
 pub mod pattern;
 mod system;
 
-pub use application::{echo, fetch, push, read_exact, read_to_end, reset, was_reset};
+pub use application::{echo, fetch, push, read_exact, read_to_end, reset, take, was_reset};
 pub use notices::Notices;
 pub use origin::Origin;
 pub use pattern::Pattern;

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::Pattern;
-use super::application::{fetch, push, reset};
+use super::application::{push, reset, take};
 use crate::deadline::soon;
 
 /// A server; it ends with the value.
@@ -63,11 +63,12 @@ impl Origin {
         .await
     }
 
-    /// Takes a pattern to its end, checks it, and answers with the number of its bytes.
-    pub async fn sink(pattern: Pattern) -> Self {
+    /// Takes this many bytes of a pattern, checks them, answers with their number and ends.
+    pub async fn sink(pattern: Pattern, len: usize) -> Self {
         Self::serve(move |mut socket| async move {
-            let len = fetch(&mut socket, pattern).await?;
-            socket.write_all(len.to_string().as_bytes()).await
+            take(&mut socket, pattern, len).await?;
+            socket.write_all(len.to_string().as_bytes()).await?;
+            end(socket).await
         })
         .await
     }
@@ -109,16 +110,17 @@ impl Origin {
         .await
     }
 
-    /// Takes connections and reads nothing from them until it is told to, then checks what comes.
-    pub async fn reluctant(pattern: Pattern) -> (Self, Arc<Notify>) {
+    /// Takes connections and reads nothing from them until it is told to; from then on like [`sink`](Self::sink).
+    pub async fn reluctant(pattern: Pattern, len: usize) -> (Self, Arc<Notify>) {
         let go = Arc::new(Notify::new());
         let told = Arc::clone(&go);
         let origin = Self::serve(move |mut socket| {
             let told = Arc::clone(&told);
             async move {
                 told.notified().await;
-                let len = fetch(&mut socket, pattern).await?;
-                socket.write_all(len.to_string().as_bytes()).await
+                take(&mut socket, pattern, len).await?;
+                socket.write_all(len.to_string().as_bytes()).await?;
+                end(socket).await
             }
         })
         .await;

@@ -10,7 +10,7 @@ async fn datagrams_come_back_whole_and_under_their_address() {
     let rig = Rig::start().await;
     let (one, other) = (DatagramEcho::start().await, DatagramEcho::start().await);
     let association = soon(Association::open(rig.proxy())).await.unwrap();
-    for len in [0, 1, 1_200, 9_000] {
+    for len in [1, 1_200, 9_000] {
         for echo in [&one, &other] {
             let datagram = vec![7; len];
             association.send(echo.address(), &datagram).await.unwrap();

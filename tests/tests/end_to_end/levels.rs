@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use seqlane::{Balance, ClientNotice, Level, RelayId};
-use seqlane_tests::rig::{Origin, Pattern, Rig, RigBuilder, fetch, push};
-use tokio::io::AsyncWriteExt;
+use seqlane_tests::rig::{Origin, Pattern, Rig, RigBuilder, push, take};
 
 use crate::MIB;
 
@@ -16,10 +15,9 @@ async fn there_and_back(rig: &Rig, number: usize, len: usize) {
     let (mut read, mut write) = socket.into_split();
     let sent = tokio::spawn(async move {
         push(&mut write, pattern, len).await.unwrap();
-        write.shutdown().await.unwrap();
         write
     });
-    assert_eq!(fetch(&mut read, pattern).await.unwrap(), len);
+    take(&mut read, pattern, len).await.unwrap();
     sent.await.unwrap();
 }
 

@@ -1,8 +1,7 @@
 //! Applications and servers that do not read: what is sent to them waits where it is, within bounds.
 
 use seqlane_tests::deadline::soon;
-use seqlane_tests::rig::{Origin, Pattern, Rig, RigBuilder, fetch, read_to_end};
-use tokio::io::AsyncWriteExt;
+use seqlane_tests::rig::{Origin, Pattern, Rig, RigBuilder, fetch, push, read_to_end};
 
 use crate::{KIB, MIB};
 
@@ -58,13 +57,10 @@ async fn an_application_that_does_not_read_stalls_its_download_within_bounds() {
 async fn a_server_that_does_not_read_stalls_its_upload_within_bounds() {
     let len = 32 * MIB;
     let rig = narrow().start().await;
-    let (origin, go) = Origin::reluctant(Pattern::new(0)).await;
+    let (origin, go) = Origin::reluctant(Pattern::new(0), len).await;
     let mut socket = rig.connect(origin.address()).await;
     let upload = async {
-        let (mut read, mut write) = socket.split();
-        seqlane_tests::rig::push(&mut write, Pattern::new(0), len).await.unwrap();
-        write.shutdown().await.unwrap();
-        let _ = &mut read;
+        push(&mut socket, Pattern::new(0), len).await.unwrap();
     };
     let watch = async {
         let sent = stall(&rig, |rig| rig.relays[0].counters().uplink_bytes).await;

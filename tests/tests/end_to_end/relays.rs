@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seqlane::{ClientNotice, ExchangeFailure, NodeNotice};
 use seqlane_tests::deadline::soon;
-use seqlane_tests::rig::{Origin, Pattern, Rig, echo, fetch, push, read_to_end, was_reset};
+use seqlane_tests::rig::{Origin, Pattern, Rig, echo, fetch, push, read_to_end, take, was_reset};
 use tokio::io::AsyncWriteExt;
 
 use crate::MIB;
@@ -91,20 +91,18 @@ async fn a_relay_that_delivers_calls_out_of_order_changes_nothing() {
     let (mut read, mut write) = socket.into_split();
     let sent = tokio::spawn(async move {
         push(&mut write, Pattern::new(0), 2 * MIB).await.unwrap();
-        write.shutdown().await.unwrap();
         write
     });
-    assert_eq!(fetch(&mut read, Pattern::new(0)).await.unwrap(), 2 * MIB);
+    take(&mut read, Pattern::new(0), 2 * MIB).await.unwrap();
     sent.await.unwrap();
 }
 
 #[tokio::test]
 async fn a_relay_that_refuses_for_a_moment_costs_time_and_no_flow() {
     let rig = Rig::builder().relay(|relay| relay.max_concurrent(1)).start().await;
-    let origin = Origin::sink(Pattern::new(0)).await;
+    let origin = Origin::sink(Pattern::new(0), MIB / 4).await;
     let mut socket = rig.connect(origin.address()).await;
     push(&mut socket, Pattern::new(0), MIB / 4).await.unwrap();
-    socket.shutdown().await.unwrap();
     assert_eq!(read_to_end(&mut socket).await.unwrap(), (MIB / 4).to_string().as_bytes());
 }
 

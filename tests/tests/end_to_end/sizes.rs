@@ -6,14 +6,13 @@ use seqlane::ClientNotice;
 use seqlane_tests::http_client::HttpClient;
 use seqlane_tests::rig::{NODE_KEY, Origin, Pattern, Rig, push, read_to_end};
 use serde_json::json;
-use tokio::io::AsyncWriteExt;
 
 use crate::{KIB, MIB};
 
 #[tokio::test]
 async fn our_node_takes_a_request_of_more_than_two_mebibytes() {
     let rig = Rig::start().await;
-    let origin = Origin::sink(Pattern::new(0)).await;
+    let origin = Origin::sink(Pattern::new(0), 3 * MIB).await;
     let (http, url) = (HttpClient::http1(), format!("{}/tunnel/batch", rig.node_url()));
     let target = origin.address();
     let payload = STANDARD.encode(Pattern::new(0).bytes(3 * MIB));
@@ -39,13 +38,26 @@ async fn a_client_that_is_told_so_sends_more_than_two_mebibytes_at_once() {
     assert!(calls.uplink_bytes / calls.calls > 0);
 }
 
+/// An op that is too large alone ends its flow, visibly; what was learned of the limit serves the next ones.
 #[tokio::test]
-async fn a_client_sends_less_at_once_to_a_node_that_refuses_for_size() {
+async fn a_client_learns_what_a_node_refuses_for_its_size() {
     let rig = Rig::builder().old_node(512 * KIB).start().await;
     let mut notices = rig.notices();
-    upload(&rig, 4 * MIB).await;
-    let lowered = notices.wait_for(|notice| matches!(notice, ClientNotice::BodyLimitLowered { .. })).await;
-    assert!(matches!(lowered, ClientNotice::BodyLimitLowered { limit, .. } if limit < 2 * MIB));
+    let origin = Origin::sink(Pattern::new(0), 4 * MIB).await;
+    let mut refused = 0;
+    loop {
+        let mut socket = rig.connect(origin.address()).await;
+        let sent = push(&mut socket, Pattern::new(0), 4 * MIB).await;
+        let answer = if sent.is_ok() { read_to_end(&mut socket).await } else { sent.map(|()| Vec::new()) };
+        if let Ok(count) = answer {
+            assert_eq!(count, (4 * MIB).to_string().as_bytes());
+            break;
+        }
+        refused += 1;
+        assert!(refused < 10, "three quarters of 2 MiB, and so on, are soon below the limit");
+    }
+    let lowered = |notice: &ClientNotice| matches!(notice, ClientNotice::BodyLimitLowered { .. });
+    assert_eq!(notices.so_far().iter().any(lowered), refused > 0);
 }
 
 #[tokio::test]
@@ -59,9 +71,8 @@ async fn a_client_keeps_below_the_limit_of_deployed_nodes_by_itself() {
 
 /// Uploads this much and has it checked.
 async fn upload(rig: &Rig, len: usize) {
-    let origin = Origin::sink(Pattern::new(0)).await;
+    let origin = Origin::sink(Pattern::new(0), len).await;
     let mut socket = rig.connect(origin.address()).await;
     push(&mut socket, Pattern::new(0), len).await.unwrap();
-    socket.shutdown().await.unwrap();
     assert_eq!(read_to_end(&mut socket).await.unwrap(), len.to_string().as_bytes());
 }

@@ -1,8 +1,7 @@
 //! Bytes arrive whole and in order.
 
 use seqlane_tests::deadline::soon;
-use seqlane_tests::rig::{Origin, Pattern, Rig, dial, echo, fetch, push, read_exact, read_to_end};
-use tokio::io::AsyncWriteExt;
+use seqlane_tests::rig::{Origin, Pattern, Rig, dial, echo, fetch, push, read_exact, read_to_end, take};
 use tokio::task::JoinSet;
 
 use crate::{KIB, MIB};
@@ -18,10 +17,9 @@ async fn a_download_arrives_whole() {
 #[tokio::test]
 async fn an_upload_arrives_whole() {
     let rig = Rig::start().await;
-    let origin = Origin::sink(Pattern::new(0)).await;
+    let origin = Origin::sink(Pattern::new(0), 8 * MIB).await;
     let mut socket = rig.connect(origin.address()).await;
     push(&mut socket, Pattern::new(0), 8 * MIB).await.unwrap();
-    socket.shutdown().await.unwrap();
     assert_eq!(read_to_end(&mut socket).await.unwrap(), (8 * MIB).to_string().as_bytes());
 }
 
@@ -33,10 +31,9 @@ async fn both_directions_run_at_once() {
     let (mut read, mut write) = socket.into_split();
     let sent = tokio::spawn(async move {
         push(&mut write, Pattern::new(0), 4 * MIB).await.unwrap();
-        write.shutdown().await.unwrap();
         write
     });
-    assert_eq!(fetch(&mut read, Pattern::new(0)).await.unwrap(), 4 * MIB);
+    take(&mut read, Pattern::new(0), 4 * MIB).await.unwrap();
     sent.await.unwrap();
 }
 
@@ -74,10 +71,9 @@ async fn two_hundred_flows_run_side_by_side() {
             let (mut read, mut write) = socket.into_split();
             let sent = tokio::spawn(async move {
                 push(&mut write, pattern, LEN).await.unwrap();
-                write.shutdown().await.unwrap();
                 write
             });
-            assert_eq!(fetch(&mut read, pattern).await.unwrap(), LEN);
+            take(&mut read, pattern, LEN).await.unwrap();
             sent.await.unwrap();
         });
     }

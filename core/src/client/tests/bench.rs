@@ -22,9 +22,7 @@ use crate::{
 pub(super) struct Call {
     pub(super) exchange: ExchangeId,
     pub(super) relay: RelayId,
-    /// The ops without the probe, which few tests care for.
     pub(super) ops: Vec<Op>,
-    pub(super) probe: Option<usize>,
     pub(super) body_len: usize,
     pub(super) deadline: Instant,
 }
@@ -56,11 +54,12 @@ pub(super) fn seq_of(op: &Op) -> Option<u64> {
     }
 }
 
-/// How the answers of the pretended way treat the client's question whether `seq` passes.
+/// How a pretended way answers the client's question whether `seq` passes: at once, or as the test likes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     KeepsSeq,
     LosesSeq,
+    Silent,
 }
 
 pub(super) struct Bench {
@@ -132,14 +131,15 @@ impl Bench {
                 ClientAction::Send { exchange, relay, body, deadline } => {
                     let limits = Limits { max_body: usize::MAX, max_ops: 10_000 };
                     let ops = wire::decode_request(&body, limits).unwrap().decode_ops();
-                    let mut ops: Vec<Op> = ops.into_iter().map(|op| op.unwrap()).collect();
-                    let is_probe = |op: &Op| matches!(op, Op::Data { sid, .. } if *sid == self.client.probe);
-                    let probe = ops.iter().position(is_probe);
-                    if let Some(place) = probe {
-                        ops.remove(place);
-                    }
+                    let ops: Vec<Op> = ops.into_iter().map(|op| op.unwrap()).collect();
                     let body_len = body.len();
-                    self.calls.push_back(Call { exchange, relay, ops, probe, body_len, deadline });
+                    let call = Call { exchange, relay, ops, body_len, deadline };
+                    let is_probe = |op: &Op| matches!(op, Op::Data { sid, .. } if *sid == self.client.probe);
+                    match self.ways[relay.place() as usize] {
+                        Way::Silent => self.calls.push_back(call),
+                        way if call.ops.iter().any(is_probe) => self.answer_probe(&call, way),
+                        _ => self.calls.push_back(call),
+                    }
                 }
                 ClientAction::Deliver { stream, bytes } => {
                     self.delivered.entry(stream).or_default().extend_from_slice(&bytes);
@@ -212,17 +212,16 @@ impl Bench {
         call
     }
 
-    /// Answers a call with these replies, one for each of its ops; the probe is answered by the way.
+    fn answer_probe(&mut self, call: &Call, way: Way) {
+        let seq = (way == Way::KeepsSeq).then_some(Seq::ZERO);
+        let echo = ReplyParts { eof: Some(true), sid: Some(self.client.probe), seq, ..ReplyParts::default() };
+        let body = wire::encode_answer(&[echo]);
+        self.client.handle(self.now, ClientEvent::Reply { exchange: call.exchange, body }).unwrap();
+    }
+
+    /// Answers a call with these replies, one for each of its ops.
     pub(super) fn answer(&mut self, call: &Call, replies: &[ReplyParts<'_>]) {
-        let mut replies = replies.to_vec();
-        if let Some(place) = call.probe {
-            let way = self.ways[call.relay.place() as usize];
-            let seq = (way == Way::KeepsSeq).then_some(Seq::ZERO);
-            let echo =
-                ReplyParts { eof: Some(true), sid: Some(self.client.probe), seq, ..ReplyParts::default() };
-            replies.insert(place, echo);
-        }
-        self.answer_raw(call, wire::encode_answer(&replies));
+        self.answer_raw(call, wire::encode_answer(replies));
     }
 
     pub(super) fn answer_raw(&mut self, call: &Call, body: impl AsRef<[u8]>) {
@@ -269,11 +268,12 @@ pub(super) fn connected<'a>(name: &str, caps: Option<Caps>) -> ReplyParts<'a> {
 
 /// An empty reply to a data op.
 pub(super) fn empty<'a>(op: &Op) -> ReplyParts<'a> {
-    let (Op::Data { sid, seq, .. }, false) = (op, false) else {
-        let Op::UdpData { sid, .. } = op else { panic!("a data op: {op:?}") };
-        return ReplyParts { sid: Some(*sid), eof: Some(false), ..ReplyParts::default() };
+    let (sid, seq) = match op {
+        Op::Data { sid, seq, .. } => (*sid, *seq),
+        Op::UdpData { sid, .. } => (*sid, None),
+        other => panic!("a data op: {other:?}"),
     };
-    ReplyParts { sid: Some(*sid), eof: Some(false), seq: *seq, ..ReplyParts::default() }
+    ReplyParts { sid: Some(sid), eof: Some(false), seq, ..ReplyParts::default() }
 }
 
 /// A reply to a data op with these bytes.

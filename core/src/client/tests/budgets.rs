@@ -7,7 +7,7 @@ use crate::client::ClientNotice;
 use crate::{ClientOptions, RelayId};
 
 fn limited(calls: u64) -> ClientOptions {
-    let mut options = options(1);
+    let mut options = ClientOptions { max_level: crate::Level::Legacy, ..options(1) };
     options.relays[0].daily_calls = Some(calls);
     options.relays[0].budget_resets_in = Duration::from_secs(3600);
     options
@@ -34,7 +34,7 @@ fn a_spent_budget_stops_calls_until_it_is_renewed() {
 
 #[test]
 fn when_calls_run_short_no_poll_goes_behind_a_payload() {
-    let mut bench = Bench::new(limited(100));
+    let mut bench = Bench::new(ClientOptions { max_level: crate::Level::Sequenced, ..limited(100) });
     let (stream, poll) = bench.sequenced("s");
     bench.answer(&poll, &[empty(poll.op())]);
     bench.calls.clear();

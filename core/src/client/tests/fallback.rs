@@ -78,11 +78,22 @@ fn one_relay_without_connect_data_does_not_disable_another() {
 fn a_relay_that_loses_seq_is_found_out_before_a_session_depends_on_it() {
     let mut bench = Bench::plain();
     bench.ways = vec![Way::LosesSeq];
-    let (stream, poll) = bench.linked("s", None);
-    assert_eq!(poll.seqs(), [None]);
-    assert!(bench.ended.is_empty());
-    assert!(bench.notices.contains(&ClientNotice::SeqUnsupported { relay: poll.relay }));
+    let stream = bench.open_tcp();
+    let connect = bench.only_call();
+    bench.answer(&connect, &[connected("s", Some(Caps::PIPELINE_SEQ))]);
     bench.write(stream, "x");
+    assert_eq!(bench.only_call().seqs(), [None]);
+    assert!(bench.ended.is_empty());
+    assert!(bench.notices.contains(&ClientNotice::SeqUnsupported { relay: connect.relay }));
+}
+
+#[test]
+fn a_relay_is_not_blamed_for_a_node_that_knows_no_seq() {
+    let mut bench = Bench::plain();
+    bench.ways = vec![Way::LosesSeq];
+    let (_, poll) = bench.linked("s", None);
+    assert_eq!(poll.seqs(), [None]);
+    assert!(!bench.notices.iter().any(|notice| matches!(notice, ClientNotice::SeqUnsupported { .. })));
 }
 
 #[test]
@@ -105,10 +116,6 @@ fn a_clean_relay_keeps_level_1_beside_one_that_loses_seq() {
         let place = bench.calls.iter().position(|call| call.names().contains(&"connect")).unwrap();
         let connect = bench.calls.remove(place).unwrap();
         bench.answer(&connect, &[connected(&alloc::format!("s{n}"), Some(Caps::PIPELINE_SEQ))]);
-        for probe in bench.calls.clone().iter().filter(|call| call.ops.is_empty()) {
-            bench.answer(probe, &[]);
-        }
-        bench.calls.retain(|call| !call.ops.is_empty());
         bench.write(stream, "x");
         for call in bench.calls.drain(..) {
             let sequenced = call.seqs().iter().any(Option::is_some);
@@ -124,10 +131,10 @@ fn a_clean_relay_keeps_level_1_beside_one_that_loses_seq() {
 fn with_level_0_configured_nothing_is_numbered_and_nobody_is_probed() {
     let mut bench = Bench::new(ClientOptions { max_level: Level::Legacy, ..options(1) });
     bench.open_tcp();
-    let connect = bench.call();
-    assert_eq!(connect.probe, None);
+    let connect = bench.only_call();
     bench.answer(&connect, &[connected("s", Some(Caps::PIPELINE_SEQ))]);
     bench.pass(ms(20));
+    assert_eq!(bench.client.stats().calls, 2);
     assert_eq!(bench.call().seqs(), [None]);
 }
 
@@ -141,4 +148,42 @@ fn level_1_sessions_without_any_way_left_end_and_say_so() {
     bench.pass(ms(100));
     let closes = bench.calls.iter().flat_map(|call| &call.ops).filter(|op| matches!(op, Op::Close { .. }));
     assert_eq!(closes.count(), 2);
+}
+
+#[test]
+fn a_session_that_was_linked_before_the_probe_came_back_goes_on_at_level_0() {
+    let mut bench = Bench::plain();
+    bench.ways = vec![Way::Silent];
+    let stream = bench.open_tcp();
+    let (connect, probe) = (bench.call(), bench.only_call());
+    bench.answer(&connect, &[connected("s", Some(Caps::PIPELINE_SEQ))]);
+    bench.write(stream, "x");
+    assert!(bench.calls.is_empty(), "nothing is numbered before it is known that numbers pass");
+    bench.answer(&probe, &[ReplyParts { seq: None, ..empty(probe.op()) }]);
+    assert_eq!(bench.call().seqs(), [None]);
+    assert!(bench.ended.is_empty());
+}
+
+#[test]
+fn a_dead_target_does_not_keep_others_from_level_1() {
+    let mut bench = Bench::plain();
+    bench.open(target(22), FlowKind::Tcp);
+    let dead = bench.only_call();
+    assert_eq!(dead.names(), ["connect"]);
+    let (_, poll) = bench.sequenced("live");
+    assert_eq!(poll.seqs(), [Some(0)]);
+}
+
+#[test]
+fn a_lost_probe_is_sent_again() {
+    let mut bench = Bench::plain();
+    bench.ways = vec![Way::Silent];
+    bench.open_tcp();
+    let (connect, probe) = (bench.call(), bench.only_call());
+    bench.answer(&connect, &[connected("s", Some(Caps::PIPELINE_SEQ))]);
+    bench.fail(&probe, crate::ExchangeFailure::Unknown);
+    let again = bench.only_call();
+    assert_eq!(again.ops, probe.ops);
+    bench.answer(&again, &[ReplyParts { eof: Some(true), ..empty(again.op()) }]);
+    assert_eq!(bench.only_call().seqs(), [Some(0)]);
 }
