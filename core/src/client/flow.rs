@@ -105,16 +105,16 @@ impl Flow {
         }
     }
 
-    pub(super) fn take_payload(&mut self, most: usize) -> Option<Op> {
+    pub(super) fn take_payload(&mut self, most: usize, now: Instant) -> Option<Op> {
         match &mut self.kind {
-            Kind::Session(session) => session.take_payload(most),
+            Kind::Session(session) => session.take_payload(most, now),
             Kind::Association(association) => association.take_payload(),
         }
     }
 
-    pub(super) fn take_poll(&mut self) -> Option<Op> {
+    pub(super) fn take_poll(&mut self, now: Instant) -> Option<Op> {
         match &mut self.kind {
-            Kind::Session(session) => session.take_poll(),
+            Kind::Session(session) => session.take_poll(now),
             Kind::Association(association) => association.take_poll(),
         }
     }

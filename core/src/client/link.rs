@@ -38,6 +38,8 @@ pub(super) struct Link {
     in_flight: usize,
     polls_in_flight: usize,
     newest: Newest,
+    /// When the last payload left.
+    payload_sent: Instant,
     replies: ReorderQueue<Answered>,
     pub(super) depth: Depth,
     /// Ops that the node cannot have had, to be sent again, in order.
@@ -72,6 +74,8 @@ pub(super) struct Circumstances {
     pub(super) short: bool,
     /// No relay holds polls.
     pub(super) none_holds: bool,
+    /// How long after a payload its session's next poll goes out, if nothing has come back by then.
+    pub(super) poll_behind: Duration,
 }
 
 impl Link {
@@ -84,6 +88,7 @@ impl Link {
             in_flight: 0,
             polls_in_flight: 0,
             newest: Newest::Payload,
+            payload_sent: now,
             replies: ReorderQueue::new(limits),
             depth: Depth::new(),
             unsent: VecDeque::new(),
@@ -132,16 +137,31 @@ impl Link {
         if self.level == Level::Legacy || self.in_flight >= config.max_depth || !self.has_place(config) {
             return false;
         }
-        // A poll behind the last payload: the node answers that at once, and holds this one instead.
-        let behind_payload = self.newest == Newest::Payload && queued == 0 && !circumstances.short;
+        let behind_payload =
+            self.poll_behind_at(circumstances, queued).is_some_and(|at| at <= circumstances.now);
         let most = if circumstances.short { 1 } else { (config.max_depth / 2).max(1) };
         behind_payload || (self.polls_in_flight > 0 && self.polls_in_flight < self.depth.target().min(most))
     }
 
     /// When the next poll is due, if time alone decides it.
-    pub(super) fn poll_deadline(&self, circumstances: Circumstances) -> Option<Instant> {
-        let waits = self.in_flight == 0 && self.unsent.is_empty();
-        Some(self.poll_at(circumstances)).filter(|at| waits && *at > circumstances.now)
+    pub(super) fn poll_deadline(&self, circumstances: Circumstances, queued: usize) -> Option<Instant> {
+        let at = match self.in_flight {
+            0 if self.unsent.is_empty() => Some(self.poll_at(circumstances)),
+            0 => None,
+            _ => self.poll_behind_at(circumstances, queued),
+        };
+        at.filter(|at| *at > circumstances.now)
+    }
+
+    /// When a poll should follow the last payload, so that the node always has an op to answer: it answers
+    /// the payload at once then, and holds the poll instead.
+    fn poll_behind_at(&self, circumstances: Circumstances, queued: usize) -> Option<Instant> {
+        let wanted = self.level == Level::Sequenced
+            && self.newest == Newest::Payload
+            && queued == 0
+            && self.unsent.is_empty()
+            && !circumstances.short;
+        wanted.then(|| self.payload_sent.saturating_add(circumstances.poll_behind))
     }
 
     fn poll_at(&self, circumstances: Circumstances) -> Instant {
@@ -164,7 +184,7 @@ impl Link {
     }
 
     /// The next new op; without payload, a poll.
-    pub(super) fn next_op(&mut self, payload: Bytes) -> Op {
+    pub(super) fn next_op(&mut self, payload: Bytes, now: Instant) -> Op {
         let seq = match self.level {
             Level::Legacy => None,
             Level::Sequenced => {
@@ -174,14 +194,14 @@ impl Link {
             }
         };
         let op = Op::Data { sid: self.sid, seq, payload };
-        self.on_sent(&op);
+        self.on_sent(&op, now);
         op
     }
 
     /// The first op that must be sent again.
-    pub(super) fn next_unsent(&mut self) -> Option<Op> {
+    pub(super) fn next_unsent(&mut self, now: Instant) -> Option<Op> {
         let op = self.unsent.pop_front()?;
-        self.on_sent(&op);
+        self.on_sent(&op, now);
         Some(op)
     }
 
@@ -190,13 +210,14 @@ impl Link {
         self.unsent.front()
     }
 
-    fn on_sent(&mut self, op: &Op) {
+    fn on_sent(&mut self, op: &Op, now: Instant) {
         self.in_flight = self.in_flight.saturating_add(1);
         if is_poll(op) {
             self.polls_in_flight = self.polls_in_flight.saturating_add(1);
             self.newest = Newest::Poll;
         } else {
             self.newest = Newest::Payload;
+            self.payload_sent = now;
         }
     }
 
@@ -294,6 +315,7 @@ impl Link {
         }
         print.each(self.unsent.iter(), |print, op| self.op_fingerprint(op, print));
         print.time(self.unsent_since);
+        print.time(self.payload_sent);
         print.time(self.poll_from);
     }
 

@@ -28,6 +28,7 @@ mod tests;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::fmt;
+use core::time::Duration;
 
 pub use action::{ClientAction, ClientNotice, EndReason};
 pub use event::{ClientEvent, ExchangeFailure, LocalEvent};
@@ -260,7 +261,20 @@ impl Client {
             now: self.now,
             short: self.relays.is_short(),
             none_holds: self.relays.none_holds(self.now),
+            poll_behind: self.poll_behind(),
         }
+    }
+
+    /// How long after a payload its session polls.
+    ///
+    /// On a slow path the node's wait of 350 ms for the answer to the payload brings most answers back with
+    /// it, for one call; the poll comes just before that wait is over. On a fast path the settle that ends
+    /// the wait would be longer than the way, so the poll follows at once.
+    fn poll_behind(&self) -> Duration {
+        const FAST: Duration = Duration::from_millis(100);
+        const BEFORE_DRAIN_ENDS: Duration = Duration::from_millis(250);
+        let slow = self.relays.shortest_round_trip().is_some_and(|round_trip| round_trip >= FAST);
+        if slow { BEFORE_DRAIN_ENDS } else { Duration::ZERO }
     }
 
     fn wake(&self) -> Option<Wake> {
@@ -359,8 +373,8 @@ impl Client {
     }
 
     /// How long small writes wait for company: a twentieth of the round trip, which nobody notices.
-    fn coalescing_window(&self) -> core::time::Duration {
-        const SHORTEST: core::time::Duration = core::time::Duration::from_millis(1);
+    fn coalescing_window(&self) -> Duration {
+        const SHORTEST: Duration = Duration::from_millis(1);
         let share = self
             .relays
             .shortest_round_trip()

@@ -114,7 +114,7 @@ impl Client {
             let Some(flow) = self.flows.get_mut(&share.stream) else { continue };
             flow.deficit = share.deficit;
             if share.granted > 0
-                && let Some(op) = flow.take_payload(share.granted)
+                && let Some(op) = flow.take_payload(share.granted, self.now)
             {
                 batch.push(OpOwner::Stream(share.stream), op);
             }
@@ -253,7 +253,7 @@ impl Client {
     }
 
     fn add_poll(&mut self, batch: &mut Batch, id: StreamId) {
-        if let Some(op) = self.flows.get_mut(&id).and_then(|flow| flow.take_poll()) {
+        if let Some(op) = self.flows.get_mut(&id).and_then(|flow| flow.take_poll(self.now)) {
             batch.push(OpOwner::Stream(id), op);
         }
         self.refresh(id);

@@ -227,7 +227,8 @@ impl Session {
             Phase::ConnectDue => Some((self.open_deadline(config), TimerKind::ReplyWatchdog)),
             Phase::Connecting => None,
             Phase::Linked(link) => {
-                let poll = link.poll_deadline(circumstances).map(|at| (at, TimerKind::Poll));
+                let poll =
+                    link.poll_deadline(circumstances, self.uplink.len()).map(|at| (at, TimerKind::Poll));
                 let quiet = self.half_close_deadline(config).map(|at| (at, TimerKind::HalfClose));
                 let unsent = link.unsent_deadline(config).map(|at| (at, TimerKind::ReplyWatchdog));
                 poll.into_iter().chain(quiet).chain(unsent).min()
@@ -277,19 +278,19 @@ impl Session {
     }
 
     /// The next op with payload, of at most `most` bytes, or the next op that must go again.
-    pub(super) fn take_payload(&mut self, most: usize) -> Option<Op> {
+    pub(super) fn take_payload(&mut self, most: usize, now: Instant) -> Option<Op> {
         let Phase::Linked(link) = &mut self.phase else { return None };
-        if let Some(op) = link.next_unsent() {
+        if let Some(op) = link.next_unsent(now) {
             return Some(op);
         }
         let payload = self.uplink.take(most);
-        (!payload.is_empty()).then(|| link.next_op(payload))
+        (!payload.is_empty()).then(|| link.next_op(payload, now))
     }
 
     /// A poll.
-    pub(super) fn take_poll(&mut self) -> Option<Op> {
+    pub(super) fn take_poll(&mut self, now: Instant) -> Option<Op> {
         let Phase::Linked(link) = &mut self.phase else { return None };
-        Some(link.next_op(Bytes::new()))
+        Some(link.next_op(Bytes::new(), now))
     }
 
     /// The size of the op that must go again first, if any must.

@@ -201,3 +201,23 @@ fn a_batch_never_carries_more_than_50_ops() {
     }
     assert!(bench.calls.iter().all(|call| call.ops.len() <= 50));
 }
+
+#[test]
+fn on_a_slow_path_the_poll_behind_a_payload_leaves_the_answer_time_to_ride_with_it() {
+    let mut bench = Bench::plain();
+    bench.ways = vec![Way::Silent];
+    bench.open_tcp();
+    let (connect, probe) = (bench.call(), bench.call());
+    bench.pass(ms(1500));
+    bench.answer(&probe, &[ReplyParts { eof: Some(true), ..empty(probe.op()) }]);
+    bench.answer(&connect, &[connected("s", Some(Caps::PIPELINE_SEQ))]);
+    let stream = bench.opened[0];
+    let _held = bench.only_call();
+    bench.write(stream, "x");
+    let payload = bench.only_call();
+    assert!(!payload.is_poll());
+    bench.pass(ms(249));
+    assert!(bench.calls.is_empty());
+    bench.pass(ms(1));
+    assert!(bench.only_call().is_poll(), "it reaches the node before the wait of 350 ms is over");
+}
