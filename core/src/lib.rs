@@ -1,4 +1,65 @@
-//! Seqlane's protocol core: many TCP and UDP flows over batched HTTP request/response relays.
+//! Seqlane's protocol core: many TCP and UDP flows over batched HTTP request/response relays that reorder,
+//! lose, double, delay and cut what passes.
+//!
+//! Two machines hold the whole protocol. They have no socket, no clock and no randomness of their own: a
+//! driver hands in what happened and carries out what they want done.
+//!
+//! ```text
+//!  application ─ local events ─▶ Client ─ Send ─▶ relay(s) ─ Request ─▶ Node ─ actions ─▶ upstream
+//!              ◀─── actions ───        ◀─ Reply ─           ◀─ Respond ─      ◀─ events ──
+//! ```
+//!
+//! # The driver loop
+//!
+//! Both machines are driven in the same way, by one task that owns the machine:
+//!
+//!  1. wait for the wake time, a socket, an HTTP answer, or a command;
+//!  2. read the clock once;
+//!  3. hand in what happened with `handle`;
+//!  4. `poll` until `Idle`, and carry out each action;
+//!  5. set the one timer to the wake time that `Idle` names;
+//!  6. again.
+//!
+//! There is nothing to remember between the steps: events may come in any number before a drain, a poll too
+//! many does no harm, and memory is bounded by the credit that the machines give, not by the driver.
+//!
+//! ```
+//! use seqlane::{
+//!     Client, ClientAction, ClientEvent, ClientOptions, FlowKind, Instant, LocalEvent, RelayOptions, Secret,
+//!     Target,
+//! };
+//!
+//! let options = ClientOptions::new(vec![RelayOptions::new(Secret::new("key"))]).validate()?;
+//! let mut client = Client::new(options, [7; 32], Instant::ZERO);
+//! let stream = client.open(Instant::ZERO, Target::new("example.org", 443)?, FlowKind::Tcp)?;
+//!
+//! // 2, 3: the application has spoken.
+//! let now = Instant::from_micros(900);
+//! let event = LocalEvent::Data("hello".into());
+//! client.handle(now, ClientEvent::Local { stream, event })?;
+//!
+//! // 4, 5: what is to be done about it.
+//! let wake = loop {
+//!     match client.poll() {
+//!         ClientAction::Send { relay, body, .. } => println!("POST {} bytes to relay {relay}", body.len()),
+//!         ClientAction::Credit { stream, bytes } => println!("read {bytes} bytes more from stream {stream}"),
+//!         ClientAction::Opened { stream } => println!("stream {stream} is open"),
+//!         ClientAction::Idle { wake } => break wake,
+//!         other => println!("{other:?}"),
+//!     }
+//! };
+//! assert!(wake.is_some_and(|wake| wake.at > now));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `examples/in_memory.rs` joins a client and a node without any network. The crate `seqlane-tokio` drives
+//! both with real sockets. The protocol is written down in the project's `docs/protocol.md`; comments in the
+//! code cite its sections.
+//!
+//! # Features
+//!
+//! - `simd` (default): base64 by SIMD, chosen at run time. Without it the crate needs no `std` at all.
+//! - `model`: fingerprints of the machines' states, for searching the state space of the real code.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
