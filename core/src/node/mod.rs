@@ -1,6 +1,6 @@
 //! The node machine: batches in, upstream sockets out.
 //!
-//! A request becomes a [batch](batch) of slots. Its ops run (at once, or in their session's [turn]), then
+//! A request becomes a [batch] of slots. Its ops run (at once, or in their session's [turn]), then
 //! wait; when the [hold] allows, the batch is answered, and only then does each op take what its session
 //! has. An [upstream] is an attempt first, a [session] while it is open, and lingers until its last byte
 //! is written.
