@@ -30,7 +30,7 @@ pub(super) struct Session {
     phase: Phase,
     uplink: Uplink,
     credit: Credit,
-    /// When a half-closed session last had downlink.
+    /// When a half-closed session last had downlink, or the node took the last of its uplink.
     quiet_since: Instant,
 }
 
@@ -394,7 +394,11 @@ impl Session {
         out: &mut Outbox,
     ) -> Outcome {
         let Phase::Linked(link) = &mut self.phase else { return Ok(()) };
-        self.credit.release(op.payload().map_or(0, Bytes::len), &mut out.pool);
+        let taken = op.payload().map_or(0, Bytes::len);
+        if taken > 0 {
+            self.quiet_since = now;
+        }
+        self.credit.release(taken, &mut out.pool);
         if link.on_reply(op, reply)? == Order::Waits {
             count(&mut out.stats.reordered);
         }
