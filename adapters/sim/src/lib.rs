@@ -23,6 +23,7 @@
 pub mod chooser;
 pub mod clock;
 pub mod fault;
+pub mod fuzz;
 pub mod hash;
 pub mod heap;
 pub mod host;
