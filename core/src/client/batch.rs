@@ -85,6 +85,12 @@ impl Batch {
         self.ops.len() < self.max_ops
     }
 
+    /// Whether `op` may join: the first one always may, since it cannot be helped.
+    pub(super) fn fits(&self, op: &Op) -> bool {
+        let len = self.len.saturating_add(op.encoded_len());
+        self.ops.is_empty() || (self.has_place() && len <= self.max_len)
+    }
+
     pub(super) fn push(&mut self, owner: OpOwner, op: Op) {
         self.len = self.len.saturating_add(op.encoded_len());
         self.ops.push(Sent { op, owner });

@@ -115,10 +115,15 @@ impl Link {
         !self.unsent.is_empty()
     }
 
-    /// When the wait for a relay that takes the unsent ops is over.
-    pub(super) fn unsent_deadline(&self, config: &ClientConfig) -> Option<Instant> {
-        let waits = !self.unsent.is_empty();
-        waits.then(|| self.unsent_since.saturating_add(config.reply_watchdog()))
+    /// When the wait for a relay that takes ops again, or `queued` bytes for the first time, is over.
+    pub(super) fn unsent_deadline(&self, queued: usize, config: &ClientConfig) -> Option<Instant> {
+        let since = if self.has_unsent() {
+            Some(self.unsent_since)
+        } else {
+            // Since the last reply or the last write, whichever came later.
+            (queued > 0 && self.in_flight == 0).then_some(self.poll_from)
+        };
+        since.map(|since| since.saturating_add(config.reply_watchdog()))
     }
 
     /// Whether a poll should be sent now.

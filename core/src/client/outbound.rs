@@ -131,11 +131,12 @@ impl Client {
     /// The flows of the next payload batch with their shares, and the relay that can carry them.
     fn gather_payloads(&mut self) -> Option<(RelayId, Batch, Vec<Share>)> {
         let circumstances = self.circumstances();
+        let has_room = self.relays.has_room(self.now, Purpose::Active(Path::Any));
         let mut chosen: Option<(RelayId, Path, Batch)> = None;
         let mut shares: Vec<Share> = Vec::new();
         let mut fixed = 0_usize;
         for _ in 0..self.ready.payloads.len() {
-            if shares.len() >= self.config.max_batch_ops {
+            if !has_room || shares.len() >= self.config.max_batch_ops {
                 break;
             }
             let Some(id) = self.ready.payloads.pop_front() else { break };
@@ -146,22 +147,23 @@ impl Client {
             if chosen.is_none() {
                 chosen = self.start_batch(Purpose::Active(path));
             }
-            let room = match &chosen {
-                Some((_, carries, batch)) if path == Path::Any || *carries == Path::Sequenced => {
-                    // An op whose size is given goes whole or waits for the next batch.
-                    let room = batch.room(shares.len().saturating_add(1)).saturating_sub(fixed);
-                    room > 0 && (!is_fixed || shares.is_empty() || wanted <= room)
-                }
-                _ => false,
+            let Some((_, _, batch)) = chosen.as_ref().filter(|(_, carries, _)| path.rides_on(*carries))
+            else {
+                self.ready.payloads.push_back(id);
+                self.mark_payload(id);
+                continue;
             };
-            if room {
-                // A poll that goes again carries no bytes; its turn counts as one.
-                let granted = if is_fixed { wanted.max(1) } else { 0 };
-                fixed = fixed.saturating_add(granted);
-                shares.push(Share { stream: id, wanted, deficit, granted });
-            } else {
-                self.requeue_payload(id);
+            // An op whose size is given goes whole or waits for the next batch.
+            let room = batch.room(shares.len().saturating_add(1)).saturating_sub(fixed);
+            if room == 0 || (is_fixed && !shares.is_empty() && wanted > room) {
+                self.ready.payloads.push_front(id);
+                self.mark_payload(id);
+                break;
             }
+            // A poll that goes again carries no bytes; its turn counts as one.
+            let granted = if is_fixed { wanted.max(1) } else { 0 };
+            fixed = fixed.saturating_add(granted);
+            shares.push(Share { stream: id, wanted, deficit, granted });
         }
         let Some((relay, _, batch)) = chosen.filter(|_| !shares.is_empty()) else {
             if self.ready.payloads.is_empty() {
@@ -178,10 +180,9 @@ impl Client {
         Some((relay, batch, sized))
     }
 
-    fn requeue_payload(&mut self, id: StreamId) {
+    fn mark_payload(&mut self, id: StreamId) {
         if let Some(flow) = self.flows.get_mut(&id) {
             flow.queued.payload = true;
-            self.ready.payloads.push_back(id);
         }
     }
 
@@ -200,27 +201,33 @@ impl Client {
     /// Polls, as many as fit into one batch: its answer comes as soon as one of them has something.
     fn send_polls(&mut self, polling: Polling) -> bool {
         let circumstances = self.circumstances();
+        let purpose = |path| match polling {
+            Polling::Idle => Purpose::Idle(path),
+            Polling::Bulk => Purpose::Active(path),
+        };
+        if !self.relays.has_room(self.now, purpose(Path::Any)) {
+            return false;
+        }
         let queue_len = self.poll_queue(polling).len();
         let mut chosen: Option<(RelayId, Path, Batch)> = None;
         for _ in 0..queue_len {
+            if chosen.as_ref().is_some_and(|(_, _, batch)| !batch.has_place()) {
+                break;
+            }
             let Some(id) = self.poll_queue(polling).pop_front() else { break };
             let Some(flow) = self.flows.get_mut(&id) else { continue };
             flow.queued.poll = false;
             if flow.wants(circumstances, &self.config).poll.is_none() {
+                // It wanted one when it was queued. Circumstances changed since, and so does its deadline.
+                self.refresh(id);
                 continue;
             }
             let path = flow.path();
             if chosen.is_none() {
-                chosen = self.start_batch(match polling {
-                    Polling::Idle => Purpose::Idle(path),
-                    Polling::Bulk => Purpose::Active(path),
-                });
+                chosen = self.start_batch(purpose(path));
             }
-            let fits = |batch: &Batch, carries: Path| {
-                batch.has_place() && (path == Path::Any || carries == Path::Sequenced)
-            };
             match &mut chosen {
-                Some((_, carries, batch)) if fits(batch, *carries) => self.add_poll(batch, id),
+                Some((_, carries, batch)) if path.rides_on(*carries) => self.add_poll(batch, id),
                 _ => {
                     if let Some(flow) = self.flows.get_mut(&id) {
                         flow.queued.poll = true;
@@ -303,10 +310,13 @@ impl Client {
     }
 
     fn add_closes(&mut self, batch: &mut Batch) {
-        while batch.has_place()
-            && let Some(closing) = self.closes.pop_front()
-        {
-            batch.push(OpOwner::Close { tries: closing.tries }, Op::Close { sid: closing.sid });
+        while let Some(closing) = self.closes.front() {
+            let op = Op::Close { sid: closing.sid };
+            if !batch.fits(&op) {
+                break;
+            }
+            batch.push(OpOwner::Close { tries: closing.tries }, op);
+            self.closes.pop_front();
         }
         let first = self.closes.front().map(|closing| closing.due);
         self.timers.set(&mut self.close_timer, TimerOwner::Closes, first);

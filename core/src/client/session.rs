@@ -233,7 +233,8 @@ impl Session {
                 let poll =
                     link.poll_deadline(circumstances, self.uplink.len()).map(|at| (at, TimerKind::Poll));
                 let quiet = self.half_close_deadline(config).map(|at| (at, TimerKind::HalfClose));
-                let unsent = link.unsent_deadline(config).map(|at| (at, TimerKind::ReplyWatchdog));
+                let unsent =
+                    link.unsent_deadline(self.uplink.len(), config).map(|at| (at, TimerKind::ReplyWatchdog));
                 poll.into_iter().chain(quiet).chain(unsent).min()
             }
         }
@@ -259,7 +260,9 @@ impl Session {
             }
             // No relay could take the open in the time that a call may last.
             Phase::ConnectDue if self.open_deadline(config) <= now => Err(EndReason::NoRelay),
-            Phase::Linked(link) if link.unsent_deadline(config).is_some_and(|at| at <= now) => {
+            Phase::Linked(link)
+                if link.unsent_deadline(self.uplink.len(), config).is_some_and(|at| at <= now) =>
+            {
                 Err(EndReason::NoRelay)
             }
             Phase::Linked(_) if self.half_close_deadline(config).is_some_and(|at| at <= now) => {

@@ -160,6 +160,24 @@ fn polls_go_on_when_only_some_relays_do_not_hold_them() {
 }
 
 #[test]
+fn a_poll_that_found_no_place_is_made_up_for_when_it_turns_out_that_polls_are_not_held() {
+    let mut options = ClientOptions { idle_exchanges: 100, ..options(1) };
+    options.relays[0].max_concurrent = 5;
+    let mut bench = Bench::new(options);
+    let polls: Vec<Call> = (0..4).map(|n| bench.sequenced(&alloc::format!("s{n}")).1).collect();
+    bench.pass(ms(100));
+    bench.open_tcp();
+    let connect = bench.call();
+    bench.answer(&connect, &[connected("late", Some(Caps::PIPELINE_SEQ))]);
+    assert!(bench.calls.is_empty(), "four calls hold polls, and the fifth place is not for polls");
+    // Not held: from now on every poll waits a little first, and so does the one that waits for a place.
+    bench.answer(&polls[0], &[empty(polls[0].op())]);
+    bench.pass(ms(50));
+    let of_late = |call: &&Call| matches!(call.ops[0], Op::Data { sid: of, .. } if of == sid("late"));
+    assert_eq!(bench.calls.iter().filter(of_late).count(), 1, "{:?}", bench.calls);
+}
+
+#[test]
 fn traffic_wakes_a_session_whose_polls_had_slowed_down() {
     let mut bench = Bench::plain();
     let (stream, mut poll) = bench.sequenced("s");
