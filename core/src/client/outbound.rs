@@ -110,7 +110,7 @@ impl Client {
             return false;
         }
         let Some((relay, mut batch, shares)) = self.gather_payloads() else { return false };
-        for share in shares {
+        for share in &shares {
             let Some(flow) = self.flows.get_mut(&share.stream) else { continue };
             flow.deficit = share.deficit;
             if share.granted > 0
@@ -118,6 +118,12 @@ impl Client {
             {
                 batch.push(OpOwner::Stream(share.stream), op);
             }
+        }
+        for share in shares.iter().rev().filter(|share| share.owed) {
+            self.ready.payloads.push_front(share.stream);
+            self.mark_payload(share.stream);
+        }
+        for share in shares {
             self.refresh(share.stream);
         }
         self.add_closes(&mut batch);
@@ -163,7 +169,7 @@ impl Client {
             // A poll that goes again carries no bytes; its turn counts as one.
             let granted = if is_fixed { wanted.max(1) } else { 0 };
             fixed = fixed.saturating_add(granted);
-            shares.push(Share { stream: id, wanted, deficit, granted });
+            shares.push(Share { stream: id, wanted, deficit, granted, owed: false });
         }
         let Some((relay, _, batch)) = chosen.filter(|_| !shares.is_empty()) else {
             if self.ready.payloads.is_empty() {
