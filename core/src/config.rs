@@ -447,6 +447,31 @@ mod tests {
     }
 
     #[test]
+    fn the_defaults_that_the_protocol_names_are_those() {
+        let seconds = Duration::from_secs;
+        let client = client();
+        let relay = &client.relays[0];
+        assert_eq!((relay.max_concurrent, client.max_batch_ops, client.max_depth), (30, 50, 8));
+        assert!(client.max_batch_payload == 4 * MIB && relay.max_body < 2 * MIB);
+        assert_eq!((client.unreachable_ttl, client.unreachable_entries), (seconds(30), 256));
+        assert_eq!(
+            (client.half_close_quiet, client.udp_idle, client.udp_queue),
+            (seconds(30), seconds(120), 256)
+        );
+        assert_eq!(client.first_bytes_wait, Duration::from_millis(20));
+        let node = NodeOptions::new(Secret::new("k"));
+        assert_eq!((node.longpoll, node.active_drain), (seconds(15), Duration::from_millis(350)));
+        assert_eq!((node.settle_step, node.settle_max), (Duration::from_millis(10), seconds(1)));
+        assert_eq!(
+            (node.seq_wait, node.write_deadline, node.connect_deadline),
+            (seconds(30), seconds(30), seconds(10))
+        );
+        assert_eq!((node.tcp_idle, node.udp_idle, node.udp_queue), (seconds(300), seconds(120), 256));
+        assert_eq!((node.max_body, node.session_buffer), (16 * MIB, 16 * MIB));
+        assert_eq!((node.max_drain, node.max_batch_drain), (16 * MIB, 32 * MIB));
+    }
+
+    #[test]
     fn a_bad_value_is_named() {
         let error = ClientOptions { max_depth: 0, ..client() }.validate().unwrap_err();
         assert_eq!(error.option, "max_depth");

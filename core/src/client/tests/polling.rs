@@ -130,15 +130,7 @@ fn answer_unheld(bench: &mut Bench, poll: &Call) {
 #[test]
 fn a_way_that_does_not_hold_polls_is_hardly_polled_while_idle() {
     let mut bench = Bench::plain();
-    let (_, mut poll) = bench.sequenced("s");
-    for _ in 0..4 {
-        answer_unheld(&mut bench, &poll);
-        bench.pass(ms(600));
-        if let Some(next) = bench.calls.pop_front() {
-            poll = next;
-        }
-    }
-    bench.calls.clear();
+    slowed_down(&mut bench);
     bench.pass(ms(25_000));
     assert!(bench.calls.is_empty(), "quiet for half a minute");
     bench.pass(ms(10_000));
@@ -147,16 +139,33 @@ fn a_way_that_does_not_hold_polls_is_hardly_polled_while_idle() {
 
 #[test]
 fn polls_go_on_when_only_some_relays_do_not_hold_them() {
-    let mut bench = Bench::new(options(2));
+    // The node behind the first relay answers polls at once; the one behind the second holds them.
+    let mut bench = Bench::new(ClientOptions { balance: crate::Balance::RoundRobin, ..options(2) });
     let (_, mut poll) = bench.sequenced("s");
-    for _ in 0..10 {
-        answer_unheld(&mut bench, &poll);
+    let mut held = 0;
+    for _ in 0..20 {
+        let second = poll.relay.place() == 1;
+        held += u32::from(second);
+        bench.pass(ms(if second { 15_000 } else { 100 }));
+        bench.answer(&poll, &[empty(poll.op())]);
+        poll = bench.only_call();
+        assert!(poll.is_poll(), "renewed at once, since there is a relay that holds it");
+    }
+    assert_eq!(held, 10);
+}
+
+/// A session with a client that has learned that polls are not held, and hardly polls any more.
+fn slowed_down(bench: &mut Bench) -> crate::StreamId {
+    let (stream, mut poll) = bench.sequenced("s");
+    for _ in 0..4 {
+        answer_unheld(bench, &poll);
         bench.pass(ms(600));
-        poll = bench.calls.drain(..).find(Call::is_poll).expect("polls go on");
-        if poll.relay.place() == 1 {
-            break;
+        if let Some(next) = bench.calls.pop_front() {
+            poll = next;
         }
     }
+    bench.calls.clear();
+    stream
 }
 
 #[test]
@@ -180,17 +189,15 @@ fn a_poll_that_found_no_place_is_made_up_for_when_it_turns_out_that_polls_are_no
 #[test]
 fn traffic_wakes_a_session_whose_polls_had_slowed_down() {
     let mut bench = Bench::plain();
-    let (stream, mut poll) = bench.sequenced("s");
-    for _ in 0..4 {
-        answer_unheld(&mut bench, &poll);
-        bench.pass(ms(600));
-        if let Some(next) = bench.calls.pop_front() {
-            poll = next;
-        }
-    }
-    bench.calls.clear();
+    let stream = slowed_down(&mut bench);
     bench.write(stream, "hello?");
-    assert!(!bench.calls.is_empty());
+    let kinds: Vec<bool> = bench.calls.iter().map(Call::is_poll).collect();
+    assert_eq!(kinds, [false, true], "the payload at once, and a poll behind it");
+    for call in bench.calls.drain(..).collect::<Vec<_>>() {
+        bench.answer(&call, &[empty(call.op())]);
+    }
+    bench.pass(ms(100));
+    assert!(bench.only_call().is_poll(), "and short waits again");
 }
 
 #[test]
