@@ -3,8 +3,9 @@
 use alloc::vec::Vec;
 
 use crate::client::exchange::{OpOwner, Sent};
+use crate::client::relay::Path;
 use crate::config::RelayOptions;
-use crate::id::StreamId;
+use crate::id::{RelayId, StreamId};
 use crate::wire::{self, Op};
 
 /// Bytes of one turn of the deficit round robin.
@@ -110,6 +111,15 @@ impl Batch {
         self.len = self.len.saturating_add(op.encoded_len());
         self.ops.push(Sent { op, owner });
     }
+}
+
+/// A batch that has its relay.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) relay: RelayId,
+    /// What the relay is good for.
+    pub(super) carries: Path,
+    pub(super) batch: Batch,
 }
 
 #[cfg(test)]
