@@ -280,9 +280,15 @@ impl ClientConfig {
         if with_seq { self.request_timeout.max(SEQ_FLOOR) } else { self.request_timeout }
     }
 
-    /// How long a reply may take before its session is given up: twice the longest batch timeout and 15 s.
+    /// How long a reply to an op with `seq` may take before its session is given up.
     pub fn reply_watchdog(&self) -> Duration {
-        self.batch_timeout(true).saturating_mul(2).saturating_add(Duration::from_secs(15))
+        self.exchange_watchdog(true)
+    }
+
+    /// How long an exchange may take before it is given up although the driver has said nothing of it: twice
+    /// its timeout and 15 s (protocol.md 2).
+    pub fn exchange_watchdog(&self, with_seq: bool) -> Duration {
+        self.batch_timeout(with_seq).saturating_mul(2).saturating_add(Duration::from_secs(15))
     }
 }
 

@@ -282,7 +282,11 @@ impl Client {
     fn wake(&self) -> Option<Wake> {
         let (at, owner) = self.timers.first()?;
         let timer = match owner {
-            TimerOwner::Relay(_) => TimerKind::RelayRetry,
+            TimerOwner::Relay(id) => self
+                .relays
+                .get(id)
+                .and_then(|relay| relay.deadline(self.now))
+                .map_or(TimerKind::RelayRetry, |(_, timer)| timer),
             TimerOwner::Exchange(_) => TimerKind::ReplyWatchdog,
             TimerOwner::Coalesce | TimerOwner::Closes => TimerKind::Coalesce,
             TimerOwner::Flow(id) => self

@@ -367,7 +367,7 @@ impl Client {
         }
         let with_seq = Exchange::path(&ops) == Path::Sequenced;
         let deadline = self.now.saturating_add(self.config.batch_timeout(with_seq));
-        let overdue = self.now.saturating_add(self.config.reply_watchdog());
+        let overdue = self.now.saturating_add(self.config.exchange_watchdog(with_seq));
         let mut timer = TimerSlot::default();
         self.timers.set(&mut timer, TimerOwner::Exchange(exchange), Some(overdue));
         let body_len = body.len();

@@ -232,11 +232,12 @@ impl Relay {
     /// The next time at which this relay may become usable.
     pub(super) fn deadline(&self, now: Instant) -> Option<(Instant, TimerKind)> {
         let retry = match self.health {
-            Health::Down { until, .. } if until > now => Some((until, TimerKind::RelayRetry)),
-            Health::Down { .. } | Health::Up { .. } => None,
+            Health::Down { until, .. } => Some((until, TimerKind::RelayRetry)),
+            Health::Up { .. } => None,
         };
         let renewal = self.budget.as_ref().map(|budget| (budget.renews, TimerKind::BudgetReset));
-        retry.into_iter().chain(renewal).min()
+        // At the end of time a budget is not renewed any more.
+        retry.into_iter().chain(renewal).filter(|(at, _)| *at > now).min()
     }
 
     /// The relay's part of a state's fingerprint.
@@ -368,6 +369,10 @@ impl RelayTable {
         let relays = (0..).zip(&config.relays);
         let relays = relays.map(|(place, options)| Relay::new(RelayId::new(place), options.clone(), now));
         Self { relays: relays.collect(), balance: config.balance, next: 0 }
+    }
+
+    pub(super) fn get(&self, id: RelayId) -> Option<&Relay> {
+        usize::try_from(id.place()).ok().and_then(|place| self.relays.get(place))
     }
 
     pub(super) fn get_mut(&mut self, id: RelayId) -> Option<&mut Relay> {

@@ -127,6 +127,10 @@ pub struct Node {
 }
 
 /// Whether the node works.
+///
+/// ```text
+///  Running ── Close ──▶ Closed
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Phase {
     Running,

@@ -190,6 +190,16 @@ fn a_reply_is_given_up_after_twice_the_batch_timeout_and_15_seconds() {
 }
 
 #[test]
+fn an_open_without_seq_is_given_up_after_twice_what_is_configured_and_15_seconds() {
+    let mut bench = Bench::plain();
+    let stream = bench.open_tcp();
+    bench.pass(ms(74_999));
+    assert!(bench.ended.is_empty());
+    bench.pass(ms(1));
+    assert_eq!(bench.ended[&stream], EndReason::ReplyOverdue);
+}
+
+#[test]
 fn a_batch_with_seq_has_at_least_60_seconds_and_others_what_is_configured() {
     let mut bench = Bench::plain();
     bench.open_tcp();
