@@ -14,6 +14,8 @@ pub(super) struct Local {
     credit: usize,
     pub(super) sent: Sent,
     pub(super) received: Received,
+    /// Datagrams that its upstreams sent. A flow whose upstream has died may get another.
+    pub(super) datagrams_down: Sent,
     finished: bool,
     unread: usize,
     opened: bool,
@@ -28,6 +30,7 @@ impl Local {
             credit: 0,
             sent: Sent::default(),
             received: Received::default(),
+            datagrams_down: Sent::default(),
             finished: false,
             unread: 0,
             opened: false,
@@ -105,15 +108,14 @@ impl Pair {
             ClientAction::Deliver { stream, bytes } => {
                 let doubled = self.doubled;
                 let content = Content::down(stream.number());
-                let upstreams = self.upstreams.values().filter(|upstream| upstream.flow == stream.number());
-                let sent = upstreams.map(|upstream| upstream.sent.datagrams).max();
                 let local = live(self.locals.get_mut(&stream));
                 assert!(!local.fin, "S4: bytes after the end of the downlink");
                 local.unread += bytes.len();
                 match local.kind {
                     FlowKind::Tcp => local.received.chunk(content, &bytes),
                     FlowKind::Udp => {
-                        local.received.datagram(content, &bytes, sent.unwrap_or_default(), doubled);
+                        let sent = local.datagrams_down.datagrams;
+                        local.received.datagram(content, &bytes, sent, doubled);
                     }
                 }
             }

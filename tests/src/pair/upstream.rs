@@ -1,8 +1,13 @@
 //! The far ends: what upstreams do, and what they see of their flows.
 
-use seqlane::{ConnectFailure, FlowKind, NodeAction, NodeEvent, NodeNotice, UpstreamEvent, UpstreamId};
+use std::collections::BTreeMap;
+
+use seqlane::{
+    ConnectFailure, FlowKind, NodeAction, NodeEvent, NodeNotice, StreamId, UpstreamEvent, UpstreamId,
+};
 
 use super::content::{Content, Received, Sent};
+use super::local::Local;
 use super::{Pair, pick};
 
 /// The far end of a flow.
@@ -86,14 +91,18 @@ impl Pair {
 
     pub(super) fn upstream_write(&mut self, index: usize, len: usize) {
         let Some((id, upstream)) = self.speaking(index) else { return };
-        let content = Content::down(upstream.flow);
-        let event = match upstream.kind {
+        let (flow, kind) = (upstream.flow, upstream.kind);
+        let content = Content::down(flow);
+        let event = match kind {
             FlowKind::Tcp => {
                 let len = len.min(upstream.credit);
                 upstream.credit -= len;
                 UpstreamEvent::Data(upstream.sent.chunk(content, len))
             }
-            FlowKind::Udp => UpstreamEvent::Datagram(upstream.sent.datagram(content, len)),
+            FlowKind::Udp => {
+                let local = nth(&mut self.locals, flow);
+                UpstreamEvent::Datagram(local.datagrams_down.datagram(content, len))
+            }
         };
         self.upstream(id, event);
     }
@@ -148,8 +157,7 @@ impl Pair {
                         upstream.received.chunk(content, &bytes);
                     }
                     FlowKind::Udp => {
-                        let sender = self.locals.values().nth(usize::try_from(upstream.flow).expect("few"));
-                        let sent = sender.expect("S1: a datagram from nowhere").sent.datagrams;
+                        let sent = nth(&mut self.locals, upstream.flow).sent.datagrams;
                         upstream.received.datagram(content, &bytes, sent, doubled);
                     }
                 }
@@ -167,6 +175,11 @@ impl Pair {
             NodeAction::Event(_) | NodeAction::Idle { .. } => {}
         }
     }
+}
+
+/// The application of the flow of this number.
+fn nth(locals: &mut BTreeMap<StreamId, Local>, flow: u64) -> &mut Local {
+    locals.get_mut(&StreamId::new(flow)).expect("S3: an upstream that no application asked for")
 }
 
 /// An upstream that the node has not shut. One that was reset may still be spoken to: the two cross.
