@@ -315,9 +315,10 @@ impl Relay {
     fn has_room(&self, purpose: Purpose) -> bool {
         let most = match purpose {
             Purpose::Active(_) => self.options.max_concurrent,
-            // Held polls never take the last places: payload must find one at once.
-            Purpose::Idle(_) => {
-                self.options.max_concurrent.saturating_sub(self.options.max_concurrent / 5).max(1)
+            // Polls, which may be held, never take the last places: payload must find one at once.
+            Purpose::Poll(_) => {
+                let kept_free = (self.options.max_concurrent / 5).max(1);
+                self.options.max_concurrent.saturating_sub(kept_free).max(1)
             }
         };
         self.in_flight < most
@@ -340,8 +341,8 @@ impl Relay {
 pub(super) enum Purpose {
     /// Something that somebody waits for.
     Active(Path),
-    /// Idle polls.
-    Idle(Path),
+    /// Polls.
+    Poll(Path),
 }
 
 /// What the way must be good for.
@@ -395,7 +396,7 @@ impl RelayTable {
 
     /// The relay for a call of this purpose, if one can take it now.
     pub(super) fn choose(&mut self, now: Instant, purpose: Purpose) -> Option<RelayId> {
-        let (Purpose::Active(path) | Purpose::Idle(path)) = purpose;
+        let (Purpose::Active(path) | Purpose::Poll(path)) = purpose;
         let fits = |relay: &&Relay| {
             relay.has_room(purpose) && relay.has_calls() && (path == Path::Any || relay.seq == SeqPath::Kept)
         };
@@ -435,7 +436,7 @@ impl RelayTable {
                 relay.seq == SeqPath::Unknown
                     && relay.is_rested(now)
                     && relay.has_calls()
-                    && relay.has_room(Purpose::Idle(Path::Any))
+                    && relay.has_room(Purpose::Poll(Path::Any))
             })
             .map(|relay| relay.id)
     }

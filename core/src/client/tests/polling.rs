@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::bench::*;
 use crate::wire::{Op, ReplyParts};
-use crate::{Caps, ClientOptions};
+use crate::{Caps, ClientOptions, LocalEvent};
 
 #[test]
 fn an_idle_session_has_one_poll_in_flight_and_renews_it_at_once() {
@@ -92,6 +92,26 @@ fn many_idle_sessions_end_up_in_few_calls() {
 }
 
 #[test]
+fn the_last_poll_of_a_download_is_gathered_like_any_other() {
+    let mut options = options(1);
+    options.relays[0].max_concurrent = 3;
+    let mut bench = Bench::new(options);
+    let (stream, mut poll) = bench.sequenced("download");
+    let data = [Bytes::from(alloc::vec![7; 40_000])];
+    bench.answer(&poll, &[bringing(poll.op(), &data)]);
+    bench.local(stream, LocalEvent::Written(40_000)).unwrap();
+    while bench.calls.len() > 1 {
+        poll = bench.call();
+        bench.answer(&poll, &[empty(poll.op())]);
+    }
+    bench.calls.clear();
+    let (_, other) = bench.sequenced("other");
+    assert_eq!(other.ops.len(), 1, "there is a place for it");
+    let (_, third) = bench.sequenced("third");
+    assert_eq!(third.ops.len(), 3, "the places for polls are taken: it takes along what is held");
+}
+
+#[test]
 fn level_0_has_one_op_in_flight_and_gives_the_application_time_to_speak() {
     let mut bench = Bench::plain();
     let (stream, poll) = bench.linked("s", None);
@@ -170,14 +190,15 @@ fn slowed_down(bench: &mut Bench) -> crate::StreamId {
 
 #[test]
 fn a_poll_that_found_no_place_is_made_up_for_when_it_turns_out_that_polls_are_not_held() {
-    let mut options = ClientOptions { idle_exchanges: 100, ..options(1) };
+    let mut options = options(1);
     options.relays[0].max_concurrent = 5;
     let mut bench = Bench::new(options);
-    let polls: Vec<Call> = (0..4).map(|n| bench.sequenced(&alloc::format!("s{n}")).1).collect();
+    let polls: Vec<Call> = (0..4).map(|n| bench.linked(&alloc::format!("s{n}"), None).1).collect();
     bench.pass(ms(100));
     bench.open_tcp();
     let connect = bench.call();
-    bench.answer(&connect, &[connected("late", Some(Caps::PIPELINE_SEQ))]);
+    bench.answer(&connect, &[connected("late", None)]);
+    bench.pass(ms(20));
     assert!(bench.calls.is_empty(), "four calls hold polls, and the fifth place is not for polls");
     // Not held: from now on every poll waits a little first, and so does the one that waits for a place.
     bench.answer(&polls[0], &[empty(polls[0].op())]);
