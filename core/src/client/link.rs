@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::caps::Level;
 use crate::client::action::EndReason;
 use crate::client::depth::Depth;
+use crate::client::pace::Pace;
 use crate::config::ClientConfig;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
@@ -42,6 +43,7 @@ pub(super) struct Link {
     payload_sent: Instant,
     replies: ReorderQueue<Answered>,
     pub(super) depth: Depth,
+    pace: Pace,
     /// Ops that the node cannot have had, to be sent again, in order.
     unsent: VecDeque<Op>,
     /// Since when it has had something to send, and no relay took it to the node.
@@ -91,6 +93,7 @@ impl Link {
             payload_sent: now,
             replies: ReorderQueue::new(limits),
             depth: Depth::new(),
+            pace: Pace::new(),
             unsent: VecDeque::new(),
             stranded: None,
             empties: 0,
@@ -102,6 +105,11 @@ impl Link {
     /// Whether an op with payload may be sent now.
     pub(super) fn may_send(&self, config: &ClientConfig) -> bool {
         self.unsent.is_empty() && self.in_flight < self.max_in_flight(config) && self.has_place(config)
+    }
+
+    /// How many bytes the next op with payload may have.
+    pub(super) fn room(&self, config: &ClientConfig) -> usize {
+        self.pace.room(self.max_in_flight(config))
     }
 
     /// Whether the reply to one op more would find a place while it waits for the oldest.
@@ -220,6 +228,7 @@ impl Link {
 
     fn on_sent(&mut self, op: &Op, now: Instant) {
         self.in_flight = self.in_flight.saturating_add(1);
+        self.pace.on_sent(payload_len(op));
         if is_poll(op) {
             self.polls_in_flight = self.polls_in_flight.saturating_add(1);
             self.newest = Newest::Poll;
@@ -231,6 +240,7 @@ impl Link {
 
     fn on_ended(&mut self, op: &Op) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.pace.on_ended(payload_len(op));
         if is_poll(op) {
             self.polls_in_flight = self.polls_in_flight.saturating_sub(1);
         }
@@ -265,10 +275,19 @@ impl Link {
 
     /// The reply to `op` came. It may wait for earlier ones; take what is in order with
     /// [`next_reply`](Self::next_reply).
-    pub(super) fn on_reply(&mut self, op: &Op, reply: Reply) -> Result<Order, EndReason> {
+    pub(super) fn on_reply(
+        &mut self,
+        op: &Op,
+        reply: Reply,
+        elapsed: Duration,
+        config: &ClientConfig,
+    ) -> Result<Order, EndReason> {
         self.on_ended(op);
         self.stranded = None;
         let poll = is_poll(op);
+        if !poll {
+            self.pace.on_answer(payload_len(op), elapsed, config.uplink_window);
+        }
         let Some(seq) = seq_of(op) else {
             let at = self.replies.expected();
             return self.place(at, Answered { reply, poll });
@@ -320,6 +339,7 @@ impl Link {
             print.value((seq.ahead_of(expected), answered.poll));
             reply_fingerprint(&answered.reply, print);
         }
+        self.pace.fingerprint(print);
         print.each(self.unsent.iter(), |print, op| self.op_fingerprint(op, print));
         print.maybe_time(self.stranded);
         print.time(self.payload_sent);
@@ -361,6 +381,10 @@ fn seq_of(op: &Op) -> Option<Seq> {
 #[cfg(feature = "model")]
 fn reply_fingerprint(reply: &Reply, print: &mut Fingerprint<'_>) {
     print.value((&reply.data, reply.eof, &reply.error, reply.damaged));
+}
+
+fn payload_len(op: &Op) -> usize {
+    op.payload().map_or(0, Bytes::len)
 }
 
 /// Whether `op` asks for downlink and carries nothing.

@@ -17,6 +17,7 @@ mod inbound;
 mod link;
 mod outbound;
 mod outbox;
+mod pace;
 mod ready;
 mod relay;
 mod session;

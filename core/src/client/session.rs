@@ -1,6 +1,7 @@
 //! A TCP flow at levels 0 and 1, from the application's open to its end.
 
 use alloc::boxed::Box;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -210,7 +211,8 @@ impl Session {
                 let payload = if link.has_unsent() {
                     link.first_unsent().and_then(Op::payload).map(Bytes::len)
                 } else {
-                    Some(queued).filter(|queued| *queued > 0 && link.may_send(config))
+                    let bytes = queued.min(link.room(config));
+                    Some(bytes).filter(|bytes| *bytes > 0 && link.may_send(config))
                 };
                 let polling = if link.depth.is_bulk() { Polling::Bulk } else { Polling::Idle };
                 let poll = link.wants_poll(circumstances, queued, config).then_some(polling);
@@ -291,12 +293,12 @@ impl Session {
     }
 
     /// The next op with payload, of at most `most` bytes, or the next op that must go again.
-    pub(super) fn take_payload(&mut self, most: usize, now: Instant) -> Option<Op> {
+    pub(super) fn take_payload(&mut self, most: usize, now: Instant, config: &ClientConfig) -> Option<Op> {
         let Phase::Linked(link) = &mut self.phase else { return None };
         if let Some(op) = link.next_unsent(now) {
             return Some(op);
         }
-        let payload = self.uplink.take(most);
+        let payload = self.uplink.take(most.min(link.room(config)));
         (!payload.is_empty()).then(|| link.next_op(payload, now))
     }
 
@@ -387,6 +389,7 @@ impl Session {
         &mut self,
         op: &Op,
         reply: Reply,
+        elapsed: Duration,
         now: Instant,
         config: &ClientConfig,
         out: &mut Outbox,
@@ -397,7 +400,7 @@ impl Session {
             self.quiet_since = now;
         }
         self.credit.release(taken, &mut out.pool);
-        if link.on_reply(op, reply)? == Order::Waits {
+        if link.on_reply(op, reply, elapsed, config)? == Order::Waits {
             count(&mut out.stats.reordered);
         }
         self.regrant(out);
