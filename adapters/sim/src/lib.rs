@@ -20,6 +20,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod bundle;
 pub mod checkpoints;
 pub mod chooser;
 pub mod clock;
@@ -33,6 +34,7 @@ pub mod latency;
 pub mod link;
 pub mod mark;
 pub mod odds;
+pub mod origin;
 pub mod pattern;
 pub mod property;
 pub mod rng;
@@ -45,6 +47,7 @@ pub mod time;
 pub mod trace;
 pub mod world;
 
+pub use bundle::Bundle;
 pub use chooser::{Chooser, Exhaustive, FromBytes, Pick, Recorded, Recorder, Seeded};
 pub use fault::Fault;
 pub use host::ClientHost;
@@ -52,7 +55,7 @@ pub use mark::{Mark, Marks};
 pub use odds::Odds;
 pub use property::{Property, Violation};
 pub use run::{Decisions, Limits, Recording, Run};
-pub use scenario::{Profile, Scenario};
+pub use scenario::{BadScenario, Profile, Scenario};
 pub use seed::{Seed, Seeds};
 pub use site::Site;
 pub use time::Time;
