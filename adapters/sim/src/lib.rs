@@ -42,6 +42,7 @@ pub mod run;
 pub mod scenario;
 pub mod script;
 pub mod seed;
+pub mod shrink;
 pub mod site;
 pub mod time;
 pub mod trace;
