@@ -66,7 +66,7 @@ impl Layout {
 
 const fn gap(left: Lane, right: Lane) -> f64 {
     match (left, right) {
-        (Lane::Apps(_), _) => 200.0,
+        (Lane::Apps(_), _) => 225.0,
         (Lane::Client(_), Lane::Relay(_) | Lane::Node(_)) => 230.0,
         (Lane::Relay(_), Lane::Relay(_)) => 110.0,
         (Lane::Relay(_), _) => 220.0,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::timeline::{Lane, LegKind, Stop, Timeline};
+use crate::timeline::{Call, Lane, Leg, LegKind, Stop, Timeline};
 use crate::trace::Line;
 
 /// The timeline as a Mermaid sequence diagram.
@@ -37,31 +37,44 @@ fn ends(timeline: &Timeline<'_>) -> String {
     }
 }
 
-/// The messages between client, relay and node, by the line at which each arrives.
+/// The messages between client, relay and node, by the line at which each is sent or arrives.
 fn steps(timeline: &Timeline<'_>) -> BTreeMap<usize, Vec<String>> {
     let mut steps: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     for call in &timeline.calls {
-        let lane = |stop: Stop| match stop {
-            Stop::Client => Lane::Client(call.id.client),
-            Stop::Relay => Lane::Relay(call.relay),
-            Stop::Node(node) => Lane::Node(node),
-        };
         for leg in call.legs.iter().filter(|leg| leg.kind != LegKind::Wait) {
-            let dash = if leg.kind == LegKind::Up { "-" } else { "--" };
-            for (nth, pair) in leg.stops.windows(2).enumerate() {
-                let [(from, _), (to, place)] = [pair[0], pair[1]];
-                let head = if leg.lost && nth + 2 == leg.stops.len() { "x" } else { ">>" };
-                let line = &timeline.lines[place];
-                let text = plain(&line.text);
-                steps.entry(place).or_default().push(format!(
-                    "{}{dash}{head}{}: {text}",
-                    lane(from),
-                    lane(to)
-                ));
+            for (place, message) in hops(timeline, call, leg) {
+                steps.entry(place).or_default().push(message);
             }
         }
     }
     steps
+}
+
+/// A leg hop by hop, always by way of its relay.
+fn hops(timeline: &Timeline<'_>, call: &Call, leg: &Leg) -> Vec<(usize, String)> {
+    let (client, relay) = (Lane::Client(call.id.client), Lane::Relay(call.relay));
+    let end = |stop: Stop| match stop {
+        Stop::Node(node) => Lane::Node(node),
+        Stop::Client | Stop::Relay => client,
+    };
+    let (dash, towards) = match leg.kind {
+        LegKind::Up => ("-", Lane::Node(0)),
+        _ => ("--", client),
+    };
+    let last = leg.stops.len() - 1;
+    let hop = |(nth, (stop, place)): (usize, &(Stop, usize))| {
+        let said = plain(&timeline.lines[*place].text);
+        let message = match stop {
+            Stop::Relay if leg.lost && nth == last => format!("{relay}{dash}x{towards}: {said}"),
+            // Where a leg begins at its relay, another has ended there and said so.
+            Stop::Relay if nth == 0 => return None,
+            Stop::Relay => format!("Note over {relay}: {said}"),
+            _ if nth == 0 => format!("{}{dash}>>{relay}: {said}", end(*stop)),
+            _ => format!("{relay}{dash}>>{}: {said}", end(*stop)),
+        };
+        Some((*place, message))
+    };
+    leg.stops.iter().enumerate().filter_map(hop).collect()
 }
 
 /// Everything else: a message to a neighbour, or a note.
@@ -73,5 +86,27 @@ fn step(timeline: &Timeline<'_>, line: &Line) -> String {
     match timeline.lanes.neighbours(line) {
         Some((from, to)) => format!("{from}->>{to}: {text}"),
         None => format!("Note over {own}: {text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::{Decisions, Run};
+    use crate::scenario::{Profile, Scenario};
+    use crate::trace::Trace;
+
+    #[test]
+    fn every_request_goes_by_way_of_its_relay_and_what_is_lost_ends_in_a_cross() {
+        let scenario = Scenario::assemble(Some(Profile::Calm), None, &["net.lose-reply=1/2"]).unwrap();
+        let run = Run::new(&scenario);
+        let decisions = Decisions::Seed(4);
+        let trace = Trace::new(&run, &decisions, &run.record(&decisions));
+        let diagram = mermaid(&Timeline::new(&trace));
+        assert!(diagram.starts_with("sequenceDiagram\n    participant app0 as application"));
+        assert!(diagram.contains("cli0->>rel0: x0.0 sent"), "{diagram}");
+        assert!(diagram.contains("rel0->>node0: x0.0 arrives"), "{diagram}");
+        assert!(diagram.contains("--xcli0: F2"), "{diagram}");
+        assert!(!diagram.contains(';') && !diagram.contains('#'), "{diagram}");
     }
 }

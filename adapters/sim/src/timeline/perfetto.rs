@@ -70,3 +70,26 @@ fn add_call(timeline: &Timeline<'_>, events: &mut Vec<Value>, number: usize, cal
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::{Decisions, Run};
+    use crate::scenario::Profile;
+    use crate::trace::Trace;
+
+    #[test]
+    fn every_line_is_an_instant_and_every_exchange_begins_and_ends() {
+        let scenario = Profile::Swarm.scenario();
+        let run = Run::new(&scenario);
+        let decisions = Decisions::Seed(9);
+        let trace = Trace::new(&run, &decisions, &run.record(&decisions));
+        let timeline = Timeline::new(&trace);
+        let read: Value = serde_json::from_str(&perfetto(&timeline)).expect("it is JSON");
+        let events = read["traceEvents"].as_array().expect("a list of events");
+        let count = |phase: &str| events.iter().filter(|event| event["ph"] == phase).count();
+        assert_eq!(count("i"), trace.lines.len());
+        assert_eq!(count("b"), trace.lines.iter().filter(|line| line.ev == "req.send").count());
+        assert_eq!((count("b"), count("s")), (count("e"), count("f")));
+    }
+}

@@ -9,7 +9,7 @@ use crate::timeline::{Call, Fate, Lane, Leg, LegKind, Stop, Timeline, colour};
 use crate::trace::{Actor, Gist, Line};
 
 /// Letters of a label at most; the whole text is in the details.
-const LABEL: usize = 46;
+const LABEL: usize = 36;
 /// The height of the names of the lanes.
 pub(super) const HEAD: f64 = 40.0;
 
@@ -359,7 +359,7 @@ impl<'a> Drawing<'a> {
             "<line x1=\"{from:.1}\" y1=\"{y:.1}\" x2=\"{to:.1}\" y2=\"{y:.1}\" stroke=\"{of}\" \
              stroke-width=\"1.3\" marker-end=\"url(#to)\"/>"
         );
-        let label = cut(&line.text.replace("flow ", "f"), LABEL);
+        let label = cut(&brief(&line.text).replace("flow ", "f").replace("an exchange failed: ", ""), LABEL);
         let class = if line.bad { "halo bold" } else { "halo" };
         let ink = if of == "#94a3b8" { "#334155" } else { of };
         let middle = f64::midpoint(from, to);
@@ -388,11 +388,11 @@ impl<'a> Drawing<'a> {
                 ended(shapes, (x - offset(slot) - 8.0, y - 4.0), "halo", &answer(gist, line));
             }
             "req.arrive" if line.copy > 0 => {
-                coloured(shapes, (x + 8.0, y + 4.0), "halo", colour::of(Fault::Duplicate), "the second copy");
+                coloured(shapes, (x + 8.0, y + 1.0), "halo", colour::of(Fault::Duplicate), "the second copy");
             }
             "req.arrive" | "reply.arrive" => {}
-            "reply.late" => self.left(shapes, (x, y), "halo dim", "#94a3b8", &line.text),
-            "req.failed" => self.left(shapes, (x, y), "halo bold", colour::LOST, &line.text),
+            "reply.late" => left(shapes, (x, y), "halo dim", "#94a3b8", &line.text),
+            "req.failed" => left(shapes, (x, y), "halo bold", colour::LOST, brief(&line.text)),
             "fault" => self.strike(shapes, (x, y), line),
             "timeout" => {
                 let _ = write!(shapes, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2\" fill=\"#94a3b8\"/>");
@@ -401,19 +401,8 @@ impl<'a> Drawing<'a> {
                     _ => ended(shapes, (x - 8.0, y + 4.0), "halo dim", &line.text),
                 }
             }
-            _ => text(shapes, (x + 8.0, y + 4.0), "halo dim", &line.text.replace("flow ", "f")),
+            _ => text(shapes, (x + 8.0, y + 1.0), "halo dim", &line.text.replace("flow ", "f")),
         }
-    }
-
-    /// A note of a client, on the side of its application.
-    fn left(&self, shapes: &mut String, (x, y): (f64, f64), class: &str, ink: &str, said: &str) {
-        let label = escaped(&cut(said, LABEL));
-        let _ = write!(
-            shapes,
-            "<text class=\"{class}\" text-anchor=\"end\" x=\"{:.1}\" y=\"{:.1}\" style=\"fill:{ink}\">{label}</text>",
-            x - 8.0,
-            y + 4.0,
-        );
     }
 
     fn strike(&self, shapes: &mut String, (x, y): (f64, f64), line: &Line) {
@@ -428,7 +417,7 @@ impl<'a> Drawing<'a> {
         }
         let id = line.id.map_or_else(String::new, |id| id.to_string());
         let said = line.text.replacen(&format!("{id} "), "", usize::from(!id.is_empty()));
-        coloured(shapes, (x + 12.0, y + 4.0), "halo bold", of, &cut(&said, LABEL));
+        coloured(shapes, (x + 13.0, y + 4.0), "halo bold", of, &cut(&said, LABEL));
     }
 
     fn is_lost_at(&self, line: &Line) -> bool {
@@ -479,6 +468,22 @@ const SIGNS: [(&str, &str); 5] = [
 const ARROW_HEADS: &str = "<defs><marker id=\"to\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" \
     markerUnits=\"userSpaceOnUse\" markerWidth=\"9\" markerHeight=\"9\" orient=\"auto\">\
     <path d=\"M0 1L10 5L0 9z\" fill=\"context-stroke\"/></marker></defs>\n";
+
+/// A note of a client, on the side of its application.
+fn left(shapes: &mut String, (x, y): (f64, f64), class: &str, ink: &str, said: &str) {
+    let label = escaped(&cut(said, LABEL));
+    let _ = write!(
+        shapes,
+        "<text class=\"{class}\" text-anchor=\"end\" x=\"{:.1}\" y=\"{:.1}\" style=\"fill:{ink}\">{label}</text>",
+        x - 8.0,
+        y + 1.0,
+    );
+}
+
+/// The first part of a text of several.
+fn brief(text: &str) -> &str {
+    text.split_once(';').map_or(text, |(first, _)| first)
+}
 
 /// Lines that are for everybody.
 const fn is_of_all(line: &Line) -> bool {

@@ -58,3 +58,43 @@ fn sign(line: &Line) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::{Decisions, Run};
+    use crate::scenario::Profile;
+    use crate::timeline::View;
+    use crate::trace::Trace;
+
+    fn trace() -> Trace {
+        let scenario = Profile::Hostile.scenario();
+        let run = Run::new(&scenario);
+        let decisions = Decisions::Seed(1);
+        Trace::new(&run, &decisions, &run.record(&decisions))
+    }
+
+    #[test]
+    fn every_entry_has_a_line() {
+        let trace = trace();
+        let text = text(&Timeline::new(&trace));
+        let said = text.lines().filter(|line| trace.lines.iter().any(|entry| line.ends_with(&entry.text)));
+        assert!(said.count() >= trace.lines.len().min(4000));
+    }
+
+    #[test]
+    fn a_view_of_one_flow_leaves_the_others_out() {
+        let trace = trace();
+        let text = text(&Timeline::of(&trace, View { flow: Some(1), around: None }));
+        assert!(text.contains("flow 1 opens") && !text.contains("flow 2 opens"), "{text}");
+        assert!(text.contains("entries are not shown"), "{text}");
+    }
+
+    #[test]
+    fn a_view_around_an_entry_has_those_next_to_it() {
+        let trace = trace();
+        let timeline = Timeline::of(&trace, View { flow: None, around: Some(60) });
+        let shown: Vec<u64> = timeline.lines.iter().map(|line| line.i).collect();
+        assert_eq!((shown.first(), shown.last()), (Some(&20), Some(&100)));
+    }
+}
