@@ -209,6 +209,26 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
+    /// The hash of everything that was done so far.
+    pub const fn hash(&self) -> u64 {
+        self.hash.value()
+    }
+
+    /// How many events there were.
+    pub const fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// What was done so far, in numbers.
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Ends the run with a violation that somebody outside has seen: a panic, or an embedder's own check.
+    pub fn violate(&mut self, property: Property, what: String) {
+        self.violated(property, what);
+    }
+
     /// Virtual time now.
     pub const fn now(&self) -> Time {
         self.now
@@ -287,9 +307,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.heap.push(at, (event, cause));
     }
 
-    /// Tells the sink, and goes into the hash.
+    /// Tells the sink. A violation is the last thing that is told.
     fn tell(&mut self, actor: Actor, what: What) {
-        if S::ON {
+        if S::ON && self.violation.is_none() {
             let entry = Entry {
                 index: self.entries,
                 event: self.events,
