@@ -22,6 +22,7 @@
 
 pub mod chooser;
 pub mod clock;
+pub mod explore;
 pub mod fault;
 pub mod hash;
 pub mod heap;
