@@ -81,14 +81,11 @@ fn states_with_equal_fingerprints_behave_alike() {
 #[test]
 fn small_scopes_hold_to_the_end_and_heal_from_everywhere() {
     for scope in [
-        "up=0,down=0",
-        "up=1,down=1,drop=1",
-        "up=1,down=1,crash=1",
-        "up=1,down=1,late=1",
-        "up=1,down=1,reset=1",
-        "up=1,down=0,slow=1",
+        "up=1,down=0,drop=1",
+        "up=0,down=1,crash=1,late=1",
+        "up=1,down=0,reset=1",
         "up=1,down=0,warm=0",
-        "level=0,up=1,down=1",
+        "level=0,up=1,down=0,slow=1",
     ] {
         let limits = Limits { states: 20_000, heal: Some(100), reach: true };
         let found = search(&pair(scope), limits, &mut |_| {});
