@@ -29,6 +29,10 @@ const POLL_WAITS: [Duration; 4] = [
 /// The wait when no relay holds polls and nothing has come for a while.
 const POLL_WAIT_NOT_HELD: Duration = Duration::from_secs(30);
 
+/// A poll follows its payload after this time at the latest: just before the node's wait of 350 ms for the
+/// answer to the payload is over.
+pub(super) const LONGEST_BEHIND: Duration = Duration::from_millis(250);
+
 /// The established part of a session.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
@@ -328,9 +332,15 @@ impl Link {
         self.poll_from = now;
     }
 
-    /// The link's part of a state's fingerprint.
+    /// The number of the reply that comes next, for a fingerprint.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) const fn expected(&self) -> Seq {
+        self.replies.expected()
+    }
+
+    /// The link's part of a state's fingerprint. A time counts as long as something can still look at it.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, config: &ClientConfig, print: &mut Fingerprint<'_>) {
         let expected = self.replies.expected();
         print.value((self.level, self.next.ahead_of(expected), self.in_flight, self.polls_in_flight));
         print.value((self.newest, self.depth.target(), self.empties.min(POLL_WAITS.len()), self.undelivered));
@@ -341,9 +351,17 @@ impl Link {
         }
         self.pace.fingerprint(print);
         print.each(self.unsent.iter(), |print, op| self.op_fingerprint(op, print));
-        print.maybe_time(self.stranded);
-        print.time(self.payload_sent);
-        print.time(self.poll_from);
+        print.value(self.stranded.is_some());
+        if let Some(since) = self.stranded {
+            print.deadline(since.saturating_add(config.reply_watchdog()));
+        }
+        if self.in_flight == 0 {
+            // Whatever is in flight sets it anew when it is answered.
+            print.deadline(self.poll_from.saturating_add(POLL_WAIT_NOT_HELD));
+        }
+        if self.newest == Newest::Payload {
+            print.deadline(self.payload_sent.saturating_add(LONGEST_BEHIND));
+        }
     }
 
     /// An op of this link, with its number relative to the reply that comes next.
@@ -380,7 +398,7 @@ fn seq_of(op: &Op) -> Option<Seq> {
 
 #[cfg(feature = "model")]
 fn reply_fingerprint(reply: &Reply, print: &mut Fingerprint<'_>) {
-    print.value((&reply.data, reply.eof, &reply.error, reply.damaged));
+    print.value((&reply.data, reply.eof, reply.error.is_some(), reply.damaged));
 }
 
 fn payload_len(op: &Op) -> usize {

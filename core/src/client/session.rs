@@ -17,6 +17,8 @@ use crate::error::Misuse;
 use crate::fingerprint::Fingerprint;
 use crate::flow::Credit;
 use crate::id::StreamId;
+#[cfg(feature = "model")]
+use crate::seq::Seq;
 use crate::target::Target;
 use crate::time::Instant;
 use crate::timer::TimerKind;
@@ -411,26 +413,44 @@ impl Session {
         Ok(())
     }
 
-    /// The session's part of a state's fingerprint.
+    /// The session's part of a state's fingerprint. A time counts as long as something can still look at it:
+    /// that of the open until there is a link, that of the last downlink after a half-close.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, config: &ClientConfig, print: &mut Fingerprint<'_>) {
         print.value(&self.target);
-        print.time(self.opened);
-        print.time(self.quiet_since);
         match &self.phase {
             Phase::FirstBytes { until } => {
                 print.value(0_u8);
-                print.time(*until);
+                print.deadline(*until);
+                print.deadline(self.open_deadline(config));
             }
-            Phase::ConnectDue => print.value(1_u8),
-            Phase::Connecting => print.value(2_u8),
+            Phase::ConnectDue => {
+                print.value(1_u8);
+                print.deadline(self.open_deadline(config));
+            }
+            Phase::Connecting => {
+                print.value(2_u8);
+                print.deadline(self.open_deadline(config));
+            }
             Phase::Linked(link) => {
                 print.value(3_u8);
-                link.fingerprint(print);
+                link.fingerprint(config, print);
+                if self.uplink.is_finished() {
+                    print.deadline(self.quiet_since.saturating_add(config.half_close_quiet));
+                }
             }
         }
         self.uplink.fingerprint(print);
         self.credit.fingerprint(print);
+    }
+
+    /// The number of the reply that comes next, for a fingerprint; none where there are no numbers on the wire.
+    #[cfg(feature = "model")]
+    pub(super) const fn expected(&self) -> Option<Seq> {
+        match &self.phase {
+            Phase::Linked(link) if matches!(link.level, Level::Sequenced) => Some(link.expected()),
+            Phase::Linked(_) | Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => None,
+        }
     }
 
     /// An op of this session that is in flight.
