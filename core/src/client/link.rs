@@ -117,7 +117,7 @@ impl Link {
 
     /// When the wait for a relay that takes the unsent ops is over.
     pub(super) fn unsent_deadline(&self, config: &ClientConfig) -> Option<Instant> {
-        let waits = !self.unsent.is_empty();
+        let waits = !self.unsent.is_empty() && !planted!(UnsentWaits);
         waits.then(|| self.unsent_since.saturating_add(config.reply_watchdog()))
     }
 
@@ -165,7 +165,7 @@ impl Link {
     }
 
     fn poll_at(&self, circumstances: Circumstances) -> Instant {
-        if self.level == Level::Sequenced && !circumstances.none_holds {
+        if planted!(PollsSpin) || self.level == Level::Sequenced && !circumstances.none_holds {
             return self.poll_from;
         }
         let wait = match self.empties {
@@ -189,7 +189,7 @@ impl Link {
             Level::Legacy => None,
             Level::Sequenced => {
                 let seq = self.next;
-                self.next = seq.next();
+                self.next = if planted!(SeqReused) && self.in_flight == 2 { seq } else { seq.next() };
                 Some(seq)
             }
         };
@@ -201,6 +201,11 @@ impl Link {
     /// The first op that must be sent again.
     pub(super) fn next_unsent(&mut self, now: Instant) -> Option<Op> {
         let op = self.unsent.pop_front()?;
+        if planted!(SeqRenumbered)
+            && let Op::Data { payload, .. } = op
+        {
+            return Some(self.next_op(payload, now));
+        }
         self.on_sent(&op, now);
         Some(op)
     }
@@ -234,6 +239,9 @@ impl Link {
         if self.unsent.is_empty() {
             self.unsent_since = now;
         }
+        if planted!(ResentTwice) {
+            self.unsent.push_back(op.clone());
+        }
         let place = self.unsent.iter().position(|other| seq_of(&op) < seq_of(other));
         self.unsent.insert(place.unwrap_or(self.unsent.len()), op);
     }
@@ -245,7 +253,7 @@ impl Link {
 
     /// Falls back to level 0, if no op was numbered yet.
     pub(super) fn downgrade(&mut self) -> bool {
-        let unused = self.next == Seq::ZERO;
+        let unused = self.next == Seq::ZERO || planted!(DowngradeLate);
         if unused {
             self.level = Level::Legacy;
         }
@@ -270,7 +278,8 @@ impl Link {
         if reply.seq != Some(seq) && reply.error.is_none() {
             return Err(EndReason::SequenceBroken);
         }
-        self.place(seq, Answered { reply, poll })
+        let place = if planted!(ArrivalOrder) { self.replies.expected() } else { seq };
+        self.place(place, Answered { reply, poll })
     }
 
     fn place(&mut self, seq: Seq, answered: Answered) -> Result<Order, EndReason> {

@@ -128,6 +128,10 @@ enum TimerOwner {
 impl Client {
     /// A client without flows. `seed` should be secret and unlike that of any other client.
     pub fn new(config: ClientConfig, seed: [u8; 32], now: Instant) -> Self {
+        let mut mint = SidMint::new(seed);
+        if planted!(SeedAmbient, ambient) {
+            mint.mint();
+        }
         let mut client = Self {
             now,
             stage: Stage::Running,
@@ -144,7 +148,7 @@ impl Client {
             unreachable: UnreachableCache::new(config.unreachable_entries, config.unreachable_ttl),
             starved: BTreeSet::new(),
             payload_in_flight: 0,
-            probe: SidMint::new(seed).mint(),
+            probe: mint.mint(),
             offered: Level::Legacy,
             probe_wanted: false,
             settled: false,
@@ -233,6 +237,9 @@ impl Client {
             if let Some(action) = self.out.actions.pop_front() {
                 return action;
             }
+            if planted!(IdleTooSoon) && core::mem::take(&mut self.probe_wanted) {
+                return ClientAction::Idle { wake: self.wake() };
+            }
             if self.settled || !self.send_next() {
                 self.settled = true;
                 return ClientAction::Idle { wake: self.wake() };
@@ -289,7 +296,8 @@ impl Client {
                 .and_then(|flow| flow.deadline(self.circumstances(), &self.config))
                 .map_or(TimerKind::Poll, |(_, timer)| timer),
         };
-        Some(Wake { at, timer })
+        let late = planted!(WakeNow) && owner == TimerOwner::Closes;
+        Some(Wake { at: if late { self.now } else { at }, timer })
     }
 
     fn on_local(&mut self, now: Instant, id: StreamId, event: LocalEvent) -> Result<(), Misuse> {
@@ -375,6 +383,9 @@ impl Client {
     /// How long small writes wait for company: a twentieth of the round trip, which nobody notices.
     fn coalescing_window(&self) -> Duration {
         const SHORTEST: Duration = Duration::from_millis(1);
+        if planted!(TimeAmbient, ambient) {
+            return SHORTEST;
+        }
         let share = self
             .relays
             .shortest_round_trip()
@@ -403,7 +414,7 @@ impl Client {
         if let EndReason::ConnectFailed(failure) = why {
             self.unreachable.record(self.now, flow.target(), failure);
         }
-        if let Some(sid) = flow.sid().filter(|_| why != EndReason::Finished) {
+        if let Some(sid) = flow.sid().filter(|_| why != EndReason::Finished && !planted!(CloseUnsaid)) {
             self.close_session(sid, 0);
         }
         if let Kind::Session(session) = &mut flow.kind {

@@ -132,7 +132,7 @@ impl Relay {
     pub(super) fn on_answer(&mut self, now: Instant) -> Option<ClientNotice> {
         let was_down = matches!(self.health, Health::Down { .. });
         self.health = Health::Up { strikes: 0, since: now };
-        self.setbacks = 0;
+        self.setbacks = if planted!(BackoffGrows) { self.setbacks } else { 0 };
         was_down.then_some(ClientNotice::RelayUp { relay: self.id })
     }
 
@@ -192,6 +192,9 @@ impl Relay {
         config: &ClientConfig,
     ) -> Option<ClientNotice> {
         // A day bounds absurd values: no quota is renewed less often.
+        if planted!(RefusedAtOnce) {
+            return None;
+        }
         let pause = retry_after.unwrap_or(config.refused_backoff).clamp(UNREACHABLE_BACKOFF, DAY);
         self.take_out(now, pause, Down::Closed)
     }
@@ -215,7 +218,7 @@ impl Relay {
         if let Some(budget) = &mut self.budget
             && budget.renews <= now
         {
-            budget.spent = 0;
+            budget.spent = if planted!(NeverRenewed) { budget.spent } else { 0 };
             budget.renews = now.saturating_add(DAY);
         }
     }
@@ -279,7 +282,9 @@ impl Relay {
     }
 
     fn has_calls(&self) -> bool {
-        self.budget.as_ref().is_none_or(|budget| budget.spent < budget.limit)
+        self.budget.as_ref().is_none_or(|budget| {
+            budget.spent < budget.limit || planted!(OneCallMore) && budget.spent == budget.limit
+        })
     }
 
     /// Less than a tenth of the daily budget is left: calls go to what cannot wait.
@@ -301,7 +306,7 @@ impl Relay {
                 self.options.max_concurrent.saturating_sub(self.options.max_concurrent / 5).max(1)
             }
         };
-        self.in_flight < most
+        self.in_flight < most.saturating_add(usize::from(planted!(CallsCrowd)))
     }
 
     /// Whether calls should be saved because not many more fit.

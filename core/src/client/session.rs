@@ -181,6 +181,8 @@ impl Session {
             }
             LocalEvent::Fin => {
                 self.uplink.finish()?;
+                #[cfg(feature = "planted")]
+                assert!(!planted!(PanicsOnFin), "a planted panic");
                 self.quiet_since = now;
                 if let Phase::FirstBytes { .. } = self.phase {
                     self.phase = Phase::ConnectDue;
@@ -213,7 +215,8 @@ impl Session {
                     Some(queued).filter(|queued| *queued > 0 && link.may_send(config))
                 };
                 let polling = if link.depth.is_bulk() { Polling::Bulk } else { Polling::Idle };
-                let poll = link.wants_poll(circumstances, queued, config).then_some(polling);
+                let mute = planted!(HalfClosedMute) && self.uplink.is_finished();
+                let poll = (!mute && link.wants_poll(circumstances, queued, config)).then_some(polling);
                 Wants { connect: false, payload, poll }
             }
         }
@@ -276,7 +279,7 @@ impl Session {
     pub(super) fn take_connect(&mut self, with_data: bool, most: usize) -> Op {
         self.phase = Phase::Connecting;
         let target = self.target.clone();
-        if with_data && (1..=FIRST_BYTES_MOST).contains(&self.uplink.len()) {
+        if with_data && !planted!(FirstBytesStay) && (1..=FIRST_BYTES_MOST).contains(&self.uplink.len()) {
             Op::ConnectData { target, payload: self.uplink.take(most) }
         } else {
             Op::Connect { target }
@@ -343,7 +346,7 @@ impl Session {
         match (&mut self.phase, op) {
             (Phase::Linked(link), op) => link.on_unsent(op, now),
             (_, Op::ConnectData { payload, .. }) => {
-                self.uplink.put_back(payload);
+                self.uplink.put_back(if planted!(FirstBytesLost) { Bytes::new() } else { payload });
                 self.phase = Phase::ConnectDue;
             }
             (_, _) => self.phase = Phase::ConnectDue,
@@ -388,6 +391,9 @@ impl Session {
     ) -> Outcome {
         let Phase::Linked(link) = &mut self.phase else { return Ok(()) };
         self.credit.release(op.payload().map_or(0, Bytes::len), &mut out.pool);
+        if planted!(CreditTwice) {
+            self.credit.release(op.payload().map_or(0, Bytes::len), &mut out.pool);
+        }
         if link.on_reply(op, reply)? == Order::Waits {
             count(&mut out.stats.reordered);
         }
@@ -451,7 +457,7 @@ impl Session {
                 count(&mut out.stats.empty_polls);
             }
         } else {
-            self.quiet_since = now;
+            self.quiet_since = if planted!(HalfCloseHasty) { self.quiet_since } else { now };
             link.undelivered = link.undelivered.saturating_add(reply.data.len());
             out.deliver(self.id, reply.data);
         }

@@ -88,7 +88,11 @@ impl Node {
             | SessionEnd::Abandoned
             | SessionEnd::NodeClosed => Shut::Close,
         };
-        if closes == Shut::Close && session.uplink.unwritten() > 0 && self.phase == Phase::Running {
+        if closes == Shut::Close
+            && session.uplink.unwritten() > 0
+            && !planted!(LingerSkipped)
+            && self.phase == Phase::Running
+        {
             self.upstreams.insert(upstream, Upstream::new(State::Lingering(session.uplink)));
             self.arm(upstream);
         } else {

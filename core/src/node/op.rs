@@ -99,6 +99,7 @@ impl Node {
             let polls = self.requests.get(&at.request).is_some_and(|batch| batch.has_polls());
             let reply = match self.departed.get(&sid) {
                 Some(departure) => departure.reply(sid, seq),
+                None if polls && planted!(UnknownLives) => Fixed::empty(sid, seq),
                 None if polls => Fixed::eof(sid, seq),
                 None => Fixed::error("unknown session", seq),
             };
@@ -117,7 +118,7 @@ impl Node {
                 let running = session.turn.running();
                 self.stats.reordered = self.stats.reordered.saturating_add(u64::from(seq > expected));
                 self.place(at, Slot::Queued { upstream, seq: Some(seq) });
-                if let Some(running) = running {
+                if let Some(running) = running.filter(|_| !planted!(PollBlocksPayload)) {
                     self.release(upstream, running, at.request);
                 }
                 return self.touch(upstream);
@@ -223,6 +224,9 @@ impl Node {
             batch.release();
             if batch.is_answerable() {
                 return self.list(op.request);
+            }
+            if planted!(BlockedHoldsBatch) {
+                return;
             }
         }
         self.answer_empty(upstream, op);

@@ -108,7 +108,7 @@ impl Turn {
 
     /// The op was answered, or is not waited for any more; if it was the one that ran, the turn passes.
     pub(super) fn finish(&mut self, op: OpRef, now: Instant) {
-        if self.running == Some(op) {
+        if self.running == Some(op) && !(planted!(TurnKept) && self.queue.is_ready()) {
             self.running = None;
             self.progressed = now;
         }
@@ -141,6 +141,7 @@ impl Turn {
 
     /// When the first queued op has waited too long for an op that has not come.
     pub(super) fn gap_deadline(&self, wait: Duration) -> Option<Instant> {
+        let wait = if planted!(SeqWaitEndless) { Duration::MAX } else { wait };
         self.gaps().map(|op| self.gap_end(op, wait)).min()
     }
 
