@@ -20,11 +20,14 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod checkpoints;
 pub mod chooser;
 pub mod clock;
 pub mod fault;
+pub mod guard;
 pub mod hash;
 pub mod heap;
+mod hex;
 pub mod host;
 pub mod latency;
 pub mod link;
@@ -33,8 +36,10 @@ pub mod odds;
 pub mod pattern;
 pub mod property;
 pub mod rng;
+pub mod run;
 pub mod scenario;
 pub mod script;
+pub mod seed;
 pub mod site;
 pub mod time;
 pub mod trace;
@@ -46,7 +51,9 @@ pub use host::ClientHost;
 pub use mark::{Mark, Marks};
 pub use odds::Odds;
 pub use property::{Property, Violation};
+pub use run::{Decisions, Limits, Recording, Run};
 pub use scenario::{Profile, Scenario};
+pub use seed::{Seed, Seeds};
 pub use site::Site;
 pub use time::Time;
 pub use world::{Outcome, Tally, World};

@@ -133,6 +133,14 @@ impl Sink for NoTrace {
     fn record(&mut self, _entry: &Entry) {}
 }
 
+impl<S: Sink> Sink for &mut S {
+    const ON: bool = S::ON;
+
+    fn record(&mut self, entry: &Entry) {
+        (**self).record(entry);
+    }
+}
+
 impl Sink for Vec<Entry> {
     const ON: bool = true;
 
