@@ -12,7 +12,7 @@ use crate::host::ClientHost;
 use crate::mark::Mark;
 use crate::pattern::{Direction, Pattern};
 use crate::property::{Property, Violation};
-use crate::scenario::KEY;
+use crate::scenario::{KEY, Setup};
 use crate::script::Side;
 use crate::time::Time;
 use crate::trace::{Actor, Sink, What};
@@ -86,7 +86,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if side.exchanges.contains_key(&exchange) {
             return self.violated(Property::S13, format!("client{client} sends exchange {exchange} twice"));
         }
-        let out = side.exchanges.values().filter(|used| **used == relay).count();
+        let now = side.clock.read(self.now);
+        let out =
+            side.exchanges.values().filter(|(used, deadline)| *used == relay && *deadline > now).count();
         if out >= options.max_concurrent {
             return self
                 .violated(Property::R2, format!("client{client} has {out} calls out through relay {relay}"));
@@ -140,19 +142,23 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// Whether a flow may end like this when nothing goes wrong.
     fn expected(&self, flow: usize, why: EndReason) -> bool {
         let script = &self.flows[flow].script;
+        let by = |side| script.reset.is_some_and(|(by, _)| by == side);
         match why {
             EndReason::Finished => true,
-            EndReason::Local => {
-                script.reset.is_some_and(|(side, _)| side == Side::Local) || self.flows[flow].is_udp()
-            }
-            EndReason::NodeError => script.reset.is_some_and(|(side, _)| side == Side::Upstream),
-            // Odd bounds refuse flows and cut waits short.
-            _ => {
-                self.setup.client.half_close_quiet < Duration::from_secs(30)
-                    || self.setup.node.max_sessions < self.flows.len()
-                    || self.setup.node.max_requests < self.flows.len()
-            }
+            EndReason::Local => by(Side::Local) || self.flows[flow].is_udp(),
+            EndReason::NodeError if by(Side::Upstream) => true,
+            _ => self.bounds_refuse(),
         }
+    }
+
+    /// Whether the bounds of this run are so tight that flows are refused and waits cut short.
+    fn bounds_refuse(&self) -> bool {
+        let Setup { client, node, .. } = &self.setup;
+        client.half_close_quiet < Duration::from_secs(30)
+            || node.seq_queue_ops < client.max_depth
+            || node.seq_queue_bytes < client.max_op_payload
+            || node.max_sessions < self.flows.len()
+            || node.max_requests < self.flows.len() * client.max_depth
     }
 
     /// R1, every so often: what machines hold stays within their bounds.
