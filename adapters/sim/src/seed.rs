@@ -57,7 +57,11 @@ impl FromStr for Seeds {
         };
         let Seed(first) = first.parse()?;
         let end = if end.is_empty() { None } else { Some(end.parse::<Seed>()?.0) };
-        if end.is_some_and(|end| end <= first) { Err(BadSeed(text.to_owned())) } else { Ok(Self { first, end }) }
+        if end.is_some_and(|end| end <= first) {
+            Err(BadSeed(text.to_owned()))
+        } else {
+            Ok(Self { first, end })
+        }
     }
 }
 
