@@ -25,6 +25,7 @@ pub mod chooser;
 pub mod clock;
 pub mod fault;
 pub mod guard;
+pub mod fuzz;
 pub mod hash;
 pub mod heap;
 mod hex;
