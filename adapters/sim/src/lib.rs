@@ -20,12 +20,13 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod bundle;
 pub mod checkpoints;
 pub mod chooser;
 pub mod clock;
 pub mod fault;
-pub mod guard;
 pub mod fuzz;
+pub mod guard;
 pub mod hash;
 pub mod heap;
 mod hex;
@@ -34,6 +35,7 @@ pub mod latency;
 pub mod link;
 pub mod mark;
 pub mod odds;
+pub mod origin;
 pub mod pattern;
 pub mod property;
 pub mod rng;
@@ -41,11 +43,13 @@ pub mod run;
 pub mod scenario;
 pub mod script;
 pub mod seed;
+pub mod shrink;
 pub mod site;
 pub mod time;
 pub mod trace;
 pub mod world;
 
+pub use bundle::Bundle;
 pub use chooser::{Chooser, Exhaustive, FromBytes, Pick, Recorded, Recorder, Seeded};
 pub use fault::Fault;
 pub use host::ClientHost;
@@ -53,7 +57,7 @@ pub use mark::{Mark, Marks};
 pub use odds::Odds;
 pub use property::{Property, Violation};
 pub use run::{Decisions, Limits, Recording, Run};
-pub use scenario::{Profile, Scenario};
+pub use scenario::{BadScenario, Profile, Scenario};
 pub use seed::{Seed, Seeds};
 pub use site::Site;
 pub use time::Time;

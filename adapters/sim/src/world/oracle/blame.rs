@@ -112,7 +112,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 quiet + Duration::from_millis(1) + quiet / 1000 >= setup.client.half_close_quiet
             }
             EndReason::Idle => true,
-            EndReason::NoRelay => book.turned_away || setup.client.request_timeout < Duration::from_secs(30),
+            // A relay may be out because of what happened to others, or full of calls that are held or lost.
+            EndReason::NoRelay => {
+                !setup.is_calm() || setup.client.relays.iter().any(|relay| relay.max_concurrent <= 2)
+            }
             EndReason::ExchangeLost(ExchangeFailure::TooLarge) => book.turned_away,
             EndReason::ExchangeLost(_) => {
                 // An HTTP layer that gives up before the node must answer loses what is held.
