@@ -48,6 +48,7 @@ bugs! {
         SeqReused = "seq-reused", "with three ops in flight, a number is given twice";
         SeqRenumbered = "seq-renumbered", "an op that goes again gets a new number";
         OldRunsAgain = "old-runs-again", "an op whose number has passed runs once more";
+        OldPollDrains = "old-poll-drains", "a poll whose number has passed is answered like a new one";
         ExpectedTwice = "expected-twice", "an op that is refused as old uses up a number";
     }
     Reorder {
@@ -63,6 +64,7 @@ bugs! {
     Close {
         CloseFirst = "close-first", "[data, close] closes before it writes and drains";
         LingerSkipped = "linger-skipped", "an upstream is shut before it has taken its last bytes";
+        UpstreamLeft = "upstream-left", "the upstream of a closed session is left open";
         CloseUnsaid = "close-unsaid", "the node is not told of a flow that its application has reset";
     }
     Eof {
@@ -73,7 +75,6 @@ bugs! {
     Budget {
         RefundForgotten = "refund-forgotten", "what a full drain took is not given back to the credit";
         DrainUnbounded = "drain-unbounded", "the drains of a batch do not share one bound";
-        StarvedForgotten = "starved-forgotten", "a session that found the pool empty never gets credit again";
         CreditTwice = "credit-twice", "an answered op gives its bytes back twice";
     }
     Negotiation {

@@ -29,11 +29,13 @@ pub enum Kind {
     SlowReader,
     /// Datagrams, each echoed.
     UdpEcho,
+    /// A line and its echo, a long silence, and another line.
+    Idle,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Echo,
         Self::Download,
         Self::Upload,
@@ -44,6 +46,7 @@ impl Kind {
         Self::Flood,
         Self::SlowReader,
         Self::UdpEcho,
+        Self::Idle,
     ];
 }
 
@@ -150,6 +153,7 @@ impl Script {
             Kind::Flood => Self { down: size.saturating_mul(4), local_reads: slowly, ..plain },
             Kind::SlowReader => Self { up: size, upstream_reads: slowly, ..plain },
             Kind::UdpEcho => Self { turns: turns_of(size, 120), up: 120, down: 120, ..plain },
+            Kind::Idle => Self { turns: 2, think: Duration::from_secs(50), ..plain },
         }
     }
 

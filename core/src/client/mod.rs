@@ -336,9 +336,7 @@ impl Client {
                     self.ready.flush();
                     self.rearm_coalesce();
                 }
-                TimerOwner::Closes => {
-                    self.timers.set(&mut self.close_timer, TimerOwner::Closes, None);
-                }
+                TimerOwner::Closes => self.rearm_closes(),
             }
         }
     }
@@ -445,8 +443,13 @@ impl Client {
         }
         let due = self.now.saturating_add(self.config.coalesce);
         self.closes.push_back(Closing { sid, tries, due });
-        let first = self.closes.front().map(|closing| closing.due);
-        self.timers.set(&mut self.close_timer, TimerOwner::Closes, first);
+        self.rearm_closes();
+    }
+
+    /// A close that is due already waits for a relay, and not for the time.
+    fn rearm_closes(&mut self) {
+        let next = self.closes.front().map(|closing| closing.due).filter(|due| *due > self.now);
+        self.timers.set(&mut self.close_timer, TimerOwner::Closes, next);
     }
 
     /// The pool has room again: readers that ran dry get new credit, in the order of their ids.

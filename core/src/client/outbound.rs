@@ -308,8 +308,7 @@ impl Client {
         {
             batch.push(OpOwner::Close { tries: closing.tries }, Op::Close { sid: closing.sid });
         }
-        let first = self.closes.front().map(|closing| closing.due);
-        self.timers.set(&mut self.close_timer, TimerOwner::Closes, first);
+        self.rearm_closes();
     }
 
     /// Hands a batch to its relay.

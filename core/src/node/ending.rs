@@ -76,7 +76,7 @@ impl Node {
 
     /// Shuts the upstream of a session that has ended, or lets it linger until its last byte is written.
     fn part(&mut self, upstream: UpstreamId, session: Session, why: SessionEnd) {
-        if session.source == Source::Reset {
+        if session.source == Source::Reset || (planted!(UpstreamLeft) && why == SessionEnd::Closed) {
             return;
         }
         let closes = match why {

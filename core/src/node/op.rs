@@ -123,6 +123,9 @@ impl Node {
                 }
                 return self.touch(upstream);
             }
+            Err(Rejected::Old(op)) if planted!(OldPollDrains) && op.bytes() == 0 => {
+                return self.start(upstream, op);
+            }
             Err(Rejected::Old(_)) => Fixed::already_processed(seq, expected),
             Err(Rejected::Duplicate(_)) => Fixed::already_waits(seq, expected),
             Err(Rejected::Full(_)) => Fixed::too_far_ahead(seq, expected),

@@ -128,8 +128,7 @@ impl Node {
 
     /// Gives credit to sessions that got none while the pool was empty, the oldest first.
     pub(super) fn feed_starved(&mut self) {
-        while !planted!(StarvedForgotten)
-            && self.pool.has_room()
+        while self.pool.has_room()
             && let Some(upstream) = self.starved.pop_first()
         {
             self.grant(upstream);

@@ -96,10 +96,13 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.clients[client].wake = None;
         self.drain_client(client);
         let (now, next) = (self.client_now(client), self.clients[client].wake);
-        if next.is_some_and(|next| next.at <= now) {
+        if let Some(next) = next.filter(|next| next.at <= now) {
             self.violated(
                 Property::S9,
-                format!("client{client} wants to be woken at once after {:?}", wake.timer),
+                format!(
+                    "client{client} wants to be woken at once for {:?} after {:?}",
+                    next.timer, wake.timer
+                ),
             );
         }
     }

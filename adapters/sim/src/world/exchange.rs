@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use seqlane::wire;
-use seqlane::{ClientEvent, ExchangeFailure, ExchangeId, Instant, RelayId, Response};
+use seqlane::{ClientEvent, ExchangeFailure, ExchangeId, Instant, NodeEvent, RelayId, Response};
 
 use crate::chooser::{Chooser, key};
 use crate::fault::Fault;
@@ -321,6 +321,24 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.go_down(flight, Answer::Failed(ExchangeFailure::Garbage));
     }
 
+    /// A relay's calls to nodes break off: whoever holds one learns that nobody waits for it any more.
+    pub(super) fn hang_up(&mut self, relay: usize) {
+        for node in 0..self.nodes.len() {
+            let held = self.nodes[node].held.iter().filter_map(|(request, held)| match held.caller {
+                Caller::Flight(flight) => Some((*request, flight)),
+                Caller::Visitor(_) => None,
+            });
+            let gone: Vec<_> =
+                held.filter(|(_, flight)| self.network.flights[*flight].relay == relay).collect();
+            for (request, flight) in gone {
+                self.nodes[node].held.remove(&request);
+                self.node_handle(node, NodeEvent::RequestGone { request });
+                self.vanish(flight, Fault::Partition, "is cut off while the node holds it");
+            }
+            self.drain_node(node);
+        }
+    }
+
     /// An answer leaves the node; what happens to it on the way is decided here.
     fn go_down(&mut self, flight: usize, answer: Answer) {
         self.leave_seat(flight);
@@ -355,7 +373,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             let cut = self.cut(key, &reply);
             self.network.flights[flight].answer = Some(Answer::Reply(cut));
         }
-        let way = self.strikes(Fault::Garbage, Site::Garbage, key, 7);
+        let way = self.strikes(Fault::Garbage, Site::Garbage, key, 8);
         if way == 0 {
             return;
         }
@@ -367,6 +385,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             3 => text(r#"{"e":"tunnel batch HTTP 500"}"#),
             4 => text(r#"{"r":[]}"#),
             5 => Answer::Failed(ExchangeFailure::Garbage),
+            7 => text(r#"{"e":"tunnel batch HTTP 404"}"#),
             6 => Answer::Reply(Bytes::from_static(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3])),
             _ => {
                 let mut marked = BytesMut::from(&[0xef, 0xbb, 0xbf][..]);

@@ -69,10 +69,14 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// S2: an open makes one upstream connection, unless the network doubled its request.
     pub(super) fn check_opens(&mut self, flow: usize) {
-        if self.flows[flow].upstreams.len() > 1 && !self.was_doubled() {
+        let target = self.flows[flow].target;
+        let group = self.flows.iter().filter(|flow| flow.target == target);
+        let (asked, opened) =
+            group.fold((0, 0), |(asked, opened), flow| (asked + 1, opened + flow.upstreams.len()));
+        if opened > asked && !self.was_doubled() {
             self.violated(
                 Property::S2,
-                format!("flow {flow} has {} upstreams", self.flows[flow].upstreams.len()),
+                format!("{opened} upstreams for the {asked} flows with the target of flow {flow}"),
             );
         }
         if self.flows[flow].stream.is_none() && !self.flows[flow].visiting {
@@ -251,19 +255,35 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
+    /// What a client may hold: no more than its bounds, and no more than there is.
     fn client_bound(&self, client: usize) -> usize {
         let (options, node) = (&self.clients[client].config, &self.nodes[0].config);
         let drains = options.max_depth.saturating_mul(node.max_drain.min(node.session_buffer + 64 * KIB));
         let flow = 64 * KIB + options.max_op_payload + options.downlink_window + drains;
-        options.uplink_total.saturating_add(flow.saturating_mul(self.flows.len()))
+        let bound = options.uplink_total.saturating_add(flow.saturating_mul(self.flows.len()));
+        let there = self.flows.iter().filter(|flow| flow.client == client && flow.local.ended.is_none());
+        let there = there.map(|flow| {
+            let down = flow.upstreams.iter().map(|up| self.upstreams[*up].sent()).sum::<u64>();
+            let up = if flow.is_udp() { flow.script.total_up() } else { flow.local.sent };
+            up + down.saturating_sub(flow.local.received)
+        });
+        bound.min(there.sum::<u64>() as usize)
     }
 
+    /// What a node may hold, likewise.
     fn node_bound(&self, node: usize) -> usize {
         let options = &self.nodes[node].config;
         let op = self.setup.client.max_op_payload.min(options.max_body);
         let session = 64 * KIB + options.write_queue + options.seq_queue_bytes + 3 * op;
         // A doubled open makes a second session.
-        options.total_buffer.saturating_add(session.saturating_mul(2 * self.flows.len()))
+        let bound = options.total_buffer.saturating_add(session.saturating_mul(2 * self.flows.len()));
+        let on_the_way = self.flows.iter().map(|flow| {
+            let up = if flow.is_udp() { flow.script.total_up() } else { flow.local.sent };
+            let taken = flow.upstreams.iter().map(|up| self.upstreams[*up].received).max().unwrap_or(0);
+            up.saturating_sub(taken)
+        });
+        let behind = self.upstreams.iter().map(|up| up.behind() + up.sent());
+        bound.min((on_the_way.sum::<u64>() + behind.sum::<u64>()) as usize)
     }
 
     /// L1 to L5 and S6: after the heal every flow that is not over moves again and again.
@@ -432,7 +452,6 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             let seen = [
                 (stats.reordered > 0, Mark::ReplyWaited),
                 (stats.ops_resent > 0, Mark::OpsResent),
-                (stats.first_bytes_hit > 0, Mark::FirstBytesRode),
                 (stats.unreachable_hits > 0, Mark::UnreachableHit),
                 (stats.datagrams_dropped > 0, Mark::DatagramDropped),
             ];

@@ -177,6 +177,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             Actor::Upstream(flow as u32),
             What::Downlink { flow: flow as u32, bytes: reply.len() as u64 },
         );
+        self.upstreams[upstream].sent += reply.len() as u64;
         self.upstream_event(upstream, UpstreamEvent::Datagram(reply));
     }
 
@@ -300,9 +301,9 @@ impl Upstream {
         self.finished && self.sent == script.total_down()
     }
 
-    /// Whether it has something to read that it has not read.
-    pub(super) const fn is_behind(&self) -> bool {
-        self.unread > 0
+    /// Bytes that were written to it and that it has not read.
+    pub(super) const fn behind(&self) -> u64 {
+        self.unread as u64
     }
 
     /// Bytes that it has sent.

@@ -108,6 +108,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             Some("[close, data] does not close first")
         } else if !closes_first && data.error.is_none() && written < PAYLOAD as u64 {
             Some("[data, close] closes before it writes")
+        } else if !closes_first && data.eof && (data.data.len() as u64) < self.flows[flow].script.total_down()
+        {
+            Some("[data, close] closes before it drains")
         } else {
             None
         };

@@ -184,6 +184,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
         self.tell(Actor::Relay(relay as u32), What::Weather { fault, how });
         self.network.relays[relay].line = line;
+        if line == Line::CutDown {
+            self.hang_up(relay);
+        }
         self.admit_queued(relay);
     }
 

@@ -11,6 +11,7 @@ use crate::property::Property;
 use crate::script::{Opening, Side};
 use crate::trace::Sink;
 use crate::world::World;
+use crate::world::flow::Flow;
 use crate::world::oracle::ledger::{Note, RelayBook};
 
 /// A round trip of this length may outlast a wait of the machines.
@@ -126,14 +127,16 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
-    /// Whether an upstream of this flow's target failed within the time for which the client remembers that.
+    /// Whether this flow's open failed, or another one with its target within the time for which that counts.
     fn has_failed_lately(&self, flow: usize) -> bool {
-        let target = self.flows[flow].target;
+        let Flow { client, target, .. } = self.flows[flow];
         let remembered = self.setup.client.unreachable_ttl + Duration::from_millis(100);
-        let failed = |up: &crate::world::upstream::Upstream| {
-            self.flows[up.flow].target == target
-                && up.failed.is_some_and(|at| up.flow == flow || self.now.since(at) <= remembered + SLOW * 20)
+        let failed = |(index, other): (usize, &Flow)| {
+            let asked = self.ledger.flows[index].opening;
+            let over = matches!(other.over, Some((EndReason::ConnectFailed(_), at))
+                if self.now.since(at) <= remembered);
+            other.client == client && other.target == target && asked && over
         };
-        self.upstreams.iter().any(failed)
+        self.ledger.flows[flow].opening || self.flows.iter().enumerate().any(failed)
     }
 }

@@ -106,20 +106,29 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
-    /// R4: while nothing of a flow moves, its polls are few.
+    /// R4: calls that nothing but idle flows need are few.
     pub(in crate::world) fn check_polls(&mut self, notes: &[Note]) {
-        for note in notes {
-            let (Some(flow), Role::Data { .. }, 0) = (note.flow, note.role, note.payload) else { continue };
+        let mut idle = true;
+        for flow in notes.iter().filter_map(|note| note.flow) {
             let (now, moved) = (self.now, self.flows[flow].moved);
             let book = &mut self.ledger.flows[flow];
-            if moved > book.polls_since {
+            if moved > book.polled {
                 (book.polls, book.polls_since) = (0, moved);
+                idle = false;
             }
+            book.polled = now;
+        }
+        let poll = |note: &Note| note.payload == 0 && matches!(note.role, Role::Data { .. });
+        if !idle || !notes.iter().all(poll) {
+            return;
+        }
+        for flow in notes.iter().filter_map(|note| note.flow) {
+            let book = &mut self.ledger.flows[flow];
             book.polls += 1;
-            let idle = now.since(book.polls_since);
-            let most = IDLE_POLLS * (1 + idle.as_secs() / 60);
+            let time = self.now.since(book.polls_since);
+            let most = IDLE_POLLS * (1 + time.as_secs() / 60);
             if u64::from(book.polls) > most {
-                let what = format!("flow {flow} has polled {} times in {idle:?} for nothing", book.polls);
+                let what = format!("flow {flow} has polled {} times in {time:?} for nothing", book.polls);
                 return self.violated(Property::R4, what);
             }
         }

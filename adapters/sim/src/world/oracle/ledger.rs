@@ -114,6 +114,8 @@ pub(in crate::world) struct FlowBook {
     /// Polls since it last moved, or since `polls_since`.
     pub(in crate::world) polls: u32,
     pub(in crate::world) polls_since: Time,
+    /// When it last was part of a call.
+    pub(in crate::world) polled: Time,
     /// When downlink last came.
     pub(in crate::world) downlink: Time,
 }

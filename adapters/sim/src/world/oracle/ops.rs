@@ -9,6 +9,7 @@ use seqlane::{ClientEvent, ExchangeFailure, ExchangeId, Level};
 use crate::chooser::Chooser;
 use crate::fault::Fault;
 use crate::host::ClientHost;
+use crate::mark::Mark;
 use crate::property::Property;
 use crate::trace::Sink;
 use crate::world::World;
@@ -75,7 +76,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             let Some(flow) = note.flow else { continue };
             let book = &mut self.ledger.flows[flow];
             book.out += 1;
-            if let Role::Open { .. } = note.role {
+            if let Role::Open { first_bytes } = note.role {
+                if first_bytes {
+                    self.marks.set(Mark::FirstBytesRode);
+                }
                 book.opening = true;
                 book.shipped = note.payload as u64;
             }
@@ -225,7 +229,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             let flow = session.flow;
             let [upstream] = self.flows[flow].upstreams[..] else { continue };
             let end = &self.upstreams[upstream];
-            if session.blind || session.home != home || end.line != Line::Open || end.is_behind() {
+            if session.blind || session.home != home || end.line != Line::Open || end.behind() > 0 {
                 continue;
             }
             if !self.flows[flow].is_udp() && end.received < session.due {
