@@ -163,6 +163,69 @@ fn a_relay_that_asks_for_a_pause_gets_it_and_its_ops_go_elsewhere() {
 }
 
 #[test]
+fn an_answer_to_an_earlier_call_does_not_end_the_pause_that_a_relay_asked_for() {
+    let mut bench = Bench::new(two(Balance::RoundRobin));
+    let calls: alloc::vec::Vec<Call> = [21, 22, 25, 110]
+        .map(|port| {
+            bench.open(target(port), crate::FlowKind::Tcp);
+            bench.call()
+        })
+        .into();
+    let [earlier, refused] = [0, 2].map(|place| &calls[place]);
+    assert_eq!((earlier.relay, refused.relay), (FIRST, FIRST));
+    bench.fail(refused, ExchangeFailure::Refused { retry_after: Some(Duration::from_secs(77)) });
+    bench.answer(earlier, &[connected("s", None)]);
+    bench.calls.clear();
+    assert!(!bench.notices.contains(&ClientNotice::RelayUp { relay: FIRST }));
+    for port in 1000..1004 {
+        bench.open(target(port), crate::FlowKind::Tcp);
+    }
+    bench.pass(ms(20));
+    assert!(bench.calls.iter().all(|call| call.relay != FIRST), "{:?}", bench.calls);
+    bench.pass(Duration::from_secs(77));
+    bench.calls.clear();
+    for _ in 0..2 {
+        bench.open_tcp();
+    }
+    let back = bench.calls.iter().find(|call| call.relay == FIRST).expect("its time has come").clone();
+    bench.answer(&back, &[connected("t", None)]);
+    assert!(bench.notices.contains(&ClientNotice::RelayUp { relay: FIRST }));
+}
+
+/// The only relay asks to be left alone for an hour.
+fn refuse_everything(bench: &mut Bench) {
+    bench.open_tcp();
+    let connect = bench.calls.pop_back().unwrap();
+    bench.fail(&connect, ExchangeFailure::Refused { retry_after: Some(Duration::from_secs(3600)) });
+}
+
+#[test]
+fn an_op_that_no_relay_takes_again_ends_its_session_after_the_watchdog_time() {
+    let mut bench = Bench::plain();
+    let (stream, poll) = bench.sequenced("s");
+    refuse_everything(&mut bench);
+    bench.fail(&poll, ExchangeFailure::NotSent);
+    bench.pass(Duration::from_secs(134));
+    assert!(!bench.ended.contains_key(&stream));
+    bench.pass(Duration::from_secs(1));
+    assert_eq!(bench.ended[&stream], EndReason::NoRelay);
+}
+
+#[test]
+fn a_payload_that_no_relay_takes_ends_its_session_after_the_watchdog_time() {
+    let mut bench = Bench::plain();
+    let (stream, poll) = bench.sequenced("s");
+    refuse_everything(&mut bench);
+    bench.answer(&poll, &[empty(poll.op())]);
+    bench.write(stream, "never sent");
+    assert!(bench.calls.is_empty());
+    bench.pass(Duration::from_secs(134));
+    assert!(!bench.ended.contains_key(&stream));
+    bench.pass(Duration::from_secs(1));
+    assert_eq!(bench.ended[&stream], EndReason::NoRelay);
+}
+
+#[test]
 fn a_quota_text_is_a_refusal_for_ten_minutes() {
     let mut bench = Bench::new(two(Balance::RoundRobin));
     bench.open_tcp();
