@@ -29,12 +29,14 @@ pub enum Kind {
     SlowReader,
     /// Datagrams, each echoed.
     UdpEcho,
-    /// A line and its echo, a long silence, and another line.
+    /// A line and its echo, silence for most of a minute, and another line.
+    Quiet,
+    /// A line, its echo, and then nothing for a day. For measuring; it outlasts every bound on progress.
     Idle,
 }
 
 impl Kind {
-    /// Every kind.
+    /// Every kind that comes to an end by itself.
     pub const ALL: [Self; 11] = [
         Self::Echo,
         Self::Download,
@@ -46,7 +48,7 @@ impl Kind {
         Self::Flood,
         Self::SlowReader,
         Self::UdpEcho,
-        Self::Idle,
+        Self::Quiet,
     ];
 }
 
@@ -153,7 +155,8 @@ impl Script {
             Kind::Flood => Self { down: size.saturating_mul(4), local_reads: slowly, ..plain },
             Kind::SlowReader => Self { up: size, upstream_reads: slowly, ..plain },
             Kind::UdpEcho => Self { turns: turns_of(size, 120), up: 120, down: 120, ..plain },
-            Kind::Idle => Self { turns: 2, think: Duration::from_secs(50), ..plain },
+            Kind::Quiet => Self { turns: 2, think: Duration::from_secs(50), ..plain },
+            Kind::Idle => Self { turns: 2, think: Duration::from_secs(24 * 60 * 60), ..plain },
         }
     }
 

@@ -418,7 +418,10 @@ impl RelayTable {
                 })
                 .map(|relay| relay.id),
         };
-        let chosen = best(&mut self.relays.iter().filter(fits).filter(rested))
+        // An idle poll is worth its call where it is held.
+        let held = |relay: &&Relay| matches!(purpose, Purpose::Active(_)) || relay.holds(now);
+        let chosen = best(&mut self.relays.iter().filter(fits).filter(rested).filter(held))
+            .or_else(|| best(&mut self.relays.iter().filter(fits).filter(rested)))
             .or_else(|| best(&mut self.relays.iter().filter(fits).filter(|relay| relay.is_last_resort())))?;
         let place = usize::try_from(chosen.place()).unwrap_or_default();
         self.next = place.saturating_add(1).checked_rem(count).unwrap_or_default();
@@ -464,9 +467,12 @@ impl RelayTable {
         self.relays.iter().all(Relay::is_short)
     }
 
-    /// Whether no relay holds polls, so that polling while idle only burns calls.
+    /// Whether no relay that can be used holds polls, so that polling while idle only burns calls.
     pub(super) fn none_holds(&self, now: Instant) -> bool {
-        self.relays.iter().all(|relay| !relay.holds(now))
+        let usable = |relay: &&Relay| relay.is_rested(now) && relay.has_calls();
+        let mut any = false;
+        let held = self.relays.iter().filter(usable).inspect(|_| any = true).any(|relay| relay.holds(now));
+        !held && (any || self.relays.iter().all(|relay| !relay.holds(now)))
     }
 
     /// The shortest known round trip.

@@ -333,6 +333,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             for (request, flight) in gone {
                 self.nodes[node].held.remove(&request);
                 self.node_handle(node, NodeEvent::RequestGone { request });
+                let notes = Arc::clone(&self.network.flights[flight].notes);
+                self.note_refusal(&notes);
                 self.vanish(flight, Fault::Partition, "is cut off while the node holds it");
             }
             self.drain_node(node);

@@ -198,6 +198,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             || node.seq_queue_bytes / client.max_depth < client.max_op_payload
             || client.request_timeout < self.setup.latency.at(QUANTILES - 1) + node.longpoll
             || node.max_sessions < self.flows.len()
+            || client.relays.iter().any(|relay| relay.max_concurrent < 4)
             || node.max_requests < self.flows.len() * client.max_depth
     }
 
@@ -283,6 +284,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             up.saturating_sub(taken)
         });
         let behind = self.upstreams.iter().map(|up| up.behind() + up.sent());
+        if self.was_doubled() {
+            return bound;
+        }
         bound.min((on_the_way.sum::<u64>() + behind.sum::<u64>()) as usize)
     }
 

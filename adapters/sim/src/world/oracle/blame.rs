@@ -61,7 +61,11 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// L6 at the end of a flow.
     pub(in crate::world) fn check_blame(&mut self, flow: usize, why: EndReason) {
-        if why.is_orderly() || self.ledger.flows[flow].excused || self.is_expected_loss(flow, why) {
+        // Which of several flows with one target an open is for, the network does not say.
+        let target = self.flows[flow].target;
+        let mut group = (0..self.flows.len()).filter(|other| self.flows[*other].target == target);
+        let excused = group.any(|other| self.ledger.flows[other].excused);
+        if why.is_orderly() || excused || self.is_expected_loss(flow, why) {
             return;
         }
         let kind = self.flows[flow].script.kind;

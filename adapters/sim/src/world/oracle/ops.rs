@@ -257,8 +257,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
-    /// The request got no further than its envelope: none of its ops runs.
-    fn note_refusal(&mut self, notes: &[Note]) {
+    /// The request got no further than its envelope, or is given up: its ops need not run.
+    pub(in crate::world) fn note_refusal(&mut self, notes: &[Note]) {
         for note in notes {
             if let Role::Data { sid, .. } = note.role
                 && let Some(session) = self.ledger.sessions.get_mut(&sid)
