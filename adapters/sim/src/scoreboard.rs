@@ -3,7 +3,6 @@
 //!
 //! Planting is for the whole process: nothing else may run beside it.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use seqlane::planted::Bug;
@@ -164,7 +163,7 @@ fn violated(hunt: &Hunt, seed: u64) -> Option<Property> {
     let of = |outcome: &Outcome| outcome.violation.as_ref().map(|violation| violation.property);
     match hunt.method {
         Method::Once | Method::Mark(_) => of(&run.seeded(seed)),
-        Method::Twice => run.check_determinism(seed).err().and_then(|outcome| of(&outcome)),
+        Method::Twice => of(&run.twice(seed)),
         Method::Copy => {
             let most = run.limits().events;
             copies::check(&hunt.scenario, seed, MIDDLE, most).err().and_then(|outcome| of(&outcome))
@@ -208,24 +207,20 @@ pub fn shrink(score: &mut Score, runs: u64) {
         .map(|shrunk| (shrunk.recording.picks.len(), shrunk.recording.outcome.events));
 }
 
-/// The table, as Markdown.
-pub fn table(scores: &[Score]) -> String {
-    let mut table = String::from(
-        "| bug | area | what goes wrong | found by | in | median seeds | shrunk: decisions, events |\n\
-         |---|---|---|---|---|--:|--:|\n",
-    );
-    for score in scores {
-        let Score { bug, hunt, first, shrunk, .. } = score;
-        let property = first.map_or("not found", |(property, _)| property.id());
-        let median = score.median().map_or_else(|| "-".to_owned(), |seeds| seeds.to_string());
-        let shrunk = shrunk.map_or_else(|| "-".to_owned(), |(picks, events)| format!("{picks}, {events}"));
-        let place = match hunt.method {
-            Method::Once => hunt.scenario.profile.name().to_owned(),
-            other => format!("{}, {}", hunt.scenario.profile.name(), other.name()),
-        };
-        let (area, text) = (format!("{:?}", bug.area()), bug.text());
-        // Writing to a string cannot fail.
-        let _ = writeln!(table, "| {bug} | {area} | {text} | {property} | {place} | {median} | {shrunk} |");
-    }
-    table
+/// The head of the table, as Markdown.
+pub const HEAD: &str = "| bug | area | what goes wrong | found by | in | median seeds | shrunk: decisions, events |\n\
+     |---|---|---|---|---|--:|--:|\n";
+
+/// A bug's row of the table.
+pub fn row(score: &Score) -> String {
+    let Score { bug, hunt, first, shrunk, .. } = score;
+    let property = first.map_or("not found", |(property, _)| property.id());
+    let median = score.median().map_or_else(|| "-".to_owned(), |seeds| seeds.to_string());
+    let shrunk = shrunk.map_or_else(|| "-".to_owned(), |(picks, events)| format!("{picks}, {events}"));
+    let place = match hunt.method {
+        Method::Once => hunt.scenario.profile.name().to_owned(),
+        other => format!("{}, {}", hunt.scenario.profile.name(), other.name()),
+    };
+    let (area, text) = (format!("{:?}", bug.area()).to_lowercase(), bug.text());
+    format!("| `{bug}` | {area} | {text} | {property} | {place} | {median} | {shrunk} |\n")
 }

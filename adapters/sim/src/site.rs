@@ -39,6 +39,8 @@ sites! {
     Script = "script",
     /// How much a flow sends.
     Size = "size",
+    /// Whether a flow sends much more than that.
+    Large = "large",
     /// When a flow begins, and how long it thinks between its turns.
     Pace = "pace",
     /// Whether this kind of fault happens in this run at all.

@@ -103,7 +103,7 @@ impl Setup {
             ranged(chooser, Site::Clients, 0, scenario.clients.least, scenario.clients.most) as usize;
         let relays = relays(scenario, clients as u32, chooser, &on);
         let (client, node) = machines(scenario, level, &relays, chooser);
-        let flows = flows(scenario, clients, on(Fault::Upstream), chooser);
+        let flows = flows(scenario, clients, (on(Fault::Upstream), roomy(&client, &node)), chooser);
         let latency = match on(Fault::HeavyTail).then(|| chooser.pick(Site::HeavyTail, 0, 2) + 1) {
             Some(1) => Latency::Heavy,
             Some(2) => Latency::Bimodal,
@@ -247,7 +247,21 @@ fn machines<C: Chooser>(
     (client, node)
 }
 
-fn flows<C: Chooser>(scenario: &Scenario, clients: usize, trouble: bool, chooser: &mut C) -> Vec<FlowSetup> {
+/// Whether bounds leave ops so large that much can be sent with few of them.
+const fn roomy(client: &ClientOptions, node: &NodeOptions) -> bool {
+    const ROOM: usize = 32 << 10;
+    client.max_op_payload >= ROOM && client.downlink_window >= ROOM && node.max_drain >= ROOM
+}
+
+/// The flows of a run, some of them in trouble and some of them large if that may be.
+fn flows<C: Chooser>(
+    scenario: &Scenario,
+    clients: usize,
+    (trouble, large): (bool, bool),
+    chooser: &mut C,
+) -> Vec<FlowSetup> {
+    /// One flow in so many is larger than the others, and so many times.
+    const LARGE: (u32, u64) = (40, 200);
     let mut flows = Vec::new();
     for client in 0..clients {
         let count = ranged(chooser, Site::Flows, client as u64, scenario.flows.least, scenario.flows.most);
@@ -257,7 +271,9 @@ fn flows<C: Chooser>(scenario: &Scenario, clients: usize, trouble: bool, chooser
             let share = u64::from(chooser.pick(Site::Size, flow, QUANTILES));
             // Squared, so that most flows are small and a few are large.
             let size = 1 + ((share * share) >> 16) * scenario.bytes / u64::from(QUANTILES);
-            let mut script = Script::new(scenario.scripts[script], size);
+            let many = large && scenario.swarm && chooser.pick(Site::Large, flow, LARGE.0) == 1;
+            let mut script =
+                Script::new(scenario.scripts[script], if many { size.saturating_mul(LARGE.1) } else { size });
             let how = if trouble { chooser.pick(Site::Upstream, flow, 16) } else { 0 };
             spoil(&mut script, how);
             let pace = chooser.pick(Site::Pace, key(flow, 0), 1000);
