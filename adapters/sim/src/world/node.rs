@@ -51,7 +51,7 @@ pub(super) struct Held {
     /// The flight that brought it; or none, when it is a visitor's.
     pub(super) caller: Caller,
     /// When it came.
-    pub(super) since: Instant,
+    pub(super) since: Time,
 }
 
 /// Who waits for an answer of a node.
@@ -111,7 +111,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// A request comes to a node.
     pub(super) fn node_request(&mut self, node: usize, caller: Caller, body: bytes::Bytes) {
-        let since = self.node_now(node);
+        let since = self.now;
         let side = &mut self.nodes[node];
         let request = RequestId::new(side.requests);
         side.requests += 1;

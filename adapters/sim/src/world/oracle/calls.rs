@@ -54,12 +54,15 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let now = self.client_now(client);
         let Some(options) = self.clients[client].config.relays.get(relay as usize) else { return };
         let first = self.clients[client].began.saturating_add(options.budget_resets_in);
+        let limit = options.daily_calls;
         let book = self.ledger.relays.entry((client, relay)).or_default();
         if now >= *book.renews.get_or_insert(first) {
+            if limit.is_some_and(|limit| book.spent >= limit) {
+                book.renewed = Some(self.now);
+                self.marks.set(Mark::BudgetRenewed);
+            }
             book.spent = 0;
             book.renews = Some(now.saturating_add(DAY));
-            book.renewed = Some(self.now);
-            self.marks.set(Mark::BudgetRenewed);
         }
     }
 
@@ -68,7 +71,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let Some(relay) = self.clients[client].exchanges.get(&exchange).map(|(relay, _)| *relay) else {
             return;
         };
-        let ops = self.ledger.exchanges.get(&(client, exchange)).map_or(0, |notes| notes.len());
+        let ops = self.ledger.exchanges.get(&(client, exchange)).map_or(0, |(_, notes)| notes.len());
         let (now, pause) = (self.client_now(client), self.clients[client].config.refused_backoff);
         let Some(book) = self.ledger.relays.get_mut(&(client, relay.place())) else { return };
         book.refused = false;
@@ -80,7 +83,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             }
             ClientEvent::Reply { body, .. } if book.setbacks > 0 || book.alone_until.is_some() => {
                 let limits = Limits { max_body: 1 << 30, max_ops: ops };
-                if wire::decode_answer(body, ops, limits).is_ok() {
+                // An answer to an earlier call does not take a refusal back.
+                let refusing = book.alone_until.is_some_and(|until| until > now);
+                if !refusing && wire::decode_answer(body, ops, limits).is_ok() {
                     book.setbacks = 0;
                     book.alone_until = None;
                 }
@@ -124,12 +129,25 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
         for flow in notes.iter().filter_map(|note| note.flow) {
             let book = &mut self.ledger.flows[flow];
+            if std::mem::take(&mut book.hurried) {
+                continue;
+            }
             book.polls += 1;
             let time = self.now.since(book.polls_since);
             let most = IDLE_POLLS * (1 + time.as_secs() / 60);
             if u64::from(book.polls) > most {
                 let what = format!("flow {flow} has polled {} times in {time:?} for nothing", book.polls);
                 return self.violated(Property::R4, what);
+            }
+        }
+    }
+
+    /// A later op of one flow lets the whole batch be answered that holds an earlier one (protocol.md 2.4 rule 4).
+    pub(in crate::world) fn note_company(&mut self, sent: Time, notes: &[Note]) {
+        let later = |note: &Note| note.flow.is_some_and(|flow| self.ledger.flows[flow].polled > sent);
+        if notes.len() > 1 && notes.iter().any(later) {
+            for flow in notes.iter().filter_map(|note| note.flow) {
+                self.ledger.flows[flow].hurried = true;
             }
         }
     }

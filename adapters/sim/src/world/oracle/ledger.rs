@@ -12,7 +12,7 @@ use crate::time::Time;
 #[derive(Clone, Debug, Default)]
 pub(in crate::world) struct Ledger {
     /// The ops of every exchange that its client has not been told the end of.
-    pub(in crate::world) exchanges: BTreeMap<(usize, ExchangeId), Arc<[Note]>>,
+    pub(in crate::world) exchanges: BTreeMap<(usize, ExchangeId), (Time, Arc<[Note]>)>,
     pub(in crate::world) sessions: BTreeMap<Sid, Session>,
     pub(in crate::world) flows: Vec<FlowBook>,
     /// By client and relay.
@@ -116,6 +116,8 @@ pub(in crate::world) struct FlowBook {
     pub(in crate::world) polls_since: Time,
     /// When it last was part of a call.
     pub(in crate::world) polled: Time,
+    /// Its last poll may have come back early because of another flow in the same batch.
+    pub(in crate::world) hurried: bool,
     /// When downlink last came.
     pub(in crate::world) downlink: Time,
 }
@@ -133,6 +135,6 @@ pub(in crate::world) struct RelayBook {
     pub(in crate::world) spent: u64,
     /// When the day is over; none before the first call.
     pub(in crate::world) renews: Option<Instant>,
-    /// When a day last was over.
+    /// When a day last was over whose budget was spent.
     pub(in crate::world) renewed: Option<Time>,
 }

@@ -24,17 +24,23 @@ const PASSED_OVER_EACH: u32 = 4;
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// What the ops of a request are about.
     pub(in crate::world) fn notes_of(&self, ops: &[Op]) -> Arc<[Note]> {
+        let mut opening = Vec::new();
+        let mut flow_opening = |host: &str| {
+            // Of several flows with this target, the one whose turn it is.
+            let flow =
+                self.flow_named(host, |flow| !self.ledger.flows[flow].opening && !opening.contains(&flow));
+            opening.extend(flow);
+            flow
+        };
         let note = |op: &Op| {
             let payload = op.payload().map_or(0, Bytes::len);
             let (flow, role) = match op {
-                Op::Connect { target } => {
-                    (self.flow_opening(target.host()), Role::Open { first_bytes: false })
-                }
+                Op::Connect { target } => (flow_opening(target.host()), Role::Open { first_bytes: false }),
                 Op::ConnectData { target, .. } => {
-                    (self.flow_opening(target.host()), Role::Open { first_bytes: true })
+                    (flow_opening(target.host()), Role::Open { first_bytes: true })
                 }
                 Op::UdpOpen { target, .. } => {
-                    (self.flow_opening(target.host()), Role::Open { first_bytes: false })
+                    (flow_opening(target.host()), Role::Open { first_bytes: false })
                 }
                 Op::Data { sid, seq, .. } => {
                     (self.session_flow(sid), Role::Data { sid: *sid, seq: seq.map(|seq| seq.number()) })
@@ -49,11 +55,6 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     fn session_flow(&self, sid: &wire::Sid) -> Option<usize> {
         self.ledger.sessions.get(sid).map(|session| session.flow)
-    }
-
-    /// The flow that an op opens, by its target; of several with this target, the one whose turn it is.
-    fn flow_opening(&self, host: &str) -> Option<usize> {
-        self.flow_named(host, |flow| !self.ledger.flows[flow].opening)
     }
 
     /// The flow with this target for which `fits`, if there is one; or else the first with this target.
@@ -84,7 +85,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 book.shipped = note.payload as u64;
             }
         }
-        self.ledger.exchanges.insert((client, exchange), Arc::clone(notes));
+        self.ledger.exchanges.insert((client, exchange), (self.now, Arc::clone(notes)));
     }
 
     /// S7 at the client: each number once, in order, except for what came back unused.
@@ -151,7 +152,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// An exchange ends at its client.
     pub(in crate::world) fn note_end(&mut self, client: usize, exchange: ExchangeId, event: &ClientEvent) {
-        let Some(notes) = self.ledger.exchanges.remove(&(client, exchange)) else { return };
+        let Some((sent, notes)) = self.ledger.exchanges.remove(&(client, exchange)) else { return };
+        self.note_company(sent, &notes);
         let unused = matches!(
             event,
             ClientEvent::ExchangeFailed {
