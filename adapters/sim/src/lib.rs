@@ -25,6 +25,7 @@ pub mod checkpoints;
 pub mod chooser;
 pub mod clock;
 pub mod copies;
+pub mod explore;
 pub mod fault;
 pub mod fuzz;
 pub mod guard;

@@ -18,6 +18,14 @@ use crate::seq::Seq;
 use crate::timer::TimerSlot;
 use crate::wire::{self, Op};
 
+/// Sessions that wait with nothing but a held poll.
+#[derive(Default)]
+struct Parked {
+    streams: Vec<StreamId>,
+    /// In how many calls.
+    holding: usize,
+}
+
 impl Client {
     /// Puts one batch together and queues its `Send`; false when nothing can be sent now.
     pub(super) fn send_next(&mut self) -> bool {
@@ -114,7 +122,7 @@ impl Client {
             let Some(flow) = self.flows.get_mut(&share.stream) else { continue };
             flow.deficit = share.deficit;
             if share.granted > 0
-                && let Some(op) = flow.take_payload(share.granted, self.now)
+                && let Some(op) = flow.take_payload(share.granted, self.now, &self.config)
             {
                 batch.push(OpOwner::Stream(share.stream), op);
             }
@@ -206,7 +214,7 @@ impl Client {
 
     /// A relay for this purpose and an empty batch for it.
     fn start_batch(&mut self, purpose: Purpose) -> Option<Draft> {
-        let (Purpose::Active(path) | Purpose::Idle(path)) = purpose;
+        let (Purpose::Active(path) | Purpose::Poll(path)) = purpose;
         if path == Path::Sequenced {
             self.probe_wanted = true;
         }
@@ -218,11 +226,15 @@ impl Client {
     }
 
     /// Polls, as many as fit into one batch: its answer comes as soon as one of them has something.
+    ///
+    /// When calls that hold polls take every place that polls may have, one call more is made only if it sets
+    /// others free.
     fn send_polls(&mut self, polling: Polling) -> bool {
-        let (purpose, class): (fn(Path) -> Purpose, Class) = match polling {
-            Polling::Idle => (Purpose::Idle, Class::IdlePoll),
-            Polling::Bulk => (Purpose::Active, Class::BulkPoll),
-        };
+        let relief = !self.relays.has_room(self.now, Purpose::Poll(Path::Any));
+        if relief && self.parked().holding == 0 {
+            return false;
+        }
+        let purpose = |path| if relief { Purpose::Active(Path::Sequenced) } else { Purpose::Poll(path) };
         if !self.relays.has_room(self.now, purpose(Path::Any)) {
             return false;
         }
@@ -247,9 +259,13 @@ impl Client {
         else {
             return false;
         };
-        if class == Class::IdlePoll && carries == Path::Sequenced {
-            self.gather_parked(&mut batch);
+        if carries == Path::Sequenced && (relief || polling == Polling::Idle) {
+            self.gather_parked(&mut batch, if relief { 1 } else { self.config.idle_exchanges });
         }
+        let class = match polling {
+            Polling::Idle => Class::IdlePoll,
+            Polling::Bulk => Class::BulkPoll,
+        };
         self.dispatch(relay, class, batch);
         true
     }
@@ -289,11 +305,23 @@ impl Client {
         self.refresh(id);
     }
 
-    /// When many calls hold nothing but idle polls, this batch takes newer polls of their sessions along:
-    /// the node answers the older ones at once, and one call holds what several held.
-    fn gather_parked(&mut self, batch: &mut Batch) {
+    /// When at least `least` calls hold nothing but polls, this batch takes newer polls of their sessions
+    /// along: the node answers the older ones at once, and one call holds what several held.
+    fn gather_parked(&mut self, batch: &mut Batch, least: usize) {
+        let parked = self.parked();
+        if parked.holding < least {
+            return;
+        }
+        let room = self.config.max_batch_ops.saturating_sub(batch.ops.len());
+        for id in parked.streams.into_iter().take(room) {
+            self.add_poll(batch, id);
+        }
+    }
+
+    /// The sessions that wait with nothing but a held poll, as many as a batch can carry.
+    fn parked(&self) -> Parked {
         let circumstances = self.circumstances();
-        let parked = |sent: &Sent| match sent.owner {
+        let session_of = |sent: &Sent| match sent.owner {
             OpOwner::Stream(id) => match self.flows.get(&id).map(|flow| &flow.kind) {
                 Some(Kind::Session(session)) => {
                     session.is_parked(&sent.op, circumstances, &self.config).then_some(id)
@@ -302,23 +330,18 @@ impl Client {
             },
             OpOwner::Close { .. } | OpOwner::Probe => None,
         };
-        let room = self.config.max_batch_ops.saturating_sub(batch.ops.len());
-        let mut gathered: Vec<StreamId> = Vec::new();
-        let mut holding = 0_usize;
-        for exchange in self.exchanges.values().filter(|exchange| exchange.class == Class::IdlePoll) {
-            let before = gathered.len();
-            gathered.extend(exchange.ops.iter().filter_map(parked));
-            holding = holding.saturating_add(usize::from(gathered.len() > before));
-            if gathered.len() >= room {
+        let mut parked = Parked::default();
+        // The last poll of a download is one of bulk, and is held like any other.
+        let polls = |exchange: &&Exchange| matches!(exchange.class, Class::IdlePoll | Class::BulkPoll);
+        for exchange in self.exchanges.values().filter(polls) {
+            let before = parked.streams.len();
+            parked.streams.extend(exchange.ops.iter().filter_map(session_of));
+            parked.holding = parked.holding.saturating_add(usize::from(parked.streams.len() > before));
+            if parked.streams.len() >= self.config.max_batch_ops {
                 break;
             }
         }
-        if holding < self.config.idle_exchanges {
-            return;
-        }
-        for id in gathered.into_iter().take(room) {
-            self.add_poll(batch, id);
-        }
+        parked
     }
 
     /// What nobody waits for: closes that found no company, and probes.

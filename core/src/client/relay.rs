@@ -249,14 +249,16 @@ impl Relay {
 
     /// The relay's part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, config: &ClientConfig, print: &mut Fingerprint<'_>) {
         print.value((self.max_body, self.seq, self.connect_data, self.setbacks, self.in_flight));
         print.value((self.round_trip, self.told_lost));
         match self.health {
             Health::Up { strikes, since } => {
                 print.value((0_u8, strikes));
                 // Without strikes it does not matter since when.
-                print.maybe_time((strikes > 0).then_some(since));
+                if strikes > 0 {
+                    print.since(since, config.strike_window);
+                }
             }
             Health::Down { until, why } => {
                 print.value((1_u8, why));
@@ -267,10 +269,7 @@ impl Relay {
             print.value(budget.spent);
             print.time(budget.renews);
         }
-        print.value(self.not_holding_until.is_some());
-        if let Some(until) = self.not_holding_until {
-            print.deadline(until);
-        }
+        print.deadline(self.not_holding_until.unwrap_or(Instant::ZERO));
     }
 
     fn backoff(&self, first: Duration, longest: Duration) -> Duration {
@@ -313,6 +312,10 @@ impl Relay {
             .is_some_and(|budget| budget.limit.saturating_sub(budget.spent) < budget.limit / 10)
     }
 
+    fn carries(&self, path: Path) -> bool {
+        path == Path::Any || self.seq == SeqPath::Kept
+    }
+
     fn holds(&self, now: Instant) -> bool {
         self.not_holding_until.is_none_or(|until| until <= now)
     }
@@ -320,9 +323,10 @@ impl Relay {
     fn has_room(&self, purpose: Purpose) -> bool {
         let most = match purpose {
             Purpose::Active(_) => self.options.max_concurrent,
-            // Held polls never take the last places: payload must find one at once.
-            Purpose::Idle(_) => {
-                self.options.max_concurrent.saturating_sub(self.options.max_concurrent / 5).max(1)
+            // Polls, which may be held, never take the last places: payload must find one at once.
+            Purpose::Poll(_) => {
+                let kept_free = (self.options.max_concurrent / 5).max(1);
+                self.options.max_concurrent.saturating_sub(kept_free).max(1)
             }
         };
         self.in_flight < most.saturating_add(usize::from(planted!(CallsCrowd)))
@@ -345,8 +349,8 @@ impl Relay {
 pub(super) enum Purpose {
     /// Something that somebody waits for.
     Active(Path),
-    /// Idle polls.
-    Idle(Path),
+    /// Polls.
+    Poll(Path),
 }
 
 /// What the way must be good for.
@@ -400,10 +404,8 @@ impl RelayTable {
 
     /// The relay for a call of this purpose, if one can take it now.
     pub(super) fn choose(&mut self, now: Instant, purpose: Purpose) -> Option<RelayId> {
-        let (Purpose::Active(path) | Purpose::Idle(path)) = purpose;
-        let fits = |relay: &&Relay| {
-            relay.has_room(purpose) && relay.has_calls() && (path == Path::Any || relay.seq == SeqPath::Kept)
-        };
+        let (Purpose::Active(path) | Purpose::Poll(path)) = purpose;
+        let fits = |relay: &&Relay| relay.has_room(purpose) && relay.has_calls() && relay.carries(path);
         let rested = |relay: &&Relay| relay.is_rested(now);
         let turn = self.next;
         let count = self.relays.len();
@@ -430,9 +432,15 @@ impl RelayTable {
 
     /// The table's part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, config: &ClientConfig, print: &mut Fingerprint<'_>) {
         print.value(self.next);
-        print.each(self.relays.iter(), |print, relay| relay.fingerprint(print));
+        print.each(self.relays.iter(), |print, relay| relay.fingerprint(config, print));
+    }
+
+    /// Whether this relay's round trip is known, for a fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn knows_round_trip(&self, id: RelayId) -> bool {
+        self.relays.iter().any(|relay| relay.id == id && relay.round_trip.is_some())
     }
 
     /// A relay of which nobody knows yet whether `seq` passes, and that could be asked now.
@@ -443,7 +451,7 @@ impl RelayTable {
                 relay.seq == SeqPath::Unknown
                     && relay.is_rested(now)
                     && relay.has_calls()
-                    && relay.has_room(Purpose::Idle(Path::Any))
+                    && relay.has_room(Purpose::Poll(Path::Any))
             })
             .map(|relay| relay.id)
     }
@@ -467,9 +475,9 @@ impl RelayTable {
         self.relays.iter().all(Relay::is_short)
     }
 
-    /// Whether no relay that can be used holds polls, so that polling while idle only burns calls.
-    pub(super) fn none_holds(&self, now: Instant) -> bool {
-        let usable = |relay: &&Relay| relay.is_rested(now) && relay.has_calls();
+    /// Whether no relay that can be used for this holds polls, so that polling while idle only burns calls.
+    pub(super) fn none_holds(&self, now: Instant, path: Path) -> bool {
+        let usable = |relay: &&Relay| relay.is_rested(now) && relay.has_calls() && relay.carries(path);
         let mut any = false;
         let held = self.relays.iter().filter(usable).inspect(|_| any = true).any(|relay| relay.holds(now));
         !held && (any || self.relays.iter().all(|relay| !relay.holds(now)))

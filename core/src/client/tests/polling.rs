@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::bench::*;
-use crate::client::{ExchangeFailure, LocalEvent};
+use crate::client::ExchangeFailure;
 use crate::wire::{Op, ReplyParts};
-use crate::{Caps, ClientOptions};
+use crate::{Caps, ClientOptions, LocalEvent};
 
 #[test]
 fn an_idle_session_has_one_poll_in_flight_and_renews_it_at_once() {
@@ -90,6 +90,26 @@ fn many_idle_sessions_end_up_in_few_calls() {
     }
     assert!(polls.len() <= 4, "{} calls hold the polls", polls.len());
     assert_eq!(polls.iter().map(|call| call.ops.len()).sum::<usize>(), 20);
+}
+
+#[test]
+fn the_last_poll_of_a_download_is_gathered_like_any_other() {
+    let mut options = options(1);
+    options.relays[0].max_concurrent = 3;
+    let mut bench = Bench::new(options);
+    let (stream, mut poll) = bench.sequenced("download");
+    let data = [Bytes::from(alloc::vec![7; 40_000])];
+    bench.answer(&poll, &[bringing(poll.op(), &data)]);
+    bench.local(stream, LocalEvent::Written(40_000)).unwrap();
+    while bench.calls.len() > 1 {
+        poll = bench.call();
+        bench.answer(&poll, &[empty(poll.op())]);
+    }
+    bench.calls.clear();
+    let (_, other) = bench.sequenced("other");
+    assert_eq!(other.ops.len(), 1, "there is a place for it");
+    let (_, third) = bench.sequenced("third");
+    assert_eq!(third.ops.len(), 3, "the places for polls are taken: it takes along what is held");
 }
 
 #[test]
@@ -191,14 +211,15 @@ fn slowed_down(bench: &mut Bench) -> crate::StreamId {
 
 #[test]
 fn a_poll_that_found_no_place_is_made_up_for_when_it_turns_out_that_polls_are_not_held() {
-    let mut options = ClientOptions { idle_exchanges: 100, ..options(1) };
+    let mut options = options(1);
     options.relays[0].max_concurrent = 5;
     let mut bench = Bench::new(options);
-    let polls: Vec<Call> = (0..4).map(|n| bench.sequenced(&alloc::format!("s{n}")).1).collect();
+    let polls: Vec<Call> = (0..4).map(|n| bench.linked(&alloc::format!("s{n}"), None).1).collect();
     bench.pass(ms(100));
     bench.open_tcp();
     let connect = bench.call();
-    bench.answer(&connect, &[connected("late", Some(Caps::PIPELINE_SEQ))]);
+    bench.answer(&connect, &[connected("late", None)]);
+    bench.pass(ms(20));
     assert!(bench.calls.is_empty(), "four calls hold polls, and the fifth place is not for polls");
     // Not held: from now on every poll waits a little first, and so does the one that waits for a place.
     bench.answer(&polls[0], &[empty(polls[0].op())]);
@@ -266,4 +287,14 @@ fn on_a_slow_path_the_poll_behind_a_payload_leaves_the_answer_time_to_ride_with_
     assert!(bench.calls.is_empty());
     bench.pass(ms(1));
     assert!(bench.only_call().is_poll(), "it reaches the node before the wait of 350 ms is over");
+}
+
+#[test]
+fn for_polls_with_seq_a_relay_that_loses_seq_does_not_count_as_one_that_holds() {
+    let mut bench = Bench::new(options(2));
+    bench.ways[1] = Way::LosesSeq;
+    let stream = slowed_down(&mut bench);
+    bench.pass(ms(25_000));
+    assert!(bench.calls.is_empty(), "quiet for half a minute");
+    assert!(!bench.ended.contains_key(&stream));
 }
