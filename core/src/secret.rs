@@ -48,7 +48,7 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
+        f.write_str(if planted!(SecretShown) { &self.0 } else { "Secret(..)" })
     }
 }
 

@@ -146,6 +146,11 @@ impl Flow {
     /// have a gap (protocol.md 2), datagrams may be lost.
     pub(super) fn on_lost(&mut self, op: &Op, now: Instant, why: EndReason) -> Outcome {
         match &mut self.kind {
+            Kind::Session(_) if planted!(LostResent) => {
+                self.on_unsent(op.clone(), now);
+                Ok(())
+            }
+            Kind::Session(_) if planted!(FinAfterLoss) => Err(EndReason::Finished),
             Kind::Session(_) => Err(why),
             Kind::Association(association) => association.on_lost(op, now).map_err(|()| why),
         }

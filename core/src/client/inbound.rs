@@ -40,6 +40,11 @@ impl Client {
                 self.fail(id, exchange, why);
             }
             Err(AnswerError::TooLarge | AnswerError::NotAnAnswer | AnswerError::WrongLength { .. }) => {
+                if planted!(GarbageKeepsPlace)
+                    && let Some(relay) = self.relays.get_mut(exchange.relay)
+                {
+                    relay.on_sent();
+                }
                 self.fail(id, exchange, ExchangeFailure::Garbage);
             }
         }
@@ -208,6 +213,7 @@ impl Client {
             self.offered = offered;
             self.report_lost_seq();
         }
+        let offered = if planted!(CapsAssumed) { self.offered } else { offered };
         let level = if self.relays.can_sequence() { offered } else { Level::Legacy };
         let Some(flow) = self.flows.get_mut(&id) else { return };
         let outcome = match &mut flow.kind {
@@ -357,6 +363,12 @@ impl Client {
     fn on_lost(&mut self, sent: Sent, why: EndReason) {
         match sent.owner {
             OpOwner::Stream(id) => {
+                if let Op::Data { seq, .. } = sent.op
+                    && planted!(SilentGap)
+                {
+                    let answer = Answer { relay: RelayId::new(0), elapsed: Duration::ZERO, decoded: 0 };
+                    return self.on_data_reply(id, &sent.op, Reply { seq, ..Reply::default() }, answer);
+                }
                 if let Some(flow) = self.flows.get_mut(&id) {
                     let outcome = flow.on_lost(&sent.op, self.now, why);
                     self.conclude(id, outcome);

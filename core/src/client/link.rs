@@ -80,6 +80,8 @@ pub(super) struct Circumstances {
     pub(super) short: bool,
     /// No relay holds polls.
     pub(super) none_holds: bool,
+    /// No relay that keeps `seq` holds polls.
+    pub(super) none_holds_sequenced: bool,
     /// How long after a payload its session's next poll goes out, if nothing has come back by then.
     pub(super) poll_behind: Duration,
 }
@@ -137,7 +139,7 @@ impl Link {
 
     /// When the wait for a relay that takes its ops is over.
     pub(super) fn stranded_deadline(&self, config: &ClientConfig) -> Option<Instant> {
-        let since = self.stranded.filter(|_| self.in_flight == 0)?;
+        let since = self.stranded.filter(|_| self.in_flight == 0 && !planted!(UnsentWaits))?;
         Some(since.saturating_add(config.reply_watchdog()))
     }
 
@@ -185,12 +187,16 @@ impl Link {
     }
 
     fn poll_at(&self, circumstances: Circumstances) -> Instant {
-        if self.level == Level::Sequenced && !circumstances.none_holds {
+        if planted!(PollsSpin) || self.level == Level::Sequenced && !circumstances.none_holds_sequenced {
             return self.poll_from;
         }
+        let none_holds = match self.level {
+            Level::Legacy => circumstances.none_holds,
+            Level::Sequenced => circumstances.none_holds_sequenced,
+        };
         let wait = match self.empties {
             0 if self.depth.is_bulk() => Duration::ZERO,
-            empties if circumstances.none_holds && empties > 3 => POLL_WAIT_NOT_HELD,
+            empties if none_holds && empties > 3 => POLL_WAIT_NOT_HELD,
             empties => POLL_WAITS.get(empties).copied().unwrap_or(Duration::from_millis(500)),
         };
         self.poll_from.saturating_add(wait)
@@ -209,7 +215,7 @@ impl Link {
             Level::Legacy => None,
             Level::Sequenced => {
                 let seq = self.next;
-                self.next = seq.next();
+                self.next = if planted!(SeqReused) && self.in_flight == 2 { seq } else { seq.next() };
                 Some(seq)
             }
         };
@@ -221,6 +227,11 @@ impl Link {
     /// The first op that must be sent again.
     pub(super) fn next_unsent(&mut self, now: Instant) -> Option<Op> {
         let op = self.unsent.pop_front()?;
+        if planted!(SeqRenumbered)
+            && let Op::Data { payload, .. } = op
+        {
+            return Some(self.next_op(payload, now));
+        }
         self.on_sent(&op, now);
         Some(op)
     }
@@ -254,6 +265,9 @@ impl Link {
     pub(super) fn on_unsent(&mut self, op: Op, now: Instant) {
         self.on_ended(&op);
         self.stranded.get_or_insert(now);
+        if planted!(ResentTwice) {
+            self.unsent.push_back(op.clone());
+        }
         let place = self.unsent.iter().position(|other| seq_of(&op) < seq_of(other));
         self.unsent.insert(place.unwrap_or(self.unsent.len()), op);
     }
@@ -265,7 +279,7 @@ impl Link {
 
     /// Falls back to level 0, if no op was numbered yet.
     pub(super) fn downgrade(&mut self) -> bool {
-        let unused = self.next == Seq::ZERO;
+        let unused = self.next == Seq::ZERO || planted!(DowngradeLate);
         if unused {
             self.level = Level::Legacy;
         }
@@ -300,7 +314,8 @@ impl Link {
         if reply.seq != Some(seq) && reply.error.is_none() {
             return Err(EndReason::SequenceBroken);
         }
-        self.place(seq, Answered { reply, poll })
+        let place = if planted!(ArrivalOrder) { self.replies.expected() } else { seq };
+        self.place(place, Answered { reply, poll })
     }
 
     fn place(&mut self, seq: Seq, answered: Answered) -> Result<Order, EndReason> {

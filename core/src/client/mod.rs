@@ -50,7 +50,7 @@ use flow::{Flow, Kind};
 use link::{Circumstances, LONGEST_BEHIND};
 use outbox::{Outbox, count};
 use ready::{Coalescing, Ready};
-use relay::RelayTable;
+use relay::{Path, RelayTable};
 use session::Session;
 use unreachable::UnreachableCache;
 
@@ -131,6 +131,10 @@ enum TimerOwner {
 impl Client {
     /// A client without flows. `seed` should be secret and unlike that of any other client.
     pub fn new(config: ClientConfig, seed: [u8; 32], now: Instant) -> Self {
+        let mut mint = SidMint::new(seed);
+        if planted!(SeedAmbient, ambient) {
+            mint.mint();
+        }
         let mut client = Self {
             now,
             stage: Stage::Running,
@@ -147,7 +151,7 @@ impl Client {
             unreachable: UnreachableCache::new(config.unreachable_entries, config.unreachable_ttl),
             starved: BTreeSet::new(),
             payload_in_flight: 0,
-            probe: SidMint::new(seed).mint(),
+            probe: mint.mint(),
             offered: Level::Legacy,
             probe_wanted: false,
             settled: false,
@@ -236,6 +240,9 @@ impl Client {
             if let Some(action) = self.out.actions.pop_front() {
                 return action;
             }
+            if planted!(IdleTooSoon) && core::mem::take(&mut self.probe_wanted) {
+                return ClientAction::Idle { wake: self.wake() };
+            }
             if self.settled || !self.send_next() {
                 self.settled = true;
                 return ClientAction::Idle { wake: self.wake() };
@@ -263,7 +270,8 @@ impl Client {
         Circumstances {
             now: self.now,
             short: self.relays.is_short(),
-            none_holds: self.relays.none_holds(self.now),
+            none_holds: self.relays.none_holds(self.now, Path::Any),
+            none_holds_sequenced: self.relays.none_holds(self.now, Path::Sequenced),
             poll_behind: self.poll_behind(),
         }
     }
@@ -295,7 +303,8 @@ impl Client {
                 .and_then(|flow| flow.deadline(self.circumstances(), &self.config))
                 .map_or(TimerKind::Poll, |(_, timer)| timer),
         };
-        Some(Wake { at, timer })
+        let late = planted!(WakeNow) && owner == TimerOwner::Closes;
+        Some(Wake { at: if late { self.now } else { at }, timer })
     }
 
     fn on_local(&mut self, now: Instant, id: StreamId, event: LocalEvent) -> Result<(), Misuse> {
@@ -334,9 +343,7 @@ impl Client {
                     self.ready.flush();
                     self.rearm_coalesce();
                 }
-                TimerOwner::Closes => {
-                    self.timers.set(&mut self.close_timer, TimerOwner::Closes, None);
-                }
+                TimerOwner::Closes => self.rearm_closes(),
             }
         }
     }
@@ -384,6 +391,9 @@ impl Client {
     /// How long small writes wait for company: a twentieth of the round trip, which nobody notices.
     fn coalescing_window(&self) -> Duration {
         const SHORTEST: Duration = Duration::from_millis(1);
+        if planted!(TimeAmbient, ambient) {
+            return SHORTEST;
+        }
         let share = self
             .relays
             .shortest_round_trip()
@@ -412,7 +422,7 @@ impl Client {
         if let EndReason::ConnectFailed(failure) = why {
             self.unreachable.record(self.now, flow.target(), failure);
         }
-        if let Some(sid) = flow.sid().filter(|_| why != EndReason::Finished) {
+        if let Some(sid) = flow.sid().filter(|_| why != EndReason::Finished && !planted!(CloseUnsaid)) {
             self.close_session(sid, 0);
         }
         if let Kind::Session(session) = &mut flow.kind {
@@ -440,8 +450,13 @@ impl Client {
         }
         let due = self.now.saturating_add(self.config.coalesce);
         self.closes.push_back(Closing { sid, tries, due });
-        let first = self.closes.front().map(|closing| closing.due);
-        self.timers.set(&mut self.close_timer, TimerOwner::Closes, first);
+        self.rearm_closes();
+    }
+
+    /// A close that is due already waits for a relay, and not for the time.
+    fn rearm_closes(&mut self) {
+        let next = self.closes.front().map(|closing| closing.due).filter(|due| *due > self.now);
+        self.timers.set(&mut self.close_timer, TimerOwner::Closes, next);
     }
 
     /// The pool has room again: readers that ran dry get new credit, in the order of their ids.

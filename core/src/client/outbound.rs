@@ -364,8 +364,7 @@ impl Client {
             batch.push(OpOwner::Close { tries: closing.tries }, op);
             self.closes.pop_front();
         }
-        let first = self.closes.front().map(|closing| closing.due);
-        self.timers.set(&mut self.close_timer, TimerOwner::Closes, first);
+        self.rearm_closes();
     }
 
     /// Hands a batch to its relay.

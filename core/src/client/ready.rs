@@ -43,7 +43,11 @@ impl Ready {
             self.connects.push_back(id);
         }
         if wants.payload.is_some() && !core::mem::replace(&mut queued.payload, true) {
-            self.payloads.push_back(id);
+            if planted!(LastFirst) {
+                self.payloads.push_front(id);
+            } else {
+                self.payloads.push_back(id);
+            }
         }
         if let Some(polling) = wants.poll
             && !core::mem::replace(&mut queued.poll, true)

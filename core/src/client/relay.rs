@@ -141,7 +141,7 @@ impl Relay {
         }
         let was_down = matches!(self.health, Health::Down { .. });
         self.health = Health::Up { strikes: 0, since: now };
-        self.setbacks = 0;
+        self.setbacks = if planted!(BackoffGrows) { self.setbacks } else { 0 };
         was_down.then_some(ClientNotice::RelayUp { relay: self.id })
     }
 
@@ -201,6 +201,9 @@ impl Relay {
         retry_after: Option<Duration>,
         config: &ClientConfig,
     ) -> Option<ClientNotice> {
+        if planted!(RefusedAtOnce) {
+            return None;
+        }
         let pause = retry_after.unwrap_or(config.refused_backoff);
         let pause = pause.clamp(UNREACHABLE_BACKOFF, config.refused_backoff.max(RETRY_AFTER_MOST));
         match self.health {
@@ -228,7 +231,7 @@ impl Relay {
         if let Some(budget) = &mut self.budget
             && budget.renews <= now
         {
-            budget.spent = 0;
+            budget.spent = if planted!(NeverRenewed) { budget.spent } else { 0 };
             budget.renews = now.saturating_add(DAY);
         }
     }
@@ -297,7 +300,9 @@ impl Relay {
     }
 
     fn has_calls(&self) -> bool {
-        self.budget.as_ref().is_none_or(|budget| budget.spent < budget.limit)
+        self.budget.as_ref().is_none_or(|budget| {
+            budget.spent < budget.limit || planted!(OneCallMore) && budget.spent == budget.limit
+        })
     }
 
     /// Less than a tenth of the daily budget is left: calls go to what cannot wait.
@@ -305,6 +310,10 @@ impl Relay {
         self.budget
             .as_ref()
             .is_some_and(|budget| budget.limit.saturating_sub(budget.spent) < budget.limit / 10)
+    }
+
+    fn carries(&self, path: Path) -> bool {
+        path == Path::Any || self.seq == SeqPath::Kept
     }
 
     fn holds(&self, now: Instant) -> bool {
@@ -320,7 +329,7 @@ impl Relay {
                 self.options.max_concurrent.saturating_sub(kept_free).max(1)
             }
         };
-        self.in_flight < most
+        self.in_flight < most.saturating_add(usize::from(planted!(CallsCrowd)))
     }
 
     /// Whether calls should be saved because not many more fit.
@@ -396,9 +405,7 @@ impl RelayTable {
     /// The relay for a call of this purpose, if one can take it now.
     pub(super) fn choose(&mut self, now: Instant, purpose: Purpose) -> Option<RelayId> {
         let (Purpose::Active(path) | Purpose::Poll(path)) = purpose;
-        let fits = |relay: &&Relay| {
-            relay.has_room(purpose) && relay.has_calls() && (path == Path::Any || relay.seq == SeqPath::Kept)
-        };
+        let fits = |relay: &&Relay| relay.has_room(purpose) && relay.has_calls() && relay.carries(path);
         let rested = |relay: &&Relay| relay.is_rested(now);
         let turn = self.next;
         let count = self.relays.len();
@@ -413,7 +420,10 @@ impl RelayTable {
                 })
                 .map(|relay| relay.id),
         };
-        let chosen = best(&mut self.relays.iter().filter(fits).filter(rested))
+        // An idle poll is worth its call where it is held.
+        let held = |relay: &&Relay| matches!(purpose, Purpose::Active(_)) || relay.holds(now);
+        let chosen = best(&mut self.relays.iter().filter(fits).filter(rested).filter(held))
+            .or_else(|| best(&mut self.relays.iter().filter(fits).filter(rested)))
             .or_else(|| best(&mut self.relays.iter().filter(fits).filter(|relay| relay.is_last_resort())))?;
         let place = usize::try_from(chosen.place()).unwrap_or_default();
         self.next = place.saturating_add(1).checked_rem(count).unwrap_or_default();
@@ -465,9 +475,12 @@ impl RelayTable {
         self.relays.iter().all(Relay::is_short)
     }
 
-    /// Whether no relay holds polls, so that polling while idle only burns calls.
-    pub(super) fn none_holds(&self, now: Instant) -> bool {
-        self.relays.iter().all(|relay| !relay.holds(now))
+    /// Whether no relay that can be used for this holds polls, so that polling while idle only burns calls.
+    pub(super) fn none_holds(&self, now: Instant, path: Path) -> bool {
+        let usable = |relay: &&Relay| relay.is_rested(now) && relay.has_calls() && relay.carries(path);
+        let mut any = false;
+        let held = self.relays.iter().filter(usable).inspect(|_| any = true).any(|relay| relay.holds(now));
+        !held && (any || self.relays.iter().all(|relay| !relay.holds(now)))
     }
 
     /// The shortest known round trip.

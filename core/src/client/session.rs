@@ -184,6 +184,8 @@ impl Session {
             }
             LocalEvent::Fin => {
                 self.uplink.finish()?;
+                #[cfg(feature = "planted")]
+                assert!(!planted!(PanicsOnFin), "a planted panic");
                 self.quiet_since = now;
                 if let Phase::FirstBytes { .. } = self.phase {
                     self.phase = Phase::ConnectDue;
@@ -217,7 +219,8 @@ impl Session {
                     Some(bytes).filter(|bytes| *bytes > 0 && link.may_send(config))
                 };
                 let polling = if link.depth.is_bulk() { Polling::Bulk } else { Polling::Idle };
-                let poll = link.wants_poll(circumstances, queued, config).then_some(polling);
+                let mute = planted!(HalfClosedMute) && self.uplink.is_finished();
+                let poll = (!mute && link.wants_poll(circumstances, queued, config)).then_some(polling);
                 Wants { connect: false, payload, poll }
             }
         }
@@ -287,7 +290,7 @@ impl Session {
     pub(super) fn take_connect(&mut self, with_data: bool, most: usize) -> Op {
         self.phase = Phase::Connecting;
         let target = self.target.clone();
-        if with_data && (1..=FIRST_BYTES_MOST).contains(&self.uplink.len()) {
+        if with_data && !planted!(FirstBytesStay) && (1..=FIRST_BYTES_MOST).contains(&self.uplink.len()) {
             Op::ConnectData { target, payload: self.uplink.take(most) }
         } else {
             Op::Connect { target }
@@ -327,7 +330,7 @@ impl Session {
                     && link.may_send(config)
                     && !link.depth.is_bulk()
                     && link.undelivered < config.downlink_window
-                    && !circumstances.none_holds
+                    && !circumstances.none_holds_sequenced
             }
             Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => false,
         }
@@ -354,7 +357,7 @@ impl Session {
         match (&mut self.phase, op) {
             (Phase::Linked(link), op) => link.on_unsent(op, now),
             (_, Op::ConnectData { payload, .. }) => {
-                self.uplink.put_back(payload);
+                self.uplink.put_back(if planted!(FirstBytesLost) { Bytes::new() } else { payload });
                 self.phase = Phase::ConnectDue;
             }
             (_, _) => self.phase = Phase::ConnectDue,
@@ -402,6 +405,9 @@ impl Session {
             self.quiet_since = now;
         }
         self.credit.release(taken, &mut out.pool);
+        if planted!(CreditTwice) {
+            self.credit.release(taken, &mut out.pool);
+        }
         if link.on_reply(op, reply, elapsed, config)? == Order::Waits {
             count(&mut out.stats.reordered);
         }
@@ -483,7 +489,7 @@ impl Session {
                 count(&mut out.stats.empty_polls);
             }
         } else {
-            self.quiet_since = now;
+            self.quiet_since = if planted!(HalfCloseHasty) { self.quiet_since } else { now };
             link.undelivered = link.undelivered.saturating_add(reply.data.len());
             out.deliver(self.id, reply.data);
         }

@@ -187,6 +187,7 @@ impl Batch {
         }
         match self.hold {
             Hold::Over => Verdict::Answer,
+            Hold::LongPoll { .. } if planted!(HoldEndless) => Verdict::Unready,
             Hold::LongPoll { until } if now < until && self.drains().next().is_some() => {
                 Verdict::Wait { at: until, timer: TimerKind::Hold }
             }

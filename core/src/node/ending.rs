@@ -80,7 +80,7 @@ impl Node {
 
     /// Shuts the upstream of a session that has ended, or lets it linger until its last byte is written.
     fn part(&mut self, upstream: UpstreamId, session: Session, why: SessionEnd) {
-        if session.source == Source::Reset {
+        if session.source == Source::Reset || (planted!(UpstreamLeft) && why == SessionEnd::Closed) {
             return;
         }
         let closes = match why {
@@ -92,7 +92,11 @@ impl Node {
             | SessionEnd::Abandoned
             | SessionEnd::NodeClosed => Shut::Close,
         };
-        if closes == Shut::Close && session.uplink.unwritten() > 0 && self.phase == Phase::Running {
+        if closes == Shut::Close
+            && session.uplink.unwritten() > 0
+            && !planted!(LingerSkipped)
+            && self.phase == Phase::Running
+        {
             self.upstreams.insert(upstream, Upstream::new(State::Lingering(session.uplink)));
             self.arm(upstream);
         } else {

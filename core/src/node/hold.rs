@@ -77,6 +77,9 @@ impl Pace {
         let end = self.settle.map_or(last, |most| began.saturating_add(most));
         match (pending, quiet.map(|quiet| quiet.min(end))) {
             (Some(at), _) => Verdict::Wait { at, timer: TimerKind::Hold },
+            (None, Some(_)) if planted!(SettleEndless) => {
+                Verdict::Wait { at: now.saturating_add(self.step), timer: TimerKind::Settle }
+            }
             (None, Some(at)) if now < at => Verdict::Wait { at, timer: TimerKind::Settle },
             (None, _) => Verdict::Answer,
         }

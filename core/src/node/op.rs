@@ -99,6 +99,7 @@ impl Node {
             let polls = self.requests.get(&at.request).is_some_and(|batch| batch.has_polls());
             let reply = match self.departed.get(&sid) {
                 Some(departure) => departure.reply(sid, seq),
+                None if polls && planted!(UnknownLives) => Fixed::empty(sid, seq),
                 None if polls => Fixed::eof(sid, seq),
                 None => Fixed::error("unknown session", seq),
             };
@@ -117,10 +118,13 @@ impl Node {
                 let running = session.turn.running();
                 self.stats.reordered = self.stats.reordered.saturating_add(u64::from(seq > expected));
                 self.place(at, Slot::Queued { upstream, seq: Some(seq) });
-                if let Some(running) = running {
+                if let Some(running) = running.filter(|_| !planted!(PollBlocksPayload)) {
                     self.release(upstream, running, at.request);
                 }
                 return self.touch(upstream);
+            }
+            Err(Rejected::Old(op)) if planted!(OldPollDrains) && op.bytes() == 0 => {
+                return self.start(upstream, op);
             }
             Err(Rejected::Old(_)) => Fixed::already_processed(seq, expected),
             Err(Rejected::Duplicate(_)) => Fixed::already_waits(seq, expected),
@@ -219,8 +223,13 @@ impl Node {
     /// answered empty in its place: what there is goes to its successor, and the order holds.
     fn release(&mut self, upstream: UpstreamId, op: OpRef, by: RequestId) {
         let Some(batch) = self.requests.get_mut(&op.request) else { return };
-        if op.request != by && batch.release() && batch.is_answerable() {
-            return self.list(op.request);
+        if op.request != by {
+            if batch.release() && batch.is_answerable() {
+                return self.list(op.request);
+            }
+            if planted!(BlockedHoldsBatch) {
+                return;
+            }
         }
         self.answer_empty(upstream, op);
     }

@@ -104,7 +104,8 @@ impl Turn {
 
     /// The op was answered, or is not waited for any more; if it was the one that ran, the turn passes.
     pub(super) fn finish(&mut self, op: OpRef) {
-        self.running.take_if(|running| *running == op);
+        let kept = planted!(TurnKept) && self.queue.is_ready();
+        self.running.take_if(|running| *running == op && !kept);
     }
 
     /// Takes a queued op back; its number stays free for another copy.
@@ -134,6 +135,7 @@ impl Turn {
 
     /// When the first queued op has waited too long for an op that has not come.
     pub(super) fn gap_deadline(&self, wait: Duration) -> Option<Instant> {
+        let wait = if planted!(SeqWaitEndless) { Duration::MAX } else { wait };
         self.gaps().map(|op| op.arrived.saturating_add(wait)).min()
     }
 

@@ -6,6 +6,8 @@ mod coverage;
 mod diff;
 mod explore;
 mod faults;
+#[cfg(feature = "planted")]
+mod planted;
 mod props;
 mod replay;
 mod run;
@@ -26,16 +28,16 @@ use self::verdict::{Failure, Verdict};
 
 /// Declares the verbs: a module each, with `Args` and `run`.
 macro_rules! verbs {
-    ($($(#[$about:meta])* $name:ident => $module:ident,)*) => {
+    ($($(#[$about:meta])* $name:ident => $module:ident $(if $feature:tt)?,)*) => {
         #[derive(Debug, Subcommand)]
         enum Verb {
-            $($(#[$about])* $name($module::Args),)*
+            $($(#[$about])* $(#[cfg(feature = $feature)])? $name($module::Args),)*
         }
 
         impl Verb {
             fn run(self, console: &Console) -> Result<Verdict, Failure> {
                 match self {
-                    $(Self::$name(args) => $module::run(args, console),)*
+                    $($(#[cfg(feature = $feature)])? Self::$name(args) => $module::run(args, console),)*
                 }
             }
         }
@@ -65,6 +67,8 @@ verbs! {
     Coverage => coverage,
     /// Measure how fast runs are
     Bench => bench,
+    /// Count the seeds that it takes to find each planted bug
+    Planted => planted if "planted",
 }
 
 /// The real machines, on a network made of seeds.

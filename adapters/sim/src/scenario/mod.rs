@@ -15,7 +15,7 @@ pub use bounds::Bounds;
 pub use file::BadScenario;
 pub use profile::{Profile, UnknownProfile};
 pub(crate) use setup::KEY;
-pub use setup::{FlowSetup, RelaySetup, Setup};
+pub use setup::{FlowSetup, RelaySetup, Setup, VisitorSetup};
 
 use crate::fault::Fault;
 use crate::latency::Latency;
@@ -69,6 +69,8 @@ pub struct Scenario {
     pub flows: Span,
     /// The conversations to choose from.
     pub scripts: Vec<Kind>,
+    /// Whether callers from elsewhere visit the node.
+    pub visitors: bool,
     /// Bytes of a conversation, at most.
     pub bytes: u64,
     /// Flows begin within this time.

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::bench::*;
-use crate::client::{ClientEvent, EndReason, LocalEvent};
+use crate::client::{ClientEvent, EndReason, ExchangeFailure, LocalEvent};
 use crate::wire::{Op, ReplyParts};
 use crate::{Caps, ClientOptions, FlowKind, Misuse};
 
@@ -216,4 +216,24 @@ fn closing_the_client_ends_every_flow_and_opens_no_new_one() {
     assert_eq!(bench.ended[&b], EndReason::ClientClosed);
     assert_eq!(bench.client.open(bench.now, target(1), FlowKind::Tcp), Err(Misuse::Closed));
     assert_eq!(*bench.call().op(), Op::Close { sid: sid("a") });
+}
+
+#[test]
+fn a_close_that_is_overdue_waits_for_a_relay_and_names_no_time_that_has_passed() {
+    let mut options = ClientOptions { max_batch_ops: 1, ..options(1) };
+    options.relays[0].max_concurrent = 2;
+    let mut bench = Bench::new(options);
+    let sessions = [bench.sequenced("a"), bench.sequenced("b")];
+    for (_, poll) in &sessions {
+        bench.fail(poll, ExchangeFailure::Refused { retry_after: Some(ms(30_000)) });
+    }
+    for (stream, _) in &sessions {
+        bench.local(*stream, LocalEvent::Reset).unwrap();
+    }
+    bench.pass(ms(10_000));
+    bench.open_tcp();
+    // The relay takes two calls, the open and one close. The bench looks at every wake time.
+    bench.pass(ms(25_000));
+    let names: Vec<_> = bench.calls.iter().flat_map(Call::names).collect();
+    assert_eq!(names, ["connect", "close"]);
 }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::bench::*;
+use crate::client::ExchangeFailure;
 use crate::wire::{Op, ReplyParts};
 use crate::{Caps, ClientOptions, LocalEvent};
 
@@ -171,7 +172,27 @@ fn polls_go_on_when_only_some_relays_do_not_hold_them() {
         poll = bench.only_call();
         assert!(poll.is_poll(), "renewed at once, since there is a relay that holds it");
     }
-    assert_eq!(held, 10);
+    assert_eq!(held, 16, "through that relay, but for one poll a minute that asks the other one again");
+}
+
+#[test]
+fn a_relay_that_is_out_does_not_count_as_one_that_holds() {
+    let mut bench = Bench::new(options(2));
+    let (_, mut poll) = bench.sequenced("s");
+    let other = bench.open_tcp();
+    let connect = bench.call();
+    assert_ne!(connect.relay, poll.relay, "the other relay is idle, so the open goes there");
+    bench.fail(&connect, ExchangeFailure::Refused { retry_after: None });
+    bench.local(other, LocalEvent::Reset).unwrap();
+    bench.calls.clear();
+    for _ in 0..4 {
+        answer_unheld(&mut bench, &poll);
+        bench.pass(ms(600));
+        poll = bench.calls.pop_front().unwrap_or(poll);
+    }
+    bench.calls.clear();
+    bench.pass(ms(25_000));
+    assert!(bench.calls.is_empty(), "quiet for half a minute");
 }
 
 /// A session with a client that has learned that polls are not held, and hardly polls any more.
@@ -266,4 +287,14 @@ fn on_a_slow_path_the_poll_behind_a_payload_leaves_the_answer_time_to_ride_with_
     assert!(bench.calls.is_empty());
     bench.pass(ms(1));
     assert!(bench.only_call().is_poll(), "it reaches the node before the wait of 350 ms is over");
+}
+
+#[test]
+fn for_polls_with_seq_a_relay_that_loses_seq_does_not_count_as_one_that_holds() {
+    let mut bench = Bench::new(options(2));
+    bench.ways[1] = Way::LosesSeq;
+    let stream = slowed_down(&mut bench);
+    bench.pass(ms(25_000));
+    assert!(bench.calls.is_empty(), "quiet for half a minute");
+    assert!(!bench.ended.contains_key(&stream));
 }
