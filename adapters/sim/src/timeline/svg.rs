@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::fault::Fault;
-use crate::timeline::layout::{Layout, offset, slots, span};
+use crate::timeline::layout::{FOLD, Layout, offset, slots, span};
 use crate::timeline::{Call, Fate, Lane, Leg, LegKind, Stop, Timeline, colour};
 use crate::trace::{Actor, Gist, Line};
 
@@ -164,10 +164,31 @@ impl<'a> Drawing<'a> {
             call.legs.iter().for_each(|leg| self.leg(&mut shapes, place, call, leg));
             shapes += "</g>\n";
         }
+        self.folds(&mut shapes);
         for (place, line) in self.timeline.lines.iter().enumerate() {
             self.line(&mut shapes, place, line);
         }
         shapes
+    }
+
+    /// Where lines are left out the lanes are cut through.
+    fn folds(&self, shapes: &mut String) {
+        let (axis, width) = (self.layout.axis(), self.layout.width);
+        for fold in &self.timeline.folds {
+            let y = self.layout.y(fold.before) - FOLD;
+            let teeth = "l6 -5l6 5".repeat(((width - axis) / 12.0) as usize);
+            for edge in [y - 8.0, y + 12.0] {
+                let _ =
+                    write!(shapes, "<path d=\"M{axis} {edge:.1}{teeth}\" fill=\"none\" stroke=\"#cbd5e1\"/>");
+            }
+            let _ = write!(
+                shapes,
+                "<rect x=\"{axis}\" y=\"{:.1}\" width=\"{:.1}\" height=\"16\" fill=\"#fff\"/>",
+                y - 7.0,
+                width - axis,
+            );
+            centred(shapes, (f64::midpoint(axis, width), y + 5.0), "dim", &fold.to_string());
+        }
     }
 
     /// The axis: a time wherever it has gone on.
