@@ -15,6 +15,7 @@ mod html;
 mod lane;
 mod layout;
 mod mermaid;
+mod pen;
 mod perfetto;
 mod svg;
 mod text;
@@ -82,8 +83,8 @@ impl<'a> Timeline<'a> {
         let folds = if whole { Vec::new() } else { fold::fold(&mut lines) };
         let omitted =
             (left_out > 0).then(|| format!("{left_out} of {} entries are not shown", trace.lines.len()));
-        let calls = call::calls(&lines);
-        Self { trace, lanes: Lanes::new(&trace.lines), calls, folds, lines, omitted }
+        let calls = call::calls(&lines, &trace.lines);
+        Self { trace, lanes: Lanes::new(&trace.lines, &lines), calls, folds, lines, omitted }
     }
 
     /// What the picture is of, in one line.
