@@ -20,33 +20,44 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod bundle;
+pub mod checkpoints;
 pub mod chooser;
 pub mod clock;
 pub mod fault;
+pub mod guard;
 pub mod hash;
 pub mod heap;
+mod hex;
 pub mod host;
 pub mod latency;
 pub mod link;
 pub mod mark;
 pub mod odds;
+pub mod origin;
 pub mod pattern;
 pub mod property;
 pub mod rng;
+pub mod run;
 pub mod scenario;
 pub mod script;
+pub mod seed;
+pub mod shrink;
 pub mod site;
 pub mod time;
 pub mod trace;
 pub mod world;
 
+pub use bundle::Bundle;
 pub use chooser::{Chooser, Exhaustive, FromBytes, Pick, Recorded, Recorder, Seeded};
 pub use fault::Fault;
 pub use host::ClientHost;
 pub use mark::{Mark, Marks};
 pub use odds::Odds;
 pub use property::{Property, Violation};
-pub use scenario::{Profile, Scenario};
+pub use run::{Decisions, Limits, Recording, Run};
+pub use scenario::{BadScenario, Profile, Scenario};
+pub use seed::{Seed, Seeds};
 pub use site::Site;
 pub use time::Time;
 pub use world::{Outcome, Tally, World};

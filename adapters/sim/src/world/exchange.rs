@@ -12,7 +12,7 @@ use crate::latency::QUANTILES;
 use crate::mark::Mark;
 use crate::property::Property;
 use crate::site::Site;
-use crate::trace::{Actor, ExchangeName, Sink, What};
+use crate::trace::{Actor, ExchangeName, Gist, Sink, What};
 use crate::world::event::{Event, Line};
 use crate::world::{Phase, World};
 
@@ -61,9 +61,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         deadline: Instant,
     ) {
         let name = Self::name(client, exchange);
+        let gist = if S::ON { Gist::of_request(&body) } else { Gist::default() };
         self.tell(
             Actor::Client(client as u32),
-            What::Send { exchange: name, relay: relay.place(), bytes: body.len() as u64 },
+            What::Send { exchange: name, relay: relay.place(), bytes: body.len() as u64, gist },
         );
         self.tally.calls += 1;
         self.check_send(client, exchange, relay, &body);
@@ -276,9 +277,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let name = self.flight_name(flight);
         let Flight { relay, copy, .. } = self.network.flights[flight];
         let node = self.network.relays[relay].node;
+        let gist = if S::ON { Gist::of_answer(&response.body) } else { Gist::default() };
         self.tell(
             Actor::Node(node as u32),
-            What::Respond { exchange: name, copy, bytes: response.body.len() as u64 },
+            What::Respond { exchange: name, copy, bytes: response.body.len() as u64, gist },
         );
         let answer = match response.status {
             200 => Answer::Reply(response.body),

@@ -209,6 +209,21 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
+    /// The hash of everything that was done so far.
+    pub const fn hash(&self) -> u64 {
+        self.hash.value()
+    }
+
+    /// How many events there were.
+    pub const fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Ends the run with a violation that somebody outside has seen: a panic, or an embedder's own check.
+    pub fn violate(&mut self, property: Property, what: String) {
+        self.violated(property, what);
+    }
+
     /// Virtual time now.
     pub const fn now(&self) -> Time {
         self.now
