@@ -45,7 +45,9 @@ pub mod script;
 pub mod seed;
 pub mod shrink;
 pub mod site;
+pub mod swarm;
 pub mod time;
+pub mod timeline;
 pub mod trace;
 pub mod world;
 
@@ -60,5 +62,6 @@ pub use run::{Decisions, Limits, Recording, Run};
 pub use scenario::{BadScenario, Profile, Scenario};
 pub use seed::{Seed, Seeds};
 pub use site::Site;
+pub use swarm::{Figures, Swarm};
 pub use time::Time;
 pub use world::{Outcome, Tally, World};

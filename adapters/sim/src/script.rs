@@ -29,10 +29,12 @@ pub enum Kind {
     SlowReader,
     /// Datagrams, each echoed.
     UdpEcho,
+    /// A line, its echo, and then nothing for a day. For measuring; it outlasts every bound on progress.
+    Idle,
 }
 
 impl Kind {
-    /// Every kind.
+    /// Every kind that comes to an end by itself.
     pub const ALL: [Self; 10] = [
         Self::Echo,
         Self::Download,
@@ -153,6 +155,7 @@ impl Script {
             Kind::Flood => Self { down: size.saturating_mul(4), local_reads: slowly, ..plain },
             Kind::SlowReader => Self { up: size, upstream_reads: slowly, ..plain },
             Kind::UdpEcho => Self { turns: turns_of(size, 120), up: 120, down: 120, ..plain },
+            Kind::Idle => Self { turns: 2, think: Duration::from_secs(24 * 60 * 60), ..plain },
         }
     }
 

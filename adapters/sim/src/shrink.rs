@@ -96,6 +96,8 @@ pub fn shrink_in<H: ClientHost>(
 
 /// Earlier places that are tried for one pick.
 const MOST_MOVES: usize = 24;
+/// Picks of a run up to which dropping one and moving another is tried: the work grows with their square.
+const MOST_TRANSPLANTS: usize = 12;
 
 /// Hears for whom a site is asked.
 struct Listener {
@@ -175,6 +177,7 @@ impl<H: ClientHost, G: FnMut(Progress) -> bool> Shrinker<'_, H, G> {
         self.narrow();
         self.lessen();
         self.advance();
+        self.transplant();
         self.shorten();
         !self.spent && before != (self.picks.clone(), self.scenario.clone())
     }
@@ -290,10 +293,41 @@ impl<H: ClientHost, G: FnMut(Progress) -> bool> Shrinker<'_, H, G> {
         }
     }
 
+    /// Drops a pick and moves another at the same time: with a flow less, the exchange that matters has another
+    /// number.
+    fn transplant(&mut self) {
+        let mut place = 0;
+        while place < self.picks.len() && self.picks.len() <= MOST_TRANSPLANTS && !self.spent {
+            let mut left = self.picks.clone();
+            left.remove(place);
+            if !(0..left.len()).any(|moved| self.move_one(&left, moved)) {
+                place += 1;
+            }
+        }
+    }
+
+    /// Tries one of these picks at every place at which it could be.
+    fn move_one(&mut self, picks: &[Pick], moved: usize) -> bool {
+        let mut rest = picks.to_vec();
+        let pick = rest.remove(moved);
+        if WORKLOAD.contains(&pick.site) {
+            return false;
+        }
+        let places = self.asked_with(pick.site, &rest);
+        places.iter().take(MOST_MOVES).any(|key| {
+            let mut picks = rest.clone();
+            picks.push(Pick { key: *key, ..pick });
+            self.try_picks(&picks)
+        })
+    }
+
     /// For whom the run asks at this site, in the order of asking.
     fn asked(&self, site: Site) -> Vec<u64> {
-        let mut listener =
-            Listener { chooser: Recorded::new(self.picks.iter().copied()), site, keys: Vec::new() };
+        self.asked_with(site, &self.picks)
+    }
+
+    fn asked_with(&self, site: Site, picks: &[Pick]) -> Vec<u64> {
+        let mut listener = Listener { chooser: Recorded::new(picks.iter().copied()), site, keys: Vec::new() };
         self.run.of(&self.scenario).decided(&mut listener, NoTrace);
         listener.keys
     }

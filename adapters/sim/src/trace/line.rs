@@ -37,6 +37,9 @@ pub struct Line {
     /// The fault that it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
+    /// Whether it is an end that nobody wanted: a failure, a reset, a violation.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub bad: bool,
     /// The same in words.
     pub text: String,
     /// The entry that led to it.
@@ -50,6 +53,24 @@ pub struct Line {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
 const fn is_first(copy: &u8) -> bool {
     *copy == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_false(bad: &bool) -> bool {
+    !*bad
+}
+
+const fn is_bad(what: What) -> bool {
+    match what {
+        What::Ended { why, .. } => !why.is_orderly(),
+        What::Fail { .. }
+        | What::LateReply { .. }
+        | What::Abort { .. }
+        | What::Connected { ok: false, .. }
+        | What::UpstreamReset { .. }
+        | What::Violated { .. } => true,
+        _ => false,
+    }
 }
 
 impl From<&Entry> for Line {
@@ -73,6 +94,7 @@ impl From<&Entry> for Line {
             relay,
             gist,
             fault: what.fault(),
+            bad: is_bad(what),
             text: what.to_string(),
             cause: entry.cause,
             h: entry.hash,

@@ -229,6 +229,11 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.events
     }
 
+    /// What was done so far, in numbers.
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// Ends the run with a violation that somebody outside has seen: a panic, or an embedder's own check.
     pub fn violate(&mut self, property: Property, what: String) {
         self.violated(property, what);
@@ -312,9 +317,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.heap.push(at, (event, cause));
     }
 
-    /// Tells the sink, and goes into the hash.
+    /// Tells the sink. A violation is the last thing that is told.
     fn tell(&mut self, actor: Actor, what: What) {
-        if S::ON {
+        if S::ON && self.violation.is_none() {
             let entry = Entry {
                 index: self.entries,
                 event: self.events,

@@ -22,7 +22,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         for relay in 0..self.network.relays.len() {
             self.forecast_pauses(relay);
             self.forecast_partitions(relay);
-            if self.strikes(Fault::Mixed, Site::Mixed, key(relay as u64, 1), 3) == 1 {
+            // From 1 on, so that no key is that of a relay itself, for which the setup asked.
+            if self.strikes(Fault::Mixed, Site::Mixed, key(relay as u64 + 1, 1), 3) == 1 {
                 let at = self.some_time(key(relay as u64, 100));
                 self.at(at, Event::Weather(Weather::Route(relay)));
             }
