@@ -25,6 +25,7 @@ pub mod checkpoints;
 pub mod chooser;
 pub mod clock;
 pub mod fault;
+pub mod fuzz;
 pub mod guard;
 pub mod hash;
 pub mod heap;

@@ -12,7 +12,7 @@ use crate::client::link::Circumstances;
 use crate::client::outbox::{Outbox, count};
 use crate::client::session::{Outcome, Polling, Wants};
 use crate::config::{ClientConfig, OpenMode};
-use crate::error::{ConnectFailure, Misuse};
+use crate::error::Misuse;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 use crate::id::StreamId;
@@ -255,9 +255,7 @@ impl Association {
     /// The node answered the open.
     pub(super) fn on_open_reply(&mut self, reply: Reply, now: Instant, out: &mut Outbox) -> Outcome {
         if let Some(error) = &reply.error {
-            let failed = error.to_ascii_lowercase().contains("connect failed");
-            let failure = ConnectFailure::from_text(error);
-            return Err(if failed { EndReason::ConnectFailed(failure) } else { EndReason::NodeError });
+            return Err(EndReason::of_failed_open(error));
         }
         let Some(sid) = reply.sid else { return Err(EndReason::NodeError) };
         if !core::mem::replace(&mut self.announced, true) {

@@ -114,29 +114,49 @@ mod tests {
         hasher.finish()
     }
 
-    /// A client made at `origin` after `before` flows that came and went, with one flow that wrote `text`.
+    /// A client made at `origin` after `before` flows that were refused, with one flow that wrote `text`, the
+    /// call that opens it on its way.
     fn run(origin: Instant, before: usize, text: &'static str) -> (Client, Instant) {
         let options = ClientOptions::new(vec![RelayOptions::new(Secret::new("k"))]);
         let mut client = Client::new(options.validate().unwrap(), [1; 32], origin);
-        let target = Target::new("h", 443).unwrap();
-        let drain = |client: &mut Client| while !matches!(client.poll(), ClientAction::Idle { .. }) {};
         for _ in 0..before {
-            let stream = client.open(origin, target.clone(), FlowKind::Tcp).unwrap();
-            client.handle(origin, ClientEvent::Local { stream, event: LocalEvent::Reset }).unwrap();
-            drain(&mut client);
+            open(&mut client, origin, "refused");
+            refuse_everything(&mut client, origin);
         }
-        let stream = client.open(origin, target, FlowKind::Tcp).unwrap();
         let now = origin.saturating_add(Duration::from_millis(3));
+        open(&mut client, now, text);
+        while !matches!(client.poll(), ClientAction::Idle { .. }) {}
+        (client, now)
+    }
+
+    fn open(client: &mut Client, now: Instant, text: &'static str) {
+        let stream = client.open(now, Target::new("h", 443).unwrap(), FlowKind::Tcp).unwrap();
         let event = LocalEvent::Data(Bytes::from_static(text.as_bytes()));
         client.handle(now, ClientEvent::Local { stream, event }).unwrap();
-        drain(&mut client);
-        (client, now)
+    }
+
+    /// Every call is answered: opens are refused, and `seq` passes.
+    fn refuse_everything(client: &mut Client, now: Instant) {
+        let refused = r#"{"r":[{"e":"connect failed: Connection refused"}]}"#;
+        let passes = r#"{"r":[{"eof":true,"seq":0}]}"#;
+        loop {
+            match client.poll() {
+                ClientAction::Send { exchange, body, .. } => {
+                    let opens = body.windows(7).any(|word| word == b"connect");
+                    let body = if opens { refused } else { passes }.into();
+                    client.handle(now, ClientEvent::Reply { exchange, body }).unwrap();
+                }
+                ClientAction::Idle { .. } => return,
+                _ => {}
+            }
+        }
     }
 
     #[test]
     fn neither_the_time_nor_the_numbers_of_ids_matter() {
-        let (early, early_now) = run(Instant::from_micros(10), 0, "x");
+        let (early, early_now) = run(Instant::from_micros(10), 1, "x");
         let (late, late_now) = run(Instant::from_micros(987_654_321), 5, "x");
+        assert_ne!(early.exchanges.keys().next(), late.exchanges.keys().next());
         assert_eq!(print(&early, early_now), print(&late, late_now));
     }
 

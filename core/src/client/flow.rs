@@ -20,7 +20,7 @@ pub(super) struct Flow {
     pub(super) timer: TimerSlot,
     /// The queues of [`Ready`](super::ready::Ready) that the flow stands in.
     pub(super) queued: Queued,
-    /// Bytes that the flow may send beyond its share of earlier batches (deficit round robin).
+    /// What is left of the flow's turn to send, after a batch cut it short (deficit round robin).
     pub(super) deficit: usize,
 }
 

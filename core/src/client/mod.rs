@@ -64,7 +64,9 @@ use unreachable::UnreachableCache;
 ///  3. `Idle` comes when and only when nothing else is queued; after `Timeout` at its wake time and a
 ///     drain, the next wake time is later.
 ///  4. An idle `poll` takes the same short time with any number of flows. The work of an event is bounded
-///     by its own size, by the ops of one exchange, and by the flows that it makes ready.
+///     by its own size, by the ops of the batches that it lets out, and by the calls in flight. One case
+///     adds the flows that wait: while relays that keep `seq` are busy and others that lose it are not,
+///     those are looked through for one that needs no `seq`.
 ///  5. Every exchange ends once, and every flow has exactly one [`Ended`](ClientAction::Ended).
 ///  6. [`Misuse`] is the caller's mistake and changes nothing. What a peer sends never panics and is never
 ///     `Misuse`.
@@ -280,7 +282,11 @@ impl Client {
     fn wake(&self) -> Option<Wake> {
         let (at, owner) = self.timers.first()?;
         let timer = match owner {
-            TimerOwner::Relay(_) => TimerKind::RelayRetry,
+            TimerOwner::Relay(id) => self
+                .relays
+                .get(id)
+                .and_then(|relay| relay.deadline(self.now))
+                .map_or(TimerKind::RelayRetry, |(_, timer)| timer),
             TimerOwner::Exchange(_) => TimerKind::ReplyWatchdog,
             TimerOwner::Coalesce | TimerOwner::Closes => TimerKind::Coalesce,
             TimerOwner::Flow(id) => self

@@ -11,7 +11,7 @@ use crate::client::link::{Answered, Circumstances, Link, Order};
 use crate::client::outbox::{Outbox, count};
 use crate::client::uplink::Uplink;
 use crate::config::{ClientConfig, OpenMode};
-use crate::error::{ConnectFailure, Misuse};
+use crate::error::Misuse;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 use crate::flow::Credit;
@@ -368,9 +368,7 @@ impl Session {
         out: &mut Outbox,
     ) -> Outcome {
         if let Some(error) = &reply.error {
-            let failed = error.to_ascii_lowercase().contains("connect failed");
-            let failure = ConnectFailure::from_text(error);
-            return Err(if failed { EndReason::ConnectFailed(failure) } else { EndReason::NodeError });
+            return Err(EndReason::of_failed_open(error));
         }
         let Some(sid) = reply.sid.filter(|_| !reply.damaged) else { return Err(EndReason::NodeError) };
         self.phase = Phase::Linked(Box::new(Link::new(sid, level, config, now)));

@@ -131,6 +131,10 @@ pub struct Node {
 const FEWEST_DEPARTED: usize = 1024;
 
 /// Whether the node works.
+///
+/// ```text
+///  Running ── Close ──▶ Closed
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Phase {
     Running,

@@ -149,10 +149,10 @@ impl Node {
     /// Runs the ops of a session whose turn it is.
     pub(super) fn advance(&mut self, upstream: UpstreamId) {
         loop {
-            let Self { config, upstreams, now, .. } = self;
+            let Self { config, upstreams, .. } = self;
             let Some(session) = upstreams.session_mut(upstream) else { return };
             let may_write = session.may_write(config);
-            let Some(op) = session.turn.next(may_write, *now) else { return };
+            let Some(op) = session.turn.next(may_write) else { return };
             let at = op.op;
             self.start(upstream, op);
             // Ops that came before this one could run are later ones all the same.

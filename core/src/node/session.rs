@@ -87,7 +87,7 @@ impl Session {
             downlink,
             credit: Credit::new(config.session_buffer),
             uplink: WriteQueue::new(now),
-            turn: Turn::new(config, now),
+            turn: Turn::new(config),
             waiters: Vec::new(),
             last_active: now,
             last_arrival: now,
@@ -182,7 +182,7 @@ impl Session {
     /// An op was answered, or nobody waits for it any more; if it was the one that ran, the turn passes.
     pub(super) fn finish(&mut self, op: OpRef, now: Instant) {
         self.waiters.retain(|waiter| waiter.op != op);
-        self.turn.finish(op, now);
+        self.turn.finish(op);
         self.last_active = now;
     }
 

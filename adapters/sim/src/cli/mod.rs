@@ -5,6 +5,7 @@ mod console;
 mod coverage;
 mod diff;
 mod faults;
+mod plan;
 mod props;
 mod replay;
 mod run;
@@ -60,6 +61,8 @@ verbs! {
     Faults => faults,
     /// Count what happens sometimes, and say what never does
     Coverage => coverage,
+    /// Measure the machines in virtual time, and draw what was found
+    Plan => plan,
     /// Measure how fast runs are
     Bench => bench,
 }
