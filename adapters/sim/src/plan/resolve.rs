@@ -227,7 +227,7 @@ impl PlotDefinition {
     }
 }
 
-/// Leaves the chosen cases and sweeps, and the pictures that they alone can fill.
+/// Leaves the chosen cases and sweeps, and of pictures of percentiles the lines of those cases.
 fn choose(definition: &mut Definition, only: &[String]) -> Result<(), BadPlan> {
     if only.is_empty() {
         return Ok(());
@@ -242,12 +242,14 @@ fn choose(definition: &mut Definition, only: &[String]) -> Result<(), BadPlan> {
             names.chain(definition.sweeps.iter().map(|sweep| sweep.name.as_str())).collect();
         return Err(BadPlan(format!("the plan has no `{unknown}`; it has {}", names.join(", "))));
     }
-    definition.cases.retain(|case| only.contains(&case.name));
     definition.sweeps.retain(|sweep| only.contains(&sweep.name));
-    let left = &definition.cases;
-    definition
-        .percentiles
-        .retain(|picture| picture.cases.iter().all(|name| left.iter().any(|case| case.name == *name)));
+    let (chosen, dropped): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut definition.cases).into_iter().partition(|case| only.contains(&case.name));
+    definition.cases = chosen;
+    for picture in &mut definition.percentiles {
+        picture.cases.retain(|name| dropped.iter().all(|case| case.name != *name));
+    }
+    definition.percentiles.retain(|picture| !picture.cases.is_empty());
     Ok(())
 }
 
