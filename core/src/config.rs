@@ -339,7 +339,7 @@ pub struct NodeOptions {
     pub seq_queue_ops: usize,
     /// Payload bytes that those ops pin. Default 16 MiB.
     pub seq_queue_bytes: usize,
-    /// Unwritten uplink bytes per session above which its next op waits. Default 4 MiB; an op more may be
+    /// Unwritten uplink bytes per session above which its next op waits. Default 512 KiB; an op more may be
     /// waiting to be written than this.
     pub write_queue: usize,
     /// An upstream that takes nothing for this long is given up. Default 30 s.
@@ -380,7 +380,7 @@ impl NodeOptions {
             seq_wait: Duration::from_secs(30),
             seq_queue_ops: 64,
             seq_queue_bytes: 16 * MIB,
-            write_queue: 4 * MIB,
+            write_queue: 512 * KIB,
             write_deadline: Duration::from_secs(30),
             session_buffer: 16 * MIB,
             total_buffer: 512 * MIB,

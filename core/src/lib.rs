@@ -107,6 +107,8 @@ pub use config::{
 };
 pub use error::{ConnectFailure, Misuse};
 pub use id::{ExchangeId, RelayId, RequestId, StreamId, UpstreamId};
+#[cfg(feature = "model")]
+pub use node::SessionPlace;
 pub use node::{
     Endpoint, Node, NodeAction, NodeEvent, NodeNotice, Response, SessionEnd, Shut, UpstreamEvent,
 };

@@ -24,6 +24,7 @@ pub mod bundle;
 pub mod checkpoints;
 pub mod chooser;
 pub mod clock;
+pub mod explore;
 pub mod fault;
 pub mod fuzz;
 pub mod guard;

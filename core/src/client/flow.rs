@@ -105,9 +105,9 @@ impl Flow {
         }
     }
 
-    pub(super) fn take_payload(&mut self, most: usize, now: Instant) -> Option<Op> {
+    pub(super) fn take_payload(&mut self, most: usize, now: Instant, config: &ClientConfig) -> Option<Op> {
         match &mut self.kind {
-            Kind::Session(session) => session.take_payload(most, now),
+            Kind::Session(session) => session.take_payload(most, now, config),
             Kind::Association(association) => association.take_payload(),
         }
     }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::caps::Level;
 use crate::client::action::EndReason;
 use crate::client::depth::Depth;
+use crate::client::pace::Pace;
 use crate::config::ClientConfig;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
@@ -28,6 +29,10 @@ const POLL_WAITS: [Duration; 4] = [
 /// The wait when no relay holds polls and nothing has come for a while.
 const POLL_WAIT_NOT_HELD: Duration = Duration::from_secs(30);
 
+/// A poll follows its payload after this time at the latest: just before the node's wait of 350 ms for the
+/// answer to the payload is over.
+pub(super) const LONGEST_BEHIND: Duration = Duration::from_millis(250);
+
 /// The established part of a session.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
@@ -42,6 +47,7 @@ pub(super) struct Link {
     payload_sent: Instant,
     replies: ReorderQueue<Answered>,
     pub(super) depth: Depth,
+    pace: Pace,
     /// Ops that the node cannot have had, to be sent again, in order.
     unsent: VecDeque<Op>,
     /// Since when it has had something to send, and no relay took it to the node.
@@ -91,6 +97,7 @@ impl Link {
             payload_sent: now,
             replies: ReorderQueue::new(limits),
             depth: Depth::new(),
+            pace: Pace::new(),
             unsent: VecDeque::new(),
             stranded: None,
             empties: 0,
@@ -102,6 +109,11 @@ impl Link {
     /// Whether an op with payload may be sent now.
     pub(super) fn may_send(&self, config: &ClientConfig) -> bool {
         self.unsent.is_empty() && self.in_flight < self.max_in_flight(config) && self.has_place(config)
+    }
+
+    /// How many bytes the next op with payload may have.
+    pub(super) fn room(&self, config: &ClientConfig) -> usize {
+        self.pace.room(self.max_in_flight(config))
     }
 
     /// Whether the reply to one op more would find a place while it waits for the oldest.
@@ -220,6 +232,7 @@ impl Link {
 
     fn on_sent(&mut self, op: &Op, now: Instant) {
         self.in_flight = self.in_flight.saturating_add(1);
+        self.pace.on_sent(payload_len(op));
         if is_poll(op) {
             self.polls_in_flight = self.polls_in_flight.saturating_add(1);
             self.newest = Newest::Poll;
@@ -231,6 +244,7 @@ impl Link {
 
     fn on_ended(&mut self, op: &Op) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.pace.on_ended(payload_len(op));
         if is_poll(op) {
             self.polls_in_flight = self.polls_in_flight.saturating_sub(1);
         }
@@ -265,10 +279,19 @@ impl Link {
 
     /// The reply to `op` came. It may wait for earlier ones; take what is in order with
     /// [`next_reply`](Self::next_reply).
-    pub(super) fn on_reply(&mut self, op: &Op, reply: Reply) -> Result<Order, EndReason> {
+    pub(super) fn on_reply(
+        &mut self,
+        op: &Op,
+        reply: Reply,
+        elapsed: Duration,
+        config: &ClientConfig,
+    ) -> Result<Order, EndReason> {
         self.on_ended(op);
         self.stranded = None;
         let poll = is_poll(op);
+        if !poll {
+            self.pace.on_answer(payload_len(op), elapsed, config.uplink_window);
+        }
         let Some(seq) = seq_of(op) else {
             let at = self.replies.expected();
             return self.place(at, Answered { reply, poll });
@@ -309,9 +332,15 @@ impl Link {
         self.poll_from = now;
     }
 
-    /// The link's part of a state's fingerprint.
+    /// The number of the reply that comes next, for a fingerprint.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) const fn expected(&self) -> Seq {
+        self.replies.expected()
+    }
+
+    /// The link's part of a state's fingerprint. A time counts as long as something can still look at it.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, config: &ClientConfig, print: &mut Fingerprint<'_>) {
         let expected = self.replies.expected();
         print.value((self.level, self.next.ahead_of(expected), self.in_flight, self.polls_in_flight));
         print.value((self.newest, self.depth.target(), self.empties.min(POLL_WAITS.len()), self.undelivered));
@@ -320,10 +349,19 @@ impl Link {
             print.value((seq.ahead_of(expected), answered.poll));
             reply_fingerprint(&answered.reply, print);
         }
+        self.pace.fingerprint(print);
         print.each(self.unsent.iter(), |print, op| self.op_fingerprint(op, print));
-        print.maybe_time(self.stranded);
-        print.time(self.payload_sent);
-        print.time(self.poll_from);
+        print.value(self.stranded.is_some());
+        if let Some(since) = self.stranded {
+            print.deadline(since.saturating_add(config.reply_watchdog()));
+        }
+        if self.in_flight == 0 {
+            // Whatever is in flight sets it anew when it is answered.
+            print.deadline(self.poll_from.saturating_add(POLL_WAIT_NOT_HELD));
+        }
+        if self.newest == Newest::Payload {
+            print.deadline(self.payload_sent.saturating_add(LONGEST_BEHIND));
+        }
     }
 
     /// An op of this link, with its number relative to the reply that comes next.
@@ -360,7 +398,11 @@ fn seq_of(op: &Op) -> Option<Seq> {
 
 #[cfg(feature = "model")]
 fn reply_fingerprint(reply: &Reply, print: &mut Fingerprint<'_>) {
-    print.value((&reply.data, reply.eof, &reply.error, reply.damaged));
+    print.value((&reply.data, reply.eof, reply.error.is_some(), reply.damaged));
+}
+
+fn payload_len(op: &Op) -> usize {
+    op.payload().map_or(0, Bytes::len)
 }
 
 /// Whether `op` asks for downlink and carries nothing.

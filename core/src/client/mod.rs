@@ -17,6 +17,7 @@ mod inbound;
 mod link;
 mod outbound;
 mod outbox;
+mod pace;
 mod ready;
 mod relay;
 mod session;
@@ -46,7 +47,7 @@ use crate::wire::Sid;
 use association::Association;
 use exchange::Exchange;
 use flow::{Flow, Kind};
-use link::Circumstances;
+use link::{Circumstances, LONGEST_BEHIND};
 use outbox::{Outbox, count};
 use ready::{Coalescing, Ready};
 use relay::RelayTable;
@@ -274,9 +275,8 @@ impl Client {
     /// the wait would be longer than the way, so the poll follows at once.
     fn poll_behind(&self) -> Duration {
         const FAST: Duration = Duration::from_millis(250);
-        const BEFORE_DRAIN_ENDS: Duration = Duration::from_millis(250);
         let slow = self.relays.shortest_round_trip().is_some_and(|round_trip| round_trip >= FAST);
-        if slow { BEFORE_DRAIN_ENDS } else { Duration::ZERO }
+        if slow { LONGEST_BEHIND } else { Duration::ZERO }
     }
 
     fn wake(&self) -> Option<Wake> {

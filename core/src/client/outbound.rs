@@ -122,7 +122,7 @@ impl Client {
             let Some(flow) = self.flows.get_mut(&share.stream) else { continue };
             flow.deficit = share.deficit;
             if share.granted > 0
-                && let Some(op) = flow.take_payload(share.granted, self.now)
+                && let Some(op) = flow.take_payload(share.granted, self.now, &self.config)
             {
                 batch.push(OpOwner::Stream(share.stream), op);
             }

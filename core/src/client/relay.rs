@@ -246,14 +246,16 @@ impl Relay {
 
     /// The relay's part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, config: &ClientConfig, print: &mut Fingerprint<'_>) {
         print.value((self.max_body, self.seq, self.connect_data, self.setbacks, self.in_flight));
         print.value((self.round_trip, self.told_lost));
         match self.health {
             Health::Up { strikes, since } => {
                 print.value((0_u8, strikes));
                 // Without strikes it does not matter since when.
-                print.maybe_time((strikes > 0).then_some(since));
+                if strikes > 0 {
+                    print.since(since, config.strike_window);
+                }
             }
             Health::Down { until, why } => {
                 print.value((1_u8, why));
@@ -264,10 +266,7 @@ impl Relay {
             print.value(budget.spent);
             print.time(budget.renews);
         }
-        print.value(self.not_holding_until.is_some());
-        if let Some(until) = self.not_holding_until {
-            print.deadline(until);
-        }
+        print.deadline(self.not_holding_until.unwrap_or(Instant::ZERO));
     }
 
     fn backoff(&self, first: Duration, longest: Duration) -> Duration {
@@ -423,9 +422,15 @@ impl RelayTable {
 
     /// The table's part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, config: &ClientConfig, print: &mut Fingerprint<'_>) {
         print.value(self.next);
-        print.each(self.relays.iter(), |print, relay| relay.fingerprint(print));
+        print.each(self.relays.iter(), |print, relay| relay.fingerprint(config, print));
+    }
+
+    /// Whether this relay's round trip is known, for a fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn knows_round_trip(&self, id: RelayId) -> bool {
+        self.relays.iter().any(|relay| relay.id == id && relay.round_trip.is_some())
     }
 
     /// A relay of which nobody knows yet whether `seq` passes, and that could be asked now.

@@ -210,6 +210,14 @@ impl Batch {
         }
     }
 
+    /// The wait of an op of this batch, for a fingerprint: as long as the batch looks at it.
+    #[cfg(feature = "model")]
+    pub(super) fn wait_fingerprint(&self, wait: Wait, print: &mut Fingerprint<'_>) {
+        if !matches!(self.hold, Hold::Over) {
+            self.pace.wait_fingerprint(wait, print);
+        }
+    }
+
     fn drains(&self) -> impl Iterator<Item = Drain> {
         self.slots.iter().filter_map(|slot| match slot {
             Slot::Waiting(drain) => Some(*drain),

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 use crate::time::Instant;
 use crate::timer::TimerKind;
 
@@ -39,6 +41,18 @@ impl Pace {
     /// The wait of an op that runs `now`, whose session has something to fetch already or not.
     pub(super) fn start(&self, now: Instant, heard: bool) -> Wait {
         Wait { until: now.saturating_add(self.wait), heard: heard.then_some(now) }
+    }
+
+    /// A wait, for a fingerprint. Once it is over, only the end of its settle counts.
+    #[cfg(feature = "model")]
+    pub(super) fn wait_fingerprint(&self, wait: Wait, print: &mut Fingerprint<'_>) {
+        print.value(wait.heard.is_some());
+        if wait.heard.is_none() || self.settle.is_none() {
+            print.deadline(wait.until);
+        }
+        if let Some(most) = self.settle {
+            print.deadline(wait.heard.unwrap_or(wait.until).saturating_add(most));
+        }
     }
 
     /// Whether ops with these waits may be answered `now`.

@@ -54,6 +54,8 @@ use bytes::Bytes;
 
 pub use action::{NodeAction, NodeNotice, Response, SessionEnd, Shut};
 pub use event::{Endpoint, NodeEvent, UpstreamEvent};
+#[cfg(feature = "model")]
+pub use fingerprint::SessionPlace;
 
 use crate::config::NodeConfig;
 use crate::error::Misuse;

@@ -164,14 +164,18 @@ impl Turn {
     /// The turn's part of a state's fingerprint.
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
-        print.value((self.expected(), self.running.is_some(), self.queue.len()));
+        print.value((self.running.is_some(), self.queue.len(), self.unsequenced.is_some()));
         if let Some(running) = self.running {
             ranks.op(running, print);
         }
-        let waiting = self.queue.iter().map(|(_, op)| op).chain(&self.unsequenced);
-        for op in waiting {
-            print.value((op.seq, &op.payload));
-            print.time(op.arrived);
+        for (seq, op) in self.queue.iter() {
+            print.seq(seq, self.expected());
+            print.value(&op.payload);
+            ranks.op(op.op, print);
+            print.deadline(op.arrived.saturating_add(ranks.config().seq_wait));
+        }
+        if let Some(op) = &self.unsequenced {
+            print.value(&op.payload);
             ranks.op(op.op, print);
         }
     }

@@ -334,8 +334,8 @@ fn a_body_that_is_too_large_goes_again_in_smaller_ones() {
     bench.write(a, alloc::vec![1; 1000]);
     let first = bench.call();
     bench.calls.clear();
-    bench.write(a, alloc::vec![2; 200_000]);
-    bench.write(b, alloc::vec![3; 200_000]);
+    bench.write(a, alloc::vec![2; 100_000]);
+    bench.write(b, alloc::vec![3; 100_000]);
     bench.answer(&first, &[empty(first.op())]);
     let large = bench.call();
     assert_eq!(large.ops.len(), 2);
