@@ -18,6 +18,31 @@
 //! assert_eq!(outcome.violation, None);
 //! assert_eq!(outcome.hash, World::new(&scenario, 42).run(1_000_000).hash);
 //! ```
+//!
+//! # Your own host
+//!
+//! Put your code around the client behind [`ClientHost`], and every fault and property works on it:
+//! [`Run::hosted`] makes single runs, [`Swarm`] many, [`shrink`](shrink::shrink_in) makes a failing one small,
+//! and a [`Timeline`](timeline::Timeline) draws it. `examples/own_host.rs` does all of it in one page.
+//!
+//! A world can also be driven by hand, watched entry by entry, copied, and failed by a check of your own:
+//!
+//! ```
+//! use seqlane_sim::trace::{Entry, Observer};
+//! use seqlane_sim::{Profile, Property, Seeded, World};
+//!
+//! let scenario = Profile::Calm.scenario();
+//! let mut sent = 0;
+//! let listener = Observer(|entry: &Entry| sent += u64::from(entry.what.verb() == "req.send"));
+//! let mut world = World::with(&scenario, Seeded::new(7), listener);
+//! while world.step() {
+//!     if world.tally().calls > 10_000 {
+//!         world.violate(Property::R3, "ten thousand calls for a few conversations".to_owned());
+//!     }
+//! }
+//! let outcome = world.outcome();
+//! assert_eq!((outcome.violation, outcome.tally.calls), (None, sent));
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod bundle;

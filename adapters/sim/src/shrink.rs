@@ -11,7 +11,7 @@ use crate::fault::Fault;
 use crate::host::ClientHost;
 use crate::property::Property;
 use crate::run::{Decisions, Limits, Recording, Run};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Span};
 use crate::site::Site;
 use crate::trace::NoTrace;
 use crate::world::Outcome;
@@ -239,12 +239,28 @@ impl<H: ClientHost, G: FnMut(Progress) -> bool> Shrinker<'_, H, G> {
         let net = narrow.net.iter().filter(|(fault, _)| kept(fault)).map(|(fault, odds)| (*fault, *odds));
         let narrow = Scenario { swarm: false, net: net.collect(), ..narrow.clone() };
         self.try_scenario(narrow);
-        for fault in
-            Fault::ALL.iter().filter(|fault| self.scenario.net.contains_key(fault)).collect::<Vec<_>>()
-        {
+        self.narrow_spans();
+        for fault in Fault::ALL {
             let mut fewer = self.scenario.clone();
             fewer.net.remove(fault);
             self.try_scenario(fewer);
+        }
+    }
+
+    /// One client, one relay, one flow, where the scenario wants more.
+    fn narrow_spans(&mut self) {
+        const ONE: Span = Span::new(1, 1);
+        let spans: [fn(&mut Scenario) -> &mut Span; 3] = [
+            |scenario| &mut scenario.clients,
+            |scenario| &mut scenario.flows,
+            |scenario| &mut scenario.relays,
+        ];
+        for span in spans {
+            let mut narrow = self.scenario.clone();
+            *span(&mut narrow) = ONE;
+            if narrow != self.scenario && !self.accept(&narrow, &self.picks.clone()) {
+                self.accept_moved(&narrow, &self.picks.clone());
+            }
         }
     }
 
@@ -280,7 +296,7 @@ impl<H: ClientHost, G: FnMut(Progress) -> bool> Shrinker<'_, H, G> {
         let mut place = 0;
         while place < self.picks.len() && !self.spent {
             let Pick { site, key, .. } = self.picks[place];
-            let asked = self.asked(site);
+            let asked = self.asked(site, &self.scenario, &self.picks);
             let earlier = asked.iter().take_while(|asked| **asked != key).take(MOST_MOVES);
             for key in earlier {
                 let mut picks = self.picks.clone();
@@ -297,38 +313,39 @@ impl<H: ClientHost, G: FnMut(Progress) -> bool> Shrinker<'_, H, G> {
     /// number.
     fn transplant(&mut self) {
         let mut place = 0;
-        while place < self.picks.len() && self.picks.len() <= MOST_TRANSPLANTS && !self.spent {
+        while place < self.picks.len() && !self.spent {
             let mut left = self.picks.clone();
             left.remove(place);
-            if !(0..left.len()).any(|moved| self.move_one(&left, moved)) {
+            if !self.accept_moved(&self.scenario.clone(), &left) {
                 place += 1;
             }
         }
     }
 
+    /// Whether the same property is violated when one of these picks is moved.
+    fn accept_moved(&mut self, scenario: &Scenario, picks: &[Pick]) -> bool {
+        picks.len() <= MOST_TRANSPLANTS && (0..picks.len()).any(|moved| self.move_one(scenario, picks, moved))
+    }
+
     /// Tries one of these picks at every place at which it could be.
-    fn move_one(&mut self, picks: &[Pick], moved: usize) -> bool {
+    fn move_one(&mut self, scenario: &Scenario, picks: &[Pick], moved: usize) -> bool {
         let mut rest = picks.to_vec();
         let pick = rest.remove(moved);
-        if WORKLOAD.contains(&pick.site) {
+        if WORKLOAD.contains(&pick.site) || self.spent {
             return false;
         }
-        let places = self.asked_with(pick.site, &rest);
+        let places = self.asked(pick.site, scenario, &rest);
         places.iter().take(MOST_MOVES).any(|key| {
             let mut picks = rest.clone();
             picks.push(Pick { key: *key, ..pick });
-            self.try_picks(&picks)
+            self.accept(scenario, &picks)
         })
     }
 
-    /// For whom the run asks at this site, in the order of asking.
-    fn asked(&self, site: Site) -> Vec<u64> {
-        self.asked_with(site, &self.picks)
-    }
-
-    fn asked_with(&self, site: Site, picks: &[Pick]) -> Vec<u64> {
+    /// For whom a run asks at this site, in the order of asking.
+    fn asked(&self, site: Site, scenario: &Scenario, picks: &[Pick]) -> Vec<u64> {
         let mut listener = Listener { chooser: Recorded::new(picks.iter().copied()), site, keys: Vec::new() };
-        self.run.of(&self.scenario).decided(&mut listener, NoTrace);
+        self.run.of(scenario).decided(&mut listener, NoTrace);
         listener.keys
     }
 

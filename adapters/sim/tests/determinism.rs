@@ -39,7 +39,9 @@ fn the_picks_of_a_run_make_it_again() {
     for profile in Profile::ALL {
         let scenario = profile.scenario();
         let run = Run::new(&scenario);
-        for seed in 0..60 {
+        // The profile of figures moves megabytes in every run.
+        let seeds = if profile == Profile::Hosted { 2 } else { 30 };
+        for seed in 0..seeds {
             let recording = run.record(&Decisions::Seed(seed));
             let again = run.record(&Decisions::Picks(recording.picks.clone()));
             assert_eq!(again.outcome, recording.outcome, "seed {seed} of {profile}");

@@ -162,9 +162,14 @@ impl Batch {
         self.end_longpoll();
     }
 
-    /// A later op of a session in this batch has come: nothing here is worth waiting for any more.
-    pub(super) const fn release(&mut self) {
+    /// A later op of a session in this batch has come with another one: whether this one waits for nothing
+    /// any more.
+    pub(super) const fn release(&mut self) -> bool {
+        if matches!(self.hold, Hold::Each) {
+            return false;
+        }
         self.hold = Hold::Over;
+        true
     }
 
     /// An earlier op of this batch names a session that it closes: its polls wait for nothing.
@@ -187,7 +192,7 @@ impl Batch {
                 Verdict::Wait { at: until, timer: TimerKind::Hold }
             }
             Hold::LongPoll { .. } => Verdict::Answer,
-            Hold::Active => {
+            Hold::Active | Hold::Each => {
                 let waits = self.drains().filter_map(|mut drain| {
                     let wait = *drain.role.wait()?;
                     Some(Waiting { wait, growing: growing(drain.upstream) })
@@ -208,6 +213,7 @@ impl Batch {
             }
             Hold::Active => print.value(1_u8),
             Hold::Over => print.value(2_u8),
+            Hold::Each => print.value(3_u8),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::timer::TimerKind;
 /// ```text
 ///  polls only ──▶ LongPoll ──something to say, or a later op──▶ Over
 ///  otherwise ───▶ Active ─────────── a later op ──────────────▶ Over
+///  counted writes ▶ Each ───── ends with its waits
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hold {
@@ -22,6 +23,9 @@ pub(super) enum Hold {
     },
     /// For the ops that carry payload, each of which has its own [`Wait`]; polls beside them wait for nothing.
     Active,
+    /// Like `Active`, and later ops elsewhere end the waits of their own sessions alone: clients of the
+    /// generation that counts its writes may stop asking for a while after many empty answers.
+    Each,
     /// For nothing: it is answered as soon as every op of it has run.
     Over,
 }

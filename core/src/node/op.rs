@@ -219,13 +219,12 @@ impl Node {
 
     /// An op that has run waits no longer, since a later one came with the request `by`.
     ///
-    /// The whole batch is answered if it can be. If it cannot, or is `by` itself, the op alone is answered
-    /// empty in its place: what there is goes to its successor, and the order holds.
+    /// The whole batch is answered if it can be. If it cannot, or is not to be, or is `by` itself, the op alone is
+    /// answered empty in its place: what there is goes to its successor, and the order holds.
     fn release(&mut self, upstream: UpstreamId, op: OpRef, by: RequestId) {
         let Some(batch) = self.requests.get_mut(&op.request) else { return };
         if op.request != by {
-            batch.release();
-            if batch.is_answerable() {
+            if batch.release() && batch.is_answerable() {
                 return self.list(op.request);
             }
             if planted!(BlockedHoldsBatch) {

@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// Only what happened around this entry
     #[arg(long, value_name = "I")]
     around: Option<u64>,
+    /// Everything, also where the same happens again and again and nothing moves
+    #[arg(long)]
+    whole: bool,
     /// Where to write it; - is the standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
@@ -59,8 +62,11 @@ impl Form {
 
 pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
     let trace = Story::read(&args.file)?.into_trace();
-    let picture = Timeline::of(&trace, View { flow: args.flow, around: args.around });
-    let text = match args.format.or_else(|| Form::of(&args.output)).unwrap_or(Form::Text) {
+    let form = args.format.or_else(|| Form::of(&args.output)).unwrap_or(Form::Text);
+    // A viewer of traces has its own ways of leaving out.
+    let whole = args.whole || matches!(form, Form::Perfetto);
+    let picture = Timeline::of(&trace, View { flow: args.flow, around: args.around, whole });
+    let text = match form {
         Form::Text => timeline::text(&picture),
         Form::Svg => timeline::svg(&picture),
         Form::Html => timeline::html(&picture),

@@ -39,7 +39,22 @@
 //!
 //! # Scopes that were searched to the end
 //!
-//! MEASURED
+//! One core, profile `sim`, both liveness checks; seconds are of CPU time. A state that waits to be looked at takes
+//! about 12 KB, one that was looked at about 50 bytes, a transition 8.
+//!
+//! | scope | states | transitions | worst heal | seconds |
+//! |---|---|---|---|---|
+//! | `up=1,down=1` | 629 | 1,371 | 11 steps | 0.01 |
+//! | `up=1,down=1,drop=1` | 3,222 | 9,011 | 11 | 0.06 |
+//! | `up=1,down=1,dup=1` | 19,664 | 52,339 | 16 | 0.5 |
+//! | `up=3,down=2,lanes=3` | 33,650 | 105,143 | 19 | 1.0 |
+//! | `up=2,down=1,drop=1,unsent=1,late=1` (default) | 198,919 | 629,233 | 13 | 5.5 |
+//! | `level=0,up=2,down=2,drop=1,late=1,crash=1,slow=1` (default) | 233,662 | 862,555 | 9 | 6.1 |
+//! | `up=2,down=2,drop=1,late=1,crash=1,reset=1` | 326,038 | 1,353,594 | 16 | 10.4 |
+//! | `up=1,down=1,drop=1,dup=1,late=1,crash=1` (default) | 453,167 | 1,859,321 | 16 | 16.3 |
+//!
+//! A doubled request is the dearest fault: its second copy may come at any time, and a doubled open leaves a session
+//! that only the node's idle limit ends. So the world has an idle limit of 40 s in the place of 300 s.
 //!
 //! # Paths
 //! [`Paths`] is the other way to try everything: the whole simulator under an odometer of decisions.

@@ -39,7 +39,7 @@ impl Options {
     /// What is explored when nothing is said: each in about a minute on one core.
     pub const DEFAULT_SCOPES: [&str; 3] = [
         "up=1,down=1,drop=1,dup=1,late=1,crash=1",
-        "up=2,down=2,drop=1,late=1,crash=1,reset=1",
+        "up=2,down=1,drop=1,unsent=1,late=1",
         "level=0,up=2,down=2,drop=1,late=1,crash=1,slow=1",
     ];
 

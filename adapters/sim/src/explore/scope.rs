@@ -59,6 +59,8 @@ scope! {
     warm = 1,
     /// Requests and replies that are lost.
     drop = 0,
+    /// Requests that provably never left, so that their ops go again.
+    unsent = 0,
     /// Requests that arrive twice.
     dup = 0,
     /// Exchanges that are given up while their request or reply is still on its way.
@@ -72,9 +74,14 @@ scope! {
 }
 
 impl Scope {
-    /// Whether nothing goes wrong in it.
+    /// Whether nothing goes wrong in it that may cost a flow its life. A request that was not sent may not.
     pub const fn is_calm(&self) -> bool {
-        self.drop == 0 && self.dup == 0 && self.late == 0 && self.crash == 0 && self.reset == 0
+        self.drop == 0
+            && self.dup == 0
+            && self.late == 0
+            && self.crash == 0
+            && self.slow == 0
+            && self.reset == 0
     }
 
     fn check(&self) -> Result<(), BadScope> {

@@ -79,8 +79,9 @@ pub struct Call {
     pub fault: Option<Fault>,
 }
 
-/// Puts the exchanges of these lines together, in the order of their first line.
-pub(super) fn calls(lines: &[&Line]) -> Vec<Call> {
+/// Puts the exchanges of these lines together, in the order of their first line. What ends in `all` lines but not
+/// in these ends at the next line that is there.
+pub(super) fn calls(lines: &[&Line], all: &[Line]) -> Vec<Call> {
     let mut of: BTreeMap<ExchangeName, Vec<usize>> = BTreeMap::new();
     for (place, line) in lines.iter().enumerate() {
         if let Some(id) = line.id {
@@ -92,7 +93,35 @@ pub(super) fn calls(lines: &[&Line]) -> Vec<Call> {
     let mut calls: Vec<Call> =
         of.into_iter().map(|(id, own)| Assembly { lines, places: &places, id, own }.call()).collect();
     calls.sort_by_key(|call| call.sent.unwrap_or(0));
+    if lines.len() < all.len() {
+        cut_short(&mut calls, lines, all);
+    }
     calls
+}
+
+/// Ends what ends in lines that are left out.
+fn cut_short(calls: &mut [Call], lines: &[&Line], all: &[Line]) {
+    let mut ends: BTreeMap<ExchangeName, u64> = BTreeMap::new();
+    let mut answers: BTreeMap<(ExchangeName, usize), u64> = BTreeMap::new();
+    for line in all {
+        let Some(id) = line.id else { continue };
+        match line.ev.as_str() {
+            "reply.arrive" | "req.failed" => drop(ends.insert(id, line.i)),
+            "reply.send" => drop(answers.insert((id, usize::from(line.copy)), line.i)),
+            _ => {}
+        }
+    }
+    let next = |index: &u64| {
+        let place = lines.partition_point(|line| line.i < *index);
+        (place < lines.len()).then_some(place)
+    };
+    for call in calls {
+        call.ended = call.ended.or_else(|| ends.get(&call.id).and_then(next));
+        for (_, came, left) in &mut call.holds {
+            let copy = usize::from(lines[*came].copy);
+            *left = left.or_else(|| answers.get(&(call.id, copy)).and_then(next));
+        }
+    }
 }
 
 struct Assembly<'a> {
@@ -273,12 +302,7 @@ mod tests {
     use crate::trace::Trace;
 
     fn trace(settings: &[&str]) -> Trace {
-        let settings: Vec<&str> = ["clients=[1,1]", "flows=[1,1]", "relays=[1,1]", "profile=calm"]
-            .iter()
-            .chain(settings)
-            .copied()
-            .collect();
-        let settings: Vec<&str> = settings.into_iter().filter(|setting| *setting != "profile=calm").collect();
+        let settings = [&["clients=[1,1]", "flows=[1,1]", "relays=[1,1]"], settings].concat();
         let calm = Some(crate::scenario::Profile::Calm);
         let scenario = Scenario::assemble(calm, None, &settings).expect("it makes sense");
         let run = Run::new(&scenario);
@@ -288,7 +312,7 @@ mod tests {
     }
 
     fn drawn(trace: &Trace) -> Vec<Call> {
-        calls(&trace.lines.iter().collect::<Vec<_>>())
+        calls(&trace.lines.iter().collect::<Vec<_>>(), &trace.lines)
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use crate::timeline::Timeline;
-use crate::timeline::svg::{Drawing, HEAD, STYLE, escaped};
+use crate::timeline::pen::escaped;
+use crate::timeline::svg::{Drawing, HEAD, STYLE};
 
 /// The timeline as one HTML file, without anything from elsewhere.
 pub fn html(timeline: &Timeline<'_>) -> String {

@@ -32,8 +32,8 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    /// The lanes of everybody who appears in these lines.
-    pub fn new(lines: &[Line]) -> Self {
+    /// The lanes of everybody who appears in what is shown of these lines.
+    pub fn new(lines: &[Line], shown: &[&Line]) -> Self {
         let owned = lines.iter().filter_map(|line| Some((line.flow?, client_of(line.at)?)));
         let owners: BTreeMap<u32, u32> = owned.collect();
         let mut homes: BTreeMap<u32, Vec<(u64, u32)>> = BTreeMap::new();
@@ -43,8 +43,11 @@ impl Lanes {
             }
         }
         let mut this = Self { lanes: Vec::new(), owners, homes };
-        let mut seen: BTreeSet<Lane> = lines.iter().filter_map(|line| this.of(line.at)).collect();
-        seen.extend(lines.iter().filter_map(|line| line.relay.map(Lane::Relay)));
+        let mut seen: BTreeSet<Lane> = shown.iter().filter_map(|line| this.of(line.at)).collect();
+        seen.extend(shown.iter().filter_map(|line| line.relay.map(Lane::Relay)));
+        let beside: Vec<Lane> =
+            shown.iter().filter_map(|line| this.neighbours(line)).flat_map(|(from, to)| [from, to]).collect();
+        seen.extend(beside);
         let clients: Vec<u32> = seen
             .iter()
             .filter_map(|lane| if let Lane::Client(client) = lane { Some(*client) } else { None })

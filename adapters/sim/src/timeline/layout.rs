@@ -3,7 +3,7 @@
 //! Every line has a row of its own, so that no label covers another. Time that passes adds room, but by its
 //! logarithm: a millisecond and a minute are both seen.
 
-use crate::timeline::{Call, Lane, Timeline};
+use crate::timeline::{Call, Lane, Timeline, fold_before};
 use crate::trace::Line;
 
 const AXIS: f64 = 104.0;
@@ -11,6 +11,8 @@ const MARGIN: f64 = 190.0;
 const ROW: f64 = 20.0;
 /// From the top of the rows to the first.
 const TOP: f64 = 22.0;
+/// The room of a fold.
+pub(super) const FOLD: f64 = 34.0;
 /// The distance of bars that are side by side.
 const SLOT: f64 = 7.0;
 /// Bars side by side, at most.
@@ -40,9 +42,12 @@ impl Layout {
         let mut ys = Vec::new();
         let mut y = TOP;
         let mut last: Option<&Line> = None;
-        for line in &timeline.lines {
+        for (place, line) in timeline.lines.iter().enumerate() {
             if let Some(last) = last {
                 y += ROW + room(last, line);
+            }
+            if fold_before(timeline, place).is_some() {
+                y += FOLD;
             }
             ys.push(y);
             last = Some(line);

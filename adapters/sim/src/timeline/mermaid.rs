@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::timeline::{Call, Lane, Leg, LegKind, Stop, Timeline};
+use crate::timeline::{Call, Lane, Leg, LegKind, Stop, Timeline, fold_before};
 use crate::trace::Line;
 
 /// The timeline as a Mermaid sequence diagram.
@@ -13,6 +13,9 @@ pub fn mermaid(timeline: &Timeline<'_>) -> String {
     }
     let steps = steps(timeline);
     for (place, line) in timeline.lines.iter().enumerate() {
+        if let Some(fold) = fold_before(timeline, place) {
+            out += &format!("    Note over {}: {}\n", ends(timeline), plain(&fold.to_string()));
+        }
         match steps.get(&place) {
             Some(messages) => messages.iter().for_each(|message| out += &format!("    {message}\n")),
             None => out += &format!("    {}\n", step(timeline, line)),

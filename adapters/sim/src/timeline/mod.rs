@@ -10,10 +10,12 @@
 
 mod call;
 mod colour;
+mod fold;
 mod html;
 mod lane;
 mod layout;
 mod mermaid;
+mod pen;
 mod perfetto;
 mod svg;
 mod text;
@@ -21,6 +23,7 @@ mod text;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use call::{Call, Fate, Leg, LegKind, Stop};
+pub use fold::Fold;
 pub use html::html;
 pub use lane::{Lane, Lanes};
 pub use mermaid::mermaid;
@@ -42,6 +45,8 @@ pub struct View {
     pub flow: Option<u32>,
     /// The entries around this one.
     pub around: Option<u64>,
+    /// Everything, also where the same happens again and again and nothing moves.
+    pub whole: bool,
 }
 
 /// A run, ready to be drawn.
@@ -51,6 +56,7 @@ pub struct Timeline<'a> {
     lines: Vec<&'a Line>,
     lanes: Lanes,
     calls: Vec<Call>,
+    folds: Vec<Fold>,
     /// What is left out, in words.
     omitted: Option<String>,
 }
@@ -73,10 +79,12 @@ impl<'a> Timeline<'a> {
             lines.drain(..lines.len() - MOST);
         }
         let left_out = trace.lines.len() - lines.len();
+        let whole = view.whole || view.around.is_some();
+        let folds = if whole { Vec::new() } else { fold::fold(&mut lines) };
         let omitted =
             (left_out > 0).then(|| format!("{left_out} of {} entries are not shown", trace.lines.len()));
-        let calls = call::calls(&lines);
-        Self { trace, lanes: Lanes::new(&trace.lines), calls, lines, omitted }
+        let calls = call::calls(&lines, &trace.lines);
+        Self { trace, lanes: Lanes::new(&trace.lines, &lines), calls, folds, lines, omitted }
     }
 
     /// What the picture is of, in one line.
@@ -111,6 +119,11 @@ fn of_flow(lines: &[Line], flow: u32) -> Vec<&Line> {
         line.flow == Some(flow) || line.id.is_some_and(|id| exchanges.contains(&id)) || of_weather(line)
     };
     lines.iter().filter(wanted).collect()
+}
+
+/// The fold before a line, if there is one.
+fn fold_before<'a>(timeline: &'a Timeline<'_>, line: usize) -> Option<&'a Fold> {
+    timeline.folds.iter().find(|fold| fold.before == line)
 }
 
 /// The client of an actor's lane, where there is one.

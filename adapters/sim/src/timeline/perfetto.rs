@@ -84,7 +84,7 @@ mod tests {
         let run = Run::new(&scenario);
         let decisions = Decisions::Seed(9);
         let trace = Trace::new(&run, &decisions, &run.record(&decisions));
-        let timeline = Timeline::new(&trace);
+        let timeline = Timeline::of(&trace, crate::timeline::View { whole: true, ..Default::default() });
         let read: Value = serde_json::from_str(&perfetto(&timeline)).expect("it is JSON");
         let events = read["traceEvents"].as_array().expect("a list of events");
         let count = |phase: &str| events.iter().filter(|event| event["ph"] == phase).count();

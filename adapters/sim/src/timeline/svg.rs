@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::fault::Fault;
-use crate::timeline::layout::{Layout, offset, slots, span};
+use crate::timeline::layout::{FOLD, Layout, offset, slots, span};
+use crate::timeline::pen::{
+    LABEL, brief, centred, coloured, cross, cut, ended, escaped, left, seconds, text, wrapped,
+};
 use crate::timeline::{Call, Fate, Lane, Leg, LegKind, Stop, Timeline, colour};
 use crate::trace::{Actor, Gist, Line};
 
-/// Letters of a label at most; the whole text is in the details.
-const LABEL: usize = 36;
 /// The height of the names of the lanes.
 pub(super) const HEAD: f64 = 40.0;
 
@@ -164,10 +165,31 @@ impl<'a> Drawing<'a> {
             call.legs.iter().for_each(|leg| self.leg(&mut shapes, place, call, leg));
             shapes += "</g>\n";
         }
+        self.folds(&mut shapes);
         for (place, line) in self.timeline.lines.iter().enumerate() {
             self.line(&mut shapes, place, line);
         }
         shapes
+    }
+
+    /// Where lines are left out the lanes are cut through.
+    fn folds(&self, shapes: &mut String) {
+        let (axis, width) = (self.layout.axis(), self.layout.width);
+        for fold in &self.timeline.folds {
+            let y = self.layout.y(fold.before) - FOLD;
+            let teeth = "l6 -5l6 5".repeat(((width - axis) / 12.0) as usize);
+            for edge in [y - 8.0, y + 12.0] {
+                let _ =
+                    write!(shapes, "<path d=\"M{axis} {edge:.1}{teeth}\" fill=\"none\" stroke=\"#cbd5e1\"/>");
+            }
+            let _ = write!(
+                shapes,
+                "<rect x=\"{axis}\" y=\"{:.1}\" width=\"{:.1}\" height=\"16\" fill=\"#fff\"/>",
+                y - 7.0,
+                width - axis,
+            );
+            centred(shapes, (f64::midpoint(axis, width), y + 5.0), "dim", &fold.to_string());
+        }
     }
 
     /// The axis: a time wherever it has gone on.
@@ -406,6 +428,9 @@ impl<'a> Drawing<'a> {
     }
 
     fn strike(&self, shapes: &mut String, (x, y): (f64, f64), line: &Line) {
+        if let Some((_, said)) = line.text.split_once(": ").filter(|(_, said)| said.ends_with("is well")) {
+            return coloured(shapes, (x + 13.0, y + 4.0), "halo bold", colour::WELL, said);
+        }
         let of = line.fault.map_or(colour::PLAIN, colour::of);
         let lost = line.id.is_some_and(|_| self.is_lost_at(line));
         if !lost {
@@ -469,22 +494,6 @@ const ARROW_HEADS: &str = "<defs><marker id=\"to\" viewBox=\"0 0 10 10\" refX=\"
     markerUnits=\"userSpaceOnUse\" markerWidth=\"9\" markerHeight=\"9\" orient=\"auto\">\
     <path d=\"M0 1L10 5L0 9z\" fill=\"context-stroke\"/></marker></defs>\n";
 
-/// A note of a client, on the side of its application.
-fn left(shapes: &mut String, (x, y): (f64, f64), class: &str, ink: &str, said: &str) {
-    let label = escaped(&cut(said, LABEL));
-    let _ = write!(
-        shapes,
-        "<text class=\"{class}\" text-anchor=\"end\" x=\"{:.1}\" y=\"{:.1}\" style=\"fill:{ink}\">{label}</text>",
-        x - 8.0,
-        y + 1.0,
-    );
-}
-
-/// The first part of a text of several.
-fn brief(text: &str) -> &str {
-    text.split_once(';').map_or(text, |(first, _)| first)
-}
-
 /// Lines that are for everybody.
 const fn is_of_all(line: &Line) -> bool {
     matches!(line.at, Actor::World)
@@ -508,89 +517,4 @@ const fn quiet(call: &Call) -> &'static str {
 fn answer(gist: Gist, line: &Line) -> String {
     let copy = if line.copy > 0 { " (second copy)" } else { "" };
     format!("{}{copy}", gist.answered())
-}
-
-fn cross(shapes: &mut String, x: f64, y: f64) {
-    let _ = write!(
-        shapes,
-        "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"10\" fill=\"#fff\" stroke=\"{0}\" stroke-width=\"1.5\"/>\
-         <path d=\"M{1:.1} {2:.1}l10 10m0 -10l-10 10\" stroke=\"{0}\" stroke-width=\"3\" stroke-linecap=\"round\"/>",
-        colour::LOST,
-        x - 5.0,
-        y - 5.0,
-    );
-}
-
-fn text(shapes: &mut String, at: (f64, f64), class: &str, said: &str) {
-    written(shapes, at, class, "start", said);
-}
-
-fn centred(shapes: &mut String, at: (f64, f64), class: &str, said: &str) {
-    written(shapes, at, class, "middle", said);
-}
-
-fn ended(shapes: &mut String, at: (f64, f64), class: &str, said: &str) {
-    written(shapes, at, class, "end", said);
-}
-
-fn written(shapes: &mut String, (x, y): (f64, f64), class: &str, anchor: &str, said: &str) {
-    let _ = write!(
-        shapes,
-        "<text class=\"{class}\" text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
-        escaped(said),
-    );
-}
-
-fn coloured(shapes: &mut String, (x, y): (f64, f64), class: &str, ink: &str, said: &str) {
-    let _ = write!(
-        shapes,
-        "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" style=\"fill:{ink}\">{}</text>",
-        escaped(said),
-    );
-}
-
-fn seconds(seconds: f64) -> String {
-    format!("{seconds:.3}")
-}
-
-fn cut(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    let mut cut: String = text.chars().take(most.saturating_sub(1)).collect();
-    cut.push('\u{2026}');
-    cut
-}
-
-fn wrapped(text: &str, most: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last_mut().expect("there is always a line");
-        if !line.is_empty() && line.chars().count() + word.chars().count() >= most {
-            lines.push(word.to_owned());
-        } else {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
-}
-
-/// Text inside XML and HTML.
-pub(super) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_labels_are_cut_and_long_titles_are_wrapped() {
-        assert_eq!(cut("abcdef", 4), "abc\u{2026}");
-        assert_eq!(cut("abcd", 4), "abcd");
-        assert_eq!(wrapped("one two three", 8), ["one two", "three"]);
-    }
 }

@@ -1,6 +1,6 @@
 //! Columns of text: everybody has a column, everything has a line.
 
-use crate::timeline::{Lane, Timeline};
+use crate::timeline::{Lane, Timeline, fold_before};
 use crate::trace::Line;
 
 /// The timeline as text.
@@ -12,7 +12,10 @@ pub fn text(timeline: &Timeline<'_>) -> String {
     out.extend(names.iter().map(|name| format!("{name:<WIDTH$}")));
     out += "\n";
     let mut last = None;
-    for line in &timeline.lines {
+    for (place, line) in timeline.lines.iter().enumerate() {
+        if let Some(fold) = fold_before(timeline, place) {
+            out += &format!("{:>12} {:>6}  ({fold})\n", "...", "");
+        }
         let time = format!("{:.6}", line.t.as_secs_f64());
         let shown = if last == Some(line.t) { "" } else { &time };
         last = Some(line.t);
@@ -77,7 +80,7 @@ mod tests {
     #[test]
     fn every_entry_has_a_line() {
         let trace = trace();
-        let text = text(&Timeline::new(&trace));
+        let text = text(&Timeline::of(&trace, View { whole: true, ..View::default() }));
         let said = text.lines().filter(|line| trace.lines.iter().any(|entry| line.ends_with(&entry.text)));
         assert!(said.count() >= trace.lines.len().min(4000));
     }
@@ -85,7 +88,7 @@ mod tests {
     #[test]
     fn a_view_of_one_flow_leaves_the_others_out() {
         let trace = trace();
-        let text = text(&Timeline::of(&trace, View { flow: Some(1), around: None }));
+        let text = text(&Timeline::of(&trace, View { flow: Some(1), ..View::default() }));
         assert!(text.contains("flow 1 opens") && !text.contains("flow 2 opens"), "{text}");
         assert!(text.contains("entries are not shown"), "{text}");
     }
@@ -93,7 +96,7 @@ mod tests {
     #[test]
     fn a_view_around_an_entry_has_those_next_to_it() {
         let trace = trace();
-        let timeline = Timeline::of(&trace, View { flow: None, around: Some(60) });
+        let timeline = Timeline::of(&trace, View { around: Some(60), ..View::default() });
         let shown: Vec<u64> = timeline.lines.iter().map(|line| line.i).collect();
         assert_eq!((shown.first(), shown.last()), (Some(&20), Some(&100)));
     }

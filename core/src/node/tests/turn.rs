@@ -196,7 +196,7 @@ fn a_session_without_seq_is_served_beside_one_with_it() {
 
 #[test]
 fn a_client_that_numbers_ops_without_reading_caps_is_served_in_order() {
-    // Clients of the #1115 generation number every data op from 0 and add `wseq`, which is ignored.
+    // Such clients add `wseq` to payload; here `seq` alone gives the order, of writes too.
     let mut rig = Rig::new();
     let (sid, upstream) = rig.session();
     let sid = sid.as_str();

@@ -22,6 +22,8 @@ pub(super) struct Call {
     pub(super) request: Request,
     /// When the driver gives it up.
     pub(super) deadline: Instant,
+    /// Whether the node has had no copy of it.
+    pub(super) fresh: bool,
     /// Copies of the request on their way.
     pub(super) coming: u8,
     /// Copies that the node holds.
@@ -39,12 +41,17 @@ pub(super) struct Answer {
 
 impl Call {
     pub(super) const fn new(request: Request, deadline: Instant) -> Self {
-        Self { request, deadline, coming: 1, held: 0, answers: Vec::new() }
+        Self { request, deadline, fresh: true, coming: 1, held: 0, answers: Vec::new() }
     }
 
     /// Whether nothing of it is left anywhere: it can only be given up.
     pub(super) fn is_lost(&self) -> bool {
         self.coming == 0 && self.held == 0 && self.answers.is_empty()
+    }
+
+    /// Whether its one copy is still on its way, so that the node cannot have had it.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.fresh && self.coming == 1
     }
 
     /// Whether something of it is between the machines.

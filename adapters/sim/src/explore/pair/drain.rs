@@ -93,7 +93,7 @@ impl Pair {
                 (5_u8, why.to_string()).hash(&mut state.output);
                 if let Some(flow) = self.flow_of(state, stream) {
                     state.locals[flow].end(flow, why, self.scope.down.into())?;
-                    self.check_calm(flow, why)?;
+                    self.check_calm(flow, state.locals[flow].upstream_finished, why)?;
                 }
             }
             ClientAction::Event(_) => {}
@@ -103,15 +103,14 @@ impl Pair {
 
     /// D5: where nothing goes wrong, no flow is lost, unless its upstream does not open in time, or is silent
     /// for too long after a half-close.
-    fn check_calm(&self, flow: usize, why: EndReason) -> Result<(), Broken> {
-        let excused = matches!(
-            why,
-            EndReason::Finished
-                | EndReason::Local
-                | EndReason::HalfCloseQuiet
-                | EndReason::ConnectFailed(ConnectFailure::TimedOut)
-        );
-        if self.scope.is_calm() && self.scope.slow == 0 && !excused {
+    fn check_calm(&self, flow: usize, upstream_finished: bool, why: EndReason) -> Result<(), Broken> {
+        let excused = match why {
+            EndReason::Finished | EndReason::Local => true,
+            EndReason::HalfCloseQuiet => !upstream_finished,
+            EndReason::ConnectFailed(failure) => failure == ConnectFailure::TimedOut,
+            _ => false,
+        };
+        if self.scope.is_calm() && !excused {
             return Err(Broken::new(
                 Property::D5,
                 format!("nothing went wrong, and flow {flow} is over: {why}"),

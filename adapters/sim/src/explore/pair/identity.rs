@@ -26,6 +26,8 @@ impl State {
     fn hash_network(&self, hasher: &mut Twin) {
         hasher.write_usize(self.calls.len());
         for call in self.calls.values() {
+            // Only a request that may yet turn out unsent cares.
+            (call.fresh && self.left.unsent > 0).hash(hasher);
             (call.coming, call.held, call.answers.len()).hash(hasher);
             call.deadline.saturating_since(self.now).hash(hasher);
             call.request.hash(&self.node, hasher);

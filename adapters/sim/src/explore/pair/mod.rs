@@ -62,6 +62,7 @@ pub struct State {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Budgets {
     drop: u8,
+    unsent: u8,
     dup: u8,
     late: u8,
     crash: u8,
@@ -71,8 +72,8 @@ struct Budgets {
 
 impl Budgets {
     const fn of(scope: &Scope) -> Self {
-        let Scope { drop, dup, late, crash, slow, reset, .. } = *scope;
-        Self { drop, dup, late, crash, slow, reset }
+        let Scope { drop, unsent, dup, late, crash, slow, reset, .. } = *scope;
+        Self { drop, unsent, dup, late, crash, slow, reset }
     }
 }
 

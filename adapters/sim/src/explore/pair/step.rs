@@ -37,6 +37,8 @@ pub enum Step {
     Fail(ExchangeId),
     /// Time goes on to the next deadline of the client, the node or the driver.
     Advance,
+    /// A request could not be sent.
+    NotSent(ExchangeId),
     /// A request is lost on its way.
     LoseRequest(ExchangeId),
     /// The connection that a request is held on breaks: the node hears that its caller is gone.
@@ -68,6 +70,7 @@ impl fmt::Display for Step {
             Self::Hush(up) => write!(f, "upstream {up} has sent everything"),
             Self::Fail(call) => write!(f, "the client hears that exchange {call} failed"),
             Self::Advance => f.write_str("time goes on to the next deadline"),
+            Self::NotSent(call) => write!(f, "request {call} cannot be sent"),
             Self::LoseRequest(call) => write!(f, "request {call} is lost"),
             Self::Hang(call) => write!(f, "the connection of request {call} breaks while the node holds it"),
             Self::LoseAnswer(call, _) => write!(f, "the answer to {call} is lost"),
@@ -129,6 +132,7 @@ impl Pair {
                 steps.push(Step::Arrive(id));
                 steps.extend((left.drop > 0).then_some(Step::LoseRequest(id)));
                 steps.extend((left.dup > 0).then_some(Step::Double(id)));
+                steps.extend((left.unsent > 0 && call.is_untouched()).then_some(Step::NotSent(id)));
             }
             for index in distinct(call.answers.iter().map(|answer| state.answer(call, answer))) {
                 steps.push(Step::Return(id, index));
@@ -223,7 +227,8 @@ impl Pair {
                 return self.local(state, flow, LocalEvent::Reset);
             }
             Step::ResetUpstream(id) => self.reset_upstream(state, id)?,
-            Step::LoseRequest(_)
+            Step::NotSent(_)
+            | Step::LoseRequest(_)
             | Step::Hang(_)
             | Step::LoseAnswer(..)
             | Step::Double(_)
@@ -235,6 +240,12 @@ impl Pair {
     /// What the network does to an exchange that it should not.
     fn fault(&self, state: &mut State, step: Step) -> Result<(), Broken> {
         match step {
+            Step::NotSent(id) => {
+                state.left.unsent -= 1;
+                state.calls.remove(&id);
+                let event = ClientEvent::ExchangeFailed { exchange: id, why: ExchangeFailure::NotSent };
+                self.tell_client(state, event)?;
+            }
             Step::LoseRequest(id) => {
                 state.left.drop -= 1;
                 state.call(id).coming -= 1;
@@ -264,6 +275,7 @@ impl Pair {
         let call = state.call(id);
         call.coming -= 1;
         call.held += 1;
+        call.fresh = false;
         let body = call.request.body.clone();
         self.request(state, body, Some(id))
     }

@@ -70,6 +70,7 @@ fn states_with_equal_fingerprints_behave_alike() {
         "up=1,down=1,late=1,crash=1",
         "level=0,up=2,down=1,drop=1,late=1",
         "up=1,down=1,warm=0,drop=1",
+        "up=2,down=1,unsent=2",
         "flows=2,up=1,down=0,batch=3,reset=1",
     ];
     const STATES: usize = 700;
@@ -85,6 +86,7 @@ fn small_scopes_hold_to_the_end_and_heal_from_everywhere() {
         "up=0,down=1,crash=1,late=1",
         "up=1,down=0,reset=1",
         "up=1,down=0,warm=0",
+        "up=2,down=0,unsent=1",
         "level=0,up=1,down=0,slow=1",
     ] {
         let limits = Limits { states: 20_000, heal: Some(100), reach: true };
