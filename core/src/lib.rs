@@ -107,6 +107,8 @@ pub use config::{
 };
 pub use error::{ConnectFailure, Misuse};
 pub use id::{ExchangeId, RelayId, RequestId, StreamId, UpstreamId};
+#[cfg(feature = "model")]
+pub use node::SessionPlace;
 pub use node::{
     Endpoint, Node, NodeAction, NodeEvent, NodeNotice, Response, SessionEnd, Shut, UpstreamEvent,
 };
@@ -117,3 +119,8 @@ pub use stats::{ClientStats, NodeStats};
 pub use target::{BadTarget, FlowKind, MAX_HOST_LEN, Target};
 pub use time::Instant;
 pub use timer::{TimerKind, Wake};
+
+/// The examples of the embedding guide, compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+struct EmbeddingGuide;

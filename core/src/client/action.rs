@@ -130,6 +130,15 @@ impl EndReason {
     pub const fn is_orderly(self) -> bool {
         matches!(self, Self::Finished | Self::Local | Self::Idle)
     }
+
+    /// What the error reply to an open says: of the target, or of the op itself.
+    pub(super) fn of_failed_open(error: &str) -> Self {
+        if error.to_ascii_lowercase().contains("connect failed") {
+            Self::ConnectFailed(ConnectFailure::from_text(error))
+        } else {
+            Self::NodeError
+        }
+    }
 }
 
 impl fmt::Display for EndReason {

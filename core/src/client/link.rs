@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::caps::Level;
 use crate::client::action::EndReason;
 use crate::client::depth::Depth;
+use crate::client::pace::Pace;
 use crate::config::ClientConfig;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
@@ -28,6 +29,10 @@ const POLL_WAITS: [Duration; 4] = [
 /// The wait when no relay holds polls and nothing has come for a while.
 const POLL_WAIT_NOT_HELD: Duration = Duration::from_secs(30);
 
+/// A poll follows its payload after this time at the latest: just before the node's wait of 350 ms for the
+/// answer to the payload is over.
+pub(super) const LONGEST_BEHIND: Duration = Duration::from_millis(250);
+
 /// The established part of a session.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
@@ -42,10 +47,11 @@ pub(super) struct Link {
     payload_sent: Instant,
     replies: ReorderQueue<Answered>,
     pub(super) depth: Depth,
+    pace: Pace,
     /// Ops that the node cannot have had, to be sent again, in order.
     unsent: VecDeque<Op>,
-    /// Since when there have been such ops without a break.
-    unsent_since: Instant,
+    /// Since when it has had something to send, and no relay took it to the node.
+    stranded: Option<Instant>,
     empties: usize,
     poll_from: Instant,
     /// Bytes handed to the driver and not yet written to the application.
@@ -91,8 +97,9 @@ impl Link {
             payload_sent: now,
             replies: ReorderQueue::new(limits),
             depth: Depth::new(),
+            pace: Pace::new(),
             unsent: VecDeque::new(),
-            unsent_since: now,
+            stranded: None,
             empties: 0,
             poll_from: now,
             undelivered: 0,
@@ -102,6 +109,11 @@ impl Link {
     /// Whether an op with payload may be sent now.
     pub(super) fn may_send(&self, config: &ClientConfig) -> bool {
         self.unsent.is_empty() && self.in_flight < self.max_in_flight(config) && self.has_place(config)
+    }
+
+    /// How many bytes the next op with payload may have.
+    pub(super) fn room(&self, config: &ClientConfig) -> usize {
+        self.pace.room(self.max_in_flight(config))
     }
 
     /// Whether the reply to one op more would find a place while it waits for the oldest.
@@ -115,10 +127,18 @@ impl Link {
         !self.unsent.is_empty()
     }
 
-    /// When the wait for a relay that takes the unsent ops is over.
-    pub(super) fn unsent_deadline(&self, config: &ClientConfig) -> Option<Instant> {
-        let waits = !self.unsent.is_empty();
-        waits.then(|| self.unsent_since.saturating_add(config.reply_watchdog()))
+    /// Notes whether there is something to send. An op in flight may still be answered, so it changes nothing:
+    /// one that comes back unsent again and again has waited since the first time.
+    pub(super) fn note_need(&mut self, needs: bool, now: Instant) {
+        if self.in_flight == 0 {
+            self.stranded = needs.then(|| self.stranded.unwrap_or(now));
+        }
+    }
+
+    /// When the wait for a relay that takes its ops is over.
+    pub(super) fn stranded_deadline(&self, config: &ClientConfig) -> Option<Instant> {
+        let since = self.stranded.filter(|_| self.in_flight == 0)?;
+        Some(since.saturating_add(config.reply_watchdog()))
     }
 
     /// Whether a poll should be sent now.
@@ -212,6 +232,7 @@ impl Link {
 
     fn on_sent(&mut self, op: &Op, now: Instant) {
         self.in_flight = self.in_flight.saturating_add(1);
+        self.pace.on_sent(payload_len(op));
         if is_poll(op) {
             self.polls_in_flight = self.polls_in_flight.saturating_add(1);
             self.newest = Newest::Poll;
@@ -223,6 +244,7 @@ impl Link {
 
     fn on_ended(&mut self, op: &Op) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.pace.on_ended(payload_len(op));
         if is_poll(op) {
             self.polls_in_flight = self.polls_in_flight.saturating_sub(1);
         }
@@ -231,9 +253,7 @@ impl Link {
     /// The node cannot have had `op`: it goes out again, in its place.
     pub(super) fn on_unsent(&mut self, op: Op, now: Instant) {
         self.on_ended(&op);
-        if self.unsent.is_empty() {
-            self.unsent_since = now;
-        }
+        self.stranded.get_or_insert(now);
         let place = self.unsent.iter().position(|other| seq_of(&op) < seq_of(other));
         self.unsent.insert(place.unwrap_or(self.unsent.len()), op);
     }
@@ -259,9 +279,19 @@ impl Link {
 
     /// The reply to `op` came. It may wait for earlier ones; take what is in order with
     /// [`next_reply`](Self::next_reply).
-    pub(super) fn on_reply(&mut self, op: &Op, reply: Reply) -> Result<Order, EndReason> {
+    pub(super) fn on_reply(
+        &mut self,
+        op: &Op,
+        reply: Reply,
+        elapsed: Duration,
+        config: &ClientConfig,
+    ) -> Result<Order, EndReason> {
         self.on_ended(op);
+        self.stranded = None;
         let poll = is_poll(op);
+        if !poll {
+            self.pace.on_answer(payload_len(op), elapsed, config.uplink_window);
+        }
         let Some(seq) = seq_of(op) else {
             let at = self.replies.expected();
             return self.place(at, Answered { reply, poll });
@@ -302,9 +332,15 @@ impl Link {
         self.poll_from = now;
     }
 
-    /// The link's part of a state's fingerprint.
+    /// The number of the reply that comes next, for a fingerprint.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) const fn expected(&self) -> Seq {
+        self.replies.expected()
+    }
+
+    /// The link's part of a state's fingerprint. A time counts as long as something can still look at it.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, config: &ClientConfig, print: &mut Fingerprint<'_>) {
         let expected = self.replies.expected();
         print.value((self.level, self.next.ahead_of(expected), self.in_flight, self.polls_in_flight));
         print.value((self.newest, self.depth.target(), self.empties.min(POLL_WAITS.len()), self.undelivered));
@@ -313,10 +349,19 @@ impl Link {
             print.value((seq.ahead_of(expected), answered.poll));
             reply_fingerprint(&answered.reply, print);
         }
+        self.pace.fingerprint(print);
         print.each(self.unsent.iter(), |print, op| self.op_fingerprint(op, print));
-        print.time(self.unsent_since);
-        print.time(self.payload_sent);
-        print.time(self.poll_from);
+        print.value(self.stranded.is_some());
+        if let Some(since) = self.stranded {
+            print.deadline(since.saturating_add(config.reply_watchdog()));
+        }
+        if self.in_flight == 0 {
+            // Whatever is in flight sets it anew when it is answered.
+            print.deadline(self.poll_from.saturating_add(POLL_WAIT_NOT_HELD));
+        }
+        if self.newest == Newest::Payload {
+            print.deadline(self.payload_sent.saturating_add(LONGEST_BEHIND));
+        }
     }
 
     /// An op of this link, with its number relative to the reply that comes next.
@@ -353,7 +398,11 @@ fn seq_of(op: &Op) -> Option<Seq> {
 
 #[cfg(feature = "model")]
 fn reply_fingerprint(reply: &Reply, print: &mut Fingerprint<'_>) {
-    print.value((&reply.data, reply.eof, &reply.error, reply.damaged));
+    print.value((&reply.data, reply.eof, reply.error.is_some(), reply.damaged));
+}
+
+fn payload_len(op: &Op) -> usize {
+    op.payload().map_or(0, Bytes::len)
 }
 
 /// Whether `op` asks for downlink and carries nothing.

@@ -17,6 +17,7 @@ mod inbound;
 mod link;
 mod outbound;
 mod outbox;
+mod pace;
 mod ready;
 mod relay;
 mod session;
@@ -46,7 +47,7 @@ use crate::wire::Sid;
 use association::Association;
 use exchange::Exchange;
 use flow::{Flow, Kind};
-use link::Circumstances;
+use link::{Circumstances, LONGEST_BEHIND};
 use outbox::{Outbox, count};
 use ready::{Coalescing, Ready};
 use relay::RelayTable;
@@ -64,7 +65,9 @@ use unreachable::UnreachableCache;
 ///  3. `Idle` comes when and only when nothing else is queued; after `Timeout` at its wake time and a
 ///     drain, the next wake time is later.
 ///  4. An idle `poll` takes the same short time with any number of flows. The work of an event is bounded
-///     by its own size, by the ops of one exchange, and by the flows that it makes ready.
+///     by its own size, by the ops of the batches that it lets out, and by the calls in flight. One case
+///     adds the flows that wait: while relays that keep `seq` are busy and others that lose it are not,
+///     those are looked through for one that needs no `seq`.
 ///  5. Every exchange ends once, and every flow has exactly one [`Ended`](ClientAction::Ended).
 ///  6. [`Misuse`] is the caller's mistake and changes nothing. What a peer sends never panics and is never
 ///     `Misuse`.
@@ -272,15 +275,18 @@ impl Client {
     /// the wait would be longer than the way, so the poll follows at once.
     fn poll_behind(&self) -> Duration {
         const FAST: Duration = Duration::from_millis(250);
-        const BEFORE_DRAIN_ENDS: Duration = Duration::from_millis(250);
         let slow = self.relays.shortest_round_trip().is_some_and(|round_trip| round_trip >= FAST);
-        if slow { BEFORE_DRAIN_ENDS } else { Duration::ZERO }
+        if slow { LONGEST_BEHIND } else { Duration::ZERO }
     }
 
     fn wake(&self) -> Option<Wake> {
         let (at, owner) = self.timers.first()?;
         let timer = match owner {
-            TimerOwner::Relay(_) => TimerKind::RelayRetry,
+            TimerOwner::Relay(id) => self
+                .relays
+                .get(id)
+                .and_then(|relay| relay.deadline(self.now))
+                .map_or(TimerKind::RelayRetry, |(_, timer)| timer),
             TimerOwner::Exchange(_) => TimerKind::ReplyWatchdog,
             TimerOwner::Coalesce | TimerOwner::Closes => TimerKind::Coalesce,
             TimerOwner::Flow(id) => self
@@ -356,6 +362,9 @@ impl Client {
         let circumstances = self.circumstances();
         let Some(flow) = self.flows.get_mut(&id) else { return };
         let wants = flow.wants(circumstances, &self.config);
+        if let Kind::Session(session) = &mut flow.kind {
+            session.note_wants(wants, self.now);
+        }
         self.ready.put(id, &mut flow.queued, wants);
         let deadline = flow.deadline(circumstances, &self.config).map(|(at, _)| at);
         self.timers.set(&mut flow.timer, TimerOwner::Flow(id), deadline);

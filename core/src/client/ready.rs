@@ -82,7 +82,9 @@ impl Ready {
             }
         }
         print.value((self.coalescing == Coalescing::Now, self.coalescing == Coalescing::Nothing));
-        print.maybe_time(self.deadline());
+        if let Some(until) = self.deadline() {
+            print.deadline(until);
+        }
     }
 
     /// When the wait for company is over.

@@ -1,6 +1,7 @@
 //! A TCP flow at levels 0 and 1, from the application's open to its end.
 
 use alloc::boxed::Box;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -11,11 +12,13 @@ use crate::client::link::{Answered, Circumstances, Link, Order};
 use crate::client::outbox::{Outbox, count};
 use crate::client::uplink::Uplink;
 use crate::config::{ClientConfig, OpenMode};
-use crate::error::{ConnectFailure, Misuse};
+use crate::error::Misuse;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 use crate::flow::Credit;
 use crate::id::StreamId;
+#[cfg(feature = "model")]
+use crate::seq::Seq;
 use crate::target::Target;
 use crate::time::Instant;
 use crate::timer::TimerKind;
@@ -30,7 +33,7 @@ pub(super) struct Session {
     phase: Phase,
     uplink: Uplink,
     credit: Credit,
-    /// When a half-closed session last had downlink.
+    /// When a half-closed session last had downlink, or the node took the last of its uplink.
     quiet_since: Instant,
 }
 
@@ -210,12 +213,20 @@ impl Session {
                 let payload = if link.has_unsent() {
                     link.first_unsent().and_then(Op::payload).map(Bytes::len)
                 } else {
-                    Some(queued).filter(|queued| *queued > 0 && link.may_send(config))
+                    let bytes = queued.min(link.room(config));
+                    Some(bytes).filter(|bytes| *bytes > 0 && link.may_send(config))
                 };
                 let polling = if link.depth.is_bulk() { Polling::Bulk } else { Polling::Idle };
                 let poll = link.wants_poll(circumstances, queued, config).then_some(polling);
                 Wants { connect: false, payload, poll }
             }
+        }
+    }
+
+    /// Notes what it wants, for the deadline of a session that no relay serves.
+    pub(super) fn note_wants(&mut self, wants: Wants, now: Instant) {
+        if let Phase::Linked(link) = &mut self.phase {
+            link.note_need(wants.payload.is_some() || wants.poll.is_some(), now);
         }
     }
 
@@ -233,8 +244,8 @@ impl Session {
                 let poll =
                     link.poll_deadline(circumstances, self.uplink.len()).map(|at| (at, TimerKind::Poll));
                 let quiet = self.half_close_deadline(config).map(|at| (at, TimerKind::HalfClose));
-                let unsent = link.unsent_deadline(config).map(|at| (at, TimerKind::ReplyWatchdog));
-                poll.into_iter().chain(quiet).chain(unsent).min()
+                let stranded = link.stranded_deadline(config).map(|at| (at, TimerKind::ReplyWatchdog));
+                poll.into_iter().chain(quiet).chain(stranded).min()
             }
         }
     }
@@ -259,7 +270,7 @@ impl Session {
             }
             // No relay could take the open in the time that a call may last.
             Phase::ConnectDue if self.open_deadline(config) <= now => Err(EndReason::NoRelay),
-            Phase::Linked(link) if link.unsent_deadline(config).is_some_and(|at| at <= now) => {
+            Phase::Linked(link) if link.stranded_deadline(config).is_some_and(|at| at <= now) => {
                 Err(EndReason::NoRelay)
             }
             Phase::Linked(_) if self.half_close_deadline(config).is_some_and(|at| at <= now) => {
@@ -284,12 +295,12 @@ impl Session {
     }
 
     /// The next op with payload, of at most `most` bytes, or the next op that must go again.
-    pub(super) fn take_payload(&mut self, most: usize, now: Instant) -> Option<Op> {
+    pub(super) fn take_payload(&mut self, most: usize, now: Instant, config: &ClientConfig) -> Option<Op> {
         let Phase::Linked(link) = &mut self.phase else { return None };
         if let Some(op) = link.next_unsent(now) {
             return Some(op);
         }
-        let payload = self.uplink.take(most);
+        let payload = self.uplink.take(most.min(link.room(config)));
         (!payload.is_empty()).then(|| link.next_op(payload, now))
     }
 
@@ -361,9 +372,7 @@ impl Session {
         out: &mut Outbox,
     ) -> Outcome {
         if let Some(error) = &reply.error {
-            let failed = error.to_ascii_lowercase().contains("connect failed");
-            let failure = ConnectFailure::from_text(error);
-            return Err(if failed { EndReason::ConnectFailed(failure) } else { EndReason::NodeError });
+            return Err(EndReason::of_failed_open(error));
         }
         let Some(sid) = reply.sid.filter(|_| !reply.damaged) else { return Err(EndReason::NodeError) };
         self.phase = Phase::Linked(Box::new(Link::new(sid, level, config, now)));
@@ -382,13 +391,18 @@ impl Session {
         &mut self,
         op: &Op,
         reply: Reply,
+        elapsed: Duration,
         now: Instant,
         config: &ClientConfig,
         out: &mut Outbox,
     ) -> Outcome {
         let Phase::Linked(link) = &mut self.phase else { return Ok(()) };
-        self.credit.release(op.payload().map_or(0, Bytes::len), &mut out.pool);
-        if link.on_reply(op, reply)? == Order::Waits {
+        let taken = op.payload().map_or(0, Bytes::len);
+        if taken > 0 {
+            self.quiet_since = now;
+        }
+        self.credit.release(taken, &mut out.pool);
+        if link.on_reply(op, reply, elapsed, config)? == Order::Waits {
             count(&mut out.stats.reordered);
         }
         self.regrant(out);
@@ -399,26 +413,44 @@ impl Session {
         Ok(())
     }
 
-    /// The session's part of a state's fingerprint.
+    /// The session's part of a state's fingerprint. A time counts as long as something can still look at it:
+    /// that of the open until there is a link, that of the last downlink after a half-close.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, config: &ClientConfig, print: &mut Fingerprint<'_>) {
         print.value(&self.target);
-        print.time(self.opened);
-        print.time(self.quiet_since);
         match &self.phase {
             Phase::FirstBytes { until } => {
                 print.value(0_u8);
-                print.time(*until);
+                print.deadline(*until);
+                print.deadline(self.open_deadline(config));
             }
-            Phase::ConnectDue => print.value(1_u8),
-            Phase::Connecting => print.value(2_u8),
+            Phase::ConnectDue => {
+                print.value(1_u8);
+                print.deadline(self.open_deadline(config));
+            }
+            Phase::Connecting => {
+                print.value(2_u8);
+                print.deadline(self.open_deadline(config));
+            }
             Phase::Linked(link) => {
                 print.value(3_u8);
-                link.fingerprint(print);
+                link.fingerprint(config, print);
+                if self.uplink.is_finished() {
+                    print.deadline(self.quiet_since.saturating_add(config.half_close_quiet));
+                }
             }
         }
         self.uplink.fingerprint(print);
         self.credit.fingerprint(print);
+    }
+
+    /// The number of the reply that comes next, for a fingerprint; none where there are no numbers on the wire.
+    #[cfg(feature = "model")]
+    pub(super) const fn expected(&self) -> Option<Seq> {
+        match &self.phase {
+            Phase::Linked(link) if matches!(link.level, Level::Sequenced) => Some(link.expected()),
+            Phase::Linked(_) | Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => None,
+        }
     }
 
     /// An op of this session that is in flight.

@@ -162,9 +162,14 @@ impl Batch {
         self.end_longpoll();
     }
 
-    /// A later op of a session in this batch has come: nothing here is worth waiting for any more.
-    pub(super) const fn release(&mut self) {
+    /// A later op of a session in this batch has come with another one: whether this one waits for nothing
+    /// any more.
+    pub(super) const fn release(&mut self) -> bool {
+        if matches!(self.hold, Hold::Each) {
+            return false;
+        }
         self.hold = Hold::Over;
+        true
     }
 
     /// An earlier op of this batch names a session that it closes: its polls wait for nothing.
@@ -186,7 +191,7 @@ impl Batch {
                 Verdict::Wait { at: until, timer: TimerKind::Hold }
             }
             Hold::LongPoll { .. } => Verdict::Answer,
-            Hold::Active => {
+            Hold::Active | Hold::Each => {
                 let waits = self.drains().filter_map(|mut drain| {
                     let wait = *drain.role.wait()?;
                     Some(Waiting { wait, growing: growing(drain.upstream) })
@@ -207,6 +212,15 @@ impl Batch {
             }
             Hold::Active => print.value(1_u8),
             Hold::Over => print.value(2_u8),
+            Hold::Each => print.value(3_u8),
+        }
+    }
+
+    /// The wait of an op of this batch, for a fingerprint: as long as the batch looks at it.
+    #[cfg(feature = "model")]
+    pub(super) fn wait_fingerprint(&self, wait: Wait, print: &mut Fingerprint<'_>) {
+        if !matches!(self.hold, Hold::Over) {
+            self.pace.wait_fingerprint(wait, print);
         }
     }
 

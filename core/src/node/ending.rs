@@ -40,6 +40,10 @@ impl Parting {
 impl Node {
     /// Ends a session: its ops are answered, and its upstream is shut.
     pub(super) fn end_session(&mut self, upstream: UpstreamId, parting: Parting) {
+        // Two ops of one batch may both see the end; what lingers by then must not be disturbed.
+        if self.upstreams.session(upstream).is_none() {
+            return;
+        }
         let Some(State::Open(mut session)) = self.remove_upstream(upstream) else { return };
         self.sessions.remove(&session.sid);
         self.starved.remove(&upstream);

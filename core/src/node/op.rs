@@ -149,10 +149,10 @@ impl Node {
     /// Runs the ops of a session whose turn it is.
     pub(super) fn advance(&mut self, upstream: UpstreamId) {
         loop {
-            let Self { config, upstreams, now, .. } = self;
+            let Self { config, upstreams, .. } = self;
             let Some(session) = upstreams.session_mut(upstream) else { return };
             let may_write = session.may_write(config);
-            let Some(op) = session.turn.next(may_write, *now) else { return };
+            let Some(op) = session.turn.next(may_write) else { return };
             let at = op.op;
             self.start(upstream, op);
             // Ops that came before this one could run are later ones all the same.
@@ -215,15 +215,12 @@ impl Node {
 
     /// An op that has run waits no longer, since a later one came with the request `by`.
     ///
-    /// The whole batch is answered if it can be. If it cannot, or is `by` itself, the op alone is answered
-    /// empty in its place: what there is goes to its successor, and the order holds.
+    /// The whole batch is answered if it can be. If it cannot, or is not to be, or is `by` itself, the op alone is
+    /// answered empty in its place: what there is goes to its successor, and the order holds.
     fn release(&mut self, upstream: UpstreamId, op: OpRef, by: RequestId) {
         let Some(batch) = self.requests.get_mut(&op.request) else { return };
-        if op.request != by {
-            batch.release();
-            if batch.is_answerable() {
-                return self.list(op.request);
-            }
+        if op.request != by && batch.release() && batch.is_answerable() {
+            return self.list(op.request);
         }
         self.answer_empty(upstream, op);
     }

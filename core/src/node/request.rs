@@ -30,12 +30,13 @@ impl Node {
         self.last_request = Some(request);
         self.stats.requests = self.stats.requests.saturating_add(1);
         match self.read(endpoint, body) {
-            Ok(ops) => self.run_ops(request, endpoint, ops),
+            Ok((ops, counts_writes)) => self.run_ops(request, endpoint, ops, counts_writes),
             Err(refusal) => self.refuse(request, endpoint, &refusal),
         }
     }
 
-    fn read(&self, endpoint: Endpoint, body: &Bytes) -> Result<Vec<Result<Op, BadOp>>, Refusal> {
+    /// The ops of a request, and whether its client counts its writes.
+    fn read(&self, endpoint: Endpoint, body: &Bytes) -> Result<(Vec<Result<Op, BadOp>>, bool), Refusal> {
         if self.phase == Phase::Closed {
             return Err(Refusal::Closed);
         }
@@ -44,12 +45,12 @@ impl Node {
             Endpoint::Batch => {
                 let batch = wire::decode_request(body, limits).map_err(Refusal::Unreadable)?;
                 self.admit(&batch.key)?;
-                Ok(batch.decode_ops())
+                Ok(batch.decode())
             }
             Endpoint::Single => {
                 let single = wire::decode_single(body, limits).map_err(Refusal::Unreadable)?;
                 self.admit(&single.key)?;
-                Ok(alloc::vec![single.decode_op()])
+                Ok((alloc::vec![single.decode_op()], false))
             }
         }
     }
@@ -83,7 +84,13 @@ impl Node {
         self.actions.push_back(NodeAction::Respond { request, response });
     }
 
-    fn run_ops(&mut self, request: RequestId, endpoint: Endpoint, ops: Vec<Result<Op, BadOp>>) {
+    fn run_ops(
+        &mut self,
+        request: RequestId,
+        endpoint: Endpoint,
+        ops: Vec<Result<Op, BadOp>>,
+        counts_writes: bool,
+    ) {
         let config = &self.config;
         let pace = match endpoint {
             Endpoint::Batch => {
@@ -92,7 +99,7 @@ impl Node {
             Endpoint::Single => Pace { wait: config.single_wait, step: config.single_settle, settle: None },
         };
         let hold = if endpoint == Endpoint::Single || ops.iter().flatten().any(is_active) {
-            Hold::Active
+            if counts_writes { Hold::Each } else { Hold::Active }
         } else {
             Hold::LongPoll { until: self.now.saturating_add(config.longpoll) }
         };

@@ -4,6 +4,7 @@ mod bench;
 mod console;
 mod coverage;
 mod diff;
+mod explore;
 mod faults;
 mod props;
 mod replay;
@@ -54,6 +55,8 @@ verbs! {
     Timeline => timeline,
     /// Find where two runs part
     Diff => diff,
+    /// Search small worlds to the end
+    Explore => explore,
     /// List what must hold
     Props => props,
     /// List what can go wrong
@@ -86,6 +89,7 @@ Examples:
   seqlane-sim swarm --for 60s --jobs 2
   seqlane-sim swarm --seeds $(git rev-parse HEAD).. --for 10m
   seqlane-sim replay failures/failure-S2-0x2a.json --verbose
+  seqlane-sim explore --scope up=2,down=2,drop=1,crash=1
   seqlane-sim timeline failures/failure-S2-0x2a.min.json -o story.html
 
 Exit codes: 0 pass, 1 a safety property violated, 2 bad usage or an unusable file, 3 not deterministic,

@@ -15,6 +15,8 @@ pub(crate) enum Verdict {
     Violated(Property),
     /// The run is not the one that was recorded.
     Differs,
+    /// There was more to search than was allowed.
+    Unfinished,
 }
 
 impl Verdict {
@@ -27,6 +29,7 @@ impl Verdict {
     pub(crate) fn code(self) -> ExitCode {
         ExitCode::from(match self {
             Self::Pass => 0,
+            Self::Unfinished => 6,
             Self::Differs | Self::Violated(Property::D1) => 3,
             Self::Violated(Property::M1) => 5,
             Self::Violated(property) if property.is_liveness() => 4,

@@ -73,7 +73,7 @@ impl Setup {
     /// Resolves a scenario.
     pub fn new<C: Chooser>(scenario: &Scenario, chooser: &mut C) -> Self {
         let level = level(scenario, chooser);
-        let faults = faults(scenario, level, chooser);
+        let mut faults = faults(scenario, level, chooser);
         let on = |fault: Fault| !faults[fault.index()].is_never();
         let clients =
             ranged(chooser, Site::Clients, 0, scenario.clients.least, scenario.clients.most) as usize;
@@ -85,6 +85,10 @@ impl Setup {
             Some(2) => Latency::Bimodal,
             _ => scenario.latency,
         };
+        // A node of level 0 has nothing that tells a second copy of an op from a new one.
+        if node.max_level == Level::Legacy || on(Fault::Mixed) {
+            faults[Fault::Duplicate.index()] = Odds::NEVER;
+        }
         let link = scenario.link.map(|link| (link, scenario.per_call.unwrap_or(link)));
         Self {
             level,

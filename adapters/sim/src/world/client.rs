@@ -31,8 +31,8 @@ pub(super) struct ClientSide<H> {
     pub(super) config: ClientConfig,
     /// The flow of each stream, in the order of their ids.
     pub(super) streams: Vec<usize>,
-    /// Exchanges that have not ended, and their relays.
-    pub(super) exchanges: BTreeMap<ExchangeId, RelayId>,
+    /// Exchanges that have not ended, with their relays and deadlines.
+    pub(super) exchanges: BTreeMap<ExchangeId, (RelayId, Instant)>,
     pub(super) wake: Option<Wake>,
     generation: u64,
 }
@@ -125,6 +125,23 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             return;
         }
         self.clients[client].wake = wake;
+        self.rearm_client(client);
+    }
+
+    /// When a client's clock will show an instant; while it stands, as if it ran.
+    pub(super) fn when(&self, client: usize, wanted: Instant) -> Time {
+        let clock = &self.clients[client].clock;
+        clock
+            .when(self.now, wanted)
+            .unwrap_or_else(|| self.now.after(wanted.saturating_since(clock.read(self.now))))
+    }
+
+    /// A client's clock was changed: everything that it waits for falls due at another time.
+    pub(super) fn rearm_calls(&mut self, client: usize) {
+        let open: Vec<_> = self.clients[client].exchanges.iter().map(|(id, (_, at))| (*id, *at)).collect();
+        for (exchange, deadline) in open {
+            self.at(self.when(client, deadline), Event::GiveUp(client, exchange));
+        }
         self.rearm_client(client);
     }
 

@@ -68,12 +68,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         );
         self.tally.calls += 1;
         self.check_send(client, exchange, relay, &body);
-        self.clients[client].exchanges.insert(exchange, relay);
-        let give_up = self.clients[client]
-            .clock
-            .when(self.now, deadline)
-            .unwrap_or_else(|| self.now.after(deadline.saturating_since(self.client_now(client))));
-        self.at(give_up, Event::GiveUp(client, exchange));
+        self.clients[client].exchanges.insert(exchange, (relay, deadline));
+        self.at(self.when(client, deadline), Event::GiveUp(client, exchange));
         let key = key((client as u64) << 48 | exchange.number(), 0);
         let (up, down) = self.draw_way(relay.place() as usize, key);
         let flight = self.network.flights.insert(Flight {
@@ -384,7 +380,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// The client's HTTP layer has waited long enough.
     pub(super) fn on_give_up(&mut self, client: usize, exchange: ExchangeId) {
-        if self.clients[client].exchanges.contains_key(&exchange) {
+        let Some((_, deadline)) = self.clients[client].exchanges.get(&exchange).copied() else { return };
+        if deadline <= self.client_now(client) {
             let why = ExchangeFailure::Unknown;
             self.tell(
                 Actor::Client(client as u32),

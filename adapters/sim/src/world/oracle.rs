@@ -9,10 +9,11 @@ use seqlane::{EndReason, ExchangeId, RelayId, TimerKind};
 use crate::chooser::Chooser;
 use crate::fault::Fault;
 use crate::host::ClientHost;
+use crate::latency::QUANTILES;
 use crate::mark::Mark;
 use crate::pattern::{Direction, Pattern};
 use crate::property::{Property, Violation};
-use crate::scenario::KEY;
+use crate::scenario::{KEY, Setup};
 use crate::script::Side;
 use crate::time::Time;
 use crate::trace::{Actor, Sink, What};
@@ -86,7 +87,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if side.exchanges.contains_key(&exchange) {
             return self.violated(Property::S13, format!("client{client} sends exchange {exchange} twice"));
         }
-        let out = side.exchanges.values().filter(|used| **used == relay).count();
+        let now = side.clock.read(self.now);
+        let out =
+            side.exchanges.values().filter(|(used, deadline)| *used == relay && *deadline > now).count();
         if out >= options.max_concurrent {
             return self
                 .violated(Property::R2, format!("client{client} has {out} calls out through relay {relay}"));
@@ -140,19 +143,24 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// Whether a flow may end like this when nothing goes wrong.
     fn expected(&self, flow: usize, why: EndReason) -> bool {
         let script = &self.flows[flow].script;
+        let by = |side| script.reset.is_some_and(|(by, _)| by == side);
         match why {
             EndReason::Finished => true,
-            EndReason::Local => {
-                script.reset.is_some_and(|(side, _)| side == Side::Local) || self.flows[flow].is_udp()
-            }
-            EndReason::NodeError => script.reset.is_some_and(|(side, _)| side == Side::Upstream),
-            // Odd bounds refuse flows and cut waits short.
-            _ => {
-                self.setup.client.half_close_quiet < Duration::from_secs(30)
-                    || self.setup.node.max_sessions < self.flows.len()
-                    || self.setup.node.max_requests < self.flows.len()
-            }
+            EndReason::Local => by(Side::Local) || self.flows[flow].is_udp(),
+            EndReason::NodeError if by(Side::Upstream) => true,
+            _ => self.bounds_refuse(),
         }
+    }
+
+    /// Whether the bounds of this run are so tight that flows are refused and waits cut short.
+    fn bounds_refuse(&self) -> bool {
+        let Setup { client, node, .. } = &self.setup;
+        client.half_close_quiet < Duration::from_secs(30)
+            || node.seq_queue_ops < client.max_depth
+            || node.seq_queue_bytes / client.max_depth < client.max_op_payload
+            || client.request_timeout < self.setup.latency.at(QUANTILES - 1) + node.longpoll
+            || node.max_sessions < self.flows.len()
+            || node.max_requests < self.flows.len() * client.max_depth
     }
 
     /// R1, every so often: what machines hold stays within their bounds.
@@ -211,7 +219,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// overdue, its relay left alone, and another tried, each for as long as is configured.
     fn patience(&self) -> Duration {
         let config = &self.clients[0].config;
-        let latency = self.setup.latency.at(u32::MAX >> 16);
+        let latency = self.setup.latency.at(QUANTILES - 1);
         config.reply_watchdog() * 2
             + config.relay_backoff_max * 2
             + config.refused_backoff * 2

@@ -121,7 +121,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// A clock was changed: the host's timer falls due at another time.
     fn rearm_host(&mut self, host: usize) {
         if host < self.clients.len() {
-            self.rearm_client(host);
+            self.rearm_calls(host);
         } else {
             self.rearm_node(0);
         }

@@ -1,13 +1,14 @@
 //! Flows between their open and their end: uplink, backpressure, half-close, reset.
 
 use alloc::vec;
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 
 use super::bench::*;
 use crate::client::{ClientEvent, EndReason, LocalEvent};
 use crate::wire::{Op, ReplyParts};
-use crate::{Caps, FlowKind, Misuse};
+use crate::{Caps, ClientOptions, FlowKind, Misuse};
 
 #[test]
 fn a_lone_write_is_sent_at_once_beside_a_held_poll() {
@@ -158,7 +159,10 @@ fn a_long_upload_before_a_half_close_is_not_cut_by_the_quiet_time() {
     bench.pass(ms(50_000));
     assert!(bench.ended.is_empty());
     bench.answer(&payload, &[empty(payload.op())]);
-    assert!(bench.ended.get(&stream).is_none_or(|why| *why == EndReason::HalfCloseQuiet));
+    bench.pass(ms(29_000));
+    assert!(bench.ended.is_empty(), "the quiet time begins when the upload is taken");
+    bench.pass(ms(1_000));
+    assert_eq!(bench.ended[&stream], EndReason::HalfCloseQuiet);
 }
 
 #[test]
@@ -179,6 +183,27 @@ fn a_close_rides_with_the_next_payload() {
     assert!(bench.calls.is_empty(), "it waits for company");
     bench.write(stream, "x");
     assert_eq!(bench.call().names(), ["data", "close"]);
+}
+
+#[test]
+fn closes_never_make_a_body_larger_than_its_relay_takes() {
+    let mut options = ClientOptions { idle_exchanges: 100, ..options(1) };
+    options.relays[0].max_body = 64 * 1024;
+    options.relays[0].max_concurrent = 100;
+    let mut bench = Bench::new(options);
+    let (writer, _) = bench.sequenced("writer");
+    let gone: Vec<_> = (0..30).map(|n| bench.sequenced(&alloc::format!("{n:-<64}")).0).collect();
+    bench.calls.clear();
+    for stream in gone {
+        bench.local(stream, LocalEvent::Reset).unwrap();
+    }
+    bench.write(writer, vec![7; 64 * 1024]);
+    bench.pass(ms(100));
+    let closes = bench.calls.iter().flat_map(|call| &call.ops).filter(|op| matches!(op, Op::Close { .. }));
+    assert_eq!(closes.count(), 30);
+    for call in &bench.calls {
+        assert!(call.body_len <= 64 * 1024, "{}", call.body_len);
+    }
 }
 
 #[test]
