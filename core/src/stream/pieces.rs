@@ -88,6 +88,14 @@ impl Pieces {
         }
     }
 
+    /// The pieces, in order.
+    #[cfg(feature = "model")]
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        let count = self.queue.len();
+        // A range that includes its end has no exact size.
+        (0..count.saturating_add(1)).map(|place| self.queue.get(place).map_or(&*self.tail, |piece| piece))
+    }
+
     /// Drops everything, and gives the place at which the next piece will begin.
     pub(super) fn clear(&mut self) -> Mark {
         self.close_tail();

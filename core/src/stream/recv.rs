@@ -1,10 +1,14 @@
 //! The receiving half: a reorder queue with credit (protocol.md 3.2 rules 1, 5 and 6).
 
 use alloc::collections::VecDeque;
+#[cfg(feature = "model")]
+use core::hash::Hash;
 
 use bytes::Bytes;
 
 use crate::error::Misuse;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 use crate::reorder::{Rejected, ReorderLimits, ReorderQueue};
 use crate::seq::Seq;
 use crate::stream::owed::Owed;
@@ -286,5 +290,23 @@ impl RecvHalf {
     /// Bytes that wait in the reorder queue.
     pub(crate) const fn waiting(&self) -> usize {
         self.queue.bytes()
+    }
+
+    /// The half's part of a state's fingerprint; `rank` renames exchanges.
+    #[cfg(feature = "model")]
+    pub(crate) fn fingerprint<R: Hash>(
+        &self,
+        rank: impl Fn(ExchangeNumber) -> R,
+        print: &mut Fingerprint<'_>,
+    ) {
+        print.value((self.state, self.after_highest, self.received, self.limit, self.window));
+        print.value((self.partly, self.taken, self.taken_bytes, self.reported));
+        print.value((&self.delivered, self.queue.expected(), self.queue.len()));
+        for (seq, waiting) in self.queue.iter() {
+            print.value((seq, &waiting.bytes, waiting.fin));
+        }
+        for owed in [self.ack, self.credit] {
+            owed.fingerprint(&rank, print);
+        }
     }
 }

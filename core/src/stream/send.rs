@@ -1,10 +1,14 @@
 //! The sending half: a retransmission queue (protocol.md 3.2 rules 1, 5 and 6).
 
 use alloc::collections::VecDeque;
+#[cfg(feature = "model")]
+use core::hash::Hash;
 
 use bytes::Bytes;
 
 use crate::error::Misuse;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 use crate::seq::Seq;
 use crate::stream::pieces::{Mark, Pieces, Slices};
 use crate::stream::{MAX_AHEAD, Violation};
@@ -346,6 +350,24 @@ impl SendHalf {
     /// Bytes of the chunks that are under way: not lost, and not known to have arrived.
     pub(crate) const fn in_flight(&self) -> usize {
         self.carried_bytes
+    }
+
+    /// The half's part of a state's fingerprint; `rank` renames exchanges.
+    #[cfg(feature = "model")]
+    pub(crate) fn fingerprint<R: Hash>(
+        &self,
+        rank: impl Fn(ExchangeNumber) -> R,
+        print: &mut Fingerprint<'_>,
+    ) {
+        print.value((self.state, self.uncut, self.acked, self.sent, self.limit));
+        print.each(self.pieces.iter(), |print, piece| print.value(piece));
+        print.each(self.chunks.iter(), |print, chunk| {
+            let carrier = match chunk.place {
+                Place::Carried(by) => Some(rank(by)),
+                Place::Lost | Place::Arrived => None,
+            };
+            print.value((chunk.len, chunk.fin, chunk.place == Place::Arrived, carrier));
+        });
     }
 
     /// Asserts that what is counted is what is there.

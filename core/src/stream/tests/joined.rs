@@ -224,12 +224,10 @@ impl Joined {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
     #[test]
     fn every_byte_is_delivered_once_and_in_order_whatever_the_exchanges_do(
         window in 1..120_u64,
-        steps in vec_of(step(), 0..150),
+        steps in vec_of(step(), 0..120),
     ) {
         let mut joined = Joined::new(window);
         for step in &steps {
