@@ -53,7 +53,7 @@ impl StubNode {
         *self.answer.lock().expect("no panic") = (status, body.into());
     }
 
-    /// Answers nobody until [`open`](Self::open).
+    /// Answers nobody until [`open_gate`](Self::open_gate).
     pub fn close_gate(&self) {
         self.gate.forget_permits(tokio::sync::Semaphore::MAX_PERMITS);
     }

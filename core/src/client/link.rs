@@ -44,8 +44,8 @@ pub(super) struct Link {
     pub(super) depth: Depth,
     /// Ops that the node cannot have had, to be sent again, in order.
     unsent: VecDeque<Op>,
-    /// Since when there have been such ops without a break.
-    unsent_since: Instant,
+    /// Since when it has had something to send, and no relay took it to the node.
+    stranded: Option<Instant>,
     empties: usize,
     poll_from: Instant,
     /// Bytes handed to the driver and not yet written to the application.
@@ -92,7 +92,7 @@ impl Link {
             replies: ReorderQueue::new(limits),
             depth: Depth::new(),
             unsent: VecDeque::new(),
-            unsent_since: now,
+            stranded: None,
             empties: 0,
             poll_from: now,
             undelivered: 0,
@@ -115,10 +115,18 @@ impl Link {
         !self.unsent.is_empty()
     }
 
-    /// When the wait for a relay that takes the unsent ops is over.
-    pub(super) fn unsent_deadline(&self, config: &ClientConfig) -> Option<Instant> {
-        let waits = !self.unsent.is_empty();
-        waits.then(|| self.unsent_since.saturating_add(config.reply_watchdog()))
+    /// Notes whether there is something to send. An op in flight may still be answered, so it changes nothing:
+    /// one that comes back unsent again and again has waited since the first time.
+    pub(super) fn note_need(&mut self, needs: bool, now: Instant) {
+        if self.in_flight == 0 {
+            self.stranded = needs.then(|| self.stranded.unwrap_or(now));
+        }
+    }
+
+    /// When the wait for a relay that takes its ops is over.
+    pub(super) fn stranded_deadline(&self, config: &ClientConfig) -> Option<Instant> {
+        let since = self.stranded.filter(|_| self.in_flight == 0)?;
+        Some(since.saturating_add(config.reply_watchdog()))
     }
 
     /// Whether a poll should be sent now.
@@ -231,9 +239,7 @@ impl Link {
     /// The node cannot have had `op`: it goes out again, in its place.
     pub(super) fn on_unsent(&mut self, op: Op, now: Instant) {
         self.on_ended(&op);
-        if self.unsent.is_empty() {
-            self.unsent_since = now;
-        }
+        self.stranded.get_or_insert(now);
         let place = self.unsent.iter().position(|other| seq_of(&op) < seq_of(other));
         self.unsent.insert(place.unwrap_or(self.unsent.len()), op);
     }
@@ -261,6 +267,7 @@ impl Link {
     /// [`next_reply`](Self::next_reply).
     pub(super) fn on_reply(&mut self, op: &Op, reply: Reply) -> Result<Order, EndReason> {
         self.on_ended(op);
+        self.stranded = None;
         let poll = is_poll(op);
         let Some(seq) = seq_of(op) else {
             let at = self.replies.expected();
@@ -314,7 +321,7 @@ impl Link {
             reply_fingerprint(&answered.reply, print);
         }
         print.each(self.unsent.iter(), |print, op| self.op_fingerprint(op, print));
-        print.time(self.unsent_since);
+        print.maybe_time(self.stranded);
         print.time(self.payload_sent);
         print.time(self.poll_from);
     }

@@ -356,6 +356,9 @@ impl Client {
         let circumstances = self.circumstances();
         let Some(flow) = self.flows.get_mut(&id) else { return };
         let wants = flow.wants(circumstances, &self.config);
+        if let Kind::Session(session) = &mut flow.kind {
+            session.note_wants(wants, self.now);
+        }
         self.ready.put(id, &mut flow.queued, wants);
         let deadline = flow.deadline(circumstances, &self.config).map(|(at, _)| at);
         self.timers.set(&mut flow.timer, TimerOwner::Flow(id), deadline);

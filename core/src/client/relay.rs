@@ -20,6 +20,10 @@ pub(super) const HOLD_THRESHOLD: Duration = Duration::from_millis(1500);
 /// The first pause after a relay could not be reached; doubled each time.
 const UNREACHABLE_BACKOFF: Duration = Duration::from_millis(250);
 
+/// The longest that a relay is left alone because it asked for it: absurd values lose it for no longer, and
+/// one call an hour costs nothing.
+const RETRY_AFTER_MOST: Duration = Duration::from_secs(60 * 60);
+
 /// The smallest body limit that refusals can lower a relay to.
 const SMALLEST_BODY: usize = 64 * 1024;
 
@@ -191,8 +195,8 @@ impl Relay {
         retry_after: Option<Duration>,
         config: &ClientConfig,
     ) -> Option<ClientNotice> {
-        // A day bounds absurd values: no quota is renewed less often.
-        let pause = retry_after.unwrap_or(config.refused_backoff).clamp(UNREACHABLE_BACKOFF, DAY);
+        let pause = retry_after.unwrap_or(config.refused_backoff);
+        let pause = pause.clamp(UNREACHABLE_BACKOFF, config.refused_backoff.max(RETRY_AFTER_MOST));
         self.take_out(now, pause, Down::Closed)
     }
 

@@ -30,7 +30,7 @@ pub(super) struct Session {
     phase: Phase,
     uplink: Uplink,
     credit: Credit,
-    /// When a half-closed session last had downlink.
+    /// When a half-closed session last had downlink, or the node took the last of its uplink.
     quiet_since: Instant,
 }
 
@@ -219,6 +219,13 @@ impl Session {
         }
     }
 
+    /// Notes what it wants, for the deadline of a session that no relay serves.
+    pub(super) fn note_wants(&mut self, wants: Wants, now: Instant) {
+        if let Phase::Linked(link) = &mut self.phase {
+            link.note_need(wants.payload.is_some() || wants.poll.is_some(), now);
+        }
+    }
+
     /// The session's next deadline.
     pub(super) fn deadline(
         &self,
@@ -233,8 +240,8 @@ impl Session {
                 let poll =
                     link.poll_deadline(circumstances, self.uplink.len()).map(|at| (at, TimerKind::Poll));
                 let quiet = self.half_close_deadline(config).map(|at| (at, TimerKind::HalfClose));
-                let unsent = link.unsent_deadline(config).map(|at| (at, TimerKind::ReplyWatchdog));
-                poll.into_iter().chain(quiet).chain(unsent).min()
+                let stranded = link.stranded_deadline(config).map(|at| (at, TimerKind::ReplyWatchdog));
+                poll.into_iter().chain(quiet).chain(stranded).min()
             }
         }
     }
@@ -259,7 +266,7 @@ impl Session {
             }
             // No relay could take the open in the time that a call may last.
             Phase::ConnectDue if self.open_deadline(config) <= now => Err(EndReason::NoRelay),
-            Phase::Linked(link) if link.unsent_deadline(config).is_some_and(|at| at <= now) => {
+            Phase::Linked(link) if link.stranded_deadline(config).is_some_and(|at| at <= now) => {
                 Err(EndReason::NoRelay)
             }
             Phase::Linked(_) if self.half_close_deadline(config).is_some_and(|at| at <= now) => {
@@ -387,7 +394,11 @@ impl Session {
         out: &mut Outbox,
     ) -> Outcome {
         let Phase::Linked(link) = &mut self.phase else { return Ok(()) };
-        self.credit.release(op.payload().map_or(0, Bytes::len), &mut out.pool);
+        let taken = op.payload().map_or(0, Bytes::len);
+        if taken > 0 {
+            self.quiet_since = now;
+        }
+        self.credit.release(taken, &mut out.pool);
         if link.on_reply(op, reply)? == Order::Waits {
             count(&mut out.stats.reordered);
         }

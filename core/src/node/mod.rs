@@ -1,6 +1,6 @@
 //! The node machine: batches in, upstream sockets out.
 //!
-//! A request becomes a [batch](batch) of slots. Its ops run (at once, or in their session's [turn]), then
+//! A request becomes a [batch] of slots. Its ops run (at once, or in their session's [turn]), then
 //! wait; when the [hold] allows, the batch is answered, and only then does each op take what its session
 //! has. An [upstream] is an attempt first, a [session] while it is open, and lingers until its last byte
 //! is written.
@@ -126,6 +126,10 @@ pub struct Node {
     stats: NodeStats,
 }
 
+/// Ended sessions that are remembered even by a node of very few sessions, so that a late op of one that was
+/// cut is not told of an orderly end; some 100 KiB.
+const FEWEST_DEPARTED: usize = 1024;
+
 /// Whether the node works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Phase {
@@ -165,7 +169,7 @@ impl Node {
     /// join sessions.
     pub fn new(config: NodeConfig, seed: [u8; 32], now: Instant) -> Self {
         let pool = Pool::new(config.total_buffer);
-        let departed = Departed::new(config.max_sessions);
+        let departed = Departed::new(config.max_sessions.max(FEWEST_DEPARTED));
         Self {
             config,
             now,

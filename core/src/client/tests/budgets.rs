@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::bench::*;
-use crate::client::ClientNotice;
+use crate::client::{ClientNotice, EndReason};
 use crate::{ClientOptions, RelayId};
 
 fn limited(calls: u64) -> ClientOptions {
@@ -30,6 +30,19 @@ fn a_spent_budget_stops_calls_until_it_is_renewed() {
     assert!(bench.calls.is_empty());
     bench.pass(Duration::from_secs(1));
     assert_eq!(bench.calls.len(), 1);
+}
+
+#[test]
+fn a_session_ends_visibly_when_the_budget_leaves_it_without_calls() {
+    let mut bench = Bench::new(limited(2));
+    let (stream, poll) = bench.linked("s", None);
+    bench.answer(&poll, &[empty(poll.op())]);
+    bench.write(stream, [7; 10]);
+    assert!(bench.calls.is_empty(), "both calls of the day are spent");
+    bench.pass(Duration::from_secs(134));
+    assert!(bench.ended.is_empty());
+    bench.pass(Duration::from_secs(2));
+    assert_eq!(bench.ended[&stream], EndReason::NoRelay, "after the reply watchdog's time");
 }
 
 #[test]

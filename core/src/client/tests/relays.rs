@@ -231,6 +231,24 @@ fn an_open_that_no_relay_takes_fails_after_the_request_timeout() {
 }
 
 #[test]
+fn a_session_whose_ops_come_back_unsent_for_too_long_ends_visibly() {
+    let mut bench = Bench::plain();
+    let (stream, poll) = bench.sequenced("s");
+    bench.calls.push_back(poll);
+    bench.write(stream, alloc::vec![7; 10]);
+    let mut waited = 0;
+    while bench.ended.is_empty() {
+        for call in bench.calls.drain(..).collect::<alloc::vec::Vec<_>>() {
+            bench.fail(&call, ExchangeFailure::NotSent);
+        }
+        bench.pass(ms(1000));
+        waited += 1;
+        assert!(waited < 400, "the reply watchdog bounds the wait");
+    }
+    assert_eq!(bench.ended[&stream], EndReason::NoRelay);
+}
+
+#[test]
 fn a_body_that_is_too_large_goes_again_in_smaller_ones() {
     let mut bench = Bench::plain();
     let (a, _) = bench.sequenced("a");

@@ -141,6 +141,18 @@ fn a_tcp_session_is_reaped_after_300_s_without_anything() {
 }
 
 #[test]
+fn a_late_op_of_a_session_that_was_idle_does_not_see_an_end_even_where_few_sessions_are_allowed() {
+    let mut rig = Rig::with(|options| options.max_sessions = 1);
+    let (idle, _) = rig.session();
+    rig.run(300_000);
+    let (_, other) = rig.session();
+    rig.fin(other);
+    rig.run(400_000);
+    let late = rig.batch(&[poll(idle, 0)]);
+    assert_eq!(rig.error(late), "session was idle for too long");
+}
+
+#[test]
 fn a_session_with_an_op_that_waits_is_not_idle() {
     let mut rig = Rig::with(|options| options.tcp_idle = Duration::from_secs(5));
     let (sid, _) = rig.session();

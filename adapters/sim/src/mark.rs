@@ -1,0 +1,118 @@
+//! What should happen sometimes: a run marks it, and over many runs every mark must have been set.
+//!
+//! A fault that no longer triggers, or a path that no run takes, is found by its missing mark.
+
+use crate::fault::Fault;
+
+macro_rules! marks {
+    ($($name:ident = $text:literal,)*) => {
+        /// Something that must happen in some run.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Mark {
+            /// This kind of fault happened.
+            Fault(Fault),
+            $(#[doc = $text] $name,)*
+        }
+
+        const OTHERS: &[(Mark, &str)] = &[$((Mark::$name, $text),)*];
+    };
+}
+
+marks! {
+    AllDone = "every flow of a run came to its orderly end",
+    ReplyWaited = "a reply waited for an earlier one at the client",
+    OpWaited = "an op waited for an earlier one at the node",
+    OpsResent = "ops were sent again, because the node cannot have had them",
+    LateReply = "a reply came after its exchange had ended",
+    SequencedFlow = "a flow spoke level 1",
+    LegacyFlow = "a flow spoke level 0",
+    FirstBytesRode = "the first bytes rode with the open",
+    UnreachableHit = "an open failed at once, because the target is known to be unreachable",
+    ConnectFailed = "a flow ended because its target could not be opened",
+    FlowLost = "a flow ended because of a lost exchange",
+    FlowNodeError = "a flow ended because the node answered with an error",
+    FlowOverdue = "a flow ended because a reply was overdue",
+    FlowQuiet = "a half-closed flow ended because it was quiet",
+    FlowIdle = "a flow ended because it was idle",
+    FlowNoRelay = "a flow ended because no relay could take its ops",
+    FlowReset = "a flow ended because its application reset it",
+    HalfClosed = "an application finished its half and went on reading",
+    RelayDown = "a relay was left alone",
+    RelayUp = "a relay that was left alone was used again",
+    BudgetSpent = "a relay's daily budget was spent",
+    BodyLimitLowered = "batches became smaller after a refused body",
+    SeqUnsupported = "a relay turned out to lose seq",
+    Unauthorized = "a key was refused",
+    SessionIdle = "the node ended an idle session",
+    SessionWriteTimeout = "the node gave up an upstream that took nothing",
+    SessionReset = "the node told a client of a reset upstream",
+    SessionClosed = "the node closed a session for a client",
+    SessionFinished = "the node ended a session after its tail",
+    SessionAbandoned = "the node dropped an upstream that nobody waited for",
+    DatagramDropped = "a datagram was dropped because a queue was full",
+    CreditPaused = "an upstream or application waited for credit",
+    NodeLimit = "a limit of the node refused something",
+}
+
+impl Mark {
+    /// Every mark.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Fault::ALL.iter().map(|fault| Self::Fault(*fault)).chain(OTHERS.iter().map(|(mark, _)| *mark))
+    }
+
+    /// What it stands for.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Fault(fault) => fault.text(),
+            other => OTHERS.iter().find(|(mark, _)| *mark == other).map_or("", |(_, text)| text),
+        }
+    }
+
+    fn bit(self) -> u128 {
+        let place = match self {
+            Self::Fault(fault) => fault.index(),
+            other => {
+                Fault::ALL.len() + OTHERS.iter().position(|(mark, _)| *mark == other).unwrap_or_default()
+            }
+        };
+        1 << place
+    }
+}
+
+/// A set of marks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks(u128);
+
+impl Marks {
+    /// Sets a mark.
+    pub fn set(&mut self, mark: Mark) {
+        self.0 |= mark.bit();
+    }
+
+    /// Whether a mark is set.
+    pub fn has(self, mark: Mark) -> bool {
+        self.0 & mark.bit() != 0
+    }
+
+    /// Takes over the marks of another run.
+    pub const fn join(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mark_has_a_bit_of_its_own() {
+        let mut marks = Marks::default();
+        let mut count = 0;
+        for mark in Mark::all() {
+            assert!(!marks.has(mark), "{mark:?}");
+            marks.set(mark);
+            count += 1;
+        }
+        assert_eq!(marks.0.count_ones(), count);
+    }
+}

@@ -1,0 +1,116 @@
+//! Probabilities as whole numbers: no rounding differs between machines.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// How often something happens: `num` times in `den`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Odds {
+    num: u32,
+    den: u32,
+}
+
+/// Odds that make no sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadOdds(String);
+
+impl Odds {
+    /// It never happens.
+    pub const NEVER: Self = Self { num: 0, den: 1 };
+    /// It always happens.
+    pub const ALWAYS: Self = Self { num: 1, den: 1 };
+
+    /// `num` times in `den`; always where `num` is not below `den`.
+    pub const fn of(num: u32, den: u32) -> Self {
+        if num >= den { Self::ALWAYS } else { Self { num, den } }
+    }
+
+    /// Whether it never happens.
+    pub const fn is_never(self) -> bool {
+        self.num == 0
+    }
+
+    /// `num` in `den` of these odds.
+    #[must_use]
+    pub fn scaled(self, num: u32, den: u32) -> Self {
+        let parts =
+            u64::from(self.num) * u64::from(num) * 1_000_000 / (u64::from(self.den) * u64::from(den.max(1)));
+        Self::of(u32::try_from(parts).unwrap_or(u32::MAX), 1_000_000)
+    }
+
+    /// Whether it happens for these random bits.
+    pub const fn hit(self, random: u64) -> bool {
+        // The upper half decides, the lower half is left for what happens then.
+        ((random >> 32) * self.den as u64) >> 32 < self.num as u64
+    }
+}
+
+impl fmt::Display for Odds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.num, self.den)
+    }
+}
+
+impl FromStr for Odds {
+    type Err = BadOdds;
+
+    /// `3/100`, `0` or `1`.
+    fn from_str(text: &str) -> Result<Self, BadOdds> {
+        let bad = || BadOdds(text.to_owned());
+        let (num, den) = text.split_once('/').unwrap_or((text, "1"));
+        let num: u32 = num.trim().parse().map_err(|_| bad())?;
+        let den: u32 = den.trim().parse().map_err(|_| bad())?;
+        if den == 0 || num > den { Err(bad()) } else { Ok(Self { num, den }) }
+    }
+}
+
+impl TryFrom<String> for Odds {
+    type Error = BadOdds;
+
+    fn try_from(text: String) -> Result<Self, BadOdds> {
+        text.parse()
+    }
+}
+
+impl From<Odds> for String {
+    fn from(odds: Odds) -> Self {
+        odds.to_string()
+    }
+}
+
+impl fmt::Display for BadOdds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` are no odds: write them as 3/100, with 0 <= 3 <= 100", self.0)
+    }
+}
+
+impl std::error::Error for BadOdds {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odds_are_read_as_they_are_written() {
+        assert_eq!("3/100".parse(), Ok(Odds { num: 3, den: 100 }));
+        assert_eq!("1".parse(), Ok(Odds::ALWAYS));
+        assert_eq!(Odds::of(3, 100).to_string(), "3/100");
+    }
+
+    #[test]
+    fn odds_above_one_are_refused() {
+        assert!("3/2".parse::<Odds>().is_err());
+        assert!("1/0".parse::<Odds>().is_err());
+        assert!("often".parse::<Odds>().is_err());
+    }
+
+    #[test]
+    fn never_and_always_mean_it() {
+        assert!(!Odds::NEVER.hit(0));
+        assert!(Odds::ALWAYS.hit(u64::MAX));
+        assert!(Odds::of(1, 2).hit(0) && !Odds::of(1, 2).hit(u64::MAX));
+    }
+}

@@ -1,0 +1,74 @@
+//! Bounds of the machines at their edges: what a long run never meets, a small bound meets at once.
+
+use std::time::Duration;
+
+use seqlane::{Balance, ClientOptions, Level, NodeOptions, OpenMode};
+
+use crate::chooser::Chooser;
+use crate::site::Site;
+
+/// Sets bounds of the machines to the least that is allowed, to one more, or to something large.
+#[derive(Debug)]
+pub struct Bounds<'a, C> {
+    chooser: &'a mut C,
+    asked: u64,
+}
+
+impl<'a, C: Chooser> Bounds<'a, C> {
+    /// Asks `chooser` for each bound.
+    pub const fn new(chooser: &'a mut C) -> Self {
+        Self { chooser, asked: 0 }
+    }
+
+    fn one_of<T: Copy>(&mut self, value: &mut T, others: &[T]) {
+        let ways = others.len() as u32 + 1;
+        let way = self.chooser.pick(Site::Bound, self.asked, ways);
+        self.asked += 1;
+        if let Some(other) = (way as usize).checked_sub(1).and_then(|place| others.get(place)) {
+            *value = *other;
+        }
+    }
+
+    /// Bounds of a client.
+    pub fn client(&mut self, options: &mut ClientOptions) {
+        const KIB: usize = 1024;
+        self.one_of(&mut options.open, &[OpenMode::Confirmed]);
+        self.one_of(&mut options.balance, &[Balance::RoundRobin]);
+        self.one_of(&mut options.max_depth, &[1, 2, 64]);
+        options.reorder_replies = options.reorder_replies.max(options.max_depth);
+        self.one_of(&mut options.max_batch_ops, &[1, 2, 3]);
+        self.one_of(&mut options.max_op_payload, &[1, 2, 700, 64 * KIB]);
+        self.one_of(&mut options.uplink_window, &[64 * KIB, 64 * KIB + 1]);
+        self.one_of(&mut options.uplink_total, &[0, 1, 64 * KIB]);
+        self.one_of(&mut options.downlink_window, &[1, 2, 1000]);
+        self.one_of(&mut options.idle_exchanges, &[1, 2]);
+        self.one_of(&mut options.unreachable_entries, &[1, 2]);
+        self.one_of(&mut options.udp_queue, &[1, 2]);
+        self.one_of(&mut options.strikes, &[1, 100]);
+        self.one_of(
+            &mut options.coalesce,
+            &[Duration::ZERO, Duration::from_millis(1), Duration::from_secs(1)],
+        );
+        self.one_of(&mut options.first_bytes_wait, &[Duration::ZERO, Duration::from_millis(1)]);
+        self.one_of(&mut options.request_timeout, &[Duration::from_secs(5), Duration::from_secs(300)]);
+        self.one_of(&mut options.half_close_quiet, &[Duration::from_secs(2), Duration::from_secs(300)]);
+    }
+
+    /// Bounds of a node.
+    pub fn node(&mut self, options: &mut NodeOptions) {
+        const KIB: usize = 1024;
+        self.one_of(&mut options.max_drain, &[1, 2, 900, 64 * KIB]);
+        self.one_of(&mut options.max_batch_drain, &[options.max_drain, options.max_drain + 1]);
+        self.one_of(&mut options.seq_queue_ops, &[1, 2]);
+        self.one_of(&mut options.seq_queue_bytes, &[0, 1, 64 * KIB]);
+        self.one_of(&mut options.write_queue, &[1, 2, 2000]);
+        self.one_of(&mut options.session_buffer, &[64 * KIB, 64 * KIB + 1]);
+        self.one_of(&mut options.total_buffer, &[0, 1, 64 * KIB]);
+        self.one_of(&mut options.udp_queue, &[1, 2]);
+        self.one_of(&mut options.max_sessions, &[1, 2, 3]);
+        self.one_of(&mut options.max_requests, &[1, 2, 3]);
+        self.one_of(&mut options.longpoll, &[Duration::from_millis(1), Duration::from_secs(4)]);
+        self.one_of(&mut options.active_drain, &[Duration::from_millis(1), Duration::from_millis(20)]);
+        self.one_of(&mut options.max_level, &[Level::Legacy]);
+    }
+}

@@ -1,0 +1,95 @@
+//! What a run shall be like: profiles, scenario files, and the setup that one run resolves them to.
+
+mod bounds;
+mod profile;
+mod setup;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use bounds::Bounds;
+pub use profile::{Profile, UnknownProfile};
+pub(crate) use setup::KEY;
+pub use setup::{FlowSetup, RelaySetup, Setup};
+
+use crate::fault::Fault;
+use crate::latency::Latency;
+use crate::odds::Odds;
+use crate::script::Kind;
+
+/// From the fewest to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u32, u32)", into = "(u32, u32)")]
+pub struct Span {
+    /// The fewest.
+    pub least: u32,
+    /// The most.
+    pub most: u32,
+}
+
+impl Span {
+    /// From `least` to `most`; `most` is at least `least`.
+    pub const fn new(least: u32, most: u32) -> Self {
+        Self { least, most: if most < least { least } else { most } }
+    }
+}
+
+impl From<(u32, u32)> for Span {
+    fn from((least, most): (u32, u32)) -> Self {
+        Self::new(least, most)
+    }
+}
+
+impl From<Span> for (u32, u32) {
+    fn from(span: Span) -> Self {
+        (span.least, span.most)
+    }
+}
+
+/// Everything that shapes runs; a seed then picks one of them.
+///
+/// A scenario file is TOML with these names; what it leaves out is as in its profile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Scenario {
+    /// The profile that it started from.
+    pub profile: Profile,
+    /// The highest level that both sides may use; none: the seed picks.
+    pub level: Option<u8>,
+    /// How many clients.
+    pub clients: Span,
+    /// How many relays each client has.
+    pub relays: Span,
+    /// How many flows each client opens.
+    pub flows: Span,
+    /// The conversations to choose from.
+    pub scripts: Vec<Kind>,
+    /// Bytes of a conversation, at most.
+    pub bytes: u64,
+    /// Flows begin within this time.
+    pub openings: Duration,
+    /// How long faults happen; after it one relay is healed, and everything must come to its end.
+    pub storm: Duration,
+    /// Round trips.
+    pub latency: Latency,
+    /// Bytes a second of the link that all calls of a client share, each way; none: no limit.
+    pub link: Option<u64>,
+    /// Bytes a second that one call gets at most.
+    pub per_call: Option<u64>,
+    /// Calls that a relay takes at a time.
+    pub concurrency: u32,
+    /// Calls that a relay takes a day.
+    pub daily_calls: Option<u64>,
+    /// Data ops in flight per session, at most; none: as the machines have it.
+    pub depth: Option<usize>,
+    /// Whether the seed picks odd bounds for the machines: the least, one more, and large ones.
+    pub odd_bounds: bool,
+    /// Whether the seed picks which of the faults happen at all; else all of them do, as often as `net` says.
+    pub swarm: bool,
+    /// Whether events of the same time come in any order; else in the order in which they were scheduled.
+    pub ties: bool,
+    /// The fault kinds, and how often each happens at most where it can.
+    pub net: BTreeMap<Fault, Odds>,
+}

@@ -1,0 +1,137 @@
+//! Ready-made scenarios.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
+use crate::latency::Latency;
+use crate::odds::Odds;
+use crate::scenario::{Scenario, Span};
+use crate::script::Kind;
+
+/// A ready-made scenario.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// Nothing goes wrong.
+    Calm,
+    /// Each run has its own few kinds of faults, its own size and its own bounds. For finding bugs.
+    #[default]
+    Swarm,
+    /// Every kind of fault in every run, often.
+    Hostile,
+    /// Small daily budgets and relays that refuse.
+    Quota,
+    /// The measured hosted relay: its round trips, 30 concurrent calls, 1.4 MB/s a call, a shared link of
+    /// 10 MB/s, 20 000 calls a day. For figures.
+    Hosted,
+}
+
+impl Profile {
+    /// Every profile.
+    pub const ALL: [Self; 5] = [Self::Calm, Self::Swarm, Self::Hostile, Self::Quota, Self::Hosted];
+
+    /// The name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Calm => "calm",
+            Self::Swarm => "swarm",
+            Self::Hostile => "hostile",
+            Self::Quota => "quota",
+            Self::Hosted => "hosted",
+        }
+    }
+
+    /// Its scenario.
+    pub fn scenario(self) -> Scenario {
+        let calm = Scenario {
+            profile: self,
+            level: None,
+            clients: Span::new(1, 2),
+            relays: Span::new(1, 3),
+            flows: Span::new(1, 4),
+            scripts: Kind::ALL.to_vec(),
+            bytes: 4_000,
+            openings: Duration::from_secs(5),
+            storm: Duration::from_secs(40),
+            latency: Latency::Near,
+            link: None,
+            per_call: None,
+            concurrency: 30,
+            daily_calls: None,
+            depth: None,
+            odd_bounds: false,
+            swarm: false,
+            ties: false,
+            net: BTreeMap::new(),
+        };
+        match self {
+            Self::Calm => calm,
+            Self::Swarm => Scenario {
+                relays: Span::new(1, 4),
+                odd_bounds: true,
+                swarm: true,
+                ties: true,
+                net: Fault::ALL.iter().map(|fault| (*fault, Odds::of(1, 5))).collect(),
+                ..calm
+            },
+            Self::Hostile => Scenario {
+                clients: Span::new(1, 3),
+                relays: Span::new(2, 4),
+                flows: Span::new(4, 12),
+                odd_bounds: true,
+                ties: true,
+                storm: Duration::from_secs(120),
+                net: Fault::ALL.iter().map(|fault| (*fault, Odds::of(1, 20))).collect(),
+                ..calm
+            },
+            Self::Quota => {
+                Scenario { daily_calls: Some(60), net: [(Fault::Refuse, Odds::of(1, 10))].into(), ..calm }
+            }
+            Self::Hosted => Scenario {
+                clients: Span::new(1, 1),
+                relays: Span::new(4, 4),
+                latency: Latency::Hosted,
+                link: Some(10_000_000),
+                per_call: Some(1_400_000),
+                daily_calls: Some(20_000),
+                bytes: 1 << 20,
+                ..calm
+            },
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Profile {
+    type Err = UnknownProfile;
+
+    fn from_str(text: &str) -> Result<Self, UnknownProfile> {
+        Self::ALL
+            .into_iter()
+            .find(|profile| profile.name() == text)
+            .ok_or_else(|| UnknownProfile(text.to_owned()))
+    }
+}
+
+/// No profile has this name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownProfile(String);
+
+impl fmt::Display for UnknownProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no profile is called `{}`; there are", self.0)?;
+        Profile::ALL.iter().try_for_each(|profile| write!(f, " {profile}"))
+    }
+}
+
+impl std::error::Error for UnknownProfile {}

@@ -1,0 +1,291 @@
+//! What a run did, entry by entry.
+
+use std::fmt;
+
+use seqlane::{EndReason, ExchangeFailure, SessionEnd, TimerKind};
+
+use crate::fault::Fault;
+use crate::property::Property;
+use crate::script::Kind;
+use crate::time::Time;
+
+/// Where something happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Actor {
+    /// The network as a whole: weather, and the heal.
+    World,
+    /// The application of a flow.
+    App(u32),
+    /// A client.
+    Client(u32),
+    /// A relay.
+    Relay(u32),
+    /// A node.
+    Node(u32),
+    /// The upstream of a flow.
+    Upstream(u32),
+}
+
+/// Names an exchange over all clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExchangeName {
+    /// The client.
+    pub client: u32,
+    /// Its number there.
+    pub number: u64,
+}
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are named by what they are")]
+pub enum What {
+    /// An application opens a flow.
+    Open { flow: u32, kind: Kind },
+    /// An application writes.
+    Write { flow: u32, bytes: u64 },
+    /// An application finishes its half.
+    Finish { flow: u32 },
+    /// An application resets its flow.
+    Abort { flow: u32 },
+    /// A client sends a request.
+    Send { exchange: ExchangeName, relay: u32, bytes: u64 },
+    /// A request arrives at a node; `copy` counts from 0.
+    Arrive { exchange: ExchangeName, copy: u8, bytes: u64 },
+    /// A node answers a request.
+    Respond { exchange: ExchangeName, copy: u8, bytes: u64 },
+    /// A reply arrives at the client.
+    Reply { exchange: ExchangeName, bytes: u64 },
+    /// A reply arrives after its exchange has ended.
+    LateReply { exchange: ExchangeName },
+    /// An exchange fails at the client.
+    Fail { exchange: ExchangeName, why: ExchangeFailure },
+    /// A fault strikes an exchange.
+    Strike { fault: Fault, exchange: ExchangeName, how: &'static str },
+    /// A fault strikes a host or the network.
+    Weather { fault: Fault, how: &'static str },
+    /// A client tells an application that its flow is open.
+    Opened { flow: u32 },
+    /// A client delivers bytes to an application.
+    Deliver { flow: u32, bytes: u64 },
+    /// A client ends an application's socket in order.
+    Fin { flow: u32 },
+    /// A flow ends at the client.
+    Ended { flow: u32, why: EndReason },
+    /// A node opens an upstream.
+    Connect { flow: u32 },
+    /// An upstream is connected, or not.
+    Connected { flow: u32, ok: bool },
+    /// A node writes to an upstream.
+    Uplink { flow: u32, bytes: u64 },
+    /// An upstream sends.
+    Downlink { flow: u32, bytes: u64 },
+    /// An upstream has sent everything.
+    UpstreamFin { flow: u32 },
+    /// An upstream resets.
+    UpstreamReset { flow: u32 },
+    /// A node shuts an upstream.
+    Shut { flow: u32 },
+    /// A session ends at a node.
+    SessionEnded { flow: u32, why: SessionEnd },
+    /// A machine's deadline has come.
+    Timeout { timer: TimerKind },
+    /// The faults are over; this relay is well for good.
+    Heal { core: u32 },
+    /// A property is violated.
+    Violated { property: Property },
+}
+
+/// One line of a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number, from 0.
+    pub index: u64,
+    /// The event of the run that it belongs to.
+    pub event: u64,
+    /// When.
+    pub at: Time,
+    /// Where.
+    pub actor: Actor,
+    /// What.
+    pub what: What,
+    /// The entry that led to it.
+    pub cause: Option<u64>,
+    /// The hash of the run up to here.
+    pub hash: u64,
+}
+
+/// Takes a trace in. Closures do, and so does a vector.
+pub trait Sink {
+    /// Whether anybody listens: without, no entry is made.
+    const ON: bool;
+
+    /// Takes the next entry.
+    fn record(&mut self, entry: &Entry);
+}
+
+/// Listens to nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoTrace;
+
+impl Sink for NoTrace {
+    const ON: bool = false;
+
+    fn record(&mut self, _entry: &Entry) {}
+}
+
+impl Sink for Vec<Entry> {
+    const ON: bool = true;
+
+    fn record(&mut self, entry: &Entry) {
+        self.push(*entry);
+    }
+}
+
+/// Calls a function for every entry.
+#[derive(Clone, Copy, Debug)]
+pub struct Observer<F>(pub F);
+
+impl<F: FnMut(&Entry)> Sink for Observer<F> {
+    const ON: bool = true;
+
+    fn record(&mut self, entry: &Entry) {
+        (self.0)(entry);
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::World => f.write_str("world"),
+            Self::App(flow) => write!(f, "app{flow}"),
+            Self::Client(client) => write!(f, "client{client}"),
+            Self::Relay(relay) => write!(f, "relay{relay}"),
+            Self::Node(node) => write!(f, "node{node}"),
+            Self::Upstream(flow) => write!(f, "upstream{flow}"),
+        }
+    }
+}
+
+impl fmt::Display for ExchangeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "x{}.{}", self.client, self.number)
+    }
+}
+
+impl What {
+    /// The word for it in traces.
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Open { .. } => "app.open",
+            Self::Write { .. } => "app.write",
+            Self::Finish { .. } => "app.finish",
+            Self::Abort { .. } => "app.reset",
+            Self::Send { .. } => "req.send",
+            Self::Arrive { .. } => "req.arrive",
+            Self::Respond { .. } => "reply.send",
+            Self::Reply { .. } => "reply.arrive",
+            Self::LateReply { .. } => "reply.late",
+            Self::Fail { .. } => "req.failed",
+            Self::Strike { .. } | Self::Weather { .. } => "fault",
+            Self::Opened { .. } => "flow.opened",
+            Self::Deliver { .. } => "flow.deliver",
+            Self::Fin { .. } => "flow.fin",
+            Self::Ended { .. } => "flow.ended",
+            Self::Connect { .. } => "up.connect",
+            Self::Connected { .. } => "up.connected",
+            Self::Uplink { .. } => "up.write",
+            Self::Downlink { .. } => "up.send",
+            Self::UpstreamFin { .. } => "up.fin",
+            Self::UpstreamReset { .. } => "up.reset",
+            Self::Shut { .. } => "up.shut",
+            Self::SessionEnded { .. } => "session.ended",
+            Self::Timeout { .. } => "timeout",
+            Self::Heal { .. } => "heal",
+            Self::Violated { .. } => "violated",
+        }
+    }
+
+    /// The flow that it is about.
+    pub const fn flow(self) -> Option<u32> {
+        match self {
+            Self::Open { flow, .. }
+            | Self::Write { flow, .. }
+            | Self::Finish { flow }
+            | Self::Abort { flow }
+            | Self::Opened { flow }
+            | Self::Deliver { flow, .. }
+            | Self::Fin { flow }
+            | Self::Ended { flow, .. }
+            | Self::Connect { flow }
+            | Self::Connected { flow, .. }
+            | Self::Uplink { flow, .. }
+            | Self::Downlink { flow, .. }
+            | Self::UpstreamFin { flow }
+            | Self::UpstreamReset { flow }
+            | Self::Shut { flow }
+            | Self::SessionEnded { flow, .. } => Some(flow),
+            _ => None,
+        }
+    }
+
+    /// The exchange that it is about.
+    pub const fn exchange(self) -> Option<ExchangeName> {
+        match self {
+            Self::Send { exchange, .. }
+            | Self::Arrive { exchange, .. }
+            | Self::Respond { exchange, .. }
+            | Self::Reply { exchange, .. }
+            | Self::LateReply { exchange }
+            | Self::Fail { exchange, .. }
+            | Self::Strike { exchange, .. } => Some(exchange),
+            _ => None,
+        }
+    }
+
+    /// The fault that it is.
+    pub const fn fault(self) -> Option<Fault> {
+        match self {
+            Self::Strike { fault, .. } | Self::Weather { fault, .. } => Some(fault),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Open { flow, kind } => write!(f, "flow {flow} opens ({kind:?})"),
+            Self::Write { flow, bytes } => write!(f, "flow {flow} writes {bytes} B"),
+            Self::Finish { flow } => write!(f, "flow {flow} has sent everything"),
+            Self::Abort { flow } => write!(f, "flow {flow} is reset by its application"),
+            Self::Send { exchange, relay, bytes } => {
+                write!(f, "{exchange} sent through relay{relay}, {bytes} B")
+            }
+            Self::Arrive { exchange, copy: 0, bytes } => write!(f, "{exchange} arrives, {bytes} B"),
+            Self::Arrive { exchange, copy, .. } => write!(f, "{exchange} arrives again (copy {copy})"),
+            Self::Respond { exchange, copy: 0, bytes } => write!(f, "{exchange} answered, {bytes} B"),
+            Self::Respond { exchange, copy, .. } => write!(f, "{exchange} answered (copy {copy})"),
+            Self::Reply { exchange, bytes } => write!(f, "{exchange} comes back, {bytes} B"),
+            Self::LateReply { exchange } => write!(f, "{exchange} comes back too late"),
+            Self::Fail { exchange, why } => write!(f, "{exchange} failed: {why}"),
+            Self::Strike { fault, exchange, how } => write!(f, "{}: {exchange} {how}", fault.id()),
+            Self::Weather { fault, how } => write!(f, "{}: {how}", fault.id()),
+            Self::Opened { flow } => write!(f, "flow {flow} is open"),
+            Self::Deliver { flow, bytes } => write!(f, "flow {flow} gets {bytes} B"),
+            Self::Fin { flow } => write!(f, "flow {flow} gets its end"),
+            Self::Ended { flow, why } => write!(f, "flow {flow} is over: {why}"),
+            Self::Connect { flow } => write!(f, "connects for flow {flow}"),
+            Self::Connected { flow, ok: true } => write!(f, "connected for flow {flow}"),
+            Self::Connected { flow, ok: false } => write!(f, "refused for flow {flow}"),
+            Self::Uplink { flow, bytes } => write!(f, "gets {bytes} B of flow {flow}"),
+            Self::Downlink { flow, bytes } => write!(f, "sends {bytes} B for flow {flow}"),
+            Self::UpstreamFin { flow } => write!(f, "has sent everything for flow {flow}"),
+            Self::UpstreamReset { flow } => write!(f, "resets flow {flow}"),
+            Self::Shut { flow } => write!(f, "shuts the upstream of flow {flow}"),
+            Self::SessionEnded { flow, why } => write!(f, "session of flow {flow} ended: {why:?}"),
+            Self::Timeout { timer } => write!(f, "{timer:?} is due"),
+            Self::Heal { core } => write!(f, "the storm is over; relay{core} is well for good"),
+            Self::Violated { property } => write!(f, "{} violated", property.id()),
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The client's side: a host around the machine, its clock, and what it wants done.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use seqlane::{
+    ClientAction, ClientConfig, ClientEvent, ClientNotice, EndReason, ExchangeId, Instant, Level, LocalEvent,
+    RelayId, StreamId, Wake,
+};
+
+use crate::chooser::Chooser;
+use crate::clock::HostClock;
+use crate::host::ClientHost;
+use crate::mark::Mark;
+use crate::property::Property;
+use crate::rng::Xoshiro256pp;
+use crate::scenario::Setup;
+use crate::time::Time;
+use crate::trace::{Actor, ExchangeName, Sink, What};
+use crate::world::World;
+use crate::world::event::Event;
+
+/// More actions than this in one drain are a machine that does not come to rest.
+const MOST_ACTIONS: u32 = 100_000;
+
+/// A client in its host.
+#[derive(Clone, Debug)]
+pub(super) struct ClientSide<H> {
+    pub(super) host: H,
+    pub(super) clock: HostClock,
+    pub(super) config: ClientConfig,
+    /// The flow of each stream, in the order of their ids.
+    pub(super) streams: Vec<usize>,
+    /// Exchanges that have not ended, with their relays and deadlines.
+    pub(super) exchanges: BTreeMap<ExchangeId, (RelayId, Instant)>,
+    pub(super) wake: Option<Wake>,
+    generation: u64,
+}
+
+impl<H: ClientHost> ClientSide<H> {
+    pub(super) fn new(
+        setup: &Setup,
+        index: usize,
+        host: &impl Fn(ClientConfig, [u8; 32], Instant) -> H,
+    ) -> Self {
+        let config = setup.client.clone().validate().expect("a setup's options are valid");
+        let clock = HostClock::new(Duration::from_secs(1000 + 77 * index as u64), 0);
+        let seed = Xoshiro256pp::new(0xc1_1e57 + index as u64).seed();
+        let host = host(config.clone(), seed, clock.read(Time::ZERO));
+        Self {
+            host,
+            clock,
+            config,
+            streams: Vec::new(),
+            exchanges: BTreeMap::new(),
+            wake: None,
+            generation: 0,
+        }
+    }
+
+    pub(super) fn flow(&self, stream: StreamId) -> Option<usize> {
+        self.streams.get(usize::try_from(stream.number()).ok()?).copied()
+    }
+}
+
+impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
+    pub(super) fn client_now(&self, client: usize) -> Instant {
+        self.clients[client].clock.read(self.now)
+    }
+
+    /// Hands an event to a client; the actions are taken by the next drain.
+    pub(super) fn client_handle(&mut self, client: usize, event: ClientEvent) {
+        let now = self.client_now(client);
+        if let Err(misuse) = self.clients[client].host.handle(now, event) {
+            self.violated(Property::S5, format!("client{client} refuses a legal event: {misuse}"));
+        }
+    }
+
+    pub(super) fn local(&mut self, flow: usize, event: LocalEvent) {
+        if let Some(stream) = self.flows[flow].stream {
+            self.client_handle(self.flows[flow].client, ClientEvent::Local { stream, event });
+        }
+    }
+
+    pub(super) fn on_client_wake(&mut self, client: usize, generation: u64) {
+        if self.clients[client].generation != generation {
+            return;
+        }
+        let Some(wake) = self.clients[client].wake else { return };
+        self.tell(Actor::Client(client as u32), What::Timeout { timer: wake.timer });
+        self.client_handle(client, ClientEvent::Timeout);
+        self.clients[client].wake = None;
+        self.drain_client(client);
+        let (now, next) = (self.client_now(client), self.clients[client].wake);
+        if next.is_some_and(|next| next.at <= now) {
+            self.violated(
+                Property::S9,
+                format!("client{client} wants to be woken at once after {:?}", wake.timer),
+            );
+        }
+    }
+
+    /// Polls a client until it is idle, and carries out what it wants.
+    pub(super) fn drain_client(&mut self, client: usize) {
+        for _ in 0..MOST_ACTIONS {
+            match self.clients[client].host.poll() {
+                ClientAction::Idle { wake } => {
+                    if self.clients[client].host.poll() != (ClientAction::Idle { wake }) {
+                        self.violated(Property::S8, format!("client{client} is idle, and then is not"));
+                    }
+                    return self.arm_client(client, wake);
+                }
+                action => self.on_client_action(client, action),
+            }
+        }
+        self.violated(
+            Property::S9,
+            format!("client{client} wants {MOST_ACTIONS} things done and is not idle"),
+        );
+    }
+
+    /// Sets the one timer of a client; again after its clock was changed.
+    pub(super) fn arm_client(&mut self, client: usize, wake: Option<Wake>) {
+        if self.clients[client].wake == wake {
+            return;
+        }
+        self.clients[client].wake = wake;
+        self.rearm_client(client);
+    }
+
+    /// When a client's clock will show an instant; while it stands, as if it ran.
+    pub(super) fn when(&self, client: usize, wanted: Instant) -> Time {
+        let clock = &self.clients[client].clock;
+        clock
+            .when(self.now, wanted)
+            .unwrap_or_else(|| self.now.after(wanted.saturating_since(clock.read(self.now))))
+    }
+
+    /// A client's clock was changed: everything that it waits for falls due at another time.
+    pub(super) fn rearm_calls(&mut self, client: usize) {
+        let open: Vec<_> = self.clients[client].exchanges.iter().map(|(id, (_, at))| (*id, *at)).collect();
+        for (exchange, deadline) in open {
+            self.at(self.when(client, deadline), Event::GiveUp(client, exchange));
+        }
+        self.rearm_client(client);
+    }
+
+    pub(super) fn rearm_client(&mut self, client: usize) {
+        let side = &mut self.clients[client];
+        side.generation += 1;
+        let generation = side.generation;
+        if let Some(at) = side.wake.and_then(|wake| side.clock.when(self.now, wake.at)) {
+            self.at(at, Event::ClientWake(client, generation));
+        }
+    }
+
+    fn on_client_action(&mut self, client: usize, action: ClientAction) {
+        match action {
+            ClientAction::Send { exchange, relay, body, deadline } => {
+                self.hash.absorb(exchange.number() << 8 | u64::from(relay.place()));
+                std::hash::Hasher::write(&mut self.hash, &body);
+                self.send(client, exchange, relay, body, deadline);
+            }
+            ClientAction::Deliver { stream, bytes } => {
+                self.hash.absorb(stream.number() << 32 | bytes.len() as u64);
+                if let Some(flow) = self.flow_of(client, stream, "Deliver") {
+                    self.on_deliver(flow, bytes);
+                }
+            }
+            ClientAction::Credit { stream, bytes } => {
+                self.hash.absorb(stream.number() << 32 | bytes as u64);
+                if let Some(flow) = self.flow_of(client, stream, "Credit") {
+                    self.flows[flow].local.credit += bytes;
+                    self.pump_local(flow);
+                }
+            }
+            ClientAction::Opened { stream } => {
+                if let Some(flow) = self.flow_of(client, stream, "Opened") {
+                    self.tell(Actor::Client(client as u32), What::Opened { flow: flow as u32 });
+                    self.flows[flow].local.opened = true;
+                    self.pump_local(flow);
+                }
+            }
+            ClientAction::Fin { stream } => {
+                if let Some(flow) = self.flow_of(client, stream, "Fin") {
+                    self.tell(Actor::Client(client as u32), What::Fin { flow: flow as u32 });
+                    self.flows[flow].local.fin = true;
+                }
+            }
+            ClientAction::Ended { stream, why } => {
+                self.hash.absorb(stream.number());
+                if let Some(flow) = self.flow_of(client, stream, "Ended") {
+                    self.tell(Actor::Client(client as u32), What::Ended { flow: flow as u32, why });
+                    self.on_flow_ended(flow, why);
+                }
+            }
+            ClientAction::Event(notice) => self.on_client_notice(notice),
+            ClientAction::Idle { .. } => {}
+        }
+    }
+
+    /// The flow of a stream that a client speaks of; nothing may be said of one that has ended (S4).
+    fn flow_of(&mut self, client: usize, stream: StreamId, action: &str) -> Option<usize> {
+        let flow = self.clients[client].flow(stream);
+        match flow {
+            None => {
+                self.violated(Property::S4, format!("{action} for stream {stream}, which was never opened"))
+            }
+            Some(flow) if self.flows[flow].local.ended.is_some() => {
+                self.violated(Property::S4, format!("{action} for flow {flow} after its end"));
+            }
+            Some(_) => return flow,
+        }
+        None
+    }
+
+    fn on_client_notice(&mut self, notice: ClientNotice) {
+        match notice {
+            ClientNotice::Connected { level: Level::Legacy, .. } => self.marks.set(Mark::LegacyFlow),
+            ClientNotice::Connected { .. } => self.marks.set(Mark::SequencedFlow),
+            ClientNotice::RelayDown { .. } => self.marks.set(Mark::RelayDown),
+            ClientNotice::RelayUp { .. } => self.marks.set(Mark::RelayUp),
+            ClientNotice::BudgetSpent { .. } => self.marks.set(Mark::BudgetSpent),
+            ClientNotice::BodyLimitLowered { .. } => self.marks.set(Mark::BodyLimitLowered),
+            ClientNotice::SeqUnsupported { .. } => self.marks.set(Mark::SeqUnsupported),
+            ClientNotice::Unauthorized { .. } => self.marks.set(Mark::Unauthorized),
+            _ => {}
+        }
+    }
+
+    /// Ends an exchange at its client.
+    pub(super) fn end_exchange(&mut self, client: usize, exchange: ExchangeId, event: ClientEvent) {
+        if self.clients[client].exchanges.remove(&exchange).is_some() {
+            self.client_handle(client, event);
+            self.drain_client(client);
+        }
+    }
+
+    pub(super) fn name(client: usize, exchange: ExchangeId) -> ExchangeName {
+        ExchangeName { client: client as u32, number: exchange.number() }
+    }
+
+    /// What the end of a flow says of the run.
+    pub(super) fn mark_end(&mut self, why: EndReason) {
+        let mark = match why {
+            EndReason::Finished => return,
+            EndReason::Local => Mark::FlowReset,
+            EndReason::HalfCloseQuiet => Mark::FlowQuiet,
+            EndReason::Idle => Mark::FlowIdle,
+            EndReason::ConnectFailed(_) => Mark::ConnectFailed,
+            EndReason::NodeError | EndReason::SequenceBroken => Mark::FlowNodeError,
+            EndReason::ExchangeLost(_) => Mark::FlowLost,
+            EndReason::ReplyOverdue => Mark::FlowOverdue,
+            EndReason::NoRelay => Mark::FlowNoRelay,
+            _ => return,
+        };
+        self.marks.set(mark);
+    }
+}

@@ -1,0 +1,276 @@
+//! The application's end of each flow.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use seqlane::{EndReason, FlowKind, LocalEvent, Misuse, StreamId, Target};
+
+use crate::chooser::Chooser;
+use crate::host::ClientHost;
+use crate::mark::Mark;
+use crate::pattern::{Direction, LONGEST, Pattern};
+use crate::property::Property;
+use crate::scenario::FlowSetup;
+use crate::script::{Pace, Script, Side};
+use crate::time::Time;
+use crate::trace::{Actor, Sink, What};
+use crate::world::event::Event;
+use crate::world::{Phase, World};
+
+/// How long a UDP application waits between datagrams, and for the last answers.
+const UDP_PACE: Duration = Duration::from_millis(300);
+const UDP_LINGER: Duration = Duration::from_secs(3);
+
+/// A flow, from the application to its upstreams.
+#[derive(Clone, Debug)]
+pub(super) struct Flow {
+    pub(super) client: usize,
+    pub(super) script: Script,
+    pub(super) stream: Option<StreamId>,
+    pub(super) local: Local,
+    /// Upstreams that were opened for it: one, unless an open was doubled.
+    pub(super) upstreams: Vec<usize>,
+    /// When a byte of it last moved at either end.
+    pub(super) moved: Time,
+    /// Its session was lost with a node, or it was led to a node that never had it: an end proves nothing.
+    pub(super) orphaned: bool,
+}
+
+/// The application's socket.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Local {
+    pub(super) credit: usize,
+    pub(super) opened: bool,
+    pub(super) fin: bool,
+    pub(super) ended: Option<EndReason>,
+    turns: u32,
+    thinking: bool,
+    pub(super) sent: u64,
+    pub(super) received: u64,
+    unread: usize,
+    reading: bool,
+    done: bool,
+}
+
+impl Flow {
+    pub(super) fn new(setup: &FlowSetup) -> Self {
+        Self {
+            client: setup.client,
+            script: setup.script.clone(),
+            stream: None,
+            local: Local::default(),
+            upstreams: Vec::new(),
+            moved: Time::ZERO,
+            orphaned: false,
+        }
+    }
+
+    pub(super) const fn is_udp(&self) -> bool {
+        matches!(self.script.transport(), FlowKind::Udp)
+    }
+}
+
+/// A datagram that tells its flow and its number.
+pub(super) fn datagram(flow: usize, direction: Direction, number: u64, len: u64) -> Bytes {
+    let len = len.max(8) as usize;
+    let mut bytes = BytesMut::with_capacity(len);
+    bytes.extend_from_slice(&number.to_be_bytes());
+    bytes.extend_from_slice(&Pattern::new(flow as u64, direction).slice(number * len as u64, len - 8));
+    bytes.freeze()
+}
+
+/// The number of a datagram that is whole and belongs to this flow.
+pub(super) fn datagram_number(flow: usize, direction: Direction, bytes: &Bytes) -> Option<u64> {
+    let number = u64::from_be_bytes(bytes.get(..8)?.try_into().ok()?);
+    let expected = Pattern::new(flow as u64, direction);
+    let offset = number.checked_mul(bytes.len() as u64)?;
+    expected.verify(offset, &bytes[8..]).is_ok().then_some(number)
+}
+
+impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
+    pub(super) fn on_start(&mut self, flow: usize) {
+        let (client, kind) = (self.flows[flow].client, self.flows[flow].script.transport());
+        let target = Target::new(&format!("f{flow}"), 443).expect("a name and a port");
+        self.tell(
+            Actor::App(flow as u32),
+            What::Open { flow: flow as u32, kind: self.flows[flow].script.kind },
+        );
+        self.flows[flow].moved = self.now;
+        let now = self.client_now(client);
+        match self.clients[client].host.open(now, target, kind) {
+            Ok(stream) => {
+                let side = &mut self.clients[client];
+                if stream.number() as usize != side.streams.len() {
+                    self.violated(Property::S4, format!("stream {stream} is not the next"));
+                    return;
+                }
+                side.streams.push(flow);
+                self.flows[flow].stream = Some(stream);
+            }
+            Err(Misuse::StreamLimit) => self.flows[flow].local.ended = Some(EndReason::NoRelay),
+            Err(misuse) => self.violated(Property::S5, format!("client{client} refuses to open: {misuse}")),
+        }
+        self.drain_client(client);
+    }
+
+    pub(super) fn on_think(&mut self, flow: usize) {
+        self.flows[flow].local.thinking = false;
+        if self.flows[flow].is_udp() {
+            self.send_datagram(flow);
+        } else {
+            let local = &mut self.flows[flow].local;
+            local.turns += 1;
+            self.pump_local(flow);
+        }
+        self.drain_client(self.flows[flow].client);
+    }
+
+    /// Writes as much as the script and the credit allow.
+    pub(super) fn pump_local(&mut self, flow: usize) {
+        loop {
+            let Flow { script, local, .. } = &mut self.flows[flow];
+            if local.ended.is_some() || local.done || !local.opened {
+                return;
+            }
+            if matches!(script.transport(), FlowKind::Udp) {
+                if !local.thinking {
+                    local.thinking = true;
+                    self.at(self.now, Event::Think(flow));
+                }
+                return;
+            }
+            if local.turns < script.turns_open(local.received) && !local.thinking {
+                if local.turns == 0 || script.think.is_zero() {
+                    local.turns += 1;
+                    continue;
+                }
+                local.thinking = true;
+                let at = self.now.after(script.think);
+                self.at(at, Event::Think(flow));
+                continue;
+            }
+            let due = script.up.saturating_mul(u64::from(local.turns)) - local.sent;
+            if due > 0 {
+                let len = script.write.min(local.credit).min(LONGEST).min(due as usize);
+                if len == 0 {
+                    self.marks.set(Mark::CreditPaused);
+                    return;
+                }
+                self.write(flow, len);
+                continue;
+            }
+            if script.half_close && local.sent == script.total_up() {
+                local.done = true;
+                self.marks.set(Mark::HalfClosed);
+                self.tell(Actor::App(flow as u32), What::Finish { flow: flow as u32 });
+                self.local(flow, LocalEvent::Fin);
+            }
+            return;
+        }
+    }
+
+    fn write(&mut self, flow: usize, len: usize) {
+        let local = &mut self.flows[flow].local;
+        let bytes = Pattern::new(flow as u64, Direction::Up).slice(local.sent, len);
+        local.credit -= len;
+        local.sent += len as u64;
+        self.tell(Actor::App(flow as u32), What::Write { flow: flow as u32, bytes: len as u64 });
+        self.local(flow, LocalEvent::Data(bytes));
+    }
+
+    fn send_datagram(&mut self, flow: usize) {
+        let Flow { script, local, .. } = &mut self.flows[flow];
+        if local.ended.is_some() || local.done {
+            return;
+        }
+        if local.turns == script.turns {
+            local.done = true;
+            self.tell(Actor::App(flow as u32), What::Finish { flow: flow as u32 });
+            return self.local(flow, LocalEvent::Fin);
+        }
+        let (number, len) = (u64::from(local.turns), script.up);
+        local.turns += 1;
+        local.thinking = true;
+        let pause = if local.turns == script.turns { UDP_LINGER } else { UDP_PACE };
+        self.flows[flow].moved = self.now;
+        self.at(self.now.after(pause), Event::Think(flow));
+        self.tell(Actor::App(flow as u32), What::Write { flow: flow as u32, bytes: len });
+        self.local(flow, LocalEvent::Data(datagram(flow, Direction::Up, number, len)));
+    }
+
+    pub(super) fn on_deliver(&mut self, flow: usize, bytes: Bytes) {
+        let len = bytes.len();
+        self.tell(
+            Actor::Client(self.flows[flow].client as u32),
+            What::Deliver { flow: flow as u32, bytes: len as u64 },
+        );
+        self.flows[flow].moved = self.now;
+        self.tally.downlink += len as u64;
+        if self.flows[flow].is_udp() {
+            if datagram_number(flow, Direction::Down, &bytes).is_none() {
+                self.violated(
+                    Property::S1,
+                    format!("flow {flow} gets a datagram that its upstream never sent"),
+                );
+            }
+            return self.local(flow, LocalEvent::Written(len));
+        }
+        self.check_downlink(flow, &bytes);
+        let Flow { script, local, .. } = &mut self.flows[flow];
+        local.received += len as u64;
+        local.unread += len;
+        if let Some((Side::Local, after)) = script.reset
+            && local.received >= after
+            && !local.done
+        {
+            local.done = true;
+            self.tell(Actor::App(flow as u32), What::Abort { flow: flow as u32 });
+            return self.local(flow, LocalEvent::Reset);
+        }
+        self.read_local(flow);
+        self.pump_local(flow);
+    }
+
+    /// The application reads, now or later.
+    pub(super) fn read_local(&mut self, flow: usize) {
+        let stormy = self.phase == Phase::Storm;
+        let Flow { script, local, .. } = &mut self.flows[flow];
+        if local.unread == 0 || local.reading {
+            return;
+        }
+        match script.local_reads {
+            Pace::Stalled if stormy => {}
+            Pace::AtOnce | Pace::Stalled => {
+                let unread = std::mem::take(&mut local.unread);
+                self.local(flow, LocalEvent::Written(unread));
+            }
+            Pace::After(pause) => {
+                local.reading = true;
+                self.at(self.now.after(pause), Event::LocalRead(flow));
+            }
+        }
+    }
+
+    pub(super) fn on_local_read(&mut self, flow: usize) {
+        let local = &mut self.flows[flow].local;
+        local.reading = false;
+        if local.ended.is_none() {
+            let unread = std::mem::take(&mut local.unread);
+            self.flows[flow].moved = self.now;
+            self.local(flow, LocalEvent::Written(unread));
+            self.drain_client(self.flows[flow].client);
+        }
+    }
+
+    pub(super) fn on_flow_ended(&mut self, flow: usize, why: EndReason) {
+        self.check_end(flow, why);
+        self.mark_end(why);
+        self.flows[flow].local.ended = Some(why);
+        if why.is_orderly() {
+            self.tally.finished += 1;
+        } else {
+            self.tally.lost += 1;
+        }
+        self.rest_if_done();
+    }
+}

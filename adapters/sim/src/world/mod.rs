@@ -1,0 +1,339 @@
+//! The simulated world: clients, relays, a node and upstreams on one event heap, under faults, watched.
+//!
+//! ```text
+//!   flow (application) ─ local events ─▶ client ─ Send ─▶ network (relays, links) ─▶ node ─▶ upstream
+//!          ▲                                │                                          │
+//!          └──────────── actions ◀──────────┘            oracle: sees every step, of everything
+//! ```
+//!
+//! One event is taken at a time, time jumps to it, what it means is handed to a machine, and the machine is
+//! polled until it is idle, each of its actions being carried out at once or put on the heap.
+
+mod client;
+mod event;
+mod exchange;
+mod flow;
+mod network;
+mod node;
+mod oracle;
+mod upstream;
+mod weather;
+
+use seqlane::{Client, ClientConfig, Instant};
+
+use crate::chooser::{Chooser, Seeded};
+use crate::fault::Fault;
+use crate::hash::RunHash;
+use crate::heap::EventHeap;
+use crate::host::ClientHost;
+use crate::mark::{Mark, Marks};
+use crate::property::{Property, Violation};
+use crate::scenario::{Scenario, Setup};
+use crate::site::Site;
+use crate::time::Time;
+use crate::trace::{Actor, Entry, NoTrace, Sink, What};
+
+use client::ClientSide;
+use event::Event;
+use flow::Flow;
+use network::Network;
+use node::NodeSide;
+use upstream::Upstream;
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What was violated, if anything.
+    pub violation: Option<Violation>,
+    /// The hash of everything that was done.
+    pub hash: u64,
+    /// How many events there were.
+    pub events: u64,
+    /// How long the run was in virtual time.
+    pub time: Time,
+    /// What happened.
+    pub marks: Marks,
+    /// What was done, in numbers.
+    pub tally: Tally,
+}
+
+/// A run in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Flows that came to their orderly end.
+    pub finished: u64,
+    /// Flows that were lost, visibly.
+    pub lost: u64,
+    /// Calls that were sent.
+    pub calls: u64,
+    /// Bytes that upstreams got.
+    pub uplink: u64,
+    /// Bytes that applications got.
+    pub downlink: u64,
+    /// How often each kind of fault struck.
+    pub faults: [u64; Fault::ALL.len()],
+}
+
+/// A run in progress.
+#[derive(Clone, Debug)]
+pub struct World<H, C, S> {
+    setup: Setup,
+    chooser: C,
+    sink: S,
+    now: Time,
+    heap: EventHeap<(Event, Option<u64>)>,
+    clients: Vec<ClientSide<H>>,
+    nodes: Vec<NodeSide>,
+    network: Network,
+    flows: Vec<Flow>,
+    upstreams: Vec<Upstream>,
+    phase: Phase,
+    events: u64,
+    /// Events at the present instant.
+    instant: u64,
+    entries: u64,
+    /// The entry that the present event goes back to.
+    cause: Option<u64>,
+    hash: RunHash,
+    marks: Marks,
+    tally: Tally,
+    violation: Option<Violation>,
+}
+
+/// ```text
+///   Storm ── Heal ──▶ Calm ── every flow has ended ──▶ Quiet ── nothing is left to happen ──▶ (the end)
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Faults happen.
+    Storm,
+    /// One relay is well for good, the others are as they were left for good.
+    Calm { core: usize, since: Time },
+    /// Every flow has ended; what is left must come to rest until then.
+    Quiet { until: Time },
+}
+
+impl World<Client, Seeded, NoTrace> {
+    /// The run of a seed.
+    pub fn new(scenario: &Scenario, seed: u64) -> Self {
+        Self::with(scenario, Seeded::new(seed), NoTrace)
+    }
+}
+
+impl<C: Chooser, S: Sink> World<Client, C, S> {
+    /// A run with the bare client, decided by `chooser`, told to `sink`.
+    pub fn with(scenario: &Scenario, chooser: C, sink: S) -> Self {
+        Self::with_hosts(scenario, chooser, sink, Client::new)
+    }
+}
+
+impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
+    /// A run with an embedder's own hosts, which `host` makes.
+    pub fn with_hosts(
+        scenario: &Scenario,
+        mut chooser: C,
+        sink: S,
+        host: impl Fn(ClientConfig, [u8; 32], Instant) -> H,
+    ) -> Self {
+        let setup = Setup::new(scenario, &mut chooser);
+        let clients = (0..setup.clients).map(|index| ClientSide::new(&setup, index, &host)).collect();
+        let mut world = Self {
+            now: Time::ZERO,
+            heap: EventHeap::default(),
+            clients,
+            nodes: vec![NodeSide::new(&setup, 0), NodeSide::other(&setup)],
+            network: Network::new(&setup),
+            flows: setup.flows.iter().map(Flow::new).collect(),
+            upstreams: Vec::new(),
+            phase: Phase::Storm,
+            events: 0,
+            instant: 0,
+            entries: 0,
+            cause: None,
+            hash: RunHash::default(),
+            marks: Marks::default(),
+            tally: Tally::default(),
+            violation: None,
+            setup,
+            chooser,
+            sink,
+        };
+        world.weigh_faults();
+        world.forecast();
+        for flow in 0..world.flows.len() {
+            world.at(Time::ZERO.after(world.setup.flows[flow].at), Event::Start(flow));
+        }
+        world.at(Time::ZERO.after(world.setup.storm), Event::Heal);
+        for client in 0..world.clients.len() {
+            world.drain_client(client);
+        }
+        world
+    }
+
+    /// Takes the next event. False when the run is over.
+    pub fn step(&mut self) -> bool {
+        if self.violation.is_some() {
+            return false;
+        }
+        let Some((at, (event, cause))) = self.next_event() else {
+            self.check_rest();
+            return false;
+        };
+        if let Phase::Quiet { until } = self.phase
+            && at > until
+        {
+            self.check_rest();
+            return false;
+        }
+        self.begin_event(at, cause);
+        self.dispatch(event);
+        self.check_bounds();
+        true
+    }
+
+    /// Runs to the end, or until `most` events have happened.
+    pub fn run(&mut self, most: u64) -> Outcome {
+        while self.events < most && self.step() {}
+        self.outcome()
+    }
+
+    /// How the run stands.
+    pub fn outcome(&self) -> Outcome {
+        Outcome {
+            violation: self.violation.clone(),
+            hash: self.hash.value(),
+            events: self.events,
+            time: self.now,
+            marks: self.marks,
+            tally: self.tally,
+        }
+    }
+
+    /// Virtual time now.
+    pub const fn now(&self) -> Time {
+        self.now
+    }
+
+    /// What was resolved before the run began.
+    pub const fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// Who decides.
+    pub const fn chooser(&self) -> &C {
+        &self.chooser
+    }
+
+    /// Who listens.
+    pub const fn sink(&self) -> &S {
+        &self.sink
+    }
+
+    /// Ends the run, and gives back who decided and who listened.
+    pub fn into_parts(self) -> (C, S) {
+        (self.chooser, self.sink)
+    }
+
+    fn next_event(&mut self) -> Option<(Time, (Event, Option<u64>))> {
+        /// Among how many tied events the order is open.
+        const TIED: usize = 4;
+        if self.setup.ties {
+            let tied = self.heap.tied(TIED);
+            if tied > 1 {
+                let index = self.chooser.pick(Site::Tie, self.events, tied as u32);
+                return self.heap.pop_tied(index as usize);
+            }
+        }
+        self.heap.pop()
+    }
+
+    fn begin_event(&mut self, at: Time, cause: Option<u64>) {
+        /// More events than this at one instant are a loop without time.
+        const MOST_AT_ONCE: u64 = 20_000;
+        self.instant = if at == self.now { self.instant + 1 } else { 0 };
+        if self.instant > MOST_AT_ONCE {
+            self.violated(Property::S9, format!("more than {MOST_AT_ONCE} events at one instant"));
+        }
+        self.now = self.now.max(at);
+        self.events += 1;
+        self.cause = cause;
+        self.hash.absorb(at.as_nanos());
+    }
+
+    fn dispatch(&mut self, event: Event) {
+        match event {
+            Event::Start(flow) => self.on_start(flow),
+            Event::Think(flow) => self.on_think(flow),
+            Event::LocalRead(flow) => self.on_local_read(flow),
+            Event::ClientWake(client, generation) => self.on_client_wake(client, generation),
+            Event::NodeWake(node, generation) => self.on_node_wake(node, generation),
+            Event::GiveUp(client, exchange) => self.on_give_up(client, exchange),
+            Event::Link { client, down, generation } => self.on_link(client, down, generation),
+            Event::AtRelay(flight) => self.on_relay(flight),
+            Event::AtNode(flight) => self.on_node(flight),
+            Event::AtClient(flight) => self.on_answer(flight),
+            Event::Connect(upstream) => self.on_connect(upstream),
+            Event::Speak(upstream, due) => self.on_speak(upstream, due),
+            Event::UpstreamRead(upstream) => self.on_upstream_read(upstream),
+            Event::Weather(weather) => self.on_weather(weather),
+            Event::Heal => self.on_heal(),
+            Event::Watch => self.on_watch(),
+        }
+    }
+
+    /// Puts an event on the heap.
+    fn at(&mut self, at: Time, event: Event) {
+        let cause = self.entries.checked_sub(1).filter(|_| S::ON).or(self.cause);
+        self.heap.push(at, (event, cause));
+    }
+
+    /// Tells the sink, and goes into the hash.
+    fn tell(&mut self, actor: Actor, what: What) {
+        if S::ON {
+            let entry = Entry {
+                index: self.entries,
+                event: self.events,
+                at: self.now,
+                actor,
+                what,
+                cause: self.cause,
+                hash: self.hash.value(),
+            };
+            self.sink.record(&entry);
+            self.cause = Some(self.entries);
+            self.entries += 1;
+        }
+    }
+
+    /// Whether this kind of fault strikes here; if so, in which of `ways` (from 1).
+    fn strikes(&mut self, fault: Fault, site: Site, key: u64, ways: u32) -> u32 {
+        if self.phase != Phase::Storm || self.setup.odds(fault).is_never() {
+            return 0;
+        }
+        self.chooser.pick(site, key, ways + 1)
+    }
+
+    /// Counts a fault that struck.
+    fn count_fault(&mut self, fault: Fault) {
+        self.tally.faults[fault.index()] += 1;
+        self.marks.set(Mark::Fault(fault));
+    }
+
+    /// Tells the chooser how often each site of a fault shall strike.
+    fn weigh_faults(&mut self) {
+        let sites = [
+            (Site::LoseRequest, Fault::LoseRequest),
+            (Site::LoseReply, Fault::LoseReply),
+            (Site::Duplicate, Fault::Duplicate),
+            (Site::Late, Fault::Late),
+            (Site::Reorder, Fault::Reorder),
+            (Site::Truncate, Fault::Truncate),
+            (Site::Garbage, Fault::Garbage),
+            (Site::Refuse, Fault::Refuse),
+            (Site::Crash, Fault::Crash),
+        ];
+        for (site, fault) in sites {
+            self.chooser.weigh(site, self.setup.odds(fault));
+        }
+    }
+}

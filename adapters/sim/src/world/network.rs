@@ -1,0 +1,69 @@
+//! Relays and links: what stands between clients and node.
+
+use std::collections::VecDeque;
+
+use slab::Slab;
+
+use crate::link::SharedLink;
+use crate::scenario::{RelaySetup, Setup};
+use crate::world::event::Line;
+use crate::world::exchange::Flight;
+
+/// Everything between clients and nodes.
+#[derive(Clone, Debug)]
+pub(super) struct Network {
+    pub(super) relays: Vec<Relay>,
+    pub(super) flights: Slab<Flight>,
+    /// By client: up and down.
+    pub(super) links: Vec<Option<[Link; 2]>>,
+}
+
+/// A relay as it is now.
+#[derive(Clone, Debug)]
+pub(super) struct Relay {
+    pub(super) setup: RelaySetup,
+    pub(super) line: Line,
+    /// Which node it leads to.
+    pub(super) node: usize,
+    /// Calls that it works on.
+    pub(super) busy: u32,
+    /// Calls that it took today.
+    pub(super) taken: u64,
+    /// Calls that wait for a place, or for the end of a pause.
+    pub(super) queue: VecDeque<usize>,
+}
+
+/// One direction of a client's link, and the generation of its timer.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    pub(super) shared: SharedLink,
+    pub(super) generation: u64,
+}
+
+impl Network {
+    pub(super) fn new(setup: &Setup) -> Self {
+        let relays = setup.relays.iter().map(Relay::new).collect();
+        let link = setup.link.map(|(link, per_call)| {
+            let direction = Link { shared: SharedLink::new(link, per_call), generation: 0 };
+            [direction.clone(), direction]
+        });
+        Self { relays, flights: Slab::new(), links: vec![link; setup.clients] }
+    }
+}
+
+impl Relay {
+    fn new(setup: &RelaySetup) -> Self {
+        Self {
+            setup: setup.clone(),
+            line: Line::Well,
+            node: usize::from(setup.other_node),
+            busy: 0,
+            taken: 0,
+            queue: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.busy < self.setup.concurrency && self.line != Line::Paused
+    }
+}

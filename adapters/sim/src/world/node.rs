@@ -1,0 +1,281 @@
+//! The node's side: the machine, its clock, its restarts, and what it wants done.
+
+use std::collections::BTreeMap;
+use std::hash::Hasher;
+use std::time::Duration;
+
+use seqlane::{
+    Endpoint, FlowKind, Instant, Level, Node, NodeAction, NodeConfig, NodeEvent, NodeNotice, NodeOptions,
+    RequestId, SessionEnd, UpstreamId, Wake,
+};
+
+use crate::chooser::Chooser;
+use crate::clock::HostClock;
+use crate::fault::Fault;
+use crate::host::ClientHost;
+use crate::mark::Mark;
+use crate::property::Property;
+use crate::rng::Xoshiro256pp;
+use crate::scenario::Setup;
+use crate::site::Site;
+use crate::time::Time;
+use crate::trace::{Actor, Sink, What};
+use crate::world::World;
+use crate::world::event::Event;
+use crate::world::upstream::Line;
+
+const MOST_ACTIONS: u32 = 100_000;
+
+/// A node in its host.
+#[derive(Clone, Debug)]
+pub(super) struct NodeSide {
+    pub(super) machine: Node,
+    pub(super) clock: HostClock,
+    pub(super) config: NodeConfig,
+    seed: u64,
+    /// How often it has restarted.
+    pub(super) life: u64,
+    requests: u64,
+    /// Requests that were accepted and are not answered, and the flights that brought them.
+    pub(super) held: BTreeMap<RequestId, usize>,
+    pub(super) upstreams: BTreeMap<UpstreamId, usize>,
+    pub(super) wake: Option<Wake>,
+    generation: u64,
+    /// The host breaks down as soon as it has done what it is doing.
+    breaking: bool,
+}
+
+impl NodeSide {
+    pub(super) fn new(setup: &Setup, index: u64) -> Self {
+        Self::with(setup.node.clone(), index)
+    }
+
+    /// The node that some relays lead to instead: older, and without any session of the first.
+    pub(super) fn other(setup: &Setup) -> Self {
+        Self::with(NodeOptions { max_level: Level::Legacy, ..setup.node.clone() }, 1)
+    }
+
+    fn with(options: NodeOptions, index: u64) -> Self {
+        let config = options.validate().expect("a setup's options are valid");
+        let clock = HostClock::new(Duration::from_secs(5_000_000 + index), 0);
+        let seed = 0x0de + 1000 * index;
+        Self {
+            machine: machine(&config, seed, clock.read(Time::ZERO)),
+            clock,
+            config,
+            seed,
+            life: 0,
+            requests: 0,
+            held: BTreeMap::new(),
+            upstreams: BTreeMap::new(),
+            wake: None,
+            generation: 0,
+            breaking: false,
+        }
+    }
+}
+
+fn machine(config: &NodeConfig, seed: u64, now: Instant) -> Node {
+    Node::new(config.clone(), Xoshiro256pp::new(seed).seed(), now)
+}
+
+impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
+    pub(super) fn node_now(&self, node: usize) -> Instant {
+        self.nodes[node].clock.read(self.now)
+    }
+
+    pub(super) fn node_handle(&mut self, node: usize, event: NodeEvent) {
+        let now = self.node_now(node);
+        if let Err(misuse) = self.nodes[node].machine.handle(now, event) {
+            self.violated(Property::S5, format!("node{node} refuses a legal event: {misuse}"));
+        }
+    }
+
+    /// A request comes to a node.
+    pub(super) fn node_request(&mut self, node: usize, flight: usize, body: bytes::Bytes) {
+        let side = &mut self.nodes[node];
+        let request = RequestId::new(side.requests);
+        side.requests += 1;
+        side.held.insert(request, flight);
+        self.node_handle(node, NodeEvent::Request { request, endpoint: Endpoint::Batch, body });
+        self.drain_node(node);
+    }
+
+    pub(super) fn on_node_wake(&mut self, node: usize, generation: u64) {
+        if self.nodes[node].generation != generation {
+            return;
+        }
+        let Some(wake) = self.nodes[node].wake.take() else { return };
+        self.tell(Actor::Node(node as u32), What::Timeout { timer: wake.timer });
+        self.node_handle(node, NodeEvent::Timeout);
+        self.drain_node(node);
+        let (now, next) = (self.node_now(node), self.nodes[node].wake);
+        if next.is_some_and(|next| next.at <= now) {
+            self.violated(
+                Property::S9,
+                format!("node{node} wants to be woken at once after {:?}", wake.timer),
+            );
+        }
+    }
+
+    /// Polls a node until it is idle, and carries out what it wants.
+    pub(super) fn drain_node(&mut self, node: usize) {
+        for _ in 0..MOST_ACTIONS {
+            match self.nodes[node].machine.poll() {
+                NodeAction::Idle { wake } => {
+                    if self.nodes[node].machine.poll() != (NodeAction::Idle { wake }) {
+                        self.violated(Property::S8, format!("node{node} is idle, and then is not"));
+                    }
+                    if std::mem::take(&mut self.nodes[node].breaking) {
+                        self.count_fault(Fault::Crash);
+                        return self.restart_node(node, Fault::Crash);
+                    }
+                    return self.arm_node(node, wake);
+                }
+                action => self.on_node_action(node, action),
+            }
+        }
+        self.violated(Property::S9, format!("node{node} wants {MOST_ACTIONS} things done and is not idle"));
+    }
+
+    fn arm_node(&mut self, node: usize, wake: Option<Wake>) {
+        if self.nodes[node].wake != wake {
+            self.nodes[node].wake = wake;
+            self.rearm_node(node);
+        }
+    }
+
+    pub(super) fn rearm_node(&mut self, node: usize) {
+        let side = &mut self.nodes[node];
+        side.generation += 1;
+        let generation = side.generation;
+        if let Some(at) = side.wake.and_then(|wake| side.clock.when(self.now, wake.at)) {
+            self.at(at, Event::NodeWake(node, generation));
+        }
+    }
+
+    fn on_node_action(&mut self, node: usize, action: NodeAction) {
+        match action {
+            NodeAction::Respond { request, response } => {
+                self.hash.absorb(request.number() << 16 | u64::from(response.status));
+                self.hash.write(&response.body);
+                match self.nodes[node].held.remove(&request) {
+                    Some(flight) => self.answered(flight, response),
+                    None => {
+                        self.violated(Property::S13, format!("node{node} answers request {request} twice"))
+                    }
+                }
+            }
+            NodeAction::OpenUpstream { upstream, target, kind, .. } => {
+                self.hash.absorb(upstream.number());
+                let number = target.host().strip_prefix('f').and_then(|number| number.parse::<usize>().ok());
+                match number
+                    .filter(|flow| self.flows.get(*flow).is_some_and(|f| f.script.transport() == kind))
+                {
+                    Some(flow) => self.open_upstream(node, upstream, flow),
+                    None => self.violated(
+                        Property::S1,
+                        format!("node{node} opens {target:?}, which nobody asked for"),
+                    ),
+                }
+            }
+            NodeAction::WriteUpstream { upstream, bytes } => {
+                self.hash.absorb(upstream.number() << 32 | bytes.len() as u64);
+                if let Some(upstream) = self.upstream_of(node, upstream, "WriteUpstream") {
+                    self.maybe_break(node, upstream);
+                    self.on_uplink(upstream, bytes);
+                }
+            }
+            NodeAction::Credit { upstream, bytes } => {
+                self.hash.absorb(upstream.number() << 32 | bytes as u64);
+                if let Some(upstream) = self.upstream_of(node, upstream, "Credit") {
+                    self.on_upstream_credit(upstream, bytes);
+                }
+            }
+            NodeAction::ShutUpstream { upstream, how } => {
+                self.hash.absorb(upstream.number());
+                if let Some(upstream) = self.upstream_of(node, upstream, "ShutUpstream") {
+                    self.on_shut(upstream, how);
+                }
+            }
+            NodeAction::Event(notice) => self.on_node_notice(node, notice),
+            NodeAction::Idle { .. } => {}
+        }
+    }
+
+    /// The upstream that a node speaks of; nothing may be wanted of one that has ended (S4).
+    fn upstream_of(&mut self, node: usize, id: UpstreamId, action: &str) -> Option<usize> {
+        let Some(upstream) = self.nodes[node].upstreams.get(&id).copied() else {
+            self.violated(Property::S4, format!("{action} for upstream {id}, which was never opened"));
+            return None;
+        };
+        match self.upstreams[upstream].line {
+            Line::Opening | Line::Open => Some(upstream),
+            Line::Broken { event } if event == self.events => None,
+            Line::Broken { .. } | Line::Gone => {
+                self.violated(Property::S4, format!("{action} for upstream {id} after its end"));
+                None
+            }
+        }
+    }
+
+    /// F10: the host breaks down between this write and the reply.
+    fn maybe_break(&mut self, node: usize, upstream: usize) {
+        let key = self.upstreams[upstream].received ^ (upstream as u64) << 40;
+        if self.flows[self.upstreams[upstream].flow].script.transport() == FlowKind::Tcp
+            && self.strikes(Fault::Crash, Site::Crash, key, 1) > 0
+        {
+            self.nodes[node].breaking = true;
+        }
+    }
+
+    fn on_node_notice(&mut self, node: usize, notice: NodeNotice) {
+        match notice {
+            NodeNotice::SessionEnded { upstream, why } => self.on_session_ended(node, upstream, why),
+            NodeNotice::DatagramsDropped { .. } => self.marks.set(Mark::DatagramDropped),
+            NodeNotice::LimitReached { .. } => self.marks.set(Mark::NodeLimit),
+            _ => {}
+        }
+    }
+
+    fn on_session_ended(&mut self, node: usize, id: UpstreamId, why: SessionEnd) {
+        let Some(upstream) = self.nodes[node].upstreams.get(&id).copied() else { return };
+        let flow = self.upstreams[upstream].flow as u32;
+        self.tell(Actor::Node(node as u32), What::SessionEnded { flow, why });
+        if std::mem::replace(&mut self.upstreams[upstream].session_over, true) {
+            self.violated(Property::S4, format!("the session of flow {flow} ends twice at node{node}"));
+        }
+        let mark = match why {
+            SessionEnd::Finished => Mark::SessionFinished,
+            SessionEnd::Closed => Mark::SessionClosed,
+            SessionEnd::Idle => Mark::SessionIdle,
+            SessionEnd::WriteTimedOut => Mark::SessionWriteTimeout,
+            SessionEnd::Reset => Mark::SessionReset,
+            SessionEnd::Abandoned => Mark::SessionAbandoned,
+            _ => return,
+        };
+        self.marks.set(mark);
+    }
+
+    /// A node starts anew: sessions, upstreams and held requests are gone.
+    pub(super) fn restart_node(&mut self, node: usize, fault: Fault) {
+        self.tell(Actor::Node(node as u32), What::Weather { fault, how: "the node restarts" });
+        let now = self.node_now(node);
+        let side = &mut self.nodes[node];
+        side.life += 1;
+        side.machine = machine(&side.config, side.seed + side.life, now);
+        side.wake = None;
+        side.requests = 0;
+        let (held, upstreams) = (std::mem::take(&mut side.held), std::mem::take(&mut side.upstreams));
+        for upstream in upstreams.into_values() {
+            self.upstreams[upstream].line = Line::Gone;
+            let flow = self.upstreams[upstream].flow;
+            self.flows[flow].orphaned = true;
+        }
+        for flight in held.into_values() {
+            self.broke_off(flight);
+        }
+        self.drain_node(node);
+        self.rearm_node(node);
+    }
+}

@@ -1,0 +1,232 @@
+//! Trouble that comes over hosts and relays at its own time, and the end of it.
+
+use std::time::Duration;
+
+use crate::chooser::{Chooser, key};
+use crate::clock::HostClock;
+use crate::fault::Fault;
+use crate::host::ClientHost;
+use crate::site::Site;
+use crate::time::Time;
+use crate::trace::{Actor, Sink, What};
+use crate::world::event::{Event, Line, Weather};
+use crate::world::{Phase, World};
+
+/// How often the watchdog looks.
+const WATCH: Duration = Duration::from_secs(20);
+
+impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
+    /// Decides, before the run begins, what comes when.
+    pub(super) fn forecast(&mut self) {
+        self.forecast_restarts();
+        for relay in 0..self.network.relays.len() {
+            self.forecast_pauses(relay);
+            self.forecast_partitions(relay);
+            if self.strikes(Fault::Mixed, Site::Mixed, key(relay as u64, 1), 3) == 1 {
+                let at = self.some_time(key(relay as u64, 100));
+                self.at(at, Event::Weather(Weather::Route(relay)));
+            }
+        }
+        for host in 0..self.clients.len() + 1 {
+            self.forecast_clock(host);
+        }
+    }
+
+    /// A time in the storm.
+    fn some_time(&mut self, key: u64) -> Time {
+        let share = self.chooser.pick(Site::When, key, 1000);
+        Time::ZERO.after(self.setup.storm * share / 1000)
+    }
+
+    fn some_seconds(&mut self, key: u64) -> Duration {
+        Duration::from_millis(1000 + u64::from(self.chooser.pick(Site::Duration, key, 29_000)))
+    }
+
+    fn forecast_restarts(&mut self) {
+        for nth in 0..u64::from(self.strikes(Fault::Restart, Site::Restart, 0, 2)) {
+            let at = self.some_time(key(nth, 200));
+            self.at(at, Event::Weather(Weather::Restart));
+        }
+    }
+
+    fn forecast_pauses(&mut self, relay: usize) {
+        let way = self.strikes(Fault::Pause, Site::Pause, relay as u64, 3);
+        if way == 0 {
+            return;
+        }
+        let from = self.some_time(key(relay as u64, 300));
+        let until = from.after(self.some_seconds(key(relay as u64, 301)));
+        match way {
+            1 => self.spell(relay, from, until, Line::Paused),
+            2 => self.spell(relay, from, until, Line::Slow),
+            // It dies, and stays dead until the storm is over.
+            _ => self.at(from, Event::Weather(Weather::Relay(relay, Line::CutUp))),
+        }
+    }
+
+    fn forecast_partitions(&mut self, relay: usize) {
+        let way = self.strikes(Fault::Partition, Site::Partition, relay as u64, 5);
+        let line = match way {
+            0 => return,
+            1 | 4 => Line::CutUp,
+            2 => Line::CutDown,
+            _ => Line::Unreachable,
+        };
+        let mut from = self.some_time(key(relay as u64, 400));
+        let spells = if way >= 4 { 5 } else { 1 };
+        for spell in 0..spells {
+            let length = self.some_seconds(key(relay as u64, 401 + spell)) / spells as u32;
+            let until = from.after(length);
+            self.spell(relay, from, until, line);
+            from = until.after(length / 2);
+        }
+    }
+
+    fn spell(&mut self, relay: usize, from: Time, until: Time, line: Line) {
+        self.at(from, Event::Weather(Weather::Relay(relay, line)));
+        self.at(until, Event::Weather(Weather::Relay(relay, Line::Well)));
+    }
+
+    fn forecast_clock(&mut self, host: usize) {
+        let way = self.strikes(Fault::Clock, Site::Clock, host as u64, 6);
+        if way == 0 {
+            return;
+        }
+        let at = self.some_time(key(host as u64, 500));
+        match way {
+            1 | 2 => {
+                let ppm = if way == 1 { 500 } else { -500 };
+                let (origin, clock) = (Duration::from_secs(10_000_000), self.clock_mut(host));
+                *clock = HostClock::new(origin, ppm);
+                self.count_fault(Fault::Clock);
+            }
+            3 => self.at(at, Event::Weather(Weather::Leap(host, 10))),
+            4 => self.at(at, Event::Weather(Weather::Leap(host, 8 * 3600))),
+            _ => {
+                let until = at.after(self.some_seconds(key(host as u64, 501)));
+                self.at(at, Event::Weather(Weather::Stall(host)));
+                self.at(until, Event::Weather(Weather::Resume(host)));
+            }
+        }
+    }
+
+    fn clock_mut(&mut self, host: usize) -> &mut HostClock {
+        match self.clients.get_mut(host) {
+            Some(client) => &mut client.clock,
+            None => &mut self.nodes[0].clock,
+        }
+    }
+
+    /// A clock was changed: the host's timer falls due at another time.
+    fn rearm_host(&mut self, host: usize) {
+        if host < self.clients.len() {
+            self.rearm_calls(host);
+        } else {
+            self.rearm_node(0);
+        }
+    }
+
+    pub(super) fn on_weather(&mut self, weather: Weather) {
+        if self.phase != Phase::Storm {
+            return;
+        }
+        let now = self.now;
+        match weather {
+            Weather::Restart => {
+                self.count_fault(Fault::Restart);
+                self.restart_node(0, Fault::Restart);
+            }
+            Weather::Relay(relay, line) => self.turn(relay, line),
+            Weather::Route(relay) => {
+                let relay = &mut self.network.relays[relay];
+                relay.node = 1 - relay.node;
+            }
+            Weather::Leap(host, seconds) => {
+                self.count_fault(Fault::Clock);
+                self.tell(Actor::World, What::Weather { fault: Fault::Clock, how: "a clock leaps" });
+                self.clock_mut(host).leap(now, Duration::from_secs(u64::from(seconds)));
+                self.rearm_host(host);
+            }
+            Weather::Stall(host) => {
+                self.count_fault(Fault::Clock);
+                self.tell(Actor::World, What::Weather { fault: Fault::Clock, how: "a clock stands" });
+                self.clock_mut(host).stall(now);
+                self.rearm_host(host);
+            }
+            Weather::Resume(host) => {
+                self.clock_mut(host).resume(now);
+                self.rearm_host(host);
+            }
+        }
+    }
+
+    /// A relay's line changes.
+    fn turn(&mut self, relay: usize, line: Line) {
+        let (fault, how) = match line {
+            Line::Well => (Fault::Partition, "the relay is well"),
+            Line::Paused => (Fault::Pause, "the relay pauses"),
+            Line::Slow => (Fault::Pause, "the relay is slow"),
+            Line::CutUp => (Fault::Partition, "requests vanish"),
+            Line::CutDown => (Fault::Partition, "answers vanish"),
+            Line::Unreachable => (Fault::Partition, "the relay cannot be reached"),
+            Line::Pages => (Fault::Garbage, "the relay answers with pages"),
+            Line::Refuses => (Fault::Refuse, "the relay refuses everything"),
+        };
+        if line != Line::Well {
+            self.count_fault(fault);
+        }
+        self.tell(Actor::Relay(relay as u32), What::Weather { fault, how });
+        self.network.relays[relay].line = line;
+        self.admit_queued(relay);
+    }
+
+    /// The storm is over: one relay and all hosts are well, the other relays stay broken for ever.
+    pub(super) fn on_heal(&mut self) {
+        let relays = self.network.relays.len();
+        let core = self.chooser.pick(Site::Core, 0, relays as u32) as usize;
+        self.tell(Actor::World, What::Heal { core: core as u32 });
+        self.phase = Phase::Calm { core, since: self.now };
+        let stormy = !self.setup.is_calm();
+        for relay in 0..relays {
+            let ruin =
+                if relay == core || !stormy { 0 } else { self.chooser.pick(Site::Ruin, relay as u64, 6) };
+            const RUINS: [Line; 6] =
+                [Line::Well, Line::CutUp, Line::Unreachable, Line::Pages, Line::Slow, Line::Refuses];
+            let state = &mut self.network.relays[relay];
+            state.setup.queues = true;
+            if relay == core {
+                state.node = 0;
+                state.setup.daily_calls = None;
+            }
+            state.line = RUINS[ruin as usize % RUINS.len()];
+            self.admit_queued(relay);
+        }
+        for host in 0..=self.clients.len() {
+            let now = self.now;
+            self.clock_mut(host).resume(now);
+            self.rearm_host(host);
+        }
+        for flow in 0..self.flows.len() {
+            self.read_local(flow);
+        }
+        for upstream in 0..self.upstreams.len() {
+            self.read_upstream(upstream);
+        }
+        for node in 0..self.nodes.len() {
+            self.drain_node(node);
+        }
+        for client in 0..self.clients.len() {
+            self.drain_client(client);
+        }
+        self.at(self.now.after(WATCH), Event::Watch);
+        self.rest_if_done();
+    }
+
+    /// Looks for flows that do not move, though they could (L1 to L4).
+    pub(super) fn on_watch(&mut self) {
+        if let Phase::Calm { since, .. } = self.phase {
+            self.check_progress(since);
+            self.at(self.now.after(WATCH), Event::Watch);
+        }
+    }
+}
