@@ -9,6 +9,7 @@ use seqlane::{EndReason, ExchangeId, RelayId, TimerKind};
 use crate::chooser::Chooser;
 use crate::fault::Fault;
 use crate::host::ClientHost;
+use crate::latency::QUANTILES;
 use crate::mark::Mark;
 use crate::pattern::{Direction, Pattern};
 use crate::property::{Property, Violation};
@@ -156,7 +157,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let Setup { client, node, .. } = &self.setup;
         client.half_close_quiet < Duration::from_secs(30)
             || node.seq_queue_ops < client.max_depth
-            || node.seq_queue_bytes < client.max_op_payload
+            || node.seq_queue_bytes / client.max_depth < client.max_op_payload
+            || client.request_timeout < self.setup.latency.at(QUANTILES - 1) + node.longpoll
             || node.max_sessions < self.flows.len()
             || node.max_requests < self.flows.len() * client.max_depth
     }
@@ -217,7 +219,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// overdue, its relay left alone, and another tried, each for as long as is configured.
     fn patience(&self) -> Duration {
         let config = &self.clients[0].config;
-        let latency = self.setup.latency.at(u32::MAX >> 16);
+        let latency = self.setup.latency.at(QUANTILES - 1);
         config.reply_watchdog() * 2
             + config.relay_backoff_max * 2
             + config.refused_backoff * 2
