@@ -10,6 +10,7 @@ use crate::error::ConnectFailure;
 use crate::id::{ExchangeId, RelayId, StreamId};
 use crate::time::Instant;
 use crate::timer::Wake;
+use crate::wire::reset::ResetCode;
 
 /// What the driver shall do, from [`Client::poll`](crate::Client::poll).
 #[derive(Clone, PartialEq, Eq)]
@@ -120,8 +121,26 @@ pub enum EndReason {
     ReplyOverdue,
     /// No relay could take an op of this flow for as long as a call may last.
     NoRelay,
+    /// The node ended the flow, for this reason (level 2).
+    Reset(ResetCode),
     /// The client was closed.
     ClientClosed,
+}
+
+/// What an application is told of a RESET that came from the node.
+impl From<ResetCode> for EndReason {
+    fn from(code: ResetCode) -> Self {
+        match code {
+            ResetCode::Connect(failure) => Self::ConnectFailed(failure),
+            ResetCode::Idle => Self::Idle,
+            ResetCode::Aborted
+            | ResetCode::Stalled
+            | ResetCode::Gone
+            | ResetCode::Draining
+            | ResetCode::TooManyStreams
+            | ResetCode::Violation => Self::Reset(code),
+        }
+    }
 }
 
 impl EndReason {
@@ -129,6 +148,25 @@ impl EndReason {
     /// Quiet after a half-close is none: an upstream that only thinks for long would look finished.
     pub const fn is_orderly(self) -> bool {
         matches!(self, Self::Finished | Self::Local | Self::Idle)
+    }
+
+    /// What the node is told of a flow that ends at the client for this reason (level 2).
+    #[allow(dead_code, reason = "the client does not speak level 2 yet")]
+    pub(crate) const fn reset_code(self) -> ResetCode {
+        match self {
+            Self::Idle => ResetCode::Idle,
+            Self::Reset(code) => code,
+            Self::ConnectFailed(failure) => ResetCode::Connect(failure),
+            Self::Finished
+            | Self::Local
+            | Self::HalfCloseQuiet
+            | Self::NodeError
+            | Self::SequenceBroken
+            | Self::ExchangeLost(_)
+            | Self::ReplyOverdue
+            | Self::NoRelay
+            | Self::ClientClosed => ResetCode::Aborted,
+        }
     }
 }
 
@@ -145,6 +183,7 @@ impl fmt::Display for EndReason {
             Self::ExchangeLost(failure) => write!(f, "an exchange failed: {failure}"),
             Self::ReplyOverdue => f.write_str("a reply is overdue"),
             Self::NoRelay => f.write_str("no relay could take a call in time"),
+            Self::Reset(code) => write!(f, "the node ended the flow: {code}"),
             Self::ClientClosed => f.write_str("the client was closed"),
         }
     }

@@ -177,6 +177,7 @@ impl Client {
             Op::Data { .. } | Op::UdpData { .. } | Op::Close { .. } => {
                 self.on_data_reply(id, relay, op, reply)
             }
+            Op::Streams { .. } => {}
         }
     }
 
@@ -186,7 +187,7 @@ impl Client {
             self.unsend(id, op.clone());
             return;
         }
-        let offered = reply.caps.unwrap_or(Caps::NONE).level().min(self.config.max_level);
+        let offered = reply.caps.unwrap_or(Caps::NONE).session_level().min(self.config.max_level);
         if offered > self.offered {
             self.offered = offered;
             self.report_lost_seq();

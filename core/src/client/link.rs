@@ -187,7 +187,7 @@ impl Link {
     fn max_in_flight(&self, config: &ClientConfig) -> usize {
         match self.level {
             Level::Legacy => 1,
-            Level::Sequenced => config.max_depth,
+            Level::Sequenced | Level::Streams => config.max_depth,
         }
     }
 
@@ -195,7 +195,7 @@ impl Link {
     pub(super) fn next_op(&mut self, payload: Bytes, now: Instant) -> Op {
         let seq = match self.level {
             Level::Legacy => None,
-            Level::Sequenced => {
+            Level::Sequenced | Level::Streams => {
                 let seq = self.next;
                 self.next = seq.next();
                 Some(seq)
@@ -354,7 +354,8 @@ fn seq_of(op: &Op) -> Option<Seq> {
         | Op::ConnectData { .. }
         | Op::UdpOpen { .. }
         | Op::UdpData { .. }
-        | Op::Close { .. } => None,
+        | Op::Close { .. }
+        | Op::Streams { .. } => None,
     }
 }
 

@@ -126,7 +126,10 @@ enum TimerOwner {
 }
 
 impl Client {
-    /// A client without flows. `seed` should be secret and unlike that of any other client.
+    /// A client without flows.
+    ///
+    /// `seed` must be secret and fresh: 32 bytes of the operating system's randomness for each client. Whoever
+    /// knows it, or two clients with one seed and one secret, break the seal of level 2: nonces come from it.
     pub fn new(config: ClientConfig, seed: [u8; 32], now: Instant) -> Self {
         let mut client = Self {
             now,

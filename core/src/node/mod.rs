@@ -165,8 +165,11 @@ impl core::fmt::Debug for Pieces {
 }
 
 impl Node {
-    /// A node. `seed` makes its session ids: take it from the system's randomness, or whoever guesses it can
-    /// join sessions.
+    /// A node.
+    ///
+    /// `seed` must be secret and fresh: 32 bytes of the operating system's randomness for each node. It makes
+    /// session ids, epochs and the nonces of sealed packets: whoever guesses it can join sessions, and two nodes
+    /// with one seed and one secret break the seal of level 2.
     pub fn new(config: NodeConfig, seed: [u8; 32], now: Instant) -> Self {
         let pool = Pool::new(config.total_buffer);
         let departed = Departed::new(config.max_sessions.max(FEWEST_DEPARTED));

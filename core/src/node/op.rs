@@ -45,6 +45,7 @@ impl Node {
             }
             Ok(Op::UdpData { sid, payload }) => self.udp_data(at, sid, payload, order),
             Ok(Op::Close { sid }) => self.close_op(at, sid, order),
+            Ok(Op::Streams { .. }) => self.tell(at, Fixed::bad_op(&BadOp::Unknown("streams".into()), None)),
         }
     }
 

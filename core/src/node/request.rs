@@ -150,7 +150,7 @@ impl Node {
 /// Whether an op makes its batch active: it is answered soon, whatever its polls have.
 fn is_active(op: &Op) -> bool {
     match op {
-        Op::Connect { .. } | Op::ConnectData { .. } => true,
+        Op::Connect { .. } | Op::ConnectData { .. } | Op::Streams { .. } => true,
         Op::Data { payload, .. } | Op::UdpOpen { payload, .. } | Op::UdpData { payload, .. } => {
             !payload.is_empty()
         }

@@ -4,11 +4,15 @@
 //! [`NodeOptions::validate`] turn them into the configuration that a machine takes, so that a machine
 //! never meets a value that makes no sense.
 
+mod streams;
+
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::{Deref, RangeInclusive};
 use core::time::Duration;
+
+pub use streams::{ClientStreamOptions, NodeStreamOptions};
 
 use crate::caps::Level;
 use crate::secret::Secret;
@@ -45,6 +49,14 @@ fn within<T: PartialOrd>(
     reason: &'static str,
 ) -> Result<(), ConfigError> {
     check(range.contains(value), option, reason)
+}
+
+fn check_secret(secret: Option<&Secret>) -> Result<(), ConfigError> {
+    check(
+        !secret.is_some_and(Secret::is_empty),
+        "secret",
+        "must not be empty: an empty secret keeps nobody out",
+    )
 }
 
 /// The JSON form that a peer takes (protocol.md 1).
@@ -125,8 +137,14 @@ impl RelayOptions {
 pub struct ClientOptions {
     /// The relays, at least one. A [`RelayId`](crate::RelayId) is a place in this list.
     pub relays: Vec<RelayOptions>,
-    /// The highest level to use. Default: the highest there is.
+    /// The highest level to use. Default: 1, sequenced.
     pub max_level: Level,
+    /// What seals the packets of level 2; the node must have the same, and no relay should know it. Default: the
+    /// key of the first relay, which fits where that is the node's key too, and keeps out everybody but the
+    /// relay.
+    pub secret: Option<Secret>,
+    /// The bounds of level 2.
+    pub streams: ClientStreamOptions,
     /// When applications are told that their flow is open. Default: at once.
     pub open: OpenMode,
     /// How batches spread over relays. Default: to the fastest.
@@ -196,6 +214,8 @@ impl ClientOptions {
         Self {
             relays,
             max_level: Level::default(),
+            secret: None,
+            streams: ClientStreamOptions::default(),
             open: OpenMode::default(),
             balance: Balance::default(),
             first_bytes_wait: Duration::from_millis(20),
@@ -265,6 +285,8 @@ impl ClientOptions {
         check(!self.refused_backoff.is_zero(), "refused_backoff", "must be more than 0")?;
         check(!self.udp_idle.is_zero(), "udp_idle", "must be more than 0")?;
         check(!self.half_close_quiet.is_zero(), "half_close_quiet", "must be more than 0")?;
+        check_secret(self.secret.as_ref())?;
+        self.streams.check()?;
         Ok(ClientConfig(self))
     }
 }
@@ -274,6 +296,12 @@ impl ClientOptions {
 pub struct ClientConfig(ClientOptions);
 
 impl ClientConfig {
+    /// What seals the packets of level 2: the secret, or else the key of the first relay.
+    #[allow(dead_code, reason = "the client does not speak level 2 yet")]
+    pub(crate) fn seal_secret(&self) -> Option<&Secret> {
+        self.secret.as_ref().or_else(|| self.relays.first().map(|relay| &relay.key))
+    }
+
     /// How long a batch may take: at least 60 s when it carries `seq` (protocol.md 2).
     pub fn batch_timeout(&self, with_seq: bool) -> Duration {
         const SEQ_FLOOR: Duration = Duration::from_secs(60);
@@ -299,8 +327,13 @@ impl Deref for ClientConfig {
 pub struct NodeOptions {
     /// The key that requests must carry.
     pub key: Secret,
-    /// The highest level to offer. Default: the highest there is.
+    /// The highest level to offer. Default: 1, sequenced.
     pub max_level: Level,
+    /// What seals the packets of level 2; the clients must have the same, and no relay should know it. Default:
+    /// the key, which keeps out everybody but the relays that have it.
+    pub secret: Option<Secret>,
+    /// The bounds of level 2.
+    pub streams: NodeStreamOptions,
     /// Answer a wrong key with JSON instead of a decoy page. Default false.
     pub diagnostic: bool,
     /// Largest request body in bytes. Default 16 MiB.
@@ -354,10 +387,12 @@ pub struct NodeOptions {
 
 impl NodeOptions {
     /// This key, and every other value at its default.
-    pub const fn new(key: Secret) -> Self {
+    pub fn new(key: Secret) -> Self {
         Self {
             key,
             max_level: Level::Sequenced,
+            secret: None,
+            streams: NodeStreamOptions::default(),
             diagnostic: false,
             max_body: 16 * MIB,
             max_batch_ops: 256,
@@ -416,6 +451,8 @@ impl NodeOptions {
         check(self.write_queue >= 1, "write_queue", "must be at least 1 byte")?;
         check(self.session_buffer >= 64 * KIB, "session_buffer", "must be at least 64 KiB")?;
         check(self.udp_queue >= 1, "udp_queue", "must be at least 1")?;
+        check_secret(self.secret.as_ref())?;
+        self.streams.check()?;
         Ok(NodeConfig(self))
     }
 }
@@ -423,6 +460,14 @@ impl NodeOptions {
 /// Node options whose every value was checked.
 #[derive(Clone, Debug)]
 pub struct NodeConfig(NodeOptions);
+
+impl NodeConfig {
+    /// What seals the packets of level 2: the secret, or else the key.
+    #[allow(dead_code, reason = "the node does not speak level 2 yet")]
+    pub(crate) fn seal_secret(&self) -> &Secret {
+        self.secret.as_ref().unwrap_or(&self.key)
+    }
+}
 
 impl Deref for NodeConfig {
     type Target = NodeOptions;

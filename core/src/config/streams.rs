@@ -1,0 +1,167 @@
+//! The bounds and waits of level 2 (protocol.md 3.3).
+
+use core::time::Duration;
+
+use crate::config::{ConfigError, KIB, MIB, check, within};
+use crate::wire::packet::MIN_RESPONSE;
+
+/// What a node bounds at level 2. `default()` has every default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeStreamOptions {
+    /// Clients known at a time; beyond it, a hello is refused. Default 1024.
+    pub max_clients: usize,
+    /// Streams of one client at a time. Default 4096: as many sessions as a node has by default.
+    pub max_streams: u32,
+    /// Uplink bytes that a new stream may send before its first WINDOW. Default 64 MiB, as much as
+    /// `uplink_total`: that total and the 64 KiB of each stream bound the memory, and smaller windows only slow
+    /// a single transfer down.
+    pub window: u64,
+    /// Uplink bytes that one client may keep here beyond 64 KiB a stream. Default 64 MiB.
+    pub uplink_total: u64,
+    /// Downlink bytes kept for one client beyond 64 KiB a stream, if the client allows as many. Default 128 MiB:
+    /// a link of 10 MB/s with round trips of seconds and losses needs no more.
+    pub downlink_total: u64,
+    /// Uplink bytes promised to all clients together. A new client is promised at most a quarter of what is
+    /// left. Default 1 GiB.
+    pub uplink_memory: u64,
+    /// Bytes of a packet. Default 16 MiB.
+    pub max_packet: usize,
+    /// How long a request is held at most, whatever its client asks for. Default 50 s: hosted relays end a call
+    /// after 60 s.
+    pub max_hold: Duration,
+    /// Requests of one client held at a time; beyond it, the first is answered. Default 64.
+    pub max_held: u32,
+    /// How long frames wait for company before an answer carries them. Default 10 ms, which is the most.
+    pub settle: Duration,
+    /// How long an acknowledgement waits for bytes to share an answer with. Default 50 ms.
+    pub ack_delay: Duration,
+    /// A client that was not heard of for this long is dropped with its streams. Default 10 min.
+    pub idle: Duration,
+    /// Chunks that wait, or are missing, in the reorder queues of one client over all its streams. Default
+    /// 262 144, which takes 64 streams that are as far ahead as any may be.
+    pub reorder_chunks: usize,
+    /// Bytes of answers kept per client so that a doubled request is answered with the same; the oldest are
+    /// forgotten first, and a request whose answer was forgotten is answered by a header. Default 32 MiB.
+    pub retained: usize,
+}
+
+impl Default for NodeStreamOptions {
+    fn default() -> Self {
+        Self {
+            max_clients: 1024,
+            max_streams: 4096,
+            window: 64 << 20,
+            uplink_total: 64 << 20,
+            downlink_total: 128 << 20,
+            uplink_memory: 1 << 30,
+            max_packet: 16 * MIB,
+            max_hold: Duration::from_secs(50),
+            max_held: 64,
+            settle: Duration::from_millis(10),
+            ack_delay: Duration::from_millis(50),
+            idle: Duration::from_secs(600),
+            reorder_chunks: 262_144,
+            retained: 32 * MIB,
+        }
+    }
+}
+
+impl NodeStreamOptions {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        within(&self.max_clients, 1..=1_000_000, "streams.max_clients", "must be 1 to 1000000")?;
+        within(&self.max_streams, 1..=1_000_000, "streams.max_streams", "must be 1 to 1000000")?;
+        for (bytes, option) in [
+            (self.window, "streams.window"),
+            (self.uplink_total, "streams.uplink_total"),
+            (self.downlink_total, "streams.downlink_total"),
+            (self.uplink_memory, "streams.uplink_memory"),
+        ] {
+            within(&bytes, 64 << 10..=1 << 40, option, "must be 64 KiB to 1 TiB")?;
+        }
+        check_packet(self.max_packet)?;
+        check_hold(self.max_hold, "streams.max_hold")?;
+        within(&self.max_held, 1..=1024, "streams.max_held", "must be 1 to 1024 requests")?;
+        check(self.settle <= Duration::from_millis(10), "streams.settle", "must be at most 10 ms")?;
+        check(self.ack_delay <= Duration::from_millis(50), "streams.ack_delay", "must be at most 50 ms")?;
+        check(self.idle > self.max_hold, "streams.idle", "must be longer than streams.max_hold")?;
+        check(self.reorder_chunks >= 4096, "streams.reorder_chunks", "must be at least 4096 chunks")?;
+        check(self.retained >= self.max_packet, "streams.retained", "must be at least streams.max_packet")
+    }
+}
+
+/// What a client bounds at level 2. `default()` has every default. Its streams are bounded by
+/// [`max_streams`](crate::ClientOptions::max_streams), what it keeps of their uplink by
+/// [`uplink_total`](crate::ClientOptions::uplink_total).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientStreamOptions {
+    /// Downlink bytes that a stream may send before its first WINDOW. Default 128 MiB, as much as
+    /// `downlink_total`, which bounds the memory.
+    pub window: u64,
+    /// Downlink bytes kept over all streams beyond 64 KiB of each, here and at the node. Default 128 MiB.
+    pub downlink_total: u64,
+    /// Bytes of a packet, if the node grants as many. Default 16 MiB.
+    pub max_packet: usize,
+    /// How long the node may hold a request while nothing moves. Default 25 s, at most 50 s: hosted relays end
+    /// a call after 60 s.
+    pub hold: Duration,
+    /// Exchanges out at a time. Default 32.
+    pub max_exchanges: usize,
+    /// Chunks that wait, or are missing, in the reorder queues of all streams. Default 262 144.
+    pub reorder_chunks: usize,
+}
+
+impl Default for ClientStreamOptions {
+    fn default() -> Self {
+        Self {
+            window: 128 << 20,
+            downlink_total: 128 << 20,
+            max_packet: 16 * MIB,
+            hold: Duration::from_secs(25),
+            max_exchanges: 32,
+            reorder_chunks: 262_144,
+        }
+    }
+}
+
+impl ClientStreamOptions {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        for (bytes, option) in
+            [(self.window, "streams.window"), (self.downlink_total, "streams.downlink_total")]
+        {
+            within(&bytes, 64 << 10..=1 << 40, option, "must be 64 KiB to 1 TiB")?;
+        }
+        check_packet(self.max_packet)?;
+        check_hold(self.hold, "streams.hold")?;
+        within(&self.max_exchanges, 2..=1024, "streams.max_exchanges", "must be 2 to 1024")?;
+        check(self.reorder_chunks >= 4096, "streams.reorder_chunks", "must be at least 4096 chunks")
+    }
+}
+
+fn check_packet(bytes: usize) -> Result<(), ConfigError> {
+    let least = usize::try_from(MIN_RESPONSE).unwrap_or(usize::MAX).max(128 * KIB);
+    within(&bytes, least..=256 * MIB, "streams.max_packet", "must be 128 KiB to 256 MiB")
+}
+
+fn check_hold(hold: Duration, option: &'static str) -> Result<(), ConfigError> {
+    within(&hold, Duration::from_secs(1)..=Duration::from_secs(50), option, "must be 1 s to 50 s")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        NodeStreamOptions::default().check().unwrap();
+        ClientStreamOptions::default().check().unwrap();
+    }
+
+    #[test]
+    fn a_bad_value_is_named() {
+        let long = Duration::from_secs(51);
+        let node = NodeStreamOptions { max_hold: long, ..NodeStreamOptions::default() };
+        assert_eq!(node.check().unwrap_err().option, "streams.max_hold");
+        let client = ClientStreamOptions { hold: long, ..ClientStreamOptions::default() };
+        assert_eq!(client.check().unwrap_err().option, "streams.hold");
+    }
+}
