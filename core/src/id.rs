@@ -123,10 +123,10 @@ macro_rules! mints {
     ($($(#[$doc:meta])* $name:ident, $label:literal => $minted:ty, $make:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug)]
-        #[allow(dead_code, reason = "of the names of level 2, which no machine speaks yet")]
+        #[allow(dead_code, reason = "the client does not speak level 2 yet")]
         pub(crate) struct $name(Mint);
 
-        #[allow(dead_code, reason = "of the names of level 2, which no machine speaks yet")]
+        #[allow(dead_code, reason = "the client does not speak level 2 yet")]
         impl $name {
             pub(crate) const fn new(seed: [u8; 32]) -> Self {
                 Self(Mint::new($label, seed))

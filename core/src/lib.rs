@@ -95,7 +95,7 @@ mod reorder;
 mod secret;
 mod seq;
 mod stats;
-#[allow(dead_code, reason = "the halves of level 2, which no machine speaks yet")]
+#[allow(dead_code, reason = "the client does not speak level 2 yet")]
 mod stream;
 mod target;
 mod time;
@@ -111,7 +111,8 @@ pub use config::{
 pub use error::{ConnectFailure, Misuse};
 pub use id::{ExchangeId, RelayId, RequestId, StreamId, UpstreamId};
 pub use node::{
-    Endpoint, Node, NodeAction, NodeEvent, NodeNotice, Response, SessionEnd, Shut, UpstreamEvent,
+    ClientEnd, ClientFault, Endpoint, Node, NodeAction, NodeEvent, NodeNotice, Response, SessionEnd, Shut,
+    UpstreamEvent,
 };
 pub use reorder::{Rejected, ReorderLimits, ReorderQueue};
 pub use secret::Secret;

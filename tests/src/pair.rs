@@ -517,6 +517,9 @@ impl Pair {
             NodeAction::Credit { upstream, bytes } => {
                 self.upstreams.get_mut(&upstream).expect("an open upstream").credit += bytes;
             }
+            NodeAction::FinishUpstream { upstream } => {
+                panic!("{upstream} is half-closed at a level that has no half-close");
+            }
             NodeAction::ShutUpstream { upstream, .. } => {
                 let upstream = self.upstreams.get_mut(&upstream).expect("an upstream");
                 assert!(upstream.line != Line::Gone { shut: true }, "S4: an upstream was shut twice");

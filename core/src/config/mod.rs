@@ -327,7 +327,7 @@ impl Deref for ClientConfig {
 pub struct NodeOptions {
     /// The key that requests must carry.
     pub key: Secret,
-    /// The highest level to offer. Default: 1, sequenced.
+    /// The highest level to offer. Default: the highest there is.
     pub max_level: Level,
     /// What seals the packets of level 2; the clients must have the same, and no relay should know it. Default:
     /// the key, which keeps out everybody but the relays that have it.
@@ -390,7 +390,7 @@ impl NodeOptions {
     pub fn new(key: Secret) -> Self {
         Self {
             key,
-            max_level: Level::Sequenced,
+            max_level: Level::Streams,
             secret: None,
             streams: NodeStreamOptions::default(),
             diagnostic: false,
@@ -463,7 +463,6 @@ pub struct NodeConfig(NodeOptions);
 
 impl NodeConfig {
     /// What seals the packets of level 2: the secret, or else the key.
-    #[allow(dead_code, reason = "the node does not speak level 2 yet")]
     pub(crate) fn seal_secret(&self) -> &Secret {
         self.secret.as_ref().unwrap_or(&self.key)
     }

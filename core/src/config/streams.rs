@@ -40,9 +40,6 @@ pub struct NodeStreamOptions {
     /// Chunks that wait, or are missing, in the reorder queues of one client over all its streams. Default
     /// 262 144, which takes 64 streams that are as far ahead as any may be.
     pub reorder_chunks: usize,
-    /// Bytes of answers kept per client so that a doubled request is answered with the same; the oldest are
-    /// forgotten first, and a request whose answer was forgotten is answered by a header. Default 32 MiB.
-    pub retained: usize,
 }
 
 impl Default for NodeStreamOptions {
@@ -61,7 +58,6 @@ impl Default for NodeStreamOptions {
             ack_delay: Duration::from_millis(50),
             idle: Duration::from_secs(600),
             reorder_chunks: 262_144,
-            retained: 32 * MIB,
         }
     }
 }
@@ -84,8 +80,7 @@ impl NodeStreamOptions {
         check(self.settle <= Duration::from_millis(10), "streams.settle", "must be at most 10 ms")?;
         check(self.ack_delay <= Duration::from_millis(50), "streams.ack_delay", "must be at most 50 ms")?;
         check(self.idle > self.max_hold, "streams.idle", "must be longer than streams.max_hold")?;
-        check(self.reorder_chunks >= 4096, "streams.reorder_chunks", "must be at least 4096 chunks")?;
-        check(self.retained >= self.max_packet, "streams.retained", "must be at least streams.max_packet")
+        check(self.reorder_chunks >= 4096, "streams.reorder_chunks", "must be at least 4096 chunks")
     }
 }
 

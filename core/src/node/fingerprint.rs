@@ -36,6 +36,7 @@ impl Node {
         print.each(self.requests.values(), |print, batch| ranks.batch(batch, print));
         print.each(self.upstreams.values(), |print, upstream| ranks.state(&upstream.state, print));
         print.each(self.departed.iter(), |print, departure| print.value(departure));
+        self.peers.fingerprint(&ranks, &mut print);
         self.pool.fingerprint(&mut print);
         print.each(self.starved.iter(), |print, upstream| ranks.upstream(*upstream, print));
         print.each(self.actions.iter(), |print, action| ranks.action(action, print));
@@ -48,7 +49,7 @@ impl Ranks<'_> {
         print.value((self.requests.get(&op.request), op.place));
     }
 
-    fn upstream(&self, upstream: UpstreamId, print: &mut Fingerprint<'_>) {
+    pub(super) fn upstream(&self, upstream: UpstreamId, print: &mut Fingerprint<'_>) {
         print.value(self.upstreams.get(&upstream));
     }
 
@@ -87,6 +88,8 @@ impl Ranks<'_> {
                 print.value(5_u8);
                 self.reply(reply, print);
             }
+            Slot::Exchange(peer, exchange) => print.value((6_u8, self.node.peers.rank(*peer), exchange)),
+            Slot::Packet(packet) => print.value((7_u8, packet)),
         });
     }
 
@@ -135,6 +138,7 @@ impl Ranks<'_> {
                 print.value(2_u8);
                 uplink.fingerprint(print);
             }
+            State::Stream(at) => print.value((3_u8, self.node.peers.rank(at.peer), at.number)),
         }
     }
 
@@ -152,6 +156,10 @@ impl Ranks<'_> {
             }
             NodeAction::Credit { upstream, bytes } => {
                 print.value((3_u8, bytes));
+                self.upstream(*upstream, print);
+            }
+            NodeAction::FinishUpstream { upstream } => {
+                print.value(5_u8);
                 self.upstream(*upstream, print);
             }
             NodeAction::ShutUpstream { upstream, how } => {

@@ -36,14 +36,21 @@ pub(crate) enum Violation {
     AckOfUnsent,
 }
 
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Violation {
+    /// What the peer did.
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
             Self::CreditExceeded => "the peer sent more bytes than it had credit for",
             Self::TooFarAhead => "the peer sent a chunk further ahead than any may be",
             Self::EndMoved => "the peer's chunks disagree about where the direction ends",
             Self::AckOfUnsent => "the peer acknowledged chunks that were never sent",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The bytes of a direction in the pieces in which they came, from the first that is not acknowledged on.
 
 use alloc::collections::VecDeque;
+use core::fmt;
 
 use bytes::{Bytes, BytesMut};
 
@@ -18,7 +19,7 @@ pub(super) struct Mark {
 
 /// Bytes in order. What is read out of them is read by mark and length: nothing moves, and nothing is joined
 /// that could be sent as it is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Pieces {
     queue: VecDeque<Bytes>,
     /// Joined small pieces, behind the queue. It may grow while chunks refer to its beginning.
@@ -104,6 +105,13 @@ impl Pieces {
         self.queue.clear();
         self.bytes = 0;
         Mark { piece: self.first, offset: 0 }
+    }
+}
+
+/// Never shows the bytes.
+impl fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes in {} pieces", self.bytes, self.queue.len())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The receiving half: a reorder queue with credit (protocol.md 3.2 rules 1, 5 and 6).
 
 use alloc::collections::VecDeque;
+use core::fmt;
 #[cfg(feature = "model")]
 use core::hash::Hash;
 
@@ -50,12 +51,19 @@ pub(crate) enum RecvState {
 }
 
 /// What is handed to the application, or to the upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Delivery {
     /// The bytes; none only with `fin`.
     pub(crate) bytes: Bytes,
     /// Whether nothing follows.
     pub(crate) fin: bool,
+}
+
+/// Never shows the bytes.
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").field("len", &self.bytes.len()).field("fin", &self.fin).finish()
+    }
 }
 
 /// One direction at its receiver.
@@ -265,6 +273,27 @@ impl RecvHalf {
     pub(crate) fn arrived(&mut self, by: ExchangeNumber) {
         self.ack.arrived(by);
         self.credit.arrived(by);
+    }
+
+    /// The first chunk that was not taken: what an ACK says.
+    pub(crate) const fn taken(&self) -> Seq {
+        self.taken
+    }
+
+    /// Whether the sender knows what was taken, and if not, what tells it.
+    pub(crate) const fn ack(&self) -> Owed {
+        self.ack
+    }
+
+    /// Bytes that the sender may send in all: what a WINDOW says.
+    pub(crate) const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Places of the reorder queue that are in use, by a chunk or by the lack of one.
+    pub(crate) fn span(&self) -> usize {
+        let ahead = self.after_highest.ahead_of(self.queue.expected());
+        usize::try_from(ahead).unwrap_or(usize::MAX)
     }
 
     const fn next_limit(&self) -> u64 {

@@ -202,6 +202,20 @@ impl SendHalf {
         self.carry(self.index(seq)?, by, room)
     }
 
+    /// The chunk `seq` for another copy of the answer that carried it; `None` once it was acknowledged.
+    pub(crate) fn again(&self, seq: Seq) -> Option<Outgoing<'_>> {
+        let index = self.index(seq)?;
+        let chunk = self.chunks.get(index)?;
+        Some(self.outgoing(index, chunk.start, chunk.len, chunk.fin, false))
+    }
+
+    /// The length of the chunk that [`next`](Self::next) would give, if there is one and room for it.
+    pub(crate) fn next_len(&self) -> usize {
+        let lost = self.chunks.iter().skip(self.lost_from).find(|chunk| chunk.place == Place::Lost);
+        let new = || self.uncut.min(self.credit()).min(MAX_CHUNK);
+        lost.filter(|_| self.lost > 0).map_or_else(new, |chunk| chunk.len)
+    }
+
     fn carry(&mut self, index: usize, by: ExchangeNumber, room: usize) -> Option<Outgoing<'_>> {
         let chunk =
             self.chunks.get(index).filter(|chunk| chunk.len <= room && chunk.place != Place::Arrived)?;
@@ -340,6 +354,19 @@ impl SendHalf {
     pub(crate) fn is_ready(&self) -> bool {
         let end = self.state == SendState::Ending && self.uncut == 0 && self.chunks.len() < MAX_AHEAD;
         self.lost > 0 || end || self.sendable() > 0
+    }
+
+    /// The exchange that carried the chunk `seq` last, while it is neither lost nor known to have arrived.
+    pub(crate) fn carrier(&self, seq: Seq) -> Option<ExchangeNumber> {
+        match self.chunks.get(self.index(seq)?)?.place {
+            Place::Carried(by) => Some(by),
+            Place::Lost | Place::Arrived => None,
+        }
+    }
+
+    /// Whether the chunk that goes next was sent before.
+    pub(crate) const fn has_lost(&self) -> bool {
+        self.lost > 0
     }
 
     /// Whether there are bytes that only lack credit.

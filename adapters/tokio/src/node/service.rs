@@ -69,7 +69,7 @@ impl Intake {
         };
         let (body, share) = match inflated {
             Ok(inflated) => inflated,
-            Err(problem) => return bad_gzip(endpoint, &problem),
+            Err(problem) => return bad_gzip(&endpoint, &problem),
         };
         let Some(response) = self.inbox.ask(endpoint, body, share).await else {
             return answer::text(StatusCode::SERVICE_UNAVAILABLE, "the node is shutting down");
@@ -129,13 +129,13 @@ fn refused_body(error: BodyError) -> Answer {
 }
 
 /// Each endpoint reports a body that is no gzip where it reports a body that is no JSON.
-fn bad_gzip(endpoint: Endpoint, problem: &str) -> Answer {
+fn bad_gzip(endpoint: &Endpoint, problem: &str) -> Answer {
     let problem = format!("gzip decode: {problem}");
     match endpoint {
         Endpoint::Batch => {
             let body = serde_json::json!({ "r": [{ "e": problem }] }).to_string();
             answer::with_body(StatusCode::OK, answer::JSON, body)
         }
-        Endpoint::Single => answer::text(StatusCode::BAD_REQUEST, problem),
+        Endpoint::Single | Endpoint::Streams { .. } => answer::text(StatusCode::BAD_REQUEST, problem),
     }
 }

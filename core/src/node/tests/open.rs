@@ -13,7 +13,7 @@ fn a_connect_is_answered_as_soon_as_it_is_open() {
     let sid = rig.reply(request).sid.unwrap();
     assert_eq!(
         rig.body(request),
-        alloc::format!(r#"{{"r":[{{"sid":"{}","eof":false,"caps":1}}]}}"#, sid.as_str())
+        alloc::format!(r#"{{"r":[{{"sid":"{}","eof":false,"caps":3}}]}}"#, sid.as_str())
     );
     assert_eq!(rig.node.stats().sessions_opened, 1);
 }
@@ -64,7 +64,7 @@ fn connect_data_writes_its_first_bytes_and_brings_the_answer() {
     rig.run(10);
     let reply = rig.reply(request);
     assert_eq!((&*reply.data, reply.eof, reply.seq), (&b"world"[..], false, None));
-    assert_eq!(reply.caps, Some(crate::caps::Caps::PIPELINE_SEQ));
+    assert_eq!(reply.caps, Some(crate::caps::Caps::of_level(crate::caps::Level::Streams)));
     let next = rig.batch(&[data(reply.sid.unwrap(), 0, b"more")]);
     assert!(rig.is_held(next), "the first data op has seq 0");
 }
@@ -92,7 +92,7 @@ fn a_single_connect_data_brings_the_answer() {
     rig.data(upstream, b"yo");
     rig.run(100);
     let body = rig.body(request);
-    assert!(body.contains(r#""d":"eW8=","eof":false,"caps":1"#), "{body}");
+    assert!(body.contains(r#""d":"eW8=","eof":false,"caps":3"#), "{body}");
 }
 
 #[test]
