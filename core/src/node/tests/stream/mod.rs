@@ -8,6 +8,7 @@ mod hello;
 mod holding;
 mod hostile;
 mod lifetime;
+mod random;
 mod repair;
 mod sparse;
 mod udp;
