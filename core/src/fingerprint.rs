@@ -4,7 +4,9 @@
 //! numbers their ids happen to have: times count from now, ids by their rank, and statistics not at all.
 
 use core::hash::{Hash, Hasher};
+use core::time::Duration;
 
+use crate::seq::Seq;
 use crate::time::{Instant, micros};
 
 /// Feeds a state to a hasher, relative to `now`.
@@ -30,16 +32,19 @@ impl<'a> Fingerprint<'a> {
         self.value((ahead, ago));
     }
 
-    pub(crate) fn maybe_time(&mut self, at: Option<Instant>) {
-        self.value(at.is_some());
-        if let Some(at) = at {
-            self.time(at);
-        }
-    }
-
     /// A deadline of which it only matters how far ahead it is: one that has passed is one that has passed.
     pub(crate) fn deadline(&mut self, at: Instant) {
         self.value(micros(at.saturating_since(self.now)));
+    }
+
+    /// A time of which it only matters whether it is more than `limit` ago, and if not, how far that is ahead.
+    pub(crate) fn since(&mut self, at: Instant, limit: Duration) {
+        self.deadline(at.saturating_add(limit).saturating_add(Duration::from_micros(1)));
+    }
+
+    /// A sequence number of which it only matters how far it is from `expected`: the session counts on and on.
+    pub(crate) fn seq(&mut self, seq: Seq, expected: Seq) {
+        self.value(seq.number().wrapping_sub(expected.number()));
     }
 
     /// A sequence, with its length, so that neighbours cannot run into each other.

@@ -59,6 +59,7 @@
 //! # Features
 //!
 //! - `simd` (default): base64 by SIMD, chosen at run time. Without it the crate needs no `std` at all.
+//! - `planted`: bugs that can be switched on, to prove that the simulator finds them. For its tests alone.
 //! - `model`: fingerprints of the machines' states, for searching the state space of the real code.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -81,6 +82,24 @@
 
 extern crate alloc;
 
+/// Whether a planted bug is on; with `ambient`, every other time that it is asked. Without the feature: never.
+#[cfg(feature = "planted")]
+macro_rules! planted {
+    ($bug:ident) => {
+        $crate::planted::Bug::$bug.is_on()
+    };
+    ($bug:ident, ambient) => {
+        $crate::planted::Bug::$bug.is_on() && $crate::planted::ambient() % 2 == 1
+    };
+}
+
+#[cfg(not(feature = "planted"))]
+macro_rules! planted {
+    ($bug:ident $(, ambient)?) => {
+        false
+    };
+}
+
 mod caps;
 mod client;
 mod close;
@@ -91,6 +110,8 @@ mod fingerprint;
 mod flow;
 mod id;
 mod node;
+#[cfg(feature = "planted")]
+pub mod planted;
 mod reorder;
 mod secret;
 mod seq;
@@ -110,6 +131,8 @@ pub use config::{
 };
 pub use error::{ConnectFailure, Misuse};
 pub use id::{ExchangeId, RelayId, RequestId, StreamId, UpstreamId};
+#[cfg(feature = "model")]
+pub use node::SessionPlace;
 pub use node::{
     ClientEnd, ClientFault, Endpoint, Node, NodeAction, NodeEvent, NodeNotice, Response, SessionEnd, Shut,
     UpstreamEvent,

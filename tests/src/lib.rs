@@ -3,6 +3,7 @@
 //! The tests are in `tests/`; here is what they share.
 
 pub mod allocator;
+pub mod certificate;
 pub mod deadline;
 pub mod http_client;
 pub mod pair;

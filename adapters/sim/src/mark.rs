@@ -51,6 +51,11 @@ marks! {
     SessionAbandoned = "the node dropped an upstream that nobody waited for",
     DatagramDropped = "a datagram was dropped because a queue was full",
     CreditPaused = "an upstream or application waited for credit",
+    ConnectDataUnknown = "a node turned out not to know connect_data",
+    CloseAfterData = "a batch wrote to a session and closed it",
+    CloseBeforeData = "a batch closed a session and wrote to it",
+    Lingered = "an upstream lingered after its session until it had taken everything",
+    BudgetRenewed = "a relay's daily budget started anew",
     NodeLimit = "a limit of the node refused something",
 }
 

@@ -35,10 +35,10 @@ properties! {
     S1 = "delivered bytes are a prefix of those sent, in each direction of each flow, and all of them after an orderly end",
     S2 = "an upstream gets each byte at most once; an open makes at most one upstream connection unless its exchange is doubled",
     S3 = "an op is executed at most once, however often it arrives",
-    S4 = "nothing is delivered after an end; each flow has exactly one end on each side",
+    S4 = "nothing is delivered after an end; each flow has exactly one end on each side; a close takes its place among the ops of its batch",
     S5 = "nothing is reported written that was not handed over, and nothing is sent beyond the credit",
     S6 = "after a restart of the node every flow that it had ends exactly once, and no byte of the old life surfaces",
-    S7 = "seq counts every data op of a session from 0 without gap or repetition, as long as nothing was sent again",
+    S7 = "seq counts every data op of a session from 0 without gap, each number again only if it came back unused; an op is refused for its number only if another copy came",
     S8 = "a poll without an event in between brings nothing new",
     S9 = "at one instant only a bounded number of things happens; after a timeout the next wake is later",
     S10 = "every request can be decoded, keeps to the bounds of a batch, and encodes to the same bytes again",
@@ -47,16 +47,18 @@ properties! {
     S13 = "every exchange ends exactly once; every accepted request is answered exactly once",
     R1 = "the bytes that a machine holds stay within the configured bounds",
     R2 = "the calls in flight through a relay stay within its limit",
-    R3 = "the calls of a day stay within a relay's budget",
+    R3 = "the calls of a day stay within a relay's budget, and a relay that refuses is left alone",
     R4 = "idle flows cost no more calls than their polls",
     R5 = "after every flow has ended, nothing is held and no timer of a flow runs",
     I1 = "a flow that stalls does not delay the others",
     I2 = "no flow with data waits while others are served again and again",
+    I3 = "a payload is written as soon as it and all before it have come, unless its upstream takes nothing",
     L1 = "once a relay is well again, every flow ends or delivers everything within the bound",
     L2 = "the same with every other relay broken for ever",
     L3 = "a close comes to its end",
     L4 = "a flow that is lost is reported as lost within the bound",
     L5 = "after a budget starts anew, flows go on",
+    L6 = "a flow is lost only after something happened that can lose it",
     L7 = "after a success the backoff starts anew",
     D1 = "the same seed gives the same run, in every process and build",
     D2 = "a copy of a machine in the middle of a run behaves like the original",
@@ -87,7 +89,7 @@ impl fmt::Display for Violation {
 impl Property {
     /// Whether it speaks of progress, and not of safety or bounds.
     pub const fn is_liveness(self) -> bool {
-        matches!(self, Self::L1 | Self::L2 | Self::L3 | Self::L4 | Self::L5 | Self::L7)
+        matches!(self, Self::L1 | Self::L2 | Self::L3 | Self::L4 | Self::L5 | Self::L6 | Self::L7)
     }
 
     /// Whether it speaks of what is used up.

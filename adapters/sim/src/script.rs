@@ -29,11 +29,15 @@ pub enum Kind {
     SlowReader,
     /// Datagrams, each echoed.
     UdpEcho,
+    /// A line and its echo, silence for most of a minute, and another line.
+    Quiet,
+    /// A line, its echo, and then nothing for a day. For measuring; it outlasts every bound on progress.
+    Idle,
 }
 
 impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 10] = [
+    /// Every kind that comes to an end by itself.
+    pub const ALL: [Self; 11] = [
         Self::Echo,
         Self::Download,
         Self::Upload,
@@ -44,6 +48,7 @@ impl Kind {
         Self::Flood,
         Self::SlowReader,
         Self::UdpEcho,
+        Self::Quiet,
     ];
 }
 
@@ -150,6 +155,8 @@ impl Script {
             Kind::Flood => Self { down: size.saturating_mul(4), local_reads: slowly, ..plain },
             Kind::SlowReader => Self { up: size, upstream_reads: slowly, ..plain },
             Kind::UdpEcho => Self { turns: turns_of(size, 120), up: 120, down: 120, ..plain },
+            Kind::Quiet => Self { turns: 2, think: Duration::from_secs(50), ..plain },
+            Kind::Idle => Self { turns: 2, think: Duration::from_secs(24 * 60 * 60), ..plain },
         }
     }
 

@@ -39,6 +39,8 @@ sites! {
     Script = "script",
     /// How much a flow sends.
     Size = "size",
+    /// Whether a flow sends much more than that.
+    Large = "large",
     /// When a flow begins, and how long it thinks between its turns.
     Pace = "pace",
     /// Whether this kind of fault happens in this run at all.
@@ -75,6 +77,8 @@ sites! {
     Refuse = "f8.refuse",
     /// F8: a relay has a small daily budget.
     Quota = "f8.quota",
+    /// F8: a relay's daily budget starts anew during the run.
+    Renewal = "f8.renewal",
     /// F9: the node restarts.
     Restart = "f9.restart",
     /// F10: the node restarts between an upstream write and the reply.
@@ -99,6 +103,10 @@ sites! {
     Corrupt = "f19.corrupt",
     /// F20: an upstream refuses, resets, stalls or floods.
     Upstream = "f20.upstream",
+    /// F20: an application tries a target again that it could not reach.
+    Again = "f20.again",
+    /// Callers from elsewhere, and what they do first.
+    Visitors = "visitors",
     /// When weather (restarts, pauses, partitions, clock faults) comes.
     When = "when",
     /// How long it lasts.

@@ -150,22 +150,12 @@ impl EndReason {
         matches!(self, Self::Finished | Self::Local | Self::Idle)
     }
 
-    /// What the node is told of a flow that ends at the client for this reason (level 2).
-    #[allow(dead_code, reason = "the client does not speak level 2 yet")]
-    pub(crate) const fn reset_code(self) -> ResetCode {
-        match self {
-            Self::Idle => ResetCode::Idle,
-            Self::Reset(code) => code,
-            Self::ConnectFailed(failure) => ResetCode::Connect(failure),
-            Self::Finished
-            | Self::Local
-            | Self::HalfCloseQuiet
-            | Self::NodeError
-            | Self::SequenceBroken
-            | Self::ExchangeLost(_)
-            | Self::ReplyOverdue
-            | Self::NoRelay
-            | Self::ClientClosed => ResetCode::Aborted,
+    /// What the error reply to an open says: of the target, or of the op itself.
+    pub(super) fn of_failed_open(error: &str) -> Self {
+        if error.to_ascii_lowercase().contains("connect failed") {
+            Self::ConnectFailed(ConnectFailure::from_text(error))
+        } else {
+            Self::NodeError
         }
     }
 }

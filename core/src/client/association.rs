@@ -12,7 +12,7 @@ use crate::client::link::Circumstances;
 use crate::client::outbox::{Outbox, count};
 use crate::client::session::{Outcome, Polling, Wants};
 use crate::config::{ClientConfig, OpenMode};
-use crate::error::{ConnectFailure, Misuse};
+use crate::error::Misuse;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 use crate::id::StreamId;
@@ -47,17 +47,20 @@ fn poll_wait(empties: u32) -> Duration {
 }
 
 /// ```text
-///   FirstDatagram ── one came, or the wait is over ──▶ OpenDue ◀── not sent, or answered ──┐
-///                                                        │         by a relay's cache      │
-///                                                        ▼                                 │
-///                                                     Opening ─────────────────────────────┘
-///                                                        │ sid
-///                                                        ▼
-///                                                     Linked ── eof, error, idle ──▶ (ended)
+///   FirstDatagram ── one came, or the wait is over ──▶ OpenDue ◀── not sent ──┐
+///                                                       ▲ │ ▲                 │
+///                            Unlinked ── a datagram ────┘ │ └─ more wait ──┐  │
+///                               ▲                         ▼                │  │
+///                               └── a relay's answer ── Opening ───────────┴──┘
+///                                                         │ sid
+///                                                         ▼
+///                                                      Linked ── eof, error, idle ──▶ (ended)
 /// ```
+/// A relay that answers from its own cache ends the session it never had: the flow goes on without one.
 #[derive(Clone, Debug)]
 enum Phase {
     FirstDatagram { until: Instant },
+    Unlinked,
     OpenDue,
     Opening,
     Linked(Linked),
@@ -104,7 +107,7 @@ impl Association {
     pub(super) const fn sid(&self) -> Option<Sid> {
         match &self.phase {
             Phase::Linked(linked) => Some(linked.sid),
-            Phase::FirstDatagram { .. } | Phase::OpenDue | Phase::Opening => None,
+            Phase::FirstDatagram { .. } | Phase::Unlinked | Phase::OpenDue | Phase::Opening => None,
         }
     }
 
@@ -126,12 +129,20 @@ impl Association {
             LocalEvent::Data(datagram) => {
                 self.last_active = now;
                 self.push(datagram, config, out);
-                if let Phase::FirstDatagram { .. } = self.phase {
-                    self.phase = Phase::OpenDue;
-                }
+                self.open_if_queued(now);
                 Ok(())
             }
             LocalEvent::Written(_) | LocalEvent::Fin | LocalEvent::Reset => Ok(()),
+        }
+    }
+
+    /// A flow without a session asks for one when it has something to send.
+    fn open_if_queued(&mut self, now: Instant) {
+        if let Phase::FirstDatagram { .. } | Phase::Unlinked = self.phase
+            && !self.queue.is_empty()
+        {
+            self.phase = Phase::OpenDue;
+            self.opened = now;
         }
     }
 
@@ -156,7 +167,7 @@ impl Association {
 
     pub(super) fn wants(&self, now: Instant, config: &ClientConfig) -> Wants {
         match &self.phase {
-            Phase::FirstDatagram { .. } | Phase::Opening => Wants::default(),
+            Phase::FirstDatagram { .. } | Phase::Unlinked | Phase::Opening => Wants::default(),
             Phase::OpenDue => Wants { connect: true, ..Wants::default() },
             Phase::Linked(linked) => Wants {
                 connect: false,
@@ -173,7 +184,7 @@ impl Association {
             Phase::OpenDue => {
                 Some((self.opened.saturating_add(config.request_timeout), TimerKind::ReplyWatchdog))
             }
-            Phase::Opening => None,
+            Phase::Unlinked | Phase::Opening => None,
             Phase::Linked(linked) => {
                 Some((linked.poll_from, TimerKind::Poll)).filter(|(at, _)| linked.polls == 0 && *at > now)
             }
@@ -193,7 +204,11 @@ impl Association {
             Phase::OpenDue if self.opened.saturating_add(config.request_timeout) <= now => {
                 Err(EndReason::NoRelay)
             }
-            Phase::FirstDatagram { .. } | Phase::OpenDue | Phase::Opening | Phase::Linked(_) => Ok(()),
+            Phase::FirstDatagram { .. }
+            | Phase::Unlinked
+            | Phase::OpenDue
+            | Phase::Opening
+            | Phase::Linked(_) => Ok(()),
         }
     }
 
@@ -241,7 +256,7 @@ impl Association {
                 linked.poll_from = now.saturating_add(POLL_AGAIN);
                 Ok(())
             }
-            Phase::FirstDatagram { .. } | Phase::OpenDue | Phase::Opening => Err(()),
+            Phase::FirstDatagram { .. } | Phase::Unlinked | Phase::OpenDue | Phase::Opening => Err(()),
         }
     }
 
@@ -255,22 +270,19 @@ impl Association {
     /// The node answered the open.
     pub(super) fn on_open_reply(&mut self, reply: Reply, now: Instant, out: &mut Outbox) -> Outcome {
         if let Some(error) = &reply.error {
-            let failed = error.to_ascii_lowercase().contains("connect failed");
-            let failure = ConnectFailure::from_text(error);
-            return Err(if failed { EndReason::ConnectFailed(failure) } else { EndReason::NodeError });
+            return Err(EndReason::of_failed_open(error));
         }
         let Some(sid) = reply.sid else { return Err(EndReason::NodeError) };
         if !core::mem::replace(&mut self.announced, true) {
             out.actions.push_back(ClientAction::Opened { stream: self.id });
         }
-        self.phase = Phase::Linked(Linked { sid, polls: 0, payloads: 0, poll_from: now, empties: 0 });
-        // A relay that answers from its own cache ends the session it never had; what waits opens anew.
-        if reply.eof && !self.queue.is_empty() {
+        if reply.eof {
+            self.phase = Phase::Unlinked;
             self.take_packets(reply, now, out);
-            self.phase = Phase::OpenDue;
-            self.opened = now;
+            self.open_if_queued(now);
             return Ok(());
         }
+        self.phase = Phase::Linked(Linked { sid, polls: 0, payloads: 0, poll_from: now, empties: 0 });
         out.notice(ClientNotice::Connected { stream: self.id, level: Level::Legacy });
         self.on_packets(reply, now, out)
     }
@@ -311,6 +323,7 @@ impl Association {
                 print.value(0_u8);
                 print.time(*until);
             }
+            Phase::Unlinked => print.value(4_u8),
             Phase::OpenDue => print.value(1_u8),
             Phase::Opening => print.value(2_u8),
             Phase::Linked(linked) => {

@@ -3,12 +3,16 @@
 use alloc::collections::BTreeMap;
 use core::hash::Hasher;
 
-use crate::client::exchange::{Exchange, OpOwner};
+use crate::client::exchange::{Class, Exchange, OpOwner};
 use crate::client::flow::{Flow, Kind};
+use crate::client::relay::HOLD_THRESHOLD;
 use crate::client::{Client, ClientAction};
+use crate::config::ClientConfig;
 use crate::fingerprint::Fingerprint;
 use crate::id::{ExchangeId, StreamId};
+use crate::seq::Seq;
 use crate::time::Instant;
+use crate::wire::Sid;
 
 impl Client {
     /// Feeds everything that decides what the client will do to `hasher`, relative to `now`.
@@ -20,7 +24,7 @@ impl Client {
         let exchanges: BTreeMap<ExchangeId, usize> = self.exchanges.keys().copied().zip(0..).collect();
         let mut print = Fingerprint::new(now, hasher);
         print.value((self.stage, self.payload_in_flight, self.probe_wanted, self.settled, self.offered));
-        print.each(self.flows.values(), |print, flow| flow.fingerprint(print));
+        print.each(self.flows.values(), |print, flow| flow.fingerprint(&self.config, print));
         print.each(self.exchanges.values(), |print, exchange| {
             self.exchange_fingerprint(exchange, &streams, print)
         });
@@ -29,13 +33,30 @@ impl Client {
             print.deadline(closing.due);
         });
         self.ready.fingerprint(|id| streams.get(&id).copied(), &mut print);
-        self.relays.fingerprint(&mut print);
+        self.relays.fingerprint(&self.config, &mut print);
         self.unreachable.fingerprint(now, &mut print);
         self.out.pool.fingerprint(&mut print);
         print.each(self.starved.iter(), |print, id| print.value(streams.get(id)));
         print.each(self.out.actions.iter(), |print, action| {
             action_fingerprint(action, &streams, &exchanges, print);
         });
+    }
+
+    /// The sessions at the node that the client knows, in an order that the fingerprint determines: those of
+    /// its flows, with the number of the reply that comes next, and those that it is about to close.
+    ///
+    /// Neither machine's fingerprint has session ids or absolute numbers. Who hashes both needs to know which
+    /// session is which, and how far the two sides' numbers are apart: look each up with
+    /// [`Node::place_of`](crate::Node::place_of).
+    pub fn known_sessions(&self) -> impl Iterator<Item = (Sid, Option<Seq>)> {
+        let flows = self.flows.values().filter_map(|flow| {
+            let expected = match &flow.kind {
+                Kind::Session(session) => session.expected(),
+                Kind::Association(_) => None,
+            };
+            Some((flow.sid()?, expected))
+        });
+        flows.chain(self.closes.iter().map(|closing| (closing.sid, None)))
     }
 
     fn exchange_fingerprint(
@@ -45,7 +66,16 @@ impl Client {
         print: &mut Fingerprint<'_>,
     ) {
         print.value((exchange.relay, exchange.class, exchange.body_len));
-        print.time(exchange.sent);
+        match exchange.class {
+            // Better than no round trip at all.
+            Class::Connect if self.relays.knows_round_trip(exchange.relay) => {}
+            // The answer tells how long the round trip was.
+            Class::Connect | Class::Payload | Class::Control => print.time(exchange.sent),
+            // The answer tells whether the relay holds polls.
+            Class::IdlePoll => print.deadline(exchange.sent.saturating_add(HOLD_THRESHOLD)),
+            Class::BulkPoll => {}
+        }
+        print.deadline(exchange.sent.saturating_add(self.config.reply_watchdog()));
         print.each(exchange.ops.iter(), |print, sent| match sent.owner {
             OpOwner::Stream(id) => {
                 print.value((0_u8, streams.get(&id)));
@@ -61,12 +91,12 @@ impl Client {
 }
 
 impl Flow {
-    fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    fn fingerprint(&self, config: &ClientConfig, print: &mut Fingerprint<'_>) {
         print.value((self.queued.connect, self.queued.payload, self.queued.poll, self.deficit));
         match &self.kind {
             Kind::Session(session) => {
                 print.value(0_u8);
-                session.fingerprint(print);
+                session.fingerprint(config, print);
             }
             Kind::Association(association) => {
                 print.value(1_u8);
@@ -114,30 +144,74 @@ mod tests {
         hasher.finish()
     }
 
-    /// A client made at `origin` after `before` flows that came and went, with one flow that wrote `text`.
+    /// A client made at `origin` after `before` flows that were refused, with one flow that wrote `text`, the
+    /// call that opens it on its way.
     fn run(origin: Instant, before: usize, text: &'static str) -> (Client, Instant) {
         let options = ClientOptions::new(vec![RelayOptions::new(Secret::new("k"))]);
         let mut client = Client::new(options.validate().unwrap(), [1; 32], origin);
-        let target = Target::new("h", 443).unwrap();
-        let drain = |client: &mut Client| while !matches!(client.poll(), ClientAction::Idle { .. }) {};
         for _ in 0..before {
-            let stream = client.open(origin, target.clone(), FlowKind::Tcp).unwrap();
-            client.handle(origin, ClientEvent::Local { stream, event: LocalEvent::Reset }).unwrap();
-            drain(&mut client);
+            open(&mut client, origin, "refused");
+            refuse_everything(&mut client, origin);
         }
-        let stream = client.open(origin, target, FlowKind::Tcp).unwrap();
         let now = origin.saturating_add(Duration::from_millis(3));
+        open(&mut client, now, text);
+        while !matches!(client.poll(), ClientAction::Idle { .. }) {}
+        (client, now)
+    }
+
+    fn open(client: &mut Client, now: Instant, text: &'static str) {
+        let stream = client.open(now, Target::new("h", 443).unwrap(), FlowKind::Tcp).unwrap();
         let event = LocalEvent::Data(Bytes::from_static(text.as_bytes()));
         client.handle(now, ClientEvent::Local { stream, event }).unwrap();
-        drain(&mut client);
-        (client, now)
+    }
+
+    /// Every call is answered: opens are refused, and `seq` passes.
+    fn refuse_everything(client: &mut Client, now: Instant) {
+        let refused = r#"{"r":[{"e":"connect failed: Connection refused"}]}"#;
+        let passes = r#"{"r":[{"eof":true,"seq":0}]}"#;
+        loop {
+            match client.poll() {
+                ClientAction::Send { exchange, body, .. } => {
+                    let opens = body.windows(7).any(|word| word == b"connect");
+                    let body = if opens { refused } else { passes }.into();
+                    client.handle(now, ClientEvent::Reply { exchange, body }).unwrap();
+                }
+                ClientAction::Idle { .. } => return,
+                _ => {}
+            }
+        }
     }
 
     #[test]
     fn neither_the_time_nor_the_numbers_of_ids_matter() {
-        let (early, early_now) = run(Instant::from_micros(10), 0, "x");
+        let (early, early_now) = run(Instant::from_micros(10), 1, "x");
         let (late, late_now) = run(Instant::from_micros(987_654_321), 5, "x");
+        assert_ne!(early.exchanges.keys().next(), late.exchanges.keys().next());
         assert_eq!(print(&early, early_now), print(&late, late_now));
+    }
+
+    #[test]
+    fn how_long_a_flow_hesitated_before_its_link_does_not_matter() {
+        let linked = |hesitation: u64| {
+            let origin = Instant::ZERO;
+            let options = ClientOptions::new(vec![RelayOptions::new(Secret::new("k"))]);
+            let mut client = Client::new(options.validate().unwrap(), [1; 32], origin);
+            let stream = client.open(origin, Target::new("h", 443).unwrap(), FlowKind::Tcp).unwrap();
+            let sent = origin.saturating_add(Duration::from_millis(hesitation));
+            let event = LocalEvent::Data(Bytes::from_static(b"x"));
+            client.handle(sent, ClientEvent::Local { stream, event }).unwrap();
+            let exchange = loop {
+                if let ClientAction::Send { exchange, .. } = client.poll() {
+                    break exchange;
+                }
+            };
+            let now = sent.saturating_add(Duration::from_millis(5));
+            let body = Bytes::from_static(br#"{"r":[{"sid":"s","eof":false,"caps":1}]}"#);
+            client.handle(now, ClientEvent::Reply { exchange, body }).unwrap();
+            while !matches!(client.poll(), ClientAction::Idle { .. }) {}
+            print(&client, now)
+        };
+        assert_eq!(linked(1), linked(9));
     }
 
     #[test]

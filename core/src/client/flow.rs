@@ -20,7 +20,7 @@ pub(super) struct Flow {
     pub(super) timer: TimerSlot,
     /// The queues of [`Ready`](super::ready::Ready) that the flow stands in.
     pub(super) queued: Queued,
-    /// Bytes that the flow may send beyond its share of earlier batches (deficit round robin).
+    /// What is left of the flow's turn to send, after a batch cut it short (deficit round robin).
     pub(super) deficit: usize,
 }
 
@@ -105,9 +105,9 @@ impl Flow {
         }
     }
 
-    pub(super) fn take_payload(&mut self, most: usize, now: Instant) -> Option<Op> {
+    pub(super) fn take_payload(&mut self, most: usize, now: Instant, config: &ClientConfig) -> Option<Op> {
         match &mut self.kind {
-            Kind::Session(session) => session.take_payload(most, now),
+            Kind::Session(session) => session.take_payload(most, now, config),
             Kind::Association(association) => association.take_payload(),
         }
     }
@@ -146,6 +146,11 @@ impl Flow {
     /// have a gap (protocol.md 2), datagrams may be lost.
     pub(super) fn on_lost(&mut self, op: &Op, now: Instant, why: EndReason) -> Outcome {
         match &mut self.kind {
+            Kind::Session(_) if planted!(LostResent) => {
+                self.on_unsent(op.clone(), now);
+                Ok(())
+            }
+            Kind::Session(_) if planted!(FinAfterLoss) => Err(EndReason::Finished),
             Kind::Session(_) => Err(why),
             Kind::Association(association) => association.on_lost(op, now).map_err(|()| why),
         }

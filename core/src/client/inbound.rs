@@ -1,5 +1,8 @@
 //! From answers and failures back to the flows.
 
+use alloc::vec::Vec;
+use core::time::Duration;
+
 use crate::caps::{Caps, Level};
 use crate::client::Client;
 use crate::client::TimerOwner;
@@ -11,10 +14,19 @@ use crate::client::outbox::count;
 use crate::client::relay::{HOLD_THRESHOLD, Path, SeqPath};
 use crate::id::{ExchangeId, RelayId, StreamId};
 use crate::wire::{self, AnswerError, Limits, Op, Reply};
-use alloc::vec::Vec;
 
 /// An answer of no more payload than this may be kept alive by any part of it.
 const PINNED: usize = 256 * 1024;
+
+/// The answer that a reply came with.
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    relay: RelayId,
+    /// How long the exchange took.
+    elapsed: Duration,
+    /// Payload bytes of all its replies, which share one allocation.
+    decoded: usize,
+}
 
 impl Client {
     /// An exchange was answered with `body`.
@@ -28,6 +40,11 @@ impl Client {
                 self.fail(id, exchange, why);
             }
             Err(AnswerError::TooLarge | AnswerError::NotAnAnswer | AnswerError::WrongLength { .. }) => {
+                if planted!(GarbageKeepsPlace)
+                    && let Some(relay) = self.relays.get_mut(exchange.relay)
+                {
+                    relay.on_sent();
+                }
                 self.fail(id, exchange, ExchangeFailure::Garbage);
             }
         }
@@ -70,10 +87,14 @@ impl Client {
         count(&mut self.out.stats.answered);
         self.observe(&exchange, &replies);
         let relay = exchange.relay;
+        let elapsed = self.now.saturating_since(exchange.sent);
         let decoded: usize = replies.iter().map(|reply| reply.data.len()).fold(0, usize::saturating_add);
         for (sent, reply) in exchange.ops.into_iter().zip(replies.drain(..)) {
             match sent.owner {
-                OpOwner::Stream(id) => self.on_flow_reply(id, relay, &sent.op, reply, decoded),
+                OpOwner::Stream(id) => {
+                    let answer = Answer { relay, elapsed, decoded };
+                    self.on_flow_reply(id, &sent.op, reply, answer);
+                }
                 OpOwner::Probe => self.on_probe_reply(relay, &reply),
                 OpOwner::Close { .. } => {}
             }
@@ -154,7 +175,8 @@ impl Client {
         }
     }
 
-    fn on_flow_reply(&mut self, id: StreamId, relay: RelayId, op: &Op, mut reply: Reply, decoded: usize) {
+    fn on_flow_reply(&mut self, id: StreamId, op: &Op, mut reply: Reply, answer: Answer) {
+        let Answer { relay, decoded, .. } = answer;
         if reply.error.as_deref() == Some("unauthorized") {
             self.out.notice(ClientNotice::Unauthorized { relay });
         }
@@ -175,7 +197,7 @@ impl Client {
                 self.on_open_reply(id, relay, op, reply);
             }
             Op::Data { .. } | Op::UdpData { .. } | Op::Close { .. } => {
-                self.on_data_reply(id, relay, op, reply)
+                self.on_data_reply(id, op, reply, answer)
             }
             Op::Streams { .. } => {}
         }
@@ -192,6 +214,7 @@ impl Client {
             self.offered = offered;
             self.report_lost_seq();
         }
+        let offered = if planted!(CapsAssumed) { self.offered } else { offered };
         let level = if self.relays.can_sequence() { offered } else { Level::Legacy };
         let Some(flow) = self.flows.get_mut(&id) else { return };
         let outcome = match &mut flow.kind {
@@ -211,13 +234,16 @@ impl Client {
         }
     }
 
-    fn on_data_reply(&mut self, id: StreamId, relay: RelayId, op: &Op, reply: Reply) {
+    fn on_data_reply(&mut self, id: StreamId, op: &Op, reply: Reply, answer: Answer) {
+        let Answer { relay, elapsed, .. } = answer;
         let circumstances = self.circumstances();
         let lost_seq = reply.seq.is_none() && reply.error.is_none();
         let Some(flow) = self.flows.get_mut(&id) else { return };
         let sequenced = flow.path() == Path::Sequenced;
         let outcome = match &mut flow.kind {
-            Kind::Session(session) => session.on_data_reply(op, reply, self.now, &self.config, &mut self.out),
+            Kind::Session(session) => {
+                session.on_data_reply(op, reply, elapsed, self.now, &self.config, &mut self.out)
+            }
             Kind::Association(association) => {
                 association.on_data_reply(op, reply, circumstances, &mut self.out)
             }
@@ -338,6 +364,12 @@ impl Client {
     fn on_lost(&mut self, sent: Sent, why: EndReason) {
         match sent.owner {
             OpOwner::Stream(id) => {
+                if let Op::Data { seq, .. } = sent.op
+                    && planted!(SilentGap)
+                {
+                    let answer = Answer { relay: RelayId::new(0), elapsed: Duration::ZERO, decoded: 0 };
+                    return self.on_data_reply(id, &sent.op, Reply { seq, ..Reply::default() }, answer);
+                }
                 if let Some(flow) = self.flows.get_mut(&id) {
                     let outcome = flow.on_lost(&sent.op, self.now, why);
                     self.conclude(id, outcome);

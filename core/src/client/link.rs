@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::caps::Level;
 use crate::client::action::EndReason;
 use crate::client::depth::Depth;
+use crate::client::pace::Pace;
 use crate::config::ClientConfig;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
@@ -28,6 +29,10 @@ const POLL_WAITS: [Duration; 4] = [
 /// The wait when no relay holds polls and nothing has come for a while.
 const POLL_WAIT_NOT_HELD: Duration = Duration::from_secs(30);
 
+/// A poll follows its payload after this time at the latest: just before the node's wait of 350 ms for the
+/// answer to the payload is over.
+pub(super) const LONGEST_BEHIND: Duration = Duration::from_millis(250);
+
 /// The established part of a session.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
@@ -42,6 +47,7 @@ pub(super) struct Link {
     payload_sent: Instant,
     replies: ReorderQueue<Answered>,
     pub(super) depth: Depth,
+    pace: Pace,
     /// Ops that the node cannot have had, to be sent again, in order.
     unsent: VecDeque<Op>,
     /// Since when it has had something to send, and no relay took it to the node.
@@ -74,6 +80,8 @@ pub(super) struct Circumstances {
     pub(super) short: bool,
     /// No relay holds polls.
     pub(super) none_holds: bool,
+    /// No relay that keeps `seq` holds polls.
+    pub(super) none_holds_sequenced: bool,
     /// How long after a payload its session's next poll goes out, if nothing has come back by then.
     pub(super) poll_behind: Duration,
 }
@@ -91,6 +99,7 @@ impl Link {
             payload_sent: now,
             replies: ReorderQueue::new(limits),
             depth: Depth::new(),
+            pace: Pace::new(),
             unsent: VecDeque::new(),
             stranded: None,
             empties: 0,
@@ -102,6 +111,11 @@ impl Link {
     /// Whether an op with payload may be sent now.
     pub(super) fn may_send(&self, config: &ClientConfig) -> bool {
         self.unsent.is_empty() && self.in_flight < self.max_in_flight(config) && self.has_place(config)
+    }
+
+    /// How many bytes the next op with payload may have.
+    pub(super) fn room(&self, config: &ClientConfig) -> usize {
+        self.pace.room(self.max_in_flight(config))
     }
 
     /// Whether the reply to one op more would find a place while it waits for the oldest.
@@ -125,7 +139,7 @@ impl Link {
 
     /// When the wait for a relay that takes its ops is over.
     pub(super) fn stranded_deadline(&self, config: &ClientConfig) -> Option<Instant> {
-        let since = self.stranded.filter(|_| self.in_flight == 0)?;
+        let since = self.stranded.filter(|_| self.in_flight == 0 && !planted!(UnsentWaits))?;
         Some(since.saturating_add(config.reply_watchdog()))
     }
 
@@ -173,12 +187,16 @@ impl Link {
     }
 
     fn poll_at(&self, circumstances: Circumstances) -> Instant {
-        if self.level == Level::Sequenced && !circumstances.none_holds {
+        if planted!(PollsSpin) || self.level == Level::Sequenced && !circumstances.none_holds_sequenced {
             return self.poll_from;
         }
+        let none_holds = match self.level {
+            Level::Legacy => circumstances.none_holds,
+            Level::Sequenced | Level::Streams => circumstances.none_holds_sequenced,
+        };
         let wait = match self.empties {
             0 if self.depth.is_bulk() => Duration::ZERO,
-            empties if circumstances.none_holds && empties > 3 => POLL_WAIT_NOT_HELD,
+            empties if none_holds && empties > 3 => POLL_WAIT_NOT_HELD,
             empties => POLL_WAITS.get(empties).copied().unwrap_or(Duration::from_millis(500)),
         };
         self.poll_from.saturating_add(wait)
@@ -197,7 +215,7 @@ impl Link {
             Level::Legacy => None,
             Level::Sequenced | Level::Streams => {
                 let seq = self.next;
-                self.next = seq.next();
+                self.next = if planted!(SeqReused) && self.in_flight == 2 { seq } else { seq.next() };
                 Some(seq)
             }
         };
@@ -209,6 +227,11 @@ impl Link {
     /// The first op that must be sent again.
     pub(super) fn next_unsent(&mut self, now: Instant) -> Option<Op> {
         let op = self.unsent.pop_front()?;
+        if planted!(SeqRenumbered)
+            && let Op::Data { payload, .. } = op
+        {
+            return Some(self.next_op(payload, now));
+        }
         self.on_sent(&op, now);
         Some(op)
     }
@@ -220,6 +243,7 @@ impl Link {
 
     fn on_sent(&mut self, op: &Op, now: Instant) {
         self.in_flight = self.in_flight.saturating_add(1);
+        self.pace.on_sent(payload_len(op));
         if is_poll(op) {
             self.polls_in_flight = self.polls_in_flight.saturating_add(1);
             self.newest = Newest::Poll;
@@ -231,6 +255,7 @@ impl Link {
 
     fn on_ended(&mut self, op: &Op) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.pace.on_ended(payload_len(op));
         if is_poll(op) {
             self.polls_in_flight = self.polls_in_flight.saturating_sub(1);
         }
@@ -240,6 +265,9 @@ impl Link {
     pub(super) fn on_unsent(&mut self, op: Op, now: Instant) {
         self.on_ended(&op);
         self.stranded.get_or_insert(now);
+        if planted!(ResentTwice) {
+            self.unsent.push_back(op.clone());
+        }
         let place = self.unsent.iter().position(|other| seq_of(&op) < seq_of(other));
         self.unsent.insert(place.unwrap_or(self.unsent.len()), op);
     }
@@ -251,7 +279,7 @@ impl Link {
 
     /// Falls back to level 0, if no op was numbered yet.
     pub(super) fn downgrade(&mut self) -> bool {
-        let unused = self.next == Seq::ZERO;
+        let unused = self.next == Seq::ZERO || planted!(DowngradeLate);
         if unused {
             self.level = Level::Legacy;
         }
@@ -265,10 +293,19 @@ impl Link {
 
     /// The reply to `op` came. It may wait for earlier ones; take what is in order with
     /// [`next_reply`](Self::next_reply).
-    pub(super) fn on_reply(&mut self, op: &Op, reply: Reply) -> Result<Order, EndReason> {
+    pub(super) fn on_reply(
+        &mut self,
+        op: &Op,
+        reply: Reply,
+        elapsed: Duration,
+        config: &ClientConfig,
+    ) -> Result<Order, EndReason> {
         self.on_ended(op);
         self.stranded = None;
         let poll = is_poll(op);
+        if !poll {
+            self.pace.on_answer(payload_len(op), elapsed, config.uplink_window);
+        }
         let Some(seq) = seq_of(op) else {
             let at = self.replies.expected();
             return self.place(at, Answered { reply, poll });
@@ -277,7 +314,8 @@ impl Link {
         if reply.seq != Some(seq) && reply.error.is_none() {
             return Err(EndReason::SequenceBroken);
         }
-        self.place(seq, Answered { reply, poll })
+        let place = if planted!(ArrivalOrder) { self.replies.expected() } else { seq };
+        self.place(place, Answered { reply, poll })
     }
 
     fn place(&mut self, seq: Seq, answered: Answered) -> Result<Order, EndReason> {
@@ -309,9 +347,15 @@ impl Link {
         self.poll_from = now;
     }
 
-    /// The link's part of a state's fingerprint.
+    /// The number of the reply that comes next, for a fingerprint.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) const fn expected(&self) -> Seq {
+        self.replies.expected()
+    }
+
+    /// The link's part of a state's fingerprint. A time counts as long as something can still look at it.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, config: &ClientConfig, print: &mut Fingerprint<'_>) {
         let expected = self.replies.expected();
         print.value((self.level, self.next.ahead_of(expected), self.in_flight, self.polls_in_flight));
         print.value((self.newest, self.depth.target(), self.empties.min(POLL_WAITS.len()), self.undelivered));
@@ -320,10 +364,19 @@ impl Link {
             print.value((seq.ahead_of(expected), answered.poll));
             reply_fingerprint(&answered.reply, print);
         }
+        self.pace.fingerprint(print);
         print.each(self.unsent.iter(), |print, op| self.op_fingerprint(op, print));
-        print.maybe_time(self.stranded);
-        print.time(self.payload_sent);
-        print.time(self.poll_from);
+        print.value(self.stranded.is_some());
+        if let Some(since) = self.stranded {
+            print.deadline(since.saturating_add(config.reply_watchdog()));
+        }
+        if self.in_flight == 0 {
+            // Whatever is in flight sets it anew when it is answered.
+            print.deadline(self.poll_from.saturating_add(POLL_WAIT_NOT_HELD));
+        }
+        if self.newest == Newest::Payload {
+            print.deadline(self.payload_sent.saturating_add(LONGEST_BEHIND));
+        }
     }
 
     /// An op of this link, with its number relative to the reply that comes next.
@@ -361,7 +414,11 @@ fn seq_of(op: &Op) -> Option<Seq> {
 
 #[cfg(feature = "model")]
 fn reply_fingerprint(reply: &Reply, print: &mut Fingerprint<'_>) {
-    print.value((&reply.data, reply.eof, &reply.error, reply.damaged));
+    print.value((&reply.data, reply.eof, reply.error.is_some(), reply.damaged));
+}
+
+fn payload_len(op: &Op) -> usize {
+    op.payload().map_or(0, Bytes::len)
 }
 
 /// Whether `op` asks for downlink and carries nothing.

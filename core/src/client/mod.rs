@@ -17,6 +17,7 @@ mod inbound;
 mod link;
 mod outbound;
 mod outbox;
+mod pace;
 mod ready;
 mod relay;
 mod session;
@@ -46,10 +47,10 @@ use crate::wire::Sid;
 use association::Association;
 use exchange::Exchange;
 use flow::{Flow, Kind};
-use link::Circumstances;
+use link::{Circumstances, LONGEST_BEHIND};
 use outbox::{Outbox, count};
 use ready::{Coalescing, Ready};
-use relay::RelayTable;
+use relay::{Path, RelayTable};
 use session::Session;
 use unreachable::UnreachableCache;
 
@@ -64,7 +65,9 @@ use unreachable::UnreachableCache;
 ///  3. `Idle` comes when and only when nothing else is queued; after `Timeout` at its wake time and a
 ///     drain, the next wake time is later.
 ///  4. An idle `poll` takes the same short time with any number of flows. The work of an event is bounded
-///     by its own size, by the ops of one exchange, and by the flows that it makes ready.
+///     by its own size, by the ops of the batches that it lets out, and by the calls in flight. One case
+///     adds the flows that wait: while relays that keep `seq` are busy and others that lose it are not,
+///     those are looked through for one that needs no `seq`.
 ///  5. Every exchange ends once, and every flow has exactly one [`Ended`](ClientAction::Ended).
 ///  6. [`Misuse`] is the caller's mistake and changes nothing. What a peer sends never panics and is never
 ///     `Misuse`.
@@ -131,6 +134,10 @@ impl Client {
     /// `seed` must be secret and fresh: 32 bytes of the operating system's randomness for each client. Whoever
     /// knows it, or two clients with one seed and one secret, break the seal of level 2: nonces come from it.
     pub fn new(config: ClientConfig, seed: [u8; 32], now: Instant) -> Self {
+        let mut mint = SidMint::new(seed);
+        if planted!(SeedAmbient, ambient) {
+            mint.mint();
+        }
         let mut client = Self {
             now,
             stage: Stage::Running,
@@ -147,7 +154,7 @@ impl Client {
             unreachable: UnreachableCache::new(config.unreachable_entries, config.unreachable_ttl),
             starved: BTreeSet::new(),
             payload_in_flight: 0,
-            probe: SidMint::new(seed).mint(),
+            probe: mint.mint(),
             offered: Level::Legacy,
             probe_wanted: false,
             settled: false,
@@ -236,6 +243,9 @@ impl Client {
             if let Some(action) = self.out.actions.pop_front() {
                 return action;
             }
+            if planted!(IdleTooSoon) && core::mem::take(&mut self.probe_wanted) {
+                return ClientAction::Idle { wake: self.wake() };
+            }
             if self.settled || !self.send_next() {
                 self.settled = true;
                 return ClientAction::Idle { wake: self.wake() };
@@ -263,7 +273,8 @@ impl Client {
         Circumstances {
             now: self.now,
             short: self.relays.is_short(),
-            none_holds: self.relays.none_holds(self.now),
+            none_holds: self.relays.none_holds(self.now, Path::Any),
+            none_holds_sequenced: self.relays.none_holds(self.now, Path::Sequenced),
             poll_behind: self.poll_behind(),
         }
     }
@@ -275,15 +286,18 @@ impl Client {
     /// the wait would be longer than the way, so the poll follows at once.
     fn poll_behind(&self) -> Duration {
         const FAST: Duration = Duration::from_millis(250);
-        const BEFORE_DRAIN_ENDS: Duration = Duration::from_millis(250);
         let slow = self.relays.shortest_round_trip().is_some_and(|round_trip| round_trip >= FAST);
-        if slow { BEFORE_DRAIN_ENDS } else { Duration::ZERO }
+        if slow { LONGEST_BEHIND } else { Duration::ZERO }
     }
 
     fn wake(&self) -> Option<Wake> {
         let (at, owner) = self.timers.first()?;
         let timer = match owner {
-            TimerOwner::Relay(_) => TimerKind::RelayRetry,
+            TimerOwner::Relay(id) => self
+                .relays
+                .get(id)
+                .and_then(|relay| relay.deadline(self.now))
+                .map_or(TimerKind::RelayRetry, |(_, timer)| timer),
             TimerOwner::Exchange(_) => TimerKind::ReplyWatchdog,
             TimerOwner::Coalesce | TimerOwner::Closes => TimerKind::Coalesce,
             TimerOwner::Flow(id) => self
@@ -292,7 +306,8 @@ impl Client {
                 .and_then(|flow| flow.deadline(self.circumstances(), &self.config))
                 .map_or(TimerKind::Poll, |(_, timer)| timer),
         };
-        Some(Wake { at, timer })
+        let late = planted!(WakeNow) && owner == TimerOwner::Closes;
+        Some(Wake { at: if late { self.now } else { at }, timer })
     }
 
     fn on_local(&mut self, now: Instant, id: StreamId, event: LocalEvent) -> Result<(), Misuse> {
@@ -331,9 +346,7 @@ impl Client {
                     self.ready.flush();
                     self.rearm_coalesce();
                 }
-                TimerOwner::Closes => {
-                    self.timers.set(&mut self.close_timer, TimerOwner::Closes, None);
-                }
+                TimerOwner::Closes => self.rearm_closes(),
             }
         }
     }
@@ -381,6 +394,9 @@ impl Client {
     /// How long small writes wait for company: a twentieth of the round trip, which nobody notices.
     fn coalescing_window(&self) -> Duration {
         const SHORTEST: Duration = Duration::from_millis(1);
+        if planted!(TimeAmbient, ambient) {
+            return SHORTEST;
+        }
         let share = self
             .relays
             .shortest_round_trip()
@@ -409,7 +425,7 @@ impl Client {
         if let EndReason::ConnectFailed(failure) = why {
             self.unreachable.record(self.now, flow.target(), failure);
         }
-        if let Some(sid) = flow.sid().filter(|_| why != EndReason::Finished) {
+        if let Some(sid) = flow.sid().filter(|_| why != EndReason::Finished && !planted!(CloseUnsaid)) {
             self.close_session(sid, 0);
         }
         if let Kind::Session(session) = &mut flow.kind {
@@ -437,8 +453,13 @@ impl Client {
         }
         let due = self.now.saturating_add(self.config.coalesce);
         self.closes.push_back(Closing { sid, tries, due });
-        let first = self.closes.front().map(|closing| closing.due);
-        self.timers.set(&mut self.close_timer, TimerOwner::Closes, first);
+        self.rearm_closes();
+    }
+
+    /// A close that is due already waits for a relay, and not for the time.
+    fn rearm_closes(&mut self) {
+        let next = self.closes.front().map(|closing| closing.due).filter(|due| *due > self.now);
+        self.timers.set(&mut self.close_timer, TimerOwner::Closes, next);
     }
 
     /// The pool has room again: readers that ran dry get new credit, in the order of their ids.

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::caps::Level;
 use crate::client::action::ClientAction;
-use crate::client::batch::{Batch, Share, share};
+use crate::client::batch::{Batch, Draft, Share, share};
 use crate::client::exchange::{Class, Exchange, OpOwner, Sent};
 use crate::client::flow::Kind;
 use crate::client::link::is_poll;
@@ -17,6 +17,14 @@ use crate::id::{ExchangeId, RelayId, StreamId};
 use crate::seq::Seq;
 use crate::timer::TimerSlot;
 use crate::wire::{self, Op};
+
+/// Sessions that wait with nothing but a held poll.
+#[derive(Default)]
+struct Parked {
+    streams: Vec<StreamId>,
+    /// In how many calls.
+    holding: usize,
+}
 
 impl Client {
     /// Puts one batch together and queues its `Send`; false when nothing can be sent now.
@@ -109,15 +117,21 @@ impl Client {
         if !may_flush(self.ready.coalescing) {
             return false;
         }
-        let Some((relay, mut batch, shares)) = self.gather_payloads() else { return false };
-        for share in shares {
+        let Some((Draft { relay, mut batch, .. }, shares)) = self.gather_payloads() else { return false };
+        for share in &shares {
             let Some(flow) = self.flows.get_mut(&share.stream) else { continue };
             flow.deficit = share.deficit;
             if share.granted > 0
-                && let Some(op) = flow.take_payload(share.granted, self.now)
+                && let Some(op) = flow.take_payload(share.granted, self.now, &self.config)
             {
                 batch.push(OpOwner::Stream(share.stream), op);
             }
+        }
+        for share in shares.iter().rev().filter(|share| share.owed) {
+            self.ready.payloads.push_front(share.stream);
+            self.mark_payload(share.stream, true);
+        }
+        for share in shares {
             self.refresh(share.stream);
         }
         self.add_closes(&mut batch);
@@ -129,120 +143,152 @@ impl Client {
     }
 
     /// The flows of the next payload batch with their shares, and the relay that can carry them.
-    fn gather_payloads(&mut self) -> Option<(RelayId, Batch, Vec<Share>)> {
-        let circumstances = self.circumstances();
-        let mut chosen: Option<(RelayId, Path, Batch)> = None;
+    fn gather_payloads(&mut self) -> Option<(Draft, Vec<Share>)> {
+        let has_room = self.relays.has_room(self.now, Purpose::Active(Path::Any));
+        let waiting = if has_room { self.ready.payloads.len() } else { 0 };
+        let mut draft: Option<Draft> = None;
         let mut shares: Vec<Share> = Vec::new();
         let mut fixed = 0_usize;
-        for _ in 0..self.ready.payloads.len() {
+        for _ in 0..waiting {
             if shares.len() >= self.config.max_batch_ops {
                 break;
             }
-            let Some(id) = self.ready.payloads.pop_front() else { break };
-            let Some(flow) = self.flows.get_mut(&id) else { continue };
-            flow.queued.payload = false;
-            let Some(wanted) = flow.wants(circumstances, &self.config).payload else { continue };
-            let (path, deficit, is_fixed) = (flow.path(), flow.deficit, flow.has_fixed_op());
-            if chosen.is_none() {
-                chosen = self.start_batch(Purpose::Active(path));
+            let Some((share, path)) = self.next_payload() else { break };
+            if draft.is_none() {
+                draft = self.start_batch(Purpose::Active(path));
             }
-            let room = match &chosen {
-                Some((_, carries, batch)) if path == Path::Any || *carries == Path::Sequenced => {
-                    // An op whose size is given goes whole or waits for the next batch.
-                    let room = batch.room(shares.len().saturating_add(1)).saturating_sub(fixed);
-                    room > 0 && (!is_fixed || shares.is_empty() || wanted <= room)
-                }
-                _ => false,
+            let Some(Draft { batch, .. }) = draft.as_ref().filter(|draft| path.rides_on(draft.carries))
+            else {
+                self.ready.payloads.push_back(share.stream);
+                self.mark_payload(share.stream, true);
+                continue;
             };
-            if room {
-                // A poll that goes again carries no bytes; its turn counts as one.
-                let granted = if is_fixed { wanted.max(1) } else { 0 };
-                fixed = fixed.saturating_add(granted);
-                shares.push(Share { stream: id, wanted, deficit, granted });
-            } else {
-                self.requeue_payload(id);
+            // An op whose size is given goes whole or waits for the next batch.
+            let room = batch.room(shares.len().saturating_add(1)).saturating_sub(fixed);
+            if room == 0 || (share.granted > room && !shares.is_empty()) {
+                self.ready.payloads.push_front(share.stream);
+                self.mark_payload(share.stream, true);
+                break;
             }
+            fixed = fixed.saturating_add(share.granted);
+            shares.push(share);
         }
-        let Some((relay, _, batch)) = chosen.filter(|_| !shares.is_empty()) else {
+        let Some(draft) = draft.filter(|_| !shares.is_empty()) else {
             if self.ready.payloads.is_empty() {
                 self.ready.coalescing = Coalescing::Nothing;
                 self.rearm_coalesce();
             }
             return None;
         };
-        let room = batch.room(shares.len()).min(self.config.max_batch_payload).saturating_sub(fixed);
-        let (mut sized, mut all): (Vec<Share>, Vec<Share>) =
+        let room = draft.batch.room(shares.len()).min(self.config.max_batch_payload).saturating_sub(fixed);
+        let (mut sized, mut free): (Vec<Share>, Vec<Share>) =
             shares.into_iter().partition(|share| share.granted > 0);
-        share(&mut all, room, self.config.max_op_payload);
-        sized.append(&mut all);
-        Some((relay, batch, sized))
+        share(&mut free, room, self.config.max_op_payload);
+        sized.append(&mut free);
+        Some((draft, sized))
     }
 
-    fn requeue_payload(&mut self, id: StreamId) {
+    /// The next flow that wants to send payload, what it wants, and what way it needs. An op whose size is
+    /// given has its bytes granted already.
+    fn next_payload(&mut self) -> Option<(Share, Path)> {
+        let circumstances = self.circumstances();
+        while let Some(stream) = self.ready.payloads.pop_front() {
+            self.mark_payload(stream, false);
+            let Some(flow) = self.flows.get(&stream) else { continue };
+            let Some(wanted) = flow.wants(circumstances, &self.config).payload else { continue };
+            // A poll that goes again carries no bytes; its turn counts as one.
+            let granted = if flow.has_fixed_op() { wanted.max(1) } else { 0 };
+            return Some((
+                Share { stream, wanted, deficit: flow.deficit, granted, owed: false },
+                flow.path(),
+            ));
+        }
+        None
+    }
+
+    fn mark_payload(&mut self, id: StreamId, queued: bool) {
         if let Some(flow) = self.flows.get_mut(&id) {
-            flow.queued.payload = true;
-            self.ready.payloads.push_back(id);
+            flow.queued.payload = queued;
         }
     }
 
     /// A relay for this purpose and an empty batch for it.
-    fn start_batch(&mut self, purpose: Purpose) -> Option<(RelayId, Path, Batch)> {
-        let (Purpose::Active(path) | Purpose::Idle(path)) = purpose;
+    fn start_batch(&mut self, purpose: Purpose) -> Option<Draft> {
+        let (Purpose::Active(path) | Purpose::Poll(path)) = purpose;
         if path == Path::Sequenced {
             self.probe_wanted = true;
         }
         let id = self.relays.choose(self.now, purpose)?;
         let relay = self.relays.get_mut(id)?;
         let carries = if relay.seq == SeqPath::Kept { Path::Sequenced } else { Path::Any };
-        Some((id, carries, Batch::new(&relay.options, relay.max_body, self.config.max_batch_ops)))
+        let batch = Batch::new(&relay.options, relay.max_body, self.config.max_batch_ops);
+        Some(Draft { relay: id, carries, batch })
     }
 
     /// Polls, as many as fit into one batch: its answer comes as soon as one of them has something.
+    ///
+    /// When calls that hold polls take every place that polls may have, one call more is made only if it sets
+    /// others free.
     fn send_polls(&mut self, polling: Polling) -> bool {
-        let circumstances = self.circumstances();
-        let queue_len = self.poll_queue(polling).len();
-        let mut chosen: Option<(RelayId, Path, Batch)> = None;
-        for _ in 0..queue_len {
-            let Some(id) = self.poll_queue(polling).pop_front() else { break };
-            let Some(flow) = self.flows.get_mut(&id) else { continue };
-            flow.queued.poll = false;
-            if flow.wants(circumstances, &self.config).poll.is_none() {
-                continue;
+        let relief = !self.relays.has_room(self.now, Purpose::Poll(Path::Any));
+        if relief && self.parked().holding == 0 {
+            return false;
+        }
+        let purpose = |path| if relief { Purpose::Active(Path::Sequenced) } else { Purpose::Poll(path) };
+        if !self.relays.has_room(self.now, purpose(Path::Any)) {
+            return false;
+        }
+        let mut draft: Option<Draft> = None;
+        for _ in 0..self.poll_queue(polling).len() {
+            if draft.as_ref().is_some_and(|draft| !draft.batch.has_place()) {
+                break;
             }
-            let path = flow.path();
-            if chosen.is_none() {
-                chosen = self.start_batch(match polling {
-                    Polling::Idle => Purpose::Idle(path),
-                    Polling::Bulk => Purpose::Active(path),
-                });
+            let Some((id, path)) = self.next_poll(polling) else { break };
+            if draft.is_none() {
+                draft = self.start_batch(purpose(path));
             }
-            let fits = |batch: &Batch, carries: Path| {
-                batch.has_place() && (path == Path::Any || carries == Path::Sequenced)
-            };
-            match &mut chosen {
-                Some((_, carries, batch)) if fits(batch, *carries) => self.add_poll(batch, id),
+            match &mut draft {
+                Some(draft) if path.rides_on(draft.carries) => self.add_poll(&mut draft.batch, id),
                 _ => {
-                    if let Some(flow) = self.flows.get_mut(&id) {
-                        flow.queued.poll = true;
-                    }
                     self.poll_queue(polling).push_back(id);
+                    self.mark_poll(id, true);
                 }
             }
         }
-        let Some((relay, carries, mut batch)) = chosen.filter(|(_, _, batch)| !batch.ops.is_empty()) else {
+        let Some(Draft { relay, carries, mut batch }) = draft.filter(|draft| !draft.batch.ops.is_empty())
+        else {
             return false;
         };
+        if carries == Path::Sequenced && (relief || polling == Polling::Idle) {
+            self.gather_parked(&mut batch, if relief { 1 } else { self.config.idle_exchanges });
+        }
         let class = match polling {
+            Polling::Idle => Class::IdlePoll,
             Polling::Bulk => Class::BulkPoll,
-            Polling::Idle => {
-                if carries == Path::Sequenced {
-                    self.gather_parked(&mut batch);
-                }
-                Class::IdlePoll
-            }
         };
         self.dispatch(relay, class, batch);
         true
+    }
+
+    /// The next flow that wants to poll, and what way it needs.
+    fn next_poll(&mut self, polling: Polling) -> Option<(StreamId, Path)> {
+        let circumstances = self.circumstances();
+        while let Some(id) = self.poll_queue(polling).pop_front() {
+            self.mark_poll(id, false);
+            let Some(flow) = self.flows.get(&id) else { continue };
+            if flow.wants(circumstances, &self.config).poll.is_some() {
+                return Some((id, flow.path()));
+            }
+            // It wanted to when it was queued. Circumstances changed since, and so does its deadline.
+            self.refresh(id);
+        }
+        None
+    }
+
+    fn mark_poll(&mut self, id: StreamId, queued: bool) {
+        if let Some(flow) = self.flows.get_mut(&id) {
+            flow.queued.poll = queued;
+        }
     }
 
     const fn poll_queue(&mut self, polling: Polling) -> &mut alloc::collections::VecDeque<StreamId> {
@@ -259,11 +305,23 @@ impl Client {
         self.refresh(id);
     }
 
-    /// When many calls hold nothing but idle polls, this batch takes newer polls of their sessions along:
-    /// the node answers the older ones at once, and one call holds what several held.
-    fn gather_parked(&mut self, batch: &mut Batch) {
+    /// When at least `least` calls hold nothing but polls, this batch takes newer polls of their sessions
+    /// along: the node answers the older ones at once, and one call holds what several held.
+    fn gather_parked(&mut self, batch: &mut Batch, least: usize) {
+        let parked = self.parked();
+        if parked.holding < least {
+            return;
+        }
+        let room = self.config.max_batch_ops.saturating_sub(batch.ops.len());
+        for id in parked.streams.into_iter().take(room) {
+            self.add_poll(batch, id);
+        }
+    }
+
+    /// The sessions that wait with nothing but a held poll, as many as a batch can carry.
+    fn parked(&self) -> Parked {
         let circumstances = self.circumstances();
-        let parked = |sent: &Sent| match sent.owner {
+        let session_of = |sent: &Sent| match sent.owner {
             OpOwner::Stream(id) => match self.flows.get(&id).map(|flow| &flow.kind) {
                 Some(Kind::Session(session)) => {
                     session.is_parked(&sent.op, circumstances, &self.config).then_some(id)
@@ -272,29 +330,24 @@ impl Client {
             },
             OpOwner::Close { .. } | OpOwner::Probe => None,
         };
-        let room = self.config.max_batch_ops.saturating_sub(batch.ops.len());
-        let mut gathered: Vec<StreamId> = Vec::new();
-        let mut holding = 0_usize;
-        for exchange in self.exchanges.values().filter(|exchange| exchange.class == Class::IdlePoll) {
-            let before = gathered.len();
-            gathered.extend(exchange.ops.iter().filter_map(parked));
-            holding = holding.saturating_add(usize::from(gathered.len() > before));
-            if gathered.len() >= room {
+        let mut parked = Parked::default();
+        // The last poll of a download is one of bulk, and is held like any other.
+        let polls = |exchange: &&Exchange| matches!(exchange.class, Class::IdlePoll | Class::BulkPoll);
+        for exchange in self.exchanges.values().filter(polls) {
+            let before = parked.streams.len();
+            parked.streams.extend(exchange.ops.iter().filter_map(session_of));
+            parked.holding = parked.holding.saturating_add(usize::from(parked.streams.len() > before));
+            if parked.streams.len() >= self.config.max_batch_ops {
                 break;
             }
         }
-        if holding < self.config.idle_exchanges {
-            return;
-        }
-        for id in gathered.into_iter().take(room) {
-            self.add_poll(batch, id);
-        }
+        parked
     }
 
     /// What nobody waits for: closes that found no company, and probes.
     fn send_control(&mut self) -> bool {
         let due = self.closes.front().is_some_and(|closing| closing.due <= self.now || self.flows.is_empty());
-        if due && let Some((relay, _, mut batch)) = self.start_batch(Purpose::Active(Path::Any)) {
+        if due && let Some(Draft { relay, mut batch, .. }) = self.start_batch(Purpose::Active(Path::Any)) {
             self.add_closes(&mut batch);
             self.dispatch(relay, Class::Control, batch);
             return true;
@@ -303,13 +356,15 @@ impl Client {
     }
 
     fn add_closes(&mut self, batch: &mut Batch) {
-        while batch.has_place()
-            && let Some(closing) = self.closes.pop_front()
-        {
-            batch.push(OpOwner::Close { tries: closing.tries }, Op::Close { sid: closing.sid });
+        while let Some(closing) = self.closes.front() {
+            let op = Op::Close { sid: closing.sid };
+            if !batch.fits(&op) {
+                break;
+            }
+            batch.push(OpOwner::Close { tries: closing.tries }, op);
+            self.closes.pop_front();
         }
-        let first = self.closes.front().map(|closing| closing.due);
-        self.timers.set(&mut self.close_timer, TimerOwner::Closes, first);
+        self.rearm_closes();
     }
 
     /// Hands a batch to its relay.
@@ -334,7 +389,7 @@ impl Client {
         }
         let with_seq = Exchange::path(&ops) == Path::Sequenced;
         let deadline = self.now.saturating_add(self.config.batch_timeout(with_seq));
-        let overdue = self.now.saturating_add(self.config.reply_watchdog());
+        let overdue = self.now.saturating_add(self.config.exchange_watchdog(with_seq));
         let mut timer = TimerSlot::default();
         self.timers.set(&mut timer, TimerOwner::Exchange(exchange), Some(overdue));
         let body_len = body.len();

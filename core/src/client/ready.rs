@@ -43,7 +43,11 @@ impl Ready {
             self.connects.push_back(id);
         }
         if wants.payload.is_some() && !core::mem::replace(&mut queued.payload, true) {
-            self.payloads.push_back(id);
+            if planted!(LastFirst) {
+                self.payloads.push_front(id);
+            } else {
+                self.payloads.push_back(id);
+            }
         }
         if let Some(polling) = wants.poll
             && !core::mem::replace(&mut queued.poll, true)
@@ -82,7 +86,9 @@ impl Ready {
             }
         }
         print.value((self.coalescing == Coalescing::Now, self.coalescing == Coalescing::Nothing));
-        print.maybe_time(self.deadline());
+        if let Some(until) = self.deadline() {
+            print.deadline(until);
+        }
     }
 
     /// When the wait for company is over.

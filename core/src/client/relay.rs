@@ -68,7 +68,7 @@ pub(super) enum SeqPath {
 }
 
 /// ```text
-///   Up ── strikes, unreachable, refused ──▶ Down ── an answer ──▶ Up
+///   Up ── strikes, unreachable, refused ──▶ Down ── an answer; after a refusal not before `until` ──▶ Up
 ///    └──◀── old strikes expire ──┘           └──▶ tried again when `until` has come
 /// ```
 #[derive(Clone, Debug)]
@@ -81,8 +81,10 @@ enum Health {
 enum Down {
     /// It times out or answers garbage: used all the same when nothing else is left.
     Failing,
-    /// It cannot be reached, or it asked to be left alone: not used before its time.
-    Closed,
+    /// It cannot be reached: not used before its time, unless an answer shows that it can.
+    Unreachable,
+    /// It asked to be left alone: not used before its time, whatever calls that were out already bring.
+    Refusing,
 }
 
 #[derive(Clone, Debug)]
@@ -134,9 +136,12 @@ impl Relay {
 
     /// A call brought usable replies. Tells when that ends a time out.
     pub(super) fn on_answer(&mut self, now: Instant) -> Option<ClientNotice> {
+        if self.is_refusing(now) {
+            return None;
+        }
         let was_down = matches!(self.health, Health::Down { .. });
         self.health = Health::Up { strikes: 0, since: now };
-        self.setbacks = 0;
+        self.setbacks = if planted!(BackoffGrows) { self.setbacks } else { 0 };
         was_down.then_some(ClientNotice::RelayUp { relay: self.id })
     }
 
@@ -181,23 +186,30 @@ impl Relay {
 
     /// The relay could not be reached at all.
     pub(super) fn on_unreachable(&mut self, now: Instant, config: &ClientConfig) -> Option<ClientNotice> {
-        if matches!(self.health, Health::Down { until, why: Down::Closed } if now < until) {
+        let known = matches!(self.health, Health::Down { until, why: Down::Unreachable } if now < until);
+        if known || self.is_refusing(now) {
             return None;
         }
         let pause = self.backoff(UNREACHABLE_BACKOFF, config.relay_backoff_max);
-        self.take_out(now, pause, Down::Closed)
+        self.take_out(now, pause, Down::Unreachable)
     }
 
-    /// The relay refused a call.
+    /// The relay refused a call. Of several refusals, the one that lasts longest counts.
     pub(super) fn on_refused(
         &mut self,
         now: Instant,
         retry_after: Option<Duration>,
         config: &ClientConfig,
     ) -> Option<ClientNotice> {
+        if planted!(RefusedAtOnce) {
+            return None;
+        }
         let pause = retry_after.unwrap_or(config.refused_backoff);
         let pause = pause.clamp(UNREACHABLE_BACKOFF, config.refused_backoff.max(RETRY_AFTER_MOST));
-        self.take_out(now, pause, Down::Closed)
+        match self.health {
+            Health::Down { until, why: Down::Refusing } if now.saturating_add(pause) <= until => None,
+            Health::Up { .. } | Health::Down { .. } => self.take_out(now, pause, Down::Refusing),
+        }
     }
 
     /// The relay refused a body of `len` bytes. Three quarters of it still hold each half of a batch of two.
@@ -219,7 +231,7 @@ impl Relay {
         if let Some(budget) = &mut self.budget
             && budget.renews <= now
         {
-            budget.spent = 0;
+            budget.spent = if planted!(NeverRenewed) { budget.spent } else { 0 };
             budget.renews = now.saturating_add(DAY);
         }
     }
@@ -227,23 +239,26 @@ impl Relay {
     /// The next time at which this relay may become usable.
     pub(super) fn deadline(&self, now: Instant) -> Option<(Instant, TimerKind)> {
         let retry = match self.health {
-            Health::Down { until, .. } if until > now => Some((until, TimerKind::RelayRetry)),
-            Health::Down { .. } | Health::Up { .. } => None,
+            Health::Down { until, .. } => Some((until, TimerKind::RelayRetry)),
+            Health::Up { .. } => None,
         };
         let renewal = self.budget.as_ref().map(|budget| (budget.renews, TimerKind::BudgetReset));
-        retry.into_iter().chain(renewal).min()
+        // At the end of time a budget is not renewed any more.
+        retry.into_iter().chain(renewal).filter(|(at, _)| *at > now).min()
     }
 
     /// The relay's part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, config: &ClientConfig, print: &mut Fingerprint<'_>) {
         print.value((self.max_body, self.seq, self.connect_data, self.setbacks, self.in_flight));
-        print.value(self.round_trip);
+        print.value((self.round_trip, self.told_lost));
         match self.health {
             Health::Up { strikes, since } => {
                 print.value((0_u8, strikes));
                 // Without strikes it does not matter since when.
-                print.maybe_time((strikes > 0).then_some(since));
+                if strikes > 0 {
+                    print.since(since, config.strike_window);
+                }
             }
             Health::Down { until, why } => {
                 print.value((1_u8, why));
@@ -254,10 +269,7 @@ impl Relay {
             print.value(budget.spent);
             print.time(budget.renews);
         }
-        print.value(self.not_holding_until.is_some());
-        if let Some(until) = self.not_holding_until {
-            print.deadline(until);
-        }
+        print.deadline(self.not_holding_until.unwrap_or(Instant::ZERO));
     }
 
     fn backoff(&self, first: Duration, longest: Duration) -> Duration {
@@ -278,12 +290,19 @@ impl Relay {
         }
     }
 
+    /// Whether it asked to be left alone, and the time is not over.
+    fn is_refusing(&self, now: Instant) -> bool {
+        matches!(self.health, Health::Down { until, why: Down::Refusing } if now < until)
+    }
+
     fn is_last_resort(&self) -> bool {
         matches!(self.health, Health::Down { why: Down::Failing, .. })
     }
 
     fn has_calls(&self) -> bool {
-        self.budget.as_ref().is_none_or(|budget| budget.spent < budget.limit)
+        self.budget.as_ref().is_none_or(|budget| {
+            budget.spent < budget.limit || planted!(OneCallMore) && budget.spent == budget.limit
+        })
     }
 
     /// Less than a tenth of the daily budget is left: calls go to what cannot wait.
@@ -293,6 +312,10 @@ impl Relay {
             .is_some_and(|budget| budget.limit.saturating_sub(budget.spent) < budget.limit / 10)
     }
 
+    fn carries(&self, path: Path) -> bool {
+        path == Path::Any || self.seq == SeqPath::Kept
+    }
+
     fn holds(&self, now: Instant) -> bool {
         self.not_holding_until.is_none_or(|until| until <= now)
     }
@@ -300,12 +323,13 @@ impl Relay {
     fn has_room(&self, purpose: Purpose) -> bool {
         let most = match purpose {
             Purpose::Active(_) => self.options.max_concurrent,
-            // Held polls never take the last places: payload must find one at once.
-            Purpose::Idle(_) => {
-                self.options.max_concurrent.saturating_sub(self.options.max_concurrent / 5).max(1)
+            // Polls, which may be held, never take the last places: payload must find one at once.
+            Purpose::Poll(_) => {
+                let kept_free = (self.options.max_concurrent / 5).max(1);
+                self.options.max_concurrent.saturating_sub(kept_free).max(1)
             }
         };
-        self.in_flight < most
+        self.in_flight < most.saturating_add(usize::from(planted!(CallsCrowd)))
     }
 
     /// Whether calls should be saved because not many more fit.
@@ -325,8 +349,8 @@ impl Relay {
 pub(super) enum Purpose {
     /// Something that somebody waits for.
     Active(Path),
-    /// Idle polls.
-    Idle(Path),
+    /// Polls.
+    Poll(Path),
 }
 
 /// What the way must be good for.
@@ -336,6 +360,13 @@ pub(super) enum Path {
     Any,
     /// Ops with `seq`.
     Sequenced,
+}
+
+impl Path {
+    /// Whether ops that need this way may go through a relay that is good for `carries`.
+    pub(super) fn rides_on(self, carries: Self) -> bool {
+        self == Self::Any || carries == Self::Sequenced
+    }
 }
 
 /// All relays of a client.
@@ -353,6 +384,10 @@ impl RelayTable {
         Self { relays: relays.collect(), balance: config.balance, next: 0 }
     }
 
+    pub(super) fn get(&self, id: RelayId) -> Option<&Relay> {
+        usize::try_from(id.place()).ok().and_then(|place| self.relays.get(place))
+    }
+
     pub(super) fn get_mut(&mut self, id: RelayId) -> Option<&mut Relay> {
         usize::try_from(id.place()).ok().and_then(|place| self.relays.get_mut(place))
     }
@@ -361,12 +396,16 @@ impl RelayTable {
         self.relays.iter()
     }
 
+    /// Whether some relay can take a call of this purpose now, leaving aside whether it keeps `seq`.
+    pub(super) fn has_room(&self, now: Instant, purpose: Purpose) -> bool {
+        let usable = |relay: &Relay| relay.is_rested(now) || relay.is_last_resort();
+        self.relays.iter().any(|relay| relay.has_room(purpose) && relay.has_calls() && usable(relay))
+    }
+
     /// The relay for a call of this purpose, if one can take it now.
     pub(super) fn choose(&mut self, now: Instant, purpose: Purpose) -> Option<RelayId> {
-        let (Purpose::Active(path) | Purpose::Idle(path)) = purpose;
-        let fits = |relay: &&Relay| {
-            relay.has_room(purpose) && relay.has_calls() && (path == Path::Any || relay.seq == SeqPath::Kept)
-        };
+        let (Purpose::Active(path) | Purpose::Poll(path)) = purpose;
+        let fits = |relay: &&Relay| relay.has_room(purpose) && relay.has_calls() && relay.carries(path);
         let rested = |relay: &&Relay| relay.is_rested(now);
         let turn = self.next;
         let count = self.relays.len();
@@ -381,7 +420,10 @@ impl RelayTable {
                 })
                 .map(|relay| relay.id),
         };
-        let chosen = best(&mut self.relays.iter().filter(fits).filter(rested))
+        // An idle poll is worth its call where it is held.
+        let held = |relay: &&Relay| matches!(purpose, Purpose::Active(_)) || relay.holds(now);
+        let chosen = best(&mut self.relays.iter().filter(fits).filter(rested).filter(held))
+            .or_else(|| best(&mut self.relays.iter().filter(fits).filter(rested)))
             .or_else(|| best(&mut self.relays.iter().filter(fits).filter(|relay| relay.is_last_resort())))?;
         let place = usize::try_from(chosen.place()).unwrap_or_default();
         self.next = place.saturating_add(1).checked_rem(count).unwrap_or_default();
@@ -390,9 +432,15 @@ impl RelayTable {
 
     /// The table's part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, config: &ClientConfig, print: &mut Fingerprint<'_>) {
         print.value(self.next);
-        print.each(self.relays.iter(), |print, relay| relay.fingerprint(print));
+        print.each(self.relays.iter(), |print, relay| relay.fingerprint(config, print));
+    }
+
+    /// Whether this relay's round trip is known, for a fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn knows_round_trip(&self, id: RelayId) -> bool {
+        self.relays.iter().any(|relay| relay.id == id && relay.round_trip.is_some())
     }
 
     /// A relay of which nobody knows yet whether `seq` passes, and that could be asked now.
@@ -403,7 +451,7 @@ impl RelayTable {
                 relay.seq == SeqPath::Unknown
                     && relay.is_rested(now)
                     && relay.has_calls()
-                    && relay.has_room(Purpose::Idle(Path::Any))
+                    && relay.has_room(Purpose::Poll(Path::Any))
             })
             .map(|relay| relay.id)
     }
@@ -427,9 +475,12 @@ impl RelayTable {
         self.relays.iter().all(Relay::is_short)
     }
 
-    /// Whether no relay holds polls, so that polling while idle only burns calls.
-    pub(super) fn none_holds(&self, now: Instant) -> bool {
-        self.relays.iter().all(|relay| !relay.holds(now))
+    /// Whether no relay that can be used for this holds polls, so that polling while idle only burns calls.
+    pub(super) fn none_holds(&self, now: Instant, path: Path) -> bool {
+        let usable = |relay: &&Relay| relay.is_rested(now) && relay.has_calls() && relay.carries(path);
+        let mut any = false;
+        let held = self.relays.iter().filter(usable).inspect(|_| any = true).any(|relay| relay.holds(now));
+        !held && (any || self.relays.iter().all(|relay| !relay.holds(now)))
     }
 
     /// The shortest known round trip.

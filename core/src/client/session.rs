@@ -1,6 +1,7 @@
 //! A TCP flow at levels 0 and 1, from the application's open to its end.
 
 use alloc::boxed::Box;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -11,11 +12,13 @@ use crate::client::link::{Answered, Circumstances, Link, Order};
 use crate::client::outbox::{Outbox, count};
 use crate::client::uplink::Uplink;
 use crate::config::{ClientConfig, OpenMode};
-use crate::error::{ConnectFailure, Misuse};
+use crate::error::Misuse;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 use crate::flow::Credit;
 use crate::id::StreamId;
+#[cfg(feature = "model")]
+use crate::seq::Seq;
 use crate::target::Target;
 use crate::time::Instant;
 use crate::timer::TimerKind;
@@ -181,6 +184,8 @@ impl Session {
             }
             LocalEvent::Fin => {
                 self.uplink.finish()?;
+                #[cfg(feature = "planted")]
+                assert!(!planted!(PanicsOnFin), "a planted panic");
                 self.quiet_since = now;
                 if let Phase::FirstBytes { .. } = self.phase {
                     self.phase = Phase::ConnectDue;
@@ -210,10 +215,12 @@ impl Session {
                 let payload = if link.has_unsent() {
                     link.first_unsent().and_then(Op::payload).map(Bytes::len)
                 } else {
-                    Some(queued).filter(|queued| *queued > 0 && link.may_send(config))
+                    let bytes = queued.min(link.room(config));
+                    Some(bytes).filter(|bytes| *bytes > 0 && link.may_send(config))
                 };
                 let polling = if link.depth.is_bulk() { Polling::Bulk } else { Polling::Idle };
-                let poll = link.wants_poll(circumstances, queued, config).then_some(polling);
+                let mute = planted!(HalfClosedMute) && self.uplink.is_finished();
+                let poll = (!mute && link.wants_poll(circumstances, queued, config)).then_some(polling);
                 Wants { connect: false, payload, poll }
             }
         }
@@ -283,7 +290,7 @@ impl Session {
     pub(super) fn take_connect(&mut self, with_data: bool, most: usize) -> Op {
         self.phase = Phase::Connecting;
         let target = self.target.clone();
-        if with_data && (1..=FIRST_BYTES_MOST).contains(&self.uplink.len()) {
+        if with_data && !planted!(FirstBytesStay) && (1..=FIRST_BYTES_MOST).contains(&self.uplink.len()) {
             Op::ConnectData { target, payload: self.uplink.take(most) }
         } else {
             Op::Connect { target }
@@ -291,12 +298,12 @@ impl Session {
     }
 
     /// The next op with payload, of at most `most` bytes, or the next op that must go again.
-    pub(super) fn take_payload(&mut self, most: usize, now: Instant) -> Option<Op> {
+    pub(super) fn take_payload(&mut self, most: usize, now: Instant, config: &ClientConfig) -> Option<Op> {
         let Phase::Linked(link) = &mut self.phase else { return None };
         if let Some(op) = link.next_unsent(now) {
             return Some(op);
         }
-        let payload = self.uplink.take(most);
+        let payload = self.uplink.take(most.min(link.room(config)));
         (!payload.is_empty()).then(|| link.next_op(payload, now))
     }
 
@@ -323,7 +330,7 @@ impl Session {
                     && link.may_send(config)
                     && !link.depth.is_bulk()
                     && link.undelivered < config.downlink_window
-                    && !circumstances.none_holds
+                    && !circumstances.none_holds_sequenced
             }
             Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => false,
         }
@@ -350,7 +357,7 @@ impl Session {
         match (&mut self.phase, op) {
             (Phase::Linked(link), op) => link.on_unsent(op, now),
             (_, Op::ConnectData { payload, .. }) => {
-                self.uplink.put_back(payload);
+                self.uplink.put_back(if planted!(FirstBytesLost) { Bytes::new() } else { payload });
                 self.phase = Phase::ConnectDue;
             }
             (_, _) => self.phase = Phase::ConnectDue,
@@ -368,9 +375,7 @@ impl Session {
         out: &mut Outbox,
     ) -> Outcome {
         if let Some(error) = &reply.error {
-            let failed = error.to_ascii_lowercase().contains("connect failed");
-            let failure = ConnectFailure::from_text(error);
-            return Err(if failed { EndReason::ConnectFailed(failure) } else { EndReason::NodeError });
+            return Err(EndReason::of_failed_open(error));
         }
         let Some(sid) = reply.sid.filter(|_| !reply.damaged) else { return Err(EndReason::NodeError) };
         self.phase = Phase::Linked(Box::new(Link::new(sid, level, config, now)));
@@ -389,6 +394,7 @@ impl Session {
         &mut self,
         op: &Op,
         reply: Reply,
+        elapsed: Duration,
         now: Instant,
         config: &ClientConfig,
         out: &mut Outbox,
@@ -399,7 +405,10 @@ impl Session {
             self.quiet_since = now;
         }
         self.credit.release(taken, &mut out.pool);
-        if link.on_reply(op, reply)? == Order::Waits {
+        if planted!(CreditTwice) {
+            self.credit.release(taken, &mut out.pool);
+        }
+        if link.on_reply(op, reply, elapsed, config)? == Order::Waits {
             count(&mut out.stats.reordered);
         }
         self.regrant(out);
@@ -410,26 +419,44 @@ impl Session {
         Ok(())
     }
 
-    /// The session's part of a state's fingerprint.
+    /// The session's part of a state's fingerprint. A time counts as long as something can still look at it:
+    /// that of the open until there is a link, that of the last downlink after a half-close.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, config: &ClientConfig, print: &mut Fingerprint<'_>) {
         print.value(&self.target);
-        print.time(self.opened);
-        print.time(self.quiet_since);
         match &self.phase {
             Phase::FirstBytes { until } => {
                 print.value(0_u8);
-                print.time(*until);
+                print.deadline(*until);
+                print.deadline(self.open_deadline(config));
             }
-            Phase::ConnectDue => print.value(1_u8),
-            Phase::Connecting => print.value(2_u8),
+            Phase::ConnectDue => {
+                print.value(1_u8);
+                print.deadline(self.open_deadline(config));
+            }
+            Phase::Connecting => {
+                print.value(2_u8);
+                print.deadline(self.open_deadline(config));
+            }
             Phase::Linked(link) => {
                 print.value(3_u8);
-                link.fingerprint(print);
+                link.fingerprint(config, print);
+                if self.uplink.is_finished() {
+                    print.deadline(self.quiet_since.saturating_add(config.half_close_quiet));
+                }
             }
         }
         self.uplink.fingerprint(print);
         self.credit.fingerprint(print);
+    }
+
+    /// The number of the reply that comes next, for a fingerprint; none where there are no numbers on the wire.
+    #[cfg(feature = "model")]
+    pub(super) const fn expected(&self) -> Option<Seq> {
+        match &self.phase {
+            Phase::Linked(link) if matches!(link.level, Level::Sequenced) => Some(link.expected()),
+            Phase::Linked(_) | Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => None,
+        }
     }
 
     /// An op of this session that is in flight.
@@ -462,7 +489,7 @@ impl Session {
                 count(&mut out.stats.empty_polls);
             }
         } else {
-            self.quiet_since = now;
+            self.quiet_since = if planted!(HalfCloseHasty) { self.quiet_since } else { now };
             link.undelivered = link.undelivered.saturating_add(reply.data.len());
             out.deliver(self.id, reply.data);
         }

@@ -46,7 +46,10 @@ impl UnreachableCache {
         if self.entries.is_empty() {
             return None;
         }
-        self.entries.get(&target.normalised()).filter(|entry| now < entry.until).map(|entry| entry.failure)
+        self.entries
+            .get(&target.normalised())
+            .filter(|entry| now < entry.until || planted!(UnreachableEver))
+            .map(|entry| entry.failure)
     }
 
     /// The cache's part of a state's fingerprint: what has expired counts for nothing.

@@ -308,9 +308,15 @@ impl ClientConfig {
         if with_seq { self.request_timeout.max(SEQ_FLOOR) } else { self.request_timeout }
     }
 
-    /// How long a reply may take before its session is given up: twice the longest batch timeout and 15 s.
+    /// How long a reply to an op with `seq` may take before its session is given up.
     pub fn reply_watchdog(&self) -> Duration {
-        self.batch_timeout(true).saturating_mul(2).saturating_add(Duration::from_secs(15))
+        self.exchange_watchdog(true)
+    }
+
+    /// How long an exchange may take before it is given up although the driver has said nothing of it: twice
+    /// its timeout and 15 s (protocol.md 2).
+    pub fn exchange_watchdog(&self, with_seq: bool) -> Duration {
+        self.batch_timeout(with_seq).saturating_mul(2).saturating_add(Duration::from_secs(15))
     }
 }
 
@@ -327,7 +333,7 @@ impl Deref for ClientConfig {
 pub struct NodeOptions {
     /// The key that requests must carry.
     pub key: Secret,
-    /// The highest level to offer. Default: the highest there is.
+    /// The highest level to offer. Default: 1, sequenced.
     pub max_level: Level,
     /// What seals the packets of level 2; the clients must have the same, and no relay should know it. Default:
     /// the key, which keeps out everybody but the relays that have it.
@@ -366,7 +372,7 @@ pub struct NodeOptions {
     pub seq_queue_ops: usize,
     /// Payload bytes that those ops pin. Default 16 MiB.
     pub seq_queue_bytes: usize,
-    /// Unwritten uplink bytes per session above which its next op waits. Default 4 MiB; an op more may be
+    /// Unwritten uplink bytes per session above which its next op waits. Default 512 KiB; an op more may be
     /// waiting to be written than this.
     pub write_queue: usize,
     /// An upstream that takes nothing for this long is given up. Default 30 s.
@@ -390,7 +396,7 @@ impl NodeOptions {
     pub fn new(key: Secret) -> Self {
         Self {
             key,
-            max_level: Level::Streams,
+            max_level: Level::default(),
             secret: None,
             streams: NodeStreamOptions::default(),
             diagnostic: false,
@@ -409,7 +415,7 @@ impl NodeOptions {
             seq_wait: Duration::from_secs(30),
             seq_queue_ops: 64,
             seq_queue_bytes: 16 * MIB,
-            write_queue: 4 * MIB,
+            write_queue: 512 * KIB,
             write_deadline: Duration::from_secs(30),
             session_buffer: 16 * MIB,
             total_buffer: 512 * MIB,
@@ -488,6 +494,31 @@ mod tests {
     fn the_defaults_are_valid() {
         client().validate().unwrap();
         NodeOptions::new(Secret::new("k")).validate().unwrap();
+    }
+
+    #[test]
+    fn the_defaults_that_the_protocol_names_are_those() {
+        let seconds = Duration::from_secs;
+        let client = client();
+        let relay = &client.relays[0];
+        assert_eq!((relay.max_concurrent, client.max_batch_ops, client.max_depth), (30, 50, 8));
+        assert!(client.max_batch_payload == 4 * MIB && relay.max_body < 2 * MIB);
+        assert_eq!((client.unreachable_ttl, client.unreachable_entries), (seconds(30), 256));
+        assert_eq!(
+            (client.half_close_quiet, client.udp_idle, client.udp_queue),
+            (seconds(30), seconds(120), 256)
+        );
+        assert_eq!(client.first_bytes_wait, Duration::from_millis(20));
+        let node = NodeOptions::new(Secret::new("k"));
+        assert_eq!((node.longpoll, node.active_drain), (seconds(15), Duration::from_millis(350)));
+        assert_eq!((node.settle_step, node.settle_max), (Duration::from_millis(10), seconds(1)));
+        assert_eq!(
+            (node.seq_wait, node.write_deadline, node.connect_deadline),
+            (seconds(30), seconds(30), seconds(10))
+        );
+        assert_eq!((node.tcp_idle, node.udp_idle, node.udp_queue), (seconds(300), seconds(120), 256));
+        assert_eq!((node.max_body, node.session_buffer), (16 * MIB, 16 * MIB));
+        assert_eq!((node.max_drain, node.max_batch_drain), (16 * MIB, 32 * MIB));
     }
 
     #[test]

@@ -63,6 +63,9 @@ impl Node {
                 Response::json(200, wire::encode_answer(&replies))
             }
         };
+        if planted!(AnsweredTwice) && replies.len() == 2 {
+            self.respond(request, response.clone());
+        }
         drop(replies);
         pieces.0.clear();
         self.pieces = pieces;
@@ -122,7 +125,7 @@ impl Node {
         };
         let start = pieces.0.len();
         let taken = session.take(most.min(config.max_drain), &mut pieces.0, pool);
-        *budget = budget.saturating_sub(taken.bytes);
+        *budget = if planted!(DrainUnbounded) { *budget } else { budget.saturating_sub(taken.bytes) };
         stats.downlink_bytes =
             stats.downlink_bytes.saturating_add(u64::try_from(taken.bytes).unwrap_or(u64::MAX));
         session.finish(op, *now);

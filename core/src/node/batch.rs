@@ -26,7 +26,7 @@ pub(super) struct OpRef {
 }
 
 /// The form of a request's answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Form {
     /// Many replies.
     Batch,
@@ -192,9 +192,14 @@ impl Batch {
         self.end_longpoll();
     }
 
-    /// A later op of a session in this batch has come: nothing here is worth waiting for any more.
-    pub(super) const fn release(&mut self) {
+    /// A later op of a session in this batch has come with another one: whether this one waits for nothing
+    /// any more.
+    pub(super) const fn release(&mut self) -> bool {
+        if matches!(self.hold, Hold::Each) {
+            return false;
+        }
         self.hold = Hold::Over;
+        true
     }
 
     /// An earlier op of this batch names a session that it closes: its polls wait for nothing.
@@ -212,11 +217,12 @@ impl Batch {
         }
         match self.hold {
             Hold::Over => Verdict::Answer,
+            Hold::LongPoll { .. } if planted!(HoldEndless) => Verdict::Unready,
             Hold::LongPoll { until } if now < until && self.drains().next().is_some() => {
                 Verdict::Wait { at: until, timer: TimerKind::Hold }
             }
             Hold::LongPoll { .. } => Verdict::Answer,
-            Hold::Active => {
+            Hold::Active | Hold::Each => {
                 let waits = self.drains().filter_map(|mut drain| {
                     let wait = *drain.role.wait()?;
                     Some(Waiting { wait, growing: growing(drain.upstream) })
@@ -229,7 +235,7 @@ impl Batch {
     /// What is not in its slots, for a fingerprint.
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        print.value(self.has_polls());
+        print.value(self.form);
         match self.hold {
             Hold::LongPoll { until } => {
                 print.value(0_u8);
@@ -237,6 +243,15 @@ impl Batch {
             }
             Hold::Active => print.value(1_u8),
             Hold::Over => print.value(2_u8),
+            Hold::Each => print.value(3_u8),
+        }
+    }
+
+    /// The wait of an op of this batch, for a fingerprint: as long as the batch looks at it.
+    #[cfg(feature = "model")]
+    pub(super) fn wait_fingerprint(&self, wait: Wait, print: &mut Fingerprint<'_>) {
+        if !matches!(self.hold, Hold::Over) {
+            self.pace.wait_fingerprint(wait, print);
         }
     }
 

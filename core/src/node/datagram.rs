@@ -41,6 +41,10 @@ impl Datagrams {
                 break;
             }
             taken = total;
+            if planted!(DatagramStays) && self.queue.len() > 1 {
+                into.push(first.clone());
+                break;
+            }
             into.extend(self.queue.pop_front());
         }
         self.bytes = self.bytes.saturating_sub(taken);

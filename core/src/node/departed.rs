@@ -22,7 +22,7 @@ pub(super) struct Departure {
 impl Departure {
     /// The reply to an op of the session.
     pub(super) fn reply(self, sid: Sid, seq: Option<Seq>) -> Fixed {
-        match (self.cut, seq) {
+        match (self.cut.filter(|_| !planted!(CutLooksEnded)), seq) {
             (Some(why), _) => Fixed::error(why, seq),
             (None, Some(seq)) if seq < self.expected => Fixed::already_processed(seq, self.expected),
             (None, _) => Fixed::eof(sid, seq),

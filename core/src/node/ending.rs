@@ -42,6 +42,10 @@ impl Parting {
 impl Node {
     /// Ends a session: its ops are answered, and its upstream is shut.
     pub(super) fn end_session(&mut self, upstream: UpstreamId, parting: Parting) {
+        // Two ops of one batch may both see the end; what lingers by then must not be disturbed.
+        if self.upstreams.session(upstream).is_none() {
+            return;
+        }
         let Some(State::Open(mut session)) = self.remove_upstream(upstream) else { return };
         self.sessions.remove(&session.sid);
         self.starved.remove(&upstream);
@@ -78,7 +82,7 @@ impl Node {
 
     /// Shuts the upstream of a session that has ended, or lets it linger until its last byte is written.
     fn part(&mut self, upstream: UpstreamId, session: Session, why: SessionEnd) {
-        if session.source == Source::Reset {
+        if session.source == Source::Reset || (planted!(UpstreamLeft) && why == SessionEnd::Closed) {
             return;
         }
         let closes = match why {
@@ -91,7 +95,11 @@ impl Node {
             | SessionEnd::ClientLost
             | SessionEnd::NodeClosed => Shut::Close,
         };
-        if closes == Shut::Close && session.uplink.unwritten() > 0 && self.phase == Phase::Running {
+        if closes == Shut::Close
+            && session.uplink.unwritten() > 0
+            && !planted!(LingerSkipped)
+            && self.phase == Phase::Running
+        {
             self.upstreams.insert(upstream, Upstream::new(State::Lingering(session.uplink)));
             self.arm(upstream);
         } else {

@@ -3,13 +3,14 @@
 use alloc::collections::BTreeMap;
 use core::hash::Hasher;
 
+use crate::config::NodeConfig;
 use crate::fingerprint::Fingerprint;
 use crate::id::{RequestId, UpstreamId};
 use crate::node::batch::{Batch, Drain, OpRef, Role, Slot};
-use crate::node::hold::Wait;
 use crate::node::reply::Fixed;
 use crate::node::upstream::{Opening, State};
 use crate::node::{Node, NodeAction};
+use crate::seq::Seq;
 use crate::time::Instant;
 use crate::wire::Sid;
 
@@ -23,8 +24,8 @@ pub(super) struct Ranks<'a> {
 impl Node {
     /// Feeds everything that decides what the node will do to `hasher`, relative to `now`.
     ///
-    /// Times count from `now`; requests, upstreams and session ids by their rank; statistics not at all.
-    /// Sequence numbers are the client's, and stay what they are. States with equal fingerprints behave alike.
+    /// Times count from `now`; requests, upstreams and session ids by their rank; sequence numbers from the one
+    /// that their session expects; statistics not at all. States with equal fingerprints behave alike.
     pub fn fingerprint(&self, now: Instant, hasher: &mut impl Hasher) {
         let ranks = Ranks {
             node: self,
@@ -35,7 +36,7 @@ impl Node {
         print.value(self.phase);
         print.each(self.requests.values(), |print, batch| ranks.batch(batch, print));
         print.each(self.upstreams.values(), |print, upstream| ranks.state(&upstream.state, print));
-        print.each(self.departed.iter(), |print, departure| print.value(departure));
+        print.each(self.departed.iter(), |print, departure| print.value(departure.map(|gone| gone.cut)));
         self.peers.fingerprint(&ranks, &mut print);
         self.pool.fingerprint(&mut print);
         print.each(self.starved.iter(), |print, upstream| ranks.upstream(*upstream, print));
@@ -43,7 +44,49 @@ impl Node {
     }
 }
 
+/// Where the node has a session: what a fingerprint calls it instead of its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SessionPlace {
+    /// It is open.
+    Live {
+        /// The rank of its upstream.
+        rank: usize,
+        /// The number that it expects next.
+        expected: Seq,
+    },
+    /// It has ended, and is remembered.
+    Departed {
+        /// Its rank among those that are.
+        rank: usize,
+        /// The first number that no op of it has used up.
+        expected: Seq,
+    },
+    /// The node does not know it.
+    Unknown,
+}
+
+impl Node {
+    /// Where the node has the session `sid`.
+    pub fn place_of(&self, sid: &Sid) -> SessionPlace {
+        if let Some(upstream) = self.sessions.get(sid)
+            && let Some(session) = self.upstreams.session(*upstream)
+            && let Some(rank) = self.upstreams.keys().position(|other| other == upstream)
+        {
+            return SessionPlace::Live { rank, expected: session.turn.expected() };
+        }
+        match (self.departed.rank(sid), self.departed.get(sid)) {
+            (Some(rank), Some(departure)) => SessionPlace::Departed { rank, expected: departure.expected },
+            _ => SessionPlace::Unknown,
+        }
+    }
+}
+
 impl Ranks<'_> {
+    /// The configuration, which says for how long a time matters.
+    pub(super) const fn config(&self) -> &NodeConfig {
+        &self.node.config
+    }
+
     /// An op by the rank of its request.
     pub(super) fn op(&self, op: OpRef, print: &mut Fingerprint<'_>) {
         print.value((self.requests.get(&op.request), op.place));
@@ -53,14 +96,30 @@ impl Ranks<'_> {
         print.value(self.upstreams.get(&upstream));
     }
 
-    /// A session by its upstream, or by its place among those that ended; a name that is not the node's own by
-    /// itself.
-    fn sid(&self, sid: &Sid, print: &mut Fingerprint<'_>) {
-        let live = self.node.sessions.get(sid).and_then(|upstream| self.upstreams.get(upstream));
-        let departed = self.node.departed.rank(sid);
-        print.value((live, departed));
-        if live.is_none() && departed.is_none() {
-            print.value(sid);
+    /// A session by its place, and the number of an op of it relative to what it expects. An op of a session
+    /// that the node does not know gets its own name and number back, whatever they are.
+    fn session_op(&self, sid: &Sid, seq: Option<Seq>, print: &mut Fingerprint<'_>) {
+        print.value(seq.is_some());
+        match self.node.place_of(sid) {
+            SessionPlace::Live { rank, expected } => {
+                print.value((0_u8, rank));
+                seq.into_iter().for_each(|seq| print.seq(seq, expected));
+            }
+            SessionPlace::Departed { rank, expected } => {
+                print.value((1_u8, rank));
+                seq.into_iter().for_each(|seq| print.seq(seq, expected));
+            }
+            SessionPlace::Unknown => print.value(2_u8),
+        }
+    }
+
+    /// The number of an op of an open upstream.
+    fn upstream_seq(&self, upstream: UpstreamId, seq: Option<Seq>, print: &mut Fingerprint<'_>) {
+        self.upstream(upstream, print);
+        print.value(seq.is_some());
+        let expected = self.node.upstreams.session(upstream).map(|session| session.turn.expected());
+        if let (Some(seq), Some(expected)) = (seq, expected) {
+            print.seq(seq, expected);
         }
     }
 
@@ -73,16 +132,16 @@ impl Ranks<'_> {
                 self.upstream(*upstream, print);
             }
             Slot::Queued { upstream, seq } => {
-                print.value((2_u8, seq));
-                self.upstream(*upstream, print);
+                print.value(2_u8);
+                self.upstream_seq(*upstream, *seq, print);
             }
             Slot::Waiting(drain) => {
                 print.value(3_u8);
-                self.drain(drain, print);
+                self.drain(batch, drain, print);
             }
             Slot::Closing(sid) => {
                 print.value(4_u8);
-                self.sid(sid, print);
+                self.session_op(sid, None, print);
             }
             Slot::Ready(reply) => {
                 print.value(5_u8);
@@ -93,28 +152,28 @@ impl Ranks<'_> {
         });
     }
 
-    fn drain(&self, drain: &Drain, print: &mut Fingerprint<'_>) {
-        print.value(drain.seq);
-        self.upstream(drain.upstream, print);
+    fn drain(&self, batch: &Batch, drain: &Drain, print: &mut Fingerprint<'_>) {
+        self.upstream_seq(drain.upstream, drain.seq, print);
         match drain.role {
             Role::Open(caps) => print.value((0_u8, caps)),
             Role::FirstBytes(caps, wait) => {
                 print.value((1_u8, caps));
-                wait_fingerprint(wait, print);
+                batch.wait_fingerprint(wait, print);
             }
             Role::Poll => print.value(2_u8),
             Role::Payload(wait) => {
                 print.value(3_u8);
-                wait_fingerprint(wait, print);
+                batch.wait_fingerprint(wait, print);
             }
         }
     }
 
+    /// Texts of errors count as one: some have absolute numbers in them, and the node reads none.
     fn reply(&self, reply: &Fixed, print: &mut Fingerprint<'_>) {
         let Fixed { sid, eof, error, code, seq, caps } = reply;
-        print.value((eof, error, code.is_some(), seq, caps, sid.is_some()));
+        print.value((eof, error.is_some(), code.is_some(), caps, sid.is_some(), seq.is_some()));
         if let Some(sid) = sid {
-            self.sid(sid, print);
+            self.session_op(sid, *seq, print);
         }
     }
 
@@ -171,11 +230,6 @@ impl Ranks<'_> {
     }
 }
 
-fn wait_fingerprint(wait: Wait, print: &mut Fingerprint<'_>) {
-    print.deadline(wait.until);
-    print.maybe_time(wait.heard);
-}
-
 #[cfg(test)]
 mod tests {
     use core::hash::BuildHasherDefault;
@@ -225,6 +279,35 @@ mod tests {
         let (early, early_now) = run(Instant::from_micros(10), 0, "x");
         let (late, late_now) = run(Instant::from_micros(987_654_321), 5, "x");
         assert_eq!(print(&early, early_now), print(&late, late_now));
+    }
+
+    /// A session that was polled `polls` times, each until the end of the hold.
+    fn polled(polls: u64) -> (Node, Sid, Instant) {
+        let (mut node, mut now) = run(Instant::ZERO, 0, "x");
+        let sid = *node.sessions.keys().next().unwrap();
+        for seq in 0..polls {
+            let op = alloc::format!(r#"{{"op":"data","sid":"{}","seq":{seq}}}"#, sid.as_str());
+            let body = alloc::format!(r#"{{"k":"k","ops":[{op}]}}"#).into();
+            let request = RequestId::new(100 + seq);
+            node.handle(now, NodeEvent::Request { request, endpoint: Endpoint::Batch, body }).unwrap();
+            while !matches!(node.poll(), NodeAction::Idle { .. }) {}
+            now = node.wake.map_or(now, |wake| wake.at.min(now.saturating_add(node.config.longpoll)));
+            node.handle(now, NodeEvent::Timeout).unwrap();
+            while !matches!(node.poll(), NodeAction::Idle { .. }) {}
+        }
+        (node, sid, now)
+    }
+
+    #[test]
+    fn how_many_ops_a_session_has_had_does_not_matter() {
+        // The first one fetches the byte; from then on there is nothing to fetch.
+        let ((two, sid, two_now), (five, _, five_now)) = (polled(2), polled(5));
+        let expected = |node: &Node| match node.place_of(&sid) {
+            SessionPlace::Live { expected, .. } => expected,
+            SessionPlace::Departed { .. } | SessionPlace::Unknown => panic!("it is open"),
+        };
+        assert_eq!((expected(&two), expected(&five)), (Seq::new(2), Seq::new(5)));
+        assert_eq!(print(&two, two_now), print(&five, five_now));
     }
 
     #[test]

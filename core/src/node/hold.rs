@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 use crate::time::Instant;
 use crate::timer::TimerKind;
 
@@ -10,6 +12,7 @@ use crate::timer::TimerKind;
 /// ```text
 ///  polls only ──▶ LongPoll ──something to say, or a later op──▶ Over
 ///  otherwise ───▶ Active ─────────── a later op ──────────────▶ Over
+///  counted writes ▶ Each ───── ends with its waits
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hold {
@@ -20,6 +23,9 @@ pub(super) enum Hold {
     },
     /// For the ops that carry payload, each of which has its own [`Wait`]; polls beside them wait for nothing.
     Active,
+    /// Like `Active`, and later ops elsewhere end the waits of their own sessions alone: clients of the
+    /// generation that counts its writes may stop asking for a while after many empty answers.
+    Each,
     /// For nothing: it is answered as soon as every op of it has run.
     Over,
 }
@@ -41,6 +47,18 @@ impl Pace {
         Wait { until: now.saturating_add(self.wait), heard: heard.then_some(now) }
     }
 
+    /// A wait, for a fingerprint. Once it is over, only the end of its settle counts.
+    #[cfg(feature = "model")]
+    pub(super) fn wait_fingerprint(&self, wait: Wait, print: &mut Fingerprint<'_>) {
+        print.value(wait.heard.is_some());
+        if wait.heard.is_none() || self.settle.is_none() {
+            print.deadline(wait.until);
+        }
+        if let Some(most) = self.settle {
+            print.deadline(wait.heard.unwrap_or(wait.until).saturating_add(most));
+        }
+    }
+
     /// Whether ops with these waits may be answered `now`.
     pub(super) fn verdict(&self, now: Instant, waits: impl Iterator<Item = Waiting>) -> Verdict {
         let mut pending = None;
@@ -59,6 +77,9 @@ impl Pace {
         let end = self.settle.map_or(last, |most| began.saturating_add(most));
         match (pending, quiet.map(|quiet| quiet.min(end))) {
             (Some(at), _) => Verdict::Wait { at, timer: TimerKind::Hold },
+            (None, Some(_)) if planted!(SettleEndless) => {
+                Verdict::Wait { at: now.saturating_add(self.step), timer: TimerKind::Settle }
+            }
             (None, Some(at)) if now < at => Verdict::Wait { at, timer: TimerKind::Settle },
             (None, _) => Verdict::Answer,
         }

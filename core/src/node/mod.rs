@@ -56,6 +56,8 @@ use bytes::Bytes;
 
 pub use action::{ClientEnd, NodeAction, NodeNotice, Response, SessionEnd, Shut};
 pub use event::{Endpoint, NodeEvent, UpstreamEvent};
+#[cfg(feature = "model")]
+pub use fingerprint::SessionPlace;
 pub use streams::ClientFault;
 
 use crate::config::NodeConfig;
@@ -138,6 +140,10 @@ pub struct Node {
 const FEWEST_DEPARTED: usize = 1024;
 
 /// Whether the node works.
+///
+/// ```text
+///  Running ── Close ──▶ Closed
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Phase {
     Running,

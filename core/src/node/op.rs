@@ -103,6 +103,7 @@ impl Node {
             let polls = self.requests.get(&at.request).is_some_and(|batch| batch.has_polls());
             let reply = match self.departed.get(&sid) {
                 Some(departure) => departure.reply(sid, seq),
+                None if polls && planted!(UnknownLives) => Fixed::empty(sid, seq),
                 None if polls => Fixed::eof(sid, seq),
                 None => Fixed::error("unknown session", seq),
             };
@@ -121,10 +122,13 @@ impl Node {
                 let running = session.turn.running();
                 self.stats.reordered = self.stats.reordered.saturating_add(u64::from(seq > expected));
                 self.place(at, Slot::Queued { upstream, seq: Some(seq) });
-                if let Some(running) = running {
+                if let Some(running) = running.filter(|_| !planted!(PollBlocksPayload)) {
                     self.release(upstream, running, at.request);
                 }
                 return self.touch(upstream);
+            }
+            Err(Rejected::Old(op)) if planted!(OldPollDrains) && op.bytes() == 0 => {
+                return self.start(upstream, op);
             }
             Err(Rejected::Old(_)) => Fixed::already_processed(seq, expected),
             Err(Rejected::Duplicate(_)) => Fixed::already_waits(seq, expected),
@@ -153,10 +157,10 @@ impl Node {
     /// Runs the ops of a session whose turn it is.
     pub(super) fn advance(&mut self, upstream: UpstreamId) {
         loop {
-            let Self { config, upstreams, now, .. } = self;
+            let Self { config, upstreams, .. } = self;
             let Some(session) = upstreams.session_mut(upstream) else { return };
             let may_write = session.may_write(config);
-            let Some(op) = session.turn.next(may_write, *now) else { return };
+            let Some(op) = session.turn.next(may_write) else { return };
             let at = op.op;
             self.start(upstream, op);
             // Ops that came before this one could run are later ones all the same.
@@ -219,14 +223,16 @@ impl Node {
 
     /// An op that has run waits no longer, since a later one came with the request `by`.
     ///
-    /// The whole batch is answered if it can be. If it cannot, or is `by` itself, the op alone is answered
-    /// empty in its place: what there is goes to its successor, and the order holds.
+    /// The whole batch is answered if it can be. If it cannot, or is not to be, or is `by` itself, the op alone is
+    /// answered empty in its place: what there is goes to its successor, and the order holds.
     fn release(&mut self, upstream: UpstreamId, op: OpRef, by: RequestId) {
         let Some(batch) = self.requests.get_mut(&op.request) else { return };
         if op.request != by {
-            batch.release();
-            if batch.is_answerable() {
+            if batch.release() && batch.is_answerable() {
                 return self.list(op.request);
+            }
+            if planted!(BlockedHoldsBatch) {
+                return;
             }
         }
         self.answer_empty(upstream, op);

@@ -31,12 +31,13 @@ impl Node {
         self.stats.requests = self.stats.requests.saturating_add(1);
         let form = Form::from(endpoint);
         match self.read(endpoint, body) {
-            Ok(ops) => self.run_ops(request, form, ops),
+            Ok((ops, counts_writes)) => self.run_ops(request, form, ops, counts_writes),
             Err(refusal) => self.refuse(request, form, &refusal),
         }
     }
 
-    fn read(&self, endpoint: &Endpoint, body: Bytes) -> Result<Vec<Result<Op, BadOp>>, Refusal> {
+    /// The ops of a request, and whether its client counts its writes.
+    fn read(&self, endpoint: &Endpoint, body: Bytes) -> Result<(Vec<Result<Op, BadOp>>, bool), Refusal> {
         if self.phase == Phase::Closed {
             return Err(Refusal::Closed);
         }
@@ -45,19 +46,19 @@ impl Node {
             Endpoint::Batch => {
                 let batch = wire::decode_request(&body, limits).map_err(Refusal::Unreadable)?;
                 self.admit(&batch.key)?;
-                Ok(batch.decode_ops())
+                Ok(batch.decode())
             }
             Endpoint::Single => {
                 let single = wire::decode_single(&body, limits).map_err(Refusal::Unreadable)?;
                 self.admit(&single.key)?;
-                Ok(alloc::vec![single.decode_op()])
+                Ok((alloc::vec![single.decode_op()], false))
             }
             Endpoint::Streams { key } => {
                 self.admit(key.reveal())?;
                 if body.len() > limits.max_body {
                     return Err(Refusal::Unreadable(RequestError::TooLarge));
                 }
-                Ok(alloc::vec![Ok(Op::Streams { packet: body })])
+                Ok((alloc::vec![Ok(Op::Streams { packet: body })], false))
             }
         }
     }
@@ -91,7 +92,7 @@ impl Node {
         self.actions.push_back(NodeAction::Respond { request, response });
     }
 
-    fn run_ops(&mut self, request: RequestId, form: Form, ops: Vec<Result<Op, BadOp>>) {
+    fn run_ops(&mut self, request: RequestId, form: Form, ops: Vec<Result<Op, BadOp>>, counts_writes: bool) {
         let config = &self.config;
         let pace = match form {
             Form::Batch | Form::Packet => {
@@ -100,7 +101,7 @@ impl Node {
             Form::Single => Pace { wait: config.single_wait, step: config.single_settle, settle: None },
         };
         let hold = if form == Form::Single || ops.iter().flatten().any(is_active) {
-            Hold::Active
+            if counts_writes { Hold::Each } else { Hold::Active }
         } else {
             Hold::LongPoll { until: self.now.saturating_add(config.longpoll) }
         };

@@ -87,7 +87,7 @@ impl Session {
             downlink,
             credit: Credit::new(config.session_buffer),
             uplink: WriteQueue::new(now),
-            turn: Turn::new(config, now),
+            turn: Turn::new(config),
             waiters: Vec::new(),
             last_active: now,
             last_arrival: now,
@@ -159,8 +159,10 @@ impl Session {
             Downlink::Tcp(chunks) => chunks.take(most, into),
             Downlink::Udp(datagrams) => datagrams.take(most, into),
         };
-        self.credit.release(bytes, pool);
-        Taken { bytes, eof: self.source != Source::Live && self.is_drained() }
+        if !(planted!(RefundForgotten) && bytes == most) {
+            self.credit.release(bytes, pool);
+        }
+        Taken { bytes, eof: self.source != Source::Live && (self.is_drained() || planted!(EofWithTail)) }
     }
 
     /// An op has run and waits to be answered. Says whether there is something to fetch already.
@@ -182,7 +184,7 @@ impl Session {
     /// An op was answered, or nobody waits for it any more; if it was the one that ran, the turn passes.
     pub(super) fn finish(&mut self, op: OpRef, now: Instant) {
         self.waiters.retain(|waiter| waiter.op != op);
-        self.turn.finish(op, now);
+        self.turn.finish(op);
         self.last_active = now;
     }
 
@@ -246,6 +248,7 @@ impl Session {
     /// The session's part of a state's fingerprint.
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
+        let config = ranks.config();
         print.value(self.source);
         match &self.downlink {
             Downlink::Tcp(chunks) => {
@@ -264,8 +267,17 @@ impl Session {
             print.value(waiter.told);
             ranks.op(waiter.op, print);
         });
-        print.time(self.last_active);
-        print.time(self.last_arrival);
+        // Whoever waits makes the session active again when it is answered.
+        if self.waiters.is_empty() {
+            let limit = match self.kind() {
+                FlowKind::Tcp => config.tcp_idle,
+                FlowKind::Udp => config.udp_idle,
+            };
+            print.deadline(self.last_active.saturating_add(limit));
+        }
+        if let Some(arrival) = self.growing() {
+            print.deadline(arrival.saturating_add(config.settle_step.max(config.single_settle)));
+        }
     }
 
     fn is_drained(&self) -> bool {

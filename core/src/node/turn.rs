@@ -60,14 +60,12 @@ pub(super) struct Turn {
     running: Option<OpRef>,
     /// The level 0 op that waits for the write queue.
     unsequenced: Option<QueuedOp>,
-    /// When an op of the session last had its turn, or was answered.
-    progressed: Instant,
 }
 
 impl Turn {
-    pub(super) fn new(config: &NodeConfig, now: Instant) -> Self {
+    pub(super) fn new(config: &NodeConfig) -> Self {
         let limits = ReorderLimits { items: config.seq_queue_ops, bytes: config.seq_queue_bytes };
-        Self { queue: ReorderQueue::new(limits), running: None, unsequenced: None, progressed: now }
+        Self { queue: ReorderQueue::new(limits), running: None, unsequenced: None }
     }
 
     /// Queues a sequenced op.
@@ -88,7 +86,7 @@ impl Turn {
     }
 
     /// Takes the op that runs next, if one may: one that writes only when `may_write`.
-    pub(super) fn next(&mut self, may_write: bool, now: Instant) -> Option<QueuedOp> {
+    pub(super) fn next(&mut self, may_write: bool) -> Option<QueuedOp> {
         if may_write && let Some(op) = self.unsequenced.take() {
             return Some(op);
         }
@@ -96,9 +94,7 @@ impl Turn {
         if self.running.is_some() || (writes && !may_write) {
             return None;
         }
-        let op = self.queue.pop()?;
-        self.progressed = now;
-        Some(op)
+        self.queue.pop()
     }
 
     /// A sequenced op runs from now until it is [finished](Self::finish).
@@ -107,11 +103,9 @@ impl Turn {
     }
 
     /// The op was answered, or is not waited for any more; if it was the one that ran, the turn passes.
-    pub(super) fn finish(&mut self, op: OpRef, now: Instant) {
-        if self.running == Some(op) {
-            self.running = None;
-            self.progressed = now;
-        }
+    pub(super) fn finish(&mut self, op: OpRef) {
+        let kept = planted!(TurnKept) && self.queue.is_ready();
+        self.running.take_if(|running| *running == op && !kept);
     }
 
     /// Takes a queued op back; its number stays free for another copy.
@@ -141,13 +135,14 @@ impl Turn {
 
     /// When the first queued op has waited too long for an op that has not come.
     pub(super) fn gap_deadline(&self, wait: Duration) -> Option<Instant> {
-        self.gaps().map(|op| self.gap_end(op, wait)).min()
+        let wait = if planted!(SeqWaitEndless) { Duration::MAX } else { wait };
+        self.gaps().map(|op| op.arrived.saturating_add(wait)).min()
     }
 
     /// Takes the ops that have waited too long for an op that has not come.
     pub(super) fn overdue(&mut self, wait: Duration, now: Instant) -> Vec<QueuedOp> {
-        let overdue = self.gaps().filter(|op| self.gap_end(op, wait) <= now).filter_map(|op| op.seq);
-        let overdue: Vec<Seq> = overdue.collect();
+        let overdue = self.gaps().filter(|op| op.arrived.saturating_add(wait) <= now);
+        let overdue: Vec<Seq> = overdue.filter_map(|op| op.seq).collect();
         overdue.into_iter().filter_map(|seq| self.queue.remove(seq)).collect()
     }
 
@@ -171,15 +166,18 @@ impl Turn {
     /// The turn's part of a state's fingerprint.
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
-        print.value((self.expected(), self.running.is_some(), self.queue.len()));
-        print.time(self.progressed);
+        print.value((self.running.is_some(), self.queue.len(), self.unsequenced.is_some()));
         if let Some(running) = self.running {
             ranks.op(running, print);
         }
-        let waiting = self.queue.iter().map(|(_, op)| op).chain(&self.unsequenced);
-        for op in waiting {
-            print.value((op.seq, &op.payload));
-            print.time(op.arrived);
+        for (seq, op) in self.queue.iter() {
+            print.seq(seq, self.expected());
+            print.value(&op.payload);
+            ranks.op(op.op, print);
+            print.deadline(op.arrived.saturating_add(ranks.config().seq_wait));
+        }
+        if let Some(op) = &self.unsequenced {
+            print.value(&op.payload);
             ranks.op(op.op, print);
         }
     }
@@ -193,11 +191,6 @@ impl Turn {
     fn gaps(&self) -> impl Iterator<Item = &QueuedOp> {
         let missing = self.running.is_none() && !self.queue.is_ready();
         self.queue.iter().map(|(_, op)| op).filter(move |_| missing)
-    }
-
-    /// Every turn that passes starts the wait anew: the session lives.
-    fn gap_end(&self, op: &QueuedOp, wait: Duration) -> Instant {
-        op.arrived.max(self.progressed).saturating_add(wait)
     }
 }
 
@@ -214,7 +207,7 @@ mod tests {
     }
 
     fn turn() -> Turn {
-        Turn::new(&NodeOptions::new(Secret::new("k")).validate().unwrap(), at(0))
+        Turn::new(&NodeOptions::new(Secret::new("k")).validate().unwrap())
     }
 
     fn op(seq: u64, payload: &'static [u8], arrived: u64) -> QueuedOp {
@@ -231,7 +224,7 @@ mod tests {
     }
 
     fn next(turn: &mut Turn, may_write: bool) -> Option<u64> {
-        let next = turn.next(may_write, at(0))?;
+        let next = turn.next(may_write)?;
         turn.run(next.op);
         next.seq.map(Seq::number)
     }
@@ -244,7 +237,7 @@ mod tests {
         admit(&mut turn, 0, b"", 0);
         assert_eq!(next(&mut turn, true), Some(0));
         assert_eq!(next(&mut turn, true), None);
-        turn.finish(op(0, b"", 0).op, at(1));
+        turn.finish(op(0, b"", 0).op);
         assert_eq!(next(&mut turn, true), Some(1));
     }
 
@@ -254,24 +247,24 @@ mod tests {
         admit(&mut turn, 0, b"", 0);
         admit(&mut turn, 1, b"x", 0);
         assert_eq!(next(&mut turn, false), Some(0));
-        turn.finish(op(0, b"", 0).op, at(1));
+        turn.finish(op(0, b"", 0).op);
         assert_eq!(next(&mut turn, false), None);
         assert_eq!(turn.gap_deadline(WAIT), None, "the expected op is there");
         assert_eq!(next(&mut turn, true), Some(1));
     }
 
     #[test]
-    fn the_wait_for_a_missing_op_starts_anew_with_every_turn() {
+    fn an_op_waits_for_missing_ones_from_its_arrival_on() {
         let mut turn = turn();
         admit(&mut turn, 2, b"", 5);
         assert_eq!(turn.gap_deadline(WAIT), Some(at(35)));
         admit(&mut turn, 0, b"", 20);
         next(&mut turn, true);
         assert_eq!(turn.gap_deadline(WAIT), None, "one runs");
-        turn.finish(op(0, b"", 0).op, at(20));
-        assert_eq!(turn.gap_deadline(WAIT), Some(at(50)));
-        assert!(turn.overdue(WAIT, at(49)).is_empty());
-        assert_eq!(turn.overdue(WAIT, at(50)).len(), 1);
+        turn.finish(op(0, b"", 0).op);
+        assert_eq!(turn.gap_deadline(WAIT), Some(at(35)));
+        assert!(turn.overdue(WAIT, at(34)).is_empty());
+        assert_eq!(turn.overdue(WAIT, at(35)).len(), 1);
         assert_eq!(turn.expected(), Seq::new(1), "a timeout does not pass the turn");
         assert!(turn.is_idle());
     }
@@ -283,7 +276,7 @@ mod tests {
         turn.block(legacy(1)).unwrap();
         assert!(turn.block(legacy(2)).is_err());
         assert_eq!(turn.bytes(), 3);
-        assert!(turn.next(false, at(0)).is_none());
-        assert_eq!(turn.next(true, at(0)).unwrap().op.request, RequestId::new(1));
+        assert!(turn.next(false).is_none());
+        assert_eq!(turn.next(true).unwrap().op.request, RequestId::new(1));
     }
 }

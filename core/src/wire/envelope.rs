@@ -45,13 +45,19 @@ impl Request<'_> {
 
     /// Decodes the ops. All payloads share one allocation, of which they are slices.
     pub fn decode_ops(self) -> Vec<Result<Op, BadOp>> {
+        self.decode().0
+    }
+
+    /// Decodes the ops, and says whether the client [counts its writes](OpFields::counts_writes).
+    pub(crate) fn decode(self) -> (Vec<Result<Op, BadOp>>, bool) {
         let fields: Vec<_> = self.ops.iter().map(|op| OpFields::read(op.get())).collect();
+        let counts_writes = fields.iter().flatten().any(|fields| fields.counts_writes);
         let payloads = fields.iter().map(|fields| fields.as_ref().ok().and_then(|fields| fields.payload));
         let mut arena = Arena::for_values(payloads);
         let ops: Vec<_> =
             fields.into_iter().map(|fields| fields.and_then(|fields| fields.interpret(&mut arena))).collect();
         let decoded = arena.freeze();
-        ops.into_iter().map(|op| op.map(|op| op.finish(&decoded))).collect()
+        (ops.into_iter().map(|op| op.map(|op| op.finish(&decoded))).collect(), counts_writes)
     }
 }
 

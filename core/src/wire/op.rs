@@ -234,6 +234,8 @@ pub(super) struct OpFields<'a> {
     port: Option<Raw<'a>>,
     sid: Option<Raw<'a>>,
     seq: Option<Raw<'a>>,
+    /// Whether the op says which of the client's writes it is: `wseq`.
+    pub(super) counts_writes: bool,
     pub(super) payload: Option<Raw<'a>>,
 }
 
@@ -243,6 +245,7 @@ impl<'a> OpFields<'a> {
         let mut fields = Self::default();
         read_object(json, |key, value| match key {
             "d" => fields.payload = value,
+            "wseq" => fields.counts_writes = value.is_some(),
             key => fields.set(key, value),
         })
         .map_err(|_| BadOp::NotAnOp)?;

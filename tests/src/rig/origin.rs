@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -15,15 +16,17 @@ use super::Pattern;
 use super::application::{push, reset, take};
 use crate::deadline::soon;
 
-/// A server; it ends with the value.
+/// A server; it ends with the value. A test in which one of its connections brought a wrong byte fails, whatever
+/// else it saw.
 #[derive(Debug)]
 pub struct Origin {
     address: SocketAddr,
     task: JoinHandle<()>,
+    is_falsified: Arc<AtomicBool>,
 }
 
 impl Origin {
-    /// Serves every connection in this way.
+    /// Serves every connection in this way; `InvalidData` tells of a wrong byte.
     ///
     /// # Panics
     /// When there is no port.
@@ -33,15 +36,22 @@ impl Origin {
     {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address");
+        let is_falsified = Arc::new(AtomicBool::new(false));
+        let falsified = Arc::clone(&is_falsified);
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
                 let _ = socket.set_nodelay(true);
-                connections.spawn(serve(socket));
+                let (served, falsified) = (serve(socket), Arc::clone(&falsified));
+                connections.spawn(async move {
+                    if served.await.is_err_and(|error| error.kind() == io::ErrorKind::InvalidData) {
+                        falsified.store(true, Ordering::SeqCst);
+                    }
+                });
                 while connections.try_join_next().is_some() {}
             }
         });
-        Self { address, task }
+        Self { address, task, is_falsified }
     }
 
     /// Sends everything back, and ends when its peer has.
@@ -166,6 +176,8 @@ impl Origin {
 impl Drop for Origin {
     fn drop(&mut self) {
         self.task.abort();
+        let is_falsified = self.is_falsified.load(Ordering::SeqCst);
+        assert!(std::thread::panicking() || !is_falsified, "a wrong byte has reached the server");
     }
 }
 

@@ -3,6 +3,7 @@
 use seqlane::ClientNotice;
 use seqlane_tests::deadline::soon;
 use seqlane_tests::rig::{Origin, Pattern, Rig, echo, fetch, was_reset};
+use tokio::io::AsyncWriteExt;
 
 use crate::MIB;
 
@@ -34,6 +35,21 @@ async fn a_client_that_is_shut_down_resets_what_does_not_finish() {
     })
     .await;
     drop(relays);
+}
+
+#[tokio::test]
+async fn a_client_that_is_shut_down_does_not_wait_for_applications_that_have_gone() {
+    let patience = std::time::Duration::from_secs(600);
+    let rig = Rig::builder().client(move |client| client.shutdown_grace(patience)).start().await;
+    let origin = Origin::echo().await;
+    let mut socket = rig.connect(origin.address()).await;
+    assert_eq!(echo(&mut socket, b"hello").await.unwrap(), b"hello");
+    // It may still be listening, for all that can be seen.
+    socket.shutdown().await.unwrap();
+    let Rig { node, client, relays, .. } = rig;
+    soon(client.shutdown()).await;
+    assert!(was_reset(&mut socket).await);
+    drop((node, relays));
 }
 
 #[tokio::test]

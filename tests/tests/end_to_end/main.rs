@@ -3,12 +3,14 @@
 
 mod datagrams;
 mod endings;
+mod faults;
 mod levels;
 mod lifecycle;
 mod opening;
 mod pressure;
 mod relays;
 mod sizes;
+mod tls;
 mod transfers;
 
 const KIB: usize = 1024;

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use rustls::ServerConfig;
+use seqlane_tests::certificate::certified;
 use seqlane_tokio::exchange::{Exchanger, TlsRoots};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -56,7 +56,8 @@ impl Relay {
     where
         A: Future<Output = Answer> + Send + 'static,
     {
-        let (config, roots) = certified(alpn);
+        let (config, authority) = certified(alpn);
+        let roots = TlsRoots::with_pem(authority.as_bytes()).unwrap();
         (Self::serve("https", Some(TlsAcceptor::from(Arc::new(config))), answer).await, roots)
     }
 
@@ -155,26 +156,6 @@ async fn connection<S, A>(
     });
     // How a connection ends is seen at the other end.
     let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), service).await;
-}
-
-fn certified(alpn: &[&str]) -> (ServerConfig, TlsRoots) {
-    let ca_key = rcgen::KeyPair::generate().unwrap();
-    let mut ca = rcgen::CertificateParams::new(Vec::new()).unwrap();
-    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let ca_certificate = ca.self_signed(&ca_key).unwrap();
-    let issuer = rcgen::Issuer::new(ca, ca_key);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let leaf = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    let certificate = leaf.signed_by(&key, &issuer).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key.into())
-        .unwrap();
-    config.alpn_protocols = alpn.iter().map(|version| version.as_bytes().to_vec()).collect();
-    (config, TlsRoots::with_pem(ca_certificate.pem().as_bytes()).unwrap())
 }
 
 /// An exchanger with a small limit on answers: 1 MiB.

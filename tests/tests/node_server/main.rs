@@ -1,5 +1,6 @@
 //! A node over real loopback sockets, spoken to in the node's form by hand.
 
+mod compressed_ops;
 mod endpoints;
 mod gzip;
 mod lifecycle;

@@ -51,6 +51,9 @@ impl<'a, C: Chooser> Bounds<'a, C> {
         );
         self.one_of(&mut options.first_bytes_wait, &[Duration::ZERO, Duration::from_millis(1)]);
         self.one_of(&mut options.request_timeout, &[Duration::from_secs(5), Duration::from_secs(300)]);
+        for relay in &mut options.relays {
+            self.one_of(&mut relay.max_concurrent, &[1, 2]);
+        }
         self.one_of(&mut options.half_close_quiet, &[Duration::from_secs(2), Duration::from_secs(300)]);
     }
 

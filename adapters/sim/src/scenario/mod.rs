@@ -1,6 +1,8 @@
 //! What a run shall be like: profiles, scenario files, and the setup that one run resolves them to.
 
 mod bounds;
+mod file;
+mod human;
 mod profile;
 mod setup;
 
@@ -10,9 +12,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use bounds::Bounds;
+pub use file::BadScenario;
 pub use profile::{Profile, UnknownProfile};
 pub(crate) use setup::KEY;
-pub use setup::{FlowSetup, RelaySetup, Setup};
+pub use setup::{FlowSetup, RelaySetup, Setup, VisitorSetup};
 
 use crate::fault::Fault;
 use crate::latency::Latency;
@@ -66,11 +69,15 @@ pub struct Scenario {
     pub flows: Span,
     /// The conversations to choose from.
     pub scripts: Vec<Kind>,
+    /// Whether callers from elsewhere visit the node.
+    pub visitors: bool,
     /// Bytes of a conversation, at most.
     pub bytes: u64,
     /// Flows begin within this time.
+    #[serde(with = "human")]
     pub openings: Duration,
     /// How long faults happen; after it one relay is healed, and everything must come to its end.
+    #[serde(with = "human")]
     pub storm: Duration,
     /// Round trips.
     pub latency: Latency,

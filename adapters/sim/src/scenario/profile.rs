@@ -22,6 +22,8 @@ pub enum Profile {
     /// Each run has its own few kinds of faults, its own size and its own bounds. For finding bugs.
     #[default]
     Swarm,
+    /// As swarm, with conversations that fill windows, buffers and bodies.
+    Bulk,
     /// Every kind of fault in every run, often.
     Hostile,
     /// Small daily budgets and relays that refuse.
@@ -33,13 +35,15 @@ pub enum Profile {
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Self; 5] = [Self::Calm, Self::Swarm, Self::Hostile, Self::Quota, Self::Hosted];
+    pub const ALL: [Self; 6] =
+        [Self::Calm, Self::Swarm, Self::Bulk, Self::Hostile, Self::Quota, Self::Hosted];
 
     /// The name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Calm => "calm",
             Self::Swarm => "swarm",
+            Self::Bulk => "bulk",
             Self::Hostile => "hostile",
             Self::Quota => "quota",
             Self::Hosted => "hosted",
@@ -55,6 +59,7 @@ impl Profile {
             relays: Span::new(1, 3),
             flows: Span::new(1, 4),
             scripts: Kind::ALL.to_vec(),
+            visitors: false,
             bytes: 4_000,
             openings: Duration::from_secs(5),
             storm: Duration::from_secs(40),
@@ -73,16 +78,21 @@ impl Profile {
             Self::Calm => calm,
             Self::Swarm => Scenario {
                 relays: Span::new(1, 4),
+                visitors: true,
                 odd_bounds: true,
                 swarm: true,
                 ties: true,
                 net: Fault::ALL.iter().map(|fault| (*fault, Odds::of(1, 5))).collect(),
                 ..calm
             },
+            Self::Bulk => {
+                Scenario { profile: self, flows: Span::new(1, 3), bytes: 600_000, ..Self::Swarm.scenario() }
+            }
             Self::Hostile => Scenario {
                 clients: Span::new(1, 3),
                 relays: Span::new(2, 4),
                 flows: Span::new(4, 12),
+                visitors: true,
                 odd_bounds: true,
                 ties: true,
                 storm: Duration::from_secs(120),

@@ -16,6 +16,11 @@ use crate::site::Site;
 /// The key that clients and node share. It must never show up in a debug print (S12).
 pub(crate) const KEY: &str = "sim-key-41f2";
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The key of the question whether the other node is an old one.
+const OLD: u64 = u64::MAX;
+
 /// A relay of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct RelaySetup {
@@ -27,6 +32,8 @@ pub struct RelaySetup {
     pub daily_calls: Option<u64>,
     /// Bodies above this size are refused with 413.
     pub body_cap: Option<usize>,
+    /// When its budget starts anew, after the start; none: not during a run.
+    pub renews_in: Option<Duration>,
     /// Whether it leads to the other node at first.
     pub other_node: bool,
 }
@@ -40,6 +47,19 @@ pub struct FlowSetup {
     pub at: Duration,
     /// What is said.
     pub script: Script,
+    /// The earlier flow whose target it has, if it is not its own.
+    pub again: Option<usize>,
+    /// Whether its upstream or application misbehaves (F20).
+    pub spoiled: bool,
+}
+
+/// A caller that speaks to the node itself, with data and a close in one batch.
+#[derive(Clone, Debug, Serialize)]
+pub struct VisitorSetup {
+    /// When it comes, after the start.
+    pub at: Duration,
+    /// Whether its close stands before its data.
+    pub closes_first: bool,
 }
 
 /// Everything about a run that is known before it begins.
@@ -57,6 +77,10 @@ pub struct Setup {
     pub relays: Vec<RelaySetup>,
     /// The flows.
     pub flows: Vec<FlowSetup>,
+    /// The visitors.
+    pub visitors: Vec<VisitorSetup>,
+    /// Whether the other node does not know `connect_data`.
+    pub other_is_old: bool,
     /// How often each kind of fault happens, by its place in [`Fault::ALL`].
     pub faults: Vec<Odds>,
     /// Round trips.
@@ -77,18 +101,20 @@ impl Setup {
         let on = |fault: Fault| !faults[fault.index()].is_never();
         let clients =
             ranged(chooser, Site::Clients, 0, scenario.clients.least, scenario.clients.most) as usize;
-        let relays = relays(scenario, chooser, &on);
+        let relays = relays(scenario, clients as u32, chooser, &on);
         let (client, node) = machines(scenario, level, &relays, chooser);
-        let flows = flows(scenario, clients, on(Fault::Upstream), chooser);
+        let flows = flows(scenario, clients, (on(Fault::Upstream), roomy(&client, &node)), chooser);
         let latency = match on(Fault::HeavyTail).then(|| chooser.pick(Site::HeavyTail, 0, 2) + 1) {
             Some(1) => Latency::Heavy,
             Some(2) => Latency::Bimodal,
             _ => scenario.latency,
         };
+        let other_is_old = on(Fault::Mixed) && chooser.pick(Site::Mixed, OLD, 2) == 1;
         // A node of level 0 has nothing that tells a second copy of an op from a new one.
         if node.max_level == Level::Legacy || on(Fault::Mixed) {
             faults[Fault::Duplicate.index()] = Odds::NEVER;
         }
+        let visitors = visitors(scenario, chooser);
         let link = scenario.link.map(|link| (link, scenario.per_call.unwrap_or(link)));
         Self {
             level,
@@ -97,6 +123,8 @@ impl Setup {
             clients,
             relays,
             flows,
+            visitors,
+            other_is_old,
             faults,
             latency,
             ties: scenario.ties,
@@ -155,7 +183,14 @@ fn faults<C: Chooser>(scenario: &Scenario, level: Level, chooser: &mut C) -> Vec
         .collect()
 }
 
-fn relays<C: Chooser>(scenario: &Scenario, chooser: &mut C, on: &impl Fn(Fault) -> bool) -> Vec<RelaySetup> {
+fn relays<C: Chooser>(
+    scenario: &Scenario,
+    clients: u32,
+    chooser: &mut C,
+    on: &impl Fn(Fault) -> bool,
+) -> Vec<RelaySetup> {
+    const RENEWALS: [Option<Duration>; 3] =
+        [None, Some(Duration::from_secs(20)), Some(Duration::from_secs(60))];
     const BODY_CAPS: [Option<usize>; 3] = [None, Some(66_000), Some(200_000)];
     let count = ranged(chooser, Site::Relays, 0, scenario.relays.least, scenario.relays.most);
     (0..u64::from(count))
@@ -163,12 +198,18 @@ fn relays<C: Chooser>(scenario: &Scenario, chooser: &mut C, on: &impl Fn(Fault) 
             let mut ask = |fault, site, n| if on(fault) { chooser.pick(site, relay, n) } else { 0 };
             let queueing = ask(Fault::Queueing, Site::Queueing, 3);
             RelaySetup {
-                concurrency: if queueing > 0 { queueing } else { scenario.concurrency },
+                // Every client keeps to the limit of its own account.
+                concurrency: if queueing > 0 {
+                    queueing
+                } else {
+                    scenario.concurrency.saturating_mul(clients)
+                },
                 queues: queueing > 0,
                 daily_calls: match ask(Fault::Refuse, Site::Quota, 4) {
                     1 => Some(20),
                     _ => scenario.daily_calls,
                 },
+                renews_in: RENEWALS[ask(Fault::Refuse, Site::Renewal, 3) as usize],
                 body_cap: BODY_CAPS[ask(Fault::BodyCap, Site::BodyCap, 3) as usize],
                 other_node: ask(Fault::Mixed, Site::Mixed, 3) == 1,
             }
@@ -188,6 +229,7 @@ fn machines<C: Chooser>(
             form: Form::Node,
             max_concurrent: scenario.concurrency as usize,
             daily_calls: relay.daily_calls,
+            budget_resets_in: relay.renews_in.unwrap_or(DAY),
             ..RelayOptions::new(Secret::new(KEY))
         })
         .collect();
@@ -205,7 +247,21 @@ fn machines<C: Chooser>(
     (client, node)
 }
 
-fn flows<C: Chooser>(scenario: &Scenario, clients: usize, trouble: bool, chooser: &mut C) -> Vec<FlowSetup> {
+/// Whether bounds leave ops so large that much can be sent with few of them.
+const fn roomy(client: &ClientOptions, node: &NodeOptions) -> bool {
+    const ROOM: usize = 32 << 10;
+    client.max_op_payload >= ROOM && client.downlink_window >= ROOM && node.max_drain >= ROOM
+}
+
+/// The flows of a run, some of them in trouble and some of them large if that may be.
+fn flows<C: Chooser>(
+    scenario: &Scenario,
+    clients: usize,
+    (trouble, large): (bool, bool),
+    chooser: &mut C,
+) -> Vec<FlowSetup> {
+    /// One flow in so many is larger than the others, and so many times.
+    const LARGE: (u32, u64) = (40, 200);
     let mut flows = Vec::new();
     for client in 0..clients {
         let count = ranged(chooser, Site::Flows, client as u64, scenario.flows.least, scenario.flows.most);
@@ -215,15 +271,44 @@ fn flows<C: Chooser>(scenario: &Scenario, clients: usize, trouble: bool, chooser
             let share = u64::from(chooser.pick(Site::Size, flow, QUANTILES));
             // Squared, so that most flows are small and a few are large.
             let size = 1 + ((share * share) >> 16) * scenario.bytes / u64::from(QUANTILES);
-            let mut script = Script::new(scenario.scripts[script], size);
-            if trouble {
-                spoil(&mut script, chooser.pick(Site::Upstream, flow, 16));
-            }
+            let many = large && scenario.swarm && chooser.pick(Site::Large, flow, LARGE.0) == 1;
+            let mut script =
+                Script::new(scenario.scripts[script], if many { size.saturating_mul(LARGE.1) } else { size });
+            let how = if trouble { chooser.pick(Site::Upstream, flow, 16) } else { 0 };
+            spoil(&mut script, how);
             let pace = chooser.pick(Site::Pace, key(flow, 0), 1000);
-            flows.push(FlowSetup { client, at: scenario.openings * pace / 1000, script });
+            let at = scenario.openings * pace / 1000;
+            let setup = FlowSetup { client, at, script, again: None, spoiled: (1..=11).contains(&how) };
+            let again = again(&setup, flow as usize, chooser);
+            flows.push(setup);
+            flows.extend(again);
         }
     }
     flows
+}
+
+/// An application may try a target again that it could not reach.
+fn again<C: Chooser>(failed: &FlowSetup, flow: usize, chooser: &mut C) -> Option<FlowSetup> {
+    if !matches!(failed.script.opening, Opening::Fail(_)) {
+        return None;
+    }
+    let seconds = chooser.pick(Site::Again, flow as u64, 60);
+    (seconds > 0).then(|| FlowSetup {
+        at: failed.at + Duration::from_secs(u64::from(seconds)),
+        again: Some(flow),
+        ..failed.clone()
+    })
+}
+
+fn visitors<C: Chooser>(scenario: &Scenario, chooser: &mut C) -> Vec<VisitorSetup> {
+    let count = if scenario.visitors { chooser.pick(Site::Visitors, 0, 4) } else { 0 };
+    (0..u64::from(count))
+        .map(|visitor| {
+            let pace = chooser.pick(Site::Pace, key(visitor, 2), 1000);
+            let closes_first = chooser.pick(Site::Visitors, 1 + visitor, 2) == 1;
+            VisitorSetup { at: scenario.openings * pace / 1000, closes_first }
+        })
+        .collect()
 }
 
 /// What can be wrong with an upstream, or with an application (F20).

@@ -1,6 +1,19 @@
 //! What a run did, entry by entry.
 
+mod diff;
+mod file;
+mod gist;
+mod line;
+
 use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+pub use diff::{Divergence, How, diverge};
+pub use file::{BadTrace, End, FORMAT, Header, Trace, Trailer};
+pub use gist::Gist;
+pub use line::Line;
 
 use seqlane::{EndReason, ExchangeFailure, SessionEnd, TimerKind};
 
@@ -10,7 +23,8 @@ use crate::script::Kind;
 use crate::time::Time;
 
 /// Where something happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Actor {
     /// The network as a whole: weather, and the heal.
     World,
@@ -27,7 +41,8 @@ pub enum Actor {
 }
 
 /// Names an exchange over all clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ExchangeName {
     /// The client.
     pub client: u32,
@@ -48,11 +63,11 @@ pub enum What {
     /// An application resets its flow.
     Abort { flow: u32 },
     /// A client sends a request.
-    Send { exchange: ExchangeName, relay: u32, bytes: u64 },
+    Send { exchange: ExchangeName, relay: u32, bytes: u64, gist: Gist },
     /// A request arrives at a node; `copy` counts from 0.
     Arrive { exchange: ExchangeName, copy: u8, bytes: u64 },
     /// A node answers a request.
-    Respond { exchange: ExchangeName, copy: u8, bytes: u64 },
+    Respond { exchange: ExchangeName, copy: u8, bytes: u64, gist: Gist },
     /// A reply arrives at the client.
     Reply { exchange: ExchangeName, bytes: u64 },
     /// A reply arrives after its exchange has ended.
@@ -133,6 +148,14 @@ impl Sink for NoTrace {
     fn record(&mut self, _entry: &Entry) {}
 }
 
+impl<S: Sink> Sink for &mut S {
+    const ON: bool = S::ON;
+
+    fn record(&mut self, entry: &Entry) {
+        (**self).record(entry);
+    }
+}
+
 impl Sink for Vec<Entry> {
     const ON: bool = true;
 
@@ -169,6 +192,80 @@ impl fmt::Display for Actor {
 impl fmt::Display for ExchangeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "x{}.{}", self.client, self.number)
+    }
+}
+
+/// A name in a trace that nobody has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownName(String);
+
+impl fmt::Display for UnknownName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "nobody in a run is called `{}`", self.0)
+    }
+}
+
+impl std::error::Error for UnknownName {}
+
+impl FromStr for Actor {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        if text == "world" {
+            return Ok(Self::World);
+        }
+        let bad = || UnknownName(text.to_owned());
+        let digits = text.find(|letter: char| letter.is_ascii_digit()).ok_or_else(bad)?;
+        let (kind, number) = text.split_at(digits);
+        let number = number.parse().map_err(|_| bad())?;
+        match kind {
+            "app" => Ok(Self::App(number)),
+            "client" => Ok(Self::Client(number)),
+            "relay" => Ok(Self::Relay(number)),
+            "node" => Ok(Self::Node(number)),
+            "upstream" => Ok(Self::Upstream(number)),
+            _ => Err(bad()),
+        }
+    }
+}
+
+impl FromStr for ExchangeName {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        let read = || {
+            let (client, number) = text.strip_prefix('x')?.split_once('.')?;
+            Some(Self { client: client.parse().ok()?, number: number.parse().ok()? })
+        };
+        read().ok_or_else(|| UnknownName(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Actor {
+    type Error = UnknownName;
+
+    fn try_from(text: String) -> Result<Self, UnknownName> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for ExchangeName {
+    type Error = UnknownName;
+
+    fn try_from(text: String) -> Result<Self, UnknownName> {
+        text.parse()
+    }
+}
+
+impl From<Actor> for String {
+    fn from(actor: Actor) -> Self {
+        actor.to_string()
+    }
+}
+
+impl From<ExchangeName> for String {
+    fn from(name: ExchangeName) -> Self {
+        name.to_string()
     }
 }
 
@@ -258,12 +355,14 @@ impl fmt::Display for What {
             Self::Write { flow, bytes } => write!(f, "flow {flow} writes {bytes} B"),
             Self::Finish { flow } => write!(f, "flow {flow} has sent everything"),
             Self::Abort { flow } => write!(f, "flow {flow} is reset by its application"),
-            Self::Send { exchange, relay, bytes } => {
-                write!(f, "{exchange} sent through relay{relay}, {bytes} B")
+            Self::Send { exchange, relay, bytes, gist } => {
+                write!(f, "{exchange} sent through relay{relay}: {}, {bytes} B in all", gist.asked())
             }
             Self::Arrive { exchange, copy: 0, bytes } => write!(f, "{exchange} arrives, {bytes} B"),
             Self::Arrive { exchange, copy, .. } => write!(f, "{exchange} arrives again (copy {copy})"),
-            Self::Respond { exchange, copy: 0, bytes } => write!(f, "{exchange} answered, {bytes} B"),
+            Self::Respond { exchange, copy: 0, bytes, gist } => {
+                write!(f, "{exchange} answered: {}, {bytes} B in all", gist.answered())
+            }
             Self::Respond { exchange, copy, .. } => write!(f, "{exchange} answered (copy {copy})"),
             Self::Reply { exchange, bytes } => write!(f, "{exchange} comes back, {bytes} B"),
             Self::LateReply { exchange } => write!(f, "{exchange} comes back too late"),

@@ -35,6 +35,8 @@ pub(super) struct ClientSide<H> {
     pub(super) exchanges: BTreeMap<ExchangeId, (RelayId, Instant)>,
     pub(super) wake: Option<Wake>,
     generation: u64,
+    /// What its clock showed when it was made.
+    pub(super) began: Instant,
 }
 
 impl<H: ClientHost> ClientSide<H> {
@@ -46,7 +48,8 @@ impl<H: ClientHost> ClientSide<H> {
         let config = setup.client.clone().validate().expect("a setup's options are valid");
         let clock = HostClock::new(Duration::from_secs(1000 + 77 * index as u64), 0);
         let seed = Xoshiro256pp::new(0xc1_1e57 + index as u64).seed();
-        let host = host(config.clone(), seed, clock.read(Time::ZERO));
+        let clock_start = clock.read(Time::ZERO);
+        let host = host(config.clone(), seed, clock_start);
         Self {
             host,
             clock,
@@ -55,6 +58,7 @@ impl<H: ClientHost> ClientSide<H> {
             exchanges: BTreeMap::new(),
             wake: None,
             generation: 0,
+            began: clock_start,
         }
     }
 
@@ -92,10 +96,13 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.clients[client].wake = None;
         self.drain_client(client);
         let (now, next) = (self.client_now(client), self.clients[client].wake);
-        if next.is_some_and(|next| next.at <= now) {
+        if let Some(next) = next.filter(|next| next.at <= now) {
             self.violated(
                 Property::S9,
-                format!("client{client} wants to be woken at once after {:?}", wake.timer),
+                format!(
+                    "client{client} wants to be woken at once for {:?} after {:?}",
+                    next.timer, wake.timer
+                ),
             );
         }
     }
@@ -194,7 +201,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                     self.on_flow_ended(flow, why);
                 }
             }
-            ClientAction::Event(notice) => self.on_client_notice(notice),
+            ClientAction::Event(notice) => self.on_client_notice(client, notice),
             ClientAction::Idle { .. } => {}
         }
     }
@@ -214,14 +221,18 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         None
     }
 
-    fn on_client_notice(&mut self, notice: ClientNotice) {
+    fn on_client_notice(&mut self, client: usize, notice: ClientNotice) {
         match notice {
             ClientNotice::Connected { level: Level::Legacy, .. } => self.marks.set(Mark::LegacyFlow),
             ClientNotice::Connected { .. } => self.marks.set(Mark::SequencedFlow),
-            ClientNotice::RelayDown { .. } => self.marks.set(Mark::RelayDown),
+            ClientNotice::RelayDown { relay, until } => {
+                self.marks.set(Mark::RelayDown);
+                self.check_pause(client, relay, until);
+            }
             ClientNotice::RelayUp { .. } => self.marks.set(Mark::RelayUp),
             ClientNotice::BudgetSpent { .. } => self.marks.set(Mark::BudgetSpent),
             ClientNotice::BodyLimitLowered { .. } => self.marks.set(Mark::BodyLimitLowered),
+            ClientNotice::ConnectDataUnsupported { .. } => self.marks.set(Mark::ConnectDataUnknown),
             ClientNotice::SeqUnsupported { .. } => self.marks.set(Mark::SeqUnsupported),
             ClientNotice::Unauthorized { .. } => self.marks.set(Mark::Unauthorized),
             _ => {}
@@ -230,7 +241,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// Ends an exchange at its client.
     pub(super) fn end_exchange(&mut self, client: usize, exchange: ExchangeId, event: ClientEvent) {
-        if self.clients[client].exchanges.remove(&exchange).is_some() {
+        if self.clients[client].exchanges.contains_key(&exchange) {
+            self.note_relay(client, exchange, &event);
+            self.note_end(client, exchange, &event);
+            self.clients[client].exchanges.remove(&exchange);
             self.client_handle(client, event);
             self.drain_client(client);
         }

@@ -1,6 +1,7 @@
 //! What waits in the event heap.
 
 use seqlane::ExchangeId;
+use seqlane::wire::Sid;
 
 /// Something that will happen.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +32,10 @@ pub(super) enum Event {
     Speak(usize, u64),
     /// An upstream reads what was written to it.
     UpstreamRead(usize),
+    /// A visitor comes.
+    Visit(usize),
+    /// A visitor whose session is open speaks.
+    VisitorSpeaks(usize, Sid),
     /// Something comes over a host or the network.
     Weather(Weather),
     /// The storm is over.
@@ -48,6 +53,8 @@ pub(super) enum Weather {
     Relay(usize, Line),
     /// A relay leads to the other node from now on, or back.
     Route(usize),
+    /// A relay's daily budget starts anew.
+    Renew(usize),
     /// A clock leaps by seconds; client, or node where the index is beyond the clients.
     Leap(usize, u32),
     /// A clock stands.

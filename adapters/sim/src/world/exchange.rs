@@ -1,19 +1,24 @@
 //! The way of a request and its answer, and what happens to them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use seqlane::{ClientEvent, ExchangeFailure, ExchangeId, Instant, RelayId, Response};
+use seqlane::wire;
+use seqlane::{ClientEvent, ExchangeFailure, ExchangeId, Instant, NodeEvent, RelayId, Response};
 
 use crate::chooser::{Chooser, key};
 use crate::fault::Fault;
 use crate::host::ClientHost;
 use crate::latency::QUANTILES;
 use crate::mark::Mark;
+use crate::odds::Odds;
 use crate::property::Property;
 use crate::site::Site;
-use crate::trace::{Actor, ExchangeName, Sink, What};
+use crate::trace::{Actor, ExchangeName, Gist, Sink, What};
 use crate::world::event::{Event, Line};
+use crate::world::node::Caller;
+use crate::world::oracle::ledger::Note;
 use crate::world::{Phase, World};
 
 /// One copy of a request, on its way up or down.
@@ -25,6 +30,8 @@ pub(super) struct Flight {
     key: u64,
     copy: u8,
     body: Bytes,
+    /// What it is about.
+    notes: Arc<[Note]>,
     up: Duration,
     down: Duration,
     /// What comes back; nothing while it is on its way up.
@@ -41,6 +48,9 @@ enum Answer {
     Reply(Bytes),
     Failed(ExchangeFailure),
 }
+
+/// A round trip of this length is part of a heavy tail (F15).
+const TAIL: Duration = Duration::from_secs(5);
 
 const PAGE: &str =
     "<!DOCTYPE html><html><body>The script completed but did not return anything.</body></html>";
@@ -61,16 +71,18 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         deadline: Instant,
     ) {
         let name = Self::name(client, exchange);
+        let gist = if S::ON { Gist::of_request(&body) } else { Gist::default() };
         self.tell(
             Actor::Client(client as u32),
-            What::Send { exchange: name, relay: relay.place(), bytes: body.len() as u64 },
+            What::Send { exchange: name, relay: relay.place(), bytes: body.len() as u64, gist },
         );
         self.tally.calls += 1;
-        self.check_send(client, exchange, relay, &body);
+        let notes = self.check_send(client, exchange, relay, &body);
         self.clients[client].exchanges.insert(exchange, (relay, deadline));
         self.at(self.when(client, deadline), Event::GiveUp(client, exchange));
         let key = key((client as u64) << 48 | exchange.number(), 0);
         let (up, down) = self.draw_way(relay.place() as usize, key);
+        self.note_way(&notes, up + down);
         let flight = self.network.flights.insert(Flight {
             client,
             exchange,
@@ -78,6 +90,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             key,
             copy: 0,
             body,
+            notes,
             up,
             down,
             answer: None,
@@ -92,6 +105,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let mut round_trip = self.setup.latency.at(self.chooser.pick(Site::Latency, key, QUANTILES));
         if self.network.relays[relay].line == Line::Slow {
             round_trip *= 20;
+        }
+        if self.setup.odds(Fault::HeavyTail) != Odds::NEVER && round_trip >= TAIL {
+            self.count_fault(Fault::HeavyTail);
         }
         // 35 to 65 % of the round trip is the way up.
         let share = 35 + self.chooser.pick(Site::Split, key, 31);
@@ -197,6 +213,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             state.queue.push_back(flight);
             let fault = if state.line == Line::Paused { Fault::Pause } else { Fault::Queueing };
             self.count_fault(fault);
+            let notes = Arc::clone(&self.network.flights[flight].notes);
+            self.excuse(&notes);
         } else {
             let why = ExchangeFailure::Refused { retry_after: None };
             self.turn_back(flight, Fault::Refuse, "is one too many", Answer::Failed(why));
@@ -253,22 +271,27 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// A request comes to its node.
     pub(super) fn on_node(&mut self, flight: usize) {
         let name = self.flight_name(flight);
-        let Flight { relay, key, copy, body, .. } = self.network.flights[flight].clone();
+        let Flight { relay, key, copy, body, notes, .. } = self.network.flights[flight].clone();
         let node = self.network.relays[relay].node;
         self.tell(Actor::Node(node as u32), What::Arrive { exchange: name, copy, bytes: body.len() as u64 });
         if node > 0 {
             self.count_fault(Fault::Mixed);
             self.orphan_flows_of(flight);
+            if self.setup.other_is_old && notes.iter().any(Note::is_first_bytes) {
+                return self.answered(flight, not_understood(notes.len()));
+            }
         }
         let cut = self.strikes(Fault::Truncate, Site::Truncate, key, 2);
         let body = if cut == 1 {
             self.strike(flight, Fault::Truncate, "is cut on the way up");
             self.cut(key, &body)
         } else {
+            self.note_arrival(node, &notes);
             body
         };
         self.network.flights[flight].body = Bytes::new();
-        self.node_request(node, flight, body);
+        self.node_request(node, Caller::Flight(flight), body);
+        self.check_turns(node, &notes);
     }
 
     /// A node has answered a request.
@@ -276,9 +299,12 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let name = self.flight_name(flight);
         let Flight { relay, copy, .. } = self.network.flights[flight];
         let node = self.network.relays[relay].node;
+        let notes = Arc::clone(&self.network.flights[flight].notes);
+        self.note_answer(node, &notes, &response.body);
+        let gist = if S::ON { Gist::of_answer(&response.body) } else { Gist::default() };
         self.tell(
             Actor::Node(node as u32),
-            What::Respond { exchange: name, copy, bytes: response.body.len() as u64 },
+            What::Respond { exchange: name, copy, bytes: response.body.len() as u64, gist },
         );
         let answer = match response.status {
             200 => Answer::Reply(response.body),
@@ -290,7 +316,29 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// The node broke down with a request in its hands.
     pub(super) fn broke_off(&mut self, flight: usize) {
+        let notes = Arc::clone(&self.network.flights[flight].notes);
+        self.excuse(&notes);
         self.go_down(flight, Answer::Failed(ExchangeFailure::Garbage));
+    }
+
+    /// A relay's calls to nodes break off: whoever holds one learns that nobody waits for it any more.
+    pub(super) fn hang_up(&mut self, relay: usize) {
+        for node in 0..self.nodes.len() {
+            let held = self.nodes[node].held.iter().filter_map(|(request, held)| match held.caller {
+                Caller::Flight(flight) => Some((*request, flight)),
+                Caller::Visitor(_) => None,
+            });
+            let gone: Vec<_> =
+                held.filter(|(_, flight)| self.network.flights[*flight].relay == relay).collect();
+            for (request, flight) in gone {
+                self.nodes[node].held.remove(&request);
+                self.node_handle(node, NodeEvent::RequestGone { request });
+                let notes = Arc::clone(&self.network.flights[flight].notes);
+                self.note_refusal(&notes);
+                self.vanish(flight, Fault::Partition, "is cut off while the node holds it");
+            }
+            self.drain_node(node);
+        }
     }
 
     /// An answer leaves the node; what happens to it on the way is decided here.
@@ -327,7 +375,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             let cut = self.cut(key, &reply);
             self.network.flights[flight].answer = Some(Answer::Reply(cut));
         }
-        let way = self.strikes(Fault::Garbage, Site::Garbage, key, 7);
+        let way = self.strikes(Fault::Garbage, Site::Garbage, key, 8);
         if way == 0 {
             return;
         }
@@ -339,6 +387,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             3 => text(r#"{"e":"tunnel batch HTTP 500"}"#),
             4 => text(r#"{"r":[]}"#),
             5 => Answer::Failed(ExchangeFailure::Garbage),
+            7 => text(r#"{"e":"tunnel batch HTTP 404"}"#),
             6 => Answer::Reply(Bytes::from_static(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3])),
             _ => {
                 let mut marked = BytesMut::from(&[0xef, 0xbb, 0xbf][..]);
@@ -393,6 +442,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     fn turn_back(&mut self, flight: usize, fault: Fault, how: &'static str, answer: Answer) {
         self.strike(flight, fault, how);
         self.leave_seat(flight);
+        if answer.loses() {
+            let notes = Arc::clone(&self.network.flights[flight].notes);
+            self.excuse(&notes);
+        }
         self.network.flights[flight].answer = Some(answer);
         self.load_link(flight, true);
     }
@@ -406,12 +459,15 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     fn vanish(&mut self, flight: usize, fault: Fault, how: &'static str) {
         self.strike(flight, fault, how);
         self.leave_seat(flight);
-        self.network.flights.remove(flight);
+        let lost = self.network.flights.remove(flight);
+        self.excuse(&lost.notes);
     }
 
     fn strike(&mut self, flight: usize, fault: Fault, how: &'static str) {
         self.count_fault(fault);
         let (exchange, relay) = (self.flight_name(flight), self.network.flights[flight].relay);
+        let notes = Arc::clone(&self.network.flights[flight].notes);
+        self.note_strike(fault, &notes);
         self.tell(Actor::Relay(relay as u32), What::Strike { fault, exchange, how });
     }
 
@@ -431,7 +487,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
-    /// Flows with an op in this request are led to a node that does not know them.
+    /// Flows of this request's client are led to a node that does not know them.
     fn orphan_flows_of(&mut self, flight: usize) {
         let client = self.network.flights[flight].client;
         for flow in self.flows.iter_mut().filter(|flow| flow.client == client) {
@@ -448,3 +504,25 @@ const REFUSALS: [Option<Duration>; 5] = [
     Some(Duration::from_secs(30)),
     Some(Duration::from_secs(86_400 * 365)),
 ];
+
+impl Answer {
+    /// Whether the client cannot know that the node had nothing.
+    const fn loses(&self) -> bool {
+        !matches!(
+            self,
+            Self::Failed(
+                ExchangeFailure::NotSent | ExchangeFailure::Refused { .. } | ExchangeFailure::TooLarge
+            )
+        )
+    }
+}
+
+/// What a node answers that does not know `connect_data`.
+fn not_understood(ops: usize) -> Response {
+    let reply = wire::ReplyParts {
+        error: Some("unknown op: connect_data"),
+        code: Some(wire::Code::UnsupportedOp),
+        ..wire::ReplyParts::default()
+    };
+    Response { status: 200, content_type: "application/json", body: wire::encode_answer(&vec![reply; ops]) }
+}

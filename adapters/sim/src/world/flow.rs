@@ -1,5 +1,6 @@
 //! The application's end of each flow.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -10,8 +11,8 @@ use crate::host::ClientHost;
 use crate::mark::Mark;
 use crate::pattern::{Direction, LONGEST, Pattern};
 use crate::property::Property;
-use crate::scenario::FlowSetup;
-use crate::script::{Pace, Script, Side};
+use crate::scenario::{FlowSetup, Setup};
+use crate::script::{Kind, Pace, Script, Side};
 use crate::time::Time;
 use crate::trace::{Actor, Sink, What};
 use crate::world::event::Event;
@@ -34,6 +35,18 @@ pub(super) struct Flow {
     pub(super) moved: Time,
     /// Its session was lost with a node, or it was led to a node that never had it: an end proves nothing.
     pub(super) orphaned: bool,
+    /// Its node has restarted, and had it.
+    pub(super) restarted: bool,
+    /// It is a visitor's.
+    pub(super) visiting: bool,
+    /// The flow whose target it has: itself, or an earlier one.
+    pub(super) target: usize,
+    /// When its application had sent everything.
+    pub(super) finished: Time,
+    /// How and when it ended.
+    pub(super) over: Option<(EndReason, Time)>,
+    /// The numbers of the datagrams that its application got.
+    datagrams: BTreeSet<u64>,
 }
 
 /// The application's socket.
@@ -53,7 +66,7 @@ pub(super) struct Local {
 }
 
 impl Flow {
-    pub(super) fn new(setup: &FlowSetup) -> Self {
+    pub(super) fn new((index, setup): (usize, &FlowSetup)) -> Self {
         Self {
             client: setup.client,
             script: setup.script.clone(),
@@ -62,12 +75,32 @@ impl Flow {
             upstreams: Vec::new(),
             moved: Time::ZERO,
             orphaned: false,
+            restarted: false,
+            visiting: false,
+            target: setup.again.unwrap_or(index),
+            finished: Time::ZERO,
+            over: None,
+            datagrams: BTreeSet::new(),
         }
+    }
+
+    /// What a visitor says: no client has it, so that for clients it is over.
+    fn visiting(index: usize) -> Self {
+        let script = Script::new(Kind::Echo, 100);
+        let setup = FlowSetup { client: usize::MAX, at: Duration::ZERO, script, again: None, spoiled: false };
+        let local = Local { ended: Some(EndReason::Local), ..Local::default() };
+        Self { local, visiting: true, ..Self::new((index, &setup)) }
     }
 
     pub(super) const fn is_udp(&self) -> bool {
         matches!(self.script.transport(), FlowKind::Udp)
     }
+}
+
+/// The flows of a run: those of its clients, then those of its visitors.
+pub(super) fn all(setup: &Setup) -> Vec<Flow> {
+    let visitors = (setup.flows.len()..).zip(&setup.visitors).map(|(index, _)| Flow::visiting(index));
+    setup.flows.iter().enumerate().map(Flow::new).chain(visitors).collect()
 }
 
 /// A datagram that tells its flow and its number.
@@ -90,7 +123,7 @@ pub(super) fn datagram_number(flow: usize, direction: Direction, bytes: &Bytes) 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     pub(super) fn on_start(&mut self, flow: usize) {
         let (client, kind) = (self.flows[flow].client, self.flows[flow].script.transport());
-        let target = Target::new(&format!("f{flow}"), 443).expect("a name and a port");
+        let target = Target::new(&format!("f{}", self.flows[flow].target), 443).expect("a name and a port");
         self.tell(
             Actor::App(flow as u32),
             What::Open { flow: flow as u32, kind: self.flows[flow].script.kind },
@@ -161,6 +194,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             }
             if script.half_close && local.sent == script.total_up() {
                 local.done = true;
+                self.flows[flow].finished = self.now;
                 self.marks.set(Mark::HalfClosed);
                 self.tell(Actor::App(flow as u32), What::Finish { flow: flow as u32 });
                 self.local(flow, LocalEvent::Fin);
@@ -205,14 +239,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             What::Deliver { flow: flow as u32, bytes: len as u64 },
         );
         self.flows[flow].moved = self.now;
+        self.ledger.flows[flow].downlink = self.now;
         self.tally.downlink += len as u64;
         if self.flows[flow].is_udp() {
-            if datagram_number(flow, Direction::Down, &bytes).is_none() {
-                self.violated(
-                    Property::S1,
-                    format!("flow {flow} gets a datagram that its upstream never sent"),
-                );
-            }
+            self.check_datagram(flow, &bytes);
             return self.local(flow, LocalEvent::Written(len));
         }
         self.check_downlink(flow, &bytes);
@@ -229,6 +259,16 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
         self.read_local(flow);
         self.pump_local(flow);
+    }
+
+    fn check_datagram(&mut self, flow: usize, bytes: &Bytes) {
+        let what = match datagram_number(flow, Direction::Down, bytes) {
+            None => "which its upstream never sent",
+            // A doubled request makes an upstream that echoes it twice.
+            Some(number) if self.flows[flow].datagrams.insert(number) || self.was_doubled() => return,
+            Some(_) => "for the second time",
+        };
+        self.violated(Property::S1, format!("flow {flow} gets a datagram {what}"));
     }
 
     /// The application reads, now or later.
@@ -266,6 +306,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.check_end(flow, why);
         self.mark_end(why);
         self.flows[flow].local.ended = Some(why);
+        self.flows[flow].over = Some((why, self.now));
         if why.is_orderly() {
             self.tally.finished += 1;
         } else {

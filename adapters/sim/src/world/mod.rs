@@ -17,6 +17,7 @@ mod network;
 mod node;
 mod oracle;
 mod upstream;
+mod visitor;
 mod weather;
 
 use seqlane::{Client, ClientConfig, Instant};
@@ -38,7 +39,9 @@ use event::Event;
 use flow::Flow;
 use network::Network;
 use node::NodeSide;
+use oracle::ledger::Ledger;
 use upstream::Upstream;
+use visitor::Visitor;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +90,8 @@ pub struct World<H, C, S> {
     network: Network,
     flows: Vec<Flow>,
     upstreams: Vec<Upstream>,
+    visitors: Vec<Visitor>,
+    ledger: Ledger,
     phase: Phase,
     events: u64,
     /// Events at the present instant.
@@ -143,8 +148,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             clients,
             nodes: vec![NodeSide::new(&setup, 0), NodeSide::other(&setup)],
             network: Network::new(&setup),
-            flows: setup.flows.iter().map(Flow::new).collect(),
+            flows: flow::all(&setup),
             upstreams: Vec::new(),
+            visitors: setup.visitors.iter().zip(setup.flows.len()..).map(Visitor::new).collect(),
+            ledger: Ledger::for_flows(setup.flows.len() + setup.visitors.len()),
             phase: Phase::Storm,
             events: 0,
             instant: 0,
@@ -160,7 +167,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         };
         world.weigh_faults();
         world.forecast();
-        for flow in 0..world.flows.len() {
+        for visitor in 0..world.visitors.len() {
+            world.at(Time::ZERO.after(world.setup.visitors[visitor].at), Event::Visit(visitor));
+        }
+        for flow in 0..world.setup.flows.len() {
             world.at(Time::ZERO.after(world.setup.flows[flow].at), Event::Start(flow));
         }
         world.at(Time::ZERO.after(world.setup.storm), Event::Heal);
@@ -207,6 +217,26 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             marks: self.marks,
             tally: self.tally,
         }
+    }
+
+    /// The hash of everything that was done so far.
+    pub const fn hash(&self) -> u64 {
+        self.hash.value()
+    }
+
+    /// How many events there were.
+    pub const fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// What was done so far, in numbers.
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Ends the run with a violation that somebody outside has seen: a panic, or an embedder's own check.
+    pub fn violate(&mut self, property: Property, what: String) {
+        self.violated(property, what);
     }
 
     /// Virtual time now.
@@ -275,6 +305,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             Event::Connect(upstream) => self.on_connect(upstream),
             Event::Speak(upstream, due) => self.on_speak(upstream, due),
             Event::UpstreamRead(upstream) => self.on_upstream_read(upstream),
+            Event::Visit(visitor) => self.on_visit(visitor),
+            Event::VisitorSpeaks(visitor, sid) => self.on_visitor_speaks(visitor, sid),
             Event::Weather(weather) => self.on_weather(weather),
             Event::Heal => self.on_heal(),
             Event::Watch => self.on_watch(),
@@ -287,9 +319,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.heap.push(at, (event, cause));
     }
 
-    /// Tells the sink, and goes into the hash.
+    /// Tells the sink. A violation is the last thing that is told.
     fn tell(&mut self, actor: Actor, what: What) {
-        if S::ON {
+        if S::ON && self.violation.is_none() {
             let entry = Entry {
                 index: self.entries,
                 event: self.events,

@@ -37,12 +37,30 @@ pub(super) struct NodeSide {
     pub(super) life: u64,
     requests: u64,
     /// Requests that were accepted and are not answered, and the flights that brought them.
-    pub(super) held: BTreeMap<RequestId, usize>,
+    pub(super) held: BTreeMap<RequestId, Held>,
     pub(super) upstreams: BTreeMap<UpstreamId, usize>,
     pub(super) wake: Option<Wake>,
     generation: u64,
     /// The host breaks down as soon as it has done what it is doing.
     breaking: bool,
+}
+
+/// A request that a node holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    /// The flight that brought it; or none, when it is a visitor's.
+    pub(super) caller: Caller,
+    /// When it came.
+    pub(super) since: Time,
+}
+
+/// Who waits for an answer of a node.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Caller {
+    /// A client, by way of a relay.
+    Flight(usize),
+    /// A visitor, that speaks to the node itself.
+    Visitor(usize),
 }
 
 impl NodeSide {
@@ -92,11 +110,12 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     /// A request comes to a node.
-    pub(super) fn node_request(&mut self, node: usize, flight: usize, body: bytes::Bytes) {
+    pub(super) fn node_request(&mut self, node: usize, caller: Caller, body: bytes::Bytes) {
+        let since = self.now;
         let side = &mut self.nodes[node];
         let request = RequestId::new(side.requests);
         side.requests += 1;
-        side.held.insert(request, flight);
+        side.held.insert(request, Held { caller, since });
         self.node_handle(node, NodeEvent::Request { request, endpoint: Endpoint::Batch, body });
         self.drain_node(node);
     }
@@ -159,8 +178,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             NodeAction::Respond { request, response } => {
                 self.hash.absorb(request.number() << 16 | u64::from(response.status));
                 self.hash.write(&response.body);
-                match self.nodes[node].held.remove(&request) {
-                    Some(flight) => self.answered(flight, response),
+                match self.nodes[node].held.remove(&request).map(|held| held.caller) {
+                    Some(Caller::Flight(flight)) => self.answered(flight, response),
+                    Some(Caller::Visitor(visitor)) => self.on_visitor_answer(visitor, &response),
                     None => {
                         self.violated(Property::S13, format!("node{node} answers request {request} twice"))
                     }
@@ -168,10 +188,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             }
             NodeAction::OpenUpstream { upstream, target, kind, .. } => {
                 self.hash.absorb(upstream.number());
-                let number = target.host().strip_prefix('f').and_then(|number| number.parse::<usize>().ok());
-                match number
-                    .filter(|flow| self.flows.get(*flow).is_some_and(|f| f.script.transport() == kind))
-                {
+                let flow = self.flow_named(target.host(), |flow| self.flows[flow].upstreams.is_empty());
+                match flow.filter(|flow| self.flows[*flow].script.transport() == kind) {
                     Some(flow) => self.open_upstream(node, upstream, flow),
                     None => self.violated(
                         Property::S1,
@@ -239,7 +257,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         match notice {
             NodeNotice::SessionEnded { upstream, why } => self.on_session_ended(node, upstream, why),
             NodeNotice::DatagramsDropped { .. } => self.marks.set(Mark::DatagramDropped),
-            NodeNotice::LimitReached { .. } => self.marks.set(Mark::NodeLimit),
+            NodeNotice::LimitReached { .. } => {
+                self.marks.set(Mark::NodeLimit);
+                self.ledger.limited = true;
+            }
             _ => {}
         }
     }
@@ -248,8 +269,11 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let Some(upstream) = self.nodes[node].upstreams.get(&id).copied() else { return };
         let flow = self.upstreams[upstream].flow as u32;
         self.tell(Actor::Node(node as u32), What::SessionEnded { flow, why });
-        if std::mem::replace(&mut self.upstreams[upstream].session_over, true) {
+        if self.upstreams[upstream].session_over.replace(self.now).is_some() {
             self.violated(Property::S4, format!("the session of flow {flow} ends twice at node{node}"));
+        }
+        if matches!(why, SessionEnd::Idle | SessionEnd::WriteTimedOut | SessionEnd::Reset) {
+            self.ledger.flows[flow as usize].excused = true;
         }
         let mark = match why {
             SessionEnd::Finished => Mark::SessionFinished,
@@ -277,9 +301,14 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             self.upstreams[upstream].line = Line::Gone;
             let flow = self.upstreams[upstream].flow;
             self.flows[flow].orphaned = true;
+            self.flows[flow].restarted = true;
+            self.ledger.flows[flow].excused = true;
         }
-        for flight in held.into_values() {
-            self.broke_off(flight);
+        for held in held.into_values() {
+            match held.caller {
+                Caller::Flight(flight) => self.broke_off(flight),
+                Caller::Visitor(visitor) => self.leave(visitor),
+            }
         }
         self.drain_node(node);
         self.rearm_node(node);

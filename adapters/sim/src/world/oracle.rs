@@ -1,10 +1,16 @@
 //! The oracle: it sees everything, and knows what must hold.
 
+mod blame;
+mod calls;
+pub(super) mod ledger;
+mod ops;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use seqlane::wire::{self, Limits};
-use seqlane::{EndReason, ExchangeId, RelayId, TimerKind};
+use seqlane::wire::{self, Limits, Op};
+use seqlane::{ClientConfig, EndReason, ExchangeId, RelayId, RelayOptions, TimerKind};
 
 use crate::chooser::Chooser;
 use crate::fault::Fault;
@@ -17,6 +23,7 @@ use crate::scenario::{KEY, Setup};
 use crate::script::Side;
 use crate::time::Time;
 use crate::trace::{Actor, Sink, What};
+use crate::world::oracle::ledger::Note;
 use crate::world::{Phase, World};
 
 /// Every so many events the bytes that machines hold are counted, which visits every flow.
@@ -62,58 +69,89 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// S2: an open makes one upstream connection, unless the network doubled its request.
     pub(super) fn check_opens(&mut self, flow: usize) {
-        if self.flows[flow].upstreams.len() > 1 && self.tally.faults[Fault::Duplicate.index()] == 0 {
+        let target = self.flows[flow].target;
+        let group = self.flows.iter().filter(|flow| flow.target == target);
+        let (asked, opened) =
+            group.fold((0, 0), |(asked, opened), flow| (asked + 1, opened + flow.upstreams.len()));
+        if opened > asked && !self.was_doubled() {
             self.violated(
                 Property::S2,
-                format!("flow {flow} has {} upstreams", self.flows[flow].upstreams.len()),
+                format!("{opened} upstreams for the {asked} flows with the target of flow {flow}"),
             );
         }
-        if self.flows[flow].stream.is_none() {
+        if self.flows[flow].stream.is_none() && !self.flows[flow].visiting {
             self.violated(Property::S2, format!("flow {flow} has an upstream, and was not opened"));
         }
     }
 
-    /// S10, R2 and R3: a request that a client sends.
-    pub(super) fn check_send(&mut self, client: usize, exchange: ExchangeId, relay: RelayId, body: &Bytes) {
-        const SMALL: usize = 4 * KIB;
+    /// S10 and R2: a request that a client sends. Tells what it is about.
+    pub(super) fn check_send(
+        &mut self,
+        client: usize,
+        exchange: ExchangeId,
+        relay: RelayId,
+        body: &Bytes,
+    ) -> Arc<[Note]> {
         let side = &self.clients[client];
         let limits = Limits { max_body: 256 << 20, max_ops: side.config.max_batch_ops };
         let Some(options) = side.config.relays.get(relay.place() as usize) else {
-            return self.violated(
+            self.violated(
                 Property::S10,
                 format!("client{client} sends through relay {relay}, which is none"),
             );
+            return Arc::new([]);
         };
-        if side.exchanges.contains_key(&exchange) {
-            return self.violated(Property::S13, format!("client{client} sends exchange {exchange} twice"));
-        }
         let now = side.clock.read(self.now);
         let out =
             side.exchanges.values().filter(|(used, deadline)| *used == relay && *deadline > now).count();
-        if out >= options.max_concurrent {
-            return self
-                .violated(Property::R2, format!("client{client} has {out} calls out through relay {relay}"));
+        let (most, len) = (options.max_concurrent, body.len());
+        let wrong = if side.exchanges.contains_key(&exchange) {
+            Some((Property::S13, format!("client{client} sends exchange {exchange} twice")))
+        } else if out >= most {
+            Some((Property::R2, format!("client{client} has {out} calls out through relay {relay}")))
+        } else if len > options.max_body {
+            Some((Property::S10, format!("client{client} sends {len} B through relay {relay}")))
+        } else {
+            None
+        };
+        if let Some((property, what)) = wrong {
+            self.violated(property, what);
         }
-        if body.len() > options.max_body {
-            let len = body.len();
-            return self
-                .violated(Property::S10, format!("client{client} sends {len} B through relay {relay}"));
-        }
-        if body.len() <= SMALL {
-            match wire::decode_request(body, limits) {
-                Ok(request) if request.is_empty() => {
-                    self.violated(Property::S10, format!("client{client} sends a batch without ops"));
-                }
-                Ok(request) => {
-                    if request.decode_ops().iter().any(Result::is_err) {
-                        self.violated(Property::S10, format!("client{client} sends an op that is none"));
-                    }
-                }
-                Err(error) => {
-                    self.violated(Property::S10, format!("client{client} sends a bad batch: {error}"))
-                }
+        let ops = match wire::decode_request(body, limits) {
+            Ok(request) => request.decode_ops(),
+            Err(error) => {
+                self.violated(Property::S10, format!("client{client} sends a bad batch: {error}"));
+                return Arc::new([]);
             }
+        };
+        let ops: Vec<_> = ops.into_iter().filter_map(Result::ok).collect();
+        if ops.is_empty() {
+            self.violated(Property::S10, format!("client{client} sends a batch without ops"));
         }
+        if ops.iter().any(|op| matches!(op, Op::Streams { .. })) {
+            self.violated(Property::S10, format!("client{client} sends a packet of level 2"));
+        }
+        self.check_encoding(client, options_of(&self.clients[client].config, relay), &ops, body);
+        let notes = self.notes_of(&ops);
+        self.note_call(client, relay);
+        self.check_polls(&notes);
+        self.note_send(client, exchange, &notes);
+        notes
+    }
+
+    /// S10: what was decoded encodes to the same bytes again.
+    fn check_encoding(&mut self, client: usize, options: Option<RelayOptions>, ops: &[Op], body: &Bytes) {
+        /// A larger one is not written again: its payload makes nothing new.
+        const SMALL: usize = 4 * KIB;
+        let Some(options) = options.filter(|_| body.len() <= SMALL) else { return };
+        if wire::encode_request(options.form, &options.key, ops.iter()) != *body {
+            self.violated(Property::S10, format!("client{client} sends what nobody would write"));
+        }
+    }
+
+    /// Whether some request came twice.
+    pub(super) const fn was_doubled(&self) -> bool {
+        self.tally.faults[Fault::Duplicate.index()] > 0
     }
 
     /// S1 at the end: an orderly end has delivered everything.
@@ -136,8 +174,11 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             }
         }
         if self.setup.is_calm() && !self.expected(flow, why) {
-            self.violated(Property::D5, format!("nothing went wrong, and flow {flow} is over: {why}"));
+            return self
+                .violated(Property::D5, format!("nothing went wrong, and flow {flow} is over: {why}"));
         }
+        self.check_renewal(flow, why);
+        self.check_blame(flow, why);
     }
 
     /// Whether a flow may end like this when nothing goes wrong.
@@ -160,6 +201,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             || node.seq_queue_bytes / client.max_depth < client.max_op_payload
             || client.request_timeout < self.setup.latency.at(QUANTILES - 1) + node.longpoll
             || node.max_sessions < self.flows.len()
+            || client.relays.iter().any(|relay| relay.max_concurrent < 4)
             || node.max_requests < self.flows.len() * client.max_depth
     }
 
@@ -181,38 +223,110 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 self.violated(Property::R1, format!("node{node} holds {held} B of {most}"));
             }
         }
+        self.check_credit();
+        self.check_holds();
     }
 
+    /// S5, every so often: what a client has let an application write stays within its window.
+    fn check_credit(&mut self) {
+        for flow in 0..self.flows.len() {
+            let state = &self.flows[flow];
+            if state.is_udp() || state.local.ended.is_some() || self.ledger.flows[flow].excused {
+                continue;
+            }
+            let taken = state.upstreams.iter().map(|up| self.upstreams[*up].received).max().unwrap_or(0);
+            let kept = state.local.sent.saturating_sub(taken) as usize;
+            let (open, window) = (state.local.credit + kept, self.setup.client.uplink_window);
+            if open > window {
+                self.violated(
+                    Property::S5,
+                    format!("flow {flow} may have {open} B out, and its window is {window} B"),
+                );
+            }
+        }
+    }
+
+    /// S13, every so often: no request is held longer than anything that a node waits for.
+    fn check_holds(&mut self) {
+        /// The longest waits of a node in a row: for a predecessor, for the upstream, for bytes, and the settle.
+        const LONGEST: Duration = Duration::from_secs(180);
+        for node in 0..self.nodes.len() {
+            let longest = self.nodes[node].held.values().map(|held| self.now.since(held.since)).max();
+            if let Some(held) = longest.filter(|held| *held > LONGEST) {
+                self.violated(Property::S13, format!("node{node} has held a request for {held:?}"));
+            }
+        }
+    }
+
+    /// What a client may hold: no more than its bounds, and no more than there is.
     fn client_bound(&self, client: usize) -> usize {
         let (options, node) = (&self.clients[client].config, &self.nodes[0].config);
         let drains = options.max_depth.saturating_mul(node.max_drain.min(node.session_buffer + 64 * KIB));
         let flow = 64 * KIB + options.max_op_payload + options.downlink_window + drains;
-        options.uplink_total.saturating_add(flow.saturating_mul(self.flows.len()))
+        let bound = options.uplink_total.saturating_add(flow.saturating_mul(self.flows.len()));
+        let there = self.flows.iter().filter(|flow| flow.client == client && flow.local.ended.is_none());
+        let there = there.map(|flow| {
+            let down = flow.upstreams.iter().map(|up| self.upstreams[*up].sent()).sum::<u64>();
+            let up = if flow.is_udp() { flow.script.total_up() } else { flow.local.sent };
+            up + down.saturating_sub(flow.local.received)
+        });
+        bound.min(there.sum::<u64>() as usize)
     }
 
+    /// What a node may hold, likewise.
     fn node_bound(&self, node: usize) -> usize {
         let options = &self.nodes[node].config;
         let op = self.setup.client.max_op_payload.min(options.max_body);
         let session = 64 * KIB + options.write_queue + options.seq_queue_bytes + 3 * op;
         // A doubled open makes a second session.
-        options.total_buffer.saturating_add(session.saturating_mul(2 * self.flows.len()))
+        let bound = options.total_buffer.saturating_add(session.saturating_mul(2 * self.flows.len()));
+        let on_the_way = self.flows.iter().map(|flow| {
+            let up = if flow.is_udp() { flow.script.total_up() } else { flow.local.sent };
+            let taken = flow.upstreams.iter().map(|up| self.upstreams[*up].received).max().unwrap_or(0);
+            up.saturating_sub(taken)
+        });
+        let behind = self.upstreams.iter().map(|up| up.behind() + up.sent());
+        if self.was_doubled() {
+            return bound;
+        }
+        bound.min((on_the_way.sum::<u64>() + behind.sum::<u64>()) as usize)
     }
 
-    /// L1 to L4: after the heal every flow that is not over moves again and again.
-    pub(super) fn check_progress(&mut self, healed: Time) {
+    /// L1 to L5 and S6: after the heal every flow that is not over moves again and again.
+    pub(super) fn check_progress(&mut self, core: usize, healed: Time) {
         let bound = self.patience();
-        let stuck = self.flows.iter().position(|flow| {
-            flow.stream.is_some()
-                && flow.local.ended.is_none()
-                && self.now.since(flow.moved.max(healed)) > bound
-        });
-        if let Some(flow) = stuck {
-            let alone = self.network.relays.len() > 1;
-            let property = if alone { Property::L2 } else { Property::L1 };
-            let what =
-                format!("flow {flow} ({:?}) has not moved for {bound:?}", self.flows[flow].script.kind);
-            self.violated(property, what);
+        for flow in 0..self.flows.len() {
+            let state = &self.flows[flow];
+            if state.stream.is_none() || state.local.ended.is_some() {
+                continue;
+            }
+            let (client, moved) = (state.client, state.moved.max(healed));
+            if self.budget_pause(client, core).is_some() {
+                continue;
+            }
+            let renewed = self.ledger.relays.get(&(client, core as u32)).and_then(|book| book.renewed);
+            if self.now.since(moved.max(renewed.unwrap_or(Time::ZERO))) > bound {
+                return self.stuck(flow, bound, renewed.is_some_and(|at| at >= healed));
+            }
         }
+    }
+
+    /// Which property a flow violates that does not move.
+    fn stuck(&mut self, flow: usize, bound: Duration, renewed: bool) {
+        let state = &self.flows[flow];
+        let property = if state.restarted {
+            Property::S6
+        } else if renewed {
+            Property::L5
+        } else if self.ledger.flows[flow].out == 0 {
+            Property::L4
+        } else if self.network.relays.len() > 1 {
+            Property::L2
+        } else {
+            Property::L1
+        };
+        let what = format!("flow {flow} ({:?}) has not moved for {bound:?}", state.script.kind);
+        self.violated(property, what);
     }
 
     /// How long a flow may stand still after the heal, from the configuration: one reply may have to be found
@@ -249,6 +363,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             let side = &self.nodes[node];
             let held = side.machine.buffered_bytes();
             let (open, requests) = (self.open_upstreams(node), side.held.len());
+            self.check_secrets(&format!("{:?}", self.nodes[node].machine), "node", node);
             if held > 0 || open > 0 {
                 self.violated(
                     Property::R5,
@@ -257,6 +372,12 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             }
             if requests > 0 {
                 self.violated(Property::S13, format!("node{node} has not answered {requests} requests"));
+            }
+        }
+        if self.setup.is_calm() {
+            if !self.bounds_refuse() {
+                self.check_closes();
+                self.check_thrift();
             }
         }
         self.mark_rest();
@@ -278,8 +399,49 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if out > 0 {
             self.violated(Property::S13, format!("client{client} has {out} exchanges out at rest"));
         }
-        if shown.contains(KEY) {
-            self.violated(Property::S12, format!("the debug print of client{client} shows its key"));
+        self.check_secrets(&shown, "client", client);
+    }
+
+    /// S12: bytes are printed as `b"..."` wherever they are.
+    fn check_secrets(&mut self, shown: &str, machine: &str, index: usize) {
+        let what = if shown.contains(KEY) {
+            "the key"
+        } else if shown.contains("b\"") {
+            "payload"
+        } else {
+            return;
+        };
+        self.violated(Property::S12, format!("the debug print of {machine}{index} shows {what}"));
+    }
+
+    /// L3: when nothing goes wrong, the node soon learns of a flow that its application has reset.
+    fn check_closes(&mut self) {
+        const SOON: Duration = Duration::from_secs(60);
+        for upstream in &self.upstreams {
+            let (Some((EndReason::Local, ended)), Some(over)) =
+                (self.flows[upstream.flow].over, upstream.session_over)
+            else {
+                continue;
+            };
+            if over.since(ended) > SOON {
+                let (flow, late) = (upstream.flow, over.since(ended));
+                return self.violated(
+                    Property::L3,
+                    format!("the session of flow {flow} ends {late:?} after its reset"),
+                );
+            }
+        }
+    }
+
+    /// D5: when nothing goes wrong, no call is in vain.
+    fn check_thrift(&mut self) {
+        for client in 0..self.clients.len() {
+            let stats = self.clients[client].host.stats();
+            let (failed, resent) = (stats.failed, stats.ops_resent);
+            if failed + resent > 0 {
+                let what = format!("nothing went wrong, and client{client} has {failed} failed calls");
+                self.violated(Property::D5, what);
+            }
         }
     }
 
@@ -288,7 +450,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     fn mark_rest(&mut self) {
-        if self.tally.lost == 0 && self.tally.finished == self.flows.len() as u64 {
+        if self.tally.lost == 0 && self.tally.finished == self.setup.flows.len() as u64 {
             self.marks.set(Mark::AllDone);
         }
         for client in 0..self.clients.len() {
@@ -296,7 +458,6 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             let seen = [
                 (stats.reordered > 0, Mark::ReplyWaited),
                 (stats.ops_resent > 0, Mark::OpsResent),
-                (stats.first_bytes_hit > 0, Mark::FirstBytesRode),
                 (stats.unreachable_hits > 0, Mark::UnreachableHit),
                 (stats.datagrams_dropped > 0, Mark::DatagramDropped),
             ];
@@ -306,4 +467,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             self.marks.set(Mark::OpWaited);
         }
     }
+}
+
+fn options_of(config: &ClientConfig, relay: RelayId) -> Option<RelayOptions> {
+    config.relays.get(relay.place() as usize).cloned()
 }

@@ -1,17 +1,20 @@
 //! The upstream's end of each flow.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
 use seqlane::{FlowKind, NodeEvent, Shut, UpstreamEvent, UpstreamId};
 
 use crate::chooser::{Chooser, key};
+use crate::fault::Fault;
 use crate::host::ClientHost;
 use crate::mark::Mark;
 use crate::pattern::{Direction, LONGEST, Pattern};
 use crate::property::Property;
 use crate::script::{Opening, Pace, Script, Side};
 use crate::site::Site;
+use crate::time::Time;
 use crate::trace::{Actor, Sink, What};
 use crate::world::event::Event;
 use crate::world::flow::{datagram, datagram_number};
@@ -39,8 +42,12 @@ pub(super) struct Upstream {
     pub(super) finished: bool,
     /// How long it takes to answer.
     answers_after: Duration,
-    /// Whether the node has said that its session ended.
-    pub(super) session_over: bool,
+    /// When the node said that its session ended.
+    pub(super) session_over: Option<Time>,
+    /// When it could not be opened.
+    pub(super) failed: Option<Time>,
+    /// The numbers of the datagrams that it got.
+    datagrams: BTreeSet<u64>,
 }
 
 /// ```text
@@ -77,6 +84,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let index = self.upstreams.len();
         self.tell(Actor::Node(node as u32), What::Connect { flow: flow as u32 });
         self.flows[flow].upstreams.push(index);
+        if self.setup.flows.get(flow).is_some_and(|setup| setup.spoiled) {
+            self.count_fault(Fault::Upstream);
+        }
         self.check_opens(flow);
         let wait = self.chooser.pick(Site::Connect, key(flow as u64, index as u64), 80);
         let answer = self.chooser.pick(Site::Pace, key(flow as u64, 1), ANSWERS.len() as u32);
@@ -94,7 +104,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             reading: false,
             finished: false,
             answers_after: ANSWERS[answer as usize % ANSWERS.len()],
-            session_over: false,
+            session_over: None,
+            failed: None,
+            datagrams: BTreeSet::new(),
         });
         self.nodes[node].upstreams.insert(id, index);
         if self.flows[flow].script.opening != Opening::Silence {
@@ -110,6 +122,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let event = match self.flows[flow].script.opening {
             Opening::Fail(failure) => {
                 self.upstreams[upstream].line = Line::Broken { event: self.events };
+                self.upstreams[upstream].failed = Some(self.now);
                 UpstreamEvent::Failed(failure)
             }
             Opening::Accept | Opening::Silence => {
@@ -155,11 +168,16 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let Some(number) = datagram_number(flow, Direction::Up, bytes) else {
             return self.violated(Property::S1, format!("upstream of flow {flow} gets a foreign datagram"));
         };
+        if !self.upstreams[upstream].datagrams.insert(number) && !self.was_doubled() {
+            return self
+                .violated(Property::S2, format!("upstream of flow {flow} gets datagram {number} twice"));
+        }
         let reply = datagram(flow, Direction::Down, number, self.flows[flow].script.down);
         self.tell(
             Actor::Upstream(flow as u32),
             What::Downlink { flow: flow as u32, bytes: reply.len() as u64 },
         );
+        self.upstreams[upstream].sent += reply.len() as u64;
         self.upstream_event(upstream, UpstreamEvent::Datagram(reply));
     }
 
@@ -257,8 +275,21 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     /// A node ends an upstream.
-    pub(super) fn on_shut(&mut self, upstream: usize, _how: Shut) {
+    pub(super) fn on_shut(&mut self, upstream: usize, how: Shut) {
         let flow = self.upstreams[upstream].flow as u32;
+        let left = self.upstreams[upstream].unread;
+        if how == Shut::Close && left > 0 {
+            self.violated(
+                Property::S1,
+                format!("the upstream of flow {flow} is closed before its last {left} B"),
+            );
+        }
+        if how == Shut::Close && self.upstreams[upstream].session_over.is_some_and(|over| over < self.now) {
+            self.marks.set(Mark::Lingered);
+        }
+        if self.upstreams[upstream].line == Line::Opening {
+            self.upstreams[upstream].failed = Some(self.now);
+        }
         self.upstreams[upstream].line = Line::Gone;
         self.tell(Actor::Node(self.upstreams[upstream].node as u32), What::Shut { flow });
     }
@@ -268,6 +299,11 @@ impl Upstream {
     /// Everything that it had to say, it has said.
     pub(super) const fn sent_all(&self, script: &Script) -> bool {
         self.finished && self.sent == script.total_down()
+    }
+
+    /// Bytes that were written to it and that it has not read.
+    pub(super) const fn behind(&self) -> u64 {
+        self.unread as u64
     }
 
     /// Bytes that it has sent.

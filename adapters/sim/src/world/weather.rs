@@ -22,7 +22,11 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         for relay in 0..self.network.relays.len() {
             self.forecast_pauses(relay);
             self.forecast_partitions(relay);
-            if self.strikes(Fault::Mixed, Site::Mixed, key(relay as u64, 1), 3) == 1 {
+            if let Some(after) = self.network.relays[relay].setup.renews_in {
+                self.at(Time::ZERO.after(after), Event::Weather(Weather::Renew(relay)));
+            }
+            // From 1 on, so that no key is that of a relay itself, for which the setup asked.
+            if self.strikes(Fault::Mixed, Site::Mixed, key(relay as u64 + 1, 1), 3) == 1 {
                 let at = self.some_time(key(relay as u64, 100));
                 self.at(at, Event::Weather(Weather::Route(relay)));
             }
@@ -131,12 +135,16 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             return;
         }
         let now = self.now;
+        if let Weather::Leap(host, _) | Weather::Stall(host) | Weather::Resume(host) = weather {
+            if host < self.clients.len() { self.excuse_client(host) } else { self.excuse_all() }
+        }
         match weather {
             Weather::Restart => {
                 self.count_fault(Fault::Restart);
                 self.restart_node(0, Fault::Restart);
             }
             Weather::Relay(relay, line) => self.turn(relay, line),
+            Weather::Renew(relay) => self.network.relays[relay].taken = 0,
             Weather::Route(relay) => {
                 let relay = &mut self.network.relays[relay];
                 relay.node = 1 - relay.node;
@@ -177,6 +185,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
         self.tell(Actor::Relay(relay as u32), What::Weather { fault, how });
         self.network.relays[relay].line = line;
+        if line == Line::CutDown {
+            self.hang_up(relay);
+        }
         self.admit_queued(relay);
     }
 
@@ -224,8 +235,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// Looks for flows that do not move, though they could (L1 to L4).
     pub(super) fn on_watch(&mut self) {
-        if let Phase::Calm { since, .. } = self.phase {
-            self.check_progress(since);
+        if let Phase::Calm { core, since } = self.phase {
+            self.check_progress(core, since);
             self.at(self.now.after(WATCH), Event::Watch);
         }
     }

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use seqlane::{Balance, ClientOptions, Form, Level, OpenMode, RelayOptions};
+use seqlane::{Balance, ClientOptions, Form, Level, OpenMode, RelayOptions, Secret};
 use seqlane_tokio::ProxyClient;
 use seqlane_tokio::exchange::RelayUrl;
 use seqlane_tokio::proxy::Credentials;
 use tracing::warn;
 
+use super::check;
 use super::failure::Failure;
 use super::signal::Stop;
 use super::value::{Key, bytes, level};
@@ -20,7 +21,7 @@ use super::value::{Key, bytes, level};
 #[group(required = true, multiple = false)]
 pub(super) struct Route {
     /// The URL of a relay; give several flags for several relays
-    #[arg(long, value_name = "URL", env = "SEQLANE_RELAY", value_delimiter = ' ')]
+    #[arg(long, value_name = "URL", env = "SEQLANE_RELAY", value_delimiter = ' ', hide_env_values = true)]
     relay: Vec<RelayUrl>,
     /// The URL of a node, to speak to it with no relay between
     #[arg(long, value_name = "URL", env = "SEQLANE_NODE")]
@@ -113,17 +114,16 @@ enum Spread {
 }
 
 impl ClientArgs {
-    fn options(&self, form: Form, relays: usize) -> Result<ClientOptions, Failure> {
-        let key = self.key.as_ref().ok_or_else(|| Failure::usage(NO_KEY))?;
+    fn options(&self, key: &Secret, form: Form, relays: usize) -> ClientOptions {
         let relay = RelayOptions {
             form,
             max_concurrent: self.max_concurrent,
             daily_calls: self.daily_calls,
             max_body: self.max_body,
-            ..RelayOptions::new(key.secret())
+            ..RelayOptions::new(key.clone())
         };
         let defaults = ClientOptions::new(vec![relay; relays]);
-        Ok(ClientOptions {
+        ClientOptions {
             max_level: self.max_level,
             max_depth: self.depth,
             reorder_replies: defaults.reorder_replies.max(self.depth),
@@ -138,7 +138,7 @@ impl ClientArgs {
                 Spread::RoundRobin => Balance::RoundRobin,
             },
             ..defaults
-        })
+        }
     }
 
     fn credentials(&self) -> Result<Option<Credentials>, Failure> {
@@ -154,15 +154,17 @@ impl ClientArgs {
 /// Serves until a signal comes.
 pub(super) async fn run(args: ClientArgs) -> Result<(), Failure> {
     let (form, urls) = args.route.ends();
-    let options = args.options(form, urls.len())?;
+    let key = args.key.as_ref().ok_or_else(|| Failure::usage(NO_KEY))?.secret();
+    let options = args.options(&key, form, urls.len());
+    let roots = check::roots(args.ca.as_deref())?;
     let credentials = args.credentials()?;
     let is_open = credentials.is_none();
-    let mut builder = ProxyClient::builder(options, urls).listen(args.listen).shutdown_grace(args.drain);
+    let mut builder = ProxyClient::builder(options, urls.clone())
+        .tls_roots(roots.clone())
+        .listen(args.listen)
+        .shutdown_grace(args.drain);
     if let Some(credentials) = credentials {
         builder = builder.credentials(credentials);
-    }
-    if let Some(path) = args.ca {
-        builder = builder.ca_file(path);
     }
     let stop = Stop::listen()?;
     let client = builder.start().await?;
@@ -170,6 +172,8 @@ pub(super) async fn run(args: ClientArgs) -> Result<(), Failure> {
         warn!("everybody who reaches this port may use the proxy; see --socks-user and --socks-password");
     }
     super::announce(client.local_addr())?;
+    // So that a wrong key or URL shows before the first flow does.
+    let _trying = check::try_out(&urls, form, &key, &roots)?;
     stop.requested().await;
     client.shutdown().await;
     Ok(())
@@ -185,5 +189,5 @@ Examples:
   SEQLANE_KEY=n0de seqlane client --node http://node.example:8080 --open confirmed
   curl --proxy socks5h://127.0.0.1:1080 https://example.org/
 
-Prints `listening on ADDR` when it serves. SIGINT and SIGTERM let flows finish, then end with exit code 0.
+Prints `listening on ADDR` when it serves, and calls each relay once to warn about what does not work. SIGINT and SIGTERM let flows finish, then end with exit code 0.
 Exit codes: 0 stopped, 1 failed (the address is taken), 2 bad usage, 130 cut short by a second signal.";

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use seqlane::ConfigError;
 use seqlane_tokio::StartError;
 
@@ -14,8 +15,8 @@ pub(crate) enum Failure {
     Failed(String),
     /// The command has already printed what is wrong: exit code 1.
     Reported,
-    /// The command line reader has something to say: its own text and exit code (2, or 0 for help).
-    CommandLine(clap::Error),
+    /// Help or the version was asked for, or nothing at all: the text, and its own exit code (0 or 2).
+    Help(clap::Error),
 }
 
 impl Failure {
@@ -40,7 +41,7 @@ impl Failure {
                 ExitCode::from(1)
             }
             Self::Reported => ExitCode::from(1),
-            Self::CommandLine(error) => {
+            Self::Help(error) => {
                 // A closed terminal leaves nobody to tell.
                 drop(error.print());
                 ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
@@ -51,8 +52,33 @@ impl Failure {
 
 impl From<clap::Error> for Failure {
     fn from(error: clap::Error) -> Self {
-        Self::CommandLine(error)
+        match error.kind() {
+            ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Self::Help(error),
+            _ => Self::Usage(format!("{}; see --help", one_line(&error))),
+        }
     }
+}
+
+/// What the command line reader complains about, in one line and without the usage, which `--help` shows.
+pub(super) fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let mut line = String::new();
+    for paragraph in text.trim_start_matches("error: ").split("\n\n") {
+        let mut parts = paragraph.lines().map(str::trim).filter(|part| !part.is_empty());
+        match parts.next() {
+            None => {}
+            Some(first) if first.starts_with("Usage:") || first.starts_with("For more") => {}
+            Some(first) => {
+                let glue = if first.ends_with(':') { ", " } else { " " };
+                let rest = parts.collect::<Vec<_>>().join(glue);
+                let between = if line.is_empty() { "" } else { "; " };
+                line.push_str(format!("{between}{first} {rest}").trim_end());
+            }
+        }
+    }
+    line
 }
 
 /// Options of the library whose flag has another name. All others have theirs: `max_body` is `--max-body`.

@@ -48,7 +48,7 @@ enum Command {
 /// What every command takes.
 #[derive(Args, Debug)]
 struct Console {
-    /// Log more: -v what happens, -vv every flow and call, -vvv everything
+    /// Log more: -v every flow and every change of a relay, -vv every call, -vvv everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Console")]
     verbose: u8,
     /// The form of log lines on the standard error

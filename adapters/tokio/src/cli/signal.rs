@@ -1,6 +1,7 @@
 //! SIGINT and SIGTERM: the first asks for an orderly end, the second ends at once.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -8,6 +9,9 @@ use super::failure::Failure;
 
 /// The exit code of a process that a signal cut short, as shells count it: 128 and SIGINT.
 const CUT_SHORT: i32 = 130;
+
+/// A stop that takes longer than this tells why.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The first request to stop.
 pub(crate) struct Stop(oneshot::Receiver<()>);
@@ -22,7 +26,10 @@ impl Stop {
             signals.next().await;
             // Whoever no longer waits has ended anyway.
             let _ = first.send(());
-            signals.next().await;
+            if tokio::time::timeout(PATIENCE, signals.next()).await.is_err() {
+                tracing::warn!("still stopping: what is under way may finish; a second signal ends at once");
+                signals.next().await;
+            }
             std::process::exit(CUT_SHORT);
         });
         Ok(Self(stop))

@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 use toml::{Table, Value};
 
 use super::Cli;
-use super::failure::Failure;
+use super::failure::{Failure, one_line};
 
 /// Flags that make no sense in a file.
 const NOT_IN_FILES: [&str; 3] = ["config", "help", "version"];
@@ -41,7 +41,7 @@ pub(super) fn read(mut arguments: Vec<OsString>) -> Result<Cli, Failure> {
     parse(&arguments).map_err(|error| match error.kind() {
         ErrorKind::MissingRequiredArgument => error.into(),
         // Flags and environment were in order without the file.
-        _ => in_file(path, first_line(&error)),
+        _ => in_file(path, one_line(&error)),
     })
 }
 
@@ -160,10 +160,4 @@ fn table(path: &Path) -> Result<Table, Failure> {
 
 fn in_file(path: &Path, reason: impl std::fmt::Display) -> Failure {
     Failure::usage(format!("{}: {reason}", path.display()))
-}
-
-/// What the reader says, without its advice on usage.
-fn first_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }

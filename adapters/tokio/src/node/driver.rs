@@ -187,6 +187,7 @@ impl Driver {
         body: Bytes,
         answer: oneshot::Sender<Response>,
     ) {
+        debug!(%request, ?endpoint, bytes = body.len(), "request");
         match self.machine.handle(now, NodeEvent::Request { request, endpoint, body }) {
             Ok(()) => {
                 self.answers.insert(request, answer);
@@ -208,6 +209,7 @@ impl Driver {
         loop {
             match self.machine.poll() {
                 NodeAction::Respond { request, response } => {
+                    debug!(%request, status = response.status, bytes = response.body.len(), "answer");
                     if let Some(answer) = self.answers.remove(&request) {
                         // A caller that has just gone needs no answer.
                         drop(answer.send(response));

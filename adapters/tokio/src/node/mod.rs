@@ -14,6 +14,7 @@ mod options;
 mod resolve;
 mod service;
 mod upstream;
+mod zops;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use seqlane::{Instant, NodeNotice};
 use tokio::sync::broadcast;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 /// A limit that keeps being reached is warned about this often.
 const WARN_INTERVAL: Duration = Duration::from_secs(10);
@@ -31,14 +31,14 @@ impl Notices {
     fn log(&mut self, now: Instant, notice: &NodeNotice) {
         match notice {
             NodeNotice::SessionOpened { upstream, target, kind } => {
-                debug!(%upstream, %target, ?kind, "session opened");
+                info!(%upstream, %target, ?kind, "session opened");
             }
             NodeNotice::ConnectFailed { upstream, target, failure } => {
-                debug!(%upstream, %target, %failure, "connect failed");
+                info!(%upstream, %target, %failure, "connect failed");
             }
-            NodeNotice::SessionEnded { upstream, why } => debug!(%upstream, ?why, "session ended"),
-            NodeNotice::Unauthorized { request } => debug!(%request, "wrong key"),
-            NodeNotice::BadRequest { request } => debug!(%request, "unreadable request"),
+            NodeNotice::SessionEnded { upstream, why } => info!(%upstream, ?why, "session ended"),
+            NodeNotice::Unauthorized { request } => info!(%request, "wrong key"),
+            NodeNotice::BadRequest { request } => info!(%request, "unreadable request"),
             NodeNotice::DatagramsDropped { upstream, dropped } => {
                 debug!(%upstream, dropped, "datagrams dropped: nobody fetches them");
             }

@@ -11,6 +11,7 @@ use seqlane::Endpoint;
 use tracing::debug;
 
 use super::inbox::Inbox;
+use super::zops::CompressedBatch;
 use crate::http::answer::{self, Answer};
 use crate::http::body::{self, BodyError, BodyRoom, Share};
 use crate::http::gzip;
@@ -63,13 +64,18 @@ impl Intake {
             Err(error) => return refused_body(error),
         };
         let inflated = if gzip::is_gzip(&body) || says_gzip(&parts.headers) {
-            self.inflate(body, share).await
+            let inflating = gzip::inflate_off_thread(body, self.max_body);
+            self.inflate(share, inflating).await.map_err(|problem| format!("gzip decode: {problem}"))
         } else {
             Ok((body, share))
         };
-        let (body, share) = match inflated {
-            Ok(inflated) => inflated,
-            Err(problem) => return bad_gzip(&endpoint, &problem),
+        let plain = match inflated {
+            Ok((body, share)) if endpoint == Endpoint::Batch => self.with_plain_ops(body, share).await,
+            other => other,
+        };
+        let (body, share) = match plain {
+            Ok(plain) => plain,
+            Err(problem) => return undecodable(&endpoint, problem),
         };
         let Some(response) = self.inbox.ask(endpoint, body, share).await else {
             return answer::text(StatusCode::SERVICE_UNAVAILABLE, "the node is shutting down");
@@ -79,12 +85,24 @@ impl Intake {
         answer::compressed(status, content_type, response.body, gzip::accepts_gzip(&parts.headers)).await
     }
 
-    /// Inflates a body, which may become as large as any other.
-    async fn inflate(&self, body: Bytes, share: Share) -> Result<(Bytes, Share), String> {
+    /// A batch as the machine reads it.
+    async fn with_plain_ops(&self, body: Bytes, share: Share) -> Result<(Bytes, Share), String> {
+        match CompressedBatch::find(&body) {
+            None => Ok((body, share)),
+            Some(Ok(batch)) => self.inflate(share, batch.inflate_off_thread(self.max_body)).await,
+            Some(Err(problem)) => Err(problem.to_string()),
+        }
+    }
+
+    /// Inflates a body, which may become as large as any other and has `share` until then.
+    async fn inflate<E: ToString>(
+        &self,
+        share: Share,
+        inflating: impl Future<Output = Result<Bytes, E>>,
+    ) -> Result<(Bytes, Share), String> {
         let reserved = tokio::time::timeout(self.body_deadline, self.room.take(self.max_body)).await;
         let Ok(Some(mut reserved)) = reserved else { return Err("the node is out of memory".into()) };
-        let inflated =
-            gzip::inflate_off_thread(body, self.max_body).await.map_err(|error| error.to_string())?;
+        let inflated = inflating.await.map_err(|error| error.to_string())?;
         drop(share);
         reserved.shrink_to(inflated.len());
         Ok((inflated, reserved))
@@ -128,9 +146,8 @@ fn refused_body(error: BodyError) -> Answer {
     }
 }
 
-/// Each endpoint reports a body that is no gzip where it reports a body that is no JSON.
-fn bad_gzip(endpoint: &Endpoint, problem: &str) -> Answer {
-    let problem = format!("gzip decode: {problem}");
+/// Each endpoint reports a body that cannot be inflated where it reports a body that is no JSON.
+fn undecodable(endpoint: &Endpoint, problem: String) -> Answer {
     match endpoint {
         Endpoint::Batch => {
             let body = serde_json::json!({ "r": [{ "e": problem }] }).to_string();

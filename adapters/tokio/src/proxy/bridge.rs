@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::flow::{Flow, FlowAction};
 use super::intake::Intake;
@@ -22,12 +23,22 @@ const FLUSH_STALL: Duration = Duration::from_secs(60);
 /// turn our close into a reset that destroys what was delivered.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// While the client stops: an application that has finished and gets nothing for this long is not waited for.
+/// One that has gone looks the same, and this is more than the round trip of most relays.
+const STOP_QUIET: Duration = Duration::from_secs(3);
+
 /// Slices handed to the kernel in one write.
 const SLICES: usize = 16;
 
 /// Carries bytes both ways until the flow or the application ends. `credit` is what the flow was given so
-/// far, `early` what the application has sent already.
-pub(super) async fn bridge(socket: TcpStream, flow: Flow, credit: usize, early: Bytes) {
+/// far, `early` what the application has sent already, `stop` is cancelled when nobody should wait long any more.
+pub(super) async fn bridge(
+    socket: TcpStream,
+    flow: Flow,
+    credit: usize,
+    early: Bytes,
+    stop: &CancellationToken,
+) {
     let mut bridge = Bridge {
         socket,
         flow,
@@ -36,10 +47,11 @@ pub(super) async fn bridge(socket: TcpStream, flow: Flow, credit: usize, early: 
         credit,
         downlink: Downlink::default(),
         unreported: 0,
+        active: Instant::now(),
         stage: Stage::Open,
     };
     // An error is the application's doing: dropping the flow resets it at the machine.
-    let _ = bridge.run().await;
+    let _ = bridge.run(stop).await;
 }
 
 struct Bridge {
@@ -51,6 +63,8 @@ struct Bridge {
     credit: usize,
     downlink: Downlink,
     unreported: usize,
+    /// When bytes came last, or the application finished.
+    active: Instant,
     stage: Stage,
 }
 
@@ -70,7 +84,7 @@ enum Stage {
 }
 
 impl Bridge {
-    async fn run(&mut self) -> io::Result<()> {
+    async fn run(&mut self, stop: &CancellationToken) -> io::Result<()> {
         self.socket.set_nodelay(true)?;
         loop {
             if self.stage == Stage::Draining && self.downlink.is_empty() {
@@ -97,6 +111,7 @@ impl Bridge {
                     readable?;
                     self.read().await?;
                 }
+                () = quiet(stop, self.active), if !self.reading && self.stage == Stage::Open => return Ok(()),
             }
         }
     }
@@ -104,7 +119,10 @@ impl Bridge {
     fn on_action(&mut self, action: FlowAction) {
         match action {
             FlowAction::Credit(bytes) => self.credit = self.credit.saturating_add(bytes),
-            FlowAction::Deliver(bytes) => self.downlink.push(bytes),
+            FlowAction::Deliver(bytes) => {
+                self.active = Instant::now();
+                self.downlink.push(bytes);
+            }
             FlowAction::Fin if self.stage == Stage::Open => self.stage = Stage::Draining,
             FlowAction::Fin | FlowAction::Opened | FlowAction::Ended(_) => {}
         }
@@ -129,6 +147,7 @@ impl Bridge {
         let Some(bytes) = self.intake.read(&self.socket, self.credit)? else { return Ok(()) };
         if bytes.is_empty() {
             self.reading = false;
+            self.active = Instant::now();
             self.flow.handle.finish().await;
         } else {
             self.credit -= bytes.len();
@@ -161,6 +180,12 @@ impl Drop for Bridge {
             let _ = self.socket.set_zero_linger();
         }
     }
+}
+
+/// Waits for the stop, and then until nothing has happened for a while.
+async fn quiet(stop: &CancellationToken, active: Instant) {
+    stop.cancelled().await;
+    sleep_until(active + STOP_QUIET).await;
 }
 
 /// Reads until the other side has ended.

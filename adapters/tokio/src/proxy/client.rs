@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
 use super::flow::{Flows, OpenError};
+use super::journal::Journal;
 use super::listener::{Terms, listen};
 use super::machine::{INPUTS, Input, Machine};
 use super::options::ProxyClientBuilder;
@@ -81,16 +82,18 @@ impl ProxyClient {
         let (notices, _) = broadcast::channel(NOTICES);
         let flows = Flows { inputs, reports };
         let client = |now| Client::new(config, seed, now);
-        let machine = Machine::new(client, exchanger, endpoints, waiting, reported, notices.clone());
+        let journal = Journal::new(builder.relays.iter());
+        let machine = Machine::new(client, exchanger, endpoints, waiting, reported, notices.clone(), journal);
+        let stop = CancellationToken::new();
         let terms = Terms {
             credentials: builder.credentials,
             handshake_deadline: builder.handshake_deadline,
             max_connections: builder.max_connections,
             udp_targets: builder.udp_targets,
+            stop: stop.clone(),
         };
-        let stop = CancellationToken::new();
         let machine = spawn(machine.run());
-        let listening = spawn(listen(listener, flows.clone(), terms, stop.clone()));
+        let listening = spawn(listen(listener, flows.clone(), terms));
         info!(%address, relays, "client started");
         Ok(Self { address, flows, notices, stop, grace: builder.shutdown_grace, listening, machine })
     }
@@ -128,6 +131,8 @@ impl ProxyClient {
     }
 
     /// Stops accepting, lets flows finish for as long as the builder said, ends the rest, and tells the node.
+    /// A flow whose application has finished and heard nothing for 3 s is not waited for: most such
+    /// applications have gone.
     pub async fn shutdown(mut self) {
         self.stop.cancel();
         // Flows that take longer are ended by the machine, which resets their sockets.

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::Mutex;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -24,6 +23,7 @@ use super::answer::Refusal;
 use super::bridge::bridge;
 use super::credentials::Credentials;
 use super::flow::{Flow, Flows};
+use super::listener::Terms;
 
 /// Bytes of one request's header.
 const MAX_HEADER: usize = 8 * 1024;
@@ -36,15 +36,10 @@ struct Tunnel {
 }
 
 /// Serves one connection: requests until one opens a flow, and then the flow.
-pub(super) async fn serve(
-    socket: TcpStream,
-    flows: &Flows,
-    credentials: Option<&Credentials>,
-    deadline: Duration,
-) {
+pub(super) async fn serve(socket: TcpStream, flows: &Flows, terms: &Terms) {
     let opened = Mutex::new(None);
     let service = service_fn(|request| async {
-        let response = match answer(request, flows, credentials).await {
+        let response = match answer(request, flows, terms.credentials.as_ref()).await {
             Ok(tunnel) => {
                 // One connection has one CONNECT that succeeds: no request follows it.
                 *opened.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(tunnel);
@@ -56,7 +51,7 @@ pub(super) async fn serve(
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(deadline)
+        .header_read_timeout(terms.handshake_deadline)
         .max_buf_size(MAX_HEADER)
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades()
@@ -69,7 +64,7 @@ pub(super) async fn serve(
         && let Ok(upgraded) = upgrade.await
         && let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<TcpStream>>()
     {
-        bridge(io.into_inner(), flow, credit, read_buf).await;
+        bridge(io.into_inner(), flow, credit, read_buf, &terms.stop).await;
     }
 }
 

@@ -27,17 +27,19 @@ pub(super) struct Terms {
     pub(super) handshake_deadline: Duration,
     pub(super) max_connections: usize,
     pub(super) udp_targets: usize,
+    /// Cancelled when the client is to stop.
+    pub(super) stop: CancellationToken,
 }
 
 /// After a failed accept: nearly always a lack of file descriptors, which time may cure.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts connections until `stop`, then waits for those that are open. Dropped, it drops them.
-pub(super) async fn listen(listener: TcpListener, flows: Flows, terms: Terms, stop: CancellationToken) {
+/// Accepts connections until the stop, then waits for those that are open. Dropped, it drops them.
+pub(super) async fn listen(listener: TcpListener, flows: Flows, terms: Terms) {
     let places = Arc::new(Semaphore::new(terms.max_connections));
     let terms = Arc::new(terms);
     let mut connections = JoinSet::new();
-    while let Some((socket, place)) = stop.run_until_cancelled(accept(&listener, &places)).await {
+    while let Some((socket, place)) = terms.stop.run_until_cancelled(accept(&listener, &places)).await {
         let (flows, terms) = (flows.clone(), terms.clone());
         connections.spawn(async move {
             if let Err(error) = serve(socket, &flows, &terms).await {
@@ -75,8 +77,7 @@ async fn serve(socket: TcpStream, flows: &Flows, terms: &Terms) -> io::Result<()
     match first[0] {
         5 => serve_socks(socket, flows, terms, deadline).await,
         b'A'..=b'Z' | b'a'..=b'z' => {
-            let credentials = terms.credentials.as_ref();
-            http_connect::serve(socket, flows, credentials, terms.handshake_deadline).await;
+            http_connect::serve(socket, flows, terms).await;
             Ok(())
         }
         other => {
@@ -94,7 +95,7 @@ async fn serve_socks(
 ) -> io::Result<()> {
     let negotiation = socks::negotiate(&mut socket, terms.credentials.as_ref());
     match timeout_at(deadline, negotiation).await? {
-        Ok(socks::Request::Connect(target)) => connect(socket, flows, target).await,
+        Ok(socks::Request::Connect(target)) => connect(socket, flows, target, &terms.stop).await,
         Ok(socks::Request::UdpAssociate) => associate(socket, flows.clone(), terms.udp_targets).await,
         Err(error) => {
             debug!(%error, "SOCKS5 handshake");
@@ -103,11 +104,16 @@ async fn serve_socks(
     }
 }
 
-async fn connect(mut socket: TcpStream, flows: &Flows, target: Target) -> io::Result<()> {
+async fn connect(
+    mut socket: TcpStream,
+    flows: &Flows,
+    target: Target,
+    stop: &CancellationToken,
+) -> io::Result<()> {
     match open(flows, target).await {
         Ok((flow, credit)) => {
             socks::reply(&mut socket, socks::SUCCEEDED).await?;
-            bridge(socket, flow, credit, Bytes::new()).await;
+            bridge(socket, flow, credit, Bytes::new(), stop).await;
             Ok(())
         }
         Err(refusal) => socks::reply(&mut socket, refusal.socks_code()).await,

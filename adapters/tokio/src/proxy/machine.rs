@@ -23,12 +23,12 @@ use seqlane::{
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep_until};
-use tracing::{debug, error};
+use tracing::error;
 
 use super::flow::{ActionSender, FlowAction};
-use super::notice;
+use super::journal::{Exchanged, Journal};
 use crate::clock::Clock;
-use crate::exchange::Exchanger;
+use crate::exchange::{Exchanger, Trace};
 
 /// What other tasks ask of the machine.
 #[derive(Debug)]
@@ -66,7 +66,8 @@ pub(super) struct Machine {
     flows: HashMap<StreamId, ActionSender>,
     exchanger: Exchanger,
     relays: Vec<Uri>,
-    exchanges: JoinSet<(ExchangeId, Result<Bytes, ExchangeFailure>)>,
+    exchanges: JoinSet<Exchanged>,
+    journal: Journal,
 }
 
 /// ```text
@@ -81,7 +82,7 @@ enum Stage {
 /// What ended the wait.
 enum Happened {
     Timeout,
-    Exchanged(ExchangeId, Result<Bytes, ExchangeFailure>),
+    Exchanged(Exchanged),
     Reported(StreamId, LocalEvent),
     Inputs,
     Abandoned,
@@ -97,6 +98,7 @@ impl Machine {
         inputs: mpsc::Receiver<Input>,
         reports: mpsc::UnboundedReceiver<(StreamId, LocalEvent)>,
         notices: broadcast::Sender<ClientNotice>,
+        journal: Journal,
     ) -> Self {
         let clock = Clock::start();
         Self {
@@ -111,6 +113,7 @@ impl Machine {
             exchanger,
             relays,
             exchanges: JoinSet::new(),
+            journal,
         }
     }
 
@@ -131,7 +134,7 @@ impl Machine {
             let now = self.clock.now();
             match happened {
                 Happened::Timeout => self.handle(now, ClientEvent::Timeout),
-                Happened::Exchanged(exchange, outcome) => self.on_exchanged(now, exchange, outcome),
+                Happened::Exchanged(ended) => self.on_exchanged(now, ended),
                 Happened::Reported(stream, event) => self.on_reports(now, stream, event),
                 Happened::Inputs => {
                     for input in waiting.drain(..) {
@@ -153,7 +156,7 @@ impl Machine {
             biased;
             () = timer, if self.wake.is_some() => Happened::Timeout,
             Some(joined) = self.exchanges.join_next() => match joined {
-                Ok((exchange, outcome)) => Happened::Exchanged(exchange, outcome),
+                Ok(ended) => Happened::Exchanged(ended),
                 Err(panicked) => {
                     // The machine's own watchdog ends the exchange.
                     error!(error = %panicked, "an exchange task failed; this is a bug");
@@ -168,7 +171,9 @@ impl Machine {
         }
     }
 
-    fn on_exchanged(&mut self, now: Instant, exchange: ExchangeId, outcome: Result<Bytes, ExchangeFailure>) {
+    fn on_exchanged(&mut self, now: Instant, ended: Exchanged) {
+        self.journal.called(&ended);
+        let Exchanged { exchange, outcome, .. } = ended;
         self.handle(
             now,
             match outcome {
@@ -189,9 +194,9 @@ impl Machine {
     fn on_input(&mut self, now: Instant, input: Input) {
         match input {
             Input::Open { target, kind, actions, answer } => {
-                debug!(%target, ?kind, "open");
-                let opened = self.client.open(now, target, kind);
+                let opened = self.client.open(now, target.clone(), kind);
                 if let Ok(stream) = opened {
+                    self.journal.opening(stream, &target, kind);
                     self.flows.insert(stream, actions);
                 }
                 if answer.send(opened).is_err()
@@ -230,7 +235,7 @@ impl Machine {
                 ClientAction::Fin { stream } => self.tell(stream, FlowAction::Fin),
                 ClientAction::Ended { stream, why } => self.on_ended(stream, why),
                 ClientAction::Event(event) => {
-                    notice::log(&event);
+                    self.journal.notice(self.clock.now(), &event);
                     // Nobody may be listening.
                     let _ = self.notices.send(event);
                 }
@@ -243,21 +248,23 @@ impl Machine {
     }
 
     fn send(&mut self, exchange: ExchangeId, relay: RelayId, body: Bytes, deadline: Instant) {
+        self.journal.calling(exchange, relay, body.len());
         let deadline = self.clock.to_tokio(deadline);
         let place = usize::try_from(relay.place()).unwrap_or(usize::MAX);
         let url = self.relays.get(place).cloned();
         let exchanger = self.exchanger.clone();
         self.exchanges.spawn(async move {
-            let outcome = match url {
-                Some(url) => exchanger.exchange(&url, body, deadline).await,
-                None => Err(ExchangeFailure::NotSent),
+            let sent = tokio::time::Instant::now();
+            let (outcome, trace) = match url {
+                Some(url) => exchanger.trace(&url, body, deadline).await,
+                None => (Err(ExchangeFailure::NotSent), Trace::default()),
             };
-            (exchange, outcome)
+            Exchanged { exchange, relay, outcome, trace, took: sent.elapsed() }
         });
     }
 
     fn on_ended(&mut self, stream: StreamId, why: EndReason) {
-        debug!(%stream, %why, "ended");
+        self.journal.ended(stream, why);
         self.tell(stream, FlowAction::Ended(why));
         self.flows.remove(&stream);
     }

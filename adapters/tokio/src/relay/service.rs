@@ -1,13 +1,14 @@
 //! The way of a call through the relay, with everything that can befall it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{ALLOW, HOST, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
+use tracing::{debug, info, warn};
 
 use super::Reply;
 use super::counters::Counting;
@@ -75,6 +76,7 @@ impl Relay {
             slot => slot,
         };
         let call = self.counters.calls.up();
+        let started = Instant::now();
         let (parts, incoming) = request.into_parts();
         let (body, share) = match body::read(incoming, MAX_CALL, CALL_DEADLINE, &self.room).await {
             Ok(read) => read,
@@ -83,6 +85,7 @@ impl Relay {
             }
             Err(BodyError::TooSlow | BodyError::Broken) => return Err(HangUp),
         };
+        debug!(call, bytes = body.len(), "call");
         self.counters.uplink_bytes.add(body.len());
         self.uplink.pass(body.len()).await;
         let way = self.dice.around(call, "delay", self.faults.delay, self.faults.jitter) / 2;
@@ -92,6 +95,8 @@ impl Relay {
         self.counters.downlink_bytes.add(reply.body.len());
         self.downlink.pass(reply.body.len()).await;
         travel(way).await;
+        let ms = started.elapsed().as_millis();
+        debug!(call, status = reply.status, bytes = reply.body.len(), ms, "answer");
         if self.faults.redirect && reply.status == 200 {
             return Ok(self.redirect(call, &parts.headers, parts.uri.authority(), reply));
         }
@@ -111,6 +116,7 @@ impl Relay {
 
     async fn too_many(&self, request: Request<Incoming>) -> Answer {
         self.counters.refused.up();
+        info!("call refused: too many at a time");
         // Read to its end, so that the caller sees the answer instead of a reset.
         let _ = body::read(request.into_body(), MAX_CALL, CALL_DEADLINE, &self.room).await;
         let mut answer = answer::text(StatusCode::TOO_MANY_REQUESTS, "too many calls at a time");
@@ -122,11 +128,13 @@ impl Relay {
     async fn run(&self, call: u64, body: Bytes, share: Share) -> Result<Reply, HangUp> {
         if self.dice.happens(call, "lose request", self.faults.lose_request) {
             self.counters.lost_requests.up();
+            info!(call, "request lost");
             return Err(HangUp);
         }
         for (code, probability) in &self.faults.statuses {
             if self.dice.happens(call, &format!("status {code}"), *probability) {
                 self.counters.statuses.up();
+                info!(call, code, "answered with a status");
                 return Ok(Reply { status: *code, content_type: answer::TEXT, body: Bytes::new() });
             }
         }
@@ -137,6 +145,7 @@ impl Relay {
             Verdict::Answer(json) => Ok(Reply::json(json)),
             Verdict::Decoy => {
                 self.counters.strangers.up();
+                info!(call, "a stranger: wrong key, or no call");
                 Ok(Reply::page())
             }
         }
@@ -146,6 +155,7 @@ impl Relay {
         let first = self.node.post(path, body.clone());
         if self.dice.happens(call, "duplicate", self.faults.duplicate) {
             self.counters.duplicated.up();
+            info!(call, "passed on twice");
             self.counters.forwarded.up();
             let node = self.node.clone();
             // Bounded by the node link's own deadline; whatever it answers goes nowhere.
@@ -153,7 +163,10 @@ impl Relay {
         }
         self.counters.forwarded.up();
         match first.await {
-            Ok(fetched) if fetched.status != 200 => Reply::json(script::bad_status(path, fetched.status)),
+            Ok(fetched) if fetched.status != 200 => {
+                info!(call, status = fetched.status, "the node refused");
+                Reply::json(script::bad_status(path, fetched.status))
+            }
             Ok(fetched) => {
                 let stripped = if self.faults.strip_seq && path == Path::Batch {
                     script::replies_without_seq(&fetched.body)
@@ -165,6 +178,7 @@ impl Relay {
             // The script ends with an exception, and its host answers with a page.
             Err(_) => {
                 self.counters.node_failures.up();
+                warn!(call, "the node did not answer");
                 Reply::page()
             }
         }
@@ -174,14 +188,17 @@ impl Relay {
     fn spoil(&self, call: u64, mut reply: Reply) -> Result<Reply, HangUp> {
         if self.dice.happens(call, "lose reply", self.faults.lose_reply) {
             self.counters.lost_replies.up();
+            info!(call, "reply lost");
             return Err(HangUp);
         }
         if self.dice.happens(call, "html", self.faults.html) {
             self.counters.html.up();
+            info!(call, "answered with a page");
             return Ok(Reply::page());
         }
         if reply.status == 200 && self.dice.happens(call, "truncate", self.faults.truncate) {
             self.counters.truncated.up();
+            info!(call, "answer cut");
             reply.body.truncate(self.dice.place(call, "cut", reply.body.len()));
         }
         Ok(reply)

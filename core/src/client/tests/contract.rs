@@ -1,12 +1,14 @@
 //! The clauses of the machine's contract.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
 use super::bench::*;
+use crate::client::relay::{Path, Purpose};
 use crate::client::{Client, ClientAction, ClientEvent, ExchangeFailure, LocalEvent};
-use crate::{ExchangeId, FlowKind, Instant, Misuse, StreamId};
+use crate::{ClientOptions, ExchangeId, FlowKind, Instant, Misuse, StreamId, TimerKind};
 
 #[test]
 fn events_may_come_in_any_number_before_a_drain() {
@@ -37,6 +39,98 @@ fn polling_takes_no_time_and_idle_stays_idle() {
     let first = bench.client.poll();
     assert!(matches!(first, ClientAction::Idle { .. }));
     assert_eq!(bench.client.poll(), first);
+}
+
+#[test]
+fn after_a_timeout_at_the_wake_time_the_next_wake_is_later_whatever_it_was_for() {
+    // The workbench checks each wake; here there is one of every kind.
+    let mut options = options(1);
+    options.relays[0].daily_calls = Some(1000);
+    let mut bench = Bench::new(options);
+    let (writer, _held) = bench.sequenced("writer");
+    let (finished, poll) = bench.sequenced("finished");
+    bench.local(finished, LocalEvent::Fin).unwrap();
+    bench.answer(&poll, &[empty(poll.op())]);
+    let udp = bench.open(target(53), FlowKind::Udp);
+    bench.write(udp, "query");
+    let open = bench.calls.pop_back().unwrap();
+    bench.answer(&open, &[connected("u", None)]);
+    bench.open(target(443), FlowKind::Tcp);
+    bench.write(writer, "a");
+    bench.write(writer, "gathers");
+    let mut kinds = BTreeSet::new();
+    for round in 0..500 {
+        let Some(wake) = bench.wake else { break };
+        kinds.insert(wake.timer);
+        let left = wake.at.saturating_since(bench.now);
+        bench.pass(left);
+        if round == 10 {
+            let call = bench.calls.pop_back().unwrap();
+            bench.fail(&call, ExchangeFailure::NotSent);
+        }
+    }
+    let all = [
+        TimerKind::FirstBytes,
+        TimerKind::Coalesce,
+        TimerKind::Poll,
+        TimerKind::ReplyWatchdog,
+        TimerKind::HalfClose,
+        TimerKind::RelayRetry,
+        TimerKind::BudgetReset,
+        TimerKind::IdleFlow,
+    ];
+    let missing: Vec<_> = all.iter().filter(|kind| !kinds.contains(kind)).collect();
+    assert!(missing.is_empty(), "never woken for {missing:?}");
+}
+
+#[test]
+fn the_end_of_time_is_no_busy_loop() {
+    let mut options = options(1);
+    options.relays[0].daily_calls = Some(1000);
+    let mut bench = Bench::new(options);
+    bench.sequenced("s");
+    bench.now = Instant::from_micros(u64::MAX);
+    for _ in 0..2 {
+        bench.handle(ClientEvent::Timeout).unwrap();
+    }
+    assert_eq!(bench.ended.len(), 1);
+}
+
+#[test]
+fn an_idle_poll_looks_at_no_queue() {
+    let mut bench = Bench::plain();
+    let (stream, _) = bench.sequenced("s");
+    // An entry that any walk over the queues would take out, since its flow wants nothing.
+    bench.client.ready.idle_polls.push_back(stream);
+    for _ in 0..3 {
+        assert!(matches!(bench.client.poll(), ClientAction::Idle { .. }));
+    }
+    assert_eq!(bench.client.ready.idle_polls, [stream]);
+    bench.handle(ClientEvent::Timeout).unwrap();
+    assert!(bench.client.ready.idle_polls.is_empty(), "an event makes it look");
+}
+
+#[test]
+fn an_event_costs_no_walk_over_the_flows_that_wait_for_a_place() {
+    let mut options = ClientOptions { max_level: crate::Level::Legacy, ..options(1) };
+    options.relays[0].max_concurrent = 10;
+    let mut bench = Bench::new(options);
+    for n in 0..30 {
+        bench.open_tcp();
+        let connect = bench.calls.pop_back().unwrap();
+        bench.answer(&connect, &[connected(&alloc::format!("s{n}"), None)]);
+        bench.pass(ms(20));
+    }
+    // Eight polls are held; two opens take the places that are left.
+    bench.open_tcp();
+    bench.open_tcp();
+    assert!(bench.client.ready.idle_polls.len() >= 20);
+    // An entry that any walk over the queue would take out: there is no such flow.
+    let nobody = StreamId::new(9_999);
+    bench.client.ready.idle_polls.push_back(nobody);
+    bench.handle(ClientEvent::Timeout).unwrap();
+    assert_eq!(bench.client.ready.idle_polls.back(), Some(&nobody));
+    assert!(!bench.client.relays.has_room(bench.now, Purpose::Active(Path::Any)));
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Flows between their open and their end: uplink, backpressure, half-close, reset.
 
 use alloc::vec;
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 
 use super::bench::*;
-use crate::client::{ClientEvent, EndReason, LocalEvent};
+use crate::client::{ClientEvent, EndReason, ExchangeFailure, LocalEvent};
 use crate::wire::{Op, ReplyParts};
-use crate::{Caps, FlowKind, Misuse};
+use crate::{Caps, ClientOptions, FlowKind, Misuse};
 
 #[test]
 fn a_lone_write_is_sent_at_once_beside_a_held_poll() {
@@ -185,6 +186,27 @@ fn a_close_rides_with_the_next_payload() {
 }
 
 #[test]
+fn closes_never_make_a_body_larger_than_its_relay_takes() {
+    let mut options = ClientOptions { idle_exchanges: 100, ..options(1) };
+    options.relays[0].max_body = 64 * 1024;
+    options.relays[0].max_concurrent = 100;
+    let mut bench = Bench::new(options);
+    let (writer, _) = bench.sequenced("writer");
+    let gone: Vec<_> = (0..30).map(|n| bench.sequenced(&alloc::format!("{n:-<64}")).0).collect();
+    bench.calls.clear();
+    for stream in gone {
+        bench.local(stream, LocalEvent::Reset).unwrap();
+    }
+    bench.write(writer, vec![7; 64 * 1024]);
+    bench.pass(ms(100));
+    let closes = bench.calls.iter().flat_map(|call| &call.ops).filter(|op| matches!(op, Op::Close { .. }));
+    assert_eq!(closes.count(), 30);
+    for call in &bench.calls {
+        assert!(call.body_len <= 64 * 1024, "{}", call.body_len);
+    }
+}
+
+#[test]
 fn closing_the_client_ends_every_flow_and_opens_no_new_one() {
     let mut bench = Bench::plain();
     let (a, _) = bench.sequenced("a");
@@ -194,4 +216,24 @@ fn closing_the_client_ends_every_flow_and_opens_no_new_one() {
     assert_eq!(bench.ended[&b], EndReason::ClientClosed);
     assert_eq!(bench.client.open(bench.now, target(1), FlowKind::Tcp), Err(Misuse::Closed));
     assert_eq!(*bench.call().op(), Op::Close { sid: sid("a") });
+}
+
+#[test]
+fn a_close_that_is_overdue_waits_for_a_relay_and_names_no_time_that_has_passed() {
+    let mut options = ClientOptions { max_batch_ops: 1, ..options(1) };
+    options.relays[0].max_concurrent = 2;
+    let mut bench = Bench::new(options);
+    let sessions = [bench.sequenced("a"), bench.sequenced("b")];
+    for (_, poll) in &sessions {
+        bench.fail(poll, ExchangeFailure::Refused { retry_after: Some(ms(30_000)) });
+    }
+    for (stream, _) in &sessions {
+        bench.local(*stream, LocalEvent::Reset).unwrap();
+    }
+    bench.pass(ms(10_000));
+    bench.open_tcp();
+    // The relay takes two calls, the open and one close. The bench looks at every wake time.
+    bench.pass(ms(25_000));
+    let names: Vec<_> = bench.calls.iter().flat_map(Call::names).collect();
+    assert_eq!(names, ["connect", "close"]);
 }

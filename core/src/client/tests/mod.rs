@@ -1,7 +1,7 @@
 //! The client machine under a manual clock, with the test in the place of relays and node.
 
+mod batches;
 mod bench;
-
 mod budgets;
 mod contract;
 mod fallback;

@@ -1,9 +1,11 @@
 //! Sequence numbers out, replies back into order.
 
+use bytes::Bytes;
+
 use super::bench::*;
-use crate::Caps;
 use crate::client::{ClientNotice, EndReason, ExchangeFailure};
 use crate::wire::{Op, ReplyParts};
+use crate::{Balance, Caps, ClientOptions};
 
 #[test]
 fn the_first_data_op_has_seq_0_and_polls_count() {
@@ -29,6 +31,23 @@ fn replies_that_come_reversed_are_delivered_in_order() {
     bench.answer(&poll, &[bringing(poll.op(), &first)]);
     assert_eq!(bench.delivered(stream), b"one two three");
     assert_eq!(bench.client.stats().reordered, 2);
+}
+
+#[test]
+fn ops_that_overtake_each_other_on_two_relays_are_delivered_in_order() {
+    // Deployed clients of later generations deliver in the order of arrival, and mix the bytes up.
+    let mut bench = Bench::new(ClientOptions { balance: Balance::RoundRobin, ..options(2) });
+    let (stream, poll) = bench.sequenced("s");
+    let bulk = [Bytes::from(alloc::vec![b'0'; 64 * 1024])];
+    bench.answer(&poll, &[bringing(poll.op(), &bulk)]);
+    let (slow, fast) = (bench.call(), bench.call());
+    assert_ne!(slow.relay, fast.relay);
+    assert_eq!((slow.seqs(), fast.seqs()), (alloc::vec![Some(1)], alloc::vec![Some(2)]));
+    let (first, second) = (bytes("first "), bytes("second"));
+    bench.answer(&fast, &[bringing(fast.op(), &second)]);
+    bench.pass(ms(900));
+    bench.answer(&slow, &[bringing(slow.op(), &first)]);
+    assert!(bench.delivered(stream).ends_with(b"0first second"));
 }
 
 #[test]
@@ -168,6 +187,16 @@ fn a_reply_is_given_up_after_twice_the_batch_timeout_and_15_seconds() {
         bench.pass(ms(1));
         assert_eq!(bench.ended[&stream], EndReason::ReplyOverdue);
     }
+}
+
+#[test]
+fn an_open_without_seq_is_given_up_after_twice_what_is_configured_and_15_seconds() {
+    let mut bench = Bench::plain();
+    let stream = bench.open_tcp();
+    bench.pass(ms(74_999));
+    assert!(bench.ended.is_empty());
+    bench.pass(ms(1));
+    assert_eq!(bench.ended[&stream], EndReason::ReplyOverdue);
 }
 
 #[test]

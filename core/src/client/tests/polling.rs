@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::bench::*;
+use crate::client::ExchangeFailure;
 use crate::wire::{Op, ReplyParts};
-use crate::{Caps, ClientOptions};
+use crate::{Caps, ClientOptions, LocalEvent};
 
 #[test]
 fn an_idle_session_has_one_poll_in_flight_and_renews_it_at_once() {
@@ -92,6 +93,26 @@ fn many_idle_sessions_end_up_in_few_calls() {
 }
 
 #[test]
+fn the_last_poll_of_a_download_is_gathered_like_any_other() {
+    let mut options = options(1);
+    options.relays[0].max_concurrent = 3;
+    let mut bench = Bench::new(options);
+    let (stream, mut poll) = bench.sequenced("download");
+    let data = [Bytes::from(alloc::vec![7; 40_000])];
+    bench.answer(&poll, &[bringing(poll.op(), &data)]);
+    bench.local(stream, LocalEvent::Written(40_000)).unwrap();
+    while bench.calls.len() > 1 {
+        poll = bench.call();
+        bench.answer(&poll, &[empty(poll.op())]);
+    }
+    bench.calls.clear();
+    let (_, other) = bench.sequenced("other");
+    assert_eq!(other.ops.len(), 1, "there is a place for it");
+    let (_, third) = bench.sequenced("third");
+    assert_eq!(third.ops.len(), 3, "the places for polls are taken: it takes along what is held");
+}
+
+#[test]
 fn level_0_has_one_op_in_flight_and_gives_the_application_time_to_speak() {
     let mut bench = Bench::plain();
     let (stream, poll) = bench.linked("s", None);
@@ -130,15 +151,7 @@ fn answer_unheld(bench: &mut Bench, poll: &Call) {
 #[test]
 fn a_way_that_does_not_hold_polls_is_hardly_polled_while_idle() {
     let mut bench = Bench::plain();
-    let (_, mut poll) = bench.sequenced("s");
-    for _ in 0..4 {
-        answer_unheld(&mut bench, &poll);
-        bench.pass(ms(600));
-        if let Some(next) = bench.calls.pop_front() {
-            poll = next;
-        }
-    }
-    bench.calls.clear();
+    slowed_down(&mut bench);
     bench.pass(ms(25_000));
     assert!(bench.calls.is_empty(), "quiet for half a minute");
     bench.pass(ms(10_000));
@@ -147,32 +160,86 @@ fn a_way_that_does_not_hold_polls_is_hardly_polled_while_idle() {
 
 #[test]
 fn polls_go_on_when_only_some_relays_do_not_hold_them() {
-    let mut bench = Bench::new(options(2));
+    // The node behind the first relay answers polls at once; the one behind the second holds them.
+    let mut bench = Bench::new(ClientOptions { balance: crate::Balance::RoundRobin, ..options(2) });
     let (_, mut poll) = bench.sequenced("s");
-    for _ in 0..10 {
-        answer_unheld(&mut bench, &poll);
-        bench.pass(ms(600));
-        poll = bench.calls.drain(..).find(Call::is_poll).expect("polls go on");
-        if poll.relay.place() == 1 {
-            break;
-        }
+    let mut held = 0;
+    for _ in 0..20 {
+        let second = poll.relay.place() == 1;
+        held += u32::from(second);
+        bench.pass(ms(if second { 15_000 } else { 100 }));
+        bench.answer(&poll, &[empty(poll.op())]);
+        poll = bench.only_call();
+        assert!(poll.is_poll(), "renewed at once, since there is a relay that holds it");
     }
+    assert_eq!(held, 16, "through that relay, but for one poll a minute that asks the other one again");
 }
 
 #[test]
-fn traffic_wakes_a_session_whose_polls_had_slowed_down() {
-    let mut bench = Bench::plain();
-    let (stream, mut poll) = bench.sequenced("s");
+fn a_relay_that_is_out_does_not_count_as_one_that_holds() {
+    let mut bench = Bench::new(options(2));
+    let (_, mut poll) = bench.sequenced("s");
+    let other = bench.open_tcp();
+    let connect = bench.call();
+    assert_ne!(connect.relay, poll.relay, "the other relay is idle, so the open goes there");
+    bench.fail(&connect, ExchangeFailure::Refused { retry_after: None });
+    bench.local(other, LocalEvent::Reset).unwrap();
+    bench.calls.clear();
     for _ in 0..4 {
         answer_unheld(&mut bench, &poll);
+        bench.pass(ms(600));
+        poll = bench.calls.pop_front().unwrap_or(poll);
+    }
+    bench.calls.clear();
+    bench.pass(ms(25_000));
+    assert!(bench.calls.is_empty(), "quiet for half a minute");
+}
+
+/// A session with a client that has learned that polls are not held, and hardly polls any more.
+fn slowed_down(bench: &mut Bench) -> crate::StreamId {
+    let (stream, mut poll) = bench.sequenced("s");
+    for _ in 0..4 {
+        answer_unheld(bench, &poll);
         bench.pass(ms(600));
         if let Some(next) = bench.calls.pop_front() {
             poll = next;
         }
     }
     bench.calls.clear();
+    stream
+}
+
+#[test]
+fn a_poll_that_found_no_place_is_made_up_for_when_it_turns_out_that_polls_are_not_held() {
+    let mut options = options(1);
+    options.relays[0].max_concurrent = 5;
+    let mut bench = Bench::new(options);
+    let polls: Vec<Call> = (0..4).map(|n| bench.linked(&alloc::format!("s{n}"), None).1).collect();
+    bench.pass(ms(100));
+    bench.open_tcp();
+    let connect = bench.call();
+    bench.answer(&connect, &[connected("late", None)]);
+    bench.pass(ms(20));
+    assert!(bench.calls.is_empty(), "four calls hold polls, and the fifth place is not for polls");
+    // Not held: from now on every poll waits a little first, and so does the one that waits for a place.
+    bench.answer(&polls[0], &[empty(polls[0].op())]);
+    bench.pass(ms(50));
+    let of_late = |call: &&Call| matches!(call.ops[0], Op::Data { sid: of, .. } if of == sid("late"));
+    assert_eq!(bench.calls.iter().filter(of_late).count(), 1, "{:?}", bench.calls);
+}
+
+#[test]
+fn traffic_wakes_a_session_whose_polls_had_slowed_down() {
+    let mut bench = Bench::plain();
+    let stream = slowed_down(&mut bench);
     bench.write(stream, "hello?");
-    assert!(!bench.calls.is_empty());
+    let kinds: Vec<bool> = bench.calls.iter().map(Call::is_poll).collect();
+    assert_eq!(kinds, [false, true], "the payload at once, and a poll behind it");
+    for call in bench.calls.drain(..).collect::<Vec<_>>() {
+        bench.answer(&call, &[empty(call.op())]);
+    }
+    bench.pass(ms(100));
+    assert!(bench.only_call().is_poll(), "and short waits again");
 }
 
 #[test]
@@ -220,4 +287,14 @@ fn on_a_slow_path_the_poll_behind_a_payload_leaves_the_answer_time_to_ride_with_
     assert!(bench.calls.is_empty());
     bench.pass(ms(1));
     assert!(bench.only_call().is_poll(), "it reaches the node before the wait of 350 ms is over");
+}
+
+#[test]
+fn for_polls_with_seq_a_relay_that_loses_seq_does_not_count_as_one_that_holds() {
+    let mut bench = Bench::new(options(2));
+    bench.ways[1] = Way::LosesSeq;
+    let stream = slowed_down(&mut bench);
+    bench.pass(ms(25_000));
+    assert!(bench.calls.is_empty(), "quiet for half a minute");
+    assert!(!bench.ended.contains_key(&stream));
 }

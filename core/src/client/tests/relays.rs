@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::bench::*;
 use crate::client::{ClientNotice, EndReason, ExchangeFailure};
-use crate::{Balance, Caps, ClientOptions, RelayId};
+use crate::{Balance, ClientOptions, RelayId};
 
 fn two(balance: Balance) -> ClientOptions {
     ClientOptions { balance, ..options(2) }
@@ -66,7 +66,23 @@ fn no_relay_gets_more_calls_at_a_time_than_it_may() {
 }
 
 #[test]
-fn idle_polls_never_take_the_last_places() {
+fn polls_never_take_the_last_places() {
+    let mut options = options(1);
+    options.relays[0].max_concurrent = 5;
+    let mut bench = Bench::new(options);
+    for n in 0..4 {
+        bench.linked(&alloc::format!("s{n}"), None);
+    }
+    bench.open_tcp();
+    let connect = bench.only_call();
+    assert_eq!(connect.names(), ["connect"]);
+    bench.answer(&connect, &[connected("last", None)]);
+    bench.pass(ms(20));
+    assert!(bench.calls.is_empty(), "the fifth poll waits; a write would not");
+}
+
+#[test]
+fn a_poll_beyond_the_places_for_polls_goes_out_when_it_sets_held_ones_free() {
     let mut options = options(1);
     options.relays[0].max_concurrent = 5;
     options.idle_exchanges = 100;
@@ -74,11 +90,10 @@ fn idle_polls_never_take_the_last_places() {
     for n in 0..4 {
         bench.sequenced(&alloc::format!("s{n}"));
     }
+    let (_, poll) = bench.sequenced("last");
+    assert_eq!(poll.ops.len(), 5, "with newer polls of the four, so that the node answers the older ones");
     bench.open_tcp();
-    let connect = bench.only_call();
-    assert_eq!(connect.names(), ["connect"]);
-    bench.answer(&connect, &[connected("last", Some(Caps::PIPELINE_SEQ))]);
-    assert!(bench.calls.is_empty(), "the fifth poll waits; a write would not");
+    assert!(bench.calls.is_empty(), "every place is taken until then");
 }
 
 #[test]
@@ -160,6 +175,69 @@ fn a_relay_that_asks_for_a_pause_gets_it_and_its_ops_go_elsewhere() {
     let until = bench.now.saturating_add(Duration::from_secs(77));
     assert!(bench.notices.contains(&ClientNotice::RelayDown { relay: call.relay, until }));
     assert!(!bench.ended.contains_key(&stream));
+}
+
+#[test]
+fn an_answer_to_an_earlier_call_does_not_end_the_pause_that_a_relay_asked_for() {
+    let mut bench = Bench::new(two(Balance::RoundRobin));
+    let calls: alloc::vec::Vec<Call> = [21, 22, 25, 110]
+        .map(|port| {
+            bench.open(target(port), crate::FlowKind::Tcp);
+            bench.call()
+        })
+        .into();
+    let [earlier, refused] = [0, 2].map(|place| &calls[place]);
+    assert_eq!((earlier.relay, refused.relay), (FIRST, FIRST));
+    bench.fail(refused, ExchangeFailure::Refused { retry_after: Some(Duration::from_secs(77)) });
+    bench.answer(earlier, &[connected("s", None)]);
+    bench.calls.clear();
+    assert!(!bench.notices.contains(&ClientNotice::RelayUp { relay: FIRST }));
+    for port in 1000..1004 {
+        bench.open(target(port), crate::FlowKind::Tcp);
+    }
+    bench.pass(ms(20));
+    assert!(bench.calls.iter().all(|call| call.relay != FIRST), "{:?}", bench.calls);
+    bench.pass(Duration::from_secs(77));
+    bench.calls.clear();
+    for _ in 0..2 {
+        bench.open_tcp();
+    }
+    let back = bench.calls.iter().find(|call| call.relay == FIRST).expect("its time has come").clone();
+    bench.answer(&back, &[connected("t", None)]);
+    assert!(bench.notices.contains(&ClientNotice::RelayUp { relay: FIRST }));
+}
+
+/// The only relay asks to be left alone for an hour.
+fn refuse_everything(bench: &mut Bench) {
+    bench.open_tcp();
+    let connect = bench.calls.pop_back().unwrap();
+    bench.fail(&connect, ExchangeFailure::Refused { retry_after: Some(Duration::from_secs(3600)) });
+}
+
+#[test]
+fn an_op_that_no_relay_takes_again_ends_its_session_after_the_watchdog_time() {
+    let mut bench = Bench::plain();
+    let (stream, poll) = bench.sequenced("s");
+    refuse_everything(&mut bench);
+    bench.fail(&poll, ExchangeFailure::NotSent);
+    bench.pass(Duration::from_secs(134));
+    assert!(!bench.ended.contains_key(&stream));
+    bench.pass(Duration::from_secs(1));
+    assert_eq!(bench.ended[&stream], EndReason::NoRelay);
+}
+
+#[test]
+fn a_payload_that_no_relay_takes_ends_its_session_after_the_watchdog_time() {
+    let mut bench = Bench::plain();
+    let (stream, poll) = bench.sequenced("s");
+    refuse_everything(&mut bench);
+    bench.answer(&poll, &[empty(poll.op())]);
+    bench.write(stream, "never sent");
+    assert!(bench.calls.is_empty());
+    bench.pass(Duration::from_secs(134));
+    assert!(!bench.ended.contains_key(&stream));
+    bench.pass(Duration::from_secs(1));
+    assert_eq!(bench.ended[&stream], EndReason::NoRelay);
 }
 
 #[test]
@@ -256,8 +334,8 @@ fn a_body_that_is_too_large_goes_again_in_smaller_ones() {
     bench.write(a, alloc::vec![1; 1000]);
     let first = bench.call();
     bench.calls.clear();
-    bench.write(a, alloc::vec![2; 200_000]);
-    bench.write(b, alloc::vec![3; 200_000]);
+    bench.write(a, alloc::vec![2; 100_000]);
+    bench.write(b, alloc::vec![3; 100_000]);
     bench.answer(&first, &[empty(first.op())]);
     let large = bench.call();
     assert_eq!(large.ops.len(), 2);

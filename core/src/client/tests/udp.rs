@@ -87,7 +87,36 @@ fn an_answer_from_a_relays_cache_does_not_lose_the_queries_behind_it() {
     let second = bench.only_call();
     assert_eq!(*second.op(), Op::UdpOpen { target: target(53), payload: Bytes::from_static(b"q2") });
     bench.answer(&second, &[cached]);
-    assert_eq!(bench.ended[&stream], EndReason::Finished);
+    assert_eq!(bench.delivered(stream), b"a1a1");
+}
+
+#[test]
+fn a_flow_that_a_relays_cache_answered_takes_the_next_query_with_a_new_open() {
+    let mut bench = Bench::plain();
+    let stream = bench.open(target(53), FlowKind::Udp);
+    bench.write(stream, "q1");
+    let open = bench.call();
+    let packets = [Bytes::from_static(b"a1")];
+    bench.answer(&open, &[ReplyParts { packets: &packets, eof: Some(true), ..connected("edns-doh", None) }]);
+    assert!(bench.ended.is_empty(), "an application asks again as soon as it has its answer");
+    assert!(bench.calls.is_empty(), "there is no session to poll");
+    bench.pass(ms(119_000));
+    bench.write(stream, "q2");
+    let again = bench.only_call();
+    assert_eq!(*again.op(), Op::UdpOpen { target: target(53), payload: Bytes::from_static(b"q2") });
+    bench.answer(&again, &[connected("u", None)]);
+    assert!(bench.call().is_poll());
+}
+
+#[test]
+fn a_flow_that_a_relays_cache_answered_ends_when_idle() {
+    let mut bench = Bench::plain();
+    let stream = bench.open(target(53), FlowKind::Udp);
+    bench.write(stream, "q1");
+    let open = bench.call();
+    bench.answer(&open, &[ReplyParts { eof: Some(true), ..connected("edns-doh", None) }]);
+    bench.pass(ms(120_000));
+    assert_eq!(bench.ended[&stream], EndReason::Idle);
 }
 
 #[test]

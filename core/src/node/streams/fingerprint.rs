@@ -73,7 +73,8 @@ impl Agenda {
         print.value((&self.sparse, &self.bulk, &self.acks, &self.farewells, &self.gone));
         print.value((sendable, blocked, beyond, span));
         for since in [self.prompt_since, self.bulk_since, self.acks_since] {
-            print.maybe_time(since);
+            print.value(since.is_some());
+            since.into_iter().for_each(|at| print.time(at));
         }
     }
 }

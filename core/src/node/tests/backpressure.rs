@@ -16,7 +16,7 @@ fn a_payload_to_an_upstream_that_does_not_read_is_answered() {
 
 #[test]
 fn the_next_payload_waits_while_too_much_is_unwritten() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::with(|options| options.write_queue = 4 * MIB);
     let (sid, upstream) = rig.stuck_session();
     let first = rig.batch(&[big(sid, 0, 4 * MIB + 1)]);
     let second = rig.batch(&[big(sid, 1, MIB)]);

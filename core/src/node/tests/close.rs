@@ -192,6 +192,18 @@ fn a_closed_session_is_shut_when_its_last_byte_is_written() {
 }
 
 #[test]
+fn an_end_that_two_ops_of_a_batch_see_leaves_the_upstream_to_write_its_last_bytes() {
+    let mut rig = Rig::legacy();
+    let (sid, upstream) = rig.stuck_session();
+    rig.batch(&[plain(sid, b"slowly"), plain(sid, b"and more")]);
+    rig.fin(upstream);
+    assert_eq!(rig.ended[&upstream], SessionEnd::Finished);
+    assert_eq!(rig.node.buffered_bytes(), 14);
+    rig.upstream(upstream, UpstreamEvent::Written(14));
+    assert_eq!(rig.shut[&upstream], Shut::Close);
+}
+
+#[test]
 fn a_closed_session_whose_upstream_takes_nothing_is_reset_in_the_end() {
     let mut rig = Rig::new();
     let (sid, upstream) = rig.stuck_session();

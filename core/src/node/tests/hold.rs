@@ -264,6 +264,25 @@ fn the_whole_batch_of_a_released_op_is_answered() {
 }
 
 #[test]
+fn a_client_that_counts_its_writes_gets_the_answer_to_each_although_other_sessions_go_on() {
+    let mut rig = Rig::new();
+    let ((a, _), (b, upstream)) = (rig.session(), rig.session());
+    let write = |sid: Sid, seq: u64| {
+        let sid = sid.as_str();
+        alloc::format!(r#"{{"op":"data","sid":"{sid}","seq":{seq},"wseq":{seq},"d":"eA=="}}"#)
+    };
+    let held = rig.batch_json(&[write(a, 0), write(b, 0)].join(","));
+    let newer = rig.batch_json(&write(a, 1));
+    assert!(rig.is_held(held) && rig.is_held(newer), "the newer one has its turn");
+    rig.data(upstream, b"answer");
+    rig.run(10);
+    let replies = rig.replies(held);
+    assert_eq!((&*replies[0].data, &*replies[1].data), (&b""[..], &b"answer"[..]));
+    rig.run(340);
+    assert!(!rig.is_held(newer));
+}
+
+#[test]
 fn of_two_ops_of_one_session_in_a_batch_the_earlier_leaves_everything_to_the_later() {
     let mut rig = Rig::new();
     let (sid, upstream) = rig.session();

@@ -31,44 +31,26 @@ fn is_unauthorized(replies: &[Reply]) -> bool {
 }
 
 fn failed_exchange(form: Form, failure: ExchangeFailure, trace: &Trace) -> String {
-    match (failure, trace.status) {
-        (ExchangeFailure::NotSent, _) => match &trace.connect_error {
-            Some(why) => unreachable(why),
-            None => "cannot be reached: the connection was not made in time".to_owned(),
-        },
-        (ExchangeFailure::Unknown, None) => {
-            "took the request and did not answer: the connection broke, or time ran out".to_owned()
+    match (failure, trace.status, form) {
+        (ExchangeFailure::Garbage, Some(StatusCode::NOT_FOUND), Form::Node) => {
+            "HTTP 404: the key is not the node's, or the URL is not a node's".to_owned()
         }
-        (ExchangeFailure::Unknown, Some(_)) => "began to answer and did not finish".to_owned(),
-        (ExchangeFailure::Refused { .. }, status) => {
-            format!("refuses the call ({}): its quota may be used up", named(status))
+        (ExchangeFailure::Garbage, Some(StatusCode::NOT_FOUND), Form::Relay) => {
+            "HTTP 404: the URL is not a relay's (or it is a node's: see --node)".to_owned()
         }
-        (ExchangeFailure::TooLarge, _) => "refuses a request of this size (HTTP 413)".to_owned(),
-        (ExchangeFailure::Garbage, status) => match (form, status) {
-            (Form::Node, Some(StatusCode::NOT_FOUND)) => {
-                "HTTP 404: the key is not the node's, or the URL is not a node's".to_owned()
-            }
-            (Form::Relay, Some(StatusCode::NOT_FOUND)) => {
-                "HTTP 404: the URL is not a relay's (or it is a node's: see --node)".to_owned()
-            }
-            _ => format!("{}, which is no answer", named(status)),
-        },
+        (ExchangeFailure::NotSent, _, _) => with_hint(trace.explain(failure)),
+        _ => trace.explain(failure),
     }
 }
 
-fn unreachable(why: &str) -> String {
-    let hint = if why.contains("certificate") {
-        "; if the relay has a private certificate authority, name it with --ca"
-    } else if why.contains("corrupt message") || why.contains("InvalidContentType") {
-        "; is it http:// rather than https://?"
-    } else {
-        ""
-    };
-    format!("cannot be reached: {why}{hint}")
-}
-
-fn named(status: Option<StatusCode>) -> String {
-    status.map_or_else(|| "no status".to_owned(), |status| format!("HTTP {status}"))
+/// What could be done about a relay that cannot be reached.
+fn with_hint(mut problem: String) -> String {
+    if problem.contains("certificate") {
+        problem.push_str("; if the relay has a private certificate authority, name it with --ca");
+    } else if problem.contains("corrupt message") || problem.contains("InvalidContentType") {
+        problem.push_str("; is it http:// rather than https://?");
+    }
+    problem
 }
 
 fn bad_answer(form: Form, error: &AnswerError, body: &[u8]) -> String {
@@ -143,22 +125,19 @@ mod tests {
     }
 
     #[test]
-    fn failed_exchanges_have_their_cause() {
-        let trace = Trace::default();
-        for (failure, words) in [
-            (ExchangeFailure::NotSent, "cannot be reached"),
-            (ExchangeFailure::Unknown, "did not answer"),
-            (ExchangeFailure::Refused { retry_after: None }, "quota"),
-            (ExchangeFailure::TooLarge, "413"),
-        ] {
-            let text = replies(Form::Relay, 1, Err(failure), &trace).unwrap_err();
-            assert!(text.contains(words), "{text}");
-        }
+    fn a_404_is_told_apart_by_whom_it_should_come_from() {
+        let trace = |form| {
+            let mut trace = Trace::default();
+            trace.status = Some(StatusCode::NOT_FOUND);
+            replies(form, 1, Err(ExchangeFailure::Garbage), &trace).unwrap_err()
+        };
+        assert!(trace(Form::Node).contains("the key is not the node's"));
+        assert!(trace(Form::Relay).contains("see --node"));
     }
 
     #[test]
     fn an_untrusted_certificate_leads_to_the_flag_that_helps() {
-        assert!(unreachable("invalid peer certificate: UnknownIssuer").contains("--ca"));
-        assert!(!unreachable("Connection refused (os error 111)").contains("--ca"));
+        assert!(with_hint("invalid peer certificate: UnknownIssuer".to_owned()).contains("--ca"));
+        assert!(!with_hint("Connection refused (os error 111)".to_owned()).contains("--ca"));
     }
 }

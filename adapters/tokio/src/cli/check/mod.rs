@@ -4,13 +4,15 @@ mod diagnosis;
 mod probe;
 mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use seqlane::Target;
-use seqlane_tokio::exchange::{Exchanger, TlsRoots};
+use seqlane::{Form, Secret, Target};
+use seqlane_tokio::exchange::{Exchanger, RelayUrl, TlsRoots};
 use serde_json::json;
+use tokio::task::JoinSet;
+use tracing::{info, warn};
 
 use self::probe::Probe;
 use self::report::{Report, text};
@@ -58,14 +60,11 @@ pub(super) async fn run(args: CheckArgs, console: &Console) -> Result<(), Failur
     if args.body.is_some_and(|size| size.0 > MAX_BODY) {
         return Err(Failure::usage("--body: must be at most 256MiB"));
     }
-    let roots = roots(&args)?;
+    let roots = roots(args.ca.as_deref())?;
     let (form, urls) = args.route.ends();
     let mut checks = Vec::new();
     for url in urls {
-        // A pool for each, so that the first call of each opens a connection.
-        let exchanger = Exchanger::new(&roots, MAX_REPLY).map_err(|error| unusable(&error))?;
-        let endpoint = url.endpoint(form);
-        let probe = Probe { exchanger, endpoint, form, key: key.clone(), timeout: args.timeout };
+        let probe = probe(&url, form, &key, &roots, args.timeout)?;
         let (target, body) = (args.target.clone(), args.body);
         let checked = tokio::spawn(async move { probe::check(&probe, target, body).await });
         checks.push((url.to_string(), checked));
@@ -84,8 +83,47 @@ pub(super) async fn run(args: CheckArgs, console: &Console) -> Result<(), Failur
     if works { Ok(()) } else { Err(Failure::Reported) }
 }
 
-fn roots(args: &CheckArgs) -> Result<TlsRoots, Failure> {
-    let Some(path) = &args.ca else { return Ok(TlsRoots::default()) };
+/// Calls each relay once, beside everything else, and logs what is wrong with it: what a client that starts
+/// can tell before the first flow. Ends with the value.
+pub(super) fn try_out(
+    urls: &[RelayUrl],
+    form: Form,
+    key: &Secret,
+    roots: &TlsRoots,
+) -> Result<JoinSet<()>, Failure> {
+    let mut calls = JoinSet::new();
+    for url in urls {
+        let (probe, relay) = (probe(url, form, key, roots, TRY_OUT)?, url.to_string());
+        calls.spawn(async move {
+            match probe::reach(&probe).await {
+                Ok(level) => info!(relay, level = level.number(), "relay works"),
+                Err(problem) => {
+                    warn!(relay, problem, "relay does not work (yet); `seqlane check` tells more")
+                }
+            }
+        });
+    }
+    Ok(calls)
+}
+
+/// How long a relay may take before a client that starts complains.
+const TRY_OUT: Duration = Duration::from_secs(30);
+
+/// A pool for each relay, so that the first call of each opens a connection.
+fn probe(
+    url: &RelayUrl,
+    form: Form,
+    key: &Secret,
+    roots: &TlsRoots,
+    timeout: Duration,
+) -> Result<Probe, Failure> {
+    let exchanger = Exchanger::new(roots, MAX_REPLY).map_err(|error| unusable(&error))?;
+    Ok(Probe { exchanger, endpoint: url.endpoint(form), form, key: key.clone(), timeout })
+}
+
+/// The roots of the web and those in a file.
+pub(super) fn roots(ca: Option<&Path>) -> Result<TlsRoots, Failure> {
+    let Some(path) = ca else { return Ok(TlsRoots::default()) };
     let pem = std::fs::read(path)
         .map_err(|error| Failure::usage(format!("--ca: cannot read {}: {error}", path.display())))?;
     TlsRoots::with_pem(&pem).map_err(|error| unusable(&error))

@@ -48,18 +48,24 @@ const REPEATED_OPS: usize = 32;
 /// or does not open private ones, which is better.
 const DISCARD: u16 = 9;
 
+/// Calls the relay once: the level that it keeps, or what is wrong.
+pub(super) async fn reach(probe: &Probe) -> Result<Level, String> {
+    probe.reach(&mut Findings::default()).await
+}
+
 /// Tries the relay in every way.
 pub(super) async fn check(probe: &Probe, target: Option<Target>, body: Option<Size>) -> Findings {
     let mut findings = Findings::default();
-    let echoes = match probe.reach(&mut findings).await {
-        Ok(echoes) => echoes,
+    let level = match probe.reach(&mut findings).await {
+        Ok(level) => level,
         Err(problem) => {
             findings.problems.push(problem);
             // Whatever is wrong would be said again by every other call.
             return findings;
         }
     };
-    findings.level = Some(if echoes { Level::Sequenced } else { Level::Legacy });
+    findings.level = Some(level);
+    let echoes = level >= Level::Sequenced;
     let mut tried = vec![probe.repeat(&mut findings).await, probe.refuse(&mut findings).await];
     if let Some(target) = target {
         tried.push(probe.open(&mut findings, target, echoes).await);
@@ -74,8 +80,8 @@ pub(super) async fn check(probe: &Probe, target: Option<Target>, body: Option<Si
 }
 
 impl Probe {
-    /// The first call: a poll of a session that does not exist. Whether `seq` came back.
-    async fn reach(&self, findings: &mut Findings) -> Result<bool, String> {
+    /// The first call: a poll of a session that does not exist. The level that `seq` allows, if it comes back.
+    async fn reach(&self, findings: &mut Findings) -> Result<Level, String> {
         let (sid, op) = poll();
         let (replies, trace, took) = self.call(&[op]).await;
         findings.version = trace.version;
@@ -86,7 +92,8 @@ impl Probe {
             Some(reply) if reply.error.is_some() => Err(said(reply)),
             Some(reply) if reply.sid != Some(sid) => Err("answers for another session than asked".to_owned()),
             Some(reply) if !reply.eof => Err("knows a session that was never opened".to_owned()),
-            Some(reply) => Ok(reply.seq == Some(Seq::default())),
+            Some(reply) if reply.seq == Some(Seq::default()) => Ok(Level::Sequenced),
+            Some(_) => Ok(Level::Legacy),
             None => Err("answers with no reply".to_owned()),
         }
     }

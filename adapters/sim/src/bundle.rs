@@ -1,0 +1,184 @@
+//! A failure in one file: what is needed to see it again, and to see whether it is still the same.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoints::Checkpoints;
+use crate::chooser::Pick;
+use crate::host::ClientHost;
+use crate::origin::Origin;
+use crate::property::Violation;
+use crate::run::{Decisions, Limits, Recording, Run};
+use crate::scenario::Scenario;
+use crate::seed::Seed;
+
+/// What the file is.
+pub const FORMAT: &str = "seqlane-sim-failure";
+const VERSION: u32 = 1;
+
+/// A recorded run: its decisions, and what came of them.
+///
+/// A seed finds the run again with the same code only. The picks survive changes elsewhere, and are what a
+/// collection of past findings consists of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bundle {
+    /// [`FORMAT`].
+    format: String,
+    v: u32,
+    /// The seed that found it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::hex::option")]
+    pub seed: Option<u64>,
+    /// The code that it was found with.
+    pub origin: Origin,
+    /// What went wrong; none in a run that shall pass.
+    pub violation: Option<Violation>,
+    /// Events of the run.
+    pub events: u64,
+    /// The hash at its end.
+    #[serde(with = "crate::hex")]
+    pub hash: u64,
+    /// What runs were to be like.
+    pub scenario: Scenario,
+    /// Where the run was cut off.
+    pub limits: Limits,
+    /// The decisions that were not benign.
+    pub picks: Vec<Pick>,
+    /// Hashes on its way.
+    pub checkpoints: Checkpoints,
+}
+
+/// What came of a replay.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// The run as it is now.
+    pub recording: Recording,
+    /// The first event after which it differs from the one in the bundle, from and to.
+    pub differs: Option<(u64, u64)>,
+}
+
+/// A file that is no bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadBundle(String);
+
+impl fmt::Display for BadBundle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no bundle of a failure: {}", self.0)
+    }
+}
+
+impl std::error::Error for BadBundle {}
+
+impl Bundle {
+    /// Puts a recorded run together.
+    pub fn new<H: ClientHost>(run: &Run<'_, H>, seed: Option<u64>, recording: &Recording) -> Self {
+        Self {
+            format: FORMAT.to_owned(),
+            v: VERSION,
+            seed,
+            origin: Origin::here(),
+            violation: recording.outcome.violation.clone(),
+            events: recording.outcome.events,
+            hash: recording.outcome.hash,
+            scenario: run.scenario().clone(),
+            limits: run.limits(),
+            picks: recording.picks.clone(),
+            checkpoints: recording.checkpoints.clone(),
+        }
+    }
+
+    /// `failure-S2-0x2a.json`.
+    pub fn file_name(&self) -> String {
+        let property = self.violation.as_ref().map_or("none", |violation| violation.property.id());
+        match self.seed {
+            Some(seed) => format!("failure-{property}-{}.json", Seed(seed)),
+            None => format!("failure-{property}.json"),
+        }
+    }
+
+    /// Reads a bundle.
+    ///
+    /// # Errors
+    /// [`BadBundle`] says what is wrong with the text.
+    pub fn read(text: &str) -> Result<Self, BadBundle> {
+        let bundle: Self = serde_json::from_str(text).map_err(|error| BadBundle(error.to_string()))?;
+        if bundle.format != FORMAT || bundle.v != VERSION {
+            return Err(BadBundle(format!("it is {} version {}", bundle.format, bundle.v)));
+        }
+        Ok(bundle)
+    }
+
+    /// As text, a pick a line.
+    pub fn write(&self) -> String {
+        let picks = |pick: &Pick| serde_json::to_string(pick).expect("a pick is JSON");
+        let listed: Vec<String> = self.picks.iter().map(picks).collect();
+        let rest = Self { picks: Vec::new(), ..self.clone() };
+        let text = serde_json::to_string_pretty(&rest).expect("a bundle is JSON");
+        let listed =
+            if listed.is_empty() { String::new() } else { format!("\n    {}\n  ", listed.join(",\n    ")) };
+        let checkpoints = serde_json::to_string(&self.checkpoints).expect("checkpoints are JSON");
+        let (head, _) = text.split_once("\"picks\": []").expect("a bundle has picks");
+        format!("{head}\"picks\": [{listed}],\n  \"checkpoints\": {checkpoints}\n}}\n")
+    }
+
+    /// Makes the run again, with the bare client.
+    pub fn replay(&self) -> Replay {
+        self.replay_in(&Run::new(&self.scenario))
+    }
+
+    /// Makes the run again, with the hosts of `run`.
+    pub fn replay_in<H: ClientHost>(&self, run: &Run<'_, H>) -> Replay {
+        let run = run.of(&self.scenario).within(self.limits);
+        let recording = run.record(&Decisions::Picks(self.picks.clone()));
+        let same = recording.outcome.hash == self.hash && recording.outcome.events == self.events;
+        let differs = (!same).then(|| {
+            let last = self.events.min(recording.outcome.events) + 1;
+            self.checkpoints.differ(&recording.checkpoints).unwrap_or((last, last))
+        });
+        Replay { recording, differs }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Profile;
+
+    fn bundle() -> Bundle {
+        let scenario = Profile::Swarm.scenario();
+        let run = Run::new(&scenario);
+        Bundle::new(&run, Some(42), &run.record(&Decisions::Seed(42)))
+    }
+
+    #[test]
+    fn a_bundle_is_the_same_after_it_was_written_and_read() {
+        let bundle = bundle();
+        assert_eq!(Bundle::read(&bundle.write()), Ok(bundle.clone()));
+        let empty = Bundle { picks: Vec::new(), seed: None, ..bundle };
+        assert_eq!(Bundle::read(&empty.write()), Ok(empty));
+    }
+
+    #[test]
+    fn a_replay_is_the_same_run() {
+        let bundle = bundle();
+        let replay = bundle.replay();
+        assert_eq!((replay.differs, replay.recording.outcome.hash), (None, bundle.hash));
+    }
+
+    #[test]
+    fn a_replay_that_differs_names_the_first_event() {
+        let mut bundle = bundle();
+        let event = bundle.events / 2;
+        let mut wrong = Checkpoints::default();
+        let scenario = bundle.scenario.clone();
+        let chooser = crate::chooser::Recorded::new(bundle.picks.iter().copied());
+        Run::new(&scenario).watched(chooser, crate::trace::NoTrace, |world| {
+            wrong.note(world.events(), if world.events() < event { world.hash() } else { !world.hash() });
+            true
+        });
+        bundle.checkpoints = wrong;
+        bundle.hash = !bundle.hash;
+        let (from, to) = bundle.replay().differs.expect("it differs");
+        assert!((from..=to).contains(&event), "{from} to {to}, not {event}");
+    }
+}

@@ -1,0 +1,211 @@
+//! `bench`: how fast runs are.
+
+use std::time::{Duration, Instant};
+
+use seqlane_sim::trace::NoTrace;
+use seqlane_sim::{Chooser, Decisions, Odds, Profile, Run, Scenario, Seeded, Site, Time};
+use serde_json::json;
+
+use crate::cli::console::Console;
+use crate::cli::table::table;
+use crate::cli::verdict::{Failure, Verdict};
+
+/// Measure how fast runs are, on one core.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Spend this long on each figure
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = humantime::parse_duration)]
+    each: Duration,
+}
+
+/// What a thread has used: processor time where the system tells it, so that what else the machine does does
+/// not count; else the time that has passed.
+struct Watch {
+    start: Instant,
+    used: Option<Duration>,
+}
+
+impl Watch {
+    fn start() -> Self {
+        Self { start: Instant::now(), used: used() }
+    }
+
+    fn elapsed(&self) -> Duration {
+        match (self.used, used()) {
+            (Some(before), Some(now)) => now.saturating_sub(before),
+            _ => self.start.elapsed(),
+        }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.elapsed().as_secs_f64()
+    }
+}
+
+/// Processor time of this thread, as Linux tells it.
+fn used() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+}
+
+/// A figure, and the least that it shall be.
+struct Figure {
+    name: &'static str,
+    value: f64,
+    unit: &'static str,
+    bound: &'static str,
+    holds: bool,
+}
+
+pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
+    let mut figures = swarm(args.each);
+    figures.push(busy(args.each)?);
+    figures.push(idle(args.each)?);
+    figures.extend(again());
+    let mut table = table(&["figure", "measured ", "", "bound", ""]);
+    for Figure { name, value, unit, bound, holds } in &figures {
+        let value = if *value < 100.0 { format!("{value:.3}") } else { format!("{value:.0}") };
+        let held = if *holds { "" } else { "MISSED" };
+        table.add_row([name, value.as_str(), unit, bound, held]);
+    }
+    let clock = if used().is_some() { "processor time" } else { "wall time" };
+    let assertions = if cfg!(debug_assertions) { "on" } else { "off" };
+    console.say(&format!(
+        "{}\n\nassertions {assertions}, traces off, hashes on, one core, {clock}\n",
+        table.trim_fmt()
+    ))?;
+    let all = figures.iter().map(|figure| {
+        json!({
+            "name": figure.name, "value": figure.value, "unit": figure.unit,
+            "bound": figure.bound, "holds": figure.holds,
+        })
+    });
+    console
+        .document(&json!({ "assertions": assertions, "clock": clock, "figures": all.collect::<Vec<_>>() }))?;
+    Ok(Verdict::Pass)
+}
+
+fn least(name: &'static str, value: f64, unit: &'static str, bound: (&'static str, f64)) -> Figure {
+    Figure { name, value, unit, bound: bound.0, holds: value >= bound.1 }
+}
+
+fn most(name: &'static str, value: f64, unit: &'static str, bound: (&'static str, f64)) -> Figure {
+    Figure { name, value, unit, bound: bound.0, holds: value <= bound.1 }
+}
+
+/// Short runs of the profile `swarm`, one after the other.
+fn swarm(each: Duration) -> Vec<Figure> {
+    let scenario = Profile::Swarm.scenario();
+    let run = Run::new(&scenario);
+    let (watch, mut events, mut seeds) = (Watch::start(), 0, 0);
+    while watch.elapsed() < each {
+        // The watch is slow, and looked at seldom.
+        for _ in 0..16 {
+            events += run.seeded(seeds).events;
+            seeds += 1;
+        }
+    }
+    let seconds = watch.seconds();
+    vec![
+        least("events", events as f64 / seconds, "a second", ("at least 500 000", 500_000.0)),
+        least("short seeds", seeds as f64 / seconds, "a second", ("at least 1 000", 1000.0)),
+    ]
+}
+
+/// Draws everything from a seed, but the workload is always the largest and begins at once.
+struct Full(Seeded);
+
+impl Chooser for Full {
+    fn pick(&mut self, site: Site, key: u64, n: u32) -> u32 {
+        match site {
+            Site::Size | Site::Flows | Site::Clients => n - 1,
+            Site::Pace => 0,
+            _ => self.0.pick(site, key, n),
+        }
+    }
+
+    fn weigh(&mut self, site: Site, odds: Odds) {
+        self.0.weigh(site, odds);
+    }
+}
+
+/// Virtual seconds a second of a scenario, as long as its flows last.
+fn speed(each: Duration, scenario: &Scenario, flows: u64) -> f64 {
+    let run = Run::new(scenario);
+    let (watch, mut simulated, mut seed) = (Watch::start(), 0.0, 0);
+    while watch.elapsed() < each {
+        let outcome = run.watched(Full(Seeded::new(seed)), NoTrace, |world| {
+            let tally = world.tally();
+            tally.finished + tally.lost < flows && (world.events() % 1024 > 0 || watch.elapsed() < each)
+        });
+        simulated += outcome.time.since(Time::ZERO).as_secs_f64();
+        seed += 1;
+    }
+    simulated / watch.seconds()
+}
+
+/// 32 flows that exchange requests and answers of 5 kB for as long as their scripts last.
+fn busy(each: Duration) -> Result<Figure, Failure> {
+    let settings = [
+        "clients=[1,1]",
+        "flows=[32,32]",
+        "scripts=['requests']",
+        "bytes=320000",
+        "link=none",
+        "daily-calls=none",
+        "storm=1h",
+        "openings=0s",
+    ];
+    let scenario = Scenario::assemble(Some(Profile::Hosted), None, &settings)?;
+    let speed = speed(each, &scenario, 32);
+    Ok(least("32 busy flows", speed, "simulated s a second", ("at least 2 000", 2000.0)))
+}
+
+/// 8 flows that are open and say nothing.
+fn idle(each: Duration) -> Result<Figure, Failure> {
+    let settings = [
+        "clients=[1,1]",
+        "flows=[8,8]",
+        "scripts=['idle']",
+        "link=none",
+        "daily-calls=none",
+        "storm=30d",
+        "openings=0s",
+    ];
+    let scenario = Scenario::assemble(Some(Profile::Hosted), None, &settings)?;
+    let speed = speed(each, &scenario, 8);
+    Ok(least("8 idle flows", speed, "simulated s a second", ("at least 100 000", 100_000.0)))
+}
+
+/// What it takes to see a run again, and to see that it is the same.
+fn again() -> Vec<Figure> {
+    const SEEDS: u64 = 400;
+    let scenario = Profile::Swarm.scenario();
+    let run = Run::new(&scenario);
+    let picks: Vec<_> = (0..SEEDS).map(|seed| run.record(&Decisions::Seed(seed)).picks).collect();
+    let slowest = picks.into_iter().map(|picks| {
+        let watch = Watch::start();
+        run.record(&Decisions::Picks(picks));
+        watch.seconds()
+    });
+    let slowest = slowest.fold(0.0, f64::max);
+    let timed = |work: &dyn Fn(u64)| {
+        let watch = Watch::start();
+        (0..SEEDS).for_each(work);
+        watch.seconds()
+    };
+    // Once each to warm up, then in turns, so that what else the machine does strikes both.
+    let once = |seed| drop(run.seeded(seed));
+    let twice = |seed| drop(run.twice(seed));
+    timed(&once);
+    timed(&twice);
+    let (mut single, mut double) = (0.0, 0.0);
+    for _ in 0..5 {
+        single += timed(&once);
+        double += timed(&twice);
+    }
+    vec![
+        most("slowest replay of 400 seeds, traced", slowest, "s", ("under 1", 1.0)),
+        most("determinism check", double / single, "times a run", ("at most 2.1", 2.1)),
+    ]
+}

@@ -1,0 +1,69 @@
+//! `explore`: every behaviour of the real machines in a world that is small enough.
+
+use seqlane_sim::explore::{self, Counterexample, Liveness, Options, Paths, Scope};
+
+use crate::cli::console::{Console, count};
+use crate::cli::verdict::{Failure, Verdict};
+
+/// Search small worlds to the end.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// A world to search: up=2,down=2,lanes=2,drop=1,dup=1,late=1,crash=1 (repeat for more; default: three)
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<Scope>,
+    /// Look at no more states than this in a world
+    #[arg(long, value_name = "N", default_value_t = Options::default().max_states)]
+    max_states: usize,
+    /// What to check of every state's future: none, reach, heal or both
+    #[arg(long, value_name = "WHICH", default_value_t = Liveness::Both)]
+    liveness: Liveness,
+    /// Run the whole simulator under every combination of its first decisions instead
+    #[arg(long, conflicts_with_all = ["scopes", "max_states", "liveness"])]
+    paths: bool,
+    /// With --paths: how many decisions of a run are tried in every way
+    #[arg(long, value_name = "N", requires = "paths", default_value_t = Paths::default().depth)]
+    depth: usize,
+}
+
+pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
+    if args.paths { every_path(&args, console) } else { every_state(args, console) }
+}
+
+fn every_state(args: Args, console: &Console) -> Result<Verdict, Failure> {
+    let mut options = Options { max_states: args.max_states, liveness: args.liveness, ..Options::default() };
+    if !args.scopes.is_empty() {
+        options.scopes = args.scopes;
+    }
+    let bar = console.bar(None);
+    let report = explore::run(&options, &mut |scope, progress| {
+        bar.set_message(format!("{scope}: {}", count(progress.states as u64, "state")));
+        bar.tick();
+    });
+    bar.finish_and_clear();
+    console.say(&format!("{report}\n"))?;
+    console.document(&report)?;
+    Ok(match report.counterexample() {
+        None if report.scopes.iter().any(|scope| scope.truncated) => Verdict::Unfinished,
+        found => verdict(found),
+    })
+}
+
+fn every_path(args: &Args, console: &Console) -> Result<Verdict, Failure> {
+    let paths = Paths { depth: args.depth, ..Paths::default() };
+    let bar = console.bar(None);
+    let report = paths.run(&mut |runs| {
+        bar.set_message(count(runs, "run"));
+        bar.tick();
+    });
+    bar.finish_and_clear();
+    console.say(&format!("{report}\n"))?;
+    console.document(&report)?;
+    Ok(match &report.counterexample {
+        None if report.truncated => Verdict::Unfinished,
+        found => verdict(found.as_ref()),
+    })
+}
+
+fn verdict(found: Option<&Counterexample>) -> Verdict {
+    found.map_or(Verdict::Pass, |found| Verdict::Violated(found.property))
+}

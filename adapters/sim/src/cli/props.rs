@@ -1,0 +1,23 @@
+//! `props`: what must hold.
+
+use seqlane_sim::Property;
+use serde_json::{Value, json};
+
+use crate::cli::console::Console;
+use crate::cli::table::table;
+use crate::cli::verdict::{Failure, Verdict};
+
+/// List what must hold.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(_args: Args, console: &Console) -> Result<Verdict, Failure> {
+    let mut table = table(&["property", "it must hold that"]);
+    for property in Property::ALL {
+        table.add_row([property.id(), property.text()]);
+    }
+    console.say(&format!("{}\n", table.trim_fmt()))?;
+    let all = Property::ALL.iter().map(|property| json!({ "id": property.id(), "text": property.text() }));
+    console.document(&all.collect::<Value>())?;
+    Ok(Verdict::Pass)
+}

@@ -1,0 +1,96 @@
+//! `replay`: a recorded run again, exactly.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use seqlane_sim::trace::{Line, Trace, diverge};
+use seqlane_sim::{Recording, Run};
+use serde_json::json;
+
+use crate::cli::console::{Console, command};
+use crate::cli::run::{document, tell, tell_entries, write_trace};
+use crate::cli::story::Story;
+use crate::cli::verdict::{Failure, Verdict};
+
+/// Entries that are told when only the end of a range is given.
+const CONTEXT: u64 = 20;
+
+/// Make the run of a bundle or a trace again, exactly.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// A bundle (failure-….json) or a trace (….jsonl)
+    file: PathBuf,
+    /// Tell what happened up to this entry
+    #[arg(long, value_name = "I")]
+    until: Option<u64>,
+    /// Tell what happened from this entry on
+    #[arg(long, value_name = "I")]
+    from: Option<u64>,
+    /// Tell everything that happened
+    #[arg(short, long)]
+    verbose: bool,
+    /// Write everything that happened to this file (JSON lines)
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
+    let story = Story::read(&args.file)?;
+    let start = Instant::now();
+    let recording = story.record();
+    let took = start.elapsed();
+    if let Some(path) = &args.trace {
+        let run = Run::new(story.scenario()).within(story.limits());
+        write_trace(path, &Trace::new(&run, &story.decisions(), &recording))?;
+    }
+    if args.verbose || args.from.is_some() || args.until.is_some() {
+        let until = args.until.unwrap_or(u64::MAX);
+        let from =
+            args.from.or(args.until.filter(|_| !args.verbose).map(|until| until.saturating_sub(CONTEXT)));
+        tell_entries(console, &recording, from.unwrap_or(0), until)?;
+    }
+    tell(console, &recording.outcome, took)?;
+    let difference = difference(&story, &recording);
+    console.document(&json!({ "outcome": document(&recording.outcome), "differs": difference }))?;
+    if let Some(difference) = difference {
+        console.say(&format!("NOT THE RECORDED RUN: {difference}\n"))?;
+        return Ok(Verdict::Differs);
+    }
+    console.say("the same run as was recorded\n")?;
+    if recording.outcome.violation.is_some() {
+        let file = args.file.display().to_string();
+        console.say(&format!("{}\n", command(["replay".to_owned(), file])))?;
+    }
+    Ok(Verdict::of(recording.outcome.violation.as_ref()))
+}
+
+/// Where the run of today leaves the recorded one, in words.
+fn difference(story: &Story, recording: &Recording) -> Option<String> {
+    let origin = match story {
+        Story::Bundle(bundle) => &bundle.origin,
+        Story::Trace(trace) => &trace.header.origin,
+    };
+    let commit = origin.commit.as_ref().map(|commit| format!("; it was recorded at {commit}"));
+    let commit = commit.unwrap_or_default();
+    match story {
+        Story::Bundle(bundle) => {
+            let same = recording.outcome.hash == bundle.hash && recording.outcome.events == bundle.events;
+            let last = bundle.events.min(recording.outcome.events) + 1;
+            let (from, to) = bundle.checkpoints.differ(&recording.checkpoints).unwrap_or((last, last));
+            let place = if from == to { format!("event {to}") } else { format!("events {from} to {to}") };
+            (!same).then(|| format!("it differs first after {place}{commit}"))
+        }
+        Story::Trace(trace) => {
+            let run = Run::new(story.scenario()).within(story.limits());
+            let now = Trace::new(&run, &story.decisions(), recording);
+            let divergence = diverge(trace, &now)?;
+            let told = |line: Option<&Line>| match line {
+                Some(line) => format!("`{} {}` at {}, event {}", line.at, line.text, line.t, line.e),
+                None => "the end".to_owned(),
+            };
+            let (then, today) = (trace.lines.get(divergence.index), now.lines.get(divergence.index));
+            let index = divergence.index;
+            Some(format!("entry {index} was {}, and is {}{commit}", told(then), told(today)))
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `shrink`: a failing run made small.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use seqlane_sim::shrink::shrink;
+use serde_json::json;
+
+use crate::cli::console::{Console, command, count};
+use crate::cli::run::tell_entries;
+use crate::cli::story::Story;
+use crate::cli::verdict::{Failure, Verdict};
+
+/// Make a failing run small.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// A bundle (failure-….json) or a trace (….jsonl)
+    file: PathBuf,
+    /// Spend at most this long
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    budget: Duration,
+    /// Where to write the small bundle; else beside the file, as .min.json
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
+    let bundle = Story::read(&args.file)?.into_bundle();
+    let bar = console.bar(None);
+    let start = Instant::now();
+    let shrunk = shrink(&bundle, |progress| {
+        let (picks, events) = (count(progress.picks as u64, "pick"), count(progress.events, "event"));
+        bar.set_message(format!("{picks} and {events} left after {} runs", progress.runs));
+        start.elapsed() < args.budget
+    });
+    bar.finish_and_clear();
+    let Some(shrunk) = shrunk else {
+        return Err(Failure::file(&args.file, "the run violates nothing, so there is nothing to make small"));
+    };
+    let small = shrunk.bundle(bundle.seed, bundle.limits);
+    let path = args.output.unwrap_or_else(|| args.file.with_extension("min.json"));
+    std::fs::write(&path, small.write()).map_err(|error| Failure::file(&path, error))?;
+    tell_entries(console, &shrunk.recording, 0, u64::MAX)?;
+    let (picks, entries) = (small.picks.len(), shrunk.recording.entries.len());
+    let whole = if shrunk.complete { "" } else { ", cut short by its budget" };
+    console.say(&format!(
+        "{} to {}, {} to {}, {entries} entries, after {} in {:.1?}{whole}\n",
+        bundle.picks.len(),
+        count(picks as u64, "pick"),
+        bundle.events,
+        count(small.events, "event"),
+        count(shrunk.progress.runs, "run"),
+        start.elapsed(),
+    ))?;
+    if let Some(violation) = &small.violation {
+        console.say(&format!("VIOLATION {violation}\n"))?;
+    }
+    console.document(&json!({
+        "file": path, "picks": small.picks, "events": small.events, "entries": entries,
+        "runs": shrunk.progress.runs, "complete": shrunk.complete, "violation": small.violation,
+    }))?;
+    console.say(&format!("{}\n", command(["replay".to_owned(), path.display().to_string()])))?;
+    Ok(Verdict::Pass)
+}

@@ -1,0 +1,153 @@
+//! `swarm`: many runs, what they add up to, and every failure made small.
+
+mod failures;
+mod report;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+pub(crate) use self::report::{marks, marks_document};
+use seqlane_sim::{Figures, Property, Run, Scenario, Seeds, Swarm};
+use serde_json::json;
+
+use crate::cli::console::{Console, command};
+use crate::cli::coverage::never;
+use crate::cli::scenario::ScenarioArgs;
+use crate::cli::verdict::{Failure, Verdict};
+
+/// Seeds of a swarm that is told neither how many nor how long.
+const SEEDS: u64 = 10_000;
+
+/// Make many runs, and make every failure small.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) many: ManyArgs,
+    /// Stop at the first failure
+    #[arg(long)]
+    stop_on_first: bool,
+    /// Make each run twice, and compare
+    #[arg(long)]
+    check_determinism: bool,
+    /// Fail unless everything happened that must happen sometimes
+    #[arg(long)]
+    require_marks: bool,
+    /// Print the hash of every run, and nothing else
+    #[arg(long, conflicts_with = "json")]
+    hashes: bool,
+    /// Write bundles of failures and their timelines into this directory
+    #[arg(long, value_name = "DIR", default_value = "failures")]
+    bundle_dir: PathBuf,
+    /// Spend at most this long on making one failure small; 0s: leave it as it is
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = humantime::parse_duration)]
+    shrink_budget: Duration,
+    /// Write a report (HTML and JSON) into this directory
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+}
+
+/// Which runs, and how many at a time.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ManyArgs {
+    /// The seeds: A..B, where B does not belong to them, or A.. without an end
+    #[arg(long, value_name = "A..B")]
+    seeds: Option<Seeds>,
+    /// Go on for this long
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    duration: Option<Duration>,
+    /// Runs at a time
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: u16,
+    #[command(flatten)]
+    pub(crate) scenario: ScenarioArgs,
+}
+
+/// What many runs came to, and how long they took.
+pub(crate) struct Ran {
+    pub(crate) figures: Figures,
+    pub(crate) took: Duration,
+}
+
+impl ManyArgs {
+    fn seeds(&self) -> Seeds {
+        let end = if self.duration.is_some() { None } else { Some(SEEDS) };
+        let seeds = self.seeds.unwrap_or(Seeds { first: 0, end });
+        let end =
+            if self.duration.is_some() { seeds.end } else { seeds.end.or(seeds.first.checked_add(SEEDS)) };
+        Seeds { end, ..seeds }
+    }
+
+    /// Makes the runs, with a bar that shows how far they are.
+    pub(crate) fn run(
+        &self,
+        console: &Console,
+        scenario: &Scenario,
+        twice: bool,
+        hashes: bool,
+        mut go_on: impl FnMut(&Figures) -> bool,
+    ) -> Ran {
+        let run = Run::new(scenario).within(self.scenario.limits());
+        let swarm = Swarm { run, jobs: usize::from(self.jobs), twice, hashes };
+        let seeds = self.seeds();
+        let bar = console.bar(seeds.end.filter(|_| self.duration.is_none()).map(|end| end - seeds.first));
+        let start = Instant::now();
+        let figures = swarm.run(seeds, |figures| {
+            bar.set_position(figures.seeds);
+            let rate = figures.seeds as f64 / start.elapsed().as_secs_f64();
+            bar.set_message(format!("{} seeds, {rate:.0}/s, {} failed", figures.seeds, figures.failed()));
+            go_on(figures) && self.duration.is_none_or(|most| start.elapsed() < most)
+        });
+        bar.finish_and_clear();
+        Ran { figures, took: start.elapsed() }
+    }
+}
+
+pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
+    let scenario = args.many.scenario.scenario()?;
+    let ran = args.many.run(console, &scenario, args.check_determinism, args.hashes, |figures| {
+        !args.stop_on_first || figures.failures.is_empty()
+    });
+    if args.hashes {
+        for (seed, (hash, events)) in &ran.figures.hashes {
+            console.say(&format!("{seed} {hash:016x} {events}\n"))?;
+        }
+        return Ok(Verdict::of(ran.figures.first_failure().map(|(_, violation)| violation)));
+    }
+    report::tell(console, &scenario, &ran)?;
+    let found = failures::keep(&args, console, &scenario, &ran.figures)?;
+    let missing = if args.require_marks { never(&scenario, &ran.figures) } else { Vec::new() };
+    if let Some(directory) = &args.report {
+        report::write(directory, &scenario, &ran, &found)?;
+    }
+    console.document(&report::document(&scenario, &ran, &found))?;
+    if let Some((seed, violation)) = ran.figures.first_failure() {
+        let written = found.iter().find(|failure| failure.seed == seed);
+        let again = written.map_or_else(|| again(&args, seed), |failure| failure.replay());
+        console.say(&format!("{again}\n"))?;
+        return Ok(Verdict::of(Some(violation)));
+    }
+    if missing.is_empty() {
+        return Ok(Verdict::Pass);
+    }
+    let names: Vec<String> = missing.iter().map(|mark| format!("{mark:?}")).collect();
+    console.say(&format!("M1 violated: never happened: {}\n", names.join(", ")))?;
+    Ok(Verdict::Violated(Property::M1))
+}
+
+/// The command line that makes one seed's run.
+fn again(args: &Args, seed: u64) -> String {
+    let seed = seqlane_sim::Seed(seed).to_string();
+    command(["run".to_owned(), "--seed".to_owned(), seed].into_iter().chain(args.many.scenario.words()))
+}
+
+/// What a program is told of one failure.
+fn failure_document(failure: &failures::Found) -> serde_json::Value {
+    json!({
+        "seed": seqlane_sim::Seed(failure.seed).to_string(),
+        "violation": failure.violation,
+        "bundle": failure.bundle,
+        "small": failure.small,
+        "picks": failure.picks,
+        "entries": failure.entries,
+    })
+}

@@ -1,0 +1,137 @@
+//! What a swarm came to, for people and for programs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use seqlane_sim::{Fault, Figures, Mark, Scenario};
+use serde_json::{Value, json};
+
+use super::failures::Found;
+use super::{Ran, failure_document};
+use crate::cli::console::Console;
+use crate::cli::coverage::{name, required};
+use crate::cli::table::table;
+use crate::cli::verdict::Failure;
+
+/// Prints figures and tables.
+pub(crate) fn tell(console: &Console, scenario: &Scenario, ran: &Ran) -> Result<(), Failure> {
+    console.say(&format!("{}\n\n{}\n\n{}\n", head(ran), faults(&ran.figures), marks(scenario, &ran.figures)))
+}
+
+/// The figures in a few lines.
+fn head(Ran { figures, took }: &Ran) -> String {
+    let seconds = took.as_secs_f64();
+    let simulated = figures.simulated.as_secs_f64();
+    format!(
+        "{} seeds in {seconds:.1} s: {:.0} seeds/s, {:.0} events/s, {:.0} simulated s per wall s\n\
+         {} flows finished, {} lost, {} calls, {} events, {:.1} h simulated\n{}",
+        figures.seeds,
+        figures.seeds as f64 / seconds,
+        figures.events as f64 / seconds,
+        simulated / seconds,
+        figures.finished,
+        figures.lost,
+        figures.calls,
+        figures.events,
+        simulated / 3600.0,
+        match figures.failed() {
+            0 => "no property was violated".to_owned(),
+            failed => format!("{failed} seeds violated a property"),
+        },
+    )
+}
+
+fn faults(figures: &Figures) -> String {
+    let mut table = table(&["fault", "", "struck ", "what happens"]);
+    for (fault, times) in Fault::ALL.iter().zip(figures.faults) {
+        table.add_row([fault.id(), fault.option(), &times.to_string(), fault.text()]);
+    }
+    table.trim_fmt()
+}
+
+/// The table of what happens sometimes.
+pub(crate) fn marks(scenario: &Scenario, figures: &Figures) -> String {
+    let mut table = table(&["sometimes", "runs ", "what happens"]);
+    for (mark, runs) in figures.marked() {
+        let runs = match runs {
+            0 if required(scenario, mark) => "NEVER".to_owned(),
+            0 => "-".to_owned(),
+            runs => runs.to_string(),
+        };
+        table.add_row([name(mark), runs, mark.text().to_owned()]);
+    }
+    table.trim_fmt()
+}
+
+/// The same for programs.
+pub(crate) fn document(scenario: &Scenario, Ran { figures, took }: &Ran, found: &[Found]) -> Value {
+    let seconds = took.as_secs_f64();
+    let faults: BTreeMap<_, _> = Fault::ALL.iter().map(|fault| fault.id()).zip(figures.faults).collect();
+    json!({
+        "profile": scenario.profile,
+        "seeds": figures.seeds,
+        "events": figures.events,
+        "simulated_seconds": figures.simulated.as_secs_f64(),
+        "wall_seconds": seconds,
+        "seeds_per_second": figures.seeds as f64 / seconds,
+        "events_per_second": figures.events as f64 / seconds,
+        "simulated_per_wall": figures.simulated.as_secs_f64() / seconds,
+        "finished": figures.finished,
+        "lost": figures.lost,
+        "calls": figures.calls,
+        "failed": figures.failed(),
+        "faults": faults,
+        "sometimes": marks_document(figures.marked()),
+        "failures": found.iter().map(failure_document).collect::<Vec<_>>(),
+    })
+}
+
+/// Marks and the runs that set them.
+pub(crate) fn marks_document(marked: impl Iterator<Item = (Mark, u64)>) -> Value {
+    marked.map(|(mark, runs)| (name(mark), json!(runs))).collect::<serde_json::Map<_, _>>().into()
+}
+
+/// Writes the report: `report.json`, and `index.html` for people.
+pub(crate) fn write(
+    directory: &Path,
+    scenario: &Scenario,
+    ran: &Ran,
+    found: &[Found],
+) -> Result<(), Failure> {
+    std::fs::create_dir_all(directory).map_err(|error| Failure::file(directory, error))?;
+    let document = serde_json::to_string_pretty(&document(scenario, ran, found)).expect("it is JSON");
+    put(&directory.join("report.json"), &document)?;
+    let failures: String = found.iter().map(paragraph).collect();
+    let text = format!("{}\n\n{}\n\n{}", head(ran), faults(&ran.figures), marks(scenario, &ran.figures));
+    let page = format!(
+        "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Swarm of {}</title>\n\
+         <style>body{{font:15px system-ui,sans-serif;max-width:80em;margin:2em auto;padding:0 1em}}\
+         pre{{font:13px ui-monospace,monospace;overflow:auto}}</style>\n\
+         <h1>Swarm of profile {}</h1>\n{failures}<pre>{}</pre></html>\n",
+        scenario.profile,
+        scenario.profile,
+        escaped(&text),
+    );
+    put(&directory.join("index.html"), &page)
+}
+
+fn paragraph(failure: &Found) -> String {
+    let picture = failure.small.as_ref().map(|small| small.with_extension("html"));
+    let picture = picture.and_then(|path| std::path::absolute(path).ok());
+    let link = picture
+        .map(|path| format!(" <a href=\"file://{}\">its timeline</a>", escaped(&path.display().to_string())));
+    format!(
+        "<p><b>{}</b>{}<br><code>{}</code></p>\n",
+        escaped(&failure.violation.to_string()),
+        link.unwrap_or_default(),
+        escaped(&failure.replay()),
+    )
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn put(path: &PathBuf, text: &str) -> Result<(), Failure> {
+    std::fs::write(path, text).map_err(|error| Failure::file(path, error))
+}

@@ -1,0 +1,87 @@
+//! How a verb ends, and the exit code that says so.
+
+use std::fmt;
+use std::path::Path;
+use std::process::ExitCode;
+
+use seqlane_sim::{BadScenario, Property, Violation};
+
+/// What a verb found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing is wrong.
+    Pass,
+    /// This must hold, and does not.
+    Violated(Property),
+    /// The run is not the one that was recorded.
+    Differs,
+    /// There was more to search than was allowed.
+    Unfinished,
+}
+
+impl Verdict {
+    /// Of a run.
+    pub(crate) fn of(violation: Option<&Violation>) -> Self {
+        violation.map_or(Self::Pass, |violation| Self::Violated(violation.property))
+    }
+
+    /// The exit code.
+    pub(crate) fn code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Pass => 0,
+            Self::Unfinished => 6,
+            Self::Differs | Self::Violated(Property::D1) => 3,
+            Self::Violated(Property::M1) => 5,
+            Self::Violated(property) if property.is_liveness() => 4,
+            Self::Violated(property) if property.is_resource() => 6,
+            Self::Violated(_) => 1,
+        })
+    }
+}
+
+/// Why a verb could not do what it was told: exit code 2.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// What it was told makes no sense, or a file cannot be used.
+    Usage(String),
+    /// The command line reader has something to say: its own text and exit code (2, or 0 for help).
+    CommandLine(clap::Error),
+}
+
+impl Failure {
+    pub(crate) fn usage(text: impl Into<String>) -> Self {
+        Self::Usage(text.into())
+    }
+
+    /// A file that cannot be used.
+    pub(crate) fn file(path: &Path, error: impl fmt::Display) -> Self {
+        Self::Usage(format!("{}: {error}", path.display()))
+    }
+
+    /// Prints the failure, in one line where it is ours, and names the exit code.
+    pub(crate) fn report(self) -> ExitCode {
+        match self {
+            Self::Usage(text) => {
+                eprintln!("seqlane-sim: {text}");
+                ExitCode::from(2)
+            }
+            Self::CommandLine(error) => {
+                // A closed terminal leaves nobody to tell.
+                drop(error.print());
+                ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+            }
+        }
+    }
+}
+
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        Self::CommandLine(error)
+    }
+}
+
+impl From<BadScenario> for Failure {
+    fn from(error: BadScenario) -> Self {
+        Self::Usage(error.to_string())
+    }
+}

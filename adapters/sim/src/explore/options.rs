@@ -1,0 +1,101 @@
+//! What is explored, and how thoroughly.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::explore::scope::Scope;
+use crate::explore::search::Limits;
+
+/// What [`run`](crate::explore::run) explores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The scopes, one after the other.
+    pub scopes: Vec<Scope>,
+    /// The most states of a scope that are looked at.
+    pub max_states: usize,
+    /// What is checked of every state's future.
+    pub liveness: Liveness,
+    /// The most fair steps from any state to the end.
+    pub heal_steps: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            scopes: Self::DEFAULT_SCOPES
+                .iter()
+                .map(|text| text.parse().expect("the default scopes are valid"))
+                .collect(),
+            max_states: 20_000_000,
+            liveness: Liveness::Both,
+            heal_steps: 200,
+        }
+    }
+}
+
+impl Options {
+    /// What is explored when nothing is said: each in about a minute on one core.
+    pub const DEFAULT_SCOPES: [&str; 3] = [
+        "up=1,down=1,drop=1,dup=1,late=1,crash=1",
+        "up=2,down=1,drop=1,unsent=1,late=1",
+        "level=0,up=2,down=2,drop=1,late=1,crash=1,slow=1",
+    ];
+
+    pub(super) fn limits(&self) -> Limits {
+        let heals = matches!(self.liveness, Liveness::Heal | Liveness::Both);
+        Limits {
+            states: self.max_states,
+            heal: heals.then_some(self.heal_steps),
+            reach: matches!(self.liveness, Liveness::Reach | Liveness::Both),
+        }
+    }
+}
+
+/// What is checked of every state's future.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Liveness {
+    /// Nothing.
+    None,
+    /// That some way leads to the end.
+    Reach,
+    /// That without further faults, and everybody treated in turn, the end comes after so many steps.
+    Heal,
+    /// Both.
+    #[default]
+    Both,
+}
+
+impl Liveness {
+    /// Every choice.
+    pub const ALL: [Self; 4] = [Self::None, Self::Reach, Self::Heal, Self::Both];
+
+    /// The name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Reach => "reach",
+            Self::Heal => "heal",
+            Self::Both => "both",
+        }
+    }
+}
+
+impl fmt::Display for Liveness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Liveness {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|liveness| liveness.name() == text)
+            .ok_or_else(|| format!("`{text}` is none of none, reach, heal, both"))
+    }
+}

@@ -1,0 +1,134 @@
+//! Exchanges in flight: what is on its way, what the node holds, what comes back.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use seqlane::wire::{Op, Reply, Sid};
+use seqlane::{Instant, Node, Seq, SessionPlace};
+
+use crate::explore::twin::Twin;
+
+/// A request's body and the ops in it.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) body: Bytes,
+    pub(super) ops: Arc<[Op]>,
+}
+
+/// An exchange that the client waits for.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) request: Request,
+    /// When the driver gives it up.
+    pub(super) deadline: Instant,
+    /// Whether the node has had no copy of it.
+    pub(super) fresh: bool,
+    /// Copies of the request on their way.
+    pub(super) coming: u8,
+    /// Copies that the node holds.
+    pub(super) held: u8,
+    /// Answers on their way: any of them ends the exchange.
+    pub(super) answers: Vec<Answer>,
+}
+
+/// An answer's body and the replies in it; none when it is no answer.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) body: Bytes,
+    pub(super) replies: Option<Arc<[Reply]>>,
+}
+
+impl Call {
+    pub(super) const fn new(request: Request, deadline: Instant) -> Self {
+        Self { request, deadline, fresh: true, coming: 1, held: 0, answers: Vec::new() }
+    }
+
+    /// Whether nothing of it is left anywhere: it can only be given up.
+    pub(super) fn is_lost(&self) -> bool {
+        self.coming == 0 && self.held == 0 && self.answers.is_empty()
+    }
+
+    /// Whether its one copy is still on its way, so that the node cannot have had it.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.fresh && self.coming == 1
+    }
+
+    /// Whether something of it is between the machines.
+    pub(super) fn is_moving(&self) -> bool {
+        self.coming > 0 || !self.answers.is_empty()
+    }
+}
+
+/// Where a session is for the node, and how far `seq` is from what it expects there.
+pub(super) fn hash_place(node: &Node, sid: &Sid, seq: Option<Seq>, hasher: &mut Twin) {
+    hash_session(node, sid, hasher, |expected| seq.map(|seq| seq.number().wrapping_sub(expected.number())));
+}
+
+/// Where an op's session is for the node, and how far ahead its number is there. One that has passed has
+/// passed, however long ago.
+fn hash_op_place(node: &Node, sid: &Sid, seq: Option<Seq>, hasher: &mut Twin) {
+    hash_session(node, sid, hasher, |expected| {
+        seq.map(|seq| if seq < expected { u64::MAX } else { seq.ahead_of(expected) })
+    });
+}
+
+fn hash_session(node: &Node, sid: &Sid, hasher: &mut Twin, ahead: impl Fn(Seq) -> Option<u64>) {
+    match node.place_of(sid) {
+        SessionPlace::Live { rank, expected } => (0_u8, rank, ahead(expected)).hash(hasher),
+        SessionPlace::Departed { rank, expected } => (1_u8, rank, ahead(expected)).hash(hasher),
+        SessionPlace::Unknown => 2_u8.hash(hasher),
+    }
+}
+
+impl Request {
+    /// What the node will make of it.
+    pub(super) fn hash(&self, node: &Node, hasher: &mut Twin) {
+        hasher.write_usize(self.ops.len());
+        for op in &*self.ops {
+            op.name().hash(hasher);
+            op.payload().map(|payload| payload.as_ref()).hash(hasher);
+            match op {
+                Op::Connect { target } | Op::ConnectData { target, .. } | Op::UdpOpen { target, .. } => {
+                    target.hash(hasher);
+                }
+                Op::Data { sid, seq, .. } => {
+                    seq.is_some().hash(hasher);
+                    hash_op_place(node, sid, *seq, hasher);
+                }
+                Op::UdpData { sid, .. } | Op::Close { sid } => hash_op_place(node, sid, None, hasher),
+                Op::Streams { .. } => {}
+            }
+        }
+    }
+
+    fn seq_of(&self, place: usize) -> Option<Seq> {
+        match self.ops.get(place) {
+            Some(Op::Data { seq, .. }) => *seq,
+            _ => None,
+        }
+    }
+}
+
+impl Answer {
+    /// What the client will make of it, as the answer to `request`.
+    pub(super) fn hash(&self, request: &Request, node: &Node, hasher: &mut Twin) {
+        let Some(replies) = &self.replies else { return self.body.hash(hasher) };
+        hasher.write_usize(replies.len());
+        for (place, reply) in replies.iter().enumerate() {
+            reply.data.as_ref().hash(hasher);
+            (reply.packets.len(), reply.eof, reply.code.is_some(), reply.caps, reply.damaged).hash(hasher);
+            // An op's number comes back; it counts by how far the two are apart.
+            let own = request.seq_of(place);
+            let apart = reply.seq.zip(own).map(|(seq, own)| seq.number().wrapping_sub(own.number()));
+            (reply.seq.is_some(), apart).hash(hasher);
+            if let Some(sid) = &reply.sid {
+                hash_place(node, sid, None, hasher);
+            }
+            reply.error.is_some().hash(hasher);
+            // Some texts have absolute numbers in them, which nobody reads.
+            let text = reply.error.iter().flat_map(|text| text.bytes()).filter(|byte| !byte.is_ascii_digit());
+            text.for_each(|byte| hasher.write_u8(byte));
+        }
+    }
+}

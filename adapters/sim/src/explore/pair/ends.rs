@@ -1,0 +1,138 @@
+//! The two ends of a flow: an application that plays its script, and upstreams that play theirs.
+
+use bytes::Bytes;
+use seqlane::{EndReason, StreamId};
+
+use crate::explore::model::Broken;
+use crate::pattern::{Direction, Pattern};
+use crate::property::Property;
+
+/// The application's end of a flow.
+#[derive(Clone, Debug)]
+pub(super) struct Local {
+    pub(super) stream: StreamId,
+    /// Bytes that it may still send, by credit.
+    pub(super) credit: usize,
+    pub(super) sent: u64,
+    pub(super) finished: bool,
+    pub(super) received: u64,
+    /// The most that any of its upstreams has sent.
+    pub(super) upstream_sent: u64,
+    /// Whether any of its upstreams has sent everything.
+    pub(super) upstream_finished: bool,
+    /// Upstreams that were opened for it.
+    pub(super) opens: u32,
+    /// The node has lost its session in a restart. To the client, a session that is gone has ended (protocol.md
+    /// 2.2): nothing on the wire tells this end from an orderly one.
+    pub(super) orphaned: bool,
+    pub(super) fin: bool,
+    pub(super) ended: Option<EndReason>,
+}
+
+impl Local {
+    pub(super) const fn new(stream: StreamId) -> Self {
+        Self {
+            stream,
+            credit: 0,
+            sent: 0,
+            finished: false,
+            received: 0,
+            upstream_sent: 0,
+            upstream_finished: false,
+            opens: 0,
+            orphaned: false,
+            fin: false,
+            ended: None,
+        }
+    }
+
+    /// S1, S4: `bytes` are delivered.
+    pub(super) fn take(&mut self, flow: usize, bytes: &Bytes) -> Result<(), Broken> {
+        if self.ended.is_some() || self.fin {
+            return Err(Broken::new(Property::S4, format!("flow {flow} gets bytes after its end")));
+        }
+        Pattern::new(flow as u64, Direction::Down)
+            .verify(self.received, bytes)
+            .map_err(|mismatch| Broken::new(Property::S1, format!("downlink of flow {flow}: {mismatch}")))?;
+        self.received += bytes.len() as u64;
+        if self.received > self.upstream_sent {
+            let what = format!("flow {flow} gets more than its upstream sent");
+            return Err(Broken::new(Property::S1, what));
+        }
+        Ok(())
+    }
+
+    /// S1, S4: the flow is over; its upstream has `down` bytes to send.
+    pub(super) fn end(&mut self, flow: usize, why: EndReason, down: u64) -> Result<(), Broken> {
+        if self.ended.is_some() {
+            return Err(Broken::new(Property::S4, format!("flow {flow} ends twice")));
+        }
+        let whole = self.upstream_finished && self.received == down;
+        if why == EndReason::Finished && !whole && !self.orphaned {
+            let what = format!("flow {flow} looks finished after {} bytes, and is not", self.received);
+            return Err(Broken::new(Property::S1, what));
+        }
+        self.ended = Some(why);
+        Ok(())
+    }
+}
+
+/// The far end of a flow.
+#[derive(Clone, Debug)]
+pub(super) struct Upstream {
+    pub(super) flow: usize,
+    pub(super) line: Line,
+    pub(super) credit: usize,
+    pub(super) sent: u64,
+    pub(super) finished: bool,
+    pub(super) received: u64,
+    /// Whether its session has ended, or there never was one.
+    pub(super) ended: bool,
+}
+
+/// ```text
+///   Opening ── Opened ──▶ Open ── reset, or shut by the node ──▶ Gone
+///      └─────────────── shut by the node ───────────────────────▶ Gone
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Line {
+    Opening,
+    Open,
+    Gone,
+}
+
+impl Upstream {
+    pub(super) const fn new(flow: usize) -> Self {
+        Self { flow, line: Line::Opening, credit: 0, sent: 0, finished: false, received: 0, ended: false }
+    }
+
+    /// S1, S2: `bytes` are written to it, of which its flow has sent `sent`.
+    pub(super) fn take(&mut self, bytes: &Bytes, sent: u64) -> Result<(), Broken> {
+        let flow = self.flow;
+        if self.line != Line::Open {
+            return Err(Broken::new(
+                Property::S4,
+                format!("bytes for an upstream of flow {flow} that is gone"),
+            ));
+        }
+        let pattern = Pattern::new(flow as u64, Direction::Up);
+        pattern.verify(self.received, bytes).map_err(|mismatch| {
+            let again = mismatch.belongs.is_some_and(|place| place < mismatch.offset);
+            let property = if again { Property::S2 } else { Property::S1 };
+            Broken::new(property, format!("uplink of flow {flow}: {mismatch}"))
+        })?;
+        self.received += bytes.len() as u64;
+        if self.received > sent {
+            return Err(Broken::new(
+                Property::S1,
+                format!("the upstream of flow {flow} gets more than was sent"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether nothing more can be said of it.
+    pub(super) fn is_over(&self) -> bool {
+        self.line == Line::Gone && self.ended
+    }
+}

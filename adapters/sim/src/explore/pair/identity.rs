@@ -1,0 +1,85 @@
+//! What makes two states the same: both machines, and what is between and around them, with ids renamed.
+
+use std::hash::{Hash, Hasher};
+
+use crate::explore::pair::State;
+use crate::explore::pair::call::{Answer, Call, Request, hash_place};
+use crate::explore::pair::ends::Line;
+use crate::explore::twin::Twin;
+
+impl State {
+    /// The fingerprint of the whole state, relative to now.
+    pub(super) fn identity(&self) -> u128 {
+        let mut hasher = Twin::default();
+        self.client.fingerprint(self.now, &mut hasher);
+        self.node.fingerprint(self.now, &mut hasher);
+        // Which session of the client's is which of the node's, and how far their numbers are apart.
+        for (sid, expected) in self.client.known_sessions() {
+            hash_place(&self.node, &sid, expected, &mut hasher);
+        }
+        self.hash_network(&mut hasher);
+        self.hash_ends(&mut hasher);
+        self.left.hash(&mut hasher);
+        hasher.value()
+    }
+
+    fn hash_network(&self, hasher: &mut Twin) {
+        hasher.write_usize(self.calls.len());
+        for call in self.calls.values() {
+            // Only a request that may yet turn out unsent cares.
+            (call.fresh && self.left.unsent > 0).hash(hasher);
+            (call.coming, call.held, call.answers.len()).hash(hasher);
+            call.deadline.saturating_since(self.now).hash(hasher);
+            call.request.hash(&self.node, hasher);
+            in_order(call.answers.iter().map(|answer| self.answer(call, answer))).hash(hasher);
+        }
+        in_order(self.strays.iter().map(|stray| self.stray(stray))).hash(hasher);
+        hasher.write_usize(self.held.len());
+        for waits in self.held.values() {
+            waits.and_then(|exchange| self.calls.keys().position(|other| *other == exchange)).hash(hasher);
+        }
+    }
+
+    /// The identity of a request that nobody waits for.
+    pub(super) fn stray(&self, stray: &Request) -> u128 {
+        let mut hasher = Twin::default();
+        stray.hash(&self.node, &mut hasher);
+        hasher.value()
+    }
+
+    /// The identity of an answer on its way.
+    pub(super) fn answer(&self, call: &Call, answer: &Answer) -> u128 {
+        let mut hasher = Twin::default();
+        answer.hash(&call.request, &self.node, &mut hasher);
+        hasher.value()
+    }
+
+    fn hash_ends(&self, hasher: &mut Twin) {
+        for local in &self.locals {
+            local.ended.map(|why| why.is_orderly()).hash(hasher);
+            (local.opens, local.fin).hash(hasher);
+            if local.ended.is_none() {
+                local.orphaned.hash(hasher);
+                (local.credit, local.sent, local.finished, local.received).hash(hasher);
+                (local.upstream_sent, local.upstream_finished).hash(hasher);
+            } else if !self.strays.is_empty() || !self.upstreams.is_empty() || !self.calls.is_empty() {
+                // Late copies may still carry what was sent.
+                local.sent.hash(hasher);
+            }
+        }
+        hasher.write_usize(self.upstreams.len());
+        for upstream in self.upstreams.values() {
+            (upstream.flow, upstream.line, upstream.ended).hash(hasher);
+            if upstream.line != Line::Gone {
+                (upstream.credit, upstream.sent, upstream.finished, upstream.received).hash(hasher);
+            }
+        }
+    }
+}
+
+/// Identities of things that have no order.
+fn in_order(identities: impl Iterator<Item = u128>) -> Vec<u128> {
+    let mut identities: Vec<u128> = identities.collect();
+    identities.sort_unstable();
+    identities
+}

@@ -1,0 +1,194 @@
+//! Every way through a few decisions of the whole simulator: the same world, hosts and oracle as for seeds, with
+//! an odometer in the place of the seed.
+//!
+//! The search of states is far faster and goes to the end. This one needs neither copies nor fingerprints, and so
+//! works for any host, with several clients, relays and levels of the real scenario.
+
+use std::fmt;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chooser::{Chooser, Exhaustive};
+use crate::explore::report::Counterexample;
+use crate::odds::Odds;
+use crate::property::Violation;
+use crate::scenario::{Profile, Scenario, Span};
+use crate::script::Kind;
+use crate::site::Site;
+use crate::trace::NoTrace;
+use crate::world::World;
+
+/// Which decisions are tried in every way.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// What runs are like. Only kinds of faults that it allows can happen.
+    pub scenario: Scenario,
+    /// Whose decisions are tried. All others are benign.
+    pub sites: Vec<Site>,
+    /// How many decisions of a run are tried; those after them are benign.
+    pub depth: usize,
+    /// The most runs.
+    pub max_runs: u64,
+    /// The most events of a run.
+    pub max_events: u64,
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        use crate::fault::Fault::{Crash, Duplicate, Late, LoseReply, LoseRequest};
+        let scenario = Scenario {
+            clients: Span::new(1, 1),
+            relays: Span::new(1, 1),
+            flows: Span::new(1, 1),
+            scripts: vec![Kind::Echo],
+            level: Some(1),
+            net: [LoseRequest, LoseReply, Duplicate, Late, Crash]
+                .into_iter()
+                .map(|fault| (fault, Odds::of(1, 2)))
+                .collect(),
+            ..Profile::Calm.scenario()
+        };
+        Self {
+            scenario,
+            sites: vec![Site::LoseRequest, Site::LoseReply, Site::Duplicate, Site::Late, Site::Crash],
+            depth: 12,
+            max_runs: 1_000_000,
+            max_events: 1_000_000,
+        }
+    }
+}
+
+/// What every way came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PathsReport {
+    /// Runs, each unlike every other.
+    pub runs: u64,
+    /// Whether there were more than allowed.
+    pub truncated: bool,
+    /// Events of all runs.
+    pub events: u64,
+    /// Flows that came to their orderly end.
+    pub finished: u64,
+    /// Flows that were lost, visibly.
+    pub lost: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// What does not hold, and the decisions of that run that were not benign.
+    pub counterexample: Option<Counterexample>,
+}
+
+/// Remembers what was asked last, beside the odometer.
+struct Noted {
+    odometer: Exhaustive,
+    picks: Vec<String>,
+}
+
+impl Chooser for Noted {
+    fn pick(&mut self, site: Site, key: u64, n: u32) -> u32 {
+        let pick = self.odometer.pick(site, key, n);
+        if pick != 0 {
+            self.picks.push(format!("{} answers {pick} of {n}", site.name()));
+        }
+        pick
+    }
+}
+
+impl Paths {
+    /// Runs every way, up to the first violation.
+    pub fn run(&self, watch: &mut dyn FnMut(u64)) -> PathsReport {
+        /// How often the watcher is told.
+        const EVERY: u64 = 256;
+        let began = Instant::now();
+        let mut report = PathsReport {
+            runs: 0,
+            truncated: false,
+            events: 0,
+            finished: 0,
+            lost: 0,
+            seconds: 0.0,
+            counterexample: None,
+        };
+        let mut odometer = Exhaustive::new(&self.sites, self.depth);
+        loop {
+            let mut noted = Noted { odometer, picks: Vec::new() };
+            let outcome = World::with(&self.scenario, &mut noted, NoTrace).run(self.max_events);
+            report.runs += 1;
+            report.events += outcome.events;
+            report.finished += outcome.tally.finished;
+            report.lost += outcome.tally.lost;
+            if let Some(violation) = outcome.violation {
+                report.counterexample = Some(counterexample(violation, noted.picks));
+                break;
+            }
+            odometer = noted.odometer;
+            if !odometer.next_run() {
+                break;
+            }
+            if report.runs >= self.max_runs {
+                report.truncated = true;
+                break;
+            }
+            if report.runs.is_multiple_of(EVERY) {
+                watch(report.runs);
+            }
+        }
+        report.seconds = began.elapsed().as_secs_f64();
+        report
+    }
+}
+
+fn counterexample(violation: Violation, steps: Vec<String>) -> Counterexample {
+    let what = violation.to_string();
+    Counterexample { property: violation.property, what, steps, then: Vec::new() }
+}
+
+impl PathsReport {
+    /// 0: everything holds. 1: safety does not. 4: liveness does not. 6: there were more runs than allowed.
+    pub fn exit_code(&self) -> u8 {
+        match &self.counterexample {
+            Some(found) if found.property.is_liveness() => 4,
+            Some(_) => 1,
+            None if self.truncated => 6,
+            None => 0,
+        }
+    }
+}
+
+impl fmt::Display for PathsReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { runs, events, finished, lost, seconds, .. } = self;
+        let end = if self.truncated { "more than allowed" } else { "every way" };
+        writeln!(
+            f,
+            "{runs} runs ({end}), {events} events, {finished} flows finished, {lost} lost, {seconds:.1} s"
+        )?;
+        match &self.counterexample {
+            Some(found) => write!(f, "{found}"),
+            None => f.write_str("every property holds in every run"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_through_the_first_decisions_is_run_once_and_holds() {
+        let paths = Paths { depth: 6, ..Paths::default() };
+        let report = paths.run(&mut |_| {});
+        assert_eq!(report.counterexample, None);
+        assert!(!report.truncated && report.exit_code() == 0);
+        // Each decision has at least two ways.
+        assert!(report.runs >= 1 << 6, "{report}");
+        assert_eq!(report.finished + report.lost, report.runs);
+        assert!(report.finished > 0 && report.lost > 0, "{report}");
+    }
+
+    #[test]
+    fn without_sites_there_is_one_run_and_nothing_goes_wrong_in_it() {
+        let report = Paths { sites: Vec::new(), ..Paths::default() }.run(&mut |_| {});
+        assert_eq!((report.runs, report.finished, report.lost), (1, 1, 0));
+    }
+}

@@ -1,0 +1,221 @@
+//! A client between an application and relays that do what they like.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use seqlane::wire::{self, Limits, Op, ReplyParts, Sid};
+use seqlane::{
+    Caps, Client, ClientAction, ClientEvent, ClientOptions, ExchangeFailure, ExchangeId, FlowKind, Instant,
+    LocalEvent, RelayOptions, Secret, Seq, StreamId, Target, Wake,
+};
+
+use crate::chooser::{Chooser, FromBytes};
+use crate::site::Site;
+
+/// A flow as its application sees it.
+#[derive(Default)]
+struct Local {
+    credit: usize,
+    unread: usize,
+    finished: bool,
+    ended: bool,
+}
+
+struct Bench<'a> {
+    decide: FromBytes<'a>,
+    client: Client,
+    now: Instant,
+    wake: Option<Wake>,
+    calls: BTreeMap<ExchangeId, Bytes>,
+    flows: BTreeMap<StreamId, Local>,
+}
+
+/// Local events, replies and failures of any kind: nothing panics, nothing is misuse, every flow ends once, every
+/// wake is later than the one before.
+///
+/// # Panics
+/// When the client breaks its contract.
+pub fn client(data: &[u8]) {
+    let relay =
+        RelayOptions { max_concurrent: 4, daily_calls: Some(500), ..RelayOptions::new(Secret::new("k")) };
+    let options = ClientOptions { max_op_payload: 64, max_depth: 4, ..ClientOptions::new(vec![relay; 2]) };
+    let mut bench = Bench {
+        decide: FromBytes::new(data),
+        client: Client::new(options.validate().expect("valid"), [1; 32], Instant::ZERO),
+        now: Instant::ZERO,
+        wake: None,
+        calls: BTreeMap::new(),
+        flows: BTreeMap::new(),
+    };
+    bench.drain();
+    for _ in 0..data.len().min(300) {
+        bench.step();
+        bench.drain();
+    }
+    bench.event(ClientEvent::Close);
+    bench.drain();
+    assert!(bench.flows.values().all(|flow| flow.ended), "every flow ends when the client closes");
+    assert_eq!(bench.client.buffered_bytes(), 0);
+}
+
+impl Bench<'_> {
+    fn one_of(&mut self, n: u32) -> u32 {
+        self.decide.pick(Site::Host, 0, n)
+    }
+
+    fn event(&mut self, event: ClientEvent) {
+        self.client.handle(self.now, event).expect("within the contract");
+    }
+
+    fn step(&mut self) {
+        match self.one_of(9) {
+            0 => self.open(),
+            1 => self.write(),
+            2 => self.read(),
+            3 => self.local_end(),
+            4 | 5 => self.reply(),
+            6 => self.fail(),
+            7 => self.pass(),
+            _ => self.garbage(),
+        }
+    }
+
+    fn open(&mut self) {
+        let kind = if self.one_of(3) == 0 { FlowKind::Udp } else { FlowKind::Tcp };
+        let port = if self.one_of(2) == 0 { 443 } else { 25 };
+        let target = Target::new("h", port).expect("a target");
+        if let Ok(stream) = self.client.open(self.now, target, kind) {
+            self.flows.insert(stream, Local::default());
+        }
+    }
+
+    fn flow(&mut self) -> Option<StreamId> {
+        let place = self.one_of(8) as usize;
+        self.flows.iter().filter(|(_, flow)| !flow.ended).map(|(stream, _)| *stream).nth(place)
+    }
+
+    fn local(&mut self, stream: StreamId, event: LocalEvent) {
+        self.event(ClientEvent::Local { stream, event });
+    }
+
+    fn write(&mut self) {
+        let Some(stream) = self.flow() else { return };
+        let len = self.one_of(200) as usize;
+        let Some(flow) = self.flows.get_mut(&stream).filter(|flow| !flow.finished) else { return };
+        let len = len.min(flow.credit);
+        flow.credit -= len;
+        self.local(stream, LocalEvent::Data(Bytes::from(vec![7; len])));
+    }
+
+    fn read(&mut self) {
+        let Some(stream) = self.flow() else { return };
+        let unread = self.flows.get_mut(&stream).map_or(0, |flow| std::mem::take(&mut flow.unread));
+        self.local(stream, LocalEvent::Written(unread));
+    }
+
+    fn local_end(&mut self) {
+        let Some(stream) = self.flow() else { return };
+        let reset = self.one_of(2) == 0;
+        let Some(flow) = self.flows.get_mut(&stream).filter(|flow| !flow.finished) else { return };
+        flow.finished = true;
+        self.local(stream, if reset { LocalEvent::Reset } else { LocalEvent::Fin });
+    }
+
+    fn call(&mut self) -> Option<(ExchangeId, Bytes)> {
+        let place = self.one_of(8) as usize;
+        let exchange = self.calls.keys().copied().nth(place)?;
+        self.calls.remove_entry(&exchange)
+    }
+
+    /// An answer that fits its request in most things.
+    fn reply(&mut self) {
+        let Some((exchange, body)) = self.call() else { return };
+        let limits = Limits { max_body: 1 << 24, max_ops: 1000 };
+        let ops = wire::decode_request(&body, limits).expect("a client's request").decode_ops();
+        let sids = ["a", "b", "c"].map(|name| Sid::new(name).expect("a session id"));
+        let data = [Bytes::from_static(b"downlink"), Bytes::new()];
+        let packets = [Bytes::from_static(b"datagram")];
+        let mut replies = Vec::new();
+        for op in ops {
+            let seq = match op {
+                Ok(Op::Data { seq, .. }) if self.one_of(8) > 0 => seq,
+                _ => (self.one_of(4) == 0).then_some(Seq::new(3)),
+            };
+            replies.push(ReplyParts {
+                sid: Some(sids[self.one_of(3) as usize]),
+                data: &data[self.one_of(2) as usize..],
+                packets: &packets[..self.one_of(2) as usize],
+                eof: Some(self.one_of(6) == 0),
+                error: (self.one_of(8) == 0).then_some("connect failed: connection refused"),
+                seq,
+                caps: (self.one_of(2) == 0).then_some(Caps::PIPELINE_SEQ),
+                ..ReplyParts::default()
+            });
+        }
+        if self.one_of(16) == 0 {
+            replies.pop();
+        }
+        self.event(ClientEvent::Reply { exchange, body: wire::encode_answer(&replies) });
+    }
+
+    fn fail(&mut self) {
+        let Some((exchange, _)) = self.call() else { return };
+        let why = match self.one_of(6) {
+            0 => ExchangeFailure::NotSent,
+            1 => ExchangeFailure::Unknown,
+            2 => ExchangeFailure::Refused { retry_after: Some(Duration::MAX) },
+            3 => ExchangeFailure::Refused { retry_after: None },
+            4 => ExchangeFailure::TooLarge,
+            _ => ExchangeFailure::Garbage,
+        };
+        self.event(ClientEvent::ExchangeFailed { exchange, why });
+    }
+
+    fn garbage(&mut self) {
+        let Some((exchange, _)) = self.call() else { return };
+        let body: Vec<u8> = (0..self.one_of(40)).map(|_| self.one_of(256) as u8).collect();
+        self.event(ClientEvent::Reply { exchange, body: body.into() });
+    }
+
+    fn pass(&mut self) {
+        let millis = u64::from(self.one_of(60_000));
+        let end = self.now.saturating_add(Duration::from_millis(millis));
+        for _ in 0..200 {
+            let Some(wake) = self.wake.filter(|wake| wake.at <= end) else { break };
+            self.now = self.now.max(wake.at);
+            self.event(ClientEvent::Timeout);
+            self.drain();
+            assert!(self.wake.is_none_or(|next| next.at > self.now), "{:?} after {wake:?}", self.wake);
+        }
+        self.now = end;
+    }
+
+    fn drain(&mut self) {
+        loop {
+            match self.client.poll() {
+                ClientAction::Idle { wake } => {
+                    self.wake = wake;
+                    assert_eq!(self.client.poll(), ClientAction::Idle { wake });
+                    return;
+                }
+                ClientAction::Send { exchange, body, .. } => {
+                    assert!(self.calls.insert(exchange, body).is_none(), "an exchange is sent once");
+                }
+                ClientAction::Deliver { stream, bytes } => self.alive(stream).unread += bytes.len(),
+                ClientAction::Credit { stream, bytes } => self.alive(stream).credit += bytes,
+                ClientAction::Opened { stream } | ClientAction::Fin { stream } => {
+                    self.alive(stream);
+                }
+                ClientAction::Ended { stream, .. } => self.alive(stream).ended = true,
+                ClientAction::Event(_) => {}
+            }
+        }
+    }
+
+    fn alive(&mut self, stream: StreamId) -> &mut Local {
+        let flow = self.flows.get_mut(&stream).expect("a flow that was opened");
+        assert!(!flow.ended, "nothing after the end of stream {stream}");
+        flow
+    }
+}

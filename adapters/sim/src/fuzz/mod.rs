@@ -1,0 +1,41 @@
+//! The bodies of the fuzz targets, so that they run on stable too: every committed input is a test.
+//!
+//! | target | what it feeds | what must hold |
+//! |---|---|---|
+//! | `decode_request` | bytes as a request | what is read is written and read again as the same |
+//! | `decode_reply` | bytes as an answer | the same, and as many replies as ops |
+//! | `decode_page` | bytes or a page, to a client that waits | its exchange ends; the flow ends or lives on |
+//! | `round_trip` | ops and replies made of decisions | decode(encode(x)) = x, with the length foretold |
+//! | `reorder` | inserts, pops and removals | the reorder queue does what a map does |
+//! | `client` | local events, replies and failures of any kind | the client keeps its contract |
+//! | `node` | requests, upstream events and time of any kind | the node keeps its contract |
+//! | `pair` | every decision of a simulated run | no property is violated |
+
+mod client;
+mod decode;
+mod node;
+mod pair;
+mod reorder;
+mod round_trip;
+
+pub use client::client;
+pub use decode::{decode_page, decode_reply, decode_request};
+pub use node::node;
+pub use pair::pair;
+pub use reorder::reorder;
+pub use round_trip::round_trip;
+
+/// A target by its name.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target, by the name of its file and of its corpus.
+pub const TARGETS: [Target; 8] = [
+    ("decode_request", decode_request),
+    ("decode_reply", decode_reply),
+    ("decode_page", decode_page),
+    ("round_trip", round_trip),
+    ("reorder", reorder),
+    ("client", client),
+    ("node", node),
+    ("pair", pair),
+];

@@ -1,0 +1,140 @@
+//! Paired runs (I1): the same run twice, with one flow stalled and without, and what the others notice of it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use seqlane::Level;
+
+use crate::chooser::{Chooser, Seeded};
+use crate::odds::Odds;
+use crate::property::{Property, Violation};
+use crate::run::Run;
+use crate::scenario::{Profile, Scenario, Span};
+use crate::script::Kind;
+use crate::site::Site;
+use crate::time::Time;
+use crate::trace::{Entry, Observer, What};
+use crate::world::Outcome;
+
+/// How long bytes of the flows that do not stall were on their way, at the 99th percentile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// When nobody stalls.
+    pub alone: Duration,
+    /// When a flow stalls.
+    pub beside: Duration,
+}
+
+/// What the others may notice at most: one active drain, one settle, and another round trip.
+const SHARE: Duration = Duration::from_millis(2500);
+/// The flow that stalls.
+const STALLED: u64 = 0;
+
+/// A scenario for paired runs: nothing goes wrong, and flow 0 sends more than a stalled upstream takes.
+pub fn scenario() -> Scenario {
+    Scenario {
+        level: Some(Level::Sequenced.number()),
+        clients: Span::new(1, 1),
+        relays: Span::new(1, 2),
+        flows: Span::new(3, 4),
+        scripts: vec![Kind::Upload, Kind::Download],
+        bytes: 30_000,
+        odd_bounds: true,
+        net: [(crate::Fault::Upstream, Odds::ALWAYS)].into(),
+        ..Profile::Calm.scenario()
+    }
+}
+
+/// Decides as a seed does, except that flow 0 is a long upload, and that only its upstream can misbehave, and only
+/// by reading nothing.
+struct Stalling {
+    seed: Seeded,
+    stalls: bool,
+}
+
+impl Chooser for Stalling {
+    fn pick(&mut self, site: Site, key: u64, n: u32) -> u32 {
+        /// The place of an upstream that reads nothing among its ways to misbehave.
+        const READS_NOTHING: u32 = 6;
+        match site {
+            Site::Upstream if self.stalls && key == STALLED => READS_NOTHING,
+            Site::Upstream => 0,
+            Site::Script if key == STALLED => 0,
+            Site::Script => 1 + self.seed.pick(site, key, n - 1),
+            Site::Size if key == STALLED => n - 1,
+            _ => self.seed.pick(site, key, n),
+        }
+    }
+
+    fn weigh(&mut self, site: Site, odds: Odds) {
+        self.seed.weigh(site, odds);
+    }
+}
+
+/// Makes the runs of a seed.
+///
+/// # Errors
+/// The run beside a stalled flow, when something is violated in it: [`Property::I1`], or any other.
+pub fn check(scenario: &Scenario, seed: u64) -> Result<Pair, Box<Outcome>> {
+    let (calm, alone) = delays(scenario, seed, false);
+    let (outcome, beside) = delays(scenario, seed, true);
+    if outcome.violation.is_some() {
+        return Err(Box::new(outcome));
+    }
+    let pair = Pair { alone: percentile(alone), beside: percentile(beside) };
+    if calm.violation.is_none() && pair.beside > pair.alone + SHARE {
+        let what = format!("beside a stalled flow others take {:?} instead of {:?}", pair.beside, pair.alone);
+        let violation = Violation { property: Property::I1, at: outcome.time, event: outcome.events, what };
+        return Err(Box::new(Outcome { violation: Some(violation), ..outcome }));
+    }
+    Ok(pair)
+}
+
+/// How long each piece of uplink and downlink of the flows that do not stall was on its way.
+fn delays(scenario: &Scenario, seed: u64, stalls: bool) -> (Outcome, Vec<Duration>) {
+    let mut ways: BTreeMap<(u32, bool), VecDeque<(u64, Time)>> = BTreeMap::new();
+    let mut delays = Vec::new();
+    let mut observe = |entry: &Entry| match entry.what {
+        What::Write { flow, bytes } => ways.entry((flow, true)).or_default().push_back((bytes, entry.at)),
+        What::Downlink { flow, bytes } => ways.entry((flow, false)).or_default().push_back((bytes, entry.at)),
+        What::Uplink { flow, bytes } | What::Deliver { flow, bytes } if u64::from(flow) != STALLED => {
+            let up = matches!(entry.what, What::Uplink { .. });
+            let way = ways.entry((flow, up)).or_default();
+            let mut left = bytes;
+            while left > 0
+                && let Some((piece, since)) = way.front_mut()
+            {
+                let taken = left.min(*piece);
+                *piece -= taken;
+                left -= taken;
+                if *piece == 0 {
+                    delays.push(entry.at.since(*since));
+                    way.pop_front();
+                }
+            }
+        }
+        _ => {}
+    };
+    let chooser = Stalling { seed: Seeded::new(seed), stalls };
+    let outcome = Run::new(scenario).decided(chooser, Observer(&mut observe));
+    (outcome, delays)
+}
+
+fn percentile(mut delays: Vec<Duration>) -> Duration {
+    delays.sort_unstable();
+    delays.get(delays.len() * 99 / 100).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flow_that_stalls_delays_no_other() {
+        let scenario = scenario();
+        for seed in 0..20 {
+            let pair = check(&scenario, seed);
+            assert!(pair.is_ok(), "seed {seed}: {}", pair.unwrap_err().violation.unwrap());
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! `seqlane-sim`: runs of the simulator, and what can be done with them, on the command line.
+#![forbid(unsafe_code)]
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run(std::env::args_os()) {
+        Ok(verdict) => verdict.code(),
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,154 @@
+//! Scenarios from files and from the command line.
+
+use std::fmt;
+
+use toml::{Table, Value};
+
+use crate::scenario::{Profile, Scenario};
+
+/// A scenario that makes no sense, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadScenario(String);
+
+impl fmt::Display for BadScenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadScenario {}
+
+impl Scenario {
+    /// Puts a scenario together: the profile, then what the file says, then single settings.
+    ///
+    /// The profile is the one given, else the file's own, else `swarm`. A setting is `key=value`, where the
+    /// key is a name of a scenario file (`net.lose-reply` for a fault) and `none` takes a limit away.
+    ///
+    /// ```
+    /// use seqlane_sim::{Profile, Scenario};
+    ///
+    /// let file = "profile = 'calm'\nstorm = '10s'\n[net]\nlose-reply = '3/100'";
+    /// let scenario = Scenario::assemble(None, Some(file), &["flows=[1,8]", "net.late=1/50"])?;
+    /// assert_eq!(scenario.profile, Profile::Calm);
+    /// assert_eq!((scenario.storm.as_secs(), scenario.flows.most, scenario.net.len()), (10, 8, 2));
+    /// # Ok::<(), seqlane_sim::BadScenario>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`BadScenario`] names what cannot be read.
+    pub fn assemble<S: AsRef<str>>(
+        profile: Option<Profile>,
+        file: Option<&str>,
+        settings: &[S],
+    ) -> Result<Self, BadScenario> {
+        let mut file: Table = file.map(toml::from_str).transpose().map_err(bad)?.unwrap_or_default();
+        let own = match file.remove("profile") {
+            Some(name) => Some(name.try_into::<Profile>().map_err(bad)?),
+            None => None,
+        };
+        let mut table = Table::try_from(profile.or(own).unwrap_or_default().scenario()).map_err(bad)?;
+        for (key, value) in file {
+            table.insert(key, value);
+        }
+        for setting in settings {
+            set(&mut table, setting.as_ref())?;
+        }
+        let scenario: Self = table.try_into().map_err(bad)?;
+        scenario.check()
+    }
+
+    /// Refuses what no run can be made of.
+    fn check(self) -> Result<Self, BadScenario> {
+        let empty = [("clients", self.clients), ("relays", self.relays)];
+        if let Some((name, _)) = empty.iter().find(|(_, span)| span.least == 0) {
+            return Err(BadScenario(format!("{name}: there must be at least one")));
+        }
+        if self.scripts.is_empty() {
+            return Err(BadScenario("scripts: name at least one kind of conversation".to_owned()));
+        }
+        if self.concurrency == 0 {
+            return Err(BadScenario("concurrency: a relay must take at least one call".to_owned()));
+        }
+        Ok(self)
+    }
+}
+
+fn bad(error: impl fmt::Display) -> BadScenario {
+    BadScenario(error.to_string().trim_end().to_owned())
+}
+
+/// Applies `key=value` to a table.
+fn set(table: &mut Table, setting: &str) -> Result<(), BadScenario> {
+    let (key, text) = setting
+        .split_once('=')
+        .ok_or_else(|| BadScenario(format!("`{setting}` sets nothing: write it as flows=[1,8]")))?;
+    let (key, text) = (key.trim(), text.trim());
+    if text == "none" {
+        table.remove(key);
+        return Ok(());
+    }
+    if let Some(fault) = key.strip_prefix("net.") {
+        let net = table.entry("net").or_insert_with(|| Value::Table(Table::new()));
+        let net = net.as_table_mut().ok_or_else(|| BadScenario("net: not a table".to_owned()))?;
+        net.insert(fault.to_owned(), Value::String(text.to_owned()));
+        return Ok(());
+    }
+    // What is no TOML value is a text without its quotes.
+    let value = format!("value = {text}").parse::<Table>().ok().and_then(|mut read| read.remove("value"));
+    table.insert(key.to_owned(), value.unwrap_or_else(|| Value::String(text.to_owned())));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::fault::Fault;
+    use crate::odds::Odds;
+
+    #[test]
+    fn every_profile_is_the_same_after_it_was_written_and_read() {
+        for profile in Profile::ALL {
+            let scenario = profile.scenario();
+            let text = toml::to_string(&scenario).expect("a scenario is TOML");
+            assert_eq!(Scenario::assemble::<&str>(None, Some(&text), &[]), Ok(scenario));
+        }
+    }
+
+    #[test]
+    fn a_file_changes_its_profile_and_a_setting_changes_the_file() {
+        let file = "profile = 'hosted'\nbytes = 7\nopenings = '1s 500ms'\n";
+        let scenario = Scenario::assemble(None, Some(file), &["bytes=9", "link=none"]).unwrap();
+        let expected = Scenario {
+            bytes: 9,
+            openings: Duration::from_millis(1500),
+            link: None,
+            ..Profile::Hosted.scenario()
+        };
+        assert_eq!(scenario, expected);
+    }
+
+    #[test]
+    fn the_odds_of_a_fault_are_set_by_its_name() {
+        let settings = ["net.lose-reply=3/100", "net.late=0"];
+        let scenario = Scenario::assemble(Some(Profile::Calm), None, &settings).unwrap();
+        let net = [(Fault::LoseReply, Odds::of(3, 100)), (Fault::Late, Odds::NEVER)];
+        assert_eq!(scenario.net, net.into());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_name() {
+        for (setting, named) in [
+            ("flws=[1,2]", "flws"),
+            ("net.lose-rely=1/2", "lose-rely"),
+            ("net.late=3/2", "3/2"),
+            ("storm=soon", "soon"),
+            ("relays=[0,2]", "relays"),
+            ("scripts=[]", "scripts"),
+        ] {
+            let error = Scenario::assemble(None, None, &[setting]).unwrap_err().to_string();
+            assert!(error.contains(named), "{setting}: {error}");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The scoreboard: how many seeds it takes until each planted bug is found, by which property, and how short the
+//! story of it becomes.
+//!
+//! Planting is for the whole process: nothing else may run beside it.
+
+use std::time::Duration;
+
+use seqlane::planted::Bug;
+
+use crate::fault::Fault;
+use crate::mark::Mark;
+use crate::odds::Odds;
+use crate::property::Property;
+use crate::run::{Decisions, Run};
+use crate::scenario::{Profile, Scenario, Span};
+use crate::script::Kind;
+use crate::shrink::shrink_in;
+use crate::world::Outcome;
+use crate::{copies, isolation};
+
+/// How a bug is looked for.
+#[derive(Clone, Debug)]
+pub struct Hunt {
+    /// What runs are like.
+    pub scenario: Scenario,
+    /// What is done with a seed.
+    pub method: Method,
+}
+
+/// What is done with a seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// One run.
+    Once,
+    /// The run twice (D1).
+    Twice,
+    /// A copy in the middle (D2).
+    Copy,
+    /// A pair of runs, with one flow stalled and without (I1).
+    Pair,
+    /// Runs until this mark ought to have been set ten times (M1).
+    Mark(Mark),
+}
+
+impl Method {
+    /// The word for it in the table.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Once => "runs",
+            Self::Twice => "runs, twice",
+            Self::Copy => "runs and copies",
+            Self::Pair => "pairs",
+            Self::Mark(_) => "marks",
+        }
+    }
+}
+
+/// What came of the hunt for a bug.
+#[derive(Clone, Debug)]
+pub struct Score {
+    /// The bug.
+    pub bug: Bug,
+    /// The profile and method.
+    pub hunt: Hunt,
+    /// How many seeds it took, by batch; none where the bug was not found.
+    pub seeds: Vec<Option<u64>>,
+    /// What was violated, in the first batch that found it, and the seed.
+    pub first: Option<(Property, u64)>,
+    /// The shrunk run of the first find: its picks and events.
+    pub shrunk: Option<(usize, u64)>,
+}
+
+impl Score {
+    /// The median number of seeds; none where more than half of the batches did not find the bug.
+    pub fn median(&self) -> Option<u64> {
+        let mut seeds: Vec<u64> = self.seeds.iter().map(|seeds| seeds.unwrap_or(u64::MAX)).collect();
+        seeds.sort_unstable();
+        seeds.get(seeds.len() / 2).copied().filter(|seeds| *seeds < u64::MAX)
+    }
+}
+
+/// How a bug is looked for: in the profile `swarm`, unless it needs another surrounding.
+pub fn hunt_for(bug: Bug) -> Hunt {
+    let swarm = Profile::Swarm.scenario();
+    let (scenario, method) = match bug {
+        Bug::SeedAmbient => (swarm, Method::Twice),
+        Bug::TimeAmbient => (swarm, Method::Copy),
+        Bug::BlockedHoldsBatch => (isolation::scenario(), Method::Pair),
+        Bug::FirstBytesStay => (swarm, Method::Mark(Mark::FirstBytesRode)),
+        Bug::CreditTwice | Bug::RefundForgotten => (Profile::Bulk.scenario(), Method::Once),
+        Bug::OneCallMore | Bug::NeverRenewed => (Profile::Quota.scenario(), Method::Once),
+        Bug::LastFirst => (crowd(), Method::Once),
+        Bug::UnknownLives => (only(Fault::Restart), Method::Once),
+        Bug::DowngradeLate => (only(Fault::Mixed), Method::Once),
+        Bug::OldPollDrains | Bug::OldRunsAgain | Bug::ExpectedTwice => (only(Fault::Duplicate), Method::Once),
+        Bug::GarbageKeepsPlace => (Scenario { concurrency: 3, ..only(Fault::Garbage) }, Method::Once),
+        Bug::DrainUnbounded => (floods(), Method::Once),
+        _ => (swarm, Method::Once),
+    };
+    Hunt { scenario, method }
+}
+
+/// The profile `swarm` with one kind of fault, at level 1.
+fn only(fault: Fault) -> Scenario {
+    let swarm = Profile::Swarm.scenario();
+    Scenario { level: Some(1), swarm: false, net: [(fault, Odds::of(1, 5))].into(), ..swarm }
+}
+
+/// Several downloads at a time through one relay.
+fn floods() -> Scenario {
+    Scenario { scripts: vec![Kind::Download, Kind::Flood], openings: Duration::ZERO, ..crowd() }
+}
+
+/// Several uploads through one relay that takes one call at a time.
+fn crowd() -> Scenario {
+    Scenario {
+        level: Some(1),
+        clients: Span::new(1, 1),
+        relays: Span::new(1, 1),
+        flows: Span::new(3, 4),
+        scripts: vec![Kind::Upload],
+        concurrency: 2,
+        odd_bounds: true,
+        ..Profile::Calm.scenario()
+    }
+}
+
+/// Looks for a bug in `batches` batches of at most `most` seeds each.
+pub fn hunt(bug: Bug, batches: u64, most: u64) -> Score {
+    /// Batches are this far apart.
+    const STRIDE: u64 = 1_000_000;
+    let mut score = Score { bug, hunt: hunt_for(bug), seeds: Vec::new(), first: None, shrunk: None };
+    for batch in 0..batches {
+        let found = chase(bug, &score.hunt, batch * STRIDE, most);
+        score.seeds.push(found.map(|(_, seed)| seed - batch * STRIDE + 1));
+        score.first = score.first.or(found);
+    }
+    Bug::weed();
+    score
+}
+
+/// The first seed from `from` on that finds the bug, and what is violated. A seed that finds something without
+/// the bug does not count.
+fn chase(bug: Bug, hunt: &Hunt, from: u64, most: u64) -> Option<(Property, u64)> {
+    if let Method::Mark(mark) = hunt.method {
+        return miss(bug, hunt, mark, from, most);
+    }
+    for seed in from..from + most {
+        bug.plant();
+        let Some(property) = violated(hunt, seed) else { continue };
+        Bug::weed();
+        if violated(hunt, seed).is_none() {
+            return Some((property, seed));
+        }
+    }
+    None
+}
+
+fn violated(hunt: &Hunt, seed: u64) -> Option<Property> {
+    /// Copies are made at this event.
+    const MIDDLE: u64 = 30;
+    let run = Run::new(&hunt.scenario);
+    let of = |outcome: &Outcome| outcome.violation.as_ref().map(|violation| violation.property);
+    match hunt.method {
+        Method::Once | Method::Mark(_) => of(&run.seeded(seed)),
+        Method::Twice => of(&run.twice(seed)),
+        Method::Copy => {
+            let most = run.limits().events;
+            copies::check(&hunt.scenario, seed, MIDDLE, most).err().and_then(|outcome| of(&outcome))
+        }
+        Method::Pair => isolation::check(&hunt.scenario, seed).err().and_then(|outcome| of(&outcome)),
+    }
+}
+
+/// M1: the mark is set again and again without the bug, and never with it.
+fn miss(bug: Bug, hunt: &Hunt, mark: Mark, from: u64, most: u64) -> Option<(Property, u64)> {
+    /// So many runs without the mark are no accident, where others have it.
+    const ENOUGH: u32 = 10;
+    let run = Run::new(&hunt.scenario);
+    let mut missed = 0;
+    for seed in from..from + most {
+        bug.plant();
+        if run.seeded(seed).marks.has(mark) {
+            return None;
+        }
+        Bug::weed();
+        missed += u32::from(run.seeded(seed).marks.has(mark));
+        if missed == ENOUGH {
+            return Some((Property::M1, seed));
+        }
+    }
+    None
+}
+
+/// Makes the first find of a hunt small, in at most `runs` runs.
+pub fn shrink(score: &mut Score, runs: u64) {
+    let Some((property, seed)) = score.first.filter(|_| score.hunt.method == Method::Once) else { return };
+    score.bug.plant();
+    let run = Run::new(&score.hunt.scenario);
+    let picks = run.record(&Decisions::Seed(seed)).picks;
+    let shrunk = shrink_in(&run, &picks, |progress| progress.runs < runs);
+    Bug::weed();
+    score.shrunk = shrunk
+        .filter(|shrunk| {
+            shrunk.recording.outcome.violation.as_ref().is_some_and(|found| found.property == property)
+        })
+        .map(|shrunk| (shrunk.recording.picks.len(), shrunk.recording.outcome.events));
+}
+
+/// The head of the table, as Markdown.
+pub const HEAD: &str = "| bug | area | what goes wrong | found by | in | median seeds | shrunk: decisions, events |\n\
+     |---|---|---|---|---|--:|--:|\n";
+
+/// A bug's row of the table.
+pub fn row(score: &Score) -> String {
+    let Score { bug, hunt, first, shrunk, .. } = score;
+    let property = first.map_or("not found", |(property, _)| property.id());
+    let median = score.median().map_or_else(|| "-".to_owned(), |seeds| seeds.to_string());
+    let shrunk = shrunk.map_or_else(|| "-".to_owned(), |(picks, events)| format!("{picks}, {events}"));
+    let place = match hunt.method {
+        Method::Once => hunt.scenario.profile.name().to_owned(),
+        other => format!("{}, {}", hunt.scenario.profile.name(), other.name()),
+    };
+    let (area, text) = (format!("{:?}", bug.area()).to_lowercase(), bug.text());
+    format!("| `{bug}` | {area} | {text} | {property} | {place} | {median} | {shrunk} |\n")
+}

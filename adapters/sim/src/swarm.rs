@@ -1,0 +1,211 @@
+//! Many seeds over several threads, and what they add up to.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
+
+use seqlane::Client;
+
+use crate::fault::Fault;
+use crate::host::ClientHost;
+use crate::mark::{Mark, Marks};
+use crate::property::{Property, Violation};
+use crate::run::Run;
+use crate::seed::Seeds;
+use crate::world::Outcome;
+
+/// Failing seeds that are kept for each property: the lowest.
+const KEPT: usize = 8;
+/// Seeds that a thread takes before it reports. A report wakes the listener, which costs as much as a run.
+const REPORT_EVERY: u64 = 16;
+
+/// Runs many seeds.
+#[derive(Debug)]
+pub struct Swarm<'a, H = Client> {
+    /// What runs are made of.
+    pub run: Run<'a, H>,
+    /// Threads.
+    pub jobs: usize,
+    /// Whether each seed is run twice, and must give the same run (D1).
+    pub twice: bool,
+    /// Whether the hash of every run is kept.
+    pub hashes: bool,
+}
+
+/// What many runs add up to.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    /// Runs.
+    pub seeds: u64,
+    /// Events.
+    pub events: u64,
+    /// Virtual time.
+    pub simulated: Duration,
+    /// Flows that came to their orderly end.
+    pub finished: u64,
+    /// Flows that were lost, visibly.
+    pub lost: u64,
+    /// Calls.
+    pub calls: u64,
+    /// How often each kind of fault struck.
+    pub faults: [u64; Fault::ALL.len()],
+    /// Runs in which each mark was set, in the order of [`Mark::all`].
+    pub marks: Vec<u64>,
+    /// What was violated, and by which seeds.
+    pub failures: BTreeMap<Property, Failures>,
+    /// The hash and events of every run by seed, if they were to be kept.
+    pub hashes: BTreeMap<u64, (u64, u64)>,
+}
+
+/// Seeds that violate one property.
+#[derive(Clone, Debug, Default)]
+pub struct Failures {
+    /// How many.
+    pub count: u64,
+    /// The lowest of them.
+    pub seeds: BTreeMap<u64, Violation>,
+}
+
+impl Figures {
+    fn add(&mut self, seed: u64, outcome: Outcome, keep_hash: bool) {
+        let tally = &outcome.tally;
+        self.seeds += 1;
+        self.events += outcome.events;
+        self.simulated += outcome.time.since(crate::time::Time::ZERO);
+        self.finished += tally.finished;
+        self.lost += tally.lost;
+        self.calls += tally.calls;
+        self.faults.iter_mut().zip(tally.faults).for_each(|(sum, count)| *sum += count);
+        self.mark(outcome.marks);
+        if keep_hash {
+            self.hashes.insert(seed, (outcome.hash, outcome.events));
+        }
+        if let Some(violation) = outcome.violation {
+            let failures = self.failures.entry(violation.property).or_default();
+            failures.add(1, BTreeMap::from([(seed, violation)]));
+        }
+    }
+
+    fn mark(&mut self, marks: Marks) {
+        self.marks.resize(Mark::all().count(), 0);
+        for (sum, mark) in self.marks.iter_mut().zip(Mark::all()) {
+            *sum += u64::from(marks.has(mark));
+        }
+    }
+
+    fn join(&mut self, other: Self) {
+        self.seeds += other.seeds;
+        self.events += other.events;
+        self.simulated += other.simulated;
+        self.finished += other.finished;
+        self.lost += other.lost;
+        self.calls += other.calls;
+        self.faults.iter_mut().zip(other.faults).for_each(|(sum, count)| *sum += count);
+        self.marks.resize(self.marks.len().max(other.marks.len()), 0);
+        self.marks.iter_mut().zip(other.marks).for_each(|(sum, count)| *sum += count);
+        for (property, failures) in other.failures {
+            self.failures.entry(property).or_default().add(failures.count, failures.seeds);
+        }
+        self.hashes.extend(other.hashes);
+    }
+
+    /// How many runs violated something.
+    pub fn failed(&self) -> u64 {
+        self.failures.values().map(|failures| failures.count).sum()
+    }
+
+    /// The lowest seed that violated something.
+    pub fn first_failure(&self) -> Option<(u64, &Violation)> {
+        let firsts = self.failures.values().filter_map(|failures| failures.seeds.first_key_value());
+        firsts.map(|(seed, violation)| (*seed, violation)).min_by_key(|(seed, _)| *seed)
+    }
+
+    /// Each mark with the number of runs that set it.
+    pub fn marked(&self) -> impl Iterator<Item = (Mark, u64)> {
+        Mark::all().enumerate().map(|(place, mark)| (mark, self.marks.get(place).copied().unwrap_or(0)))
+    }
+}
+
+impl Failures {
+    fn add(&mut self, count: u64, seeds: BTreeMap<u64, Violation>) {
+        self.count += count;
+        self.seeds.extend(seeds);
+        while self.seeds.len() > KEPT {
+            self.seeds.pop_last();
+        }
+    }
+}
+
+impl<H: ClientHost> Swarm<'_, H> {
+    /// Runs seeds until they are through, or `go_on`, which is told what there is so far, says no.
+    pub fn run(&self, seeds: Seeds, mut go_on: impl FnMut(&Figures) -> bool) -> Figures {
+        let (next, stop) = (AtomicU64::new(seeds.first), AtomicBool::new(false));
+        let (reports, heard) = sync_channel(4 * self.jobs.max(1));
+        let mut figures = Figures::default();
+        std::thread::scope(|scope| {
+            for _ in 0..self.jobs.max(1) {
+                let (reports, next, stop) = (reports.clone(), &next, &stop);
+                scope.spawn(move || self.work(seeds, next, stop, &reports));
+            }
+            drop(reports);
+            for report in heard {
+                figures.join(report);
+                if !go_on(&figures) {
+                    stop.store(true, Ordering::Relaxed);
+                }
+            }
+        });
+        figures
+    }
+
+    fn work(&self, seeds: Seeds, next: &AtomicU64, stop: &AtomicBool, reports: &SyncSender<Figures>) {
+        let through = |seed: u64| seeds.end.is_some_and(|end| seed >= end);
+        let mut figures = Figures::default();
+        while !stop.load(Ordering::Relaxed) {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if through(seed) {
+                break;
+            }
+            figures.add(seed, self.seed(seed), self.hashes);
+            let news = figures.seeds >= REPORT_EVERY || !figures.failures.is_empty();
+            if news && reports.send(std::mem::take(&mut figures)).is_err() {
+                return;
+            }
+        }
+        // Whoever listens is gone only when the program ends.
+        drop(reports.send(figures));
+    }
+
+    fn seed(&self, seed: u64) -> Outcome {
+        if self.twice { self.run.twice(seed) } else { self.run.seeded(seed) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Profile;
+
+    fn figures(jobs: usize) -> Figures {
+        let scenario = Profile::Swarm.scenario();
+        let swarm = Swarm { run: Run::new(&scenario), jobs, twice: false, hashes: true };
+        swarm.run(Seeds { first: 10, end: Some(60) }, |_| true)
+    }
+
+    #[test]
+    fn every_seed_is_run_once_and_threads_change_nothing() {
+        let (one, three) = (figures(1), figures(3));
+        assert_eq!(one.seeds, 50);
+        assert_eq!(one.hashes, three.hashes);
+        assert_eq!((one.events, one.simulated, one.marks), (three.events, three.simulated, three.marks));
+    }
+
+    #[test]
+    fn a_swarm_without_an_end_is_stopped_by_its_listener() {
+        let scenario = Profile::Calm.scenario();
+        let swarm = Swarm { run: Run::new(&scenario), jobs: 2, twice: false, hashes: false };
+        let figures = swarm.run(Seeds { first: 0, end: None }, |figures| figures.seeds < 100);
+        assert!(figures.seeds >= 100, "{}", figures.seeds);
+    }
+}

@@ -1,0 +1,103 @@
+//! An entry as it stands in a file: everything by name, nothing borrowed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
+use crate::time::Time;
+use crate::trace::{Actor, Entry, ExchangeName, Gist, What};
+
+/// One line of a trace file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// The entry's number.
+    pub i: u64,
+    /// The event of the run that it belongs to.
+    pub e: u64,
+    /// When, in nanoseconds.
+    pub t: Time,
+    /// Where.
+    pub at: Actor,
+    /// What: the verb of [`What::verb`].
+    pub ev: String,
+    /// The exchange that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<ExchangeName>,
+    /// Which copy of its request.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub copy: u8,
+    /// The flow that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<u32>,
+    /// The relay that a request is sent through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<u32>,
+    /// What the body carries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gist: Option<Gist>,
+    /// The fault that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+    /// Whether it is an end that nobody wanted: a failure, a reset, a violation.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub bad: bool,
+    /// The same in words.
+    pub text: String,
+    /// The entry that led to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<u64>,
+    /// The hash of the run up to here.
+    #[serde(with = "crate::hex")]
+    pub h: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_first(copy: &u8) -> bool {
+    *copy == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_false(bad: &bool) -> bool {
+    !*bad
+}
+
+const fn is_bad(what: What) -> bool {
+    match what {
+        What::Ended { why, .. } => !why.is_orderly(),
+        What::Fail { .. }
+        | What::LateReply { .. }
+        | What::Abort { .. }
+        | What::Connected { ok: false, .. }
+        | What::UpstreamReset { .. }
+        | What::Violated { .. } => true,
+        _ => false,
+    }
+}
+
+impl From<&Entry> for Line {
+    fn from(entry: &Entry) -> Self {
+        let what = entry.what;
+        let (relay, copy, gist) = match what {
+            What::Send { relay, gist, .. } => (Some(relay), 0, Some(gist)),
+            What::Respond { copy, gist, .. } => (None, copy, Some(gist)),
+            What::Arrive { copy, .. } => (None, copy, None),
+            _ => (None, 0, None),
+        };
+        Self {
+            i: entry.index,
+            e: entry.event,
+            t: entry.at,
+            at: entry.actor,
+            ev: what.verb().to_owned(),
+            id: what.exchange(),
+            copy,
+            flow: what.flow(),
+            relay,
+            gist,
+            fault: what.fault(),
+            bad: is_bad(what),
+            text: what.to_string(),
+            cause: entry.cause,
+            h: entry.hash,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The program as it is used: what it prints, what it writes, and how it exits.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn sim(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_seqlane-sim")).args(arguments).output().expect("the program runs")
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("it prints text")
+}
+
+/// A directory of this test's own.
+fn directory(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    drop(std::fs::remove_dir_all(&directory));
+    std::fs::create_dir_all(&directory).expect("it can be made");
+    directory
+}
+
+fn path(directory: &Path, name: &str) -> String {
+    directory.join(name).display().to_string()
+}
+
+#[test]
+fn bad_usage_is_told_in_one_line_and_exits_with_2() {
+    for arguments in [
+        &["run", "--profile", "stormy"][..],
+        &["run", "--set", "net.lose-rely=1/2"],
+        &["run", "--seed", "often"],
+        &["replay", "no-such-file.json"],
+        &["shrink", "Cargo.toml"],
+    ] {
+        let output = sim(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_trace_is_replayed_exactly_and_a_changed_one_is_told_by_its_first_entry() {
+    let directory = directory("replay");
+    let (trace, changed) = (path(&directory, "run.jsonl"), path(&directory, "changed.jsonl"));
+    let calm = ["--profile", "calm", "--seed", "7"];
+    assert_eq!(sim(&[&["run", "--trace", &trace], &calm[..]].concat()).status.code(), Some(0));
+    assert_eq!(sim(&["replay", &trace]).status.code(), Some(0));
+    let said = std::fs::read_to_string(&trace).expect("it was written");
+    std::fs::write(&changed, said.replacen("connects for flow", "refuses flow", 1))
+        .expect("it can be written");
+    let output = sim(&["replay", &changed]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output).contains("refuses flow"), "{}", text(&output));
+    let output = sim(&["diff", &trace, &changed]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output).contains("first difference: entry"), "{}", text(&output));
+}
+
+#[test]
+fn a_calm_swarm_passes_and_counts() {
+    let output = sim(&["swarm", "--profile", "calm", "--seeds", "0..40", "--check-determinism", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!(document["seeds"], 40);
+    assert_eq!(document["failed"], 0);
+    assert!(document["sometimes"]["AllDone"].as_u64() > Some(0));
+}
+
+#[test]
+fn what_never_happens_is_missed() {
+    let output = sim(&["coverage", "--profile", "calm", "--seeds", "0..3"]);
+    assert_eq!(output.status.code(), Some(5));
+    assert!(text(&output).lines().last().is_some_and(|line| line.contains("RelayDown")));
+}
+
+#[test]
+fn a_run_is_drawn_in_every_form() {
+    let directory = directory("pictures");
+    let bundle = path(&directory, "run.json");
+    let stormy = ["--profile", "calm", "--set", "net.lose-reply=1/3", "--seed", "4"];
+    sim(&[&["run", "--bundle", &bundle], &stormy[..]].concat());
+    for (name, start) in [
+        ("run.svg", "<svg xmlns"),
+        ("run.html", "<!DOCTYPE html>"),
+        ("run.mmd", "sequenceDiagram"),
+        ("perfetto.json", "{\"displayTimeUnit\""),
+        ("run.txt", "seed 0x4, profile calm"),
+    ] {
+        let picture = path(&directory, name);
+        assert_eq!(sim(&["timeline", &bundle, "-o", &picture]).status.code(), Some(0), "{name}");
+        let drawn = std::fs::read_to_string(&picture).expect("it was written");
+        assert!(drawn.starts_with(start), "{name}: {}", &drawn[..60]);
+    }
+}
+
+#[test]
+fn lists_are_whole() {
+    let (props, faults) = (text(&sim(&["props"])), text(&sim(&["faults"])));
+    assert!(["S1 ", "R3 ", "L4 ", "M1 "].iter().all(|id| props.contains(id)), "{props}");
+    assert!(["F1 ", "F20 ", "lose-reply"].iter().all(|id| faults.contains(id)), "{faults}");
+}

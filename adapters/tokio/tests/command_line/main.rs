@@ -1,0 +1,7 @@
+//! The binary as a user or a supervisor meets it: arguments, exit codes, signals, logs.
+
+mod arguments;
+mod binary;
+mod listeners;
+mod logs;
+mod results;

@@ -1,0 +1,148 @@
+//! The applications: what they do, and what they see of their flows.
+
+use seqlane::{
+    ClientAction, ClientEvent, EndReason, ExchangeId, FlowKind, LocalEvent, RelayId, StreamId, Target,
+};
+
+use super::content::{Content, Received, Sent};
+use super::{Pair, pick};
+
+/// The application's end of a flow.
+#[derive(Debug)]
+pub(super) struct Local {
+    pub(super) kind: FlowKind,
+    credit: usize,
+    pub(super) sent: Sent,
+    pub(super) received: Received,
+    /// Datagrams that its upstreams sent. A flow whose upstream has died may get another.
+    pub(super) datagrams_down: Sent,
+    finished: bool,
+    unread: usize,
+    opened: bool,
+    fin: bool,
+    pub(super) ended: Option<EndReason>,
+}
+
+impl Local {
+    fn new(kind: FlowKind) -> Self {
+        Self {
+            kind,
+            credit: 0,
+            sent: Sent::default(),
+            received: Received::default(),
+            datagrams_down: Sent::default(),
+            finished: false,
+            unread: 0,
+            opened: false,
+            fin: false,
+            ended: None,
+        }
+    }
+
+    /// Whether it waits for its flow, and not the flow for it.
+    pub(super) fn waits(&self) -> bool {
+        self.ended.is_none() && self.unread == 0
+    }
+
+    fn may_speak(&self) -> bool {
+        !self.finished && self.ended.is_none()
+    }
+}
+
+impl Pair {
+    pub(super) fn open(&mut self, kind: FlowKind) {
+        let host = format!("flow{}", self.locals.len());
+        let target = Target::new(&host, 443).expect("a target");
+        let stream = self.client.open(self.now, target, kind).expect("room for a flow");
+        assert_eq!(stream.number(), u64::try_from(self.locals.len()).expect("few flows"));
+        self.locals.insert(stream, Local::new(kind));
+        self.drain();
+    }
+
+    pub(super) fn write(&mut self, index: usize, len: usize) {
+        let Some(stream) = pick(&self.locals, index) else { return };
+        let Some(local) = self.locals.get_mut(&stream).filter(|local| local.may_speak()) else { return };
+        let content = Content::up(stream.number());
+        let bytes = match local.kind {
+            FlowKind::Tcp => {
+                let len = len.min(local.credit);
+                local.credit -= len;
+                local.sent.chunk(content, len)
+            }
+            FlowKind::Udp => local.sent.datagram(content, len),
+        };
+        self.local(stream, LocalEvent::Data(bytes));
+    }
+
+    pub(super) fn finish(&mut self, index: usize) {
+        let Some(stream) = pick(&self.locals, index) else { return };
+        if let Some(local) = self.locals.get_mut(&stream).filter(|local| local.may_speak()) {
+            local.finished = true;
+            self.local(stream, LocalEvent::Fin);
+        }
+    }
+
+    pub(super) fn reset(&mut self, index: usize) {
+        if let Some(stream) = pick(&self.locals, index) {
+            self.local(stream, LocalEvent::Reset);
+        }
+    }
+
+    pub(super) fn read(&mut self, index: usize) {
+        let Some(stream) = pick(&self.locals, index) else { return };
+        if let Some(local) = self.locals.get_mut(&stream).filter(|local| local.unread > 0) {
+            let unread = core::mem::take(&mut local.unread);
+            self.local(stream, LocalEvent::Written(unread));
+        }
+    }
+
+    fn local(&mut self, stream: StreamId, event: LocalEvent) {
+        self.client.handle(self.now, ClientEvent::Local { stream, event }).expect("within the contract");
+        self.drain();
+    }
+
+    /// Does what the client asks for, and holds it to what it may ask.
+    pub(super) fn on_client(&mut self, action: ClientAction) {
+        match action {
+            ClientAction::Send { exchange, relay, body, .. } => self.on_send(exchange, relay, body),
+            ClientAction::Deliver { stream, bytes } => {
+                let doubled = self.doubled;
+                let content = Content::down(stream.number());
+                let local = live(self.locals.get_mut(&stream));
+                assert!(!local.fin, "S4: bytes after the end of the downlink");
+                local.unread += bytes.len();
+                match local.kind {
+                    FlowKind::Tcp => local.received.chunk(content, &bytes),
+                    FlowKind::Udp => {
+                        let sent = local.datagrams_down.datagrams;
+                        local.received.datagram(content, &bytes, sent, doubled);
+                    }
+                }
+            }
+            ClientAction::Credit { stream, bytes } => live(self.locals.get_mut(&stream)).credit += bytes,
+            ClientAction::Opened { stream } => {
+                let opened = core::mem::replace(&mut live(self.locals.get_mut(&stream)).opened, true);
+                assert!(!opened, "S4: stream {stream} opened twice");
+            }
+            ClientAction::Fin { stream } => {
+                let fin = core::mem::replace(&mut live(self.locals.get_mut(&stream)).fin, true);
+                assert!(!fin, "S4: the downlink of stream {stream} ended twice");
+            }
+            ClientAction::Ended { stream, why } => {
+                let local = live(self.locals.get_mut(&stream));
+                local.ended = Some(why);
+                assert_eq!(local.fin, why == EndReason::Finished, "S1: a cut that looks like an end");
+            }
+            ClientAction::Event(_) | ClientAction::Idle { .. } => {}
+        }
+    }
+
+    fn on_send(&mut self, exchange: ExchangeId, relay: RelayId, body: bytes::Bytes) {
+        assert!(self.exchanges.insert(exchange), "S5: an exchange was sent twice");
+        self.requests.push(super::network::Request { exchange, relay, body });
+    }
+}
+
+fn live(local: Option<&mut Local>) -> &mut Local {
+    local.filter(|local| local.ended.is_none()).expect("S4: something for a stream after its end")
+}
