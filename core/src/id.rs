@@ -5,7 +5,7 @@ use core::fmt;
 use sha2::{Digest, Sha256};
 
 use crate::wire::Sid;
-use crate::wire::packet::{ClientId, Epoch};
+use crate::wire::packet::Epoch;
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -123,10 +123,8 @@ macro_rules! mints {
     ($($(#[$doc:meta])* $name:ident, $label:literal => $minted:ty, $make:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug)]
-        #[allow(dead_code, reason = "the client does not speak level 2 yet")]
         pub(crate) struct $name(Mint);
 
-        #[allow(dead_code, reason = "the client does not speak level 2 yet")]
         impl $name {
             pub(crate) const fn new(seed: [u8; 32]) -> Self {
                 Self(Mint::new($label, seed))
@@ -143,8 +141,6 @@ macro_rules! mints {
 mints! {
     /// Mints session ids: random-looking UUIDs (version 4), the form of the deployed nodes.
     SidMint, b"seqlane sid" => Sid, Sid::uuid;
-    /// Mints the names of a client's instances (protocol.md 3.1).
-    ClientMint, b"seqlane client" => ClientId, ClientId;
     /// Mints epochs (protocol.md 3.1).
     EpochMint, b"seqlane epoch" => Epoch, Epoch;
 }
@@ -174,10 +170,8 @@ mod tests {
 
     #[test]
     fn names_of_one_seed_share_nothing() {
-        let ClientId(client) = ClientMint::new([1; 32]).mint();
         let Epoch(epoch) = EpochMint::new([1; 32]).mint();
-        assert_ne!(client, epoch);
-        assert_ne!(Sid::uuid(client), SidMint::new([1; 32]).mint());
+        assert_ne!(Sid::uuid(epoch), SidMint::new([1; 32]).mint());
     }
 
     #[test]

@@ -116,7 +116,6 @@ mod reorder;
 mod secret;
 mod seq;
 mod stats;
-#[allow(dead_code, reason = "the client does not speak level 2 yet")]
 mod stream;
 mod target;
 mod time;
@@ -126,8 +125,8 @@ pub mod wire;
 pub use caps::{Caps, Level};
 pub use client::{Client, ClientAction, ClientEvent, ClientNotice, EndReason, ExchangeFailure, LocalEvent};
 pub use config::{
-    Balance, ClientConfig, ClientOptions, ClientStreamOptions, ConfigError, Form, NodeConfig, NodeOptions,
-    NodeStreamOptions, OpenMode, RelayOptions,
+    Balance, ClientConfig, ClientOptions, ConfigError, Form, NodeConfig, NodeOptions, NodeStreamOptions,
+    OpenMode, RelayOptions,
 };
 pub use error::{ConnectFailure, Misuse};
 pub use id::{ExchangeId, RelayId, RequestId, StreamId, UpstreamId};

@@ -10,7 +10,6 @@ use crate::error::ConnectFailure;
 use crate::id::{ExchangeId, RelayId, StreamId};
 use crate::time::Instant;
 use crate::timer::Wake;
-use crate::wire::reset::ResetCode;
 
 /// What the driver shall do, from [`Client::poll`](crate::Client::poll).
 #[derive(Clone, PartialEq, Eq)]
@@ -121,26 +120,8 @@ pub enum EndReason {
     ReplyOverdue,
     /// No relay could take an op of this flow for as long as a call may last.
     NoRelay,
-    /// The node ended the flow, for this reason (level 2).
-    Reset(ResetCode),
     /// The client was closed.
     ClientClosed,
-}
-
-/// What an application is told of a RESET that came from the node.
-impl From<ResetCode> for EndReason {
-    fn from(code: ResetCode) -> Self {
-        match code {
-            ResetCode::Connect(failure) => Self::ConnectFailed(failure),
-            ResetCode::Idle => Self::Idle,
-            ResetCode::Aborted
-            | ResetCode::Stalled
-            | ResetCode::Gone
-            | ResetCode::Draining
-            | ResetCode::TooManyStreams
-            | ResetCode::Violation => Self::Reset(code),
-        }
-    }
 }
 
 impl EndReason {
@@ -173,7 +154,6 @@ impl fmt::Display for EndReason {
             Self::ExchangeLost(failure) => write!(f, "an exchange failed: {failure}"),
             Self::ReplyOverdue => f.write_str("a reply is overdue"),
             Self::NoRelay => f.write_str("no relay could take a call in time"),
-            Self::Reset(code) => write!(f, "the node ended the flow: {code}"),
             Self::ClientClosed => f.write_str("the client was closed"),
         }
     }

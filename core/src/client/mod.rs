@@ -129,10 +129,7 @@ enum TimerOwner {
 }
 
 impl Client {
-    /// A client without flows.
-    ///
-    /// `seed` must be secret and fresh: 32 bytes of the operating system's randomness for each client. Whoever
-    /// knows it, or two clients with one seed and one secret, break the seal of level 2: nonces come from it.
+    /// A client without flows. `seed` should be secret and unlike that of any other client.
     pub fn new(config: ClientConfig, seed: [u8; 32], now: Instant) -> Self {
         let mut mint = SidMint::new(seed);
         if planted!(SeedAmbient, ambient) {

@@ -12,7 +12,7 @@ use core::fmt;
 use core::ops::{Deref, RangeInclusive};
 use core::time::Duration;
 
-pub use streams::{ClientStreamOptions, NodeStreamOptions};
+pub use streams::NodeStreamOptions;
 
 use crate::caps::Level;
 use crate::secret::Secret;
@@ -49,14 +49,6 @@ fn within<T: PartialOrd>(
     reason: &'static str,
 ) -> Result<(), ConfigError> {
     check(range.contains(value), option, reason)
-}
-
-fn check_secret(secret: Option<&Secret>) -> Result<(), ConfigError> {
-    check(
-        !secret.is_some_and(Secret::is_empty),
-        "secret",
-        "must not be empty: an empty secret keeps nobody out",
-    )
 }
 
 /// The JSON form that a peer takes (protocol.md 1).
@@ -137,14 +129,8 @@ impl RelayOptions {
 pub struct ClientOptions {
     /// The relays, at least one. A [`RelayId`](crate::RelayId) is a place in this list.
     pub relays: Vec<RelayOptions>,
-    /// The highest level to use. Default: 1, sequenced.
+    /// The highest level to use. Default: 1, sequenced. The client does not speak level 2 yet, and takes it for 1.
     pub max_level: Level,
-    /// What seals the packets of level 2; the node must have the same, and no relay should know it. Default: the
-    /// key of the first relay, which fits where that is the node's key too, and keeps out everybody but the
-    /// relay.
-    pub secret: Option<Secret>,
-    /// The bounds of level 2.
-    pub streams: ClientStreamOptions,
     /// When applications are told that their flow is open. Default: at once.
     pub open: OpenMode,
     /// How batches spread over relays. Default: to the fastest.
@@ -214,8 +200,6 @@ impl ClientOptions {
         Self {
             relays,
             max_level: Level::default(),
-            secret: None,
-            streams: ClientStreamOptions::default(),
             open: OpenMode::default(),
             balance: Balance::default(),
             first_bytes_wait: Duration::from_millis(20),
@@ -285,8 +269,6 @@ impl ClientOptions {
         check(!self.refused_backoff.is_zero(), "refused_backoff", "must be more than 0")?;
         check(!self.udp_idle.is_zero(), "udp_idle", "must be more than 0")?;
         check(!self.half_close_quiet.is_zero(), "half_close_quiet", "must be more than 0")?;
-        check_secret(self.secret.as_ref())?;
-        self.streams.check()?;
         Ok(ClientConfig(self))
     }
 }
@@ -296,12 +278,6 @@ impl ClientOptions {
 pub struct ClientConfig(ClientOptions);
 
 impl ClientConfig {
-    /// What seals the packets of level 2: the secret, or else the key of the first relay.
-    #[allow(dead_code, reason = "the client does not speak level 2 yet")]
-    pub(crate) fn seal_secret(&self) -> Option<&Secret> {
-        self.secret.as_ref().or_else(|| self.relays.first().map(|relay| &relay.key))
-    }
-
     /// How long a batch may take: at least 60 s when it carries `seq` (protocol.md 2).
     pub fn batch_timeout(&self, with_seq: bool) -> Duration {
         const SEQ_FLOOR: Duration = Duration::from_secs(60);
@@ -333,7 +309,7 @@ impl Deref for ClientConfig {
 pub struct NodeOptions {
     /// The key that requests must carry.
     pub key: Secret,
-    /// The highest level to offer. Default: 1, sequenced.
+    /// The highest level to offer. Default: 1, sequenced: [`Client`](crate::Client) does not speak level 2 yet.
     pub max_level: Level,
     /// What seals the packets of level 2; the clients must have the same, and no relay should know it. Default:
     /// the key, which keeps out everybody but the relays that have it.
@@ -457,7 +433,11 @@ impl NodeOptions {
         check(self.write_queue >= 1, "write_queue", "must be at least 1 byte")?;
         check(self.session_buffer >= 64 * KIB, "session_buffer", "must be at least 64 KiB")?;
         check(self.udp_queue >= 1, "udp_queue", "must be at least 1")?;
-        check_secret(self.secret.as_ref())?;
+        check(
+            !self.secret.as_ref().is_some_and(Secret::is_empty),
+            "secret",
+            "must not be empty: an empty secret keeps nobody out",
+        )?;
         self.streams.check()?;
         Ok(NodeConfig(self))
     }

@@ -74,71 +74,20 @@ impl NodeStreamOptions {
         ] {
             within(&bytes, 64 << 10..=1 << 40, option, "must be 64 KiB to 1 TiB")?;
         }
-        check_packet(self.max_packet)?;
-        check_hold(self.max_hold, "streams.max_hold")?;
+        let least = usize::try_from(MIN_RESPONSE).unwrap_or(usize::MAX).max(128 * KIB);
+        within(&self.max_packet, least..=256 * MIB, "streams.max_packet", "must be 128 KiB to 256 MiB")?;
+        within(
+            &self.max_hold,
+            Duration::from_secs(1)..=Duration::from_secs(50),
+            "streams.max_hold",
+            "must be 1 s to 50 s",
+        )?;
         within(&self.max_held, 1..=1024, "streams.max_held", "must be 1 to 1024 requests")?;
         check(self.settle <= Duration::from_millis(10), "streams.settle", "must be at most 10 ms")?;
         check(self.ack_delay <= Duration::from_millis(50), "streams.ack_delay", "must be at most 50 ms")?;
         check(self.idle > self.max_hold, "streams.idle", "must be longer than streams.max_hold")?;
         check(self.reorder_chunks >= 4096, "streams.reorder_chunks", "must be at least 4096 chunks")
     }
-}
-
-/// What a client bounds at level 2. `default()` has every default. Its streams are bounded by
-/// [`max_streams`](crate::ClientOptions::max_streams), what it keeps of their uplink by
-/// [`uplink_total`](crate::ClientOptions::uplink_total).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientStreamOptions {
-    /// Downlink bytes that a stream may send before its first WINDOW. Default 128 MiB, as much as
-    /// `downlink_total`, which bounds the memory.
-    pub window: u64,
-    /// Downlink bytes kept over all streams beyond 64 KiB of each, here and at the node. Default 128 MiB.
-    pub downlink_total: u64,
-    /// Bytes of a packet, if the node grants as many. Default 16 MiB.
-    pub max_packet: usize,
-    /// How long the node may hold a request while nothing moves. Default 25 s, at most 50 s: hosted relays end
-    /// a call after 60 s.
-    pub hold: Duration,
-    /// Exchanges out at a time. Default 32.
-    pub max_exchanges: usize,
-    /// Chunks that wait, or are missing, in the reorder queues of all streams. Default 262 144.
-    pub reorder_chunks: usize,
-}
-
-impl Default for ClientStreamOptions {
-    fn default() -> Self {
-        Self {
-            window: 128 << 20,
-            downlink_total: 128 << 20,
-            max_packet: 16 * MIB,
-            hold: Duration::from_secs(25),
-            max_exchanges: 32,
-            reorder_chunks: 262_144,
-        }
-    }
-}
-
-impl ClientStreamOptions {
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        for (bytes, option) in
-            [(self.window, "streams.window"), (self.downlink_total, "streams.downlink_total")]
-        {
-            within(&bytes, 64 << 10..=1 << 40, option, "must be 64 KiB to 1 TiB")?;
-        }
-        check_packet(self.max_packet)?;
-        check_hold(self.hold, "streams.hold")?;
-        within(&self.max_exchanges, 2..=1024, "streams.max_exchanges", "must be 2 to 1024")?;
-        check(self.reorder_chunks >= 4096, "streams.reorder_chunks", "must be at least 4096 chunks")
-    }
-}
-
-fn check_packet(bytes: usize) -> Result<(), ConfigError> {
-    let least = usize::try_from(MIN_RESPONSE).unwrap_or(usize::MAX).max(128 * KIB);
-    within(&bytes, least..=256 * MIB, "streams.max_packet", "must be 128 KiB to 256 MiB")
-}
-
-fn check_hold(hold: Duration, option: &'static str) -> Result<(), ConfigError> {
-    within(&hold, Duration::from_secs(1)..=Duration::from_secs(50), option, "must be 1 s to 50 s")
 }
 
 #[cfg(test)]
@@ -148,7 +97,6 @@ mod tests {
     #[test]
     fn the_defaults_are_valid() {
         NodeStreamOptions::default().check().unwrap();
-        ClientStreamOptions::default().check().unwrap();
     }
 
     #[test]
@@ -156,7 +104,5 @@ mod tests {
         let long = Duration::from_secs(51);
         let node = NodeStreamOptions { max_hold: long, ..NodeStreamOptions::default() };
         assert_eq!(node.check().unwrap_err().option, "streams.max_hold");
-        let client = ClientStreamOptions { hold: long, ..ClientStreamOptions::default() };
-        assert_eq!(client.check().unwrap_err().option, "streams.hold");
     }
 }

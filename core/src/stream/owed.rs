@@ -1,10 +1,5 @@
 //! Facts that the peer must come to know, however many exchanges are lost on the way (protocol.md 3.2 rule 5).
 
-#[cfg(feature = "model")]
-use core::hash::Hash;
-
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::wire::number::ExchangeNumber;
 
 /// One fact: an ACK, a WINDOW, an OPENED, a RESET. Only the newest carrier counts: what an older one carried may
@@ -60,20 +55,6 @@ impl Owed {
     /// Whether the peer knows.
     pub(crate) const fn is_settled(self) -> bool {
         matches!(self, Self::Settled)
-    }
-
-    /// The fact's part of a state's fingerprint; `rank` renames exchanges.
-    #[cfg(feature = "model")]
-    pub(crate) fn fingerprint<R: Hash>(
-        self,
-        rank: impl Fn(ExchangeNumber) -> R,
-        print: &mut Fingerprint<'_>,
-    ) {
-        print.value(match self {
-            Self::Settled => (0_u8, None),
-            Self::Due => (1, None),
-            Self::Carried(by) => (2, Some(rank(by))),
-        });
     }
 }
 

@@ -2,8 +2,6 @@
 
 use alloc::collections::VecDeque;
 use core::fmt;
-#[cfg(feature = "model")]
-use core::hash::Hash;
 
 use bytes::Bytes;
 
@@ -24,18 +22,15 @@ const REPORT: u64 = 4;
 /// ```text
 ///              fin arrives              fin is delivered              all taken
 ///   Receiving ─────────────▶ EndKnown ──────────────────▶ Delivered ────────────▶ Finished
-///       │                       │                             │                      │
-///       └───────────────────────┴────────── abort ────────────┴──────▶ Aborted ◀─────┘
 /// ```
 ///
-/// | event | Receiving | EndKnown | Delivered | Finished | Aborted |
-/// |---|---|---|---|---|---|
-/// | new chunk | queued; with fin EndKnown | queued | violation | violation | dropped |
-/// | chunk seen before | ACK owed | ACK owed | ACK owed | ACK owed | dropped |
-/// | chunk behind the end, another end | violation | violation | violation | violation | dropped |
-/// | deliver | in order | in order; with fin Delivered | nothing | nothing | nothing |
-/// | take | ACK owed | ACK owed | ACK owed; with the last Finished | misuse | nothing |
-/// | abort | Aborted | Aborted | Aborted | Aborted | Aborted |
+/// | event | Receiving | EndKnown | Delivered | Finished |
+/// |---|---|---|---|---|
+/// | new chunk | queued; with fin EndKnown | queued | violation | violation |
+/// | chunk seen before | ACK owed | ACK owed | ACK owed | ACK owed |
+/// | chunk behind the end, another end | violation | violation | violation | violation |
+/// | deliver | in order | in order; with fin Delivered | nothing | nothing |
+/// | take | ACK owed | ACK owed | ACK owed; with the last Finished | misuse |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum RecvState {
     /// The end has not come.
@@ -46,8 +41,6 @@ pub(crate) enum RecvState {
     Delivered(Seq),
     /// Everything was taken.
     Finished(Seq),
-    /// The stream was reset.
-    Aborted,
 }
 
 /// What is handed to the application, or to the upstream.
@@ -119,9 +112,6 @@ impl RecvHalf {
 
     /// A chunk came. Whether it is new; one that is not is acknowledged again.
     pub(crate) fn receive(&mut self, seq: Seq, fin: bool, bytes: Bytes) -> Result<bool, Violation> {
-        if self.state == RecvState::Aborted {
-            return Ok(false);
-        }
         self.check_end(seq, fin)?;
         if seq.ahead_of(self.taken) > u64::try_from(MAX_AHEAD).unwrap_or(u64::MAX) {
             return Err(Violation::TooFarAhead);
@@ -159,7 +149,7 @@ impl RecvHalf {
     const fn end(&self) -> Option<Seq> {
         match self.state {
             RecvState::EndKnown(end) | RecvState::Delivered(end) | RecvState::Finished(end) => Some(end),
-            RecvState::Receiving | RecvState::Aborted => None,
+            RecvState::Receiving => None,
         }
     }
 
@@ -179,9 +169,6 @@ impl RecvHalf {
 
     /// The application, or the upstream's socket, took `bytes` more of what was delivered.
     pub(crate) fn take(&mut self, bytes: usize) -> Result<(), Misuse> {
-        if self.state == RecvState::Aborted {
-            return Ok(());
-        }
         self.untaken = self.untaken.checked_sub(bytes).ok_or(Misuse::WrittenTooMuch)?;
         self.partly = self.partly.saturating_add(bytes);
         self.taken_bytes = self.taken_bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
@@ -209,25 +196,9 @@ impl RecvHalf {
         }
     }
 
-    /// The stream was reset: what was not delivered is dropped.
-    pub(crate) fn abort(&mut self) {
-        self.state = RecvState::Aborted;
-        self.queue = ReorderQueue::new(ReorderLimits { items: 0, bytes: 0 });
-        self.delivered = VecDeque::new();
-        self.partly = 0;
-        self.untaken = 0;
-        self.ack = Owed::Settled;
-        self.credit = Owed::Settled;
-    }
-
     /// Whether the sender should hear what was taken.
     pub(crate) const fn is_ack_due(&self) -> bool {
         self.ack.is_due()
-    }
-
-    /// Whether the sender knows all that was taken.
-    pub(crate) const fn is_ack_settled(&self) -> bool {
-        self.ack.is_settled()
     }
 
     /// Whether the sender should get new credit: a quarter of the window has become free.
@@ -310,32 +281,20 @@ impl RecvHalf {
         self.untaken
     }
 
-    /// The chunk that is delivered next. Any other has to wait, so it should not keep alive much that is not its
-    /// own.
-    pub(crate) const fn expected(&self) -> Seq {
-        self.queue.expected()
-    }
-
     /// Bytes that wait in the reorder queue.
     pub(crate) const fn waiting(&self) -> usize {
         self.queue.bytes()
     }
 
-    /// The half's part of a state's fingerprint; `rank` renames exchanges.
+    /// The half's part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(crate) fn fingerprint<R: Hash>(
-        &self,
-        rank: impl Fn(ExchangeNumber) -> R,
-        print: &mut Fingerprint<'_>,
-    ) {
+    pub(crate) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
         print.value((self.state, self.after_highest, self.received, self.limit, self.window));
         print.value((self.partly, self.taken, self.taken_bytes, self.reported));
         print.value((&self.delivered, self.queue.expected(), self.queue.len()));
         for (seq, waiting) in self.queue.iter() {
             print.value((seq, &waiting.bytes, waiting.fin));
         }
-        for owed in [self.ack, self.credit] {
-            owed.fingerprint(&rank, print);
-        }
+        print.value((self.ack, self.credit));
     }
 }

@@ -1,8 +1,6 @@
 //! The sending half: a retransmission queue (protocol.md 3.2 rules 1, 5 and 6).
 
 use alloc::collections::VecDeque;
-#[cfg(feature = "model")]
-use core::hash::Hash;
 
 use bytes::Bytes;
 
@@ -20,19 +18,16 @@ use crate::wire::number::{ExchangeNumber, StreamNumber};
 /// ```text
 ///          finish           the end is cut        all acknowledged
 ///   Open ─────────▶ Ending ───────────────▶ Sent ─────────────────▶ Finished
-///     │               │                      │                         │
-///     └───────────────┴───── abort ──────────┴───────▶ Aborted ◀───────┘
 /// ```
 ///
-/// | event | Open | Ending | Sent | Finished | Aborted |
-/// |---|---|---|---|---|---|
-/// | write | kept | misuse | misuse | misuse | dropped |
-/// | finish | Ending | misuse | misuse | misuse | nothing |
-/// | next | cuts | cuts; with the last byte Sent | what was lost | nothing | nothing |
-/// | acknowledge | frees | frees | frees; with the end Finished | nothing | nothing |
-/// | acknowledge of what was not sent | violation | violation | violation | violation | nothing |
-/// | lost, arrived, window | noted | noted | noted | nothing | nothing |
-/// | abort | Aborted | Aborted | Aborted | Aborted | Aborted |
+/// | event | Open | Ending | Sent | Finished |
+/// |---|---|---|---|---|
+/// | write | kept | misuse | misuse | misuse |
+/// | finish | Ending | misuse | misuse | misuse |
+/// | next | cuts | cuts; with the last byte Sent | what was lost | nothing |
+/// | acknowledge | frees | frees | frees; with the end Finished | nothing |
+/// | acknowledge of what was not sent | violation | violation | violation | violation |
+/// | lost, arrived, window | noted | noted | noted | nothing |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum SendState {
     /// More may be written.
@@ -43,8 +38,6 @@ pub(crate) enum SendState {
     Sent,
     /// Everything was acknowledged, the end included.
     Finished,
-    /// The stream was reset.
-    Aborted,
 }
 
 /// Where a chunk is.
@@ -116,8 +109,6 @@ pub(crate) struct SendHalf {
     lost: usize,
     lost_bytes: usize,
     lost_from: usize,
-    /// Bytes of the chunks that are under way.
-    carried_bytes: usize,
     /// Bytes cut since the start, and how many may be.
     sent: u64,
     limit: u64,
@@ -136,7 +127,6 @@ impl SendHalf {
             lost: 0,
             lost_bytes: 0,
             lost_from: 0,
-            carried_bytes: 0,
             sent: 0,
             limit,
         }
@@ -152,7 +142,6 @@ impl SendHalf {
                 Ok(())
             }
             SendState::Ending | SendState::Sent | SendState::Finished => Err(Misuse::AfterFin),
-            SendState::Aborted => Ok(()),
         }
     }
 
@@ -164,20 +153,7 @@ impl SendHalf {
                 Ok(())
             }
             SendState::Ending | SendState::Sent | SendState::Finished => Err(Misuse::AfterFin),
-            SendState::Aborted => Ok(()),
         }
-    }
-
-    /// The stream was reset: nothing is kept, and nothing is sent any more.
-    pub(crate) fn abort(&mut self) {
-        self.state = SendState::Aborted;
-        self.cut = self.pieces.clear();
-        self.uncut = 0;
-        self.chunks = VecDeque::new();
-        self.lost = 0;
-        self.lost_bytes = 0;
-        self.lost_from = 0;
-        self.carried_bytes = 0;
     }
 
     /// The peer gives credit. An older WINDOW that was overtaken takes none back.
@@ -239,7 +215,6 @@ impl SendHalf {
         }
         let index = self.chunks.len();
         self.chunks.push_back(Chunk { start, len, fin, place: Place::Carried(by) });
-        self.carried_bytes = self.carried_bytes.saturating_add(len);
         Some(self.outgoing(index, start, len, fin, true))
     }
 
@@ -269,9 +244,6 @@ impl SendHalf {
 
     /// The peer took every chunk below `next`. Gives how many bytes are free now.
     pub(crate) fn acknowledge(&mut self, next: Seq) -> Result<usize, Violation> {
-        if self.state == SendState::Aborted {
-            return Ok(0);
-        }
         let count = usize::try_from(next.ahead_of(self.acked)).unwrap_or(usize::MAX);
         if count > self.chunks.len() {
             return Err(Violation::AckOfUnsent);
@@ -306,26 +278,18 @@ impl SendHalf {
         usize::try_from(ahead).ok().filter(|index| *index < self.chunks.len())
     }
 
-    /// The one transition of a chunk, with what is counted of the chunks in each place.
+    /// The one transition of a chunk, with what is counted of those that are lost.
     fn place(&mut self, index: usize, place: Place) {
         let Some(chunk) = self.chunks.get_mut(index) else { return };
         let len = chunk.len;
-        match core::mem::replace(&mut chunk.place, place) {
-            Place::Carried(_) => self.carried_bytes = self.carried_bytes.saturating_sub(len),
-            Place::Lost => {
-                self.lost = self.lost.saturating_sub(1);
-                self.lost_bytes = self.lost_bytes.saturating_sub(len);
-            }
-            Place::Arrived => {}
+        if core::mem::replace(&mut chunk.place, place) == Place::Lost {
+            self.lost = self.lost.saturating_sub(1);
+            self.lost_bytes = self.lost_bytes.saturating_sub(len);
         }
-        match place {
-            Place::Carried(_) => self.carried_bytes = self.carried_bytes.saturating_add(len),
-            Place::Lost => {
-                self.lost = self.lost.saturating_add(1);
-                self.lost_bytes = self.lost_bytes.saturating_add(len);
-                self.lost_from = self.lost_from.min(index);
-            }
-            Place::Arrived => {}
+        if place == Place::Lost {
+            self.lost = self.lost.saturating_add(1);
+            self.lost_bytes = self.lost_bytes.saturating_add(len);
+            self.lost_from = self.lost_from.min(index);
         }
     }
 
@@ -374,26 +338,13 @@ impl SendHalf {
         self.uncut > 0 && (self.credit() == 0 || self.chunks.len() >= MAX_AHEAD)
     }
 
-    /// Bytes of the chunks that are under way: not lost, and not known to have arrived.
-    pub(crate) const fn in_flight(&self) -> usize {
-        self.carried_bytes
-    }
-
-    /// The half's part of a state's fingerprint; `rank` renames exchanges.
+    /// The half's part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(crate) fn fingerprint<R: Hash>(
-        &self,
-        rank: impl Fn(ExchangeNumber) -> R,
-        print: &mut Fingerprint<'_>,
-    ) {
+    pub(crate) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
         print.value((self.state, self.uncut, self.acked, self.sent, self.limit));
         print.each(self.pieces.iter(), |print, piece| print.value(piece));
         print.each(self.chunks.iter(), |print, chunk| {
-            let carrier = match chunk.place {
-                Place::Carried(by) => Some(rank(by)),
-                Place::Lost | Place::Arrived => None,
-            };
-            print.value((chunk.len, chunk.fin, chunk.place == Place::Arrived, carrier));
+            print.value((chunk.len, chunk.fin, chunk.place));
         });
     }
 
@@ -405,7 +356,6 @@ impl SendHalf {
             chunks.fold((0, 0), |(count, bytes), chunk| (count + 1, bytes + chunk.len))
         };
         assert_eq!(bytes(|place| *place == Place::Lost), (self.lost, self.lost_bytes));
-        assert_eq!(bytes(|place| matches!(place, Place::Carried(_))).1, self.carried_bytes);
         assert_eq!(bytes(|_| true).1 + self.uncut, self.kept());
         let first = self.chunks.iter().position(|chunk| chunk.place == Place::Lost);
         assert!(first.is_none_or(|first| self.lost_from <= first));

@@ -10,13 +10,7 @@ use crate::node::streams::agenda::{Agenda, Sums};
 use crate::node::streams::flow::Flow;
 use crate::node::streams::peer::{Peer, PeerId};
 use crate::node::streams::stream::{Link, Stream};
-use crate::stream::owed::Owed;
-use crate::wire::number::ExchangeNumber;
 use crate::wire::packet::ResponseRoom;
-
-const fn same(exchange: ExchangeNumber) -> ExchangeNumber {
-    exchange
-}
 
 impl Peers {
     /// A client by its place among those that are known.
@@ -53,8 +47,7 @@ impl Peer {
             stream.fingerprint(print);
         });
         print.each(self.farewells.iter(), |print, (number, farewell)| {
-            print.value((number, farewell.word));
-            farewell.owed.fingerprint(same, print);
+            print.value((number, farewell.word, farewell.owed));
         });
         self.agenda.fingerprint(print);
         self.pool.fingerprint(print);
@@ -92,8 +85,8 @@ impl Stream {
         match &self.flow {
             Flow::Tcp { send, recv } => {
                 print.value(0_u8);
-                send.fingerprint(same, print);
-                recv.fingerprint(same, print);
+                send.fingerprint(print);
+                recv.fingerprint(print);
             }
             Flow::Udp(datagrams) => {
                 print.value(1_u8);
@@ -104,7 +97,7 @@ impl Stream {
         }
         self.uplink.fingerprint(print);
         self.credit.fingerprint(print);
-        Owed::fingerprint(self.opened, same, print);
+        print.value(self.opened);
         for time in [self.last_sent(), self.last_active] {
             print.time(time);
         }

@@ -13,7 +13,7 @@ fn a_connect_is_answered_as_soon_as_it_is_open() {
     let sid = rig.reply(request).sid.unwrap();
     assert_eq!(
         rig.body(request),
-        alloc::format!(r#"{{"r":[{{"sid":"{}","eof":false,"caps":3}}]}}"#, sid.as_str())
+        alloc::format!(r#"{{"r":[{{"sid":"{}","eof":false,"caps":1}}]}}"#, sid.as_str())
     );
     assert_eq!(rig.node.stats().sessions_opened, 1);
 }
@@ -92,7 +92,7 @@ fn a_single_connect_data_brings_the_answer() {
     rig.data(upstream, b"yo");
     rig.run(100);
     let body = rig.body(request);
-    assert!(body.contains(r#""d":"eW8=","eof":false,"caps":3"#), "{body}");
+    assert!(body.contains(r#""d":"eW8=","eof":false,"caps":1"#), "{body}");
 }
 
 #[test]

@@ -194,7 +194,7 @@ impl Joined {
             self.sender.kept() >= self.written.len() - taken,
             "something was forgotten before it was taken"
         );
-        assert!(self.sender.in_flight() + self.sender.sendable() <= self.sender.kept());
+        assert!(self.sender.sendable() <= self.sender.kept());
     }
 
     /// Nothing is lost any more. Gives the number of rounds until both halves have finished.

@@ -27,7 +27,6 @@ fn in_state(state: RecvState) -> RecvHalf {
                 half.take(4).unwrap();
             }
         }
-        RecvState::Aborted => half.abort(),
     }
     assert_eq!(half.state(), state);
     settle(&mut half);
@@ -39,7 +38,7 @@ fn settle(half: &mut RecvHalf) {
     half.put_ack(exchange(9));
     half.put_window(exchange(9));
     half.arrived(exchange(9));
-    assert!(half.is_ack_settled());
+    assert!(half.ack().is_settled());
 }
 
 /// What an event did, in words that a table can compare.
@@ -47,7 +46,6 @@ fn settle(half: &mut RecvHalf) {
 enum Did {
     New,
     AckOwed,
-    Dropped,
     Violated(Violation),
     Delivered(&'static str, bool),
     Taken,
@@ -58,8 +56,10 @@ enum Did {
 fn receive(half: &mut RecvHalf, number: u64, fin: bool, text: &'static str) -> Did {
     match half.receive(seq(number), fin, bytes(text)) {
         Ok(true) => Did::New,
-        Ok(false) if half.is_ack_due() => Did::AckOwed,
-        Ok(false) => Did::Dropped,
+        Ok(false) => {
+            assert!(half.is_ack_due());
+            Did::AckOwed
+        }
         Err(violation) => Did::Violated(violation),
     }
 }
@@ -72,44 +72,40 @@ fn deliver(half: &mut RecvHalf) -> Did {
     }
 }
 
-type Event = (&'static str, fn(&mut RecvHalf) -> Did, [(Did, RecvState); 5]);
+type Event = (&'static str, fn(&mut RecvHalf) -> Did, [(Did, RecvState); 4]);
 
 #[test]
 fn every_state_takes_every_event() {
-    use Did::{AckOwed, Dropped, New, Nothing, Taken, TooMuch};
+    use Did::{AckOwed, New, Nothing, Taken, TooMuch};
     const END: RecvState = RecvState::EndKnown(seq_1());
     const DELIVERED: RecvState = RecvState::Delivered(seq_1());
     const FINISHED: RecvState = RecvState::Finished(seq_1());
-    use RecvState::{Aborted, Receiving};
-    let states = [Receiving, END, DELIVERED, FINISHED, Aborted];
+    use RecvState::Receiving;
+    let states = [Receiving, END, DELIVERED, FINISHED];
     let moved = Did::Violated(Violation::EndMoved);
-    let stays = |did: [Did; 5]| core::array::from_fn(|place| (did[place], states[place]));
-    let events: [Event; 9] = [
-        ("a new chunk", |half| receive(half, 1, false, "cd"), stays([New, moved, moved, moved, Dropped])),
+    let stays = |did: [Did; 4]| core::array::from_fn(|place| (did[place], states[place]));
+    let events: [Event; 8] = [
+        ("a new chunk", |half| receive(half, 1, false, "cd"), stays([New, moved, moved, moved])),
         (
             "the end",
             |half| receive(half, 1, true, "cd"),
-            [(New, END), (AckOwed, END), (AckOwed, DELIVERED), (AckOwed, FINISHED), (Dropped, Aborted)],
+            [(New, END), (AckOwed, END), (AckOwed, DELIVERED), (AckOwed, FINISHED)],
         ),
         (
             "a chunk that came before",
             |half| receive(half, 0, false, "ab"),
-            stays([AckOwed, AckOwed, AckOwed, AckOwed, Dropped]),
+            stays([AckOwed, AckOwed, AckOwed, AckOwed]),
         ),
         (
             "an end where a chunk was",
             |half| receive(half, 0, true, "ab"),
-            stays([moved, moved, moved, moved, Dropped]),
+            stays([moved, moved, moved, moved]),
         ),
-        (
-            "a chunk behind the end",
-            |half| receive(half, 2, false, "e"),
-            stays([New, moved, moved, moved, Dropped]),
-        ),
+        ("a chunk behind the end", |half| receive(half, 2, false, "e"), stays([New, moved, moved, moved])),
         (
             "deliver",
             deliver,
-            stays([Did::Delivered("ab", false), Did::Delivered("ab", false), Nothing, Nothing, Nothing]),
+            stays([Did::Delivered("ab", false), Did::Delivered("ab", false), Nothing, Nothing]),
         ),
         (
             "take",
@@ -118,20 +114,12 @@ fn every_state_takes_every_event() {
                 Err(Misuse::WrittenTooMuch) => TooMuch,
                 Err(other) => panic!("{other}"),
             },
-            [(TooMuch, Receiving), (TooMuch, END), (Taken, FINISHED), (TooMuch, FINISHED), (Taken, Aborted)],
+            [(TooMuch, Receiving), (TooMuch, END), (Taken, FINISHED), (TooMuch, FINISHED)],
         ),
         (
             "a chunk beyond the credit",
             |half| receive(half, 3, false, "efghijk"),
-            stays([Did::Violated(Violation::CreditExceeded), moved, moved, moved, Dropped]),
-        ),
-        (
-            "abort",
-            |half| {
-                half.abort();
-                Nothing
-            },
-            [(Nothing, Aborted); 5],
+            stays([Did::Violated(Violation::CreditExceeded), moved, moved, moved]),
         ),
     ];
     for (name, event, expected) in events {
@@ -279,7 +267,7 @@ fn a_lost_acknowledgement_is_owed_again_unless_a_newer_one_is_under_way() {
     assert!(half.is_ack_due());
     half.put_ack(exchange(3));
     half.arrived(exchange(3));
-    assert!(half.is_ack_settled());
+    assert!(half.ack().is_settled());
 }
 
 #[test]
@@ -288,15 +276,4 @@ fn no_credit_is_owed_when_no_new_chunk_can_come() {
     half.take(4).unwrap();
     assert!(!half.is_window_due());
     assert!(half.is_ack_due());
-}
-
-#[test]
-fn nothing_is_kept_of_a_stream_that_was_reset() {
-    let mut half = RecvHalf::new(WINDOW);
-    half.receive(seq(1), false, bytes("b")).unwrap();
-    half.abort();
-    assert_eq!((half.waiting(), half.untaken()), (0, 0));
-    assert_eq!(half.receive(seq(0), false, bytes("a")), Ok(false));
-    assert_eq!(half.deliver(), None);
-    assert!(!half.is_ack_due());
 }
