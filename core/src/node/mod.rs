@@ -213,15 +213,6 @@ impl Node {
         }
     }
 
-    /// A node whose packets of level 2 anybody can read and forge: for searching its state space, and for
-    /// simulations. No configuration leads here.
-    #[cfg(feature = "model")]
-    #[must_use]
-    pub fn unsealed(mut self) -> Self {
-        self.peers.unseal();
-        self
-    }
-
     /// Hands in what happened.
     ///
     /// # Errors

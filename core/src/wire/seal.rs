@@ -99,14 +99,7 @@ impl core::error::Error for NotOpened {}
 
 /// The seal of one direction.
 #[derive(Clone)]
-pub struct Seal(Kind);
-
-#[derive(Clone)]
-enum Kind {
-    Sealed(XChaCha20Poly1305),
-    #[cfg(feature = "model")]
-    Null(Direction),
-}
+pub struct Seal(XChaCha20Poly1305);
 
 impl Seal {
     /// The seal of packets that go this way, for those who share `secret`.
@@ -114,14 +107,7 @@ impl Seal {
     /// The key is HKDF-SHA256 (RFC 5869) without salt, with the secret as its key material and
     /// `seqlane v2 up` or `seqlane v2 down` as its info.
     pub fn new(secret: &Secret, way: Direction) -> Self {
-        Self(Kind::Sealed(XChaCha20Poly1305::new(&key(secret, way).into())))
-    }
-
-    /// No seal: packets of the same shape and length that anybody can read and forge, for simulations. No
-    /// configuration leads here.
-    #[cfg(feature = "model")]
-    pub const fn null(way: Direction) -> Self {
-        Self(Kind::Null(way))
+        Self(XChaCha20Poly1305::new(&key(secret, way).into()))
     }
 
     /// Opens `packet`, and gives what lies under the seal. It is opened where it lies, unless somebody else
@@ -135,19 +121,11 @@ impl Seal {
         let (body, tag) = body.split_last_chunk_mut::<TAG_LEN>().ok_or(NotOpened)?;
         let len = body.len();
         let [version, nonce @ ..] = head;
-        match &self.0 {
-            Kind::Sealed(cipher) => {
-                if *version != VERSION {
-                    return Err(NotOpened);
-                }
-                let (nonce, tag) = (XNonce::from(*nonce), Tag::from(*tag));
-                cipher
-                    .decrypt_inout_detached(&nonce, &[VERSION], body.into(), &tag)
-                    .map_err(|_| NotOpened)?;
-            }
-            #[cfg(feature = "model")]
-            Kind::Null(way) => null::open(*way, *version, body, *tag)?,
+        if *version != VERSION {
+            return Err(NotOpened);
         }
+        let (nonce, tag) = (XNonce::from(*nonce), Tag::from(*tag));
+        self.0.decrypt_inout_detached(&nonce, &[VERSION], body.into(), &tag).map_err(|_| NotOpened)?;
         let packet = packet.freeze();
         let end = HEAD_LEN.saturating_add(len);
         Ok(packet.slice(HEAD_LEN..end))
@@ -201,18 +179,11 @@ impl Unsealed {
     /// Seals the packet where it lies. `nonce` must never have been used with this seal.
     pub fn seal(mut self, seal: &Seal, nonce: Nonce) -> Bytes {
         let Some((head, body)) = self.0.split_first_chunk_mut::<HEAD_LEN>() else { return Bytes::new() };
-        let (version, tag) = match &seal.0 {
-            // The cipher refuses nothing below 256 GiB.
-            Kind::Sealed(cipher) => {
-                let nonce = XNonce::from(nonce.0);
-                let tag = cipher.encrypt_inout_detached(&nonce, &[VERSION], body.into());
-                (VERSION, tag.map_or([0; TAG_LEN], Into::into))
-            }
-            #[cfg(feature = "model")]
-            Kind::Null(way) => (null::VERSION, null::tag(*way, body)),
-        };
+        // The cipher refuses nothing below 256 GiB.
+        let tag = seal.0.encrypt_inout_detached(&XNonce::from(nonce.0), &[VERSION], body.into());
+        let tag: [u8; TAG_LEN] = tag.map_or([0; TAG_LEN], Into::into);
         let [version_place, nonce_place @ ..] = head;
-        *version_place = version;
+        *version_place = VERSION;
         *nonce_place = nonce.0;
         self.0.extend_from_slice(&tag);
         self.0.into()
@@ -222,44 +193,5 @@ impl Unsealed {
 impl fmt::Debug for Unsealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Unsealed({} bytes)", self.0.len())
-    }
-}
-
-/// The seal of simulations: it finds damage, and hides nothing.
-#[cfg(feature = "model")]
-mod null {
-    use super::{Direction, NotOpened, TAG_LEN};
-
-    /// A version that no real packet has.
-    pub(super) const VERSION: u8 = 0;
-
-    pub(super) fn open(
-        way: Direction,
-        version: u8,
-        body: &[u8],
-        found: [u8; TAG_LEN],
-    ) -> Result<(), NotOpened> {
-        if version == VERSION && found == tag(way, body) { Ok(()) } else { Err(NotOpened) }
-    }
-
-    /// Length and a hash of eight bytes at a time: enough against what a simulated relay does to a packet.
-    pub(super) fn tag(way: Direction, body: &[u8]) -> [u8; TAG_LEN] {
-        const PRIME: u64 = 0x0100_0000_01b3;
-        let start = match way {
-            Direction::Up => 0xcbf2_9ce4_8422_2325,
-            Direction::Down => 0x8422_2325_cbf2_9ce4,
-        };
-        let (words, rest) = body.as_chunks::<8>();
-        let words = words.iter().map(|word| u64::from_le_bytes(*word));
-        let rest = rest.iter().map(|byte| u64::from(*byte));
-        let hash = words
-            .chain(rest)
-            .fold(start, |hash: u64, word| (hash ^ word).wrapping_mul(PRIME).rotate_left(23));
-        let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
-        let mut tag = [0; TAG_LEN];
-        let (low, high) = tag.split_at_mut(TAG_LEN / 2);
-        low.copy_from_slice(&length.to_le_bytes());
-        high.copy_from_slice(&hash.to_le_bytes());
-        tag
     }
 }

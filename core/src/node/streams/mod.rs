@@ -78,13 +78,6 @@ impl Peers {
         }
     }
 
-    /// Lets everybody read and forge every packet.
-    #[cfg(feature = "model")]
-    pub(super) fn unseal(&mut self) {
-        self.up = Seal::null(Direction::Up);
-        self.down = Seal::null(Direction::Down);
-    }
-
     pub(super) fn get(&self, peer: PeerId) -> Option<&Peer> {
         self.table.get(&peer)
     }
