@@ -420,7 +420,7 @@ impl RelayTable {
                 })
                 .map(|relay| relay.id),
         };
-        // An idle poll is worth its call where it is held.
+        // A poll is worth its call where it is held.
         let held = |relay: &&Relay| matches!(purpose, Purpose::Active(_)) || relay.holds(now);
         let chosen = best(&mut self.relays.iter().filter(fits).filter(rested).filter(held))
             .or_else(|| best(&mut self.relays.iter().filter(fits).filter(rested)))
@@ -477,7 +477,12 @@ impl RelayTable {
 
     /// Whether no relay that can be used for this holds polls, so that polling while idle only burns calls.
     pub(super) fn none_holds(&self, now: Instant, path: Path) -> bool {
-        let usable = |relay: &&Relay| relay.is_rested(now) && relay.has_calls() && relay.carries(path);
+        let usable = |relay: &&Relay| {
+            relay.is_rested(now)
+                && relay.has_calls()
+                && relay.carries(path)
+                && relay.has_room(Purpose::Poll(path))
+        };
         let mut any = false;
         let held = self.relays.iter().filter(usable).inspect(|_| any = true).any(|relay| relay.holds(now));
         !held && (any || self.relays.iter().all(|relay| !relay.holds(now)))

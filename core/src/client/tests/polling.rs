@@ -298,3 +298,27 @@ fn for_polls_with_seq_a_relay_that_loses_seq_does_not_count_as_one_that_holds() 
     assert!(bench.calls.is_empty(), "quiet for half a minute");
     assert!(!bench.ended.contains_key(&stream));
 }
+
+#[test]
+fn a_relay_without_room_does_not_count_as_one_that_holds() {
+    let mut options = options(2);
+    options.relays[1].max_concurrent = 1;
+    let mut bench = Bench::new(options);
+    let (_, mut poll) = bench.sequenced("s");
+    while poll.relay.place() == 1 {
+        bench.pass(ms(15_000));
+        bench.answer(&poll, &[empty(poll.op())]);
+        poll = bench.only_call();
+    }
+    // The open is never answered, and takes the only place of the other relay.
+    bench.open_tcp();
+    assert_eq!(bench.call().relay.place(), 1);
+    for _ in 0..4 {
+        answer_unheld(&mut bench, &poll);
+        bench.pass(ms(600));
+        poll = bench.calls.pop_front().unwrap_or(poll);
+    }
+    bench.calls.clear();
+    bench.pass(ms(5_000));
+    assert!(bench.calls.is_empty(), "no more polls for a while");
+}

@@ -79,7 +79,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             ClientEvent::ExchangeFailed { why: ExchangeFailure::Refused { retry_after }, .. } => {
                 let pause = retry_after.unwrap_or(pause).clamp(SHORTEST_PAUSE, pause.max(HOUR));
                 book.refused = true;
-                book.alone_until = Some(now.saturating_add(pause));
+                book.alone_until = book.alone_until.max(Some(now.saturating_add(pause)));
             }
             ClientEvent::Reply { body, .. } if book.setbacks > 0 || book.alone_until.is_some() => {
                 let limits = Limits { max_body: 1 << 30, max_ops: ops };

@@ -8,11 +8,14 @@ use seqlane::{ExchangeId, Instant};
 
 use crate::time::Time;
 
+/// When an exchange was sent, and its ops.
+pub(in crate::world) type SentNotes = (Time, Arc<[Note]>);
+
 /// The oracle's books.
 #[derive(Clone, Debug, Default)]
 pub(in crate::world) struct Ledger {
     /// The ops of every exchange that its client has not been told the end of.
-    pub(in crate::world) exchanges: BTreeMap<(usize, ExchangeId), (Time, Arc<[Note]>)>,
+    pub(in crate::world) exchanges: BTreeMap<(usize, ExchangeId), SentNotes>,
     pub(in crate::world) sessions: BTreeMap<Sid, Session>,
     pub(in crate::world) flows: Vec<FlowBook>,
     /// By client and relay.
