@@ -18,13 +18,16 @@ use core::fmt;
 pub struct Caps(u32);
 
 /// The one table: bit, name, and the level that a peer with the bit can speak.
-const TABLE: [(Caps, &str, Level); 1] = [(Caps::PIPELINE_SEQ, "PIPELINE_SEQ", Level::Sequenced)];
+const TABLE: [(Caps, &str, Level); 2] =
+    [(Caps::PIPELINE_SEQ, "PIPELINE_SEQ", Level::Sequenced), (Caps::STREAMS, "STREAMS", Level::Streams)];
 
 impl Caps {
     /// No capability: a peer of level 0.
     pub const NONE: Self = Self(0);
     /// Bit 0: several data ops of a session in flight, executed and answered in `seq` order.
     pub const PIPELINE_SEQ: Self = Self(1);
+    /// Bit 1: streams, which no lost, late, doubled or reordered exchange breaks.
+    pub const STREAMS: Self = Self(2);
 
     /// The set with these bits, known or not.
     pub const fn from_bits(bits: u32) -> Self {
@@ -49,6 +52,11 @@ impl Caps {
             .map(|(_, _, level)| *level)
             .max()
             .unwrap_or(Level::Legacy)
+    }
+
+    /// The highest level that a session of a peer with these capabilities speaks: streams have no sessions.
+    pub(crate) const fn session_level(self) -> Level {
+        if self.contains(Self::PIPELINE_SEQ) { Level::Sequenced } else { Level::Legacy }
     }
 
     /// What a node that speaks every level up to `level` names.
@@ -78,6 +86,8 @@ pub enum Level {
     /// Level 1: several data ops in flight per session, executed and answered in `seq` order.
     #[default]
     Sequenced,
+    /// Level 2: numbered, acknowledged and repeated streams that share all exchanges of their client.
+    Streams,
 }
 
 impl Level {
@@ -86,6 +96,7 @@ impl Level {
         match number {
             0 => Some(Self::Legacy),
             1 => Some(Self::Sequenced),
+            2 => Some(Self::Streams),
             _ => None,
         }
     }
@@ -95,6 +106,7 @@ impl Level {
         match self {
             Self::Legacy => 0,
             Self::Sequenced => 1,
+            Self::Streams => 2,
         }
     }
 }
@@ -119,20 +131,27 @@ mod tests {
     }
 
     #[test]
+    fn streams_alone_make_no_session_sequenced() {
+        assert_eq!(Caps::STREAMS.level(), Level::Streams);
+        assert_eq!(Caps::STREAMS.session_level(), Level::Legacy);
+    }
+
+    #[test]
     fn a_level_names_its_own_bits() {
         assert_eq!(Caps::of_level(Level::Legacy), Caps::NONE);
         assert_eq!(Caps::of_level(Level::Sequenced).bits(), 1);
+        assert_eq!(Caps::of_level(Level::Streams).bits(), 3);
     }
 
     #[test]
     fn capabilities_print_by_name() {
         assert_eq!(Caps::NONE.to_string(), "none");
-        assert_eq!(Caps::PIPELINE_SEQ.to_string(), "PIPELINE_SEQ");
+        assert_eq!(Caps::of_level(Level::Streams).to_string(), "PIPELINE_SEQ+STREAMS");
     }
 
     #[test]
     fn level_numbers_round_trip() {
-        for level in [Level::Legacy, Level::Sequenced] {
+        for level in [Level::Legacy, Level::Sequenced, Level::Streams] {
             assert_eq!(Level::from_number(level.number()), Some(level));
         }
         assert_eq!(Level::from_number(9), None);

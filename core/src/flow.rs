@@ -15,15 +15,9 @@ impl Pool {
         Self { total, used: 0 }
     }
 
-    /// Takes up to `wanted` bytes out of the pool.
-    fn take(&mut self, wanted: usize) -> usize {
-        let taken = wanted.min(self.total.saturating_sub(self.used));
-        self.used = self.used.saturating_add(taken);
-        taken
-    }
-
-    fn give_back(&mut self, bytes: usize) {
-        self.used = self.used.saturating_sub(bytes);
+    /// Changes how many bytes there are. What is lent stays lent.
+    pub(crate) const fn set_total(&mut self, total: usize) {
+        self.total = total;
     }
 
     /// The pool's part of a state's fingerprint.
@@ -35,6 +29,48 @@ impl Pool {
     /// Whether a flow beyond its floor could get credit now.
     pub(crate) const fn has_room(&self) -> bool {
         self.used < self.total
+    }
+}
+
+/// Where flows borrow the bytes that they keep beyond their floor.
+pub(crate) trait Lender {
+    /// Takes up to `wanted` bytes, and says how many.
+    fn take(&mut self, wanted: usize) -> usize;
+
+    /// Gives bytes back.
+    fn give_back(&mut self, bytes: usize);
+}
+
+impl Lender for Pool {
+    fn take(&mut self, wanted: usize) -> usize {
+        let taken = wanted.min(self.total.saturating_sub(self.used));
+        self.used = self.used.saturating_add(taken);
+        taken
+    }
+
+    fn give_back(&mut self, bytes: usize) {
+        self.used = self.used.saturating_sub(bytes);
+    }
+}
+
+/// A pool within another: what it lends comes out of both.
+#[derive(Debug)]
+pub(crate) struct Within<'p> {
+    pub(crate) inner: &'p mut Pool,
+    pub(crate) outer: &'p mut Pool,
+}
+
+impl Lender for Within<'_> {
+    fn take(&mut self, wanted: usize) -> usize {
+        let most = self.inner.take(wanted);
+        let taken = self.outer.take(most);
+        self.inner.give_back(most.saturating_sub(taken));
+        taken
+    }
+
+    fn give_back(&mut self, bytes: usize) {
+        self.inner.give_back(bytes);
+        self.outer.give_back(bytes);
     }
 }
 
@@ -68,7 +104,7 @@ impl Credit {
     }
 
     /// New credit for the reader, as much as the window, the look-ahead and the pool allow now.
-    pub(crate) fn grant(&mut self, pool: &mut Pool) -> usize {
+    pub(crate) fn grant(&mut self, pool: &mut impl Lender) -> usize {
         let room = self.window.saturating_sub(self.kept).min(AHEAD).saturating_sub(self.promised);
         let uncovered = self.kept.saturating_add(self.promised).saturating_add(room);
         let beyond = uncovered.saturating_sub(FLOOR).saturating_sub(self.pooled);
@@ -87,13 +123,13 @@ impl Credit {
     }
 
     /// `bytes` of what was kept have gone on.
-    pub(crate) fn release(&mut self, bytes: usize, pool: &mut Pool) {
+    pub(crate) fn release(&mut self, bytes: usize, pool: &mut impl Lender) {
         self.kept = self.kept.saturating_sub(bytes);
         self.settle(pool);
     }
 
     /// The flow is over: everything goes back to the pool.
-    pub(crate) fn close(&mut self, pool: &mut Pool) {
+    pub(crate) fn close(&mut self, pool: &mut impl Lender) {
         pool.give_back(self.pooled);
         *self = Self::new(0);
     }
@@ -124,7 +160,7 @@ impl Credit {
         print.value((self.window, self.promised, self.kept, self.pooled));
     }
 
-    fn settle(&mut self, pool: &mut Pool) {
+    fn settle(&mut self, pool: &mut impl Lender) {
         let needed = self.kept.saturating_add(self.promised).saturating_sub(FLOOR);
         let spare = self.pooled.saturating_sub(needed);
         self.pooled = self.pooled.saturating_sub(spare);
@@ -168,6 +204,17 @@ mod tests {
         assert_eq!(stalled.grant(&mut pool), 0);
         assert!(stalled.is_starved());
         assert_eq!(other.grant(&mut pool), FLOOR);
+    }
+
+    #[test]
+    fn a_pool_within_another_lends_what_both_have() {
+        let (mut small, mut large) = (Pool::new(10), Pool::new(100));
+        assert_eq!(Within { inner: &mut small, outer: &mut large }.take(50), 10);
+        small.set_total(200);
+        assert_eq!(Within { inner: &mut small, outer: &mut large }.take(150), 90);
+        assert_eq!((small.used, large.used), (100, 100));
+        Within { inner: &mut small, outer: &mut large }.give_back(60);
+        assert_eq!((small.used, large.used), (40, 40));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use core::fmt;
 use sha2::{Digest, Sha256};
 
 use crate::wire::Sid;
+use crate::wire::packet::Epoch;
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -83,22 +84,23 @@ impl Counter {
     }
 }
 
-/// Mints session ids that nobody without the seed can guess.
+/// Mints names of 16 bytes that nobody without the seed can guess: the first bytes of
+/// SHA-256(label | seed | n), n in 8 bytes, highest first.
 #[derive(Clone)]
-pub(crate) struct SidMint {
+struct Mint {
+    label: &'static [u8],
     seed: [u8; 32],
     minted: Counter,
 }
 
-impl SidMint {
-    pub(crate) const fn new(seed: [u8; 32]) -> Self {
-        Self { seed, minted: Counter(0) }
+impl Mint {
+    const fn new(label: &'static [u8], seed: [u8; 32]) -> Self {
+        Self { label, seed, minted: Counter(0) }
     }
 
-    /// The next id, a random-looking UUID (version 4), the form of the deployed nodes.
-    pub(crate) fn mint(&mut self) -> Sid {
+    fn next(&mut self) -> [u8; 16] {
         let digest = Sha256::new()
-            .chain_update(b"seqlane sid")
+            .chain_update(self.label)
             .chain_update(self.seed)
             .chain_update(self.minted.next().to_be_bytes())
             .finalize();
@@ -106,14 +108,41 @@ impl SidMint {
         for (byte, random) in bytes.iter_mut().zip(digest.iter()) {
             *byte = *random;
         }
-        Sid::uuid(bytes)
+        bytes
     }
 }
 
-impl fmt::Debug for SidMint {
+/// The seed is left out.
+impl fmt::Debug for Mint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SidMint").field("minted", &self.minted).finish_non_exhaustive()
+        f.debug_struct("Mint").field("minted", &self.minted).finish_non_exhaustive()
     }
+}
+
+macro_rules! mints {
+    ($($(#[$doc:meta])* $name:ident, $label:literal => $minted:ty, $make:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub(crate) struct $name(Mint);
+
+        impl $name {
+            pub(crate) const fn new(seed: [u8; 32]) -> Self {
+                Self(Mint::new($label, seed))
+            }
+
+            /// The next one.
+            pub(crate) fn mint(&mut self) -> $minted {
+                $make(self.0.next())
+            }
+        }
+    )*};
+}
+
+mints! {
+    /// Mints session ids: random-looking UUIDs (version 4), the form of the deployed nodes.
+    SidMint, b"seqlane sid" => Sid, Sid::uuid;
+    /// Mints epochs (protocol.md 3.1).
+    EpochMint, b"seqlane epoch" => Epoch, Epoch;
 }
 
 #[cfg(test)]
@@ -137,6 +166,12 @@ mod tests {
     fn the_same_seed_mints_the_same_sids() {
         assert_eq!(SidMint::new([1; 32]).mint(), SidMint::new([1; 32]).mint());
         assert_ne!(SidMint::new([1; 32]).mint(), SidMint::new([2; 32]).mint());
+    }
+
+    #[test]
+    fn names_of_one_seed_share_nothing() {
+        let Epoch(epoch) = EpochMint::new([1; 32]).mint();
+        assert_ne!(Sid::uuid(epoch), SidMint::new([1; 32]).mint());
     }
 
     #[test]

@@ -116,6 +116,7 @@ mod reorder;
 mod secret;
 mod seq;
 mod stats;
+mod stream;
 mod target;
 mod time;
 mod timer;
@@ -124,14 +125,16 @@ pub mod wire;
 pub use caps::{Caps, Level};
 pub use client::{Client, ClientAction, ClientEvent, ClientNotice, EndReason, ExchangeFailure, LocalEvent};
 pub use config::{
-    Balance, ClientConfig, ClientOptions, ConfigError, Form, NodeConfig, NodeOptions, OpenMode, RelayOptions,
+    Balance, ClientConfig, ClientOptions, ConfigError, Form, NodeConfig, NodeOptions, NodeStreamOptions,
+    OpenMode, RelayOptions,
 };
 pub use error::{ConnectFailure, Misuse};
 pub use id::{ExchangeId, RelayId, RequestId, StreamId, UpstreamId};
 #[cfg(feature = "model")]
 pub use node::SessionPlace;
 pub use node::{
-    Endpoint, Node, NodeAction, NodeEvent, NodeNotice, Response, SessionEnd, Shut, UpstreamEvent,
+    ClientEnd, ClientFault, Endpoint, Node, NodeAction, NodeEvent, NodeNotice, Response, SessionEnd, Shut,
+    UpstreamEvent,
 };
 pub use reorder::{Rejected, ReorderLimits, ReorderQueue};
 pub use secret::Secret;

@@ -46,6 +46,15 @@ impl Secret {
     }
 }
 
+/// Takes as long as [`matches`](Secret::matches).
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.matches(&other.0)
+    }
+}
+
+impl Eq for Secret {}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if planted!(SecretShown) { &self.0 } else { "Secret(..)" })

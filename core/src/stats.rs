@@ -66,4 +66,12 @@ pub struct NodeStats {
     pub downlink_bytes: u64,
     /// Datagrams dropped because a queue was full.
     pub datagrams_dropped: u64,
+    /// Clients of level 2 that said hello.
+    pub clients: u64,
+    /// Packets of level 2 that came.
+    pub packets: u64,
+    /// Packets that did not open, could not be read, or broke the rules.
+    pub bad_packets: u64,
+    /// Payload bytes answered to clients again, since an answer was lost or doubled (level 2).
+    pub repeated_bytes: u64,
 }

@@ -43,6 +43,12 @@ pub enum TimerKind {
     SeqWait,
     /// Node: an upstream takes no bytes.
     Write,
+    /// Node: acknowledgements have waited long enough for bytes to share an answer with (level 2).
+    AckDelay,
+    /// Node: a small answer that was not confirmed is repeated (level 2).
+    Confirm,
+    /// Node: a client was not heard of for too long (level 2).
+    IdleClient,
     /// Both: a flow has been idle for too long.
     IdleFlow,
 }

@@ -199,6 +199,7 @@ impl Client {
             Op::Data { .. } | Op::UdpData { .. } | Op::Close { .. } => {
                 self.on_data_reply(id, op, reply, answer)
             }
+            Op::Streams { .. } => {}
         }
     }
 
@@ -208,7 +209,7 @@ impl Client {
             self.unsend(id, op.clone());
             return;
         }
-        let offered = reply.caps.unwrap_or(Caps::NONE).level().min(self.config.max_level);
+        let offered = reply.caps.unwrap_or(Caps::NONE).session_level().min(self.config.max_level);
         if offered > self.offered {
             self.offered = offered;
             self.report_lost_seq();

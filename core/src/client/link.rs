@@ -192,7 +192,7 @@ impl Link {
         }
         let none_holds = match self.level {
             Level::Legacy => circumstances.none_holds,
-            Level::Sequenced => circumstances.none_holds_sequenced,
+            Level::Sequenced | Level::Streams => circumstances.none_holds_sequenced,
         };
         let wait = match self.empties {
             0 if self.depth.is_bulk() => Duration::ZERO,
@@ -205,7 +205,7 @@ impl Link {
     fn max_in_flight(&self, config: &ClientConfig) -> usize {
         match self.level {
             Level::Legacy => 1,
-            Level::Sequenced => config.max_depth,
+            Level::Sequenced | Level::Streams => config.max_depth,
         }
     }
 
@@ -213,7 +213,7 @@ impl Link {
     pub(super) fn next_op(&mut self, payload: Bytes, now: Instant) -> Op {
         let seq = match self.level {
             Level::Legacy => None,
-            Level::Sequenced => {
+            Level::Sequenced | Level::Streams => {
                 let seq = self.next;
                 self.next = if planted!(SeqReused) && self.in_flight == 2 { seq } else { seq.next() };
                 Some(seq)
@@ -407,7 +407,8 @@ fn seq_of(op: &Op) -> Option<Seq> {
         | Op::ConnectData { .. }
         | Op::UdpOpen { .. }
         | Op::UdpData { .. }
-        | Op::Close { .. } => None,
+        | Op::Close { .. }
+        | Op::Streams { .. } => None,
     }
 }
 

@@ -7,9 +7,11 @@ use bytes::Bytes;
 
 use crate::error::ConnectFailure;
 use crate::id::{RequestId, UpstreamId};
+use crate::node::streams::ClientFault;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::timer::Wake;
+use crate::wire::packet::ClientId;
 
 /// What the driver shall do, from [`Node::poll`](crate::Node::poll).
 #[derive(Clone, PartialEq, Eq)]
@@ -45,6 +47,11 @@ pub enum NodeAction {
         upstream: UpstreamId,
         /// Bytes in addition to earlier credit.
         bytes: usize,
+    },
+    /// Write what was handed out before, then end this direction alone: the upstream may still send (TCP, level 2).
+    FinishUpstream {
+        /// The upstream.
+        upstream: UpstreamId,
     },
     /// End an upstream, or an attempt to open one. Nothing follows for it, and nothing need be reported.
     ShutUpstream {
@@ -84,6 +91,9 @@ impl fmt::Debug for NodeAction {
             Self::Credit { upstream, bytes } => {
                 f.debug_struct("Credit").field("upstream", upstream).field("bytes", bytes).finish()
             }
+            Self::FinishUpstream { upstream } => {
+                f.debug_struct("FinishUpstream").field("upstream", upstream).finish()
+            }
             Self::ShutUpstream { upstream, how } => {
                 f.debug_struct("ShutUpstream").field("upstream", upstream).field("how", how).finish()
             }
@@ -114,6 +124,10 @@ pub struct Response {
 }
 
 impl Response {
+    pub(super) const fn packet(body: Bytes) -> Self {
+        Self { status: 200, content_type: "application/octet-stream", body }
+    }
+
     pub(super) const fn json(status: u16, body: Bytes) -> Self {
         Self { status, content_type: "application/json", body }
     }
@@ -137,7 +151,7 @@ impl fmt::Debug for Response {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NodeNotice {
-    /// A session was opened.
+    /// A session, or a stream of level 2, was opened.
     SessionOpened {
         /// Its upstream.
         upstream: UpstreamId,
@@ -155,7 +169,7 @@ pub enum NodeNotice {
         /// Why.
         failure: ConnectFailure,
     },
-    /// A session ended; this is the one end event of its upstream.
+    /// A session or stream that was opened has ended; this is the one end event of its upstream.
     SessionEnded {
         /// Its upstream.
         upstream: UpstreamId,
@@ -179,11 +193,41 @@ pub enum NodeNotice {
         /// How many so far, in all.
         dropped: u64,
     },
+    /// A client of level 2 said hello.
+    ClientJoined {
+        /// The client.
+        client: ClientId,
+    },
+    /// A client of level 2 is not known any more; its sessions have ended before.
+    ClientEnded {
+        /// The client.
+        client: ClientId,
+        /// Why.
+        why: ClientEnd,
+    },
+    /// A packet that did not open, or could not be read, or broke the rules. Do client and node have the same
+    /// secret?
+    BadPacket {
+        /// The request that brought it.
+        request: RequestId,
+    },
     /// A limit of the configuration refused something.
     LimitReached {
         /// Which limit, by its name in the configuration.
         limit: &'static str,
     },
+}
+
+/// Why a client of level 2 is not known any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientEnd {
+    /// It was not heard of for the idle time.
+    Idle,
+    /// It broke the rules.
+    Failed(ClientFault),
+    /// The node was closed.
+    NodeClosed,
 }
 
 /// Why a session ended at the node.
@@ -202,6 +246,8 @@ pub enum SessionEnd {
     Reset,
     /// Nobody was left to be told that it opened.
     Abandoned,
+    /// Its client broke the rules, or was not heard of for too long (level 2).
+    ClientLost,
     /// The node was closed.
     NodeClosed,
 }

@@ -1,18 +1,18 @@
 //! Answers: every op of a batch takes its session's bytes, and the replies become one body.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::id::{RequestId, UpstreamId};
 use crate::node::action::{Response, SessionEnd};
-use crate::node::batch::{Drain, OpRef, Role, Slot};
+use crate::node::batch::{Drain, Form, OpRef, Role, Slot};
 use crate::node::ending::{Parting, UPSTREAM_RESET};
-use crate::node::event::Endpoint;
 use crate::node::reply::Fixed;
 use crate::node::session::{Session, Source, Taken};
 use crate::node::{Node, Owner, Pieces};
 use crate::target::FlowKind;
-use crate::wire::{self, ReplyParts, Sid};
+use crate::wire::{self, Code, ReplyParts, Sid};
 
 /// A reply with the place of its payload among the pieces of its batch.
 struct Draft {
@@ -56,17 +56,20 @@ impl Node {
             drafts.push(self.draft(op, slot, &mut budget, &mut pieces, &mut aftermath));
         }
         let replies: Vec<_> = drafts.iter().map(|draft| draft.parts(&pieces)).collect();
-        let body = match (batch.endpoint, replies.first()) {
-            (Endpoint::Single, Some(reply)) => wire::encode_single_answer(reply),
-            (Endpoint::Single, None) | (Endpoint::Batch, _) => wire::encode_answer(&replies),
+        let response = match (batch.form, replies.first()) {
+            (Form::Single, Some(reply)) => Response::json(200, wire::encode_single_answer(reply)),
+            (Form::Packet, Some(reply)) => raw(reply),
+            (Form::Single | Form::Packet, None) | (Form::Batch, _) => {
+                Response::json(200, wire::encode_answer(&replies))
+            }
         };
         if planted!(AnsweredTwice) && replies.len() == 2 {
-            self.respond(request, Response::json(200, body.clone()));
+            self.respond(request, response.clone());
         }
         drop(replies);
         pieces.0.clear();
         self.pieces = pieces;
-        self.respond(request, Response::json(200, body));
+        self.respond(request, response);
         for (upstream, why) in aftermath.ended {
             self.end_session(upstream, Parting::of(why));
         }
@@ -90,8 +93,15 @@ impl Node {
                 Draft::bare(Fixed::eof(sid, None))
             }
             Slot::Waiting(drain) => self.drain(op, drain, budget, pieces, aftermath),
+            Slot::Packet(packet) => {
+                let start = pieces.0.len();
+                pieces.0.push(packet);
+                Draft { payload: start..pieces.0.len(), ..Draft::bare(Fixed::default()) }
+            }
             // Such a batch is not answered: see Batch::verdict.
-            Slot::Unread | Slot::Connecting(_) | Slot::Queued { .. } => Draft::bare(Fixed::default()),
+            Slot::Unread | Slot::Connecting(_) | Slot::Queued { .. } | Slot::Exchange(..) => {
+                Draft::bare(Fixed::default())
+            }
         }
     }
 
@@ -128,6 +138,16 @@ impl Node {
         aftermath.ended.extend(end.map(|why| (drain.upstream, why)));
         self.touch(drain.upstream);
         Draft { reply, payload: start..pieces.0.len(), kind }
+    }
+}
+
+/// The answer to a packet that came as a body.
+fn raw(reply: &ReplyParts<'_>) -> Response {
+    match (reply.data.first(), reply.code) {
+        (Some(packet), _) => Response::packet(packet.clone()),
+        // As a node without level 2 answers a path that it does not know.
+        (None, Some(Code::UnsupportedOp)) => Response::text(404, String::new()),
+        (None, _) => Response::text(400, reply.error.unwrap_or_default().into()),
     }
 }
 

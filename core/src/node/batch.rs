@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use bytes::Bytes;
+
 use crate::caps::Caps;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
@@ -9,10 +11,12 @@ use crate::id::{RequestId, UpstreamId};
 use crate::node::event::Endpoint;
 use crate::node::hold::{Hold, Pace, Verdict, Wait, Waiting};
 use crate::node::reply::Fixed;
+use crate::node::streams::peer::PeerId;
 use crate::seq::Seq;
 use crate::time::Instant;
 use crate::timer::{TimerKind, TimerSlot};
 use crate::wire::Sid;
+use crate::wire::number::ExchangeNumber;
 
 /// Where an op is answered: its request, and its place therein.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,10 +25,31 @@ pub(super) struct OpRef {
     pub(super) place: usize,
 }
 
+/// The form of a request's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Form {
+    /// Many replies.
+    Batch,
+    /// One reply.
+    Single,
+    /// A packet and nothing else.
+    Packet,
+}
+
+impl From<&Endpoint> for Form {
+    fn from(endpoint: &Endpoint) -> Self {
+        match endpoint {
+            Endpoint::Batch => Self::Batch,
+            Endpoint::Single => Self::Single,
+            Endpoint::Streams { .. } => Self::Packet,
+        }
+    }
+}
+
 /// A request between its arrival and its answer.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
-    pub(super) endpoint: Endpoint,
+    pub(super) form: Form,
     pub(super) slots: Vec<Slot>,
     /// How many slots are [unready](Slot::is_unready).
     unready: usize,
@@ -46,6 +71,7 @@ pub(super) struct Batch {
 ///    │                             │
 ///    ├──────▶ Closing              └─a later op, or the end of its session──▶ Ready
 ///    └──────▶ Ready
+///    └──────▶ Exchange ──its client is served──▶ Packet
 /// ```
 #[derive(Clone, Debug)]
 pub(super) enum Slot {
@@ -67,14 +93,18 @@ pub(super) enum Slot {
     Closing(Sid),
     /// The reply is known.
     Ready(Fixed),
+    /// The op brought a packet of this client, and its exchange is held (level 2).
+    Exchange(PeerId, ExchangeNumber),
+    /// The reply is this packet.
+    Packet(Bytes),
 }
 
 impl Slot {
     /// Whether the batch cannot be answered yet, since this op has neither run nor failed.
     const fn is_unready(&self) -> bool {
         match self {
-            Self::Unread | Self::Connecting(_) | Self::Queued { .. } => true,
-            Self::Waiting(_) | Self::Closing(_) | Self::Ready(_) => false,
+            Self::Unread | Self::Connecting(_) | Self::Queued { .. } | Self::Exchange(..) => true,
+            Self::Waiting(_) | Self::Closing(_) | Self::Ready(_) | Self::Packet(_) => false,
         }
     }
 }
@@ -115,9 +145,9 @@ impl Role {
 }
 
 impl Batch {
-    pub(super) fn new(endpoint: Endpoint, ops: usize, hold: Hold, pace: Pace) -> Self {
+    pub(super) fn new(form: Form, ops: usize, hold: Hold, pace: Pace) -> Self {
         Self {
-            endpoint,
+            form,
             slots: alloc::vec![Slot::Unread; ops],
             unready: ops,
             hold,
@@ -130,7 +160,7 @@ impl Batch {
 
     /// Whether a data op without payload is a poll here. A single op waits like one with payload.
     pub(super) const fn has_polls(&self) -> bool {
-        matches!(self.endpoint, Endpoint::Batch)
+        matches!(self.form, Form::Batch)
     }
 
     /// Whether every op has run or failed.
@@ -205,7 +235,7 @@ impl Batch {
     /// What is not in its slots, for a fingerprint.
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        print.value(self.has_polls());
+        print.value(self.form);
         match self.hold {
             Hold::LongPoll { until } => {
                 print.value(0_u8);
@@ -228,9 +258,13 @@ impl Batch {
     fn drains(&self) -> impl Iterator<Item = Drain> {
         self.slots.iter().filter_map(|slot| match slot {
             Slot::Waiting(drain) => Some(*drain),
-            Slot::Unread | Slot::Connecting(_) | Slot::Queued { .. } | Slot::Closing(_) | Slot::Ready(_) => {
-                None
-            }
+            Slot::Unread
+            | Slot::Connecting(_)
+            | Slot::Queued { .. }
+            | Slot::Closing(_)
+            | Slot::Ready(_)
+            | Slot::Exchange(..)
+            | Slot::Packet(_) => None,
         })
     }
 

@@ -9,7 +9,7 @@ use crate::node::upstream::{State, WriteQueue};
 use crate::target::FlowKind;
 
 /// The largest UDP payload that a length field can name.
-const MAX_DATAGRAM: usize = 65_535;
+pub(super) const MAX_DATAGRAM: usize = 65_535;
 
 impl Node {
     /// Whether the contract allows `event` now.
@@ -38,11 +38,12 @@ impl Node {
             Some(State::Connecting(_)) => check_connecting(event),
             Some(State::Lingering(uplink)) => check_lingering(uplink, event),
             Some(State::Open(session)) => check_open(session, event),
+            Some(State::Stream(at)) => self.stream_of(*at).map_or(Ok(()), |stream| stream.check(event)),
         }
     }
 }
 
-const fn check_connecting(event: &UpstreamEvent) -> Result<(), Misuse> {
+pub(super) const fn check_connecting(event: &UpstreamEvent) -> Result<(), Misuse> {
     match event {
         UpstreamEvent::Opened | UpstreamEvent::Failed(_) => Ok(()),
         UpstreamEvent::Data(_) => Err(Misuse::CreditExceeded),

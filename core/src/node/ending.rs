@@ -31,7 +31,9 @@ impl Parting {
             SessionEnd::WriteTimedOut => Some("write failed: upstream takes no bytes"),
             SessionEnd::Idle => Some("session was idle for too long"),
             SessionEnd::NodeClosed => Some("node is shutting down"),
-            SessionEnd::Finished | SessionEnd::Closed | SessionEnd::Abandoned => None,
+            SessionEnd::Finished | SessionEnd::Closed | SessionEnd::Abandoned | SessionEnd::ClientLost => {
+                None
+            }
         };
         Self { why, cut }
     }
@@ -90,6 +92,7 @@ impl Node {
             | SessionEnd::Idle
             | SessionEnd::Reset
             | SessionEnd::Abandoned
+            | SessionEnd::ClientLost
             | SessionEnd::NodeClosed => Shut::Close,
         };
         if closes == Shut::Close
@@ -121,6 +124,7 @@ impl Node {
     /// Answers every request and ends every session; from now on the node only refuses.
     pub(super) fn on_close(&mut self) {
         self.phase = Phase::Closed;
+        self.close_clients();
         let held: alloc::vec::Vec<RequestId> = self.requests.keys().copied().collect();
         for request in held {
             self.dismiss_unready(request);
@@ -132,6 +136,8 @@ impl Node {
                 State::Open(_) => self.end_session(upstream, Parting::of(SessionEnd::NodeClosed)),
                 State::Connecting(_) => self.shut(upstream, Shut::Reset),
                 State::Lingering(_) => self.shut(upstream, Shut::Close),
+                // Its client went before.
+                State::Stream(_) => self.shut(upstream, Shut::Reset),
             }
         }
     }
@@ -160,7 +166,15 @@ impl Node {
                     }
                     self.tell(op, Fixed::error(WHY, seq));
                 }
-                Some(Slot::Unread | Slot::Waiting(_) | Slot::Closing(_) | Slot::Ready(_)) | None => {}
+                Some(
+                    Slot::Unread
+                    | Slot::Waiting(_)
+                    | Slot::Closing(_)
+                    | Slot::Ready(_)
+                    | Slot::Exchange(..)
+                    | Slot::Packet(_),
+                )
+                | None => {}
             }
         }
     }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::error::ConnectFailure;
 use crate::id::{RequestId, UpstreamId};
+use crate::secret::Secret;
 
 /// Something that happened outside the node, handed to [`Node::handle`](crate::Node::handle).
 #[derive(Clone, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub enum NodeEvent {
         request: RequestId,
         /// The path that it came to.
         endpoint: Endpoint,
-        /// The JSON body.
+        /// The body: JSON, or a packet.
         body: Bytes,
     },
     /// The caller of a request has gone: nobody waits for its answer any more.
@@ -57,12 +58,17 @@ impl fmt::Debug for NodeEvent {
 }
 
 /// The path that a request came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// `POST /tunnel/batch`: many ops, many replies.
     Batch,
     /// `POST /tunnel`: one op, one reply.
     Single,
+    /// `POST /tunnel/streams`: a packet of level 2, answered by one.
+    Streams {
+        /// What stood in `Authorization: Bearer`; empty when there was nothing.
+        key: Secret,
+    },
 }
 
 /// What happened to an upstream.

@@ -37,6 +37,7 @@ impl Node {
         print.each(self.requests.values(), |print, batch| ranks.batch(batch, print));
         print.each(self.upstreams.values(), |print, upstream| ranks.state(&upstream.state, print));
         print.each(self.departed.iter(), |print, departure| print.value(departure.map(|gone| gone.cut)));
+        self.peers.fingerprint(&ranks, &mut print);
         self.pool.fingerprint(&mut print);
         print.each(self.starved.iter(), |print, upstream| ranks.upstream(*upstream, print));
         print.each(self.actions.iter(), |print, action| ranks.action(action, print));
@@ -91,7 +92,7 @@ impl Ranks<'_> {
         print.value((self.requests.get(&op.request), op.place));
     }
 
-    fn upstream(&self, upstream: UpstreamId, print: &mut Fingerprint<'_>) {
+    pub(super) fn upstream(&self, upstream: UpstreamId, print: &mut Fingerprint<'_>) {
         print.value(self.upstreams.get(&upstream));
     }
 
@@ -146,6 +147,8 @@ impl Ranks<'_> {
                 print.value(5_u8);
                 self.reply(reply, print);
             }
+            Slot::Exchange(peer, exchange) => print.value((6_u8, self.node.peers.rank(*peer), exchange)),
+            Slot::Packet(packet) => print.value((7_u8, packet)),
         });
     }
 
@@ -194,6 +197,7 @@ impl Ranks<'_> {
                 print.value(2_u8);
                 uplink.fingerprint(print);
             }
+            State::Stream(at) => print.value((3_u8, self.node.peers.rank(at.peer), at.number)),
         }
     }
 
@@ -211,6 +215,10 @@ impl Ranks<'_> {
             }
             NodeAction::Credit { upstream, bytes } => {
                 print.value((3_u8, bytes));
+                self.upstream(*upstream, print);
+            }
+            NodeAction::FinishUpstream { upstream } => {
+                print.value(5_u8);
                 self.upstream(*upstream, print);
             }
             NodeAction::ShutUpstream { upstream, how } => {

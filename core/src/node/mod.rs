@@ -15,6 +15,7 @@
 //! | a payload behind a full write queue | waits: for room, for the write deadline, or for the caller to go |
 //! | a connect in progress | waits: for the upstream, or for the connect deadline |
 //! | a `seq` whose predecessor is missing | waits: for it, or for SEQ_WAIT_TIMEOUT |
+//! | a packet of [level 2](streams) | alone, waits as its client asks; beside other ops, it is answered at once |
 //!
 //! While a batch waits for an op that cannot be answered empty, its other sessions are served by their
 //! later ops: such an op runs at once, and the older one is answered empty, having taken nothing.
@@ -41,6 +42,7 @@ mod opening;
 mod reply;
 mod request;
 mod session;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod traffic;
@@ -52,10 +54,11 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-pub use action::{NodeAction, NodeNotice, Response, SessionEnd, Shut};
+pub use action::{ClientEnd, NodeAction, NodeNotice, Response, SessionEnd, Shut};
 pub use event::{Endpoint, NodeEvent, UpstreamEvent};
 #[cfg(feature = "model")]
 pub use fingerprint::SessionPlace;
+pub use streams::ClientFault;
 
 use crate::config::NodeConfig;
 use crate::error::Misuse;
@@ -65,10 +68,12 @@ use crate::node::batch::{Batch, OpRef};
 use crate::node::departed::Departed;
 use crate::node::hold::Verdict;
 use crate::node::reply::Fixed;
+use crate::node::streams::Peers;
+use crate::node::streams::peer::PeerId;
 use crate::node::upstream::{State, Upstreams};
 use crate::stats::NodeStats;
 use crate::time::Instant;
-use crate::timer::{TimerQueue, Wake};
+use crate::timer::{TimerKind, TimerQueue, Wake};
 use crate::wire::Sid;
 
 /// The node: it takes the requests that relays forward, opens upstreams for them, and answers.
@@ -116,8 +121,10 @@ pub struct Node {
     upstreams: Upstreams,
     sessions: BTreeMap<Sid, UpstreamId>,
     departed: Departed,
+    /// The clients of level 2.
+    peers: Peers,
     pool: Pool,
-    /// Sessions that the pool had no credit for.
+    /// Upstreams that the pool had no credit for.
     starved: BTreeSet<UpstreamId>,
     timers: TimerQueue<Owner>,
     wake: Option<Wake>,
@@ -149,6 +156,7 @@ enum Phase {
 enum Owner {
     Request(RequestId),
     Upstream(UpstreamId),
+    Peer(PeerId),
 }
 
 /// What changed and has to be looked at before the event is done.
@@ -156,8 +164,10 @@ enum Owner {
 enum Task {
     /// Whether the batch can be answered.
     Batch(RequestId),
-    /// Whether the session's next op can run, whether it gets credit, and when its deadline is.
+    /// Whether the next op of the upstream's session can run, whether it gets credit, and when its deadline is.
     Session(UpstreamId),
+    /// Whether a held request of the client can be answered.
+    Peer(PeerId),
 }
 
 /// Slices of payload, never shown.
@@ -171,11 +181,15 @@ impl core::fmt::Debug for Pieces {
 }
 
 impl Node {
-    /// A node. `seed` makes its session ids: take it from the system's randomness, or whoever guesses it can
-    /// join sessions.
+    /// A node.
+    ///
+    /// `seed` must be secret and fresh: 32 bytes of the operating system's randomness for each node. It makes
+    /// session ids, epochs and the nonces of sealed packets: whoever guesses it can join sessions, and two nodes
+    /// with one seed and one secret break the seal of level 2.
     pub fn new(config: NodeConfig, seed: [u8; 32], now: Instant) -> Self {
         let pool = Pool::new(config.total_buffer);
         let departed = Departed::new(config.max_sessions.max(FEWEST_DEPARTED));
+        let peers = Peers::new(&config, seed);
         Self {
             config,
             now,
@@ -187,6 +201,7 @@ impl Node {
             upstreams: Upstreams::default(),
             sessions: BTreeMap::new(),
             departed,
+            peers,
             pool,
             starved: BTreeSet::new(),
             timers: TimerQueue::new(),
@@ -206,7 +221,7 @@ impl Node {
         self.check(&event)?;
         self.now = self.now.max(now);
         match event {
-            NodeEvent::Request { request, endpoint, body } => self.on_request(request, endpoint, &body),
+            NodeEvent::Request { request, endpoint, body } => self.on_request(request, &endpoint, body),
             NodeEvent::RequestGone { request } => self.on_request_gone(request),
             NodeEvent::Upstream { upstream, event } => self.on_upstream(upstream, event),
             NodeEvent::Timeout => self.on_timeout(),
@@ -238,8 +253,9 @@ impl Node {
                 queued.saturating_add(session.kept())
             }
             State::Lingering(uplink) => uplink.unwritten(),
+            State::Stream(_) => 0, // counted with its client
         });
-        bytes.fold(0, usize::saturating_add)
+        bytes.fold(self.peers.buffered_bytes(), usize::saturating_add)
     }
 
     /// Everything that is due. Each owner acts on its deadline, so that its next one is later.
@@ -248,6 +264,7 @@ impl Node {
             match owner {
                 Owner::Request(request) => self.list(request),
                 Owner::Upstream(upstream) => self.on_upstream_deadline(upstream),
+                Owner::Peer(peer) => self.on_peer_deadline(peer),
             }
             self.work();
         }
@@ -281,6 +298,7 @@ impl Node {
                     self.grant(upstream);
                     self.arm(upstream);
                 }
+                Task::Peer(peer) => self.serve(peer),
             }
             self.feed_starved();
         }
@@ -305,9 +323,19 @@ impl Node {
 
     /// Sets the timer of an upstream.
     fn arm(&mut self, upstream: UpstreamId) {
+        let at = self.upstream_deadline(upstream).map(|(at, _)| at);
         if let Some(entry) = self.upstreams.get_mut(&upstream) {
-            let at = entry.deadline(&self.config).map(|(at, _)| at);
             self.timers.set(&mut entry.timer, Owner::Upstream(upstream), at);
+        }
+    }
+
+    /// When an upstream needs attention by itself, and why.
+    fn upstream_deadline(&self, upstream: UpstreamId) -> Option<(Instant, TimerKind)> {
+        match &self.upstreams.get(&upstream)?.state {
+            State::Connecting(connect) => Some((connect.deadline, TimerKind::Connect)),
+            State::Open(session) => session.deadline(&self.config),
+            State::Lingering(uplink) => uplink.deadline(&self.config).map(|at| (at, TimerKind::Write)),
+            State::Stream(at) => self.stream_of(*at)?.deadline(&self.config),
         }
     }
 
@@ -315,7 +343,8 @@ impl Node {
         let (at, owner) = self.timers.first()?;
         let timer = match owner {
             Owner::Request(request) => self.requests.get(&request)?.due,
-            Owner::Upstream(upstream) => self.upstreams.get(&upstream)?.deadline(&self.config)?.1,
+            Owner::Upstream(upstream) => self.upstream_deadline(upstream)?.1,
+            Owner::Peer(peer) => self.peers.get(peer)?.due(),
         };
         Some(Wake { at, timer })
     }

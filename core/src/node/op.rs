@@ -45,6 +45,10 @@ impl Node {
             }
             Ok(Op::UdpData { sid, payload }) => self.udp_data(at, sid, payload, order),
             Ok(Op::Close { sid }) => self.close_op(at, sid, order),
+            Ok(Op::Streams { packet }) => {
+                let shared = self.requests.get(&at.request).is_some_and(|batch| batch.slots.len() > 1);
+                self.on_packet(at, packet, shared);
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::close::CloseOrder;
 use crate::id::RequestId;
 use crate::node::action::{NodeAction, NodeNotice, Response, SessionEnd, Shut};
-use crate::node::batch::{Batch, Drain, OpRef, Slot};
+use crate::node::batch::{Batch, Drain, Form, OpRef, Slot};
 use crate::node::ending::Parting;
 use crate::node::event::Endpoint;
 use crate::node::hold::{Hold, Pace};
@@ -26,31 +26,39 @@ enum Refusal {
 
 impl Node {
     /// A request came: its ops run, and it is answered or held.
-    pub(super) fn on_request(&mut self, request: RequestId, endpoint: Endpoint, body: &Bytes) {
+    pub(super) fn on_request(&mut self, request: RequestId, endpoint: &Endpoint, body: Bytes) {
         self.last_request = Some(request);
         self.stats.requests = self.stats.requests.saturating_add(1);
+        let form = Form::from(endpoint);
         match self.read(endpoint, body) {
-            Ok((ops, counts_writes)) => self.run_ops(request, endpoint, ops, counts_writes),
-            Err(refusal) => self.refuse(request, endpoint, &refusal),
+            Ok((ops, counts_writes)) => self.run_ops(request, form, ops, counts_writes),
+            Err(refusal) => self.refuse(request, form, &refusal),
         }
     }
 
     /// The ops of a request, and whether its client counts its writes.
-    fn read(&self, endpoint: Endpoint, body: &Bytes) -> Result<(Vec<Result<Op, BadOp>>, bool), Refusal> {
+    fn read(&self, endpoint: &Endpoint, body: Bytes) -> Result<(Vec<Result<Op, BadOp>>, bool), Refusal> {
         if self.phase == Phase::Closed {
             return Err(Refusal::Closed);
         }
         let limits = Limits { max_body: self.config.max_body, max_ops: self.config.max_batch_ops };
         match endpoint {
             Endpoint::Batch => {
-                let batch = wire::decode_request(body, limits).map_err(Refusal::Unreadable)?;
+                let batch = wire::decode_request(&body, limits).map_err(Refusal::Unreadable)?;
                 self.admit(&batch.key)?;
                 Ok(batch.decode())
             }
             Endpoint::Single => {
-                let single = wire::decode_single(body, limits).map_err(Refusal::Unreadable)?;
+                let single = wire::decode_single(&body, limits).map_err(Refusal::Unreadable)?;
                 self.admit(&single.key)?;
                 Ok((alloc::vec![single.decode_op()], false))
+            }
+            Endpoint::Streams { key } => {
+                self.admit(key.reveal())?;
+                if body.len() > limits.max_body {
+                    return Err(Refusal::Unreadable(RequestError::TooLarge));
+                }
+                Ok((alloc::vec![Ok(Op::Streams { packet: body })], false))
             }
         }
     }
@@ -65,7 +73,7 @@ impl Node {
         }
     }
 
-    fn refuse(&mut self, request: RequestId, endpoint: Endpoint, refusal: &Refusal) {
+    fn refuse(&mut self, request: RequestId, form: Form, refusal: &Refusal) {
         match refusal {
             Refusal::Unreadable(_) => self.notice(NodeNotice::BadRequest { request }),
             Refusal::WrongKey => {
@@ -75,7 +83,7 @@ impl Node {
             Refusal::Busy => self.notice(NodeNotice::LimitReached { limit: "max_requests" }),
             Refusal::Closed => {}
         }
-        let response = refusal.response(endpoint, self.config.diagnostic);
+        let response = refusal.response(form, self.config.diagnostic);
         self.respond(request, response);
     }
 
@@ -84,26 +92,20 @@ impl Node {
         self.actions.push_back(NodeAction::Respond { request, response });
     }
 
-    fn run_ops(
-        &mut self,
-        request: RequestId,
-        endpoint: Endpoint,
-        ops: Vec<Result<Op, BadOp>>,
-        counts_writes: bool,
-    ) {
+    fn run_ops(&mut self, request: RequestId, form: Form, ops: Vec<Result<Op, BadOp>>, counts_writes: bool) {
         let config = &self.config;
-        let pace = match endpoint {
-            Endpoint::Batch => {
+        let pace = match form {
+            Form::Batch | Form::Packet => {
                 Pace { wait: config.active_drain, step: config.settle_step, settle: Some(config.settle_max) }
             }
-            Endpoint::Single => Pace { wait: config.single_wait, step: config.single_settle, settle: None },
+            Form::Single => Pace { wait: config.single_wait, step: config.single_settle, settle: None },
         };
-        let hold = if endpoint == Endpoint::Single || ops.iter().flatten().any(is_active) {
+        let hold = if form == Form::Single || ops.iter().flatten().any(is_active) {
             if counts_writes { Hold::Each } else { Hold::Active }
         } else {
             Hold::LongPoll { until: self.now.saturating_add(config.longpoll) }
         };
-        let mut batch = Batch::new(endpoint, ops.len(), hold, pace);
+        let mut batch = Batch::new(form, ops.len(), hold, pace);
         // Its turn on the agenda comes when all of its ops were looked at.
         batch.listed = true;
         self.requests.insert(request, batch);
@@ -137,7 +139,8 @@ impl Node {
                 }
                 Slot::Waiting(drain) => self.abandon(op, drain),
                 Slot::Closing(sid) => self.close_session(sid),
-                Slot::Unread | Slot::Ready(_) => {}
+                Slot::Exchange(peer, exchange) => self.on_exchange_gone(op, peer, exchange),
+                Slot::Unread | Slot::Ready(_) | Slot::Packet(_) => {}
             }
         }
     }
@@ -157,7 +160,7 @@ impl Node {
 /// Whether an op makes its batch active: it is answered soon, whatever its polls have.
 fn is_active(op: &Op) -> bool {
     match op {
-        Op::Connect { .. } | Op::ConnectData { .. } => true,
+        Op::Connect { .. } | Op::ConnectData { .. } | Op::Streams { .. } => true,
         Op::Data { payload, .. } | Op::UdpOpen { payload, .. } | Op::UdpData { payload, .. } => {
             !payload.is_empty()
         }
@@ -166,9 +169,10 @@ fn is_active(op: &Op) -> bool {
 }
 
 impl Refusal {
-    fn response(&self, endpoint: Endpoint, diagnostic: bool) -> Response {
+    fn response(&self, form: Form, diagnostic: bool) -> Response {
         match self {
-            Self::WrongKey if diagnostic => Response::json(200, listed(endpoint, "unauthorized")),
+            Self::Busy if form == Form::Packet => Response::text(503, "node is busy".into()),
+            Self::WrongKey if diagnostic => Response::json(200, listed(form, "unauthorized")),
             Self::WrongKey => Response {
                 status: 404,
                 content_type: "text/html",
@@ -176,28 +180,28 @@ impl Refusal {
             },
             Self::Busy => Response::json(200, wire::encode_error("node is busy: too many held requests")),
             Self::Closed => Response::json(503, wire::encode_error("node is shutting down")),
-            Self::Unreadable(error) => unreadable(endpoint, error),
+            Self::Unreadable(error) => unreadable(form, error),
         }
     }
 }
 
-fn unreadable(endpoint: Endpoint, error: &RequestError) -> Response {
+fn unreadable(form: Form, error: &RequestError) -> Response {
     let text = error.to_string();
-    match (endpoint, error) {
+    match (form, error) {
         (_, RequestError::TooLarge) => Response::text(413, text),
-        (Endpoint::Single, RequestError::Missing(_)) => Response::text(422, text),
-        (Endpoint::Single, RequestError::Json(_) | RequestError::TooManyOps) => Response::text(400, text),
-        (Endpoint::Batch, RequestError::Missing(_) | RequestError::Json(_) | RequestError::TooManyOps) => {
-            Response::json(200, listed(endpoint, &text))
+        (Form::Single, RequestError::Missing(_)) => Response::text(422, text),
+        (Form::Single | Form::Packet, _) => Response::text(400, text),
+        (Form::Batch, RequestError::Missing(_) | RequestError::Json(_) | RequestError::TooManyOps) => {
+            Response::json(200, listed(form, &text))
         }
     }
 }
 
 /// An error in the place where the endpoint's caller looks for one.
-fn listed(endpoint: Endpoint, error: &str) -> Bytes {
-    match endpoint {
-        Endpoint::Single => wire::encode_error(error),
-        Endpoint::Batch => wire::encode_answer(&[ReplyParts { error: Some(error), ..ReplyParts::default() }]),
+fn listed(form: Form, error: &str) -> Bytes {
+    match form {
+        Form::Single | Form::Packet => wire::encode_error(error),
+        Form::Batch => wire::encode_answer(&[ReplyParts { error: Some(error), ..ReplyParts::default() }]),
     }
 }
 

@@ -14,15 +14,18 @@ use crate::target::FlowKind;
 use crate::time::Instant;
 
 /// Dropped datagrams are reported the first time, and then each time that this many more are gone.
-const DROPS_PER_NOTICE: u64 = 100;
+pub(super) const DROPS_PER_NOTICE: u64 = 100;
 
 /// A reader that has this much credit left gets no more yet: two reads of the usual size, so that small ones
 /// do not cost an action each.
-const ENOUGH_CREDIT: usize = 128 * 1024;
+pub(super) const ENOUGH_CREDIT: usize = 128 * 1024;
 
 impl Node {
     /// Something happened to an upstream; the contract was checked. One that has ended is ignored.
     pub(super) fn on_upstream(&mut self, upstream: UpstreamId, event: UpstreamEvent) {
+        if let Some(at) = self.upstreams.stream(upstream) {
+            return self.on_stream_event(upstream, at, event);
+        }
         match event {
             UpstreamEvent::Opened => self.on_opened(upstream),
             UpstreamEvent::Failed(failure) => self.on_failed(upstream, failure),
@@ -67,7 +70,7 @@ impl Node {
             Some(State::Lingering(_)) if source == Source::Reset => {
                 self.remove_upstream(upstream);
             }
-            Some(State::Open(_) | State::Lingering(_) | State::Connecting(_)) | None => {}
+            Some(State::Open(_) | State::Lingering(_) | State::Connecting(_) | State::Stream(_)) | None => {}
         }
     }
 
@@ -87,7 +90,7 @@ impl Node {
                     self.arm(upstream);
                 }
             }
-            Some(State::Connecting(_)) | None => {}
+            Some(State::Connecting(_) | State::Stream(_)) | None => {}
         }
     }
 
@@ -109,6 +112,9 @@ impl Node {
 
     /// Gives the reader of an upstream what credit there is.
     pub(super) fn grant(&mut self, upstream: UpstreamId) {
+        if let Some(at) = self.upstreams.stream(upstream) {
+            return self.grant_stream(upstream, at);
+        }
         let Self { upstreams, pool, starved, actions, .. } = self;
         let Some(session) = upstreams.session_mut(upstream) else { return };
         if session.kind() == FlowKind::Udp || session.source != Source::Live {
@@ -126,7 +132,7 @@ impl Node {
         }
     }
 
-    /// Gives credit to sessions that got none while the pool was empty, the oldest first.
+    /// Gives credit to upstreams that got none while the pool was empty, the oldest first.
     pub(super) fn feed_starved(&mut self) {
         while self.pool.has_room()
             && let Some(upstream) = self.starved.pop_first()
@@ -141,6 +147,7 @@ impl Node {
             Some(State::Connecting(_)) => self.on_connect_deadline(upstream),
             Some(State::Open(_)) => self.on_session_deadline(upstream),
             Some(State::Lingering(_)) => self.shut(upstream, Shut::Reset),
+            Some(State::Stream(at)) => self.on_stream_deadline(upstream, *at),
             None => {}
         }
     }

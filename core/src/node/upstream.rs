@@ -13,9 +13,10 @@ use crate::fingerprint::Fingerprint;
 use crate::id::UpstreamId;
 use crate::node::batch::OpRef;
 use crate::node::session::Session;
+use crate::node::streams::StreamRef;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
-use crate::timer::{TimerKind, TimerSlot};
+use crate::timer::TimerSlot;
 
 /// Every upstream that has not ended.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +27,15 @@ impl Upstreams {
     pub(super) fn session(&self, upstream: UpstreamId) -> Option<&Session> {
         match &self.get(&upstream)?.state {
             State::Open(session) => Some(session),
-            State::Connecting(_) | State::Lingering(_) => None,
+            State::Connecting(_) | State::Lingering(_) | State::Stream(_) => None,
+        }
+    }
+
+    /// The stream that an upstream belongs to.
+    pub(super) fn stream(&self, upstream: UpstreamId) -> Option<StreamRef> {
+        match &self.get(&upstream)?.state {
+            State::Stream(at) => Some(*at),
+            State::Connecting(_) | State::Open(_) | State::Lingering(_) => None,
         }
     }
 
@@ -34,7 +43,7 @@ impl Upstreams {
     pub(super) fn session_mut(&mut self, upstream: UpstreamId) -> Option<&mut Session> {
         match &mut self.get_mut(&upstream)?.state {
             State::Open(session) => Some(session),
-            State::Connecting(_) | State::Lingering(_) => None,
+            State::Connecting(_) | State::Lingering(_) | State::Stream(_) => None,
         }
     }
 }
@@ -66,6 +75,7 @@ pub(super) struct Upstream {
 ///  OpenUpstream ─▶ Connecting ─Opened─▶ Open ─the session ends, bytes unwritten─▶ Lingering ─▶ gone
 ///                      │                  └─the session ends, all written────────────────────▶ gone
 ///                      └─Failed, deadline, caller gone───────────────────────────────────────▶ gone
+///  OpenUpstream ─▶ Stream ─the stream ends─▶ gone
 /// ```
 #[derive(Clone, Debug)]
 pub(super) enum State {
@@ -75,20 +85,13 @@ pub(super) enum State {
     Open(Box<Session>),
     /// Its session has ended; what was handed out is still being written.
     Lingering(WriteQueue),
+    /// It is a stream's, which knows everything else of it (level 2).
+    Stream(StreamRef),
 }
 
 impl Upstream {
     pub(super) fn new(state: State) -> Self {
         Self { state, timer: TimerSlot::default() }
-    }
-
-    /// When it needs attention by itself, and why.
-    pub(super) fn deadline(&self, config: &NodeConfig) -> Option<(Instant, TimerKind)> {
-        match &self.state {
-            State::Connecting(connect) => Some((connect.deadline, TimerKind::Connect)),
-            State::Open(session) => session.deadline(config),
-            State::Lingering(uplink) => uplink.deadline(config).map(|at| (at, TimerKind::Write)),
-        }
     }
 }
 

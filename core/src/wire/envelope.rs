@@ -76,13 +76,13 @@ pub struct SingleRequest<'a> {
 }
 
 impl SingleRequest<'_> {
-    /// Decodes the op. UDP has no place in a single request: its ops count as unknown.
+    /// Decodes the op. UDP and level 2 have no place in a single request: their ops count as unknown.
     ///
     /// # Errors
     /// [`BadOp`] says what is wrong with the op; the request was well formed.
     pub fn decode_op(self) -> Result<Op, BadOp> {
         let name = self.op.name()?;
-        if matches!(&*name, "udp_open" | "udp_data") {
+        if matches!(&*name, "udp_open" | "udp_data" | "streams") {
             return Err(BadOp::Unknown(name.into()));
         }
         let mut arena = Arena::for_values(core::iter::once(self.op.payload));

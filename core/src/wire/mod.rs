@@ -1,5 +1,5 @@
-//! What crosses the wire at levels 0 and 1: the deployed JSON, read strictly and written exactly
-//! (protocol.md 1 and 2).
+//! What crosses the wire. At levels 0 and 1 that is the deployed JSON, read strictly and written exactly
+//! (protocol.md 1 and 2); at level 2 sealed packets of frames ([`seal`], [`packet`], [`frame`]; protocol.md 3).
 //!
 //! ```
 //! use bytes::Bytes;
@@ -28,7 +28,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Reading
+//! # Reading the JSON
 //!
 //! Strings are borrowed from the body unless they have escapes; the payloads of a body are decoded into one
 //! arena and handed out as slices of it. Where the deployed peers leave room, this is how it is read:
@@ -44,20 +44,29 @@
 //!   Reading does not recurse, so nesting is bounded by the body.
 //! - Nothing may come after the document, and all of it is UTF-8.
 //!
-//! # Writing
+//! # Writing the JSON
 //!
 //! The code that writes a body is also the code that measures it, so the buffer is allocated once, with the
 //! very size that [`Op::encoded_len`] and [`request_overhead`] foretell.
 
 pub mod base64;
+mod cursor;
+pub mod direction;
 pub mod envelope;
+pub mod frame;
 mod json;
+pub mod number;
 pub mod op;
+pub mod packet;
 pub mod reply;
+pub mod reset;
+pub mod seal;
 pub mod sid;
 #[cfg(test)]
 mod tests;
+pub mod varint;
 
+pub use cursor::PacketError;
 pub use envelope::{
     Answer, AnswerError, Limits, Request, RequestError, SingleRequest, decode_answer, decode_request,
     decode_single, encode_answer, encode_error, encode_request, encode_single_answer, request_overhead,

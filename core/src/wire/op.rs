@@ -56,6 +56,11 @@ pub enum Op {
         /// The session.
         sid: Sid,
     },
+    /// Everything of level 2: answered by `{"d"}` with the response packet (protocol.md 3).
+    Streams {
+        /// The sealed request packet.
+        packet: Bytes,
+    },
 }
 
 impl Op {
@@ -68,16 +73,18 @@ impl Op {
             Self::UdpOpen { .. } => "udp_open",
             Self::UdpData { .. } => "udp_data",
             Self::Close { .. } => "close",
+            Self::Streams { .. } => "streams",
         }
     }
 
-    /// The bytes that the op carries for the upstream; empty when it carries none.
+    /// What the op has in `d`: bytes for the upstream, which may be none, or a packet.
     pub const fn payload(&self) -> Option<&Bytes> {
         match self {
             Self::ConnectData { payload, .. }
             | Self::Data { payload, .. }
             | Self::UdpOpen { payload, .. }
-            | Self::UdpData { payload, .. } => Some(payload),
+            | Self::UdpData { payload, .. }
+            | Self::Streams { packet: payload } => Some(payload),
             Self::Connect { .. } | Self::Close { .. } => None,
         }
     }
@@ -87,7 +94,9 @@ impl Op {
         match self {
             Self::Data { sid, seq, .. } => (Some(*sid), *seq),
             Self::UdpData { sid, .. } | Self::Close { sid } => (Some(*sid), None),
-            Self::Connect { .. } | Self::ConnectData { .. } | Self::UdpOpen { .. } => (None, None),
+            Self::Connect { .. } | Self::ConnectData { .. } | Self::UdpOpen { .. } | Self::Streams { .. } => {
+                (None, None)
+            }
         }
     }
 
@@ -115,6 +124,7 @@ impl Op {
                 }
             }
             Self::UdpData { sid, .. } | Self::Close { sid } => object.string("sid", sid.as_str()),
+            Self::Streams { .. } => {}
         }
         let always = matches!(self, Self::ConnectData { .. });
         if let Some(payload) = self.payload().filter(|payload| always || !payload.is_empty()) {
@@ -137,6 +147,7 @@ impl fmt::Debug for Op {
             Self::UdpData { sid, .. } | Self::Close { sid } => {
                 debug.field("sid", sid);
             }
+            Self::Streams { .. } => {}
         }
         if let Some(payload) = self.payload() {
             debug.field("payload_len", &payload.len());
@@ -280,6 +291,7 @@ impl<'a> OpFields<'a> {
                 self.with_payload(op, arena)
             }
             "close" => Ok(ReadOp::new(Op::Close { sid: self.sid()? })),
+            "streams" => self.with_payload(Op::Streams { packet: Bytes::new() }, arena),
             unknown => Err(BadOp::Unknown(cut(unknown, MAX_NAME_LEN).into())),
         }
     }
@@ -330,7 +342,8 @@ impl ReadOp {
             Op::ConnectData { payload, .. }
             | Op::Data { payload, .. }
             | Op::UdpOpen { payload, .. }
-            | Op::UdpData { payload, .. } => *payload = bytes,
+            | Op::UdpData { payload, .. }
+            | Op::Streams { packet: payload } => *payload = bytes,
             Op::Connect { .. } | Op::Close { .. } => {}
         }
         op

@@ -165,6 +165,9 @@ impl Pair {
             NodeAction::Credit { upstream, bytes } => {
                 served(self.upstreams.get_mut(&upstream)).credit += bytes
             }
+            NodeAction::FinishUpstream { upstream } => {
+                panic!("S4: {upstream} is half-closed at a level that has no half-close");
+            }
             NodeAction::ShutUpstream { upstream, .. } => {
                 served(self.upstreams.get_mut(&upstream)).line = Line::Gone { shut: true };
             }

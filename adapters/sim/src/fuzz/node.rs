@@ -203,6 +203,9 @@ impl Bench<'_> {
                         upstream.credit += bytes;
                     }
                 }
+                NodeAction::FinishUpstream { upstream } => {
+                    panic!("{upstream} is half-closed at a level that has no half-close");
+                }
                 NodeAction::ShutUpstream { upstream, .. } => drop(self.upstreams.remove(&upstream)),
                 NodeAction::Event(_) => {}
             }

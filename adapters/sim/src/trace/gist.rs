@@ -59,6 +59,7 @@ impl Gist {
             Op::Data { .. } | Op::UdpData { .. } if bytes > 0 => self.writes += 1,
             Op::Data { .. } | Op::UdpData { .. } => self.polls += 1,
             Op::Close { .. } => self.ends += 1,
+            Op::Streams { .. } => {}
         }
         if let Op::Data { seq: Some(seq), .. } = op {
             self.seq.get_or_insert(seq.number());

@@ -210,6 +210,12 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                     self.on_upstream_credit(upstream, bytes);
                 }
             }
+            NodeAction::FinishUpstream { upstream } => {
+                self.violated(
+                    Property::S4,
+                    format!("node{node} half-closes upstream {upstream} at a level that has no half-close"),
+                );
+            }
             NodeAction::ShutUpstream { upstream, how } => {
                 self.hash.absorb(upstream.number());
                 if let Some(upstream) = self.upstream_of(node, upstream, "ShutUpstream") {

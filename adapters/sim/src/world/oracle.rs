@@ -128,6 +128,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if ops.is_empty() {
             self.violated(Property::S10, format!("client{client} sends a batch without ops"));
         }
+        if ops.iter().any(|op| matches!(op, Op::Streams { .. })) {
+            self.violated(Property::S10, format!("client{client} sends a packet of level 2"));
+        }
         self.check_encoding(client, options_of(&self.clients[client].config, relay), &ops, body);
         let notes = self.notes_of(&ops);
         self.note_call(client, relay);

@@ -228,6 +228,11 @@ impl Driver {
                         upstream.credit(bytes);
                     }
                 }
+                NodeAction::FinishUpstream { upstream } => {
+                    if let Some(upstream) = self.upstreams.live.get_mut(&upstream) {
+                        upstream.finish();
+                    }
+                }
                 NodeAction::ShutUpstream { upstream, how } => self.upstreams.shut(upstream, how),
                 NodeAction::Event(notice) => self.notices.publish(self.clock.now(), notice),
                 NodeAction::Idle { wake } => {

@@ -75,7 +75,7 @@ impl Intake {
         };
         let (body, share) = match plain {
             Ok(plain) => plain,
-            Err(problem) => return undecodable(endpoint, problem),
+            Err(problem) => return undecodable(&endpoint, problem),
         };
         let Some(response) = self.inbox.ask(endpoint, body, share).await else {
             return answer::text(StatusCode::SERVICE_UNAVAILABLE, "the node is shutting down");
@@ -147,12 +147,12 @@ fn refused_body(error: BodyError) -> Answer {
 }
 
 /// Each endpoint reports a body that cannot be inflated where it reports a body that is no JSON.
-fn undecodable(endpoint: Endpoint, problem: String) -> Answer {
+fn undecodable(endpoint: &Endpoint, problem: String) -> Answer {
     match endpoint {
         Endpoint::Batch => {
             let body = serde_json::json!({ "r": [{ "e": problem }] }).to_string();
             answer::with_body(StatusCode::OK, answer::JSON, body)
         }
-        Endpoint::Single => answer::text(StatusCode::BAD_REQUEST, problem),
+        Endpoint::Single | Endpoint::Streams { .. } => answer::text(StatusCode::BAD_REQUEST, problem),
     }
 }

@@ -11,6 +11,7 @@ mod legacy;
 mod open;
 mod random;
 mod request;
+mod stream;
 mod turn;
 mod udp;
 
@@ -43,6 +44,7 @@ struct Rig {
     written: BTreeMap<UpstreamId, Vec<u8>>,
     credit: BTreeMap<UpstreamId, usize>,
     shut: BTreeMap<UpstreamId, Shut>,
+    finished: BTreeSet<UpstreamId>,
     ended: BTreeMap<UpstreamId, SessionEnd>,
     notices: Vec<NodeNotice>,
     wake: Option<Wake>,
@@ -73,6 +75,7 @@ impl Rig {
             written: BTreeMap::new(),
             credit: BTreeMap::new(),
             shut: BTreeMap::new(),
+            finished: BTreeSet::new(),
             ended: BTreeMap::new(),
             notices: Vec::new(),
             wake: None,
@@ -107,6 +110,7 @@ impl Rig {
                 }
                 NodeAction::WriteUpstream { upstream, bytes } => {
                     assert!(!self.shut.contains_key(&upstream), "written after the end");
+                    assert!(!self.finished.contains(&upstream), "written after the half-close");
                     self.written.entry(upstream).or_default().extend_from_slice(&bytes);
                     let kind = self.opens.iter().find(|open| open.0 == upstream).unwrap().2;
                     if kind == FlowKind::Tcp && !self.stuck.contains(&upstream) {
@@ -117,6 +121,10 @@ impl Rig {
                 NodeAction::Credit { upstream, bytes } => {
                     assert!(!self.shut.contains_key(&upstream), "credit after the end");
                     *self.credit.entry(upstream).or_default() += bytes;
+                }
+                NodeAction::FinishUpstream { upstream } => {
+                    assert!(!self.shut.contains_key(&upstream), "finished after the end");
+                    assert!(self.finished.insert(upstream), "{upstream} finished twice");
                 }
                 NodeAction::ShutUpstream { upstream, how } => {
                     assert!(self.shut.insert(upstream, how).is_none(), "{upstream} shut twice");

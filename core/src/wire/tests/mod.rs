@@ -8,9 +8,13 @@ use super::*;
 use crate::Target;
 
 mod answers;
+mod bad_packets;
 mod golden;
+mod packets;
 mod properties;
 mod requests;
+mod seals;
+mod vectors;
 
 const LIMITS: Limits = Limits { max_body: 1 << 20, max_ops: 50 };
 

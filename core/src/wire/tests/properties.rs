@@ -52,6 +52,7 @@ fn op() -> impl Strategy<Value = Op> {
         (place, bytes()).prop_map(|(target, payload)| Op::UdpOpen { target, payload }),
         (sid(), bytes()).prop_map(|(sid, payload)| Op::UdpData { sid, payload }),
         sid().prop_map(|sid| Op::Close { sid }),
+        bytes().prop_map(|packet| Op::Streams { packet }),
     ]
 }
 
@@ -146,6 +147,7 @@ fn op_json(op: &Op) -> Value {
         Op::Data { sid, seq: None, .. } | Op::UdpData { sid, .. } | Op::Close { sid } => {
             json!({ "sid": sid.as_str() })
         }
+        Op::Streams { .. } => json!({}),
     };
     json["op"] = op.name().into();
     if let Some(payload) = op.payload().filter(|d| !d.is_empty() || matches!(op, Op::ConnectData { .. })) {

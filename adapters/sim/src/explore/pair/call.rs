@@ -97,6 +97,7 @@ impl Request {
                     hash_op_place(node, sid, *seq, hasher);
                 }
                 Op::UdpData { sid, .. } | Op::Close { sid } => hash_op_place(node, sid, None, hasher),
+                Op::Streams { .. } => {}
             }
         }
     }

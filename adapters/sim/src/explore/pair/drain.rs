@@ -170,6 +170,12 @@ impl Pair {
                     upstream.credit += bytes;
                 }
             }
+            NodeAction::FinishUpstream { .. } => {
+                return Err(Broken::new(
+                    Property::S4,
+                    "an upstream is half-closed at a level that has no half-close",
+                ));
+            }
             NodeAction::ShutUpstream { upstream, how } => {
                 (10_u8, how).hash(&mut state.output);
                 let shut = state.upstreams.get_mut(&upstream).filter(|upstream| upstream.line != Line::Gone);

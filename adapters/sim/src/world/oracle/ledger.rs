@@ -50,9 +50,16 @@ impl Note {
 /// What kind of op it is.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::world) enum Role {
-    Open { first_bytes: bool },
-    Data { sid: Sid, seq: Option<u64> },
+    Open {
+        first_bytes: bool,
+    },
+    Data {
+        sid: Sid,
+        seq: Option<u64>,
+    },
     Close,
+    /// Of level 2, which no client speaks here.
+    Packet,
 }
 
 /// A session, from the reply that named it.

@@ -47,6 +47,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 }
                 Op::UdpData { sid, .. } => (self.session_flow(sid), Role::Data { sid: *sid, seq: None }),
                 Op::Close { .. } => (None, Role::Close),
+                Op::Streams { .. } => (None, Role::Packet),
             };
             Note { flow, role, payload }
         };
@@ -254,7 +255,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             match note.role {
                 Role::Open { .. } => self.note_opened(home, note, reply),
                 Role::Data { sid, seq: Some(number) } => self.check_execution(home, sid, number, reply),
-                Role::Data { .. } | Role::Close => {}
+                Role::Data { .. } | Role::Close | Role::Packet => {}
             }
         }
     }

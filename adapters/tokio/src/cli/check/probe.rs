@@ -147,12 +147,12 @@ impl Probe {
                 findings.level = Some(Level::Legacy);
                 findings.notes.push("level 0: the node offers no more".to_owned());
             }
-            (Level::Sequenced, false) => {
+            (Level::Sequenced | Level::Streams, false) => {
                 findings
                     .notes
                     .push("level 0: the node offers level 1, but the relay strips `seq`".to_owned());
             }
-            (Level::Sequenced, true) => {}
+            (Level::Sequenced | Level::Streams, true) => {}
         }
         Ok(())
     }

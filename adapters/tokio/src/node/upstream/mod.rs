@@ -22,15 +22,17 @@ const DATAGRAM_QUEUE: usize = 256;
 /// The driver's hold on one upstream socket. Dropping it resets the socket.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    outlet: Outlet,
+    /// Before the outlet, which is let go of later: the end of the writes alone is a half-close.
     shut: oneshot::Sender<Shut>,
+    outlet: Outlet,
 }
 
 #[derive(Debug)]
 enum Outlet {
     /// The queue is unbounded in type and bounded by the machine: it hands out no more than `write_queue`
     /// and one op per session before it has heard `Written`. The driver must never wait here.
-    Tcp { writes: mpsc::UnboundedSender<Bytes>, credit: Arc<Semaphore> },
+    /// None after a half-close.
+    Tcp { writes: Option<mpsc::UnboundedSender<Bytes>>, credit: Arc<Semaphore> },
     /// Bounded here, because datagrams are written without a report.
     Udp { writes: mpsc::Sender<Bytes> },
 }
@@ -50,7 +52,7 @@ impl Upstream {
                 let (writes, queue) = mpsc::unbounded_channel();
                 let credit = Arc::new(Semaphore::new(0));
                 let inlet = Inlet::Tcp { queue: tcp::WriteQueue::new(queue), credit: Arc::clone(&credit) };
-                (Outlet::Tcp { writes, credit }, inlet)
+                (Outlet::Tcp { writes: Some(writes), credit }, inlet)
             }
             FlowKind::Udp => {
                 let (writes, queue) = mpsc::channel(DATAGRAM_QUEUE);
@@ -64,12 +66,20 @@ impl Upstream {
     pub(crate) fn write(&self, bytes: Bytes) {
         // A task that has ended has said so, or is being shut.
         match &self.outlet {
-            Outlet::Tcp { writes, .. } => drop(writes.send(bytes)),
+            Outlet::Tcp { writes: Some(writes), .. } => drop(writes.send(bytes)),
+            Outlet::Tcp { writes: None, .. } => {}
             Outlet::Udp { writes } => {
                 if let Err(mpsc::error::TrySendError::Full(_)) = writes.try_send(bytes) {
                     debug!("a datagram was dropped: the socket is not taking them fast enough");
                 }
             }
+        }
+    }
+
+    /// Ends the sending direction, behind what was queued. Datagrams have no end.
+    pub(crate) fn finish(&mut self) {
+        if let Outlet::Tcp { writes, .. } = &mut self.outlet {
+            *writes = None;
         }
     }
 

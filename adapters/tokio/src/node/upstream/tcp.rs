@@ -2,13 +2,16 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::net::Shutdown;
 use std::pin::pin;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use seqlane::{Shut, UpstreamEvent};
+use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -74,7 +77,18 @@ async fn live(
                 ReadEnd::Reset => break,
             },
             written = &mut writing, if write_open => match written {
-                Ok(()) => write_open = false,
+                Ok(()) => {
+                    write_open = false;
+                    // Whoever shuts the upstream says so before it lets go of the queue.
+                    match shutting.try_recv() {
+                        Ok(how) => return how,
+                        Err(TryRecvError::Closed) => return Shut::Reset,
+                        Err(TryRecvError::Empty) => {}
+                    }
+                    if SockRef::from(stream).shutdown(Shutdown::Write).is_err() {
+                        break;
+                    }
+                }
                 Err(_) => break,
             },
         }
@@ -210,5 +224,46 @@ impl WriteQueue {
             }
         }
         Ok(written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seqlane::UpstreamId;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::super::super::driver::Input;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_half_close_comes_after_the_bytes_and_leaves_the_other_direction_open() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let (writes, queue) = mpsc::unbounded_channel();
+        let (inputs, mut events) = mpsc::channel(16);
+        let (shut, shutting) = oneshot::channel();
+        let carrying = tokio::spawn(async move {
+            let (credit, events) = (Semaphore::new(100), Events::new(UpstreamId::new(0), inputs));
+            let queue = WriteQueue::new(queue);
+            carry(stream, queue, &credit, shutting, &events, Duration::from_secs(5)).await;
+        });
+
+        writes.send(Bytes::from_static(b"question")).unwrap();
+        drop(writes);
+        let mut question = Vec::new();
+        peer.read_to_end(&mut question).await.unwrap();
+        assert_eq!(question, b"question");
+        peer.write_all(b"answer").await.unwrap();
+        let answer = loop {
+            if let Some(Input::Upstream { event: UpstreamEvent::Data(bytes), .. }) = events.recv().await {
+                break bytes;
+            }
+        };
+        assert_eq!(answer, "answer");
+        shut.send(Shut::Close).unwrap();
+        drop(peer);
+        carrying.await.unwrap();
     }
 }

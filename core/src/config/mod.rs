@@ -4,11 +4,15 @@
 //! [`NodeOptions::validate`] turn them into the configuration that a machine takes, so that a machine
 //! never meets a value that makes no sense.
 
+mod streams;
+
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::{Deref, RangeInclusive};
 use core::time::Duration;
+
+pub use streams::NodeStreamOptions;
 
 use crate::caps::Level;
 use crate::secret::Secret;
@@ -125,7 +129,7 @@ impl RelayOptions {
 pub struct ClientOptions {
     /// The relays, at least one. A [`RelayId`](crate::RelayId) is a place in this list.
     pub relays: Vec<RelayOptions>,
-    /// The highest level to use. Default: the highest there is.
+    /// The highest level to use. Default: 1, sequenced. The client does not speak level 2 yet, and takes it for 1.
     pub max_level: Level,
     /// When applications are told that their flow is open. Default: at once.
     pub open: OpenMode,
@@ -305,8 +309,13 @@ impl Deref for ClientConfig {
 pub struct NodeOptions {
     /// The key that requests must carry.
     pub key: Secret,
-    /// The highest level to offer. Default: the highest there is.
+    /// The highest level to offer. Default: 1, sequenced: [`Client`](crate::Client) does not speak level 2 yet.
     pub max_level: Level,
+    /// What seals the packets of level 2; the clients must have the same, and no relay should know it. Default:
+    /// the key, which keeps out everybody but the relays that have it.
+    pub secret: Option<Secret>,
+    /// The bounds of level 2.
+    pub streams: NodeStreamOptions,
     /// Answer a wrong key with JSON instead of a decoy page. Default false.
     pub diagnostic: bool,
     /// Largest request body in bytes. Default 16 MiB.
@@ -360,10 +369,12 @@ pub struct NodeOptions {
 
 impl NodeOptions {
     /// This key, and every other value at its default.
-    pub const fn new(key: Secret) -> Self {
+    pub fn new(key: Secret) -> Self {
         Self {
             key,
-            max_level: Level::Sequenced,
+            max_level: Level::default(),
+            secret: None,
+            streams: NodeStreamOptions::default(),
             diagnostic: false,
             max_body: 16 * MIB,
             max_batch_ops: 256,
@@ -422,6 +433,12 @@ impl NodeOptions {
         check(self.write_queue >= 1, "write_queue", "must be at least 1 byte")?;
         check(self.session_buffer >= 64 * KIB, "session_buffer", "must be at least 64 KiB")?;
         check(self.udp_queue >= 1, "udp_queue", "must be at least 1")?;
+        check(
+            !self.secret.as_ref().is_some_and(Secret::is_empty),
+            "secret",
+            "must not be empty: an empty secret keeps nobody out",
+        )?;
+        self.streams.check()?;
         Ok(NodeConfig(self))
     }
 }
@@ -429,6 +446,13 @@ impl NodeOptions {
 /// Node options whose every value was checked.
 #[derive(Clone, Debug)]
 pub struct NodeConfig(NodeOptions);
+
+impl NodeConfig {
+    /// What seals the packets of level 2: the secret, or else the key.
+    pub(crate) fn seal_secret(&self) -> &Secret {
+        self.secret.as_ref().unwrap_or(&self.key)
+    }
+}
 
 impl Deref for NodeConfig {
     type Target = NodeOptions;

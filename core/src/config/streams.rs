@@ -1,0 +1,108 @@
+//! The bounds and waits of level 2 (protocol.md 3.3).
+
+use core::time::Duration;
+
+use crate::config::{ConfigError, KIB, MIB, check, within};
+use crate::wire::packet::MIN_RESPONSE;
+
+/// What a node bounds at level 2. `default()` has every default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeStreamOptions {
+    /// Clients known at a time; beyond it, a hello is refused. Default 1024.
+    pub max_clients: usize,
+    /// Streams of one client at a time. Default 4096: as many sessions as a node has by default.
+    pub max_streams: u32,
+    /// Uplink bytes that a new stream may send before its first WINDOW. Default 64 MiB, as much as
+    /// `uplink_total`: that total and the 64 KiB of each stream bound the memory, and smaller windows only slow
+    /// a single transfer down.
+    pub window: u64,
+    /// Uplink bytes that one client may keep here beyond 64 KiB a stream. Default 64 MiB.
+    pub uplink_total: u64,
+    /// Downlink bytes kept for one client beyond 64 KiB a stream, if the client allows as many. Default 128 MiB:
+    /// a link of 10 MB/s with round trips of seconds and losses needs no more.
+    pub downlink_total: u64,
+    /// Uplink bytes promised to all clients together. A new client is promised at most a quarter of what is
+    /// left. Default 1 GiB.
+    pub uplink_memory: u64,
+    /// Bytes of a packet. Default 16 MiB.
+    pub max_packet: usize,
+    /// How long a request is held at most, whatever its client asks for. Default 50 s: hosted relays end a call
+    /// after 60 s.
+    pub max_hold: Duration,
+    /// Requests of one client held at a time; beyond it, the first is answered. Default 64.
+    pub max_held: u32,
+    /// How long frames wait for company before an answer carries them. Default 10 ms, which is the most.
+    pub settle: Duration,
+    /// How long an acknowledgement waits for bytes to share an answer with. Default 50 ms.
+    pub ack_delay: Duration,
+    /// A client that was not heard of for this long is dropped with its streams. Default 10 min.
+    pub idle: Duration,
+    /// Chunks that wait, or are missing, in the reorder queues of one client over all its streams. Default
+    /// 262 144, which takes 64 streams that are as far ahead as any may be.
+    pub reorder_chunks: usize,
+}
+
+impl Default for NodeStreamOptions {
+    fn default() -> Self {
+        Self {
+            max_clients: 1024,
+            max_streams: 4096,
+            window: 64 << 20,
+            uplink_total: 64 << 20,
+            downlink_total: 128 << 20,
+            uplink_memory: 1 << 30,
+            max_packet: 16 * MIB,
+            max_hold: Duration::from_secs(50),
+            max_held: 64,
+            settle: Duration::from_millis(10),
+            ack_delay: Duration::from_millis(50),
+            idle: Duration::from_secs(600),
+            reorder_chunks: 262_144,
+        }
+    }
+}
+
+impl NodeStreamOptions {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        within(&self.max_clients, 1..=1_000_000, "streams.max_clients", "must be 1 to 1000000")?;
+        within(&self.max_streams, 1..=1_000_000, "streams.max_streams", "must be 1 to 1000000")?;
+        for (bytes, option) in [
+            (self.window, "streams.window"),
+            (self.uplink_total, "streams.uplink_total"),
+            (self.downlink_total, "streams.downlink_total"),
+            (self.uplink_memory, "streams.uplink_memory"),
+        ] {
+            within(&bytes, 64 << 10..=1 << 40, option, "must be 64 KiB to 1 TiB")?;
+        }
+        let least = usize::try_from(MIN_RESPONSE).unwrap_or(usize::MAX).max(128 * KIB);
+        within(&self.max_packet, least..=256 * MIB, "streams.max_packet", "must be 128 KiB to 256 MiB")?;
+        within(
+            &self.max_hold,
+            Duration::from_secs(1)..=Duration::from_secs(50),
+            "streams.max_hold",
+            "must be 1 s to 50 s",
+        )?;
+        within(&self.max_held, 1..=1024, "streams.max_held", "must be 1 to 1024 requests")?;
+        check(self.settle <= Duration::from_millis(10), "streams.settle", "must be at most 10 ms")?;
+        check(self.ack_delay <= Duration::from_millis(50), "streams.ack_delay", "must be at most 50 ms")?;
+        check(self.idle > self.max_hold, "streams.idle", "must be longer than streams.max_hold")?;
+        check(self.reorder_chunks >= 4096, "streams.reorder_chunks", "must be at least 4096 chunks")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        NodeStreamOptions::default().check().unwrap();
+    }
+
+    #[test]
+    fn a_bad_value_is_named() {
+        let long = Duration::from_secs(51);
+        let node = NodeStreamOptions { max_hold: long, ..NodeStreamOptions::default() };
+        assert_eq!(node.check().unwrap_err().option, "streams.max_hold");
+    }
+}

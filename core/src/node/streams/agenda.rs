@@ -1,0 +1,125 @@
+//! Which streams of a client have something for the next answer, and since when.
+
+use alloc::collections::{BTreeSet, VecDeque};
+
+use crate::node::streams::stream::{Class, Counted, Stream};
+use crate::time::Instant;
+use crate::wire::number::StreamNumber;
+
+/// The streams of one client by what they have to send, and sums over all of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Agenda {
+    /// With sparse data, OPENED, WINDOW.
+    pub(super) sparse: BTreeSet<StreamNumber>,
+    /// With data in bulk, in their order of deficit round robin.
+    pub(super) bulk: VecDeque<StreamNumber>,
+    in_bulk: BTreeSet<StreamNumber>,
+    /// With an ACK.
+    pub(super) acks: BTreeSet<StreamNumber>,
+    /// That ended, and whose farewell is due.
+    pub(super) farewells: BTreeSet<StreamNumber>,
+    /// For which DATA came, and that nobody knows.
+    pub(super) gone: BTreeSet<StreamNumber>,
+    /// Since when there is something of each kind.
+    pub(super) prompt_since: Option<Instant>,
+    pub(super) bulk_since: Option<Instant>,
+    pub(super) acks_since: Option<Instant>,
+    /// Sums over the streams.
+    pub(super) sums: Sums,
+}
+
+/// What all streams of a client have together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sums {
+    /// Bytes that could be sent now.
+    pub(super) sendable: usize,
+    /// Streams at their credit.
+    pub(super) blocked: usize,
+    /// Uplink bytes kept beyond the floor of each stream.
+    pub(super) beyond: usize,
+    /// Places of the reorder queues.
+    pub(super) span: usize,
+}
+
+impl Sums {
+    fn replace(&mut self, old: Counted, new: Counted) {
+        let swap = |sum: usize, old: usize, new: usize| sum.saturating_sub(old).saturating_add(new);
+        self.sendable = swap(self.sendable, old.sendable, new.sendable);
+        self.blocked = swap(self.blocked, old.blocked, new.blocked);
+        self.beyond = swap(self.beyond, old.beyond, new.beyond);
+        self.span = swap(self.span, old.span, new.span);
+    }
+}
+
+impl Agenda {
+    /// A stream has changed.
+    pub(super) fn refresh(&mut self, number: StreamNumber, stream: &mut Stream, now: Instant) {
+        let counted = stream.count();
+        self.sums.replace(stream.counted, counted);
+        stream.counted = counted;
+        let class = stream.class(now);
+        put(&mut self.sparse, number, class == Some(Class::Sparse) || stream.has_facts());
+        put(&mut self.acks, number, stream.has_ack());
+        if class == Some(Class::Bulk) {
+            if self.in_bulk.insert(number) {
+                self.bulk.push_back(number);
+            }
+        } else {
+            self.leave_bulk(number);
+            stream.deficit = 0;
+        }
+        self.note(now);
+    }
+
+    /// A stream has ended.
+    pub(super) fn remove(&mut self, number: StreamNumber, counted: Counted) {
+        self.sums.replace(counted, Counted::default());
+        self.sparse.remove(&number);
+        self.acks.remove(&number);
+        self.leave_bulk(number);
+    }
+
+    /// Mostly it is the stream whose turn it is that has nothing more.
+    fn leave_bulk(&mut self, number: StreamNumber) {
+        if self.in_bulk.remove(&number) {
+            if self.bulk.front() == Some(&number) {
+                self.bulk.pop_front();
+            } else {
+                self.bulk.retain(|other| *other != number);
+            }
+        }
+    }
+
+    /// Moves the stream whose turn it is to the end of the line.
+    pub(super) fn pass_turn(&mut self) {
+        self.bulk.rotate_left(usize::from(!self.bulk.is_empty()));
+    }
+
+    /// Whether there is something that does not wait for company longer than a settle, and is not bulk.
+    pub(super) fn is_prompt(&self) -> bool {
+        !(self.sparse.is_empty() && self.farewells.is_empty() && self.gone.is_empty())
+    }
+
+    /// Keeps since when there is something of each kind.
+    pub(super) fn note(&mut self, now: Instant) {
+        let since = |since: &mut Option<Instant>, there: bool| {
+            if there {
+                since.get_or_insert(now);
+            } else {
+                *since = None;
+            }
+        };
+        let prompt = self.is_prompt();
+        since(&mut self.prompt_since, prompt);
+        since(&mut self.bulk_since, !self.bulk.is_empty());
+        since(&mut self.acks_since, !self.acks.is_empty());
+    }
+}
+
+fn put(set: &mut BTreeSet<StreamNumber>, number: StreamNumber, there: bool) {
+    if there {
+        set.insert(number);
+    } else {
+        set.remove(&number);
+    }
+}

@@ -1,0 +1,98 @@
+//! How streams and clients end, each with one notice.
+
+use alloc::vec::Vec;
+
+use crate::flow::Within;
+use crate::node::action::{ClientEnd, NodeAction, NodeNotice, SessionEnd, Shut};
+use crate::node::reply::Fixed;
+use crate::node::session::Source;
+use crate::node::streams::Place;
+use crate::node::streams::farewell::Word;
+use crate::node::streams::flow::Flow;
+use crate::node::streams::hold::Load;
+use crate::node::streams::peer::{ClientFault, PeerId};
+use crate::node::streams::stream::Stream;
+use crate::node::{Node, Owner};
+use crate::stream::owed::Owed;
+use crate::wire::reset::ResetCode;
+
+impl Node {
+    /// Ends a stream. With a code, the client is owed a RESET; without one, the last ACK if it came to its end, and
+    /// nothing if the client reset it.
+    pub(super) fn end_stream(&mut self, place: Place, why: SessionEnd, code: Option<ResetCode>) {
+        let Place { id, number, upstream } = place;
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let Some(mut stream) = peer.streams.remove(&number) else { return };
+        peer.agenda.remove(number, stream.counted);
+        peer.starved.remove(&number);
+        let word = match (code, &stream.flow) {
+            (Some(code), _) => Some((Word::Reset(code), Owed::Due)),
+            (None, Flow::Tcp { recv, .. }) if why == SessionEnd::Finished => {
+                Some((Word::Ack(recv.taken()), recv.ack()))
+            }
+            (None, Flow::Tcp { .. } | Flow::Udp(_)) => None,
+        };
+        peer.bid_farewell(number, word, now);
+        stream.credit.close(&mut Within { inner: &mut peer.pool, outer: &mut self.pool });
+        self.starved.remove(&upstream);
+        self.remove_upstream(upstream);
+        self.part_stream(place, &stream, why);
+        self.feed_streams(id);
+        self.touch_peer(id);
+    }
+
+    fn part_stream(&mut self, place: Place, stream: &Stream, why: SessionEnd) {
+        let upstream = place.upstream;
+        if stream.source != Source::Reset {
+            let how = if why == SessionEnd::Finished { Shut::Close } else { Shut::Reset };
+            self.actions.push_back(NodeAction::ShutUpstream { upstream, how });
+        }
+        if stream.is_open() {
+            self.stats.sessions_ended = self.stats.sessions_ended.saturating_add(1);
+            self.notice(NodeNotice::SessionEnded { upstream, why });
+        }
+    }
+
+    /// A client broke the rules: it is dropped with everything that it has, and its requests are answered as a packet
+    /// that does not open.
+    pub(super) fn fail_client(&mut self, id: PeerId, fault: ClientFault) {
+        self.drop_client(id, ClientEnd::Failed(fault));
+    }
+
+    /// A client was not heard of for too long.
+    pub(super) fn drop_idle_client(&mut self, id: PeerId) {
+        self.drop_client(id, ClientEnd::Idle);
+    }
+
+    fn drop_client(&mut self, id: PeerId, why: ClientEnd) {
+        self.end_streams(id, SessionEnd::ClientLost, ResetCode::Gone);
+        let Some(mut peer) = self.peers.remove(id) else { return };
+        self.timers.set(&mut peer.timer, Owner::Peer(id), None);
+        for held in peer.held.values() {
+            self.tell(held.at, Fixed::error("bad packet", None));
+        }
+        self.notice(NodeNotice::ClientEnded { client: peer.client, why });
+    }
+
+    fn end_streams(&mut self, id: PeerId, why: SessionEnd, code: ResetCode) {
+        while let Some(peer) = self.peers.get(id)
+            && let Some((number, stream)) = peer.streams.first_key_value()
+        {
+            let place = Place { id, number: *number, upstream: stream.upstream };
+            self.end_stream(place, why, Some(code));
+        }
+    }
+
+    /// The node closes: every stream is reset, and every held request tells of it.
+    pub(in crate::node) fn close_clients(&mut self) {
+        let clients: Vec<PeerId> = self.peers.table.keys().copied().collect();
+        for id in clients {
+            self.end_streams(id, SessionEnd::NodeClosed, ResetCode::Draining);
+            while let Some(exchange) = self.peers.get(id).and_then(|peer| peer.held.keys().next().copied()) {
+                self.answer_held(id, exchange, Load::Anything);
+            }
+            self.drop_client(id, ClientEnd::NodeClosed);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The part of the node's fingerprint that is level 2.
+//!
+//! Numbers of exchanges, answers and streams are shared with the client and stay what they are; names, nonces and
+//! statistics do not matter.
+
+use crate::fingerprint::Fingerprint;
+use crate::node::fingerprint::Ranks;
+use crate::node::streams::Peers;
+use crate::node::streams::agenda::{Agenda, Sums};
+use crate::node::streams::flow::Flow;
+use crate::node::streams::peer::{Peer, PeerId};
+use crate::node::streams::stream::{Link, Stream};
+use crate::wire::packet::ResponseRoom;
+
+impl Peers {
+    /// A client by its place among those that are known.
+    pub(in crate::node) fn rank(&self, id: PeerId) -> Option<usize> {
+        self.table.keys().position(|known| *known == id)
+    }
+
+    /// Every client.
+    pub(in crate::node) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
+        print.value(self.promised);
+        print.each(self.table.values(), |print, peer| peer.fingerprint(ranks, print));
+    }
+}
+
+impl Peer {
+    fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
+        print.value((self.answers, self.exchanges.done(), self.keep, self.confirm, &self.ended));
+        print.each(self.exchanges.iter(), |print, record| {
+            print.value((record.progress, record.named, &record.contents, record.repeats));
+        });
+        print.each(self.held.iter(), |print, (exchange, held)| {
+            let room = match held.room {
+                ResponseRoom::HeaderOnly => 0,
+                ResponseRoom::Bytes(bytes) => bytes,
+            };
+            print.value((exchange, room));
+            ranks.op(held.at, print);
+            print.time(held.arrived);
+            print.deadline(held.until);
+        });
+        print.each(self.streams.iter(), |print, (number, stream)| {
+            print.value(number);
+            ranks.upstream(stream.upstream, print);
+            stream.fingerprint(print);
+        });
+        print.each(self.farewells.iter(), |print, (number, farewell)| {
+            print.value((number, farewell.word, farewell.owed));
+        });
+        self.agenda.fingerprint(print);
+        self.pool.fingerprint(print);
+        print.value(&self.starved);
+        print.each(self.unconfirmed.iter(), |print, (at, exchange)| {
+            print.value(exchange);
+            print.deadline(*at);
+        });
+        print.time(self.last_seen);
+    }
+}
+
+impl Agenda {
+    fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        let Sums { sendable, blocked, beyond, span } = self.sums;
+        print.value((&self.sparse, &self.bulk, &self.acks, &self.farewells, &self.gone));
+        print.value((sendable, blocked, beyond, span));
+        for since in [self.prompt_since, self.bulk_since, self.acks_since] {
+            print.value(since.is_some());
+            since.into_iter().for_each(|at| print.time(at));
+        }
+    }
+}
+
+impl Stream {
+    fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value((self.source, self.deficit, self.burst()));
+        match &self.link {
+            Link::Connecting { target, deadline } => {
+                print.value((0_u8, target));
+                print.deadline(*deadline);
+            }
+            Link::Open => print.value(1_u8),
+        }
+        match &self.flow {
+            Flow::Tcp { send, recv } => {
+                print.value(0_u8);
+                send.fingerprint(print);
+                recv.fingerprint(print);
+            }
+            Flow::Udp(datagrams) => {
+                print.value(1_u8);
+                for queue in [&datagrams.up, &datagrams.down] {
+                    print.each(queue.iter(), |print, datagram| print.value(datagram));
+                }
+            }
+        }
+        self.uplink.fingerprint(print);
+        self.credit.fingerprint(print);
+        print.value(self.opened);
+        for time in [self.last_sent(), self.last_active] {
+            print.time(time);
+        }
+    }
+}

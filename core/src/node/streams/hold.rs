@@ -1,0 +1,158 @@
+//! Which held request is answered, and with what (protocol.md 3.2 rules 7 and 8): arithmetic, and nothing else.
+
+use core::time::Duration;
+
+use crate::node::batch::OpRef;
+use crate::time::Instant;
+use crate::timer::TimerKind;
+use crate::wire::number::ExchangeNumber;
+use crate::wire::packet::ResponseRoom;
+
+/// One copy of a request that is not answered yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    /// Where it is answered.
+    pub(super) at: OpRef,
+    /// When it came.
+    pub(super) arrived: Instant,
+    /// When it is answered at the latest.
+    pub(super) until: Instant,
+    /// How large its answer may be.
+    pub(super) room: ResponseRoom,
+}
+
+/// What an answer carries beside acknowledgements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Load {
+    /// Whatever there is, sparse before bulk.
+    Anything,
+    /// Data in bulk.
+    Bulk,
+    /// Once more what this exchange carried.
+    Repeat(ExchangeNumber),
+}
+
+/// What is to be done about the held requests of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Answer this one.
+    Answer(ExchangeNumber, Load),
+    /// Nothing before this time.
+    Wait(Option<(Instant, TimerKind)>),
+}
+
+/// What decides.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Circumstances {
+    /// How many requests are held, and how many may be.
+    pub(super) held: usize,
+    pub(super) keep: usize,
+    /// The lowest exchange that is held.
+    pub(super) lowest: Option<ExchangeNumber>,
+    /// The held exchange whose hold ends first, and when.
+    pub(super) ends: Option<(Instant, ExchangeNumber)>,
+    /// Since when there is something of each kind.
+    pub(super) prompt: Option<Instant>,
+    pub(super) bulk: Option<Instant>,
+    pub(super) acks: Option<Instant>,
+    /// The small answer that is first to be repeated, and when.
+    pub(super) repeat: Option<(Instant, ExchangeNumber)>,
+}
+
+impl Circumstances {
+    /// What is to be done `now`.
+    pub(super) fn verdict(&self, now: Instant, settle: Duration, ack_delay: Duration) -> Verdict {
+        let Some(lowest) = self.lowest else { return Verdict::Wait(None) };
+        if let Some((until, exchange)) = self.ends
+            && until <= now
+        {
+            return Verdict::Answer(exchange, Load::Anything);
+        }
+        if self.held > self.keep {
+            return Verdict::Answer(lowest, Load::Anything);
+        }
+        // Here as many are held as the client wants to be held, or fewer: bulk takes one of them only if that
+        // leaves all but one.
+        let bulk = self.bulk.filter(|_| self.held > self.keep.saturating_sub(1));
+        let due = [
+            self.repeat.map(|(at, exchange)| (at, TimerKind::Confirm, Load::Repeat(exchange))),
+            self.prompt.map(|since| (since.saturating_add(settle), TimerKind::Settle, Load::Anything)),
+            bulk.map(|since| (since.saturating_add(settle), TimerKind::Settle, Load::Bulk)),
+            self.acks.map(|since| (since.saturating_add(ack_delay), TimerKind::AckDelay, Load::Anything)),
+        ];
+        let due = || due.iter().flatten();
+        if let Some((_, _, load)) = due().find(|(at, _, _)| *at <= now) {
+            return Verdict::Answer(lowest, *load);
+        }
+        let ends = self.ends.map(|(until, _)| (until, TimerKind::Hold));
+        Verdict::Wait(due().map(|(at, timer, _)| (*at, *timer)).chain(ends).min())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTLE: Duration = Duration::from_micros(10);
+    const ACK: Duration = Duration::from_micros(50);
+    const LOW: ExchangeNumber = ExchangeNumber::new(3);
+    const HIGH: ExchangeNumber = ExchangeNumber::new(4);
+
+    fn at(micros: u64) -> Instant {
+        Instant::from_micros(micros)
+    }
+
+    /// Two requests are held, the higher of which ends first, at 100; two may be.
+    fn two() -> Circumstances {
+        let ends = Some((at(100), HIGH));
+        Circumstances { held: 2, keep: 2, lowest: Some(LOW), ends, ..Circumstances::default() }
+    }
+
+    fn verdict(circumstances: Circumstances, now: u64) -> Verdict {
+        circumstances.verdict(at(now), SETTLE, ACK)
+    }
+
+    const fn wait(until: u64, timer: TimerKind) -> Verdict {
+        Verdict::Wait(Some((Instant::from_micros(until), timer)))
+    }
+
+    #[test]
+    fn a_hold_that_ends_is_answered_whichever_it_is() {
+        assert_eq!(verdict(two(), 99), wait(100, TimerKind::Hold));
+        assert_eq!(verdict(two(), 100), Verdict::Answer(HIGH, Load::Anything));
+    }
+
+    #[test]
+    fn beyond_keep_the_lowest_is_answered_at_once() {
+        let three = Circumstances { held: 3, ..two() };
+        assert_eq!(verdict(three, 0), Verdict::Answer(LOW, Load::Anything));
+    }
+
+    #[test]
+    fn frames_wait_for_a_settle_and_acknowledgements_longer() {
+        let prompt = Circumstances { prompt: Some(at(5)), acks: Some(at(0)), ..two() };
+        assert_eq!(verdict(prompt, 14), wait(15, TimerKind::Settle));
+        assert_eq!(verdict(prompt, 15), Verdict::Answer(LOW, Load::Anything));
+        let acks = Circumstances { acks: Some(at(5)), ..two() };
+        assert_eq!(verdict(acks, 54), wait(55, TimerKind::AckDelay));
+        assert_eq!(verdict(acks, 55), Verdict::Answer(LOW, Load::Anything));
+    }
+
+    #[test]
+    fn bulk_leaves_all_but_one_of_the_requests_that_are_kept() {
+        let bulk = Circumstances { bulk: Some(at(0)), ..two() };
+        assert_eq!(verdict(bulk, 10), Verdict::Answer(LOW, Load::Bulk));
+        assert_eq!(verdict(Circumstances { held: 1, ..bulk }, 10), wait(100, TimerKind::Hold));
+        let only = Circumstances { held: 1, keep: 1, ..bulk };
+        assert_eq!(verdict(only, 10), Verdict::Answer(LOW, Load::Bulk));
+    }
+
+    #[test]
+    fn a_small_answer_is_repeated_in_the_lowest_that_is_held() {
+        let repeat = Circumstances { repeat: Some((at(20), ExchangeNumber::ZERO)), ..two() };
+        assert_eq!(verdict(repeat, 19), wait(20, TimerKind::Confirm));
+        assert_eq!(verdict(repeat, 20), Verdict::Answer(LOW, Load::Repeat(ExchangeNumber::ZERO)));
+        let none = Circumstances { held: 0, lowest: None, ends: None, ..repeat };
+        assert_eq!(verdict(none, 20), Verdict::Wait(None));
+    }
+}

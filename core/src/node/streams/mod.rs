@@ -1,0 +1,154 @@
+//! Level 2 at the node: clients, their exchanges, and their streams (protocol.md 3).
+//!
+//! ```text
+//!             packet                 frames                    chunks
+//!  Slot ───────────────▶ intake ───────────────▶ Stream ──────────────────▶ upstream
+//!   ▲                      │ exchange               │  ◀──────────────────── upstream
+//!   │       packet         ▼        what is due     ▼
+//!   └─────────────────── serve ◀─────────────── Agenda
+//! ```
+//!
+//! A [`peer::Peer`] is one client. A request of it is an [exchange] that is [held](hold) until there is something to
+//! say; what goes into its answer is [packed](pack), and remembered until the client confirms it. A [stream] has the
+//! two halves that both machines share, and an upstream like any session's.
+
+mod agenda;
+mod ended;
+mod ending;
+mod exchange;
+mod farewell;
+#[cfg(feature = "model")]
+mod fingerprint;
+mod flow;
+mod frames;
+mod hold;
+mod intake;
+mod pack;
+pub(super) mod peer;
+mod serve;
+mod stream;
+mod upstream;
+
+use alloc::collections::BTreeMap;
+
+pub use peer::ClientFault;
+
+use crate::config::NodeConfig;
+use crate::id::{Counter, EpochMint, UpstreamId};
+use crate::node::streams::peer::{Peer, PeerId};
+use crate::time::Instant;
+use crate::wire::direction::Direction;
+use crate::wire::number::StreamNumber;
+use crate::wire::packet::{ClientId, Grants, RequestHeader};
+use crate::wire::seal::{Nonces, Seal};
+
+/// The stream that an upstream belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StreamRef {
+    pub(super) peer: PeerId,
+    pub(super) number: StreamNumber,
+}
+
+/// Every client that the node knows, and what opens and seals their packets.
+#[derive(Clone, Debug)]
+pub(super) struct Peers {
+    table: BTreeMap<PeerId, Peer>,
+    index: BTreeMap<ClientId, PeerId>,
+    known: Counter,
+    epochs: EpochMint,
+    nonces: Nonces,
+    up: Seal,
+    down: Seal,
+    /// Uplink bytes promised to all of them.
+    promised: u64,
+}
+
+impl Peers {
+    pub(super) fn new(config: &NodeConfig, seed: [u8; 32]) -> Self {
+        let secret = config.seal_secret();
+        Self {
+            table: BTreeMap::new(),
+            index: BTreeMap::new(),
+            known: Counter::default(),
+            epochs: EpochMint::new(seed),
+            nonces: Nonces::new(seed),
+            up: Seal::new(secret, Direction::Up),
+            down: Seal::new(secret, Direction::Down),
+            promised: 0,
+        }
+    }
+
+    pub(super) fn get(&self, peer: PeerId) -> Option<&Peer> {
+        self.table.get(&peer)
+    }
+
+    pub(super) fn get_mut(&mut self, peer: PeerId) -> Option<&mut Peer> {
+        self.table.get_mut(&peer)
+    }
+
+    /// Payload bytes that are kept for all of them. Visits every stream.
+    pub(super) fn buffered_bytes(&self) -> usize {
+        let streams = self.table.values().flat_map(|peer| peer.streams.values());
+        streams.map(stream::Stream::kept).fold(0, usize::saturating_add)
+    }
+
+    fn find(&self, client: ClientId) -> Option<PeerId> {
+        self.index.get(&client).copied()
+    }
+
+    /// What a new client is granted, or which option is in the way.
+    fn grants(&self, config: &NodeConfig) -> Result<Grants, &'static str> {
+        let options = &config.streams;
+        if self.table.len() >= options.max_clients {
+            return Err("streams.max_clients");
+        }
+        // Whoever comes late gets less, and nobody gets it all.
+        let left = options.uplink_memory.saturating_sub(self.promised);
+        let uplink_total = options.uplink_total.min(left / 4);
+        if uplink_total < LEAST_TOTAL {
+            return Err("streams.uplink_memory");
+        }
+        Ok(Grants {
+            uplink_window: options.window,
+            uplink_total,
+            downlink_total: options.downlink_total,
+            max_packet: u64::try_from(largest_packet(config)).unwrap_or(u64::MAX),
+            max_hold: options.max_hold,
+            max_held: options.max_held,
+            max_streams: options.max_streams,
+        })
+    }
+
+    fn insert(&mut self, hello: &RequestHeader, grants: Grants, now: Instant) -> PeerId {
+        let id = PeerId(self.known.next());
+        self.promised = self.promised.saturating_add(grants.uplink_total);
+        self.index.insert(hello.client, id);
+        self.table.insert(id, Peer::new(hello, self.epochs.mint(), grants, now));
+        id
+    }
+
+    fn remove(&mut self, id: PeerId) -> Option<Peer> {
+        let peer = self.table.remove(&id)?;
+        self.promised = self.promised.saturating_sub(peer.grants.uplink_total);
+        self.index.remove(&peer.client);
+        Some(peer)
+    }
+}
+
+/// The least uplink bytes that are worth promising.
+const LEAST_TOTAL: u64 = 64 * 1024;
+
+/// The largest packet, so that it also fits into a body of base64.
+fn largest_packet(config: &NodeConfig) -> usize {
+    const ENVELOPE: usize = 1024;
+    let body = config.max_body.saturating_sub(ENVELOPE) / 4;
+    config.streams.max_packet.min(body.saturating_mul(3))
+}
+
+/// A stream's upstream, and where it is from now on: what the machine needs to act on both.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    id: PeerId,
+    number: StreamNumber,
+    upstream: UpstreamId,
+}

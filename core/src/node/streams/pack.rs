@@ -1,0 +1,359 @@
+//! What goes into a response packet (protocol.md 3.2 rule 8): sparse first, or bulk by deficit round robin.
+
+use alloc::vec::Vec;
+use core::ops::Bound;
+
+use crate::flow::{Pool, Within};
+use crate::node::streams::exchange::Item;
+use crate::node::streams::farewell::{Farewell, Word};
+use crate::node::streams::flow::Flow;
+use crate::node::streams::peer::Peer;
+use crate::node::streams::stream::{Class, Stream};
+use crate::seq::Seq;
+use crate::stream::owed::Owed;
+use crate::time::Instant;
+use crate::wire::frame::{Frame, MAX_DATA_OVERHEAD};
+use crate::wire::number::{ExchangeNumber, StreamNumber};
+use crate::wire::packet::{PacketWriter, ResponseHeader};
+use crate::wire::varint;
+
+/// The largest packet of sparse data.
+pub(super) const SPARSE_PACKET: usize = 64 * 1024;
+
+/// What a bulk stream may send in its turn: one whole chunk.
+const QUANTUM: usize = 64 * 1024;
+
+/// A chunk is not cut to fit into less than this.
+const LEAST_CUT: usize = 1024;
+
+/// The most that a frame without payload takes: type, length, two integers.
+const FACT: usize = 1 + 1 + 2 * varint::MAX_LEN;
+
+/// Frames of one answer that may need repair.
+const MAX_ITEMS: usize = 16 * 1024;
+
+/// A response on its way into a packet.
+///
+/// It is filled such that the same contents fit again, whatever the numbers in its ACK and WINDOW frames are by
+/// then: another copy of the request is answered with the same (protocol.md 3.2 rule 2).
+pub(super) struct Packing<'p> {
+    writer: PacketWriter,
+    /// The exchange that it answers.
+    by: ExchangeNumber,
+    /// The longest that it may become, sealed.
+    limit: usize,
+    /// By how much the numbers in it may grow.
+    growth: usize,
+    contents: Vec<Item>,
+    /// Whether it carries DATA, OPENED or RESET.
+    vital: bool,
+    /// Payload bytes that go for the first time, and again.
+    pub(super) first: usize,
+    pub(super) again: usize,
+    /// What all clients may keep.
+    pool: &'p mut Pool,
+}
+
+/// A response whose frames are complete.
+pub(super) struct Packed {
+    pub(super) writer: PacketWriter,
+    pub(super) contents: Vec<Item>,
+    pub(super) vital: bool,
+}
+
+impl<'p> Packing<'p> {
+    pub(super) fn new(
+        header: &ResponseHeader,
+        by: ExchangeNumber,
+        limit: usize,
+        capacity: usize,
+        pool: &'p mut Pool,
+    ) -> Self {
+        let writer = PacketWriter::response(header, capacity.min(limit));
+        // BACKLOG comes last, and must fit.
+        let limit = limit.saturating_sub(FACT);
+        Self { writer, by, limit, growth: 0, contents: Vec::new(), vital: false, first: 0, again: 0, pool }
+    }
+
+    /// Narrows the packet to `limit` bytes.
+    pub(super) fn narrow(&mut self, limit: usize) {
+        self.limit = self.limit.min(limit.saturating_sub(FACT));
+    }
+
+    fn room(&self) -> usize {
+        let full = self.contents.len() >= MAX_ITEMS;
+        let taken = self.writer.sealed_len().saturating_add(self.growth);
+        if full { 0 } else { self.limit.saturating_sub(taken) }
+    }
+
+    fn data_room(&self) -> usize {
+        self.room().saturating_sub(MAX_DATA_OVERHEAD)
+    }
+
+    /// Appends a frame without payload, if there is room.
+    fn fact(&mut self, frame: impl FnOnce() -> Frame, item: Option<Item>) -> bool {
+        if self.room() < FACT {
+            return false;
+        }
+        let before = self.writer.sealed_len();
+        self.writer.push(&frame());
+        let len = self.writer.sealed_len().saturating_sub(before);
+        self.growth = self.growth.saturating_add(FACT.saturating_sub(len));
+        self.contents.extend(item);
+        true
+    }
+
+    /// Appends what a stream sends next, of at most `room` bytes; says how many bytes that were.
+    fn data(
+        &mut self,
+        number: StreamNumber,
+        stream: &mut Stream,
+        room: usize,
+        pool: &mut Pool,
+        now: Instant,
+    ) -> Option<usize> {
+        if self.room() < MAX_DATA_OVERHEAD {
+            return None;
+        }
+        let room = room.min(self.data_room());
+        let len = match &mut stream.flow {
+            Flow::Tcp { send, .. } => {
+                let chunk = send.next(self.by, room)?;
+                let (len, first) = (chunk.len, chunk.first);
+                self.contents.push(Item::Chunk(number, chunk.seq));
+                self.writer.push_data(chunk.head(number), len, chunk.slices);
+                let count = if first { &mut self.first } else { &mut self.again };
+                *count = count.saturating_add(len);
+                len
+            }
+            Flow::Udp(datagrams) => {
+                let bytes = datagrams.down.pop_within(room)?;
+                let len = bytes.len();
+                stream.credit.release(len, &mut Within { inner: pool, outer: self.pool });
+                self.writer.push(&Frame::Datagram { stream: number, bytes });
+                self.first = self.first.saturating_add(len);
+                len
+            }
+        };
+        self.vital = true;
+        stream.sent(len, now);
+        Some(len)
+    }
+
+    /// Tells what is left, and ends the packet.
+    pub(super) fn finish(mut self, backlog: usize) -> Packed {
+        if backlog > 0 {
+            let bytes = u64::try_from(backlog).unwrap_or(u64::MAX).min(varint::MAX);
+            self.writer.push(&Frame::Backlog { bytes });
+        }
+        Packed { writer: self.writer, contents: self.contents, vital: self.vital }
+    }
+}
+
+impl Peer {
+    /// Everything that is not bulk, and acknowledgements.
+    pub(super) fn fill_prompt(&mut self, packing: &mut Packing<'_>, now: Instant) {
+        packing.narrow(SPARSE_PACKET);
+        self.fill_farewells(packing);
+        let mut next = self.agenda.sparse.first().copied();
+        while let Some(number) = next {
+            self.fill_sparse(number, packing, now);
+            next = self.agenda.sparse.range((Bound::Excluded(number), Bound::Unbounded)).next().copied();
+        }
+        self.fill_acks(packing, now);
+    }
+
+    fn fill_farewells(&mut self, packing: &mut Packing<'_>) {
+        while let Some(number) = self.agenda.farewells.first().copied() {
+            let Some(farewell) = self.farewells.get_mut(&number) else {
+                self.agenda.farewells.remove(&number);
+                continue;
+            };
+            if !farewell.fill(number, packing) {
+                break;
+            }
+            farewell.owed.carry(packing.by);
+            self.agenda.farewells.remove(&number);
+        }
+        while let Some(stream) = self.agenda.gone.first().copied() {
+            if !packing.fact(|| Frame::Gone { stream }, None) {
+                break;
+            }
+            self.agenda.gone.remove(&stream);
+        }
+    }
+
+    fn fill_sparse(&mut self, number: StreamNumber, packing: &mut Packing<'_>, now: Instant) {
+        let Self { streams, agenda, pool, .. } = self;
+        let Some(stream) = streams.get_mut(&number) else { return };
+        let by = packing.by;
+        if stream.opened.is_due()
+            && packing.fact(|| Frame::Opened { stream: number }, Some(Item::Opened(number)))
+        {
+            stream.opened.carry(by);
+            packing.vital = true;
+        }
+        if let Flow::Tcp { recv, .. } = &mut stream.flow
+            && recv.is_window_due()
+        {
+            let window = || Frame::Window { stream: number, limit: recv.put_window(by) };
+            packing.fact(window, Some(Item::Window(number)));
+        }
+        while stream.class(now) == Some(Class::Sparse) {
+            let room = stream.sparse_cut(now);
+            if packing.data(number, stream, room, pool, now).is_none() {
+                break;
+            }
+        }
+        agenda.refresh(number, stream, now);
+    }
+
+    /// Acknowledgements.
+    pub(super) fn fill_acks(&mut self, packing: &mut Packing<'_>, now: Instant) {
+        let Self { streams, agenda, .. } = self;
+        while let Some(number) = agenda.acks.first().copied() {
+            let Some(stream) = streams.get_mut(&number) else { break };
+            let Flow::Tcp { recv, .. } = &mut stream.flow else { break };
+            let by = packing.by;
+            let ack = || Frame::Ack { stream: number, next: recv.put_ack(by) };
+            if !packing.fact(ack, Some(Item::Ack(number))) {
+                break;
+            }
+            agenda.refresh(number, stream, now);
+        }
+        agenda.note(now);
+    }
+
+    /// Data in bulk, and acknowledgements.
+    pub(super) fn fill_bulk(&mut self, packing: &mut Packing<'_>, now: Instant) {
+        self.fill_acks(packing, now);
+        let Self { streams, agenda, pool, .. } = self;
+        while let Some(number) = agenda.bulk.front().copied() {
+            let Some(stream) = streams.get_mut(&number) else { break };
+            let next = stream.flow.next_len();
+            if stream.deficit < next {
+                stream.deficit = stream.deficit.saturating_add(QUANTUM);
+            }
+            let room = packing.data_room();
+            if room < next.min(LEAST_CUT) {
+                break;
+            }
+            let Some(sent) = packing.data(number, stream, room.min(stream.deficit), pool, now) else { break };
+            stream.deficit = stream.deficit.saturating_sub(sent);
+            let turn_is_over = stream.deficit < stream.flow.next_len();
+            agenda.refresh(number, stream, now);
+            if turn_is_over && agenda.bulk.front() == Some(&number) {
+                agenda.pass_turn();
+            }
+        }
+        agenda.note(now);
+    }
+
+    /// What an answer carried, for another copy of its request.
+    pub(super) fn fill_again(&self, contents: &[Item], packing: &mut Packing<'_>) {
+        for item in contents {
+            match *item {
+                Item::Chunk(number, seq) => {
+                    if let Some(Flow::Tcp { send, .. }) = self.flow(number)
+                        && let Some(chunk) = send.again(seq).filter(|chunk| chunk.len <= packing.data_room())
+                    {
+                        packing.again = packing.again.saturating_add(chunk.len);
+                        packing.writer.push_data(chunk.head(number), chunk.len, chunk.slices);
+                    }
+                }
+                Item::Opened(stream) => {
+                    packing.fact(|| Frame::Opened { stream }, None);
+                }
+                Item::Window(stream) => {
+                    if let Some(Flow::Tcp { recv, .. }) = self.flow(stream) {
+                        packing.fact(|| Frame::Window { stream, limit: recv.limit() }, None);
+                    }
+                }
+                Item::Ack(stream) => {
+                    if let Some(Flow::Tcp { recv, .. }) = self.flow(stream) {
+                        packing.fact(|| Frame::Ack { stream, next: recv.taken() }, None);
+                    } else if let Some(farewell) = self.farewells.get(&stream) {
+                        farewell.fill(stream, packing);
+                    }
+                }
+                Item::Reset(stream) => {
+                    if let Some(farewell) = self.farewells.get(&stream) {
+                        farewell.fill(stream, packing);
+                    }
+                }
+            }
+        }
+    }
+
+    fn flow(&self, number: StreamNumber) -> Option<&Flow> {
+        self.streams.get(&number).map(|stream| &stream.flow)
+    }
+
+    /// Whether anything that the answer of `old` carried is still under way with it.
+    pub(super) fn needs_repeat(&self, old: ExchangeNumber) -> bool {
+        let carried = Owed::Carried(old);
+        let contents = self.exchanges.get(old).map_or(&[][..], |record| &record.contents);
+        contents.iter().any(|item| match *item {
+            Item::Chunk(number, seq) => match self.flow(number) {
+                Some(Flow::Tcp { send, .. }) => send.carrier(seq) == Some(old),
+                Some(Flow::Udp(_)) | None => false,
+            },
+            Item::Opened(number) => self.streams.get(&number).is_some_and(|stream| stream.opened == carried),
+            Item::Reset(number) => {
+                self.farewells.get(&number).is_some_and(|farewell| farewell.owed == carried)
+            }
+            Item::Ack(_) | Item::Window(_) => false,
+        })
+    }
+
+    /// What the answer of `old` carried, once more; the facts become owed again, and go with everything prompt.
+    pub(super) fn fill_repeat(&mut self, old: ExchangeNumber, packing: &mut Packing<'_>, now: Instant) {
+        packing.narrow(SPARSE_PACKET);
+        let contents = self.exchanges.get(old).map(|record| record.contents.clone()).unwrap_or_default();
+        for item in contents {
+            match item {
+                Item::Chunk(number, seq) => self.repeat_chunk(number, seq, old, packing, now),
+                Item::Opened(_) | Item::Reset(_) | Item::Ack(_) | Item::Window(_) => {
+                    self.item_lost(item, old, now);
+                }
+            }
+        }
+        self.fill_prompt(packing, now);
+    }
+
+    fn repeat_chunk(
+        &mut self,
+        number: StreamNumber,
+        seq: Seq,
+        old: ExchangeNumber,
+        packing: &mut Packing<'_>,
+        now: Instant,
+    ) {
+        let Self { streams, agenda, .. } = self;
+        let Some(stream) = streams.get_mut(&number) else { return };
+        let Flow::Tcp { send, .. } = &mut stream.flow else { return };
+        let room = packing.data_room();
+        if send.carrier(seq) == Some(old)
+            && let Some(chunk) = send.repeat(seq, packing.by, room)
+        {
+            packing.contents.push(Item::Chunk(number, seq));
+            packing.again = packing.again.saturating_add(chunk.len);
+            packing.vital = true;
+            packing.writer.push_data(chunk.head(number), chunk.len, chunk.slices);
+        }
+        agenda.refresh(number, stream, now);
+    }
+}
+
+impl Farewell {
+    fn fill(&self, stream: StreamNumber, packing: &mut Packing<'_>) -> bool {
+        match self.word {
+            Word::Ack(next) => packing.fact(|| Frame::Ack { stream, next }, Some(Item::Ack(stream))),
+            Word::Reset(code) => {
+                let there = packing.fact(|| Frame::Reset { stream, code }, Some(Item::Reset(stream)));
+                packing.vital |= there;
+                there
+            }
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Level 2 at the node: a client that says exactly what a test wants it to say.
+
+mod confirm;
+mod contract;
+mod exchanges;
+mod flow_control;
+mod hello;
+mod holding;
+mod hostile;
+mod lifetime;
+mod random;
+mod repair;
+mod sparse;
+mod udp;
+
+use super::*;
+use crate::caps::Level;
+use crate::seq::Seq;
+use crate::wire::direction::Direction;
+use crate::wire::frame::Frame;
+use crate::wire::number::{ExchangeNumber, StreamNumber};
+use crate::wire::packet::{
+    self, ClientId, Epoch, Grants, PacketWriter, RequestHeader, ResponseHeader, ResponseRoom, Status,
+};
+use crate::wire::reset::ResetCode;
+use crate::wire::seal::{Nonces, Seal};
+
+const MIB: u64 = 1 << 20;
+
+/// A node, and a client of it.
+struct Pair {
+    rig: Rig,
+    up: Seal,
+    down: Seal,
+    nonces: Nonces,
+    client: ClientId,
+    epoch: Option<Epoch>,
+    /// What the next request says, beside its number.
+    terms: Terms,
+}
+
+#[derive(Clone, Copy)]
+struct Terms {
+    hold: u64,
+    keep: u32,
+    room: u64,
+    total: u64,
+    confirm: u64,
+    done: u64,
+}
+
+/// What the client read from an answer.
+#[derive(Debug)]
+struct Answer {
+    header: ResponseHeader,
+    frames: Vec<Frame>,
+    len: usize,
+}
+
+impl Answer {
+    fn status(&self, exchange: u64) -> Option<Status> {
+        self.header.statuses().find(|(number, _)| number.get() == exchange).map(|(_, status)| status)
+    }
+
+    fn has(&self, frame: &Frame) -> bool {
+        self.frames.contains(frame)
+    }
+
+    /// The bytes of DATA frames of a stream, in the order of the packet.
+    fn data(&self, of: u64) -> Vec<u8> {
+        let chunks = self.frames.iter().filter_map(|frame| match frame {
+            Frame::Data { stream, bytes, .. } if stream.get() == of => Some(&bytes[..]),
+            _ => None,
+        });
+        chunks.collect::<Vec<_>>().concat()
+    }
+
+    fn backlog(&self) -> Option<u64> {
+        self.frames.iter().find_map(|frame| match frame {
+            Frame::Backlog { bytes } => Some(*bytes),
+            _ => None,
+        })
+    }
+}
+
+impl Pair {
+    /// A client that does not know the node yet.
+    fn strangers(change: impl FnOnce(&mut NodeOptions)) -> Self {
+        let rig = Rig::with(|options| {
+            options.max_level = Level::Streams;
+            change(options);
+        });
+        let secret = Secret::new(KEY);
+        let terms = Terms { hold: 25_000, keep: 1, room: MIB, total: 64 * MIB, confirm: 0, done: 0 };
+        Self {
+            rig,
+            up: Seal::new(&secret, Direction::Up),
+            down: Seal::new(&secret, Direction::Down),
+            nonces: Nonces::new([9; 32]),
+            client: ClientId([1; 16]),
+            epoch: None,
+            terms,
+        }
+    }
+
+    /// A client that has its epoch, from exchange 0.
+    fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut NodeOptions)) -> Self {
+        let mut pair = Self::strangers(change);
+        pair.hello(0);
+        pair.terms.done = 1;
+        pair
+    }
+
+    fn hello(&mut self, exchange: u64) -> Grants {
+        let header = RequestHeader { epoch: None, ..self.header(exchange) };
+        let request = self.send(&header, &[]);
+        let answer = self.answer(request);
+        self.epoch = Some(answer.header.epoch);
+        answer.header.grants.expect("a hello is answered with grants")
+    }
+
+    fn header(&self, exchange: u64) -> RequestHeader {
+        let Terms { hold, keep, room, total, confirm, done } = self.terms;
+        RequestHeader {
+            client: self.client,
+            epoch: self.epoch,
+            exchange: ExchangeNumber::new(exchange),
+            done: ExchangeNumber::new(done.min(exchange)),
+            hold: Duration::from_millis(hold),
+            keep,
+            room: ResponseRoom::new(room).unwrap(),
+            total,
+            confirm: Some(Duration::from_millis(confirm)).filter(|confirm| !confirm.is_zero()),
+        }
+    }
+
+    fn packet(&mut self, header: &RequestHeader, frames: &[Frame]) -> Bytes {
+        let mut writer = PacketWriter::request(header, 0);
+        for frame in frames {
+            writer.push(frame);
+        }
+        writer.finish().seal(&self.up, self.nonces.next())
+    }
+
+    fn send(&mut self, header: &RequestHeader, frames: &[Frame]) -> RequestId {
+        let packet = self.packet(header, frames);
+        self.rig.batch(&[Op::Streams { packet }])
+    }
+
+    /// Sends the request of `exchange` with these frames.
+    fn ask(&mut self, exchange: u64, frames: &[Frame]) -> RequestId {
+        let header = self.header(exchange);
+        self.send(&header, frames)
+    }
+
+    fn read(&self, packet: Bytes) -> Answer {
+        let len = packet.len();
+        let (header, frames) = packet::decode_response(self.down.open(packet).unwrap()).unwrap();
+        assert_eq!(header.client, self.client);
+        Answer { header, frames: frames.collect(), len }
+    }
+
+    fn answer(&self, request: RequestId) -> Answer {
+        let reply = self.rig.reply(request);
+        assert_eq!(reply.error, None);
+        self.read(reply.data)
+    }
+
+    /// The same; what `unknown` says is of the epoch that it was asked in.
+    fn answer_of_any_epoch(&self, request: RequestId) -> Answer {
+        self.read(self.rig.reply(request).data)
+    }
+
+    /// The answer to a request that is answered within `millis`.
+    fn answer_after(&mut self, request: RequestId, millis: u64) -> Answer {
+        self.rig.run(millis);
+        self.answer(request)
+    }
+
+    /// Opens stream `number` with exchange `exchange`, lets the upstream connect, and fetches OPENED. Credit for the
+    /// downlink is 64 MiB.
+    fn stream(&mut self, number: u64, exchange: u64) -> UpstreamId {
+        let request = self.ask(exchange, &[open(number)]);
+        let upstream = self.rig.last_opened();
+        self.rig.opened(upstream);
+        self.rig.run(10);
+        let answer = self.answer(request);
+        assert!(answer.has(&opened(number)), "{answer:?}");
+        self.terms.done = exchange + 1;
+        upstream
+    }
+
+    fn is_bad_packet(&self, request: RequestId) -> bool {
+        self.rig.reply(request).error.as_deref() == Some("bad packet")
+    }
+
+    fn faults(&self) -> Vec<ClientFault> {
+        let ends = self.rig.notices.iter().filter_map(|notice| match notice {
+            NodeNotice::ClientEnded { why: ClientEnd::Failed(fault), .. } => Some(*fault),
+            _ => None,
+        });
+        ends.collect()
+    }
+}
+
+const fn number(stream: u64) -> StreamNumber {
+    StreamNumber::new(stream)
+}
+
+fn open(stream: u64) -> Frame {
+    open_with(stream, FlowKind::Tcp, 64 * MIB)
+}
+
+fn open_with(stream: u64, kind: FlowKind, window: u64) -> Frame {
+    Frame::Open { stream: number(stream), kind, window, target: target() }
+}
+
+const fn opened(stream: u64) -> Frame {
+    Frame::Opened { stream: number(stream) }
+}
+
+fn chunk(stream: u64, seq: u64, bytes: &'static [u8]) -> Frame {
+    Frame::Data { stream: number(stream), seq: Seq::new(seq), fin: false, bytes: Bytes::from_static(bytes) }
+}
+
+fn last(stream: u64, seq: u64, bytes: &'static [u8]) -> Frame {
+    Frame::Data { stream: number(stream), seq: Seq::new(seq), fin: true, bytes: Bytes::from_static(bytes) }
+}
+
+const fn ack(stream: u64, next: u64) -> Frame {
+    Frame::Ack { stream: number(stream), next: Seq::new(next) }
+}
+
+const fn window(stream: u64, limit: u64) -> Frame {
+    Frame::Window { stream: number(stream), limit }
+}
+
+const fn reset(stream: u64, code: ResetCode) -> Frame {
+    Frame::Reset { stream: number(stream), code }
+}
+
+const fn resend(exchange: u64) -> Frame {
+    Frame::Resend { exchange: ExchangeNumber::new(exchange) }
+}
+
+fn datagram(stream: u64, bytes: &'static [u8]) -> Frame {
+    Frame::Datagram { stream: number(stream), bytes: Bytes::from_static(bytes) }
+}

@@ -1,0 +1,125 @@
+//! Reading the fields of a packet, and what can be wrong with them.
+
+use core::fmt;
+use core::str;
+
+use bytes::Bytes;
+
+use crate::wire::direction::Direction;
+use crate::wire::frame::FrameType;
+use crate::wire::varint;
+
+/// Why a packet that was opened could not be read. It fails as a whole: none of its frames counts
+/// (protocol.md 3.2 rule 14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PacketError {
+    /// The packet, or the frame, ends within this field.
+    Truncated(&'static str),
+    /// This field has a value that it cannot have.
+    OutOfRange(&'static str),
+    /// The frame is longer than its fields.
+    Trailing(FrameType),
+    /// The frame is of a kind that only goes the other way.
+    WrongWay(FrameType, Direction),
+    /// A frame of this number is not known, and is odd: it must not be skipped.
+    UnknownFrame(u64),
+    /// A request without an epoch has frames. Only a hello is without epoch, and it has none.
+    HelloWithFrames,
+}
+
+impl fmt::Display for PacketError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated(field) => write!(f, "the packet ends within {field}"),
+            Self::OutOfRange(field) => write!(f, "{field} has a value that it cannot have"),
+            Self::Trailing(kind) => write!(f, "a frame {kind} is longer than its fields"),
+            Self::WrongWay(kind, way) => write!(f, "a frame {kind} does not go {way}"),
+            Self::UnknownFrame(number) => write!(f, "frames of type {number} are not known and not optional"),
+            Self::HelloWithFrames => f.write_str("a request without an epoch carries frames"),
+        }
+    }
+}
+
+impl core::error::Error for PacketError {}
+
+/// A place in a packet, and where what it reads ends. Payloads are slices of the packet.
+#[derive(Clone)]
+pub(super) struct Cursor<'a> {
+    packet: &'a Bytes,
+    at: usize,
+    end: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// Reads `packet` from `at` to its end.
+    pub(super) fn new(packet: &'a Bytes, at: usize) -> Self {
+        Self { packet, at, end: packet.len() }
+    }
+
+    pub(super) const fn at(&self) -> usize {
+        self.at
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.at >= self.end
+    }
+
+    fn peek(&self) -> &'a [u8] {
+        self.packet.get(self.at..self.end).unwrap_or_default()
+    }
+
+    /// An integer.
+    pub(super) fn varint(&mut self, field: &'static str) -> Result<u64, PacketError> {
+        let (value, len) = varint::decode(self.peek()).ok_or(PacketError::Truncated(field))?;
+        self.at = self.at.saturating_add(len);
+        Ok(value)
+    }
+
+    /// An integer that a narrower type can hold.
+    pub(super) fn number<T: TryFrom<u64>>(&mut self, field: &'static str) -> Result<T, PacketError> {
+        T::try_from(self.varint(field)?).map_err(|_| PacketError::OutOfRange(field))
+    }
+
+    /// A field of fixed size.
+    pub(super) fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], PacketError> {
+        let bytes = self.peek().first_chunk().ok_or(PacketError::Truncated(field))?;
+        self.at = self.at.saturating_add(N);
+        Ok(*bytes)
+    }
+
+    /// A text: its length, at most `longest` bytes, then UTF-8.
+    pub(super) fn text(&mut self, longest: usize, field: &'static str) -> Result<&'a str, PacketError> {
+        let len = self.number(field)?;
+        if len > longest {
+            return Err(PacketError::OutOfRange(field));
+        }
+        let bytes = self.peek().get(..len).ok_or(PacketError::Truncated(field))?;
+        self.at = self.at.saturating_add(len);
+        str::from_utf8(bytes).map_err(|_| PacketError::OutOfRange(field))
+    }
+
+    /// The next `len` bytes, to be read by themselves; this cursor goes on behind them.
+    pub(super) fn part(&mut self, len: usize, field: &'static str) -> Result<Self, PacketError> {
+        let start = self.at;
+        let end =
+            start.checked_add(len).filter(|end| *end <= self.end).ok_or(PacketError::Truncated(field))?;
+        self.at = end;
+        Ok(Self { packet: self.packet, at: start, end })
+    }
+
+    /// All that is left, at most `longest` bytes. An empty rest pins nothing.
+    pub(super) fn rest(&mut self, longest: usize, field: &'static str) -> Result<Bytes, PacketError> {
+        let rest = self.peek();
+        if rest.len() > longest {
+            return Err(PacketError::OutOfRange(field));
+        }
+        self.at = self.end;
+        Ok(if rest.is_empty() { Bytes::new() } else { self.packet.slice_ref(rest) })
+    }
+
+    /// How many bytes are left.
+    pub(super) const fn remaining(&self) -> usize {
+        self.end.saturating_sub(self.at)
+    }
+}

@@ -1,0 +1,197 @@
+//! Seals: what keeps a packet from everybody who does not know the secret (protocol.md 3.1).
+//!
+//! `version (1) | nonce (24) | ciphertext | tag (16)`: XChaCha20-Poly1305, with the version as associated
+//! data, under a key for each direction that HKDF-SHA256 makes from the shared secret.
+//!
+//! Sealing and opening happen in place, in the buffer that was written or received.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::{Bytes, BytesMut};
+use chacha20poly1305::aead::AeadInOut;
+use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
+use hkdf::Hkdf;
+use sha2::{Digest, Sha256};
+
+use crate::secret::Secret;
+use crate::wire::direction::Direction;
+
+/// The first byte of every packet of this version of the protocol.
+pub const VERSION: u8 = 2;
+
+/// The length of a nonce.
+pub const NONCE_LEN: usize = 24;
+
+/// What stands before the ciphertext: version and nonce.
+pub const HEAD_LEN: usize = 1 + NONCE_LEN;
+
+/// The length of the authentication tag behind the ciphertext.
+pub const TAG_LEN: usize = 16;
+
+/// A number that is used for one packet alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nonce([u8; NONCE_LEN]);
+
+impl Nonce {
+    /// This nonce, for test vectors. Two packets under one key and one nonce reveal each other.
+    pub const fn new(bytes: [u8; NONCE_LEN]) -> Self {
+        Self(bytes)
+    }
+}
+
+/// An endless supply of nonces that look random to everybody without the seed.
+///
+/// The n-th nonce is the first 24 bytes of SHA-256("seqlane nonce" | seed | n), n in 8 bytes, highest first:
+/// the input fits one block of the hash, so a nonce costs one compression. Nonces of one seed, and of any
+/// number of seeds, meet with the chance that random ones have: 2^-96 after 2^48 packets.
+///
+/// **The seed must be secret and fresh**: 32 bytes from the operating system for every machine, as the
+/// machines' own documentation asks. Two machines of one direction with the same seed and the same secret
+/// use the same nonces, and then whoever sees both their packets can read and forge them.
+#[derive(Clone)]
+pub struct Nonces {
+    seed: [u8; 32],
+    used: u64,
+}
+
+impl Nonces {
+    /// The nonces of this seed.
+    pub const fn new(seed: [u8; 32]) -> Self {
+        Self { seed, used: 0 }
+    }
+
+    /// The next one. 2^64 of them outlast any process.
+    #[expect(clippy::should_implement_trait, reason = "it never ends, so an `Option` would be a lie")]
+    pub fn next(&mut self) -> Nonce {
+        let digest = Sha256::new()
+            .chain_update(b"seqlane nonce")
+            .chain_update(self.seed)
+            .chain_update(self.used.to_be_bytes())
+            .finalize();
+        self.used = self.used.saturating_add(1);
+        let mut nonce = [0; NONCE_LEN];
+        for (byte, random) in nonce.iter_mut().zip(digest.iter()) {
+            *byte = *random;
+        }
+        Nonce(nonce)
+    }
+}
+
+impl fmt::Debug for Nonces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nonces").field("used", &self.used).finish_non_exhaustive()
+    }
+}
+
+/// The packet does not open: it was made with another secret, for the other direction or in another version,
+/// or it is damaged. More cannot be told, and more would only help whoever guesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotOpened;
+
+impl fmt::Display for NotOpened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the packet does not open; do client and node have the same secret?")
+    }
+}
+
+impl core::error::Error for NotOpened {}
+
+/// The seal of one direction.
+#[derive(Clone)]
+pub struct Seal(XChaCha20Poly1305);
+
+impl Seal {
+    /// The seal of packets that go this way, for those who share `secret`.
+    ///
+    /// The key is HKDF-SHA256 (RFC 5869) without salt, with the secret as its key material and
+    /// `seqlane v2 up` or `seqlane v2 down` as its info.
+    pub fn new(secret: &Secret, way: Direction) -> Self {
+        Self(XChaCha20Poly1305::new(&key(secret, way).into()))
+    }
+
+    /// Opens `packet`, and gives what lies under the seal. It is opened where it lies, unless somebody else
+    /// holds the buffer too; then it is copied once.
+    ///
+    /// # Errors
+    /// [`NotOpened`], whatever is wrong.
+    pub fn open(&self, packet: Bytes) -> Result<Bytes, NotOpened> {
+        let mut packet = packet.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+        let (head, body) = packet.split_first_chunk_mut::<HEAD_LEN>().ok_or(NotOpened)?;
+        let (body, tag) = body.split_last_chunk_mut::<TAG_LEN>().ok_or(NotOpened)?;
+        let len = body.len();
+        let [version, nonce @ ..] = head;
+        if *version != VERSION {
+            return Err(NotOpened);
+        }
+        let (nonce, tag) = (XNonce::from(*nonce), Tag::from(*tag));
+        self.0.decrypt_inout_detached(&nonce, &[VERSION], body.into(), &tag).map_err(|_| NotOpened)?;
+        let packet = packet.freeze();
+        let end = HEAD_LEN.saturating_add(len);
+        Ok(packet.slice(HEAD_LEN..end))
+    }
+}
+
+pub(super) fn key(secret: &Secret, way: Direction) -> [u8; 32] {
+    let info: &[u8] = match way {
+        Direction::Up => b"seqlane v2 up",
+        Direction::Down => b"seqlane v2 down",
+    };
+    let mut key = [0; 32];
+    // A single block of the hash is an output that HKDF can always give.
+    let _ = Hkdf::<Sha256>::new(None, secret.reveal().as_bytes()).expand(info, &mut key);
+    key
+}
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seal(..)")
+    }
+}
+
+/// A packet that is written and not yet sealed: room for the head, then the plaintext, with room for the tag.
+#[derive(Clone)]
+pub struct Unsealed(Vec<u8>);
+
+impl Unsealed {
+    /// An empty packet that takes `capacity` bytes, sealed, without another allocation.
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        let mut bytes = Vec::with_capacity(capacity.max(HEAD_LEN));
+        bytes.resize(HEAD_LEN, 0);
+        Self(bytes)
+    }
+
+    /// Where the plaintext is appended.
+    pub(super) const fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+
+    /// Bytes so far, the head included.
+    pub(super) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// What will lie under the seal.
+    pub fn plaintext(&self) -> &[u8] {
+        self.0.get(HEAD_LEN..).unwrap_or_default()
+    }
+
+    /// Seals the packet where it lies. `nonce` must never have been used with this seal.
+    pub fn seal(mut self, seal: &Seal, nonce: Nonce) -> Bytes {
+        let Some((head, body)) = self.0.split_first_chunk_mut::<HEAD_LEN>() else { return Bytes::new() };
+        // The cipher refuses nothing below 256 GiB.
+        let tag = seal.0.encrypt_inout_detached(&XNonce::from(nonce.0), &[VERSION], body.into());
+        let tag: [u8; TAG_LEN] = tag.map_or([0; TAG_LEN], Into::into);
+        let [version_place, nonce_place @ ..] = head;
+        *version_place = VERSION;
+        *nonce_place = nonce.0;
+        self.0.extend_from_slice(&tag);
+        self.0.into()
+    }
+}
+
+impl fmt::Debug for Unsealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unsealed({} bytes)", self.0.len())
+    }
+}

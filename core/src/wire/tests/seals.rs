@@ -1,0 +1,89 @@
+//! What a seal keeps closed, and for whom it opens.
+
+use bytes::Bytes;
+use proptest::collection::vec as vec_of;
+use proptest::prelude::*;
+
+use crate::Secret;
+use crate::wire::direction::Direction;
+use crate::wire::seal::{HEAD_LEN, Nonce, Nonces, Seal, TAG_LEN, Unsealed};
+
+fn sealed(text: &[u8], seal: &Seal, nonce: [u8; 24]) -> Bytes {
+    let mut packet = Unsealed::with_capacity(HEAD_LEN + text.len() + TAG_LEN);
+    packet.out().extend_from_slice(text);
+    packet.seal(seal, Nonce::new(nonce))
+}
+
+fn up() -> Seal {
+    Seal::new(&Secret::new("correct horse"), Direction::Up)
+}
+
+proptest! {
+    #[test]
+    fn a_sealed_packet_opens_for_its_own_direction_and_secret_alone(
+        text in vec_of(any::<u8>(), 0..300),
+        nonce in any::<[u8; 24]>(),
+    ) {
+        let (secret, other) = (Secret::new("correct horse"), Secret::new("battery staple"));
+        let seal = Seal::new(&secret, Direction::Up);
+        let packet = sealed(&text, &seal, nonce);
+        prop_assert_eq!(packet.len(), HEAD_LEN + text.len() + TAG_LEN);
+        prop_assert_eq!(&seal.open(packet.clone()).unwrap()[..], &text[..]);
+        prop_assert!(Seal::new(&secret, Direction::Down).open(packet.clone()).is_err());
+        prop_assert!(Seal::new(&other, Direction::Up).open(packet).is_err());
+    }
+}
+
+#[test]
+fn damage_anywhere_keeps_a_packet_closed() {
+    let seal = up();
+    let packet = sealed(b"some forty bytes that lie under the seal", &seal, [5; 24]);
+    for place in 0..packet.len() {
+        let mut damaged = packet.to_vec();
+        damaged[place] ^= 0x10;
+        assert!(seal.open(damaged.into()).is_err(), "byte {place}");
+    }
+    for cut in 0..packet.len() {
+        assert!(seal.open(packet.slice(..cut)).is_err(), "cut at {cut}");
+    }
+    let mut longer = packet.to_vec();
+    longer.push(0);
+    assert!(seal.open(longer.into()).is_err());
+}
+
+#[test]
+fn a_packet_is_sealed_and_opened_where_it_lies() {
+    let seal = up();
+    let text = [7; 1000];
+    let mut packet = Unsealed::with_capacity(HEAD_LEN + text.len() + TAG_LEN);
+    packet.out().extend_from_slice(&text);
+    let place = packet.plaintext().as_ptr();
+    let packet = packet.seal(&seal, Nonce::new([1; 24]));
+    assert_eq!(packet[HEAD_LEN..].as_ptr(), place);
+    let opened = seal.open(packet).unwrap();
+    assert_eq!((opened.as_ptr(), &opened[..]), (place, &text[..]));
+}
+
+#[test]
+fn a_packet_that_somebody_else_holds_is_left_as_it_is() {
+    let seal = up();
+    let packet = sealed(b"text", &seal, [1; 24]);
+    let held = packet.clone();
+    assert_eq!(seal.open(packet).unwrap(), "text");
+    assert_eq!(seal.open(held).unwrap(), "text");
+}
+
+#[test]
+fn nonces_differ_between_packets_and_between_seeds() {
+    let (mut one, mut two) = (Nonces::new([1; 32]), Nonces::new([2; 32]));
+    let all = [one.next(), one.next(), two.next(), two.next()];
+    for (place, nonce) in all.iter().enumerate() {
+        assert!(!all[..place].contains(nonce));
+    }
+    assert_eq!(Nonces::new([1; 32]).next(), all[0]);
+}
+
+#[test]
+fn debug_hides_the_seed() {
+    assert_eq!(alloc::format!("{:?}", Nonces::new([77; 32])), "Nonces { used: 0, .. }");
+}
