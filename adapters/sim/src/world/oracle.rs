@@ -371,11 +371,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 self.violated(Property::S13, format!("node{node} has not answered {requests} requests"));
             }
         }
-        if self.setup.is_calm() {
-            if !self.bounds_refuse() {
-                self.check_closes();
-                self.check_thrift();
-            }
+        if self.setup.is_calm() && !self.bounds_refuse() {
+            self.check_closes();
+            self.check_thrift();
         }
         self.mark_rest();
     }
