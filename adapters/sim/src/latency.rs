@@ -25,6 +25,8 @@ pub enum Latency {
     Hosted,
     /// 1.5 s, always.
     Steady,
+    /// Always as many milliseconds.
+    Fixed(u32),
 }
 
 /// A quantile of [`QUANTILES`] and its round trip in microseconds.
@@ -76,20 +78,17 @@ const HOSTED: &[Knot] = &[
 ];
 
 impl Latency {
-    const fn knots(self) -> &'static [Knot] {
-        match self {
+    /// The round trip at a quantile below [`QUANTILES`].
+    pub fn at(self, quantile: u32) -> Duration {
+        let knots = match self {
+            Self::Fixed(millis) => return Duration::from_millis(u64::from(millis)),
             Self::Instant => INSTANT,
             Self::Near => NEAR,
             Self::Heavy => HEAVY,
             Self::Bimodal => BIMODAL,
             Self::Hosted => HOSTED,
             Self::Steady => STEADY,
-        }
-    }
-
-    /// The round trip at a quantile below [`QUANTILES`].
-    pub fn at(self, quantile: u32) -> Duration {
-        let knots = self.knots();
+        };
         let upper = knots.partition_point(|(at, _)| *at <= quantile).min(knots.len() - 1).max(1);
         let ((from, low), (to, high)) = (knots[upper - 1], knots[upper]);
         let share = u64::from(quantile.min(to) - from) * (high - low) / u64::from(to - from);

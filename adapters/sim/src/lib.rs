@@ -65,6 +65,7 @@ pub mod mark;
 pub mod odds;
 pub mod origin;
 pub mod pattern;
+pub mod plan;
 pub mod property;
 pub mod rng;
 pub mod run;

@@ -33,6 +33,11 @@ impl Odds {
         self.num == 0
     }
 
+    /// As a share of 1, for reports.
+    pub fn share(self) -> f64 {
+        f64::from(self.num) / f64::from(self.den)
+    }
+
     /// `num` in `den` of these odds.
     #[must_use]
     pub fn scaled(self, num: u32, den: u32) -> Self {

@@ -3,6 +3,7 @@
 //!
 //! Planting is for the whole process: nothing else may run beside it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use seqlane::planted::Bug;
@@ -75,9 +76,8 @@ pub fn hunt_for(bug: Bug) -> Hunt {
         Bug::SeedAmbient => ("swarm, each run twice", swarm(), Method::Twice),
         Bug::TimeAmbient => ("swarm, with a copy", swarm(), Method::Copy),
         Bug::FirstBytesStay => ("swarm, marks", swarm(), Method::Mark(Mark::FirstBytesRode)),
-        Bug::PollsQueue | Bug::BlockedHoldsBatch => {
-            ("pairs, a flow stalls", isolation::scenario(), Method::Pair)
-        }
+        Bug::PollsQueue => ("pairs, a flow stalls", isolation::scenario(), Method::Pair),
+        Bug::BlockedHoldsBatch => ("slow readers", slow_readers(), Method::Once),
         Bug::CreditTwice | Bug::RefundForgotten => ("bulk", Profile::Bulk.scenario(), Method::Once),
         Bug::OneCallMore | Bug::NeverRenewed => ("quota", Profile::Quota.scenario(), Method::Once),
         Bug::OldPollDrains | Bug::OldRunsAgain | Bug::ExpectedTwice => {
@@ -101,6 +101,15 @@ pub fn hunt_for(bug: Bug) -> Hunt {
 fn only(fault: Fault) -> Scenario {
     let net = [(fault, Odds::of(1, 5))].into();
     Scenario { level: Some(1), swarm: false, net, ..Profile::Swarm.scenario() }
+}
+
+/// Nothing goes wrong, but some upstreams read slowly, and nodes let little wait for them.
+fn slow_readers() -> Scenario {
+    Scenario {
+        scripts: vec![Kind::SlowReader, Kind::Echo, Kind::Requests],
+        net: BTreeMap::new(),
+        ..isolation::scenario()
+    }
 }
 
 /// Nothing goes wrong, but bounds are odd.

@@ -79,6 +79,8 @@ pub struct Script {
     pub upstream_reads: Pace,
     /// What happens when the node opens the upstream.
     pub opening: Opening,
+    /// How long the upstream takes to answer; none: the seed picks.
+    pub answers_after: Option<Duration>,
 }
 
 /// Which end of a flow.
@@ -129,6 +131,7 @@ impl Script {
             local_reads: Pace::AtOnce,
             upstream_reads: Pace::AtOnce,
             opening: Opening::Accept,
+            answers_after: None,
         };
         let slowly = Pace::After(Duration::from_millis(700));
         match kind {

@@ -99,3 +99,21 @@ fn lists_are_whole() {
     assert!(["S1 ", "R3 ", "L4 ", "M1 "].iter().all(|id| props.contains(id)), "{props}");
     assert!(["F1 ", "F20 ", "lose-reply"].iter().all(|id| faults.contains(id)), "{faults}");
 }
+
+#[test]
+fn a_plan_prints_its_table_and_writes_its_pictures() {
+    let directory = directory("plan");
+    let (plan, report) = (path(&directory, "plan.toml"), path(&directory, "report.html"));
+    let printed = sim(&["plan", "--print"]);
+    assert_eq!(printed.status.code(), Some(0));
+    std::fs::write(&plan, text(&printed)).expect("it can be written");
+    let output = sim(&["plan", &plan, "--only", "echo", "--seeds", "2", "--markdown", "-o", &report]);
+    assert_eq!(output.status.code(), Some(0));
+    let table = text(&output);
+    assert!(table.starts_with("| workload | figure | level 0 | level 1 |\n"), "{table}");
+    assert!(table.contains("| echo alone | echo time, median |"), "{table}");
+    let again = sim(&["plan", "--only", "echo", "--seeds", "2", "--markdown", "--jobs", "1"]);
+    assert_eq!(text(&again), table);
+    assert!(std::fs::read_to_string(&report).expect("it was written").contains("<svg"));
+    assert_eq!(sim(&["plan", "--only", "nothing"]).status.code(), Some(2));
+}

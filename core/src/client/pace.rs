@@ -16,11 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(3);
 ///
 /// A node gives an op up that waits half a minute for its turn (protocol.md 2 rule 2), and at levels 0 and 1
 /// the session with it. So no more is sent ahead than the upstream has shown to take: a whole window that was
-/// answered quickly doubles it, one slow answer halves it.
+/// answered quickly doubles it, slow answers in a row halve it. A single slow one is the relay's: an upstream
+/// that does not keep up makes them all slow, since ops wait for each other.
 ///
 /// ```text
 ///   1 MiB ── a window answered quickly: doubled ──▶ the configured most
-///         ── a slow answer: halved ──▶ 64 KiB
+///         ── a slow answer after a slow one: halved ──▶ 64 KiB
 /// ```
 #[derive(Clone, Debug)]
 pub(super) struct Pace {
@@ -28,12 +29,20 @@ pub(super) struct Pace {
     /// Bytes answered quickly since the window last changed.
     quick: usize,
     quickest: Option<Duration>,
+    last: Answer,
     unanswered: usize,
+}
+
+/// How long the last answer took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Answer {
+    Quick,
+    Slow,
 }
 
 impl Pace {
     pub(super) const fn new() -> Self {
-        Self { window: FIRST, quick: 0, quickest: None, unanswered: 0 }
+        Self { window: FIRST, quick: 0, quickest: None, last: Answer::Quick, unanswered: 0 }
     }
 
     /// How many bytes the next op may have, of a session with `depth` ops in flight at most: its share of the
@@ -58,10 +67,14 @@ impl Pace {
         let quickest = self.quickest.map_or(elapsed, |quickest| quickest.min(elapsed));
         self.quickest = Some(quickest);
         if elapsed > quickest.saturating_mul(3).saturating_add(PATIENCE) {
-            self.window = (self.window / 2).max(LEAST);
+            if self.last == Answer::Slow {
+                self.window = (self.window / 2).max(LEAST);
+            }
+            self.last = Answer::Slow;
             self.quick = 0;
             return;
         }
+        self.last = Answer::Quick;
         self.quick = self.quick.saturating_add(bytes);
         if self.quick >= self.window {
             self.window = self.window.saturating_mul(2).min(most.max(LEAST));
@@ -72,7 +85,7 @@ impl Pace {
     /// The pace's part of a state's fingerprint.
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        print.value((self.window, self.quick, self.quickest, self.unanswered));
+        print.value((self.window, self.quick, self.quickest, self.last, self.unanswered));
     }
 }
 
@@ -95,9 +108,11 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_answer_halves_it_down_to_the_least() {
+    fn slow_answers_in_a_row_halve_it_down_to_the_least() {
         let mut pace = Pace::new();
         pace.on_answer(1, SECOND, MOST);
+        pace.on_answer(1, SECOND * 7, MOST);
+        assert_eq!(pace.window, FIRST, "one is the relay's");
         pace.on_answer(1, SECOND * 7, MOST);
         assert_eq!(pace.window, FIRST / 2);
         for _ in 0..20 {

@@ -6,6 +6,7 @@ mod coverage;
 mod diff;
 mod explore;
 mod faults;
+mod plan;
 #[cfg(feature = "planted")]
 mod planted;
 mod props;
@@ -65,6 +66,8 @@ verbs! {
     Faults => faults,
     /// Count what happens sometimes, and say what never does
     Coverage => coverage,
+    /// Measure the machines in virtual time, and draw what was found
+    Plan => plan,
     /// Measure how fast runs are
     Bench => bench,
     /// Count the seeds that it takes to find each planted bug

@@ -133,6 +133,8 @@ pub struct Entry {
 pub trait Sink {
     /// Whether anybody listens: without, no entry is made.
     const ON: bool;
+    /// Whether entries shall tell what bodies carry, for which every body is decoded once more.
+    const GISTS: bool = Self::ON;
 
     /// Takes the next entry.
     fn record(&mut self, entry: &Entry);

@@ -71,7 +71,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         deadline: Instant,
     ) {
         let name = Self::name(client, exchange);
-        let gist = if S::ON { Gist::of_request(&body) } else { Gist::default() };
+        let gist = if S::GISTS { Gist::of_request(&body) } else { Gist::default() };
         self.tell(
             Actor::Client(client as u32),
             What::Send { exchange: name, relay: relay.place(), bytes: body.len() as u64, gist },
@@ -301,7 +301,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let node = self.network.relays[relay].node;
         let notes = Arc::clone(&self.network.flights[flight].notes);
         self.note_answer(node, &notes, &response.body);
-        let gist = if S::ON { Gist::of_answer(&response.body) } else { Gist::default() };
+        let gist = if S::GISTS { Gist::of_answer(&response.body) } else { Gist::default() };
         self.tell(
             Actor::Node(node as u32),
             What::Respond { exchange: name, copy, bytes: response.body.len() as u64, gist },

@@ -141,6 +141,16 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         host: impl Fn(ClientConfig, [u8; 32], Instant) -> H,
     ) -> Self {
         let setup = Setup::new(scenario, &mut chooser);
+        Self::from_setup(setup, chooser, sink, host)
+    }
+
+    /// A run of which everything that is known before it begins was resolved elsewhere.
+    pub fn from_setup(
+        setup: Setup,
+        chooser: C,
+        sink: S,
+        host: impl Fn(ClientConfig, [u8; 32], Instant) -> H,
+    ) -> Self {
         let clients = (0..setup.clients).map(|index| ClientSide::new(&setup, index, &host)).collect();
         let mut world = Self {
             now: Time::ZERO,

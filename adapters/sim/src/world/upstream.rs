@@ -90,6 +90,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.check_opens(flow);
         let wait = self.chooser.pick(Site::Connect, key(flow as u64, index as u64), 80);
         let answer = self.chooser.pick(Site::Pace, key(flow as u64, 1), ANSWERS.len() as u32);
+        let answers_after = self.flows[flow].script.answers_after;
         self.upstreams.push(Upstream {
             node,
             id,
@@ -103,7 +104,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             unread: 0,
             reading: false,
             finished: false,
-            answers_after: ANSWERS[answer as usize % ANSWERS.len()],
+            answers_after: answers_after.unwrap_or(ANSWERS[answer as usize % ANSWERS.len()]),
             session_over: None,
             failed: None,
             datagrams: BTreeSet::new(),

@@ -150,7 +150,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             EndReason::ExchangeLost(_) => {
                 // An HTTP layer that gives up before the node must answer loses what is held.
                 let hold = setup.node.longpoll.max(setup.node.connect_deadline);
-                setup.client.request_timeout < hold + Duration::from_secs(10) || self.ledger.limited
+                // A narrow link may take longer over a body than a call may last.
+                setup.link.is_some()
+                    || setup.client.request_timeout < hold + Duration::from_secs(10)
+                    || self.ledger.limited
             }
             _ => false,
         }

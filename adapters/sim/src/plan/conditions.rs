@@ -1,0 +1,167 @@
+//! What a measured run takes place under, and the setup of the simulator that it makes.
+
+use std::time::Duration;
+
+use seqlane::{ClientOptions, Form, Level, NodeOptions, RelayOptions, Secret};
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
+use crate::latency::Latency;
+use crate::odds::Odds;
+use crate::plan::round_trip::RoundTrip;
+use crate::plan::size::Size;
+use crate::plan::workload::Workload;
+use crate::scenario::{FlowSetup, KEY, RelaySetup, Setup};
+
+/// Level, network and bounds of a run. What a plan leaves out is as on the measured hosted relay, without
+/// faults.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Conditions {
+    /// The highest level that both sides may use.
+    pub level: u8,
+    /// The round trip of a call.
+    pub round_trip: RoundTrip,
+    /// How often a request is lost silently, and how often a reply is.
+    pub loss: Odds,
+    /// How often a request arrives twice. Never at level 0, which nothing there could survive.
+    pub duplicates: Odds,
+    /// One of the answers 10 to 19 of each run is lost silently, and nothing else.
+    pub lose_one: bool,
+    /// How many relays there are.
+    pub relays: u32,
+    /// Calls that a relay takes at a time.
+    pub concurrency: u32,
+    /// Bytes a second of the link that all calls share, each way.
+    pub link: Size,
+    /// Bytes a second that one call gets at most.
+    pub per_call: Size,
+    /// Data ops in flight per session, at most, from level 1 on.
+    pub depth: usize,
+    /// Bytes of a session that one response brings at most.
+    pub response_cap: Size,
+}
+
+impl Default for Conditions {
+    fn default() -> Self {
+        let (client, node) = (client_options(Vec::new()), node_options());
+        Self {
+            level: Level::default().number(),
+            round_trip: RoundTrip(Latency::Hosted),
+            loss: Odds::NEVER,
+            duplicates: Odds::NEVER,
+            lose_one: false,
+            relays: 4,
+            concurrency: 30,
+            link: Size(10_000_000),
+            per_call: Size(1_400_000),
+            depth: client.max_depth,
+            response_cap: Size(node.max_drain as u64),
+        }
+    }
+}
+
+fn client_options(relays: Vec<RelayOptions>) -> ClientOptions {
+    ClientOptions::new(relays)
+}
+
+fn node_options() -> NodeOptions {
+    NodeOptions::new(Secret::new(KEY))
+}
+
+impl Conditions {
+    /// The level itself; none where the machines do not have it.
+    pub const fn level(&self) -> Option<Level> {
+        Level::from_number(self.level)
+    }
+
+    /// Data ops of one session in flight at a time.
+    pub const fn in_flight(&self) -> usize {
+        match self.level {
+            0 => 1,
+            _ => self.depth,
+        }
+    }
+
+    /// Bytes of a session that one request takes at most.
+    pub fn request_cap(&self) -> usize {
+        client_options(Vec::new()).max_op_payload
+    }
+
+    /// What makes no run.
+    pub fn check(&self) -> Result<(), String> {
+        if self.level().is_none() {
+            return Err(format!("level: the machines have no level {}", self.level));
+        }
+        if self.relays == 0 || self.concurrency == 0 {
+            return Err("relays, concurrency: there must be at least one".to_owned());
+        }
+        if self.link.0 == 0 || self.per_call.0 == 0 {
+            return Err("link, per-call: must be at least 1 B".to_owned());
+        }
+        let (client, node) = self.machines(Level::default());
+        client.validate().map_err(|error| error.to_string())?;
+        node.validate().map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    fn machines(&self, level: Level) -> (ClientOptions, NodeOptions) {
+        let relay = RelayOptions {
+            form: Form::Node,
+            max_concurrent: self.concurrency as usize,
+            ..RelayOptions::new(Secret::new(KEY))
+        };
+        let mut client = client_options(vec![relay; self.relays as usize]);
+        client.max_level = level;
+        client.max_depth = self.depth;
+        client.reorder_replies = client.reorder_replies.max(self.depth);
+        let mut node = node_options();
+        node.max_level = level;
+        node.max_drain = usize::try_from(self.response_cap.0).unwrap_or(usize::MAX);
+        node.max_batch_drain = node.max_batch_drain.max(node.max_drain);
+        (client, node)
+    }
+
+    /// A run of `workload`. Faults do not end before it does.
+    pub fn setup(&self, workload: Workload) -> Setup {
+        const FOR_EVER: Duration = Duration::from_secs(3650 * 86_400);
+        let level = self.level().unwrap_or_default();
+        let (client, node) = self.machines(level);
+        let relay = RelaySetup {
+            concurrency: self.concurrency,
+            queues: false,
+            daily_calls: None,
+            renews_in: None,
+            body_cap: None,
+            other_node: false,
+        };
+        let flows = workload.flows().into_iter();
+        Setup {
+            level,
+            client,
+            node,
+            clients: 1,
+            relays: vec![relay; self.relays as usize],
+            flows: flows
+                .map(|(at, script)| FlowSetup { client: 0, at, script, again: None, spoiled: false })
+                .collect(),
+            visitors: Vec::new(),
+            other_is_old: false,
+            faults: Fault::ALL.iter().map(|fault| self.odds(*fault)).collect(),
+            latency: self.round_trip.0,
+            ties: false,
+            storm: FOR_EVER,
+            link: Some((self.link.0, self.per_call.0)),
+        }
+    }
+
+    fn odds(&self, fault: Fault) -> Odds {
+        match fault {
+            // Which one it is, the chooser decides.
+            Fault::LoseReply if self.lose_one => Odds::ALWAYS,
+            Fault::LoseRequest | Fault::LoseReply => self.loss,
+            Fault::Duplicate if self.level >= Fault::Duplicate.from_level() => self.duplicates,
+            _ => Odds::NEVER,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Figures of the machines in virtual time: goodput, waits, calls, stalls, and what becomes of flows.
+//!
+//! ```text
+//!   definition (TOML) ─▶ Plan: points, each with its Conditions and its Workload
+//!                          │  runner: every point under every seed
+//!                          ▼
+//!   World under a Probe ─▶ Measurement ─▶ Summary of a point ─▶ Figures: table, JSON, pictures
+//! ```
+//!
+//! The same plan has the same figures on every machine and on any number of threads.
+//!
+//! ```
+//! use seqlane_sim::plan::{BUILT_IN, Choice, Plan, markdown};
+//!
+//! let choice = Choice { only: vec!["echo".to_owned()], seeds: Some(1) };
+//! let plan = Plan::parse(BUILT_IN, &choice)?;
+//! let results = plan.run(1, || {})?;
+//! assert!(markdown(&plan, &results).contains("echo alone"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod conditions;
+mod definition;
+mod figure;
+mod json;
+mod knob;
+mod limit;
+mod measure;
+mod network;
+mod probe;
+mod report;
+mod resolve;
+mod round_trip;
+mod runner;
+mod samples;
+mod size;
+mod summary;
+mod table;
+mod workload;
+
+pub use conditions::Conditions;
+pub use definition::{
+    CaseDefinition, Definition, PercentilesDefinition, PlotDefinition, SeriesDefinition, SweepDefinition,
+    Waits,
+};
+pub use figure::Figure;
+pub use json::json;
+pub use knob::Knob;
+pub use limit::limit;
+pub use measure::Measurement;
+pub use network::NetworkOnly;
+pub use probe::Probe;
+pub use report::html;
+pub use resolve::{BadPlan, Case, Choice, Percentiles, Plan, Point, Series, Sweep};
+pub use round_trip::{BadRoundTrip, RoundTrip};
+pub use runner::{BadRun, Results};
+pub use samples::Samples;
+pub use size::{BadSize, Size};
+pub use summary::Summary;
+pub use table::{markdown, table};
+pub use workload::{Role, Until, Workload};
+
+/// The plan that is built in.
+pub const BUILT_IN: &str = include_str!("levels.toml");

@@ -1,0 +1,216 @@
+//! The report: one HTML file with a table and pictures, which asks for nothing from elsewhere.
+
+mod chart;
+mod scale;
+
+use std::fmt::Write as _;
+
+use crate::plan::definition::{PlotDefinition, Waits};
+use crate::plan::figure::Figure;
+use crate::plan::limit::limit;
+use crate::plan::report::chart::{Chart, Line, Style, escape};
+use crate::plan::report::scale::{Scale, Tick};
+use crate::plan::resolve::{Percentiles, Plan, Sweep};
+use crate::plan::runner::Results;
+use crate::plan::table::{heading, rows};
+
+const STYLE: &str = include_str!("style.css");
+
+/// What stands beside a picture.
+struct Picture {
+    title: String,
+    reading: String,
+    chart: Chart,
+}
+
+/// The report as one HTML file.
+pub fn html(plan: &Plan, results: &Results) -> String {
+    let title = escape(&plan.title);
+    let mut out = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n<p>{}</p>\n",
+        escape(plan.about.trim())
+    );
+    if !plan.cases.is_empty() {
+        table(&mut out, plan, results);
+    }
+    out.push_str("<div class=\"pictures\">\n");
+    let percentiles = plan.percentiles.iter().map(|picture| waits(results, picture));
+    let sweeps = plan
+        .sweeps
+        .iter()
+        .flat_map(|sweep| sweep.plots.iter().map(move |plot| swept(plan, results, sweep, plot)));
+    for Picture { title, reading, chart } in sweeps.chain(percentiles) {
+        let (title, reading, svg) = (escape(&title), escape(&reading), chart.svg());
+        let _ =
+            write!(out, "<figure>\n<h2>{title}</h2>\n{svg}<figcaption>{reading}</figcaption>\n</figure>\n");
+    }
+    out + "</div>\n</body>\n</html>\n"
+}
+
+fn table(out: &mut String, plan: &Plan, results: &Results) {
+    out.push_str("<table>\n<thead><tr>");
+    for head in heading(plan) {
+        let _ = write!(out, "<th>{}</th>", escape(&head));
+    }
+    out.push_str("</tr></thead>\n<tbody>\n");
+    let mut above = String::new();
+    for row in rows(plan, results) {
+        let first = row[0] != above;
+        out.push_str(if first { "<tr class=\"first\">" } else { "<tr>" });
+        for (column, cell) in row.iter().enumerate() {
+            let shown = if column == 0 && !first { "" } else { cell };
+            let class = if column > 1 { " class=\"number\"" } else { "" };
+            let _ = write!(out, "<td{class}>{}</td>", escape(shown));
+        }
+        out.push_str("</tr>\n");
+        above.clone_from(&row[0]);
+    }
+    out.push_str("</tbody>\n</table>\n");
+}
+
+/// A picture of a sweep.
+fn swept(plan: &Plan, results: &Results, sweep: &Sweep, plot: &PlotDefinition) -> Picture {
+    let mut lines = Vec::new();
+    for (nth, figure) in plot.figures.iter().enumerate() {
+        let style = if nth == 0 { Style::Full } else { Style::Broken };
+        for (colour, series) in sweep.series.iter().enumerate() {
+            let points = series.points.iter().filter_map(|(x, place)| {
+                let point = &plan.points[*place];
+                Some((*x, figure.of(results.of(*place), &point.conditions, point.workload)?))
+            });
+            let label = if plot.figures.len() > 1 {
+                format!("{}: {}", series.label, figure.text())
+            } else {
+                series.label.clone()
+            };
+            lines.push(Line { label, colour, style, points: points.collect() });
+        }
+    }
+    if plot.limit {
+        lines.extend(limits(plan, sweep));
+    }
+    let x = || lines.iter().flat_map(|line| line.points.iter().map(|(x, _)| *x));
+    let y = || lines.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y));
+    let first = plot.figures[0];
+    let named = if plot.figures.len() > 1 {
+        first.text().split(',').next().unwrap_or_default()
+    } else {
+        first.text()
+    };
+    let unit = first.unit();
+    let limit = if plot.limit {
+        " Dotted: the theoretical limit, min(bandwidth, depth × cap / round trip)."
+    } else {
+        ""
+    };
+    let logarithmic = if plot.logarithmic { " The scale grows by factors." } else { "" };
+    let chart = Chart {
+        title: sweep.title.clone(),
+        x_axis: sweep.vary.axis().to_owned(),
+        y_axis: if unit.is_empty() { named.to_owned() } else { format!("{named}, {unit}") },
+        x: if sweep.vary.is_logarithmic() { Scale::logarithmic(x()) } else { Scale::linear(x()) },
+        y: if plot.logarithmic { Scale::logarithmic(y()) } else { Scale::linear(y()) },
+        x_ticks: None,
+        lines,
+    };
+    let reading = format!("{}{limit}{logarithmic}", first.reading());
+    Picture { title: format!("{}: {named}", sweep.title), reading, chart }
+}
+
+/// The theoretical limit of each line; one for all, where it is the same.
+fn limits(plan: &Plan, sweep: &Sweep) -> Vec<Line> {
+    const MEGA: f64 = 1_000_000.0;
+    let mut lines: Vec<Line> = Vec::new();
+    for (colour, series) in sweep.series.iter().enumerate() {
+        let points: Vec<(f64, f64)> = series
+            .points
+            .iter()
+            .filter_map(|(x, place)| {
+                let point = &plan.points[*place];
+                Some((*x, limit(&point.conditions, point.workload)? / MEGA))
+            })
+            .collect();
+        match lines.iter_mut().find(|line| line.points == points) {
+            Some(same) => same.label = format!("{}, {}", same.label, series.label),
+            None => {
+                lines.push(Line { label: series.label.clone(), colour, style: Style::Limit, points });
+            }
+        }
+    }
+    match &mut lines[..] {
+        [only] => only.label = "limit".to_owned(),
+        several => several.iter_mut().for_each(|line| line.label += ": limit"),
+    }
+    lines
+}
+
+/// A picture of percentiles: from the middle to one of a thousand, each nine as far from the last.
+fn waits(results: &Results, picture: &Percentiles) -> Picture {
+    const PERMILLE: [usize; 12] = [500, 600, 700, 800, 900, 925, 950, 975, 990, 995, 998, 999];
+    const MARKS: [(usize, &str); 5] =
+        [(500, "50 %"), (900, "90 %"), (950, "95 %"), (990, "99 %"), (999, "99.9 %")];
+    let place = |permille: usize| 3.0 - ((1000 - permille) as f64).log10();
+    let styles = [Style::Smooth, Style::SmoothBroken];
+    let cases = picture.lines.iter().zip(styles.into_iter().cycle());
+    let lines: Vec<Line> = cases
+        .flat_map(|(lines, style)| lines.iter().enumerate().map(move |line| (line, style)))
+        .map(|((colour, (label, point)), style)| {
+            let summary = results.of(*point);
+            let samples = match picture.of {
+                Waits::Echoes => &summary.echoes,
+                Waits::Pushes => &summary.pushes,
+            };
+            // Beyond one sample of those that are there, a percentile says nothing.
+            let told = PERMILLE.into_iter().filter(|permille| samples.len() * (1000 - permille) >= 1000);
+            let points = told.filter_map(|permille| Some((place(permille), samples.seconds(permille)?)));
+            Line { label: label.clone(), colour, style, points: points.collect() }
+        })
+        .collect();
+    let reading = match picture.of {
+        Waits::Echoes => Figure::EchoP50.reading(),
+        Waits::Pushes => Figure::PushP50.reading(),
+    };
+    let chart = Chart {
+        title: picture.title.clone(),
+        x_axis: "this share is not slower".to_owned(),
+        y_axis: "seconds".to_owned(),
+        x: Scale::Linear { low: place(500), high: place(999), step: 1.0 },
+        y: Scale::logarithmic(lines.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y))),
+        x_ticks: Some(
+            MARKS.into_iter().map(|(at, label)| Tick { at: place(at), label: label.to_owned() }).collect(),
+        ),
+        lines,
+    };
+    Picture {
+        title: format!("{}: percentiles", picture.title),
+        reading: format!(
+            "{reading} Flat is steady; what rises to the right are the slow ones. The scale grows by factors."
+        ),
+        chart,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{BUILT_IN, Choice};
+
+    #[test]
+    fn a_report_has_every_picture_of_its_plan_and_asks_for_nothing_from_elsewhere() {
+        let only = ["echo", "echo-beside", "depth"].map(str::to_owned).to_vec();
+        let mut plan = Plan::parse(BUILT_IN, &Choice { only, seeds: Some(1) }).unwrap();
+        for point in &mut plan.points {
+            point.workload = crate::plan::Workload::Echo(3);
+        }
+        let results = plan.run(1, || {}).unwrap();
+        let report = html(&plan, &results);
+        let pictures: usize = plan.sweeps.iter().map(|sweep| sweep.plots.len()).sum();
+        assert_eq!(report.matches("<svg").count(), pictures + plan.percentiles.len());
+        assert!(report.contains("echo beside a download"));
+        for foreign in ["<script", "http:", "https:", "@import", "url("] {
+            assert!(!report.contains(foreign), "{foreign}");
+        }
+    }
+}
