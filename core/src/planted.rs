@@ -59,6 +59,7 @@ bugs! {
     Turn {
         TurnKept = "turn-kept", "an op that is answered empty keeps the turn";
         PollBlocksPayload = "poll-blocks-payload", "a poll is held although a payload of its session waits";
+        PollsQueue = "polls-queue", "a later poll does not take the place of an earlier op";
         BlockedHoldsBatch = "blocked-holds-batch", "in a batch that a full write queue holds, nothing is released";
     }
     Close {
@@ -79,7 +80,7 @@ bugs! {
     }
     Negotiation {
         CapsAssumed = "caps-assumed", "a session speaks the highest level that any node has offered";
-        DowngradeLate = "downgrade-late", "a session falls back to level 0 after it has numbered ops";
+        CapsBoasted = "caps-boasted", "a node offers a level that it does not speak";
     }
     HalfClose {
         HalfClosedMute = "half-closed-mute", "a half-closed session stops polling";

@@ -37,9 +37,10 @@ pub fn scenario() -> Scenario {
         clients: Span::new(1, 1),
         relays: Span::new(1, 2),
         flows: Span::new(3, 4),
-        scripts: vec![Kind::Upload, Kind::Download],
+        scripts: vec![Kind::Upload, Kind::Echo, Kind::Requests],
         bytes: 30_000,
-        odd_bounds: true,
+        op_payload: Some(700),
+        write_queue: Some(1500),
         net: [(crate::Fault::Upstream, Odds::ALWAYS)].into(),
         ..Profile::Calm.scenario()
     }

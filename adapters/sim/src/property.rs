@@ -38,7 +38,7 @@ properties! {
     S4 = "nothing is delivered after an end; each flow has exactly one end on each side; a close takes its place among the ops of its batch",
     S5 = "nothing is reported written that was not handed over, and nothing is sent beyond the credit",
     S6 = "after a restart of the node every flow that it had ends exactly once, and no byte of the old life surfaces",
-    S7 = "seq counts every data op of a session from 0 without gap, each number again only if it came back unused; an op is refused for its number only if another copy came",
+    S7 = "seq counts every data op of a session from 0 without gap, each number again only if it came back unused; an op is refused for its number only if another copy came; a node offers what it speaks",
     S8 = "a poll without an event in between brings nothing new",
     S9 = "at one instant only a bounded number of things happens; after a timeout the next wake is later",
     S10 = "every request can be decoded, keeps to the bounds of a batch, and encodes to the same bytes again",

@@ -3,6 +3,7 @@
 //!
 //! Planting is for the whole process: nothing else may run beside it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use seqlane::planted::Bug;
@@ -21,6 +22,8 @@ use crate::{copies, isolation};
 /// How a bug is looked for.
 #[derive(Clone, Debug)]
 pub struct Hunt {
+    /// Where it is looked for, in words.
+    pub place: &'static str,
     /// What runs are like.
     pub scenario: Scenario,
     /// What is done with a seed.
@@ -42,25 +45,12 @@ pub enum Method {
     Mark(Mark),
 }
 
-impl Method {
-    /// The word for it in the table.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Once => "runs",
-            Self::Twice => "runs, twice",
-            Self::Copy => "runs and copies",
-            Self::Pair => "pairs",
-            Self::Mark(_) => "marks",
-        }
-    }
-}
-
 /// What came of the hunt for a bug.
 #[derive(Clone, Debug)]
 pub struct Score {
     /// The bug.
     pub bug: Bug,
-    /// The profile and method.
+    /// How it was looked for.
     pub hunt: Hunt,
     /// How many seeds it took, by batch; none where the bug was not found.
     pub seeds: Vec<Option<u64>>,
@@ -81,47 +71,62 @@ impl Score {
 
 /// How a bug is looked for: in the profile `swarm`, unless it needs another surrounding.
 pub fn hunt_for(bug: Bug) -> Hunt {
-    let swarm = Profile::Swarm.scenario();
-    let (scenario, method) = match bug {
-        Bug::SeedAmbient => (swarm, Method::Twice),
-        Bug::TimeAmbient => (swarm, Method::Copy),
-        Bug::BlockedHoldsBatch => (isolation::scenario(), Method::Pair),
-        Bug::FirstBytesStay => (swarm, Method::Mark(Mark::FirstBytesRode)),
-        Bug::CreditTwice | Bug::RefundForgotten => (Profile::Bulk.scenario(), Method::Once),
-        Bug::OneCallMore | Bug::NeverRenewed => (Profile::Quota.scenario(), Method::Once),
-        Bug::LastFirst => (crowd(), Method::Once),
-        Bug::UnknownLives => (only(Fault::Restart), Method::Once),
-        Bug::DowngradeLate => (only(Fault::Mixed), Method::Once),
-        Bug::OldPollDrains | Bug::OldRunsAgain | Bug::ExpectedTwice => (only(Fault::Duplicate), Method::Once),
-        Bug::GarbageKeepsPlace => (Scenario { concurrency: 3, ..only(Fault::Garbage) }, Method::Once),
-        Bug::DrainUnbounded => (floods(), Method::Once),
-        _ => (swarm, Method::Once),
+    let swarm = || Profile::Swarm.scenario();
+    let (place, scenario, method) = match bug {
+        Bug::SeedAmbient => ("swarm, each run twice", swarm(), Method::Twice),
+        Bug::TimeAmbient => ("swarm, with a copy", swarm(), Method::Copy),
+        Bug::FirstBytesStay => ("swarm, marks", swarm(), Method::Mark(Mark::FirstBytesRode)),
+        Bug::PollsQueue => ("pairs, a flow stalls", isolation::scenario(), Method::Pair),
+        Bug::BlockedHoldsBatch => ("slow readers", slow_readers(), Method::Once),
+        Bug::CreditTwice | Bug::RefundForgotten => ("bulk", Profile::Bulk.scenario(), Method::Once),
+        Bug::OneCallMore | Bug::NeverRenewed => ("quota", Profile::Quota.scenario(), Method::Once),
+        Bug::OldPollDrains | Bug::OldRunsAgain | Bug::ExpectedTwice => {
+            ("F3 only", only(Fault::Duplicate), Method::Once)
+        }
+        Bug::GarbageKeepsPlace => {
+            ("F7 only, 3 calls at a time", Scenario { concurrency: 3, ..only(Fault::Garbage) }, Method::Once)
+        }
+        Bug::UnknownLives => ("F9 only", only(Fault::Restart), Method::Once),
+        Bug::CutLooksEnded => ("F20 only", only(Fault::Upstream), Method::Once),
+        Bug::LastFirst => ("uploads, 2 calls at a time", crowd(Kind::Upload), Method::Once),
+        Bug::DrainUnbounded => ("downloads, 2 calls at a time", crowd(Kind::Download), Method::Once),
+        Bug::HalfCloseHasty | Bug::HalfClosedMute => ("half-closes", calm(Kind::HalfClose), Method::Once),
+        Bug::PollsSpin => ("quiet flows", calm(Kind::Quiet), Method::Once),
+        _ => ("swarm", swarm(), Method::Once),
     };
-    Hunt { scenario, method }
+    Hunt { place, scenario, method }
 }
 
 /// The profile `swarm` with one kind of fault, at level 1.
 fn only(fault: Fault) -> Scenario {
-    let swarm = Profile::Swarm.scenario();
-    Scenario { level: Some(1), swarm: false, net: [(fault, Odds::of(1, 5))].into(), ..swarm }
+    let net = [(fault, Odds::of(1, 5))].into();
+    Scenario { level: Some(1), swarm: false, net, ..Profile::Swarm.scenario() }
 }
 
-/// Several downloads at a time through one relay.
-fn floods() -> Scenario {
-    Scenario { scripts: vec![Kind::Download, Kind::Flood], openings: Duration::ZERO, ..crowd() }
+/// Nothing goes wrong, but some upstreams read slowly, and nodes let little wait for them.
+fn slow_readers() -> Scenario {
+    Scenario {
+        scripts: vec![Kind::SlowReader, Kind::Echo, Kind::Requests],
+        net: BTreeMap::new(),
+        ..isolation::scenario()
+    }
 }
 
-/// Several uploads through one relay that takes one call at a time.
-fn crowd() -> Scenario {
+/// Nothing goes wrong, but bounds are odd.
+fn calm(kind: Kind) -> Scenario {
+    Scenario { scripts: vec![kind], odd_bounds: true, ..Profile::Calm.scenario() }
+}
+
+/// Several flows at a time through one relay that takes two calls at a time.
+fn crowd(kind: Kind) -> Scenario {
     Scenario {
         level: Some(1),
         clients: Span::new(1, 1),
         relays: Span::new(1, 1),
         flows: Span::new(3, 4),
-        scripts: vec![Kind::Upload],
+        openings: Duration::from_secs(1),
         concurrency: 2,
-        odd_bounds: true,
-        ..Profile::Calm.scenario()
+        ..calm(kind)
     }
 }
 
@@ -217,10 +222,6 @@ pub fn row(score: &Score) -> String {
     let property = first.map_or("not found", |(property, _)| property.id());
     let median = score.median().map_or_else(|| "-".to_owned(), |seeds| seeds.to_string());
     let shrunk = shrunk.map_or_else(|| "-".to_owned(), |(picks, events)| format!("{picks}, {events}"));
-    let place = match hunt.method {
-        Method::Once => hunt.scenario.profile.name().to_owned(),
-        other => format!("{}, {}", hunt.scenario.profile.name(), other.name()),
-    };
     let (area, text) = (format!("{:?}", bug.area()).to_lowercase(), bug.text());
-    format!("| `{bug}` | {area} | {text} | {property} | {place} | {median} | {shrunk} |\n")
+    format!("| `{bug}` | {area} | {text} | {property} | {} | {median} | {shrunk} |\n", hunt.place)
 }

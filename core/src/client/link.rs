@@ -279,7 +279,7 @@ impl Link {
 
     /// Falls back to level 0, if no op was numbered yet.
     pub(super) fn downgrade(&mut self) -> bool {
-        let unused = self.next == Seq::ZERO || planted!(DowngradeLate);
+        let unused = self.next == Seq::ZERO;
         if unused {
             self.level = Level::Legacy;
         }

@@ -116,13 +116,14 @@ impl Node {
     fn queue(&mut self, upstream: UpstreamId, seq: Seq, op: QueuedOp) {
         let Some(session) = self.upstreams.session_mut(upstream) else { return };
         let expected = session.turn.expected();
-        let at = op.op;
+        let (at, is_poll) = (op.op, op.bytes() == 0);
         let refused = match session.turn.admit(seq, op) {
             Ok(()) => {
                 let running = session.turn.running();
                 self.stats.reordered = self.stats.reordered.saturating_add(u64::from(seq > expected));
                 self.place(at, Slot::Queued { upstream, seq: Some(seq) });
-                if let Some(running) = running.filter(|_| !planted!(PollBlocksPayload)) {
+                let polls = planted!(PollsQueue) && is_poll;
+                if let Some(running) = running.filter(|_| !polls && !planted!(PollBlocksPayload)) {
                     self.release(upstream, running, at.request);
                 }
                 return self.touch(upstream);

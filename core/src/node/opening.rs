@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use crate::caps::Caps;
+use crate::caps::{Caps, Level};
 use crate::error::ConnectFailure;
 use crate::id::UpstreamId;
 use crate::node::Node;
@@ -47,7 +47,8 @@ impl Node {
 
     /// Writes the first bytes, and lets the op wait for their answer.
     fn answer_open(&mut self, upstream: UpstreamId, at: OpRef, opening: Opening) {
-        let caps = Some(Caps::of_level(self.config.max_level)).filter(|caps| *caps != Caps::NONE);
+        let level = if planted!(CapsBoasted) { Level::Sequenced } else { self.config.max_level };
+        let caps = Some(Caps::of_level(level)).filter(|caps| *caps != Caps::NONE);
         let Some(batch) = self.requests.get(&at.request) else { return };
         let wait = batch.pace.start(self.now, false);
         let role = match opening {

@@ -91,6 +91,10 @@ pub struct Scenario {
     pub daily_calls: Option<u64>,
     /// Data ops in flight per session, at most; none: as the machines have it.
     pub depth: Option<usize>,
+    /// Payload bytes of one op, at most; none: as the machines have it.
+    pub op_payload: Option<usize>,
+    /// Bytes that an upstream may leave untaken before ops wait; none: as the machines have it.
+    pub write_queue: Option<usize>,
     /// Whether the seed picks odd bounds for the machines: the least, one more, and large ones.
     pub odd_bounds: bool,
     /// Whether the seed picks which of the faults happen at all; else all of them do, as often as `net` says.

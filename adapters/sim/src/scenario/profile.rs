@@ -69,6 +69,8 @@ impl Profile {
             concurrency: 30,
             daily_calls: None,
             depth: None,
+            op_payload: None,
+            write_queue: None,
             odd_bounds: false,
             swarm: false,
             ties: false,

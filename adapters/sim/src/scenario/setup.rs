@@ -238,6 +238,12 @@ fn machines<C: Chooser>(
     if let Some(depth) = scenario.depth {
         client.max_depth = depth;
     }
+    if let Some(bytes) = scenario.op_payload {
+        client.max_op_payload = bytes;
+    }
+    if let Some(bytes) = scenario.write_queue {
+        node.write_queue = bytes;
+    }
     if scenario.odd_bounds {
         chooser.weigh(Site::Bound, Odds::of(1, 6));
         let mut bounds = Bounds::new(chooser);

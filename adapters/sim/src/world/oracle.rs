@@ -27,7 +27,7 @@ use crate::world::oracle::ledger::Note;
 use crate::world::{Phase, World};
 
 /// Every so many events the bytes that machines hold are counted, which visits every flow.
-const COUNT_EVERY: u64 = 32;
+const COUNT_EVERY: u64 = 16;
 /// How long the world may take to come to rest after the last flow has ended: the longest watchdog, the idle
 /// limits, and a node's last timers.
 const REST: Duration = Duration::from_secs(1500);

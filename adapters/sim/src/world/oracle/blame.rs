@@ -90,12 +90,37 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 && book.renewed.is_some_and(|at| self.now.since(at) > WHILE)
         };
         let relay = self.ledger.relays.iter().find(|((of, _), book)| *of == client && unused(book));
+        if let Some(relay) = self.free_relay(flow) {
+            let what = format!("flow {flow} never found a relay, and relay{relay} is free");
+            return self.violated(Property::L6, what);
+        }
         if let Some((_, relay)) = relay.map(|(key, _)| *key) {
             let what = format!(
                 "flow {flow} is lost, and nobody has tried relay{relay} since its budget started anew"
             );
             self.violated(Property::L5, what);
         }
+    }
+
+    /// A relay that could have taken the open of a flow for a while: it has nothing to do, and is not left alone.
+    fn free_relay(&self, flow: usize) -> Option<u32> {
+        const WHILE: Duration = Duration::from_secs(10);
+        let client = self.flows[flow].client;
+        if self.ledger.sessions.values().any(|session| session.flow == flow) {
+            return None;
+        }
+        let now = self.client_now(client);
+        let busy =
+            |relay: u32| self.clients[client].exchanges.values().any(|(used, _)| used.place() == relay);
+        let free = |relay: &u32| {
+            let Some(book) = self.ledger.relays.get(&(client, *relay)) else { return true };
+            let limit = self.daily_calls(client, *relay);
+            book.setbacks == 0
+                && book.alone_until.is_none_or(|until| until <= now)
+                && limit.is_none_or(|limit| book.spent < limit)
+                && self.now.since(book.ended) > WHILE
+        };
+        (0..self.network.relays.len() as u32).find(|relay| !busy(*relay) && free(relay))
     }
 
     fn is_expected_loss(&self, flow: usize, why: EndReason) -> bool {

@@ -71,10 +71,11 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let Some(relay) = self.clients[client].exchanges.get(&exchange).map(|(relay, _)| *relay) else {
             return;
         };
-        let ops = self.ledger.exchanges.get(&(client, exchange)).map_or(0, |(_, notes)| notes.len());
+        let ops = self.ledger.exchanges.get(&(client, exchange)).map_or(0, |sent| sent.notes.len());
         let (now, pause) = (self.client_now(client), self.clients[client].config.refused_backoff);
         let Some(book) = self.ledger.relays.get_mut(&(client, relay.place())) else { return };
         book.refused = false;
+        book.ended = self.now;
         match event {
             ClientEvent::ExchangeFailed { why: ExchangeFailure::Refused { retry_after }, .. } => {
                 let pause = retry_after.unwrap_or(pause).clamp(SHORTEST_PAUSE, pause.max(HOUR));

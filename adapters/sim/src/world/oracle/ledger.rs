@@ -8,14 +8,11 @@ use seqlane::{ExchangeId, Instant};
 
 use crate::time::Time;
 
-/// When an exchange was sent, and its ops.
-pub(in crate::world) type SentNotes = (Time, Arc<[Note]>);
-
 /// The oracle's books.
 #[derive(Clone, Debug, Default)]
 pub(in crate::world) struct Ledger {
     /// The ops of every exchange that its client has not been told the end of.
-    pub(in crate::world) exchanges: BTreeMap<(usize, ExchangeId), SentNotes>,
+    pub(in crate::world) exchanges: BTreeMap<(usize, ExchangeId), Sent>,
     pub(in crate::world) sessions: BTreeMap<Sid, Session>,
     pub(in crate::world) flows: Vec<FlowBook>,
     /// By client and relay.
@@ -28,6 +25,13 @@ impl Ledger {
     pub(in crate::world) fn for_flows(flows: usize) -> Self {
         Self { flows: vec![FlowBook::default(); flows], ..Self::default() }
     }
+}
+
+/// An exchange that is out.
+#[derive(Clone, Debug)]
+pub(in crate::world) struct Sent {
+    pub(in crate::world) at: Time,
+    pub(in crate::world) notes: Arc<[Note]>,
 }
 
 /// An op that was sent.
@@ -141,6 +145,8 @@ pub(in crate::world) struct RelayBook {
     pub(in crate::world) refused: bool,
     /// How often it was taken out since it last answered.
     pub(in crate::world) setbacks: u32,
+    /// When a call through it last ended.
+    pub(in crate::world) ended: Time,
     /// Calls of the present day.
     pub(in crate::world) spent: u64,
     /// When the day is over; none before the first call.

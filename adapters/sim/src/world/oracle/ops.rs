@@ -14,7 +14,7 @@ use crate::property::Property;
 use crate::trace::Sink;
 use crate::world::World;
 use crate::world::flow::Flow;
-use crate::world::oracle::ledger::{Note, Role, Session};
+use crate::world::oracle::ledger::{Note, Role, Sent, Session};
 use crate::world::upstream::Line;
 
 /// A flow with something to send is passed over at most this often, and this often for each flow.
@@ -86,7 +86,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 book.shipped = note.payload as u64;
             }
         }
-        self.ledger.exchanges.insert((client, exchange), (self.now, Arc::clone(notes)));
+        self.ledger.exchanges.insert((client, exchange), Sent { at: self.now, notes: Arc::clone(notes) });
     }
 
     /// S7 at the client: each number once, in order, except for what came back unused.
@@ -153,8 +153,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// An exchange ends at its client.
     pub(in crate::world) fn note_end(&mut self, client: usize, exchange: ExchangeId, event: &ClientEvent) {
-        let Some((sent, notes)) = self.ledger.exchanges.remove(&(client, exchange)) else { return };
-        self.note_company(sent, &notes);
+        let Some(Sent { at, notes }) = self.ledger.exchanges.remove(&(client, exchange)) else { return };
+        self.note_company(at, &notes);
         let unused = matches!(
             event,
             ClientEvent::ExchangeFailed {
@@ -275,6 +275,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     fn note_opened(&mut self, home: (usize, u64), note: &Note, reply: &Reply) {
         if let (Some(flow), Some(sid), None) = (note.flow, reply.sid, &reply.error) {
             let offered = reply.caps.is_some_and(|caps| caps.level() >= Level::Sequenced);
+            if offered && self.nodes[home.0].config.max_level < Level::Sequenced {
+                self.violated(Property::S7, format!("node{} offers level 1 and speaks level 0", home.0));
+            }
             let received = self.flows[flow].upstreams.last().map_or(0, |up| self.upstreams[*up].received);
             let session = Session::new(flow, home, offered, received);
             self.ledger.sessions.entry(sid).or_insert(session);
