@@ -78,7 +78,11 @@ pub fn hunt_for(bug: Bug) -> Hunt {
         Bug::FirstBytesStay => ("swarm, marks", swarm(), Method::Mark(Mark::FirstBytesRode)),
         Bug::PollsQueue => ("pairs, a flow stalls", isolation::scenario(), Method::Pair),
         Bug::BlockedHoldsBatch => ("slow readers", slow_readers(), Method::Once),
-        Bug::CreditTwice | Bug::RefundForgotten => ("bulk", Profile::Bulk.scenario(), Method::Once),
+        Bug::CreditTwice => ("bulk", Profile::Bulk.scenario(), Method::Once),
+        Bug::RefundForgotten => {
+            let relays = Span::new(1, 1);
+            ("bulk, one relay", Scenario { relays, ..Profile::Bulk.scenario() }, Method::Once)
+        }
         Bug::OneCallMore | Bug::NeverRenewed => ("quota", Profile::Quota.scenario(), Method::Once),
         Bug::OldPollDrains | Bug::OldRunsAgain | Bug::ExpectedTwice => {
             ("F3 only", only(Fault::Duplicate), Method::Once)

@@ -90,15 +90,15 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 && book.renewed.is_some_and(|at| self.now.since(at) > WHILE)
         };
         let relay = self.ledger.relays.iter().find(|((of, _), book)| *of == client && unused(book));
-        if let Some(relay) = self.free_relay(flow) {
-            let what = format!("flow {flow} never found a relay, and relay{relay} is free");
-            return self.violated(Property::L6, what);
-        }
         if let Some((_, relay)) = relay.map(|(key, _)| *key) {
             let what = format!(
                 "flow {flow} is lost, and nobody has tried relay{relay} since its budget started anew"
             );
             self.violated(Property::L5, what);
+        }
+        if let Some(relay) = self.free_relay(flow) {
+            let what = format!("flow {flow} never found a relay, and relay{relay} is free");
+            self.violated(Property::L6, what);
         }
     }
 
