@@ -16,6 +16,8 @@ use crate::world::oracle::ledger::{Note, RelayBook};
 
 /// A round trip of this length may outlast a wait of the machines.
 const SLOW: Duration = Duration::from_secs(3);
+/// A relay that could be used is used within this time.
+const WHILE: Duration = Duration::from_secs(10);
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// Something happened to these ops that may lose their flows.
@@ -74,7 +76,6 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// L5: a flow for which no relay is found has none whose budget started anew a while ago.
     pub(in crate::world) fn check_renewal(&mut self, flow: usize, why: EndReason) {
-        const WHILE: Duration = Duration::from_secs(30);
         let client = self.flows[flow].client;
         if why != EndReason::NoRelay {
             return;
@@ -104,7 +105,6 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// A relay that could have taken the open of a flow for a while: it has nothing to do, and is not left alone.
     fn free_relay(&self, flow: usize) -> Option<u32> {
-        const WHILE: Duration = Duration::from_secs(10);
         let client = self.flows[flow].client;
         if self.ledger.sessions.values().any(|session| session.flow == flow) {
             return None;

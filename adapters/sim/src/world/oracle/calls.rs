@@ -56,9 +56,11 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let first = self.clients[client].began.saturating_add(options.budget_resets_in);
         let limit = options.daily_calls;
         let book = self.ledger.relays.entry((client, relay)).or_default();
-        if now >= *book.renews.get_or_insert(first) {
+        let due = *book.renews.get_or_insert(first);
+        if now >= due {
             if limit.is_some_and(|limit| book.spent >= limit) {
-                book.renewed = Some(self.now);
+                let ago = crate::time::nanos(now.saturating_since(due));
+                book.renewed = Some(Time::from_nanos(self.now.as_nanos().saturating_sub(ago)));
                 self.marks.set(Mark::BudgetRenewed);
             }
             book.spent = 0;
