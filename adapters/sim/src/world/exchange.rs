@@ -278,7 +278,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             self.count_fault(Fault::Mixed);
             self.orphan_flows_of(flight);
             if self.setup.other_is_old && notes.iter().any(Note::is_first_bytes) {
-                return self.answered(flight, not_understood(notes.len()));
+                return self.answered(node, flight, not_understood(notes.len()));
             }
         }
         let cut = self.strikes(Fault::Truncate, Site::Truncate, key, 2);
@@ -295,10 +295,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     /// A node has answered a request.
-    pub(super) fn answered(&mut self, flight: usize, response: Response) {
+    pub(super) fn answered(&mut self, node: usize, flight: usize, response: Response) {
         let name = self.flight_name(flight);
-        let Flight { relay, copy, .. } = self.network.flights[flight];
-        let node = self.network.relays[relay].node;
+        let copy = self.network.flights[flight].copy;
         let notes = Arc::clone(&self.network.flights[flight].notes);
         self.note_answer(node, &notes, &response.body);
         let gist = if S::GISTS { Gist::of_answer(&response.body) } else { Gist::default() };
