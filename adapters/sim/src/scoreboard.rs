@@ -110,7 +110,13 @@ fn only(fault: Fault) -> Scenario {
 /// Nothing goes wrong, but some upstreams read slowly, and nodes let little wait for them.
 fn slow_readers() -> Scenario {
     Scenario {
+        relays: Span::new(1, 1),
+        flows: Span::new(4, 6),
         scripts: vec![Kind::SlowReader, Kind::Echo, Kind::Requests],
+        openings: Duration::from_secs(1),
+        concurrency: 3,
+        op_payload: Some(400),
+        write_queue: Some(400),
         net: BTreeMap::new(),
         ..isolation::scenario()
     }

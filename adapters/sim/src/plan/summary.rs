@@ -14,7 +14,7 @@ pub struct Summary {
     pub flows: (u64, u64),
     /// Bytes a second from the open to the last byte, of each bulk flow that finished.
     pub goodput: Samples<u64>,
-    /// Calls for each byte, in parts of a call ([`CALL_PARTS`]), of each bulk flow that finished.
+    /// Calls for each byte, in parts of a call (`CALL_PARTS`), of each bulk flow that finished.
     pub calls_per_byte: Samples<u64>,
     /// The longest that nothing came, of each run.
     pub stalls: Samples<Duration>,

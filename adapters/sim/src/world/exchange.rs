@@ -27,6 +27,8 @@ pub(super) struct Flight {
     client: usize,
     exchange: ExchangeId,
     relay: usize,
+    /// The node that it was led to: the relay may lead elsewhere by the time of the answer.
+    node: usize,
     key: u64,
     copy: u8,
     body: Bytes,
@@ -87,6 +89,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             client,
             exchange,
             relay: relay.place() as usize,
+            node: 0,
             key,
             copy: 0,
             body,
@@ -273,12 +276,13 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let name = self.flight_name(flight);
         let Flight { relay, key, copy, body, notes, .. } = self.network.flights[flight].clone();
         let node = self.network.relays[relay].node;
+        self.network.flights[flight].node = node;
         self.tell(Actor::Node(node as u32), What::Arrive { exchange: name, copy, bytes: body.len() as u64 });
         if node > 0 {
             self.count_fault(Fault::Mixed);
             self.orphan_flows_of(flight);
             if self.setup.other_is_old && notes.iter().any(Note::is_first_bytes) {
-                return self.answered(node, flight, not_understood(notes.len()));
+                return self.answered(flight, not_understood(notes.len()));
             }
         }
         let cut = self.strikes(Fault::Truncate, Site::Truncate, key, 2);
@@ -295,9 +299,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     /// A node has answered a request.
-    pub(super) fn answered(&mut self, node: usize, flight: usize, response: Response) {
+    pub(super) fn answered(&mut self, flight: usize, response: Response) {
         let name = self.flight_name(flight);
-        let copy = self.network.flights[flight].copy;
+        let Flight { node, copy, .. } = self.network.flights[flight];
         let notes = Arc::clone(&self.network.flights[flight].notes);
         self.note_answer(node, &notes, &response.body);
         let gist = if S::GISTS { Gist::of_answer(&response.body) } else { Gist::default() };

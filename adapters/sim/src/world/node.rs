@@ -179,7 +179,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 self.hash.absorb(request.number() << 16 | u64::from(response.status));
                 self.hash.write(&response.body);
                 match self.nodes[node].held.remove(&request).map(|held| held.caller) {
-                    Some(Caller::Flight(flight)) => self.answered(node, flight, response),
+                    Some(Caller::Flight(flight)) => self.answered(flight, response),
                     Some(Caller::Visitor(visitor)) => self.on_visitor_answer(visitor, &response),
                     None => {
                         self.violated(Property::S13, format!("node{node} answers request {request} twice"))
