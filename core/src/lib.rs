@@ -123,10 +123,12 @@ mod timer;
 pub mod wire;
 
 pub use caps::{Caps, Level};
-pub use client::{Client, ClientAction, ClientEvent, ClientNotice, EndReason, ExchangeFailure, LocalEvent};
+pub use client::{
+    BodyForm, Client, ClientAction, ClientEvent, ClientNotice, EndReason, ExchangeFailure, LocalEvent,
+};
 pub use config::{
-    Balance, ClientConfig, ClientOptions, ConfigError, Form, NodeConfig, NodeOptions, NodeStreamOptions,
-    OpenMode, RelayOptions,
+    Balance, ClientConfig, ClientOptions, ClientStreamOptions, ConfigError, Form, NodeConfig, NodeOptions,
+    NodeStreamOptions, OpenMode, RelayOptions,
 };
 pub use error::{ConnectFailure, Misuse};
 pub use id::{ExchangeId, RelayId, RequestId, StreamId, UpstreamId};

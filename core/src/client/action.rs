@@ -10,6 +10,7 @@ use crate::error::ConnectFailure;
 use crate::id::{ExchangeId, RelayId, StreamId};
 use crate::time::Instant;
 use crate::timer::Wake;
+use crate::wire::reset::ResetCode;
 
 /// What the driver shall do, from [`Client::poll`](crate::Client::poll).
 #[derive(Clone, PartialEq, Eq)]
@@ -21,8 +22,10 @@ pub enum ClientAction {
         exchange: ExchangeId,
         /// The relay to use.
         relay: RelayId,
-        /// The JSON body.
+        /// What is posted.
         body: Bytes,
+        /// What the body is, and so where it goes.
+        form: BodyForm,
         /// When to give up.
         deadline: Instant,
     },
@@ -72,11 +75,12 @@ pub enum ClientAction {
 impl fmt::Debug for ClientAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Send { exchange, relay, body, deadline } => f
+            Self::Send { exchange, relay, body, form, deadline } => f
                 .debug_struct("Send")
                 .field("exchange", exchange)
                 .field("relay", relay)
                 .field("body_len", &body.len())
+                .field("form", form)
                 .field("deadline", deadline)
                 .finish(),
             Self::Deliver { stream, bytes } => {
@@ -94,6 +98,16 @@ impl fmt::Debug for ClientAction {
             Self::Idle { wake } => f.debug_struct("Idle").field("wake", wake).finish(),
         }
     }
+}
+
+/// What the body of a call is (protocol.md 1 and 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BodyForm {
+    /// A batch as JSON: to the relay's address, or to `/tunnel/batch` of a node.
+    Json,
+    /// A packet as it is, `application/octet-stream`, with the relay's key as bearer token: to the relay's address, or
+    /// to `/tunnel/streams` of a node. The body of an answer with status 200 is a packet too.
+    Packet,
 }
 
 /// Why a flow ended at the client.
@@ -122,6 +136,8 @@ pub enum EndReason {
     NoRelay,
     /// The client was closed.
     ClientClosed,
+    /// The node reset the stream (level 2).
+    Reset(ResetCode),
 }
 
 impl EndReason {
@@ -155,6 +171,7 @@ impl fmt::Display for EndReason {
             Self::ReplyOverdue => f.write_str("a reply is overdue"),
             Self::NoRelay => f.write_str("no relay could take a call in time"),
             Self::ClientClosed => f.write_str("the client was closed"),
+            Self::Reset(code) => write!(f, "reset by the node: {code}"),
         }
     }
 }
@@ -194,6 +211,16 @@ pub enum ClientNotice {
     },
     /// A relay loses `seq`, which the node behind it keeps: level 1 is not used through that relay.
     SeqUnsupported {
+        /// The relay.
+        relay: RelayId,
+    },
+    /// The node behind a relay speaks level 2, and answered through that relay.
+    StreamsReady {
+        /// The relay.
+        relay: RelayId,
+    },
+    /// The node behind a relay does not speak level 2, or not with this secret: flows are sessions through that relay.
+    StreamsUnsupported {
         /// The relay.
         relay: RelayId,
     },

@@ -25,6 +25,11 @@ pub enum ClientEvent {
         /// What happened.
         event: LocalEvent,
     },
+    /// The answer of an exchange has begun to come. Optional: it keeps a slow link from looking like a lost answer.
+    Answering {
+        /// The exchange.
+        exchange: ExchangeId,
+    },
     /// An exchange was answered: HTTP status 200 with this body, decompressed.
     Reply {
         /// The exchange.

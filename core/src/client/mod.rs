@@ -31,7 +31,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::fmt;
 use core::time::Duration;
 
-pub use action::{ClientAction, ClientNotice, EndReason};
+pub use action::{BodyForm, ClientAction, ClientNotice, EndReason};
 pub use event::{ClientEvent, ExchangeFailure, LocalEvent};
 
 use crate::caps::Level;
@@ -209,11 +209,14 @@ impl Client {
                 }
                 return self.on_local(now, stream, event);
             }
-            ClientEvent::Reply { exchange, .. } | ClientEvent::ExchangeFailed { exchange, .. }
+            ClientEvent::Answering { exchange }
+            | ClientEvent::Reply { exchange, .. }
+            | ClientEvent::ExchangeFailed { exchange, .. }
                 if exchange.number() >= self.exchange_ids.issued() =>
             {
                 return Err(Misuse::UnknownExchange(exchange));
             }
+            ClientEvent::Answering { .. } => self.advance(now),
             ClientEvent::Reply { exchange, body } => {
                 self.advance(now);
                 self.on_reply(exchange, &body);

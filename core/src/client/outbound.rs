@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::caps::Level;
-use crate::client::action::ClientAction;
+use crate::client::action::{BodyForm, ClientAction};
 use crate::client::batch::{Batch, Draft, Share, share};
 use crate::client::exchange::{Class, Exchange, OpOwner, Sent};
 use crate::client::flow::Kind;
@@ -395,6 +395,12 @@ impl Client {
         let body_len = body.len();
         let sent = self.now;
         self.exchanges.insert(exchange, Exchange { relay: id, class, sent, body_len, ops, timer });
-        self.out.actions.push_back(ClientAction::Send { exchange, relay: id, body, deadline });
+        self.out.actions.push_back(ClientAction::Send {
+            exchange,
+            relay: id,
+            body,
+            form: BodyForm::Json,
+            deadline,
+        });
     }
 }

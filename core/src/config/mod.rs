@@ -12,7 +12,7 @@ use core::fmt;
 use core::ops::{Deref, RangeInclusive};
 use core::time::Duration;
 
-pub use streams::NodeStreamOptions;
+pub use streams::{ClientStreamOptions, NodeStreamOptions};
 
 use crate::caps::Level;
 use crate::secret::Secret;
@@ -97,6 +97,9 @@ pub struct RelayOptions {
     /// Largest request body in bytes. Default 2 093 056: deployed nodes refuse bodies above 2 MiB, and some
     /// relays add a little of their own. Raise it for a node that is known to take more.
     pub max_body: usize,
+    /// Whether the way keeps all 8 bits, so that packets of level 2 need neither JSON nor base64. Default: only
+    /// where there is no relay between.
+    pub binary: bool,
 }
 
 impl RelayOptions {
@@ -109,6 +112,7 @@ impl RelayOptions {
             daily_calls: None,
             budget_resets_in: DAY,
             max_body: 2 * MIB - 4 * KIB,
+            binary: false,
         }
     }
 
@@ -131,6 +135,11 @@ pub struct ClientOptions {
     pub relays: Vec<RelayOptions>,
     /// The highest level to use. Default: 1, sequenced. The client does not speak level 2 yet, and takes it for 1.
     pub max_level: Level,
+    /// What seals the packets of level 2; the node must have the same, and no relay should know it. Default: the key
+    /// of the first relay, which keeps out everybody but the relays.
+    pub secret: Option<Secret>,
+    /// The bounds and waits of level 2.
+    pub streams: ClientStreamOptions,
     /// When applications are told that their flow is open. Default: at once.
     pub open: OpenMode,
     /// How batches spread over relays. Default: to the fastest.
@@ -200,6 +209,8 @@ impl ClientOptions {
         Self {
             relays,
             max_level: Level::default(),
+            secret: None,
+            streams: ClientStreamOptions::default(),
             open: OpenMode::default(),
             balance: Balance::default(),
             first_bytes_wait: Duration::from_millis(20),
@@ -269,6 +280,12 @@ impl ClientOptions {
         check(!self.refused_backoff.is_zero(), "refused_backoff", "must be more than 0")?;
         check(!self.udp_idle.is_zero(), "udp_idle", "must be more than 0")?;
         check(!self.half_close_quiet.is_zero(), "half_close_quiet", "must be more than 0")?;
+        check(
+            !self.secret.as_ref().is_some_and(Secret::is_empty),
+            "secret",
+            "must not be empty: an empty secret keeps nobody out",
+        )?;
+        self.streams.check()?;
         Ok(ClientConfig(self))
     }
 }

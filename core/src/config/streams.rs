@@ -5,6 +5,79 @@ use core::time::Duration;
 use crate::config::{ConfigError, KIB, MIB, check, within};
 use crate::wire::packet::MIN_RESPONSE;
 
+/// What a client bounds at level 2. `default()` has every default; the node may grant less.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientStreamOptions {
+    /// Downlink bytes kept over all streams beyond the first 64 KiB of each, here and at the node. Default 128 MiB: a
+    /// link of 10 MB/s with round trips of seconds and losses needs no more.
+    pub downlink_total: u64,
+    /// Downlink bytes that the node may send of a stream before its first WINDOW. Default 128 MiB, as much as the
+    /// total, which bounds the memory; smaller windows only slow a single transfer down.
+    pub window: u64,
+    /// Exchanges out at a time. Default 32.
+    pub max_depth: usize,
+    /// How long a request is held while nothing happens. Default 25 s: one call for each such time.
+    pub idle_hold: Duration,
+    /// Bytes that are first asked for in a response. Default 512 KiB.
+    pub first_response: u64,
+    /// The least bytes that are asked for in a response. Default 128 KiB.
+    pub least_response: u64,
+    /// The most bytes that are asked for in a response. Default 16 MiB.
+    pub most_response: u64,
+    /// The most bytes of a request packet. Default 4 MiB; the relay's `max_body` may lie below it.
+    pub most_request: usize,
+    /// How long the node is taken to remember a client that it does not hear of. Default 10 min; after half of it
+    /// without streams, a hello comes before the next one.
+    pub idle: Duration,
+}
+
+impl Default for ClientStreamOptions {
+    fn default() -> Self {
+        Self {
+            downlink_total: 128 << 20,
+            window: 128 << 20,
+            max_depth: 32,
+            idle_hold: Duration::from_secs(25),
+            first_response: 512 << 10,
+            least_response: 128 << 10,
+            most_response: 16 << 20,
+            most_request: 4 * MIB,
+            idle: Duration::from_secs(600),
+        }
+    }
+}
+
+impl ClientStreamOptions {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        for (bytes, option) in
+            [(self.downlink_total, "streams.downlink_total"), (self.window, "streams.window")]
+        {
+            within(&bytes, 64 << 10..=1 << 40, option, "must be 64 KiB to 1 TiB")?;
+        }
+        within(&self.max_depth, 2..=256, "streams.max_depth", "must be 2 to 256 exchanges")?;
+        within(
+            &self.idle_hold,
+            Duration::from_secs(1)..=Duration::from_secs(50),
+            "streams.idle_hold",
+            "must be 1 s to 50 s",
+        )?;
+        check(
+            (MIN_RESPONSE..=self.first_response).contains(&self.least_response)
+                && self.first_response <= self.most_response
+                && self.most_response <= 256 << 20,
+            "streams.first_response",
+            "must be between least_response, at least 68 KiB, and most_response, at most 256 MiB",
+        )?;
+        within(
+            &self.most_request,
+            128 * KIB..=256 * MIB,
+            "streams.most_request",
+            "must be 128 KiB to 256 MiB",
+        )?;
+        check(self.idle > self.idle_hold, "streams.idle", "must be longer than streams.idle_hold")
+    }
+}
+
 /// What a node bounds at level 2. `default()` has every default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeStreamOptions {
@@ -96,6 +169,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_valid() {
+        ClientStreamOptions::default().check().unwrap();
         NodeStreamOptions::default().check().unwrap();
     }
 

@@ -163,7 +163,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     fn on_client_action(&mut self, client: usize, action: ClientAction) {
         match action {
-            ClientAction::Send { exchange, relay, body, deadline } => {
+            ClientAction::Send { exchange, relay, body, deadline, .. } => {
                 self.hash.absorb(exchange.number() << 8 | u64::from(relay.place()));
                 std::hash::Hasher::write(&mut self.hash, &body);
                 self.send(client, exchange, relay, body, deadline);

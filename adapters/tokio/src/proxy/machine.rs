@@ -226,7 +226,7 @@ impl Machine {
     fn drain(&mut self) {
         loop {
             match self.client.poll() {
-                ClientAction::Send { exchange, relay, body, deadline } => {
+                ClientAction::Send { exchange, relay, body, deadline, .. } => {
                     self.send(exchange, relay, body, deadline);
                 }
                 ClientAction::Deliver { stream, bytes } => self.tell(stream, FlowAction::Deliver(bytes)),

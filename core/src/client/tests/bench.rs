@@ -128,7 +128,7 @@ impl Bench {
     pub(super) fn drain(&mut self) {
         loop {
             match self.client.poll() {
-                ClientAction::Send { exchange, relay, body, deadline } => {
+                ClientAction::Send { exchange, relay, body, deadline, .. } => {
                     let limits = Limits { max_body: usize::MAX, max_ops: 10_000 };
                     let ops = wire::decode_request(&body, limits).unwrap().decode_ops();
                     let ops: Vec<Op> = ops.into_iter().map(|op| op.unwrap()).collect();
