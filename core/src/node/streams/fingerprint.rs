@@ -6,10 +6,10 @@
 use crate::fingerprint::Fingerprint;
 use crate::node::fingerprint::Ranks;
 use crate::node::streams::Peers;
-use crate::node::streams::agenda::{Agenda, Sums};
-use crate::node::streams::flow::Flow;
 use crate::node::streams::peer::{Peer, PeerId};
 use crate::node::streams::stream::{Link, Stream};
+use crate::stream::agenda::{Agenda, Sums};
+use crate::stream::flow::Flow;
 use crate::wire::packet::ResponseRoom;
 
 impl Peers {
@@ -74,7 +74,8 @@ impl Agenda {
 
 impl Stream {
     fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        print.value((self.source, self.deficit, self.burst()));
+        let (burst, last_sent) = self.traffic.burst();
+        print.value((self.source, self.traffic.deficit, burst));
         match &self.link {
             Link::Connecting { target, deadline } => {
                 print.value((0_u8, target));
@@ -82,7 +83,7 @@ impl Stream {
             }
             Link::Open => print.value(1_u8),
         }
-        match &self.flow {
+        match &self.traffic.flow {
             Flow::Tcp { send, recv } => {
                 print.value(0_u8);
                 send.fingerprint(print);
@@ -90,7 +91,7 @@ impl Stream {
             }
             Flow::Udp(datagrams) => {
                 print.value(1_u8);
-                for queue in [&datagrams.up, &datagrams.down] {
+                for queue in [&datagrams.received, &datagrams.sending] {
                     print.each(queue.iter(), |print, datagram| print.value(datagram));
                 }
             }
@@ -98,7 +99,7 @@ impl Stream {
         self.uplink.fingerprint(print);
         self.credit.fingerprint(print);
         print.value(self.opened);
-        for time in [self.last_sent(), self.last_active] {
+        for time in [last_sent, self.last_active] {
             print.time(time);
         }
     }
