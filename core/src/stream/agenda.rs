@@ -100,6 +100,18 @@ impl Agenda {
         !(self.sparse.is_empty() && self.farewells.is_empty() && self.gone.is_empty())
     }
 
+    /// The agenda's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(crate) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
+        let Sums { sendable, blocked, beyond, span } = self.sums;
+        print.value((&self.sparse, &self.bulk, &self.acks, &self.farewells, &self.gone));
+        print.value((sendable, blocked, beyond, span));
+        for since in [self.prompt_since, self.bulk_since, self.acks_since] {
+            print.value(since.is_some());
+            since.into_iter().for_each(|at| print.time(at));
+        }
+    }
+
     /// Keeps since when there is something of each kind.
     pub(crate) fn note(&mut self, now: Instant) {
         let since = |since: &mut Option<Instant>, there: bool| {

@@ -114,14 +114,16 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// Appends a datagram of the peer's; at most `most` of them wait, with `room` bytes.
-    pub(crate) fn push(&mut self, datagram: Bytes, most: usize, room: usize) {
+    /// Appends a datagram; at most `most` of them wait, with `room` bytes. Says how many were dropped for it.
+    pub(crate) fn push(&mut self, datagram: Bytes, most: usize, room: usize) -> u64 {
+        let before = self.dropped;
         while self.queue.len() >= most || self.bytes.saturating_add(datagram.len()) > room {
             if self.drop_oldest().is_none() {
                 break;
             }
         }
         self.append(datagram);
+        self.dropped.saturating_sub(before)
     }
 
     /// Appends a datagram from the socket; at most `most` of them wait, with as many bytes as there is credit for.

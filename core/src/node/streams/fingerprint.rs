@@ -8,7 +8,6 @@ use crate::node::fingerprint::Ranks;
 use crate::node::streams::Peers;
 use crate::node::streams::peer::{Peer, PeerId};
 use crate::node::streams::stream::{Link, Stream};
-use crate::stream::agenda::{Agenda, Sums};
 use crate::stream::flow::Flow;
 use crate::wire::packet::ResponseRoom;
 
@@ -57,18 +56,6 @@ impl Peer {
             print.deadline(*at);
         });
         print.time(self.last_seen);
-    }
-}
-
-impl Agenda {
-    fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        let Sums { sendable, blocked, beyond, span } = self.sums;
-        print.value((&self.sparse, &self.bulk, &self.acks, &self.farewells, &self.gone));
-        print.value((sendable, blocked, beyond, span));
-        for since in [self.prompt_since, self.bulk_since, self.acks_since] {
-            print.value(since.is_some());
-            since.into_iter().for_each(|at| print.time(at));
-        }
     }
 }
 
