@@ -81,7 +81,7 @@ impl Streams {
     }
 
     /// The same with packets that are not sealed. No packet has been made yet.
-    #[cfg(feature = "model")]
+    #[cfg(any(test, feature = "model"))]
     pub(in crate::client) fn unsealed(self) -> Self {
         Self { up: Seal::null(Direction::Up), down: Seal::null(Direction::Down), ..self }
     }
