@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 use seqlane::{Form, Secret, Target};
-use seqlane_tokio::exchange::{Exchanger, RelayUrl, TlsRoots};
+use seqlane_tokio::exchange::{Destination, Exchanger, RelayUrl, TlsRoots};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
@@ -118,7 +118,13 @@ fn probe(
     timeout: Duration,
 ) -> Result<Probe, Failure> {
     let exchanger = Exchanger::new(roots, MAX_REPLY).map_err(|error| unusable(&error))?;
-    Ok(Probe { exchanger, endpoint: url.endpoint(form), form, key: key.clone(), timeout })
+    Ok(Probe {
+        exchanger,
+        batches: Destination::of_batches(url.endpoint(form)),
+        form,
+        key: key.clone(),
+        timeout,
+    })
 }
 
 /// The roots of the web and those in a file.

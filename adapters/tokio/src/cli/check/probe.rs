@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Uri, Version};
+use http::Version;
 use seqlane::wire::{Op, Reply, Sid, encode_request};
 use seqlane::{Caps, ConnectFailure, Form, Level, Secret, Seq, Target};
-use seqlane_tokio::exchange::{Exchanger, Trace};
+use seqlane_tokio::exchange::{Destination, Exchanger, Trace};
 
 use super::diagnosis;
 use crate::cli::value::Size;
@@ -14,7 +14,7 @@ use crate::cli::value::Size;
 /// One relay, and how to call it.
 pub(super) struct Probe {
     pub(super) exchanger: Exchanger,
-    pub(super) endpoint: Uri,
+    pub(super) batches: Destination,
     pub(super) form: Form,
     pub(super) key: Secret,
     pub(super) timeout: Duration,
@@ -174,7 +174,7 @@ impl Probe {
         let body = encode_request(self.form, &self.key, ops.iter());
         let started = Instant::now();
         let deadline = tokio::time::Instant::now() + self.timeout;
-        let (answer, trace) = self.exchanger.trace(&self.endpoint, body, deadline).await;
+        let (answer, trace) = self.exchanger.trace(&self.batches, body, deadline, || {}).await;
         let took = started.elapsed();
         (diagnosis::replies(self.form, ops.len(), answer, &trace), trace, took)
     }
