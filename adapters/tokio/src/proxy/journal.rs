@@ -104,6 +104,16 @@ impl Journal {
                 let relay = self.address(relay);
                 warn!(relay, "relay does not keep sequence numbers; level 1 is off through it");
             }
+            ClientNotice::StreamsReady { relay } => {
+                info!(relay = self.address(relay), "node answers at level 2 through this relay");
+            }
+            ClientNotice::StreamsUnsupported { relay } => {
+                let relay = self.address(relay);
+                warn!(
+                    relay,
+                    "node behind relay does not speak level 2, or has another secret; its flows can be cut"
+                );
+            }
             ClientNotice::ConnectDataUnsupported { relay } => {
                 let relay = self.address(relay);
                 warn!(

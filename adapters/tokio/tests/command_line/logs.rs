@@ -10,6 +10,7 @@ use crate::binary::{Listener, seqlane};
 
 const NODE_KEY: &str = "node-key-for-no-eye";
 const CLIENT_KEY: &str = "client-key-for-no-eye";
+const SECRET: &str = "secret-for-no-eye";
 const PATH: &str = "/path/for-no-eye";
 const PASSWORD: &str = "password-for-no-eye";
 const PAYLOAD: &[u8] = b"payload-for-no-eye";
@@ -26,7 +27,7 @@ impl System {
         let listen = ["--listen", "127.0.0.1:0"];
         let node = ["node", "--allow-private"].into_iter().chain(listen).chain(flags.iter().copied());
         let mut node = seqlane(&node.collect::<Vec<_>>());
-        let node = Listener::start(node.env("SEQLANE_KEY", NODE_KEY));
+        let node = Listener::start(node.env("SEQLANE_KEY", NODE_KEY).env("SEQLANE_SECRET", SECRET));
         let (node_url, keys) = (node.url(), ["--key", CLIENT_KEY, "--node-key", NODE_KEY]);
         let relay = ["relay", "--node", &node_url].into_iter().chain(listen).chain(keys);
         let relay = relay.chain(flags.iter().copied()).chain(of_relay.iter().copied());
@@ -36,7 +37,7 @@ impl System {
         let client = ["client", "--relay", &url].into_iter().chain(listen).chain(user);
         let client = client.chain(flags.iter().copied());
         let mut client = seqlane(&client.collect::<Vec<_>>());
-        let client = Listener::start(client.env("SEQLANE_KEY", CLIENT_KEY));
+        let client = Listener::start(client.env("SEQLANE_KEY", CLIENT_KEY).env("SEQLANE_SECRET", SECRET));
         Self { node, relay, client }
     }
 
@@ -73,7 +74,7 @@ fn neither_keys_nor_payload_nor_the_path_of_a_relay_reach_any_log() {
     let payload = String::from_utf8_lossy(PAYLOAD);
     for log in [node.whole_log(), relay.whole_log(), client.whole_log()] {
         assert!(log.contains("127.0.0.1"), "{log}");
-        for secret in [NODE_KEY, CLIENT_KEY, PASSWORD, PATH, &payload, &encoded] {
+        for secret in [NODE_KEY, CLIENT_KEY, SECRET, PASSWORD, PATH, &payload, &encoded] {
             assert!(!log.contains(secret), "{secret} in {log}");
         }
     }
@@ -97,6 +98,24 @@ fn every_flow_shows_at_v_and_every_call_at_vv() {
     assert_eq!(system.echo().unwrap(), PAYLOAD);
     for log in [&mut system.client, &mut system.relay, &mut system.node] {
         log.logs(&["DEBUG", "answer", "bytes="]);
+    }
+}
+
+#[test]
+fn a_seal_that_relays_could_open_is_told_at_the_start() {
+    let node = ["node", "--listen", "127.0.0.1:0", "--key", "k", "--max-level", "2"];
+    Listener::start(&mut seqlane(&node)).logs(&["WARN", "--secret", "everybody but the relays"]);
+    let client =
+        ["client", "--listen", "127.0.0.1:0", "--key", "k", "--max-level", "2", "--relay", "http://a"];
+    Listener::start(&mut seqlane(&client)).logs(&["WARN", "--secret", "everybody but the relays"]);
+    let url = ["node", "--listen", "127.0.0.1:0", "--key", "k", "--max-level", "2", "--secret", "s"];
+    let node = Listener::start(&mut seqlane(&url));
+    let client =
+        ["client", "--listen", "127.0.0.1:0", "--key", "k", "--max-level", "2", "-v", "--node", &node.url()];
+    let mut client = Listener::start(&mut seqlane(&client));
+    client.logs(&["relay works"]);
+    for log in [node.whole_log(), client.whole_log()] {
+        assert!(!log.contains("--secret"), "{log}");
     }
 }
 
