@@ -28,6 +28,7 @@ fn bad_usage_is_said_in_one_line_that_names_the_flag() {
         (&["relay", "--key", "k", "--node-key", "n", "--node", "x"], &["--node", "http://"]),
         (&["relay", "--key", "k", "--node-key", "n", "--node", "http://a", "--delay", "5"], &["--delay"]),
         (&["check", "--key", "k", "--relay", "http://a", "--target", "x"], &["--target", "example.org:443"]),
+        (&["check", "--key", "k", "--relay", "http://a", "--hold", "51s"], &["--hold", "50s"]),
         (&["demo", "--size", "1"], &["--size"]),
     ] {
         let error = usage_error(&run(arguments));
