@@ -26,7 +26,7 @@ fn a_short_demo_checks_every_row() {
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{document}");
     let rows = document["rows"].as_array().unwrap();
-    assert_eq!(rows.len(), 20);
+    assert_eq!(rows.len(), 30);
     let losing = rows.iter().filter(|row| row["condition"].as_str().unwrap().contains("losing"));
     for row in losing {
         let cut = row["flows_whole"].as_u64() < row["flows"].as_u64();

@@ -54,7 +54,7 @@ pub(super) async fn run(args: DemoArgs, console: &Console) -> Result<(), Failure
     let payload = Payload::new(args.seed, args.size.as_len());
     let mut rows = Vec::new();
     for condition in Condition::ALL {
-        for level in [Level::Legacy, Level::Sequenced] {
+        for level in [Level::Legacy, Level::Sequenced, Level::Streams] {
             rows.extend(measure(level, condition, &payload, &args).await?);
         }
     }
@@ -124,6 +124,6 @@ Examples:
   seqlane demo --json > demo.json
 
 Starts an origin server, a node, relays and a client in one process on loopback, moves bytes through SOCKS5 at
-levels 0 and 1 through relays without delay, with 300 ms of it, and with two delays that reorder, and checks every
+levels 0, 1 and 2 through relays without delay, with 300 ms of it, and with two delays that reorder, and checks every
 byte. Then 20 flows at once go through a relay that loses calls, which cuts flows at levels 0 and 1, and none at level 2.
 Exit codes: 0 every byte arrived that had to, 1 something did not (the rows say what), 2 bad usage.";
