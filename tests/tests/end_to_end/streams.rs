@@ -12,7 +12,7 @@ use seqlane_tests::rig::{
     CLIENT_KEY, NODE_KEY, Origin, Pattern, Rig, RigBuilder, SECRET, echo, fetch, push, read_exact,
     read_to_end, take, was_reset,
 };
-use seqlane_tokio::relay::RelayBuilder;
+use seqlane_tokio::relay::{RelayBuilder, RelayCounters};
 use seqlane_tokio::{NodeServer, StandInRelay, StartError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
@@ -145,18 +145,19 @@ async fn converse(proxy: SocketAddr, origin: SocketAddr, number: usize) {
 }
 
 type Fault = fn(RelayBuilder) -> RelayBuilder;
+type Seen = fn(RelayCounters) -> u64;
 
 #[tokio::test]
 async fn no_flow_dies_of_what_relays_do_to_calls() {
-    let faults: [(&str, Fault); 6] = [
-        ("5 % of replies lost", |relay| relay.lose_reply(0.05)),
-        ("5 % of requests and replies lost", |relay| relay.lose_request(0.05).lose_reply(0.05)),
-        ("a fifth doubled", |relay| relay.duplicate(0.2)),
-        ("5 % cut", |relay| relay.truncate(0.05)),
-        ("5 % answered by pages", |relay| relay.html(0.05)),
-        ("5 % refused by a status", |relay| relay.status(502, 0.05)),
+    let faults: [(&str, Fault, Seen); 6] = [
+        ("requests lost", |relay| relay.lose_request(0.1), |counters| counters.lost_requests),
+        ("replies lost", |relay| relay.lose_reply(0.1), |counters| counters.lost_replies),
+        ("calls doubled", |relay| relay.duplicate(0.2), |counters| counters.duplicated),
+        ("answers cut", |relay| relay.truncate(0.1), |counters| counters.truncated),
+        ("pages for answers", |relay| relay.html(0.1), |counters| counters.html),
+        ("another status", |relay| relay.status(502, 0.1), |counters| counters.statuses),
     ];
-    for (name, fault) in faults {
+    for (name, fault, seen) in faults {
         for binary in [false, true] {
             let rig = streams().relay(move |relay| fault(relay.seed(7).delay(Duration::from_millis(5))));
             let rig = if binary { rig.binary() } else { rig }.start().await;
@@ -177,6 +178,7 @@ async fn no_flow_dies_of_what_relays_do_to_calls() {
                 flow.unwrap_or_else(|error| panic!("{name}, binary {binary}: {error}"));
             }
             all_streams(&notices.so_far());
+            assert!(seen(rig.relays[0].counters()) > 0, "{name} did not happen");
         }
     }
 }
