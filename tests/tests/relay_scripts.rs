@@ -91,22 +91,37 @@ fn url(node: &NodeServer) -> String {
 #[tokio::test]
 async fn flows_go_through_sequenced() {
     for name in SCRIPTS {
-        let node = node().await;
-        let Some(script) = Script::start(name, &url(&node)).await else { return };
-        let options = ClientOptions {
-            max_level: Level::Sequenced,
-            ..ClientOptions::new(vec![RelayOptions::new(Secret::new(KEY))])
-        };
-        let client = ProxyClient::builder(options, vec![script.url.parse().unwrap()]);
-        let client = client.listen(([127, 0, 0, 1], 0).into()).start().await.unwrap();
-        let mut notices = Notices::new(client.events());
-        let origin = Origin::echo().await;
-        let mut socket = soon(dial::socks(client.local_addr(), origin.address())).await.unwrap();
-        assert_eq!(echo(&mut socket, b"there and back").await.unwrap(), b"there and back", "{name}");
-        let is_sequenced =
-            |notice: &_| matches!(notice, ClientNotice::Connected { level: Level::Sequenced, .. });
-        notices.wait_for(is_sequenced).await;
+        converse(name, Level::Sequenced, false).await;
     }
+}
+
+#[tokio::test]
+async fn flows_go_through_as_streams() {
+    for name in SCRIPTS {
+        converse(name, Level::Streams, false).await;
+    }
+    converse(WORKER, Level::Streams, true).await;
+}
+
+/// A flow of this level through a script and back.
+async fn converse(name: &str, level: Level, binary: bool) {
+    let node = node().await;
+    let Some(script) = Script::start(name, &url(&node)).await else { return };
+    let relay = RelayOptions { binary, ..RelayOptions::new(Secret::new(KEY)) };
+    let options = ClientOptions {
+        max_level: level,
+        secret: Some(Secret::new("secret")),
+        ..ClientOptions::new(vec![relay])
+    };
+    let client = ProxyClient::builder(options, vec![script.url.parse().unwrap()]);
+    let client = client.listen(([127, 0, 0, 1], 0).into()).start().await.unwrap();
+    let mut notices = Notices::new(client.events());
+    let origin = Origin::echo().await;
+    let mut socket = soon(dial::socks(client.local_addr(), origin.address())).await.unwrap();
+    assert_eq!(echo(&mut socket, b"there and back").await.unwrap(), b"there and back", "{name}");
+    let connected = notices.wait_for(|notice| matches!(notice, ClientNotice::Connected { .. })).await;
+    let ClientNotice::Connected { level: reached, .. } = connected else { return };
+    assert_eq!(reached, level, "{name}");
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ pub(super) struct ClientArgs {
     #[arg(long, env = "SEQLANE_BINARY")]
     binary: bool,
     /// The highest level to speak: 0, 1 or 2
-    #[arg(long, value_name = "N", env = "SEQLANE_MAX_LEVEL", default_value = "1", value_parser = level)]
+    #[arg(long, value_name = "N", env = "SEQLANE_MAX_LEVEL", default_value = "2", value_parser = level)]
     max_level: Level,
     /// Data ops in flight per flow, at most
     #[arg(long, value_name = "N", env = "SEQLANE_DEPTH", default_value_t = 8)]

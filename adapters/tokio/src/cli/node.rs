@@ -29,7 +29,7 @@ pub(super) struct NodeArgs {
     #[arg(long, env = "SEQLANE_ALLOW_PRIVATE")]
     allow_private: bool,
     /// The highest level to offer: 0, 1 or 2
-    #[arg(long, value_name = "N", env = "SEQLANE_MAX_LEVEL", default_value = "1", value_parser = level)]
+    #[arg(long, value_name = "N", env = "SEQLANE_MAX_LEVEL", default_value = "2", value_parser = level)]
     max_level: Level,
     /// Answer a wrong key with an error instead of the page of an ordinary web server
     #[arg(long, env = "SEQLANE_DIAGNOSTIC")]

@@ -140,7 +140,7 @@ impl Journal {
         debug!(%exchange, relay = entry.address, reason = entry.reason, "call failed");
         // What did not get to the node goes again, so nothing is lost.
         if matches!(why, ExchangeFailure::Unknown | ExchangeFailure::Garbage) {
-            self.trouble(now, relay, "a call failed, and the flows in it are cut");
+            self.trouble(now, relay, "a call failed, and the flows in it below level 2 are cut");
         }
     }
 

@@ -24,6 +24,11 @@ struct System {
 
 impl System {
     fn start(flags: &[&str], of_relay: &[&str]) -> Self {
+        Self::start_at("2", flags, of_relay)
+    }
+
+    /// The same with a client of this level.
+    fn start_at(level: &str, flags: &[&str], of_relay: &[&str]) -> Self {
         let listen = ["--listen", "127.0.0.1:0"];
         let node = ["node", "--allow-private"].into_iter().chain(listen).chain(flags.iter().copied());
         let mut node = seqlane(&node.collect::<Vec<_>>());
@@ -35,7 +40,7 @@ impl System {
         let url = format!("{}{PATH}", relay.url());
         let user = ["--socks-user", "ann", "--socks-password", PASSWORD];
         let client = ["client", "--relay", &url].into_iter().chain(listen).chain(user);
-        let client = client.chain(flags.iter().copied());
+        let client = client.chain(["--max-level", level]).chain(flags.iter().copied());
         let mut client = seqlane(&client.collect::<Vec<_>>());
         let client = Listener::start(client.env("SEQLANE_KEY", CLIENT_KEY).env("SEQLANE_SECRET", SECRET));
         Self { node, relay, client }
@@ -85,7 +90,7 @@ fn every_flow_shows_at_v_and_every_call_at_vv() {
     let mut system = System::start(&["-v"], &[]);
     assert_eq!(system.echo().unwrap(), PAYLOAD);
     for words in
-        [&["flow opened", "127.0.0.1"][..], &["flow connected", "level=1"], &["flow ended", "finished"]]
+        [&["flow opened", "127.0.0.1"][..], &["flow connected", "level=2"], &["flow ended", "finished"]]
     {
         system.client.logs(words);
     }
@@ -121,7 +126,7 @@ fn a_seal_that_relays_could_open_is_told_at_the_start() {
 
 #[test]
 fn a_fallback_shows_without_being_asked_for() {
-    let mut system = System::start(&[], &["--strip-seq"]);
+    let mut system = System::start_at("1", &[], &["--strip-seq"]);
     assert_eq!(system.echo().unwrap(), PAYLOAD);
     let relay = system.relay.url();
     system.client.logs(&["WARN", "level 1 is off", &relay]);
@@ -133,7 +138,7 @@ fn a_fault_shows_where_it_happens_and_where_it_hurts() {
     assert!(system.echo().is_err());
     system.relay.logs(&["answered with a page"]);
     let relay = system.relay.url();
-    system.client.logs(&["WARN", "the flows in it are cut", "a web page", &relay]);
+    system.client.logs(&["WARN", "the flows in it below level 2 are cut", "a web page", &relay]);
     system.client.logs(&["flow ended"]);
 }
 

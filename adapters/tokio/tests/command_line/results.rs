@@ -17,7 +17,7 @@ fn check_is_content_with_a_node_that_works() {
     let output = run(&["check", "--key", "k", "--node", &format!("http://{}", node.address), "--json"]);
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{document}");
-    assert_eq!(document["relays"][0]["level"], 1);
+    assert_eq!(document["relays"][0]["level"], 2);
 }
 
 #[test]

@@ -124,7 +124,7 @@ pub(super) fn try_out(
         let (probe, relay) = (probe(url, form, key, roots, TRY_OUT)?, url.to_string());
         calls.spawn(async move {
             match probe::reach(&probe).await {
-                Ok(level) => info!(relay, level = level.number(), "relay works"),
+                Ok(_) => info!(relay, "relay works"),
                 Err(problem) => {
                     warn!(relay, problem, "relay does not work (yet); `seqlane check` tells more")
                 }
