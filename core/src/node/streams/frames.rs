@@ -6,12 +6,12 @@ use crate::flow::{FLOOR, Within};
 use crate::id::UpstreamId;
 use crate::node::Node;
 use crate::node::action::{NodeAction, NodeNotice, SessionEnd};
-use crate::node::streams::flow::Flow;
 use crate::node::streams::peer::{ClientFault, Peer, PeerId};
 use crate::node::streams::stream::{Stream, compact};
 use crate::node::streams::{Place, StreamRef};
 use crate::node::upstream::{State, Upstream};
 use crate::seq::Seq;
+use crate::stream::flow::Flow;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::wire::frame::Frame;
@@ -94,7 +94,9 @@ impl Node {
             peer.on_stray_chunk(number, now);
             return Ok(());
         };
-        let Flow::Tcp { recv, .. } = &mut stream.flow else { return Err(ClientFault::DataOnDatagrams) };
+        let Flow::Tcp { recv, .. } = &mut stream.traffic.flow else {
+            return Err(ClientFault::DataOnDatagrams);
+        };
         recv.receive(chunk.seq, chunk.fin, chunk.bytes)?;
         stream.last_active = now;
         let upstream = stream.upstream;
@@ -107,7 +109,7 @@ impl Node {
         let Some(peer) = peers.get_mut(id) else { return Ok(()) };
         let Peer { streams, pool: own, .. } = peer;
         let Some(stream) = streams.get_mut(&number) else { return Ok(()) };
-        let Flow::Tcp { send, .. } = &mut stream.flow else { return Ok(()) };
+        let Flow::Tcp { send, .. } = &mut stream.traffic.flow else { return Ok(()) };
         let freed = send.acknowledge(next)?;
         stream.credit.release(freed, &mut Within { inner: own, outer: pool });
         let upstream = stream.upstream;
@@ -121,9 +123,9 @@ impl Node {
         let Some(peer) = self.peers.get_mut(id) else { return };
         let Peer { streams, agenda, .. } = peer;
         let Some(stream) = streams.get_mut(&number) else { return };
-        if let Flow::Tcp { send, .. } = &mut stream.flow {
+        if let Flow::Tcp { send, .. } = &mut stream.traffic.flow {
             send.window(limit);
-            agenda.refresh(number, stream, now);
+            agenda.refresh(number, &mut stream.traffic, stream.opened.is_due(), now);
         }
     }
 
@@ -142,14 +144,14 @@ impl Node {
         let Self { config, peers, stats, actions, now, .. } = self;
         let Some(stream) = peers.get_mut(id).and_then(|peer| peer.streams.get_mut(&number)) else { return };
         let (upstream, open) = (stream.upstream, stream.is_open());
-        let Flow::Udp(datagrams) = &mut stream.flow else { return };
+        let Flow::Udp(datagrams) = &mut stream.traffic.flow else { return };
         stream.last_active = *now;
         if open {
             let written = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             stats.uplink_bytes = stats.uplink_bytes.saturating_add(written);
             actions.push_back(NodeAction::WriteUpstream { upstream, bytes });
         } else {
-            datagrams.up.push(bytes, config.udp_queue, FLOOR);
+            datagrams.received.push(bytes, config.udp_queue, FLOOR);
         }
         self.touch(upstream);
     }
