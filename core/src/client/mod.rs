@@ -174,6 +174,15 @@ impl Client {
         client
     }
 
+    /// A client for models: packets of level 2 are written and read with [`Seal::null`](crate::wire::seal::Seal::null),
+    /// that is, without any seal.
+    #[cfg(feature = "model")]
+    pub fn unsealed(config: ClientConfig, seed: [u8; 32], now: Instant) -> Self {
+        let mut client = Self::new(config, seed, now);
+        client.streams = client.streams.map(Streams::unsealed);
+        client
+    }
+
     /// Opens a flow and names it. What follows comes from [`poll`](Self::poll): `Opened`, `Credit`, and at
     /// last `Ended`, which can be the very next action when the target is known to be unreachable.
     ///

@@ -80,6 +80,12 @@ impl Streams {
         })
     }
 
+    /// The same with packets that are not sealed. No packet has been made yet.
+    #[cfg(feature = "model")]
+    pub(in crate::client) fn unsealed(self) -> Self {
+        Self { up: Seal::null(Direction::Up), down: Seal::null(Direction::Down), ..self }
+    }
+
     pub(super) fn lane(&self) -> Option<&Lane> {
         match &self.state {
             State::Ready(lane) => Some(lane),
