@@ -63,7 +63,7 @@ pub(super) struct Local {
     thinking: bool,
     pub(super) sent: u64,
     pub(super) received: u64,
-    unread: usize,
+    pub(super) unread: usize,
     reading: bool,
     done: bool,
 }

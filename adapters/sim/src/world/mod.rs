@@ -129,12 +129,13 @@ impl World<Client, Seeded, NoTrace> {
 impl<C: Chooser, S: Sink> World<Client, C, S> {
     /// A run with the bare client, decided by `chooser`, told to `sink`.
     pub fn with(scenario: &Scenario, chooser: C, sink: S) -> Self {
-        Self::with_hosts(scenario, chooser, sink, Client::new)
+        Self::with_hosts(scenario, chooser, sink, Client::unsealed)
     }
 }
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
-    /// A run with an embedder's own hosts, which `host` makes.
+    /// A run with an embedder's own hosts, which `host` makes, each with a [`Client::unsealed`] inside: the nodes of a
+    /// run do not seal.
     pub fn with_hosts(
         scenario: &Scenario,
         mut chooser: C,

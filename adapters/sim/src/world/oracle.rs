@@ -292,7 +292,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let there = there.map(|flow| {
             let down = flow.upstreams.iter().map(|up| self.upstreams[*up].sent()).sum::<u64>();
             let up = if flow.is_udp() { flow.script.total_up() } else { flow.local.sent };
-            up + down.saturating_sub(flow.local.received)
+            // What its application has not read is kept with the client too.
+            up + down.saturating_sub(flow.local.received) + flow.local.unread as u64
         });
         bound.min(there.sum::<u64>() as usize)
     }

@@ -59,16 +59,21 @@ struct IdleCalls {
 }
 
 /// Opens a packet that went up, and reads it.
-pub(in crate::world) fn read_request(packet: Bytes) -> Option<(RequestHeader, Frames)> {
-    packet::decode_request(Seal::null(Direction::Up).open(packet).ok()?).ok()
+fn read_request(packet: Bytes) -> Result<(RequestHeader, Frames), String> {
+    let plain = Seal::null(Direction::Up).open(packet).map_err(|closed| closed.to_string())?;
+    packet::decode_request(plain).map_err(|error| error.to_string())
 }
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// A client sends a packet of level 2.
     pub(in crate::world) fn note_packet(&mut self, client: usize, packet: Bytes) -> Role {
-        let Some((header, frames)) = read_request(packet) else {
-            self.violated(Property::S10, format!("client{client} sends a packet that nobody can read"));
-            return Role::Packet { hello: false, room: None };
+        let (header, frames) = match read_request(packet) {
+            Ok(read) => read,
+            Err(why) => {
+                let what = format!("client{client} sends a packet that nobody can read: {why}");
+                self.violated(Property::S10, what);
+                return Role::Packet { hello: false, room: None };
+            }
         };
         self.check_counting(client, &header);
         self.check_idle_calls(client);
