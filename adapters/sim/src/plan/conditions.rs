@@ -134,12 +134,14 @@ impl Conditions {
             renews_in: None,
             body_cap: None,
             other_node: false,
+            binary: false,
         };
         let flows = workload.flows().into_iter();
         Setup {
             level,
             client,
             node,
+            other_level: Level::Legacy,
             clients: 1,
             relays: vec![relay; self.relays as usize],
             flows: flows

@@ -79,7 +79,7 @@ fn run(conditions: &Conditions, workload: Workload, seed: u64) -> Result<Measure
     let setup = conditions.setup(workload);
     let probe = Probe::new(workload, setup.flows.len());
     let chooser = if conditions.lose_one { NetworkOnly::losing_one(seed) } else { NetworkOnly::new(seed) };
-    let mut world = World::from_setup(setup, chooser, probe, Client::new);
+    let mut world = World::from_setup(setup, chooser, probe, Client::unsealed);
     let end = Time::ZERO.after(LONGEST);
     while !world.sink().is_done(world.now()) && world.now() < end && world.step() {}
     match world.outcome().violation {
