@@ -198,3 +198,6 @@ impl<M: Machine> Player<M> {
         End::Differs(Difference { event, time, after, expected, got })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -150,13 +150,36 @@ fn unescaped(inside: &[u8]) -> Option<String> {
     serde_json::from_slice(&quoted).ok()
 }
 
-/// Covers what cannot be read, so that it fails in the same way: letters and digits go, escapes stay escapes.
+/// Covers what cannot be read, so that it fails at the same place and in the same way: letters and digits go, escapes
+/// stay escapes of their kind.
 fn blot(text: &mut [u8]) {
-    let mut is_escape = false;
-    for byte in text {
-        if byte.is_ascii_alphanumeric() && !is_escape {
-            *byte = FOREIGN;
+    let mut rest = text;
+    while let Some((first, behind)) = rest.split_first_mut() {
+        rest = behind;
+        match *first {
+            b'\\' => rest = blot_escape(rest),
+            byte if byte.is_ascii_alphanumeric() => *first = FOREIGN,
+            _ => {}
         }
-        is_escape = !is_escape && *byte == b'\\';
+    }
+}
+
+/// Covers what follows a backslash, and gives what follows that. Halves of a surrogate pair stay such halves.
+fn blot_escape(text: &mut [u8]) -> &mut [u8] {
+    match text.split_first_mut() {
+        Some((b'u', digits)) => {
+            let (four, rest) = digits.split_at_mut(digits.len().min(4));
+            let covered = match *four {
+                [b'd' | b'D', b'8' | b'9' | b'a' | b'b' | b'A' | b'B', ..] => *b"d800",
+                [b'd' | b'D', b'c'..=b'f' | b'C'..=b'F', ..] => *b"dc00",
+                _ => *b"0000",
+            };
+            for (byte, covered) in four.iter_mut().zip(covered).filter(|(byte, _)| byte.is_ascii_hexdigit()) {
+                *byte = covered;
+            }
+            rest
+        }
+        Some((_, rest)) => rest,
+        None => &mut [],
     }
 }

@@ -7,6 +7,8 @@
 //! the recording ends and says so; the program does not notice.
 
 mod tape;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::fs::{File, OpenOptions};

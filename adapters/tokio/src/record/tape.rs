@@ -1,5 +1,6 @@
 //! The machine's end of a recording.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,10 +16,10 @@ use tracing::warn;
 use super::writer::Writer;
 
 /// Messages that wait for the thread.
-const MAX_MESSAGES: usize = 16 * 1024;
+pub(super) const MAX_MESSAGES: usize = 16 * 1024;
 
 /// Bytes of payload that wait for the thread, before the recording ends. One message more may hold on to its own.
-const MAX_BYTES: usize = 64 * 1024 * 1024;
+pub(super) const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// How long stopping waits for what is left to be written.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -87,11 +88,8 @@ where
 {
     /// Creates the file, and starts the thread that writes it.
     pub(crate) fn start(path: &Path, options: M::Options, seed: [u8; 32]) -> io::Result<(Self, Finished)> {
-        let file = super::create(path)?;
-        let (messages, received) = sync_channel(MAX_MESSAGES);
-        let backlog = Arc::new(Backlog::default());
+        let (tape, writer) = Self::to(super::create(path)?);
         let (done, finished) = oneshot::channel();
-        let writer = Writer { file, messages: received, backlog: Arc::clone(&backlog) };
         std::thread::Builder::new().name("seqlane-record".to_owned()).spawn(move || {
             writer.run(&options, seed);
             // Whoever no longer waits does not mind.
@@ -101,11 +99,19 @@ where
             file = %path.display(),
             "recording: the file will have everything in it that is carried; keys and secrets are left out"
         );
-        Ok((Self { messages: Some(messages), backlog }, Finished(finished)))
+        Ok((tape, Finished(finished)))
     }
 }
 
 impl<M: Machine> Tape<M> {
+    /// Both ends of a recording.
+    pub(super) fn to(file: File) -> (Self, Writer<M>) {
+        let (messages, received) = sync_channel(MAX_MESSAGES);
+        let backlog = Arc::new(Backlog::default());
+        let writer = Writer { file, messages: received, backlog: Arc::clone(&backlog) };
+        (Self { messages: Some(messages), backlog }, writer)
+    }
+
     pub(super) fn begin(&mut self, start: Instant) {
         self.put(Message::Begin(start));
     }

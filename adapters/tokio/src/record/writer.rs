@@ -31,7 +31,7 @@ impl<M: Machine> Writer<M> {
         }
     }
 
-    fn write(&mut self, options: &M::Options, seed: [u8; 32], limit: usize) -> io::Result<()> {
+    pub(super) fn write(&mut self, options: &M::Options, seed: [u8; 32], limit: usize) -> io::Result<()> {
         let Ok(Message::Begin(start)) = self.messages.recv() else { return Ok(()) };
         let mut waiting = Vec::new();
         let mut scribe = Scribe::<M>::begin(options, seed, start, &mut waiting);

@@ -100,6 +100,29 @@ fn a_key_in_a_body_that_cannot_be_read_is_covered_and_the_body_fails_in_the_same
 }
 
 #[test]
+fn escapes_of_a_key_that_cannot_be_read_stay_what_they_are() {
+    for key in [
+        r"ab\q",
+        r"ab\u12G4c",
+        r"ab\ud83dc",
+        r"ab\uDE00",
+        r"ab\u00e9\",
+        "ab\u{1}c\u{e9}",
+        r"ab\ud83d\ude00",
+        r"ab\u1",
+    ] {
+        let body = alloc::format!("{{\"ops\":[],\n\"k\":\"{key}\"");
+        for body in [body.clone(), body.clone() + "}", body + ", 5}"] {
+            let covered = covered(Direction::Up, body.as_bytes());
+            assert!(!contains(&covered, "ab") && !contains(&covered, "e9") && !contains(&covered, "83d"));
+            let (was, is) =
+                (wire::decode_request(body.as_bytes(), LIMITS), wire::decode_request(&covered, LIMITS));
+            assert_eq!(was.err(), is.err(), "{body}");
+        }
+    }
+}
+
+#[test]
 fn a_packet_keeps_its_content_under_the_stand_ins_seal() {
     let packet = hello(SECRET);
     let as_json = wire::encode_request(
