@@ -117,3 +117,61 @@ fn a_plan_prints_its_table_and_writes_its_pictures() {
     assert!(std::fs::read_to_string(&report).expect("it was written").contains("<svg"));
     assert_eq!(sim(&["plan", "--only", "nothing"]).status.code(), Some(2));
 }
+
+/// A recording of a client that opened a flow, as `seqlane client --record` writes it.
+fn recording() -> Vec<u8> {
+    use seqlane::record::{Ending, Machine, Scribe};
+    use seqlane::{
+        Client, ClientAction, ClientEvent, ClientOptions, FlowKind, Instant, RelayOptions, Secret, Target,
+    };
+    let options = ClientOptions::new(vec![RelayOptions::new(Secret::new("key"))]);
+    let mut client = Client::start(options.clone(), [1; 32], Instant::ZERO).expect("valid");
+    let mut file = Vec::new();
+    let mut scribe = Scribe::<Client>::begin(&options, [1; 32], Instant::ZERO, &mut file);
+    let target = Target::new("example.org", 443).expect("a target");
+    for event in [ClientEvent::Open { target, kind: FlowKind::Tcp }, ClientEvent::Close] {
+        scribe.event(Instant::ZERO, &event, &mut file);
+        client.handle(Instant::ZERO, event).expect("within the contract");
+        loop {
+            let action = client.poll();
+            scribe.action(&action, &mut file);
+            if matches!(action, ClientAction::Idle { .. }) {
+                break;
+            }
+        }
+    }
+    scribe.end(Ending::Stopped, &mut file);
+    file
+}
+
+#[test]
+fn a_recording_of_real_sockets_is_replayed_and_a_damaged_one_is_told() {
+    let directory = directory("recording");
+    let file = path(&directory, "client.recording");
+    let replay = |bytes: &[u8], more: &[&str]| {
+        std::fs::write(&file, bytes).expect("it can be written");
+        sim(&[&["replay", &file], more].concat())
+    };
+    let whole = recording();
+    let output = replay(&whole, &["--verbose"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = text(&output);
+    assert!(said.contains("event    Open") && said.contains("it did the same"), "{said}");
+
+    let output = replay(&whole, &["--json"]);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!((&document["machine"], &document["events"]), (&"client".into(), &2.into()));
+
+    let mut damaged = whole.clone();
+    let place = damaged.len() - 30;
+    damaged[place] ^= 1;
+    for (bytes, words) in
+        [(&damaged[..], "damaged"), (&whole[..whole.len() - 1], "breaks off"), (&whole[..21], "breaks off")]
+    {
+        let output = replay(bytes, &[]);
+        assert_eq!(output.status.code(), Some(2));
+        let error = String::from_utf8(output.stderr).expect("text");
+        assert!(error.contains(words) && error.lines().count() == 1, "{error}");
+    }
+    assert_eq!(replay(&whole, &["--trace", &path(&directory, "trace.jsonl")]).status.code(), Some(2));
+}

@@ -7,6 +7,7 @@ use crate::wire::packet::MIN_RESPONSE;
 
 /// What a client bounds at level 2. `default()` has every default; the node may grant less.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct ClientStreamOptions {
     /// Downlink bytes kept over all streams beyond the first 64 KiB of each, here and at the node. Default 128 MiB: a
     /// link of 10 MB/s with round trips of seconds and losses needs no more.
@@ -80,6 +81,7 @@ impl ClientStreamOptions {
 
 /// What a node bounds at level 2. `default()` has every default.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct NodeStreamOptions {
     /// Clients known at a time; beyond it, a hello is refused. Default 1024.
     pub max_clients: usize,

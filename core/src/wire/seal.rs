@@ -177,6 +177,26 @@ impl Seal {
         let end = HEAD_LEN.saturating_add(len);
         Ok(packet.slice(HEAD_LEN..end))
     }
+
+    /// Puts another seal in the place of this one, where the packet lies, with the same nonce. A packet that does not
+    /// open stays as it is.
+    #[cfg(feature = "record")]
+    pub(crate) fn replace(&self, packet: &mut [u8], other: &Self) {
+        let Some((head, body)) = packet.split_first_chunk_mut::<HEAD_LEN>() else { return };
+        let Some((body, tag)) = body.split_last_chunk_mut::<TAG_LEN>() else { return };
+        let [version, nonce @ ..] = head;
+        let nonce = XNonce::from(*nonce);
+        // The tag is checked before anything is changed.
+        if *version == VERSION
+            && self
+                .0
+                .decrypt_inout_detached(&nonce, &[VERSION], (&mut *body).into(), &Tag::from(*tag))
+                .is_ok()
+            && let Ok(sealed) = other.0.encrypt_inout_detached(&nonce, &[VERSION], body.into())
+        {
+            *tag = sealed.into();
+        }
+    }
 }
 
 pub(super) fn key(secret: &Secret, way: Direction) -> [u8; 32] {

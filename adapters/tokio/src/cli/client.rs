@@ -99,6 +99,10 @@ pub(super) struct ClientArgs {
     #[arg(long, value_name = "TIME", env = "SEQLANE_DRAIN", default_value = "10s")]
     #[arg(value_parser = humantime::parse_duration)]
     drain: Duration,
+    /// Write everything that happens to a new file, for `seqlane-sim replay`. It has in it WHATEVER IS CARRIED, readable:
+    /// keep it to yourself. Keys and secrets are left out
+    #[arg(long, value_name = "FILE", env = "SEQLANE_RECORD")]
+    record: Option<PathBuf>,
 }
 
 /// When an application is told that its flow is open.
@@ -181,6 +185,9 @@ pub(super) async fn run(args: ClientArgs) -> Result<(), Failure> {
         .shutdown_grace(args.drain);
     if let Some(credentials) = credentials {
         builder = builder.credentials(credentials);
+    }
+    if let Some(path) = args.record {
+        builder = builder.record(path);
     }
     let stop = Stop::listen()?;
     let client = builder.start().await?;

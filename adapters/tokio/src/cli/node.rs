@@ -1,6 +1,7 @@
 //! `seqlane node`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -58,6 +59,10 @@ pub(super) struct NodeArgs {
     #[arg(long, value_name = "TIME", env = "SEQLANE_DRAIN", default_value = "10s")]
     #[arg(value_parser = humantime::parse_duration)]
     drain: Duration,
+    /// Write everything that happens to a new file, for `seqlane-sim replay`. It has in it WHATEVER IS CARRIED, readable:
+    /// keep it to yourself. Keys and secrets are left out
+    #[arg(long, value_name = "FILE", env = "SEQLANE_RECORD")]
+    record: Option<PathBuf>,
 }
 
 impl NodeArgs {
@@ -79,11 +84,14 @@ impl NodeArgs {
 
 /// Serves until a signal comes.
 pub(super) async fn run(args: NodeArgs) -> Result<(), Failure> {
-    let builder = NodeServer::builder(args.options()?)
+    let mut builder = NodeServer::builder(args.options()?)
         .listen(args.listen)
         .allow_private(args.allow_private)
         .max_connections(args.max_connections)
         .drain(args.drain);
+    if let Some(path) = args.record {
+        builder = builder.record(path);
+    }
     let stop = Stop::listen()?;
     let node = builder.start().await?;
     if args.allow_private && !node.local_addr().ip().is_loopback() {

@@ -29,6 +29,7 @@ use super::flow::{ActionSender, FlowAction};
 use super::journal::{Exchanged, Journal};
 use crate::clock::Clock;
 use crate::exchange::{Exchanger, Trace};
+use crate::record::Taped;
 
 /// What other tasks ask of the machine.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ pub(super) const INPUTS: usize = 1024;
 
 /// The client machine and everything that its actions touch.
 pub(super) struct Machine {
-    client: Client,
+    client: Taped<Client>,
     clock: Clock,
     wake: Option<Wake>,
     stage: Stage,
@@ -107,7 +108,7 @@ enum Happened {
 impl Machine {
     /// `doors` has those of every relay of the client's configuration, in its order.
     pub(super) fn new(
-        client: impl FnOnce(Instant) -> Client,
+        client: impl FnOnce(Instant) -> Taped<Client>,
         exchanger: Exchanger,
         doors: Vec<Door>,
         inputs: mpsc::Receiver<Input>,
