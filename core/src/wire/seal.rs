@@ -185,16 +185,9 @@ impl Seal {
         let Some((head, body)) = packet.split_first_chunk_mut::<HEAD_LEN>() else { return };
         let Some((body, tag)) = body.split_last_chunk_mut::<TAG_LEN>() else { return };
         let [version, nonce @ ..] = head;
-        let nonce = XNonce::from(*nonce);
         // The tag is checked before anything is changed.
-        if *version == VERSION
-            && self
-                .0
-                .decrypt_inout_detached(&nonce, &[VERSION], (&mut *body).into(), &Tag::from(*tag))
-                .is_ok()
-            && let Ok(sealed) = other.0.encrypt_inout_detached(&nonce, &[VERSION], body.into())
-        {
-            *tag = sealed.into();
+        if *version == VERSION && self.0.open(*nonce, body, *tag).is_ok() {
+            *tag = other.0.close(*nonce, body);
         }
     }
 }
