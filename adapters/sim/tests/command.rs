@@ -117,3 +117,13 @@ fn a_plan_prints_its_table_and_writes_its_pictures() {
     assert!(std::fs::read_to_string(&report).expect("it was written").contains("<svg"));
     assert_eq!(sim(&["plan", "--only", "nothing"]).status.code(), Some(2));
 }
+
+#[test]
+fn the_table_of_level_2_says_what_must_be_reached_and_what_was() {
+    let output = sim(&["plan", "--table", "level2", "--only", "stall-echo", "--seeds", "2", "--markdown"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let table = text(&output);
+    assert!(table.starts_with("| workload | figure | must | goal | reached | level 2 | level 1 |\n"), "{table}");
+    assert!(table.contains("| 3.00 rt | - |"), "{table}");
+    assert_eq!(sim(&["plan", "--table", "level9"]).status.code(), Some(2));
+}

@@ -199,7 +199,13 @@ impl Client {
             total,
             confirm: None,
         };
-        let packet = PacketWriter::request(&header, 0).finish();
+        let mut packet = PacketWriter::request(&header, 0).finish();
+        if planted!(ProbeCarries)
+            && let State::Ready(lane) = &mut streams.state
+            && !hello
+        {
+            packet = lane.pack(&header, number, Load::Sparse, BULK, now).packet;
+        }
         let outgoing = Outgoing { relay, number, packet, hello, hold: Duration::ZERO, class: Class::Control };
         self.dispatch_packet(outgoing);
         true
@@ -593,7 +599,8 @@ impl Client {
             note(route.probe_at().filter(|_| probed), TimerKind::Probe);
         }
         if let Some(lane) = streams.lane() {
-            note(lane.next_late(), TimerKind::Late);
+            let sleeps = planted!(OwesAsleep) && lane.streams.is_empty();
+            note(lane.next_late().filter(|_| !sleeps), TimerKind::Late);
             note(lane.bulk_at(), TimerKind::Coalesce);
         }
         streams.due = due.map_or(TimerKind::Hello, |(_, timer)| timer);

@@ -126,10 +126,6 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             return self.violated(Property::S3, what);
         }
         if let Some(instance) = self.ledger.packets.instances.get_mut(&name) {
-            if stream != instance.flows.len() as u64 {
-                let what = format!("stream {stream} is opened after {} others", instance.flows.len());
-                return self.violated(Property::S10, what);
-            }
             instance.flows.insert(stream, flow);
         }
         self.flows[flow].epoch = epoch;
@@ -226,6 +222,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             EndReason::Reset(ResetCode::Idle) => udp,
             EndReason::Reset(ResetCode::Stalled) => script.upstream_reads != Pace::AtOnce,
             EndReason::Reset(ResetCode::TooManyStreams) => self.ledger.limited,
+            // Nobody may be called for longer than a call may last.
+            EndReason::NoRelay => self.is_turned_away(state.client),
             _ => false,
         };
         if !fair && !self.ledger.flows[flow].upset {
@@ -235,6 +233,17 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if why == EndReason::Finished && !udp {
             self.check_uplink_whole(flow);
         }
+    }
+
+    /// Whether every relay has refused, or has spent its budget.
+    fn is_turned_away(&self, client: usize) -> bool {
+        (0..self.network.relays.len() as u32).all(|relay| {
+            let book = self.ledger.relays.get(&(client, relay));
+            let limit = self.daily_calls(client, relay);
+            book.is_some_and(|book| {
+                book.alone_until.is_some() || limit.is_some_and(|limit| book.spent >= limit)
+            })
+        })
     }
 
     /// S1 upwards: an orderly end has brought everything to the upstream too.
@@ -269,8 +278,11 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 && !self.may_be_gone(*flow)
                 && self.flows[*flow].upstreams.iter().any(|up| !self.upstreams[*up].line.is_over())
         };
-        let out = side.exchanges.keys().filter(|exchange| {
-            self.ledger.exchanges.get(&(client, **exchange)).is_some_and(|sent| Note::are_packet(&sent.notes))
+        let now = self.client_now(client);
+        // What is past its deadline is over for the client, though its host is yet to say so.
+        let out = side.exchanges.iter().filter(|(exchange, (_, deadline))| {
+            let sent = self.ledger.exchanges.get(&(client, **exchange));
+            *deadline > now && sent.is_some_and(|sent| Note::are_packet(&sent.notes))
         });
         let out = out.count();
         if out > 0 {
