@@ -80,6 +80,7 @@ impl fmt::Display for Caps {
 
 /// A level of service (protocol.md 0). A client speaks the highest one that both sides have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub enum Level {
     /// Level 0: one data op in flight per session, unordered at the node.
     Legacy,

@@ -83,8 +83,8 @@ pub enum ConnectFailure {
 }
 
 impl ConnectFailure {
-    #[cfg(test)]
-    const ALL: [Self; 7] = [
+    #[cfg(any(test, feature = "record"))]
+    pub(crate) const ALL: [Self; 7] = [
         Self::Refused,
         Self::HostUnreachable,
         Self::NoSuchName,

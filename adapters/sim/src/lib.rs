@@ -66,6 +66,7 @@ pub mod odds;
 pub mod origin;
 pub mod pattern;
 pub mod plan;
+pub mod playback;
 pub mod property;
 pub mod rng;
 pub mod run;

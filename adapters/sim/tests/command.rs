@@ -123,7 +123,68 @@ fn the_table_of_level_2_says_what_must_be_reached_and_what_was() {
     let output = sim(&["plan", "--table", "level2", "--only", "stall-echo", "--seeds", "2", "--markdown"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     let table = text(&output);
-    assert!(table.starts_with("| workload | figure | must | goal | reached | level 2 | level 1 |\n"), "{table}");
+    assert!(
+        table.starts_with("| workload | figure | must | goal | reached | level 2 | level 1 |\n"),
+        "{table}"
+    );
     assert!(table.contains("| 3.00 rt | - |"), "{table}");
     assert_eq!(sim(&["plan", "--table", "level9"]).status.code(), Some(2));
+}
+
+/// A recording of a client that opened a flow, as `seqlane client --record` writes it.
+fn recording() -> Vec<u8> {
+    use seqlane::record::{Ending, Machine, Scribe};
+    use seqlane::{
+        Client, ClientAction, ClientEvent, ClientOptions, FlowKind, Instant, RelayOptions, Secret, Target,
+    };
+    let options = ClientOptions::new(vec![RelayOptions::new(Secret::new("key"))]);
+    let mut client = Client::start(options.clone(), [1; 32], Instant::ZERO).expect("valid");
+    let mut file = Vec::new();
+    let mut scribe = Scribe::<Client>::begin(&options, [1; 32], Instant::ZERO, &mut file);
+    let target = Target::new("example.org", 443).expect("a target");
+    for event in [ClientEvent::Open { target, kind: FlowKind::Tcp }, ClientEvent::Close] {
+        scribe.event(Instant::ZERO, &event, &mut file);
+        client.handle(Instant::ZERO, event).expect("within the contract");
+        loop {
+            let action = client.poll();
+            scribe.action(&action, &mut file);
+            if matches!(action, ClientAction::Idle { .. }) {
+                break;
+            }
+        }
+    }
+    scribe.end(Ending::Stopped, &mut file);
+    file
+}
+
+#[test]
+fn a_recording_of_real_sockets_is_replayed_and_a_damaged_one_is_told() {
+    let directory = directory("recording");
+    let file = path(&directory, "client.recording");
+    let replay = |bytes: &[u8], more: &[&str]| {
+        std::fs::write(&file, bytes).expect("it can be written");
+        sim(&[&["replay", &file], more].concat())
+    };
+    let whole = recording();
+    let output = replay(&whole, &["--verbose"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = text(&output);
+    assert!(said.contains("event    Open") && said.contains("it did the same"), "{said}");
+
+    let output = replay(&whole, &["--json"]);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!((&document["machine"], &document["events"]), (&"client".into(), &2.into()));
+
+    let mut damaged = whole.clone();
+    let place = damaged.len() - 30;
+    damaged[place] ^= 1;
+    for (bytes, words) in
+        [(&damaged[..], "damaged"), (&whole[..whole.len() - 1], "breaks off"), (&whole[..21], "breaks off")]
+    {
+        let output = replay(bytes, &[]);
+        assert_eq!(output.status.code(), Some(2));
+        let error = String::from_utf8(output.stderr).expect("text");
+        assert!(error.contains(words) && error.lines().count() == 1, "{error}");
+    }
+    assert_eq!(replay(&whole, &["--trace", &path(&directory, "trace.jsonl")]).status.code(), Some(2));
 }

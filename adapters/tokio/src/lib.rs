@@ -66,6 +66,7 @@ pub mod exchange;
 mod http;
 pub mod node;
 pub mod proxy;
+mod record;
 pub mod relay;
 mod start;
 

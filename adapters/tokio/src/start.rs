@@ -38,6 +38,13 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// The file of a recording cannot be made.
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
     /// The operating system gave no randomness.
     Random(getrandom::Error),
 }
@@ -52,6 +59,7 @@ impl fmt::Display for StartError {
             Self::CaFile { path, error } => write!(f, "cannot read {}: {error}", path.display()),
             Self::Certificates(error) => write!(f, "certificate authorities: {error}"),
             Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
+            Self::Record { path, error } => write!(f, "cannot record to {}: {error}", path.display()),
             Self::Random(error) => write!(f, "no randomness from the operating system: {error}"),
         }
     }
@@ -61,7 +69,9 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Config(error) => Some(error),
-            Self::CaFile { error, .. } | Self::Listen { error, .. } => Some(error),
+            Self::CaFile { error, .. } | Self::Listen { error, .. } | Self::Record { error, .. } => {
+                Some(error)
+            }
             Self::Certificates(error) => Some(error),
             Self::RelayCount { .. } => None,
             Self::Random(error) => Some(error),

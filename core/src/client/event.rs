@@ -9,7 +9,7 @@ use crate::id::{ExchangeId, StreamId};
 use crate::target::{FlowKind, Target};
 
 /// Something that happened outside the client, handed to [`Client::handle`](crate::Client::handle).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum ClientEvent {
     /// The application wants a flow. [`Client::open`](crate::Client::open) does the same and returns the id.
     Open {
@@ -48,6 +48,29 @@ pub enum ClientEvent {
     Timeout,
     /// End every flow, open no new one.
     Close,
+}
+
+/// Payloads are left out.
+impl fmt::Debug for ClientEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open { target, kind } => {
+                f.debug_struct("Open").field("target", target).field("kind", kind).finish()
+            }
+            Self::Local { stream, event } => {
+                f.debug_struct("Local").field("stream", stream).field("event", event).finish()
+            }
+            Self::Answering { exchange } => f.debug_struct("Answering").field("exchange", exchange).finish(),
+            Self::Reply { exchange, body } => {
+                f.debug_struct("Reply").field("exchange", exchange).field("body_len", &body.len()).finish()
+            }
+            Self::ExchangeFailed { exchange, why } => {
+                f.debug_struct("ExchangeFailed").field("exchange", exchange).field("why", why).finish()
+            }
+            Self::Timeout => f.write_str("Timeout"),
+            Self::Close => f.write_str("Close"),
+        }
+    }
 }
 
 /// What happened on an application's socket.
@@ -103,6 +126,24 @@ impl fmt::Display for ExchangeFailure {
             }
             Self::TooLarge => f.write_str("the request body was larger than the relay or node takes"),
             Self::Garbage => f.write_str("what came back is no answer (HTML, cut, or of the wrong shape)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_debug_print_of_an_event_shows_no_payload() {
+        let bytes = Bytes::from_static(b"payload");
+        let local = LocalEvent::Data(bytes.clone());
+        for event in [
+            ClientEvent::Reply { exchange: ExchangeId::new(1), body: bytes },
+            ClientEvent::Local { stream: StreamId::new(1), event: local },
+        ] {
+            let text = alloc::format!("{event:?}");
+            assert!(!text.contains("payload") && text.contains('7'), "{text}");
         }
     }
 }

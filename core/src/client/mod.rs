@@ -176,7 +176,7 @@ impl Client {
 
     /// A client for models: packets of level 2 are written and read with [`Seal::null`](crate::wire::seal::Seal::null),
     /// that is, without any seal.
-    #[cfg(feature = "model")]
+    #[cfg(any(test, feature = "model"))]
     pub fn unsealed(config: ClientConfig, seed: [u8; 32], now: Instant) -> Self {
         let mut client = Self::new(config, seed, now);
         client.streams = client.streams.map(Streams::unsealed);

@@ -413,6 +413,12 @@ impl RelayTable {
         self.relays.iter().any(|relay| relay.has_room(purpose) && relay.has_calls() && usable(relay))
     }
 
+    /// Whether this relay can be used now, as soon as it has room.
+    pub(super) fn is_usable(&self, now: Instant, id: RelayId) -> bool {
+        let usable = |relay: &Relay| relay.is_rested(now) || relay.is_last_resort();
+        self.get(id).is_some_and(|relay| relay.has_calls() && usable(relay))
+    }
+
     /// Whether this relay can take a call of this purpose now.
     pub(super) fn could_take(&self, now: Instant, id: RelayId, purpose: Purpose) -> bool {
         let usable = |relay: &Relay| relay.is_rested(now) || relay.is_last_resort();

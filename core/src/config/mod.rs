@@ -53,6 +53,7 @@ fn within<T: PartialOrd>(
 
 /// The JSON form that a peer takes (protocol.md 1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub enum Form {
     /// A relay script: `{"k","t":"batch","ops"}`.
     #[default]
@@ -63,6 +64,7 @@ pub enum Form {
 
 /// When a flow's application is told that it is open (protocol.md 2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub enum OpenMode {
     /// At once, so that its first bytes ride with the open; a failure shows as a reset.
     #[default]
@@ -73,6 +75,7 @@ pub enum OpenMode {
 
 /// How the client chooses among relays that can take a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub enum Balance {
     /// The relay that should answer first, from its round trips and its calls in flight.
     #[default]
@@ -83,8 +86,10 @@ pub enum Balance {
 
 /// One relay, or the node itself when the client speaks to it directly.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct RelayOptions {
     /// The key that it expects.
+    #[cfg_attr(feature = "record", serde(with = "crate::record::stand_in"))]
     pub key: Secret,
     /// The JSON form that it takes.
     pub form: Form,
@@ -130,6 +135,7 @@ impl RelayOptions {
 
 /// What a client can be told. `ClientOptions::new(relays)` has every default.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct ClientOptions {
     /// The relays, at least one. A [`RelayId`](crate::RelayId) is a place in this list.
     pub relays: Vec<RelayOptions>,
@@ -137,6 +143,7 @@ pub struct ClientOptions {
     pub max_level: Level,
     /// What seals the packets of level 2; the node must have the same, and no relay should know it. Default: the key
     /// of the first relay, which keeps out everybody but the relays.
+    #[cfg_attr(feature = "record", serde(with = "crate::record::stand_in::optional"))]
     pub secret: Option<Secret>,
     /// The bounds and waits of level 2.
     pub streams: ClientStreamOptions,
@@ -328,13 +335,16 @@ impl Deref for ClientConfig {
 
 /// What a node can be told. `NodeOptions::new(key)` has every default.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct NodeOptions {
     /// The key that requests must carry.
+    #[cfg_attr(feature = "record", serde(with = "crate::record::stand_in"))]
     pub key: Secret,
     /// The highest level to offer. Default: 1, sequenced: [`Client`](crate::Client) does not speak level 2 yet.
     pub max_level: Level,
     /// What seals the packets of level 2; the clients must have the same, and no relay should know it. Default:
     /// the key, which keeps out everybody but the relays that have it.
+    #[cfg_attr(feature = "record", serde(with = "crate::record::stand_in::optional"))]
     pub secret: Option<Secret>,
     /// The bounds of level 2.
     pub streams: NodeStreamOptions,

@@ -7,6 +7,7 @@ use crate::wire::packet::MIN_RESPONSE;
 
 /// What a client bounds at level 2. `default()` has every default; the node may grant less.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct ClientStreamOptions {
     /// Downlink bytes kept over all streams beyond the first 64 KiB of each, here and at the node. Default 128 MiB: a
     /// link of 10 MB/s with round trips of seconds and losses needs no more.
@@ -14,6 +15,9 @@ pub struct ClientStreamOptions {
     /// Downlink bytes that the node may send of a stream before its first WINDOW. Default 128 MiB, as much as the
     /// total, which bounds the memory; smaller windows only slow a single transfer down.
     pub window: u64,
+    /// Uplink bytes kept per stream: read from the application and not acknowledged. Default 64 MiB, as much as nodes
+    /// grant over all streams; `uplink_total` bounds the memory.
+    pub uplink_window: usize,
     /// Exchanges out at a time. Default 32.
     pub max_depth: usize,
     /// How long a request is held while nothing happens. Default 25 s: one call for each such time.
@@ -36,6 +40,7 @@ impl Default for ClientStreamOptions {
         Self {
             downlink_total: 128 << 20,
             window: 128 << 20,
+            uplink_window: 64 * MIB,
             max_depth: 32,
             idle_hold: Duration::from_secs(25),
             first_response: 512 << 10,
@@ -54,6 +59,12 @@ impl ClientStreamOptions {
         {
             within(&bytes, 64 << 10..=1 << 40, option, "must be 64 KiB to 1 TiB")?;
         }
+        within(
+            &self.uplink_window,
+            64 * KIB..=1024 * MIB,
+            "streams.uplink_window",
+            "must be 64 KiB to 1 GiB",
+        )?;
         within(&self.max_depth, 2..=256, "streams.max_depth", "must be 2 to 256 exchanges")?;
         within(
             &self.idle_hold,
@@ -80,6 +91,7 @@ impl ClientStreamOptions {
 
 /// What a node bounds at level 2. `default()` has every default.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct NodeStreamOptions {
     /// Clients known at a time; beyond it, a hello is refused. Default 1024.
     pub max_clients: usize,

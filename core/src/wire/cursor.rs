@@ -45,7 +45,7 @@ impl core::error::Error for PacketError {}
 
 /// A place in a packet, and where what it reads ends. Payloads are slices of the packet.
 #[derive(Clone)]
-pub(super) struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     packet: &'a Bytes,
     at: usize,
     end: usize,
@@ -53,7 +53,7 @@ pub(super) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     /// Reads `packet` from `at` to its end.
-    pub(super) fn new(packet: &'a Bytes, at: usize) -> Self {
+    pub(crate) fn new(packet: &'a Bytes, at: usize) -> Self {
         Self { packet, at, end: packet.len() }
     }
 
@@ -61,7 +61,7 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.at >= self.end
     }
 
@@ -70,26 +70,26 @@ impl<'a> Cursor<'a> {
     }
 
     /// An integer.
-    pub(super) fn varint(&mut self, field: &'static str) -> Result<u64, PacketError> {
+    pub(crate) fn varint(&mut self, field: &'static str) -> Result<u64, PacketError> {
         let (value, len) = varint::decode(self.peek()).ok_or(PacketError::Truncated(field))?;
         self.at = self.at.saturating_add(len);
         Ok(value)
     }
 
     /// An integer that a narrower type can hold.
-    pub(super) fn number<T: TryFrom<u64>>(&mut self, field: &'static str) -> Result<T, PacketError> {
+    pub(crate) fn number<T: TryFrom<u64>>(&mut self, field: &'static str) -> Result<T, PacketError> {
         T::try_from(self.varint(field)?).map_err(|_| PacketError::OutOfRange(field))
     }
 
     /// A field of fixed size.
-    pub(super) fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], PacketError> {
+    pub(crate) fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], PacketError> {
         let bytes = self.peek().first_chunk().ok_or(PacketError::Truncated(field))?;
         self.at = self.at.saturating_add(N);
         Ok(*bytes)
     }
 
     /// A text: its length, at most `longest` bytes, then UTF-8.
-    pub(super) fn text(&mut self, longest: usize, field: &'static str) -> Result<&'a str, PacketError> {
+    pub(crate) fn text(&mut self, longest: usize, field: &'static str) -> Result<&'a str, PacketError> {
         let len = self.number(field)?;
         if len > longest {
             return Err(PacketError::OutOfRange(field));
@@ -109,7 +109,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// All that is left, at most `longest` bytes. An empty rest pins nothing.
-    pub(super) fn rest(&mut self, longest: usize, field: &'static str) -> Result<Bytes, PacketError> {
+    pub(crate) fn rest(&mut self, longest: usize, field: &'static str) -> Result<Bytes, PacketError> {
         let rest = self.peek();
         if rest.len() > longest {
             return Err(PacketError::OutOfRange(field));

@@ -66,6 +66,8 @@ pub mod sid;
 mod tests;
 pub mod varint;
 
+#[cfg(feature = "record")]
+pub(crate) use cursor::Cursor;
 pub use cursor::PacketError;
 pub use envelope::{
     Answer, AnswerError, Limits, Request, RequestError, SingleRequest, decode_answer, decode_request,

@@ -9,6 +9,7 @@ mod faults;
 mod plan;
 #[cfg(feature = "planted")]
 mod planted;
+mod playback;
 mod props;
 mod replay;
 mod run;
@@ -50,7 +51,7 @@ verbs! {
     Run => run,
     /// Make many runs, and make every failure small
     Swarm => swarm,
-    /// Make the run of a bundle or a trace again, exactly
+    /// Make the run of a bundle, a trace or a recording of real sockets again, exactly
     Replay => replay,
     /// Make a failing run small
     Shrink => shrink,
@@ -96,6 +97,7 @@ Examples:
   seqlane-sim swarm --for 60s --jobs 2
   seqlane-sim swarm --seeds $(git rev-parse HEAD).. --for 10m
   seqlane-sim replay failures/failure-S2-0x2a.json --verbose
+  seqlane-sim replay client.recording
   seqlane-sim explore --scope up=2,down=2,drop=1,crash=1
   seqlane-sim timeline failures/failure-S2-0x2a.min.json -o story.html
 

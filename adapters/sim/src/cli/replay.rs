@@ -1,13 +1,16 @@
 //! `replay`: a recorded run again, exactly.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use seqlane_sim::playback::is_recording;
 use seqlane_sim::trace::{Line, Trace, diverge};
 use seqlane_sim::{Recording, Run};
 use serde_json::json;
 
 use crate::cli::console::{Console, command};
+use crate::cli::playback;
 use crate::cli::run::{document, tell, tell_entries, write_trace};
 use crate::cli::story::Story;
 use crate::cli::verdict::{Failure, Verdict};
@@ -15,10 +18,10 @@ use crate::cli::verdict::{Failure, Verdict};
 /// Entries that are told when only the end of a range is given.
 const CONTEXT: u64 = 20;
 
-/// Make the run of a bundle or a trace again, exactly.
+/// Make the run of a bundle, a trace or a recording of real sockets again, exactly.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// A bundle (failure-….json) or a trace (….jsonl)
+    /// A bundle (failure-….json), a trace (….jsonl), or what `seqlane node` or `seqlane client` wrote with --record
     file: PathBuf,
     /// Tell what happened up to this entry
     #[arg(long, value_name = "I")]
@@ -29,12 +32,31 @@ pub(crate) struct Args {
     /// Tell everything that happened
     #[arg(short, long)]
     verbose: bool,
-    /// Write everything that happened to this file (JSON lines)
+    /// Write everything that happened to this file (JSON lines); not of a recording
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
 }
 
+impl Args {
+    /// The entries that somebody wants to be told.
+    fn told(&self) -> Option<RangeInclusive<u64>> {
+        let is_wanted = self.verbose || self.from.is_some() || self.until.is_some();
+        let until = self.until.unwrap_or(u64::MAX);
+        let from =
+            self.from.or(self.until.filter(|_| !self.verbose).map(|until| until.saturating_sub(CONTEXT)));
+        is_wanted.then(|| from.unwrap_or(0)..=until)
+    }
+}
+
 pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
+    let file = std::fs::read(&args.file).map_err(|error| Failure::file(&args.file, error))?;
+    if is_recording(&file) {
+        if args.trace.is_some() {
+            return Err(Failure::usage("--trace: a recording of real sockets has no trace"));
+        }
+        return playback::run(&args.file, file, args.told(), console);
+    }
+    drop(file);
     let story = Story::read(&args.file)?;
     let start = Instant::now();
     let recording = story.record();
@@ -43,11 +65,8 @@ pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
         let run = Run::new(story.scenario()).within(story.limits());
         write_trace(path, &Trace::new(&run, &story.decisions(), &recording))?;
     }
-    if args.verbose || args.from.is_some() || args.until.is_some() {
-        let until = args.until.unwrap_or(u64::MAX);
-        let from =
-            args.from.or(args.until.filter(|_| !args.verbose).map(|until| until.saturating_sub(CONTEXT)));
-        tell_entries(console, &recording, from.unwrap_or(0), until)?;
+    if let Some(entries) = args.told() {
+        tell_entries(console, &recording, *entries.start(), *entries.end())?;
     }
     tell(console, &recording.outcome, took)?;
     let difference = difference(&story, &recording);

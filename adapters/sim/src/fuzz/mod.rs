@@ -9,12 +9,14 @@
 //! | `reorder` | inserts, pops and removals | the reorder queue does what a map does |
 //! | `client` | local events, replies and failures of any kind | the client keeps its contract |
 //! | `node` | requests, upstream events and time of any kind | the node keeps its contract |
+//! | `recording` | bytes as a recording, and as the events of one | what is recorded is replayed without a difference |
 //! | `pair` | every decision of a simulated run | no property is violated |
 
 mod client;
 mod decode;
 mod node;
 mod pair;
+mod recording;
 mod reorder;
 mod round_trip;
 
@@ -22,6 +24,7 @@ pub use client::client;
 pub use decode::{decode_page, decode_reply, decode_request};
 pub use node::node;
 pub use pair::pair;
+pub use recording::recording;
 pub use reorder::reorder;
 pub use round_trip::round_trip;
 
@@ -29,7 +32,7 @@ pub use round_trip::round_trip;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, by the name of its file and of its corpus.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("decode_request", decode_request),
     ("decode_reply", decode_reply),
     ("decode_page", decode_page),
@@ -37,5 +40,6 @@ pub const TARGETS: [Target; 8] = [
     ("reorder", reorder),
     ("client", client),
     ("node", node),
+    ("recording", recording),
     ("pair", pair),
 ];

@@ -75,7 +75,11 @@ impl Measurement {
             echoes: waits(FlowProbe::is_echo),
             pushes: waits(FlowProbe::is_pushed),
             steady: bulk.and_then(FlowProbe::steady),
-            hit: flows.iter().filter(|flow| flow.is_echo()).flat_map(|flow| flow.hit.iter().copied()).collect(),
+            hit: flows
+                .iter()
+                .filter(|flow| flow.is_echo())
+                .flat_map(|flow| flow.hit.iter().copied())
+                .collect(),
             gone: probe.gone.clone(),
             noticed: flows.iter().filter_map(FlowProbe::noticed).collect(),
             calls: probe.calls(),

@@ -57,9 +57,7 @@ impl Measure {
         Some(match self {
             Self::Plain => value,
             Self::RoundTrips => value / median(),
-            Self::LongRoundTrips => {
-                value / conditions.round_trip.0.at(QUANTILES / 100 * 95).as_secs_f64()
-            }
+            Self::LongRoundTrips => value / conditions.round_trip.0.at(QUANTILES / 100 * 95).as_secs_f64(),
             Self::Link => 100.0 * value * MEGA / conditions.link.as_f64(),
             Self::Holds => value / (DAY / (HOLD + median())),
             Self::Percent => 100.0 * value / other?,

@@ -70,7 +70,8 @@ fn required_row(plan: &Plan, results: &Results, case: &Case, required: &Required
         .collect();
     let show = |value: Option<f64>| value.map_or_else(|| NOTHING.to_owned(), |value| by.show(*figure, value));
     // The first level is the one of which something is required.
-    let reached = values.first().copied().flatten().map_or("missed", |value| required.requirement.reached(value));
+    let reached =
+        values.first().copied().flatten().map_or("missed", |value| required.requirement.reached(value));
     let name = label.clone().unwrap_or_else(|| figure.text().to_owned());
     let mut row = vec![case.label.clone(), name, show(Some(*must)), show(*goal), reached.to_owned()];
     row.extend(values.into_iter().map(show));

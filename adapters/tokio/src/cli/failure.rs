@@ -99,6 +99,7 @@ impl From<StartError> for Failure {
             unusable @ (StartError::CaFile { .. } | StartError::Certificates(_)) => {
                 Self::Usage(format!("--ca: {unusable}"))
             }
+            unusable @ StartError::Record { .. } => Self::Usage(format!("--record: {unusable}")),
             other => Self::Failed(other.to_string()),
         }
     }

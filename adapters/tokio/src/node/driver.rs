@@ -27,6 +27,7 @@ use super::resolve::Resolver;
 use super::upstream::{Events, Upstream};
 use crate::clock::Clock;
 use crate::http::body::Share;
+use crate::record::Taped;
 
 /// Inputs that wait for the driver: enough to keep it busy, few enough that nobody waits long behind them.
 pub(crate) const INPUT_QUEUE: usize = 1024;
@@ -58,7 +59,7 @@ pub(crate) enum Input {
 
 /// The machine with everything that it drives.
 pub(crate) struct Driver {
-    machine: Node,
+    machine: Taped<Node>,
     clock: Clock,
     wake: Option<Wake>,
     inputs: mpsc::Receiver<Input>,
@@ -93,7 +94,7 @@ pub(crate) struct Parts {
 }
 
 impl Driver {
-    pub(crate) fn new(machine: Node, parts: Parts) -> Self {
+    pub(crate) fn new(machine: Taped<Node>, parts: Parts) -> Self {
         Self {
             machine,
             clock: parts.clock,

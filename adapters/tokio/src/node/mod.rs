@@ -35,6 +35,7 @@ use self::service::{Intake, NodeService};
 use crate::clock::Clock;
 use crate::http::body::BodyRoom;
 use crate::http::server::{ConnectionLimits, HttpServer};
+use crate::record::{self, Finished, Taped};
 use crate::start::StartError;
 
 /// Notices kept for a listener that falls behind; it is told how many of the oldest it has missed.
@@ -61,6 +62,7 @@ pub struct NodeServer {
     notices: broadcast::Sender<NodeNotice>,
     driver: Task,
     drain: std::time::Duration,
+    recording: Option<Finished>,
 }
 
 /// What a node is doing at one moment.
@@ -96,6 +98,10 @@ impl NodeServer {
         let listen = |error| StartError::Listen { address, error };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
 
+        let recording = builder.record.as_ref();
+        let recording =
+            recording.map(|path| record::start(path, builder.machine.clone(), seed)).transpose()?;
+        let (tape, recording) = recording.unzip();
         let (inputs, queue) = mpsc::channel(INPUT_QUEUE);
         let (gone, gone_queue) = mpsc::unbounded_channel();
         let notices = broadcast::Sender::new(NOTICE_QUEUE);
@@ -110,12 +116,13 @@ impl NodeServer {
             resolver: Arc::new(Resolver::new(Guard::new(builder.allow_private))),
             flush: config.write_deadline,
         };
-        let driver = Driver::new(Node::new(config, seed, clock.now()), parts);
+        let now = clock.now();
+        let driver = Driver::new(Taped::new(Node::new(config, seed, now), tape, now), parts);
         let service = NodeService(Arc::new(intake));
         let http = HttpServer::start(listener, connection_limits(&builder), service).map_err(listen)?;
         let driver = Task(tokio::spawn(driver.run()));
         info!(address = %http.local_addr(), "node started");
-        Ok(Self { http, inputs, notices, driver, drain: builder.drain })
+        Ok(Self { http, inputs, notices, driver, drain: builder.drain, recording })
     }
 
     /// The address that the node listens on, with its real port.
@@ -140,12 +147,15 @@ impl NodeServer {
     /// Ends in order: takes no more connections, answers every held request, lets upstreams write what they
     /// were given; then returns. Each wait is bounded by [`NodeBuilder::drain`].
     pub async fn shutdown(self) {
-        let Self { http, inputs, notices: _, driver, drain } = self;
+        let Self { http, inputs, notices: _, driver, drain, recording } = self;
         // A driver that has ended already needs no telling.
         drop(inputs.send(Input::Close).await);
         http.shutdown(drain).await;
         drop(inputs.send(Input::Stop(drain)).await);
         driver.finished().await;
+        if let Some(recording) = recording {
+            recording.wait().await;
+        }
         info!("node stopped");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use seqlane::{ConfigError, NodeOptions};
@@ -26,6 +27,7 @@ pub struct NodeBuilder {
     pub(super) idle_deadline: Duration,
     pub(super) drain: Duration,
     pub(super) seed: Option<[u8; 32]>,
+    pub(super) record: Option<PathBuf>,
 }
 
 impl NodeBuilder {
@@ -41,6 +43,7 @@ impl NodeBuilder {
             idle_deadline: Duration::from_secs(90),
             drain: Duration::from_secs(10),
             seed: None,
+            record: None,
         }
     }
 
@@ -103,6 +106,14 @@ impl NodeBuilder {
     /// knows the seed can guess the ids of other clients' sessions.
     pub const fn seed(mut self, seed: [u8; 32]) -> Self {
         self.seed = Some(seed);
+        self
+    }
+
+    /// A new file for everything that the machine is told and wants done, to be replayed by `seqlane-sim replay`. It
+    /// has **everything in it that is carried**, so only its owner may read it. Keys and secrets are not in it. It ends
+    /// at 1 GiB, or when it cannot be written as fast as things happen; neither disturbs anything else.
+    pub fn record(mut self, path: impl Into<PathBuf>) -> Self {
+        self.record = Some(path.into());
         self
     }
 

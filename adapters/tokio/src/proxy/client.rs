@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
+use super::door::Door;
 use super::flow::{Flows, OpenError};
 use super::journal::Journal;
 use super::listener::{Terms, listen};
@@ -20,6 +21,7 @@ use super::machine::{INPUTS, Input, Machine};
 use super::options::ProxyClientBuilder;
 use super::stream::FlowStream;
 use crate::exchange::{Exchanger, RelayUrl, TlsRoots};
+use crate::record::{self, Finished, Taped};
 use crate::start::StartError;
 
 /// Notices that wait for a slow observer; then it misses the oldest.
@@ -54,6 +56,7 @@ pub struct ProxyClient {
     grace: Duration,
     listening: AbortOnDropHandle<()>,
     machine: AbortOnDropHandle<()>,
+    recording: Option<Finished>,
 }
 
 impl ProxyClient {
@@ -67,9 +70,10 @@ impl ProxyClient {
         if relays != addresses {
             return Err(StartError::RelayCount { relays, addresses });
         }
-        let endpoints = builder.relays.iter().zip(&builder.client.relays);
-        let endpoints = endpoints.map(|(url, relay)| url.endpoint(relay.form)).collect();
+        let doors = builder.relays.iter().zip(&builder.client.relays);
+        let doors = doors.map(|(url, relay)| Door::new(url, relay)).collect::<Result<_, _>>()?;
         let exchanger = Exchanger::new(&roots(&builder).await?, builder.client.max_reply_body)?;
+        let options = builder.record.is_some().then(|| builder.client.clone());
         let config = builder.client.validate()?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(StartError::Random)?;
@@ -77,13 +81,16 @@ impl ProxyClient {
         let listener = TcpListener::bind(builder.listen).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
 
+        let recording = builder.record.zip(options);
+        let recording = recording.map(|(path, options)| record::start(path, options, seed)).transpose()?;
+        let (tape, recording) = recording.unzip();
         let (inputs, waiting) = mpsc::channel(INPUTS);
         let (reports, reported) = mpsc::unbounded_channel();
         let (notices, _) = broadcast::channel(NOTICES);
         let flows = Flows { inputs, reports };
-        let client = |now| Client::new(config, seed, now);
+        let client = |now| Taped::new(Client::new(config, seed, now), tape, now);
         let journal = Journal::new(builder.relays.iter());
-        let machine = Machine::new(client, exchanger, endpoints, waiting, reported, notices.clone(), journal);
+        let machine = Machine::new(client, exchanger, doors, waiting, reported, notices.clone(), journal);
         let stop = CancellationToken::new();
         let terms = Terms {
             credentials: builder.credentials,
@@ -95,7 +102,16 @@ impl ProxyClient {
         let machine = spawn(machine.run());
         let listening = spawn(listen(listener, flows.clone(), terms));
         info!(%address, relays, "client started");
-        Ok(Self { address, flows, notices, stop, grace: builder.shutdown_grace, listening, machine })
+        Ok(Self {
+            address,
+            flows,
+            notices,
+            stop,
+            grace: builder.shutdown_grace,
+            listening,
+            machine,
+            recording,
+        })
     }
 
     /// Where it listens, with the real port.
@@ -146,6 +162,10 @@ impl ProxyClient {
         };
         // What is not over by then is dropped.
         let _ = timeout(FAREWELL, farewell).await;
+        drop(self.machine);
+        if let Some(recording) = self.recording {
+            recording.wait().await;
+        }
         info!(address = %self.address, "client stopped");
     }
 }

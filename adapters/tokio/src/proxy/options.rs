@@ -24,6 +24,7 @@ pub struct ProxyClientBuilder {
     pub(super) max_connections: usize,
     pub(super) udp_targets: usize,
     pub(super) shutdown_grace: Duration,
+    pub(super) record: Option<PathBuf>,
 }
 
 impl ProxyClientBuilder {
@@ -39,6 +40,7 @@ impl ProxyClientBuilder {
             max_connections: 4096,
             udp_targets: 256,
             shutdown_grace: Duration::from_secs(10),
+            record: None,
         }
     }
 
@@ -96,6 +98,15 @@ impl ProxyClientBuilder {
     #[must_use]
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.shutdown_grace = grace;
+        self
+    }
+
+    /// A new file for everything that the machine is told and wants done, to be replayed by `seqlane-sim replay`. It
+    /// has **everything in it that is carried**, so only its owner may read it. Keys and secrets are not in it. It ends
+    /// at 1 GiB, or when it cannot be written as fast as things happen; neither disturbs anything else.
+    #[must_use]
+    pub fn record(mut self, path: impl Into<PathBuf>) -> Self {
+        self.record = Some(path.into());
         self
     }
 

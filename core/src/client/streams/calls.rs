@@ -86,22 +86,32 @@ impl Client {
             return;
         }
         streams.renew(&self.config, self.now);
-        match streams.outlook(self.now) {
-            Outlook::Ready => {
-                while self.streams.as_ref().is_some_and(|streams| streams.outlook(self.now) == Outlook::Ready)
+        match self.outlook() {
+            Some(Outlook::Ready) => {
+                while self.outlook() == Some(Outlook::Ready)
                     && let Some(id) = self.next_connect()
                 {
                     self.adopt(id);
                 }
             }
-            Outlook::Undecided => streams.wanted = true,
-            Outlook::Sessions => {}
+            Some(Outlook::Undecided) => {
+                if let Some(streams) = &mut self.streams {
+                    streams.wanted = true;
+                }
+            }
+            Some(Outlook::Sessions) | None => {}
         }
+    }
+
+    /// What a flow finds that opens now.
+    fn outlook(&self) -> Option<Outlook> {
+        let now = self.now;
+        Some(self.streams.as_ref()?.outlook(now, |relay| self.relays.is_usable(now, relay)))
     }
 
     /// Whether flows that open wait until it is known whether there is level 2.
     pub(in crate::client) fn is_undecided(&self) -> bool {
-        self.streams.as_ref().is_some_and(|streams| streams.outlook(self.now) == Outlook::Undecided)
+        self.outlook() == Some(Outlook::Undecided)
     }
 
     fn adopt(&mut self, id: StreamId) {
@@ -183,9 +193,9 @@ impl Client {
                 (number, None, number)
             }
             State::Ready(lane) => {
-                let number = lane.exchanges.next();
+                let (number, done) = (lane.exchanges.next(), lane.exchanges.done());
                 lane.exchanges.push(Record::probe(relay, now));
-                (number, Some(lane.epoch).filter(|_| !hello), lane.exchanges.done())
+                (number, Some(lane.epoch).filter(|_| !hello), done)
             }
         };
         let header = RequestHeader {
@@ -294,12 +304,16 @@ impl Client {
             Demand::Poll | Demand::Report => Purpose::Poll(Path::Any),
             Demand::Repair | Demand::Sparse | Demand::Bulk => Purpose::Active(Path::Any),
         };
-        let good = |relay: RelayId| is(relay, |route| route.is_good() && route.unknown.is_none());
+        let rested =
+            |relay: RelayId| routes.iter().any(|route| route.relay == relay && !route.is_resting(now));
+        let good =
+            |relay: RelayId| rested(relay) && is(relay, |route| route.is_good() && route.unknown.is_none());
         relays
             .choose_among(now, purpose, |relay| good(relay) && Some(relay) != lost)
             .or_else(|| relays.choose_among(now, purpose, good))
             .or_else(|| {
-                relays.choose_among(now, purpose, |relay| is(relay, |route| route.leads == Leads::Here))
+                let leads = |relay: RelayId| is(relay, |route| route.leads == Leads::Here);
+                relays.choose_among(now, purpose, |relay| rested(relay) && leads(relay))
             })
     }
 
@@ -468,9 +482,7 @@ impl Client {
             return;
         }
         if let Some(route) = streams.route_mut(id) {
-            let before = core::mem::replace(&mut route.leads, Leads::Here);
-            if before != Leads::Here {
-                route.told = false;
+            if route.on_here() {
                 out.notice(ClientNotice::StreamsReady { relay: id });
             }
         }
@@ -533,11 +545,13 @@ impl Client {
         });
         self.out.notice(notice);
         let mut garbled = false;
+        let short = self.streams.as_ref().map_or(Duration::ZERO, |streams| streams.rest());
         if let Some(route) = self.streams.as_mut().and_then(|streams| streams.route_mut(relay)) {
             match why {
                 ExchangeFailure::Garbage if packet.hello => garbled = route.on_garbled_hello(now),
                 ExchangeFailure::Unknown | ExchangeFailure::Garbage => {
                     route.on_cut(now.saturating_since(exchange.sent), packet.hold, now);
+                    route.on_useless(short, now);
                 }
                 ExchangeFailure::NotSent | ExchangeFailure::Refused { .. } | ExchangeFailure::TooLarge => {}
             }
@@ -565,6 +579,9 @@ impl Client {
         let now = self.now;
         if let Some(Streams { routes, state: State::Ready(lane), .. }) = &mut self.streams {
             lane.on_time(routes, now);
+            if lane.forgotten_at(&self.config).is_some_and(|at| at <= now) {
+                self.start_over();
+            }
         }
         self.sweep();
         self.rearm_streams();
@@ -584,7 +601,7 @@ impl Client {
     /// When level 2 wants to be woken.
     pub(in crate::client) fn rearm_streams(&mut self) {
         let now = self.now;
-        let Self { streams: Some(streams), timers, .. } = self else { return };
+        let Self { streams: Some(streams), timers, config, .. } = self else { return };
         let patience = streams.patience();
         let mut due: Option<(Instant, TimerKind)> = None;
         let mut note = |at: Option<Instant>, timer| {
@@ -595,12 +612,14 @@ impl Client {
         let in_use = streams.lane().is_some_and(Lane::is_in_use);
         for route in &streams.routes {
             note(route.hello_at(patience).filter(|_| streams.wanted || in_use), TimerKind::Hello);
+            note(Some(route.rests_until()).filter(|_| in_use), TimerKind::Probe);
             let probed = matches!(route.health, Health::Down { .. }) && in_use;
             note(route.probe_at().filter(|_| probed), TimerKind::Probe);
         }
-        if let Some(lane) = streams.lane() {
-            let sleeps = planted!(OwesAsleep) && lane.streams.is_empty();
-            note(lane.next_late().filter(|_| !sleeps), TimerKind::Late);
+        let sleeps = |lane: &&Lane| planted!(OwesAsleep) && lane.streams.is_empty();
+        if let Some(lane) = streams.lane().filter(|lane| !sleeps(lane)) {
+            note(lane.next_late(), TimerKind::Late);
+            note(lane.forgotten_at(config), TimerKind::IdleClient);
             note(lane.bulk_at(), TimerKind::Coalesce);
         }
         streams.due = due.map_or(TimerKind::Hello, |(_, timer)| timer);

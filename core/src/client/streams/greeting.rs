@@ -81,7 +81,7 @@ impl Streams {
     }
 
     /// The same with packets that are not sealed. No packet has been made yet.
-    #[cfg(feature = "model")]
+    #[cfg(any(test, feature = "model"))]
     pub(in crate::client) fn unsealed(self) -> Self {
         Self { up: Seal::null(Direction::Up), down: Seal::null(Direction::Down), ..self }
     }
@@ -129,21 +129,34 @@ impl Streams {
         self.lateness().allowance(RelayId::new(u32::MAX), Size::Small, 0)
     }
 
-    /// What a flow that opens now finds.
-    pub(in crate::client) fn outlook(&self, now: Instant) -> Outlook {
+    /// What a flow that opens now finds, where some relays are `usable`.
+    pub(in crate::client) fn outlook(&self, now: Instant, usable: impl Fn(RelayId) -> bool) -> Outlook {
         let patience = self.patience();
-        let leads_here = || self.routes.iter().any(|route| route.leads == Leads::Here);
-        let silent =
-            || self.routes.iter().all(|route| matches!(route.leads, Leads::Asked { .. } | Leads::Unknown));
+        let open = |route: &Route| matches!(route.leads, Leads::Asked { .. } | Leads::Unknown);
         match &self.state {
-            State::Ready(lane) if leads_here() && lane.has_place() && !lane.draining => Outlook::Ready,
-            State::Ready(_) => Outlook::Sessions,
-            State::Greeting { .. } if silent() => Outlook::Undecided,
-            State::Greeting { .. } if self.routes.iter().any(|route| route.is_pending(now, patience)) => {
-                Outlook::Undecided
+            State::Ready(lane) => {
+                let leads = |route: &&Route| route.leads == Leads::Here;
+                let here = self.routes.iter().filter(leads).any(|route| usable(route.relay));
+                // Where nothing can be used, waiting for the node of the lane is as good as anything.
+                let none = !self.routes.iter().any(|route| usable(route.relay));
+                let known = self.routes.iter().any(|route| leads(&route));
+                if (here || none && known) && lane.has_place() && !lane.draining {
+                    Outlook::Ready
+                } else {
+                    Outlook::Sessions
+                }
             }
-            State::Greeting { .. } => Outlook::Sessions,
+            State::Greeting { .. } => {
+                let silent = self.routes.iter().all(open);
+                let pending = |route: &Route| usable(route.relay) && route.is_pending(now, patience);
+                if silent || self.routes.iter().any(pending) { Outlook::Undecided } else { Outlook::Sessions }
+            }
         }
+    }
+
+    /// How long a relay rests the first time that a call through it came to nothing.
+    pub(super) fn rest(&self) -> Duration {
+        share(self.lateness().usual().p50, 1, 8)
     }
 
     /// A flow is about to open: a lane that the node may have forgotten is replaced before.

@@ -128,6 +128,11 @@ impl Lane {
         self.streams.is_empty() && now.saturating_since(self.heard) >= idle
     }
 
+    /// When the node has forgotten the client, if it is not heard before.
+    pub(super) fn forgotten_at(&self, config: &ClientConfig) -> Option<Instant> {
+        (!self.streams.is_empty()).then(|| self.heard.saturating_add(config.streams.idle))
+    }
+
     /// A stream begins.
     pub(super) fn insert(&mut self, stream: Stream, now: Instant) -> StreamNumber {
         let number = self.next_stream;

@@ -5,8 +5,13 @@ use core::time::Duration;
 use crate::id::RelayId;
 use crate::time::{Instant, share};
 
-/// How long a relay is taken for one whose node has no level 2, or is another node.
-const AGAIN: Duration = Duration::from_secs(600);
+/// How long a relay is taken for one whose node has no level 2, or is another node; doubled each time up to the
+/// longest.
+const AGAIN_FIRST: Duration = Duration::from_secs(5);
+const AGAIN_LONGEST: Duration = Duration::from_secs(600);
+
+/// The longest that a relay is left alone whose calls come to nothing.
+const REST_LONGEST: Duration = Duration::from_secs(30);
 
 /// Lates in a row after which a relay may be down.
 const LATES: u32 = 3;
@@ -70,6 +75,11 @@ pub(super) struct Route {
     hold: Option<(Duration, Instant)>,
     /// Since when its answers say that the epoch is unknown.
     pub(super) unknown: Option<Instant>,
+    /// Answers in a row that were no use, and until when it rests for it.
+    useless: u32,
+    rests: Instant,
+    /// How often in a row a hello through it led elsewhere.
+    astray: u32,
     /// Whether what answered the last hello was no answer.
     garbled: bool,
     /// Whether an observer was told that there is no level 2 through it.
@@ -87,6 +97,9 @@ impl Route {
             answered: None,
             hold: None,
             unknown: None,
+            useless: 0,
+            rests: Instant::ZERO,
+            astray: 0,
             garbled: false,
             told: false,
         }
@@ -105,6 +118,30 @@ impl Route {
         self.leads == Leads::Here && self.health == Health::Up
     }
 
+    /// It turned out to lead to the node. Whether that is news.
+    pub(super) fn on_here(&mut self) -> bool {
+        self.astray = 0;
+        self.told = false;
+        core::mem::replace(&mut self.leads, Leads::Here) != Leads::Here
+    }
+
+    /// A call through it came to nothing. It rests for a moment, and longer each time in a row: `short` the first time.
+    pub(super) fn on_useless(&mut self, short: Duration, now: Instant) {
+        let times = 1_u32.checked_shl(self.useless.min(16)).unwrap_or(u32::MAX);
+        self.useless = self.useless.saturating_add(1);
+        self.rests = now.saturating_add(short.saturating_mul(times).min(REST_LONGEST));
+    }
+
+    /// Whether it rests.
+    pub(super) fn is_resting(&self, now: Instant) -> bool {
+        self.rests > now
+    }
+
+    /// Until when it rests.
+    pub(super) const fn rests_until(&self) -> Instant {
+        self.rests
+    }
+
     /// Whether a hello through it is due.
     pub(super) fn wants_hello(&self, now: Instant, patience: Duration) -> bool {
         match self.leads {
@@ -119,7 +156,8 @@ impl Route {
     pub(super) fn hello_at(&self, patience: Duration) -> Option<Instant> {
         match self.leads {
             Leads::Asked { at } => Some(at.saturating_add(patience)),
-            Leads::Unknown | Leads::Elsewhere { .. } | Leads::Here => None,
+            Leads::Elsewhere { until } => Some(until),
+            Leads::Unknown | Leads::Here => None,
         }
     }
 
@@ -146,13 +184,17 @@ impl Route {
 
     /// It does not lead to the node. Whether that is news.
     pub(super) fn on_elsewhere(&mut self, now: Instant) -> bool {
-        self.leads = Leads::Elsewhere { until: now.saturating_add(AGAIN) };
+        let times = 1_u32.checked_shl(self.astray.min(16)).unwrap_or(u32::MAX);
+        let wait = AGAIN_FIRST.saturating_mul(times).min(AGAIN_LONGEST);
+        self.astray = self.astray.saturating_add(1);
+        self.leads = Leads::Elsewhere { until: now.saturating_add(wait) };
         !core::mem::replace(&mut self.told, true)
     }
 
     /// An exchange through it that was sent at `sent` was answered.
     pub(super) fn on_answer(&mut self, sent: Instant) {
         self.lates = 0;
+        self.useless = 0;
         self.health = Health::Up;
         self.answered = Some(self.answered.map_or(sent, |answered| answered.max(sent)));
     }
@@ -224,6 +266,8 @@ impl Route {
         if self.lates > 0 {
             print.time(self.late_since);
         }
+        print.value((self.useless, self.astray));
+        print.deadline(self.rests);
         print.time(self.answered.unwrap_or_default());
         if let Some((limit, until)) = self.hold {
             print.value(limit);
@@ -276,6 +320,18 @@ mod tests {
     }
 
     #[test]
+    fn a_relay_whose_calls_come_to_nothing_rests_longer_and_longer() {
+        let mut route = route();
+        route.on_useless(SECOND, at(0));
+        assert!(route.is_resting(at(0)) && !route.is_resting(at(1)));
+        route.on_useless(SECOND, at(1));
+        assert_eq!(route.rests_until(), at(3));
+        route.on_answer(at(3));
+        route.on_useless(SECOND, at(4));
+        assert_eq!(route.rests_until(), at(5));
+    }
+
+    #[test]
     fn a_relay_that_cuts_a_hold_is_asked_for_shorter_ones() {
         let mut route = route();
         route.on_cut(10 * SECOND, 25 * SECOND, at(0));
@@ -294,6 +350,9 @@ mod tests {
         assert!(route.wants_hello(at(1), SECOND) && !route.is_pending(at(1), SECOND));
         assert!(route.on_elsewhere(at(1)));
         assert!(!route.on_elsewhere(at(2)), "no news the second time");
-        assert!(!route.wants_hello(at(500), SECOND) && route.wants_hello(at(602), SECOND));
+        assert!(!route.wants_hello(at(11), SECOND) && route.wants_hello(at(12), SECOND));
+        assert!(route.on_here());
+        assert!(route.on_elsewhere(at(20)), "news again");
+        assert!(route.wants_hello(at(25), SECOND));
     }
 }

@@ -71,7 +71,8 @@ impl Stream {
             FlowKind::Udp => (Flow::Udp(Datagrams::default()), 0),
         };
         // Nothing is gained by reading more than the node has room for.
-        credit.widen(usize::try_from(grants.uplink_window.min(grants.uplink_total)).unwrap_or(usize::MAX));
+        let granted = usize::try_from(grants.uplink_window.min(grants.uplink_total)).unwrap_or(usize::MAX);
+        credit.widen(config.streams.uplink_window.min(granted));
         Self {
             id,
             target,

@@ -76,7 +76,7 @@ impl Peers {
     }
 
     /// Clients whose packets are not sealed.
-    #[cfg(feature = "model")]
+    #[cfg(any(test, feature = "model"))]
     pub(super) fn unsealed(config: &NodeConfig, seed: [u8; 32]) -> Self {
         let (up, down) = (Seal::null(Direction::Up), Seal::null(Direction::Down));
         Self { up, down, ..Self::new(config, seed) }

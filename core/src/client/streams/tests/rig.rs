@@ -109,7 +109,7 @@ impl Rig {
     pub(super) fn with_node(options: ClientOptions, level: Level, faults: Faults, seed: u64) -> Self {
         let now = Instant::from_micros(1_000_000);
         let mut rig = Self {
-            client: Client::new(options.validate().unwrap(), [7; 32], now),
+            client: Client::unsealed(options.validate().unwrap(), [7; 32], now),
             node: node(level, 1, now),
             now,
             faults,
@@ -464,5 +464,5 @@ impl Rig {
 
 fn node(level: Level, seed: u8, now: Instant) -> Node {
     let options = NodeOptions { max_level: level, ..NodeOptions::new(Secret::new("k")) };
-    Node::new(options.validate().unwrap(), [seed; 32], now)
+    Node::unsealed(options.validate().unwrap(), [seed; 32], now)
 }

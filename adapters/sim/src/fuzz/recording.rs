@@ -1,0 +1,65 @@
+//! Recordings of anybody's making.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use seqlane::record::{Ending, Machine, Scribe};
+use seqlane::{Client, ClientOptions, Form, Instant, Level, Node, NodeOptions, RelayOptions, Secret};
+
+use crate::playback::{End, is_recording, play};
+
+const SEED: [u8; 32] = [7; 32];
+
+/// A recording that starts as one is read to its end or to the first thing that is wrong. Any other input is a list of
+/// events: a machine that takes them is recorded, and does the same when it is replayed, with stand-ins for its keys.
+///
+/// # Panics
+/// When a machine panics, or a replay differs or cannot be read.
+pub fn recording(data: &[u8]) {
+    if is_recording(data) {
+        // A damaged one is told; that is all that is asked of it.
+        drop(play(Bytes::copy_from_slice(data)));
+        return;
+    }
+    let Some((kind, events)) = data.split_first() else { return };
+    let key = Secret::new("a \"key\"");
+    let secret = (kind & 2 > 0).then(|| Secret::new("a secret"));
+    if kind & 1 > 0 {
+        let max_level = Level::Streams;
+        let options = NodeOptions { max_level, secret, ..NodeOptions::new(key) };
+        replayed::<Node>(&options, events);
+    } else {
+        let relay = RelayOptions { form: Form::Node, ..RelayOptions::new(key) };
+        replayed::<Client>(&ClientOptions { secret, ..ClientOptions::new(vec![relay]) }, events);
+    }
+}
+
+/// Each event has its length (two bytes), the milliseconds since the one before (one byte), and what the recording
+/// would have of it.
+fn replayed<M: Machine>(options: &M::Options, mut data: &[u8]) {
+    let mask = M::mask(options);
+    let mut machine = M::start(options.clone(), SEED, Instant::ZERO).expect("valid");
+    let mut now = Instant::ZERO;
+    let mut file = Vec::new();
+    let mut scribe = Scribe::<M>::begin(options, SEED, now, &mut file);
+    while let Some(([high, low, millis], rest)) = data.split_first_chunk() {
+        let (event, rest) = rest.split_at(rest.len().min(usize::from(u16::from_be_bytes([*high, *low]))));
+        data = rest;
+        let Ok(event) = M::read_event(Bytes::copy_from_slice(event), &mask) else { continue };
+        now = now.saturating_add(Duration::from_millis((*millis).into()));
+        scribe.event(now, &event, &mut file);
+        if let Err(misuse) = machine.handle(now, event) {
+            scribe.refused(misuse, &mut file);
+        }
+        loop {
+            let action = machine.poll();
+            scribe.action(&action, &mut file);
+            if M::tell(&action, &mask).text.starts_with("Idle") {
+                break;
+            }
+        }
+    }
+    scribe.end(Ending::Stopped, &mut file);
+    let playback = play(file.into()).expect("it was written here");
+    assert_eq!(playback.end, End::Same(Ending::Stopped), "{playback:?}");
+}

@@ -1,0 +1,74 @@
+//! The thread that writes a recording.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+
+use seqlane::record::{Ending, Machine, Scribe};
+use tracing::{error, warn};
+
+use super::tape::{Backlog, Message};
+
+/// The largest recording: whoever replays one has it in memory.
+const MAX_FILE: usize = 1024 * 1024 * 1024;
+
+/// Bytes that are gathered before they are written; fewer when nothing more waits.
+const CHUNK: usize = 256 * 1024;
+
+/// The far end of the messages, and the file.
+pub(super) struct Writer<M: Machine> {
+    pub(super) file: File,
+    pub(super) messages: Receiver<Message<M>>,
+    pub(super) backlog: Arc<Backlog>,
+}
+
+impl<M: Machine> Writer<M> {
+    /// Writes until the machine has gone, or the file can take no more.
+    pub(super) fn run(mut self, options: &M::Options, seed: [u8; 32]) {
+        if let Err(error) = self.write(options, seed, MAX_FILE) {
+            error!(%error, "the recording ends here: its file cannot be written");
+        }
+    }
+
+    pub(super) fn write(&mut self, options: &M::Options, seed: [u8; 32], limit: usize) -> io::Result<()> {
+        let Ok(Message::Begin(start)) = self.messages.recv() else { return Ok(()) };
+        let mut waiting = Vec::new();
+        let mut scribe = Scribe::<M>::begin(options, seed, start, &mut waiting);
+        let mut written = 0;
+        let ending = loop {
+            let Some(message) = self.next(&mut waiting, &mut written)? else {
+                break if self.backlog.is_lost() { Ending::FellBehind } else { Ending::Stopped };
+            };
+            self.backlog.lighten(message.weight());
+            match message {
+                Message::Begin(_) => {}
+                Message::Event(now, event) => scribe.event(now, &event, &mut waiting),
+                Message::Refused(misuse) => scribe.refused(misuse, &mut waiting),
+                Message::Action(action) => scribe.action(&action, &mut waiting),
+            }
+            if written + waiting.len() >= limit {
+                warn!("the recording ends here: its file has the size that it may have");
+                break Ending::Full;
+            }
+        };
+        scribe.end(ending, &mut waiting);
+        self.file.write_all(&waiting)
+    }
+
+    /// The next message, or none when the machine has gone. What waits to be written is written when there is much of
+    /// it, and when there is time.
+    fn next(&mut self, waiting: &mut Vec<u8>, written: &mut usize) -> io::Result<Option<Message<M>>> {
+        if waiting.len() < CHUNK {
+            match self.messages.try_recv() {
+                Ok(message) => return Ok(Some(message)),
+                Err(TryRecvError::Disconnected) => return Ok(None),
+                Err(TryRecvError::Empty) => {}
+            }
+        }
+        self.file.write_all(waiting)?;
+        *written += waiting.len();
+        waiting.clear();
+        Ok(self.messages.recv().ok())
+    }
+}
