@@ -205,6 +205,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let speaks = self.clients[client].config.max_level == Level::Streams;
         if speaks && self.clients[client].exchanges.contains_key(&exchange) {
             self.marks.set(Mark::Answering);
+            if let Some(sent) = self.ledger.exchanges.get_mut(&(client, exchange)) {
+                sent.answering = true;
+            }
             self.client_handle(client, ClientEvent::Answering { exchange });
             self.drain_client(client);
         }
