@@ -15,7 +15,7 @@ pub use bounds::Bounds;
 pub use file::BadScenario;
 pub use profile::{Profile, UnknownProfile};
 pub(crate) use setup::KEY;
-pub use setup::{FlowSetup, RelaySetup, Setup, VisitorSetup};
+pub use setup::{FlowSetup, Outage, RelaySetup, Setup, VisitorSetup};
 
 use crate::fault::Fault;
 use crate::latency::Latency;

@@ -64,6 +64,17 @@ pub struct VisitorSetup {
     pub closes_first: bool,
 }
 
+/// A time during which a relay swallows every request.
+#[derive(Clone, Copy, Debug)]
+pub struct Outage {
+    /// The relay.
+    pub relay: usize,
+    /// From when, after the start.
+    pub from: Duration,
+    /// Until when; none: for ever.
+    pub until: Option<Duration>,
+}
+
 /// Everything about a run that is known before it begins.
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -85,6 +96,12 @@ pub struct Setup {
     pub visitors: Vec<VisitorSetup>,
     /// Whether the other node does not know `connect_data`.
     pub other_is_old: bool,
+    /// Relays that are out of order at known times, beside what faults bring.
+    pub outages: Vec<Outage>,
+    /// When the node restarts, beside what faults bring.
+    pub restarts: Vec<Duration>,
+    /// Answers with shorter bodies are not lost by F2.
+    pub spared: usize,
     /// How often each kind of fault happens, by its place in [`Fault::ALL`].
     pub faults: Vec<Odds>,
     /// Round trips.
@@ -130,6 +147,9 @@ impl Setup {
             relays,
             flows,
             visitors,
+            outages: Vec::new(),
+            restarts: Vec::new(),
+            spared: 0,
             other_is_old,
             faults,
             latency,

@@ -205,6 +205,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let speaks = self.clients[client].config.max_level == Level::Streams;
         if speaks && self.clients[client].exchanges.contains_key(&exchange) {
             self.marks.set(Mark::Answering);
+            if let Some(sent) = self.ledger.exchanges.get_mut(&(client, exchange)) {
+                sent.answering = true;
+            }
             self.client_handle(client, ClientEvent::Answering { exchange });
             self.drain_client(client);
         }
@@ -400,7 +403,11 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if self.network.relays[relay].line == Line::CutDown {
             return self.vanish(flight, Fault::Partition, "vanishes on the way down");
         }
-        match self.strikes(Fault::LoseReply, Site::LoseReply, key, 2) {
+        let spared = match &self.network.flights[flight].answer {
+            Some(Answer::Reply(reply)) => reply.len() < self.setup.spared,
+            Some(Answer::Failed(_)) | None => false,
+        };
+        match if spared { 0 } else { self.strikes(Fault::LoseReply, Site::LoseReply, key, 2) } {
             0 => {}
             1 if self.network.links[self.network.flights[flight].client].is_some() => {
                 self.strike(flight, Fault::LoseReply, "loses its reply on its last mile");

@@ -209,7 +209,13 @@ impl Client {
             total,
             confirm: None,
         };
-        let packet = PacketWriter::request(&header, 0).finish();
+        let mut packet = PacketWriter::request(&header, 0).finish();
+        if planted!(ProbeCarries)
+            && let State::Ready(lane) = &mut streams.state
+            && !hello
+        {
+            packet = lane.pack(&header, number, Load::Sparse, BULK, now).packet;
+        }
         let outgoing = Outgoing { relay, number, packet, hello, hold: Duration::ZERO, class: Class::Control };
         self.dispatch_packet(outgoing);
         true
@@ -609,7 +615,8 @@ impl Client {
             let probed = matches!(route.health, Health::Down { .. }) && in_use;
             note(route.probe_at().filter(|_| probed), TimerKind::Probe);
         }
-        if let Some(lane) = streams.lane() {
+        let sleeps = |lane: &&Lane| planted!(OwesAsleep) && lane.streams.is_empty();
+        if let Some(lane) = streams.lane().filter(|lane| !sleeps(lane)) {
             note(lane.next_late(), TimerKind::Late);
             note(lane.forgotten_at(config), TimerKind::IdleClient);
             note(lane.bulk_at(), TimerKind::Coalesce);

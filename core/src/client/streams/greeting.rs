@@ -161,7 +161,8 @@ impl Streams {
 
     /// A flow is about to open: a lane that the node may have forgotten is replaced before.
     pub(in crate::client) fn renew(&mut self, config: &ClientConfig, now: Instant) {
-        if self.lane().is_some_and(|lane| lane.is_stale(now, share(config.streams.idle, 1, 2))) {
+        let stale = self.lane().is_some_and(|lane| lane.is_stale(now, share(config.streams.idle, 1, 2)));
+        if stale && !planted!(SilentReturn) {
             self.start_over(config, now);
         }
     }

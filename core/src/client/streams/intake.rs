@@ -188,7 +188,7 @@ impl Lane {
     ) {
         let Some(stream) = self.streams.get_mut(&number) else {
             // The node may not have heard how the stream ended.
-            if let Some(farewell) = self.farewells.get_mut(&number) {
+            if let Some(farewell) = self.farewells.get_mut(&number).filter(|_| !planted!(FarewellOnce)) {
                 farewell.owed.owe();
                 self.agenda.farewells.insert(number);
             }

@@ -300,7 +300,9 @@ impl Lane {
                 if let Some(Flow::Tcp { recv, .. }) = self.flow_mut(number) {
                     recv.lost(by);
                 } else if let Some(farewell) = self.farewells.get_mut(&number) {
-                    farewell.owed.lost(by);
+                    if !planted!(FarewellOnce) {
+                        farewell.owed.lost(by);
+                    }
                     if farewell.owed.is_due() {
                         self.agenda.farewells.insert(number);
                     }

@@ -167,6 +167,9 @@ impl Lane {
         for exchange in &due {
             packing.writer.push(&Frame::Resend { exchange: *exchange });
             self.exchanges.change(*exchange, |record| {
+                if planted!(DoneOnNaming) {
+                    record.progress = Progress::Done;
+                }
                 if let Progress::Late { resend, .. } = &mut record.progress {
                     resend.carry(packing.by);
                 }

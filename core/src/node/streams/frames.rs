@@ -6,6 +6,7 @@ use crate::flow::{FLOOR, Within};
 use crate::id::UpstreamId;
 use crate::node::Node;
 use crate::node::action::{NodeAction, NodeNotice, SessionEnd};
+use crate::node::streams::hold::Load;
 use crate::node::streams::peer::{ClientFault, Peer, PeerId};
 use crate::node::streams::stream::{Stream, compact};
 use crate::node::streams::{Place, StreamRef};
@@ -47,7 +48,7 @@ impl Node {
             Frame::Ack { stream, next } => self.on_ack(id, stream, next)?,
             Frame::Window { stream, limit } => self.on_window(id, stream, limit),
             Frame::Reset { stream, .. } => self.on_reset(id, stream),
-            Frame::Datagram { stream, bytes } if fresh => {
+            Frame::Datagram { stream, bytes } if fresh || planted!(DatagramAgain) => {
                 self.on_datagram_frame(id, stream, compact(bytes, len))
             }
             Frame::Datagram { .. } => {}
@@ -149,6 +150,7 @@ impl Node {
         let Some(peer) = self.peers.get_mut(id) else { return };
         match peer.streams.get(&number).map(|stream| stream.upstream) {
             Some(upstream) => self.end_stream(Place { id, number, upstream }, SessionEnd::Closed, None),
+            None if planted!(ResetForgotten) => {}
             None => peer.bid_farewell(number, None, now),
         }
     }
@@ -173,6 +175,9 @@ impl Node {
     fn on_resend(&mut self, id: PeerId, exchange: ExchangeNumber) {
         let now = self.now;
         let Some(peer) = self.peers.get_mut(id) else { return };
+        if planted!(NamedRefilled) && peer.held.contains_key(&exchange) {
+            return self.answer_held(id, exchange, Load::Anything);
+        }
         if let Some(held) = peer.resend(exchange, now) {
             peer.exchanges.answered(exchange, 0, alloc::vec::Vec::new(), 0);
             self.answer_bare(id, exchange, held, false);
@@ -184,6 +189,9 @@ impl Peer {
     /// DATA of a stream that is not there. If it has ended, the client may not have heard.
     fn on_stray_chunk(&mut self, number: StreamNumber, now: Instant) {
         if let Some(farewell) = self.farewells.get_mut(&number) {
+            if planted!(FarewellOnce) {
+                return;
+            }
             farewell.owed.owe();
             self.agenda.farewells.insert(number);
         } else if !self.ended.contains(number) && self.agenda.gone.len() < MAX_GONE {

@@ -194,7 +194,9 @@ impl Peer {
             stream.opened.lost(by);
             self.agenda.refresh(number, &mut stream.traffic, stream.opened.is_due(), now);
         } else if let Some(farewell) = self.farewells.get_mut(&number) {
-            farewell.owed.lost(by);
+            if !planted!(FarewellOnce) {
+                farewell.owed.lost(by);
+            }
             if farewell.owed.is_due() {
                 self.agenda.farewells.insert(number);
                 self.agenda.note(now);

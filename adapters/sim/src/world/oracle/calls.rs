@@ -168,6 +168,13 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
+    /// Whether the healed relay has asked to be left alone for longer yet.
+    pub(in crate::world) fn is_left_alone(&self, client: usize, core: usize) -> bool {
+        let now = self.client_now(client);
+        let book = self.ledger.relays.get(&(client, core as u32));
+        book.and_then(|book| book.alone_until).is_some_and(|until| until > now)
+    }
+
     /// When the budget of the healed relay starts anew, if it is spent.
     pub(in crate::world) fn budget_pause(&mut self, client: usize, core: usize) -> Option<Time> {
         let core = core as u32;

@@ -35,6 +35,8 @@ impl Ledger {
 pub(in crate::world) struct Sent {
     pub(in crate::world) at: Time,
     pub(in crate::world) form: BodyForm,
+    /// Whether its answer has begun to come.
+    pub(in crate::world) answering: bool,
     pub(in crate::world) notes: Arc<[Note]>,
 }
 

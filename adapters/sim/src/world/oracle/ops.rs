@@ -96,7 +96,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 book.shipped = note.payload as u64;
             }
         }
-        let sent = Sent { at: self.now, form, notes: Arc::clone(notes) };
+        let sent = Sent { at: self.now, form, answering: false, notes: Arc::clone(notes) };
         self.ledger.exchanges.insert((client, exchange), sent);
     }
 
@@ -166,6 +166,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     pub(in crate::world) fn note_end(&mut self, client: usize, exchange: ExchangeId, event: &ClientEvent) {
         let Some(Sent { at, notes, .. }) = self.ledger.exchanges.remove(&(client, exchange)) else { return };
         self.note_company(at, &notes);
+        if Note::are_packet(&notes) && matches!(event, ClientEvent::Reply { .. }) {
+            self.ledger.packets.heard.insert(client, self.now);
+        }
         let unused = matches!(
             event,
             ClientEvent::ExchangeFailed {

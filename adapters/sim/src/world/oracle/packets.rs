@@ -10,7 +10,7 @@ use seqlane::wire::packet::{self, ClientId, Epoch, RequestHeader, ResponseRoom};
 use seqlane::wire::reset::ResetCode;
 use seqlane::wire::seal::Seal;
 use seqlane::wire::{self, Limits};
-use seqlane::{BodyForm, EndReason, FlowKind, Level};
+use seqlane::{BodyForm, EndReason, ExchangeId, FlowKind, Level};
 
 use crate::chooser::Chooser;
 use crate::fault::Fault;
@@ -36,6 +36,8 @@ pub(in crate::world) struct PacketBook {
     epochs: BTreeMap<Epoch, (usize, u64)>,
     /// Epochs of clients that were forgotten with streams.
     forgotten: BTreeSet<Epoch>,
+    /// By client of the world: when a packet of it was last answered.
+    pub(in crate::world) heard: BTreeMap<usize, Time>,
     /// By client of the world: calls since anything of its flows last moved.
     idle: BTreeMap<usize, IdleCalls>,
 }
@@ -126,10 +128,6 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             return self.violated(Property::S3, what);
         }
         if let Some(instance) = self.ledger.packets.instances.get_mut(&name) {
-            if stream != instance.flows.len() as u64 {
-                let what = format!("stream {stream} is opened after {} others", instance.flows.len());
-                return self.violated(Property::S10, what);
-            }
             instance.flows.insert(stream, flow);
         }
         self.flows[flow].epoch = epoch;
@@ -186,6 +184,12 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let moved = moved.unwrap_or(Time::ZERO);
         let hold = self.setup.client.streams.idle_hold.min(self.setup.node.streams.max_hold);
         let (now, calm) = (self.now, self.setup.is_calm());
+        // An answer that takes its time keeps a client awake.
+        let mut open =
+            self.ledger.exchanges.range((client, ExchangeId::new(0))..(client + 1, ExchangeId::new(0)));
+        if open.any(|(_, sent)| sent.answering) {
+            return;
+        }
         let book = self.ledger.packets.idle.entry(client).or_default();
         if moved > book.since {
             *book = IdleCalls { since: moved, calls: 0 };
@@ -226,6 +230,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             EndReason::Reset(ResetCode::Idle) => udp,
             EndReason::Reset(ResetCode::Stalled) => script.upstream_reads != Pace::AtOnce,
             EndReason::Reset(ResetCode::TooManyStreams) => self.ledger.limited,
+            // Nobody may be called for longer than a call may last.
+            EndReason::NoRelay => self.is_turned_away(state.client),
             _ => false,
         };
         if !fair && !self.ledger.flows[flow].upset {
@@ -235,6 +241,17 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if why == EndReason::Finished && !udp {
             self.check_uplink_whole(flow);
         }
+    }
+
+    /// Whether every relay has refused, or has spent its budget.
+    fn is_turned_away(&self, client: usize) -> bool {
+        (0..self.network.relays.len() as u32).all(|relay| {
+            let book = self.ledger.relays.get(&(client, relay));
+            let limit = self.daily_calls(client, relay);
+            book.is_some_and(|book| {
+                book.alone_until.is_some() || limit.is_some_and(|limit| book.spent >= limit)
+            })
+        })
     }
 
     /// S1 upwards: an orderly end has brought everything to the upstream too.
@@ -253,7 +270,11 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let Some(epoch) = self.flows[flow].epoch else { return false };
         let home = self.ledger.packets.epochs.get(&epoch);
         let restarted = home.is_none_or(|(node, life)| self.nodes[*node].life != *life);
-        restarted || self.flows[flow].orphaned || self.ledger.packets.forgotten.contains(&epoch)
+        // By its own rules the node has forgotten a client that it has not answered for so long.
+        let client = self.flows[flow].client;
+        let heard = self.ledger.packets.heard.get(&client).copied().unwrap_or(Time::ZERO);
+        let silent = self.now.since(heard) >= self.setup.client.streams.idle;
+        restarted || silent || self.flows[flow].orphaned || self.ledger.packets.forgotten.contains(&epoch)
     }
 
     /// S14, when a client is idle: who waits for an exchange, or leaves a stream at its node behind, is woken again.
@@ -265,12 +286,15 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let left = |flow: &usize| {
             self.is_stream(*flow)
                 && self.flows[*flow].client == client
-                && self.flows[*flow].local.ended.is_some()
+                && self.flows[*flow].local.ended.is_some_and(|why| why != EndReason::Reset(ResetCode::Gone))
                 && !self.may_be_gone(*flow)
                 && self.flows[*flow].upstreams.iter().any(|up| !self.upstreams[*up].line.is_over())
         };
-        let out = side.exchanges.keys().filter(|exchange| {
-            self.ledger.exchanges.get(&(client, **exchange)).is_some_and(|sent| Note::are_packet(&sent.notes))
+        let now = self.client_now(client);
+        // What is past its deadline is over for the client, though its host is yet to say so.
+        let out = side.exchanges.iter().filter(|(exchange, (_, deadline))| {
+            let sent = self.ledger.exchanges.get(&(client, **exchange));
+            *deadline > now && sent.is_some_and(|sent| Note::are_packet(&sent.notes))
         });
         let out = out.count();
         if out > 0 {
