@@ -213,7 +213,7 @@ impl Lane {
 
     /// After how long a small answer without confirmation is repeated.
     pub(super) fn confirm(&self) -> Duration {
-        const LEAST: Duration = Duration::from_millis(50);
+        const LEAST: Duration = Duration::from_millis(20);
         self.lateness.usual().p90.max(LEAST)
     }
 
