@@ -133,7 +133,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let udp = script.transport() == FlowKind::Udp;
         match why {
             EndReason::Finished | EndReason::ClientClosed => true,
-            EndReason::Local => udp || script.reset.is_some_and(|(side, _)| side == Side::Local),
+            EndReason::Local => {
+                let resets = script.reset.is_some_and(|(side, _)| side == Side::Local);
+                udp || resets || script.gives_up.is_some()
+            }
             EndReason::ConnectFailed(_) => {
                 self.ledger.limited || (script.opening != Opening::Accept && self.has_failed_lately(flow))
             }

@@ -222,7 +222,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let fails = script.opening != Opening::Accept;
         let fair = match why {
             EndReason::Finished | EndReason::ClientClosed | EndReason::Idle => true,
-            EndReason::Local => udp || reset_by(Side::Local),
+            EndReason::Local => udp || reset_by(Side::Local) || script.gives_up.is_some(),
             EndReason::ConnectFailed(_) => fails || self.ledger.limited,
             EndReason::Reset(ResetCode::Connect(_)) => fails,
             EndReason::Reset(ResetCode::Aborted) => reset_by(Side::Upstream),
