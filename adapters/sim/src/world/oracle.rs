@@ -259,7 +259,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             }
             let taken = state.upstreams.iter().map(|up| self.upstreams[*up].received).max().unwrap_or(0);
             let kept = state.local.sent.saturating_sub(taken) as usize;
-            let (open, window) = (state.local.credit + kept, self.setup.client.uplink_window);
+            let (open, window) = (state.local.credit + kept, uplink_window(&self.setup.client));
             if open > window {
                 self.violated(
                     Property::S5,
@@ -503,4 +503,12 @@ fn size(bytes: u64) -> usize {
 
 fn options_of(config: &ClientConfig, relay: RelayId) -> Option<RelayOptions> {
     config.relays.get(relay.place() as usize).cloned()
+}
+
+/// Uplink bytes that a client may keep of one flow, at whatever level it turns out to be.
+fn uplink_window(options: &seqlane::ClientOptions) -> usize {
+    match options.max_level {
+        seqlane::Level::Streams => options.uplink_window.max(options.streams.uplink_window),
+        seqlane::Level::Legacy | seqlane::Level::Sequenced => options.uplink_window,
+    }
 }

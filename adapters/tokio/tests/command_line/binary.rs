@@ -36,6 +36,13 @@ impl File {
         Self(path)
     }
 
+    /// A file that somebody else shall make.
+    pub(crate) fn absent(name: &str) -> Self {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = std::fs::remove_file(&path);
+        Self(path)
+    }
+
     pub(crate) fn path(&self) -> &str {
         self.0.to_str().unwrap()
     }

@@ -1,5 +1,10 @@
 //! Programs that serve until they are told to stop.
 
+#[cfg(unix)]
+use seqlane::record::{Ending, Entry, Recording};
+
+#[cfg(unix)]
+use crate::binary::File;
 use crate::binary::{Listener, run, seqlane, usage_error};
 
 #[test]
@@ -30,5 +35,36 @@ fn a_signal_ends_every_listener_with_success() {
         for signal in ["-INT", "-TERM"] {
             assert_eq!(Listener::start(&mut seqlane(arguments)).end_by(signal).code(), Some(0));
         }
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_listener_that_is_told_to_record_leaves_a_whole_recording_without_the_key() {
+    let node = ["node", "--listen", "127.0.0.1:0", "--key", "a long key"];
+    let client = ["client", "--listen", "127.0.0.1:0", "--key", "a long key", "--node", "http://127.0.0.1:1"];
+    for arguments in [&node[..], &client[..]] {
+        let file = File::absent(&format!("{}.recording", arguments[0]));
+        let record = [arguments, &["--record", file.path()]].concat();
+        let mut listener = Listener::start(&mut seqlane(&record));
+        assert!(listener.logs(&["recording", "everything"]).contains("WARN"));
+        assert_eq!(listener.end_by("-TERM").code(), Some(0));
+        let bytes = std::fs::read(file.path()).unwrap();
+        assert!(!bytes.windows(10).any(|part| part == b"a long key"));
+        let entries: Vec<_> = match Recording::read(bytes.into()).unwrap() {
+            Recording::Client(recorded) => recorded.entries.map(|entry| entry.map(ending_of)).collect(),
+            Recording::Node(recorded) => recorded.entries.map(|entry| entry.map(ending_of)).collect(),
+        };
+        assert_eq!(entries.last(), Some(&Ok(Some(Ending::Stopped))));
+        // What is there already is not written over.
+        assert!(usage_error(&run(&record)).starts_with("--record: cannot record to"));
+    }
+}
+
+#[cfg(unix)]
+fn ending_of<E>(entry: Entry<E>) -> Option<Ending> {
+    match entry {
+        Entry::End(ending) => Some(ending),
+        Entry::Event { .. } | Entry::Refused(_) | Entry::Action(_) => None,
     }
 }

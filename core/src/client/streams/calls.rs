@@ -339,7 +339,8 @@ impl Client {
         let client = streams.client();
         let packet = packet.seal(&streams.up, streams.nonces.next());
         let Some(relay) = self.relays.get_mut(id) else { return };
-        let form = form_of(&relay.options);
+        // A hello is understood by every node, if only to be refused.
+        let form = if hello { BodyForm::Json } else { form_of(&relay.options) };
         let body = match form {
             BodyForm::Packet => packet,
             BodyForm::Json => {
@@ -481,10 +482,8 @@ impl Client {
             }
             return;
         }
-        if let Some(route) = streams.route_mut(id) {
-            if route.on_here() {
-                out.notice(ClientNotice::StreamsReady { relay: id });
-            }
+        if streams.route_mut(id).is_some_and(Route::on_here) {
+            out.notice(ClientNotice::StreamsReady { relay: id });
         }
         for relay in streams.on_known(id, exchange.sent, now) {
             out.notice(ClientNotice::StreamsUnsupported { relay });

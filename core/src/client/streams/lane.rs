@@ -130,7 +130,7 @@ impl Lane {
 
     /// When the node has forgotten the client, if it is not heard before.
     pub(super) fn forgotten_at(&self, config: &ClientConfig) -> Option<Instant> {
-        (!self.streams.is_empty()).then(|| self.heard.saturating_add(config.streams.idle))
+        self.is_in_use().then(|| self.heard.saturating_add(config.streams.idle))
     }
 
     /// A stream begins.

@@ -129,11 +129,14 @@ impl Stream {
         }
     }
 
-    /// When it ends by itself: UDP when it is idle, TCP when no relay has brought its OPEN to the node.
+    /// When it ends by itself: UDP when it is idle, TCP when no relay has brought its OPEN to the node for longer than
+    /// the node would remember the client.
     pub(super) fn deadline(&self, config: &ClientConfig) -> Option<Instant> {
         match (self.traffic.flow.kind(), self.phase) {
             (FlowKind::Udp, _) => Some(self.last_active.saturating_add(config.udp_idle)),
-            (FlowKind::Tcp, Phase::Unheard) => Some(self.opened.saturating_add(config.reply_watchdog())),
+            (FlowKind::Tcp, Phase::Unheard) => {
+                Some(self.opened.saturating_add(config.streams.idle.saturating_mul(2)))
+            }
             (FlowKind::Tcp, Phase::Heard | Phase::Open) => None,
         }
     }

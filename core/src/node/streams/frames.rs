@@ -43,7 +43,7 @@ impl Node {
         match frame {
             Frame::Open { stream, kind, window, target } => self.on_open(id, stream, kind, window, target),
             Frame::Data { stream, seq, fin, bytes } => {
-                self.on_chunk(id, stream, Chunk { seq, fin, bytes: compact(bytes, len) })?;
+                self.on_chunk(id, stream, Chunk { seq, fin, bytes: compact(bytes, len) }, fresh)?;
             }
             Frame::Ack { stream, next } => self.on_ack(id, stream, next)?,
             Frame::Window { stream, limit } => self.on_window(id, stream, limit),
@@ -88,17 +88,30 @@ impl Node {
         self.actions.push_back(NodeAction::OpenUpstream { upstream, target, kind, deadline });
     }
 
-    fn on_chunk(&mut self, id: PeerId, number: StreamNumber, chunk: Chunk) -> Result<(), ClientFault> {
+    fn on_chunk(
+        &mut self,
+        id: PeerId,
+        number: StreamNumber,
+        chunk: Chunk,
+        fresh: bool,
+    ) -> Result<(), ClientFault> {
         let now = self.now;
         let Some(peer) = self.peers.get_mut(id) else { return Ok(()) };
         let Some(stream) = peer.streams.get_mut(&number) else {
-            peer.on_stray_chunk(number, now);
+            if fresh {
+                peer.on_stray_chunk(number, now);
+            }
             return Ok(());
         };
         let Flow::Tcp { recv, .. } = &mut stream.traffic.flow else {
             return Err(ClientFault::DataOnDatagrams);
         };
-        recv.receive(chunk.seq, chunk.fin, chunk.bytes)?;
+        // Whoever repeats old requests shall not make the node answer new ones.
+        if fresh {
+            recv.receive(chunk.seq, chunk.fin, chunk.bytes)?;
+        } else {
+            recv.receive_copy(chunk.seq, chunk.fin, chunk.bytes)?;
+        }
         stream.last_active = now;
         let upstream = stream.upstream;
         self.deliver(Place { id, number, upstream });

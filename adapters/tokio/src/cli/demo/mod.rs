@@ -39,7 +39,7 @@ pub(super) struct DemoArgs {
     json: bool,
 }
 
-/// The smallest `--size`: an eighth of it is still a transfer of several reads.
+/// The smallest `--size`: a sixteenth of it, 4 KiB, is still more than the lines of a ping.
 const MIN_SIZE: u64 = 64 * 1024;
 
 /// The largest `--size`: payload and copy are kept in memory.

@@ -42,7 +42,7 @@ impl Direction {
             (Self::Ping, _, _) => PING.len(),
             (Self::Crowd, _, _) => crowd::BYTES,
             // One op in flight, and each is held for 350 ms.
-            (Self::Upload, Level::Legacy, _) => largest / 8,
+            (Self::Upload, Level::Legacy, _) => largest / 16,
             (_, _, Condition::Direct) => largest,
             (_, _, Condition::Slow | Condition::Reordering | Condition::Losing) => largest / 2,
         }
