@@ -12,7 +12,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use seqlane::wire::reset::ResetCode;
 use seqlane::wire::{self, Limits, Op};
-use seqlane::{BodyForm, ClientConfig, EndReason, ExchangeId, Level, RelayId, RelayOptions, TimerKind};
+use seqlane::{
+    BodyForm, ClientConfig, ClientOptions, EndReason, ExchangeId, Level, RelayId, RelayOptions, TimerKind,
+};
 
 use crate::chooser::Chooser;
 use crate::fault::Fault;
@@ -506,9 +508,9 @@ fn options_of(config: &ClientConfig, relay: RelayId) -> Option<RelayOptions> {
 }
 
 /// Uplink bytes that a client may keep of one flow, at whatever level it turns out to be.
-fn uplink_window(options: &seqlane::ClientOptions) -> usize {
+fn uplink_window(options: &ClientOptions) -> usize {
     match options.max_level {
-        seqlane::Level::Streams => options.uplink_window.max(options.streams.uplink_window),
-        seqlane::Level::Legacy | seqlane::Level::Sequenced => options.uplink_window,
+        Level::Streams => options.uplink_window.max(options.streams.uplink_window),
+        Level::Legacy | Level::Sequenced => options.uplink_window,
     }
 }
