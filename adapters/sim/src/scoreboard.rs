@@ -103,9 +103,8 @@ pub fn hunt_for(bug: Bug) -> Hunt {
             ("level 2, datagrams, F3 only", Scenario { scripts, ..lossy(&[Fault::Duplicate]) }, Method::Once)
         }
         Bug::ResetForgotten => {
-            let scripts = vec![Kind::Reset, Kind::UdpEcho];
-            let faults = [Fault::LoseRequest, Fault::Late, Fault::Duplicate];
-            ("level 2, resets, F1, F3, F4", Scenario { scripts, ..lossy(&faults) }, Method::Once)
+            let faults = [Fault::Upstream, Fault::Reorder, Fault::Duplicate, Fault::LoseRequest];
+            ("level 2, F1, F3, F5, F20", lossy(&faults), Method::Once)
         }
         Bug::SilentReturn => ("level 2, flows far apart", seldom(), Method::Once),
         Bug::ProbeCarries => {
@@ -114,8 +113,9 @@ pub fn hunt_for(bug: Bug) -> Hunt {
             ("level 2, F11 and F17", Scenario { relays, ..lossy(&faults) }, Method::Once)
         }
         Bug::OwesAsleep => {
-            let scenario = lossy(&[Fault::LoseRequest, Fault::LoseReply, Fault::Partition]);
-            ("level 2, F1, F2, F17", scenario, Method::Once)
+            let relays = Span::new(1, 1);
+            let scenario = Scenario { relays, ..lossy(&[Fault::Refuse, Fault::Partition, Fault::Upstream]) };
+            ("level 2, one relay, F8, F17, F20", scenario, Method::Once)
         }
         Bug::HalfCloseHasty | Bug::HalfClosedMute => ("half-closes", calm(Kind::HalfClose), Method::Once),
         Bug::PollsSpin => ("quiet flows", calm(Kind::Quiet), Method::Once),

@@ -73,6 +73,8 @@ pub struct Script {
     pub half_close: bool,
     /// Who resets, and after how many bytes received.
     pub reset: Option<(Side, u64)>,
+    /// How long after its open the application gives up, whatever has come by then.
+    pub gives_up: Option<Duration>,
     /// How the application reads.
     pub local_reads: Pace,
     /// How the upstream reads.
@@ -128,6 +130,7 @@ impl Script {
             think: Duration::ZERO,
             half_close: false,
             reset: None,
+            gives_up: None,
             local_reads: Pace::AtOnce,
             upstream_reads: Pace::AtOnce,
             opening: Opening::Accept,

@@ -41,7 +41,8 @@ macro_rules! scope {
 }
 
 scope! {
-    /// The highest level that both machines may use: 0 or 1.
+    /// The highest level that both machines may use: 0, 1 or 2. At level 2, time goes on only when nobody has anything to
+    /// do, unless `slow` allows more: a client that waits makes call after call.
     level = 1,
     /// Flows.
     flows = 1,
@@ -49,7 +50,7 @@ scope! {
     up = 1,
     /// Bytes that each upstream sends, one at a time.
     down = 1,
-    /// Data ops in flight per session.
+    /// Data ops in flight per session; at level 2, exchanges in flight.
     lanes = 2,
     /// Ops per batch.
     batch = 2,
@@ -74,6 +75,11 @@ scope! {
 }
 
 impl Scope {
+    /// Whether streams are explored.
+    pub const fn is_level_2(&self) -> bool {
+        self.level == 2
+    }
+
     /// Whether nothing goes wrong in it that may cost a flow its life. A request that was not sent may not.
     pub const fn is_calm(&self) -> bool {
         self.drop == 0
@@ -86,7 +92,7 @@ impl Scope {
 
     fn check(&self) -> Result<(), BadScope> {
         let within = |holds: bool, why: &str| if holds { Ok(()) } else { Err(BadScope(why.to_owned())) };
-        within(self.level <= 1, "level must be 0 or 1")?;
+        within(self.level <= 2, "level must be 0, 1 or 2")?;
         within((1..=4).contains(&self.flows), "flows must be 1 to 4")?;
         within((1..=64).contains(&self.lanes), "lanes must be 1 to 64")?;
         within(self.batch >= 1 && self.op >= 1, "batch and op must be at least 1")?;

@@ -342,7 +342,7 @@ fn flows<C: Chooser>(
             spoil(&mut script, how);
             let pace = chooser.pick(Site::Pace, key(flow, 0), 1000);
             let at = scenario.openings * pace / 1000;
-            let setup = FlowSetup { client, at, script, again: None, spoiled: (1..=11).contains(&how) };
+            let setup = FlowSetup { client, at, script, again: None, spoiled: (1..=13).contains(&how) };
             let again = again(&setup, flow as usize, chooser);
             flows.push(setup);
             flows.extend(again);
@@ -390,6 +390,8 @@ fn spoil(script: &mut Script, how: u32) {
         9 => script.local_reads = slowly,
         10 => script.down = script.down.saturating_mul(20),
         11 => script.opening = Opening::Fail(ConnectFailure::NoSuchName),
+        12 => script.gives_up = Some(Duration::from_millis(60)),
+        13 => script.gives_up = Some(Duration::from_secs(2)),
         _ => {}
     }
 }

@@ -10,6 +10,8 @@ pub(super) enum Event {
     Start(usize),
     /// An application has thought, or a UDP application sends its next datagram.
     Think(usize),
+    /// An application gives up.
+    GiveIn(usize),
     /// An application reads what was delivered.
     LocalRead(usize),
     /// A client's wake time; stale unless the generation is the newest.

@@ -154,7 +154,21 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             Err(Misuse::StreamLimit) => self.flows[flow].local.ended = Some(EndReason::NoRelay),
             Err(misuse) => self.violated(Property::S5, format!("client{client} refuses to open: {misuse}")),
         }
+        if let Some(patience) = self.flows[flow].script.gives_up {
+            self.at(self.now.after(patience), Event::GiveIn(flow));
+        }
         self.drain_client(client);
+    }
+
+    /// The application gives up: nothing has come for it, or not enough.
+    pub(super) fn on_give_in(&mut self, flow: usize) {
+        let Flow { client, local, .. } = &mut self.flows[flow];
+        let client = *client;
+        if local.ended.is_none() && !std::mem::replace(&mut local.done, true) {
+            self.tell(Actor::App(flow as u32), What::Abort { flow: flow as u32 });
+            self.local(flow, LocalEvent::Reset);
+            self.drain_client(client);
+        }
     }
 
     pub(super) fn on_think(&mut self, flow: usize) {

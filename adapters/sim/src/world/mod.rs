@@ -306,6 +306,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         match event {
             Event::Start(flow) => self.on_start(flow),
             Event::Think(flow) => self.on_think(flow),
+            Event::GiveIn(flow) => self.on_give_in(flow),
             Event::LocalRead(flow) => self.on_local_read(flow),
             Event::ClientWake(client, generation) => self.on_client_wake(client, generation),
             Event::NodeWake(node, generation) => self.on_node_wake(node, generation),

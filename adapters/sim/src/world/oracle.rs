@@ -209,7 +209,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let by = |side| script.reset.is_some_and(|(by, _)| by == side);
         match why {
             EndReason::Finished => true,
-            EndReason::Local => by(Side::Local) || self.flows[flow].is_udp(),
+            EndReason::Local => by(Side::Local) || script.gives_up.is_some() || self.flows[flow].is_udp(),
             EndReason::NodeError | EndReason::Reset(ResetCode::Aborted) if by(Side::Upstream) => true,
             _ => self.bounds_refuse(),
         }

@@ -115,7 +115,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         match way {
             1 | 2 => {
                 let ppm = if way == 1 { 500 } else { -500 };
-                let (origin, clock) = (Duration::from_secs(10_000_000), self.clock_mut(host));
+                let clock = self.clock_mut(host);
+                let origin = clock.read(Time::ZERO).saturating_since(seqlane::Instant::ZERO);
                 *clock = HostClock::new(origin, ppm);
                 self.count_fault(Fault::Clock);
             }

@@ -610,14 +610,14 @@ impl Client {
                 due = Some(due.map_or((at, timer), |due| due.min((at, timer))));
             }
         };
-        let in_use = streams.lane().is_some_and(Lane::is_in_use);
+        let sleeps = |lane: &&Lane| planted!(OwesAsleep) && lane.streams.is_empty();
+        let in_use = streams.lane().filter(|lane| !sleeps(lane)).is_some_and(Lane::is_in_use);
         for route in &streams.routes {
             note(route.hello_at(patience).filter(|_| streams.wanted || in_use), TimerKind::Hello);
             note(Some(route.rests_until()).filter(|_| in_use), TimerKind::Probe);
             let probed = matches!(route.health, Health::Down { .. }) && in_use;
             note(route.probe_at().filter(|_| probed), TimerKind::Probe);
         }
-        let sleeps = |lane: &&Lane| planted!(OwesAsleep) && lane.streams.is_empty();
         if let Some(lane) = streams.lane().filter(|lane| !sleeps(lane)) {
             note(lane.next_late(), TimerKind::Late);
             note(lane.forgotten_at(config), TimerKind::IdleClient);

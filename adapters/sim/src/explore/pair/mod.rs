@@ -12,8 +12,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use seqlane::{
-    Client, ClientConfig, ClientEvent, ClientOptions, ExchangeId, FlowKind, Form, Instant, Level, LocalEvent,
-    Node, NodeConfig, NodeOptions, RelayOptions, RequestId, Secret, StreamId, Target, UpstreamId, Wake,
+    Client, ClientConfig, ClientEvent, ClientOptions, ClientStreamOptions, ExchangeId, FlowKind, Form,
+    Instant, Level, LocalEvent, Node, NodeConfig, NodeOptions, RelayOptions, RequestId, Secret, StreamId,
+    Target, UpstreamId, Wake,
 };
 
 use crate::explore::model::{Broken, Model};
@@ -87,13 +88,16 @@ const PORT: u16 = 443;
 impl Pair {
     /// The closed world of this scope.
     pub fn new(scope: Scope) -> Self {
-        let level = if scope.level == 0 { Level::Legacy } else { Level::Sequenced };
+        let level = Level::from_number(scope.level).unwrap_or_default();
+        let streams =
+            ClientStreamOptions { max_depth: scope.lanes.max(2).into(), ..ClientStreamOptions::default() };
         let relay = RelayOptions { form: Form::Node, ..RelayOptions::new(Secret::new(KEY)) };
         let client = ClientOptions {
             max_level: level,
             max_depth: scope.lanes.into(),
             max_batch_ops: scope.batch.into(),
             max_op_payload: scope.op.into(),
+            streams,
             ..ClientOptions::new(vec![relay])
         };
         let node = NodeOptions { max_level: level, tcp_idle: TCP_IDLE, ..NodeOptions::new(Secret::new(KEY)) };

@@ -110,7 +110,7 @@ impl Pair {
         let mut steps = Vec::with_capacity(16);
         self.offer_network(state, &mut steps);
         self.offer_ends(state, &mut steps);
-        let waits = !state.is_moving() || state.left.slow > 0;
+        let waits = !self.is_busy(state) || state.left.slow > 0;
         if waits && state.next_deadline().is_some() {
             steps.push(Step::Advance);
         }
@@ -118,6 +118,16 @@ impl Pair {
             steps.push(Step::Restart);
         }
         steps
+    }
+
+    /// Whether time is not to go on: something is between the machines, or, at level 2, an end has something to do.
+    fn is_busy(&self, state: &State) -> bool {
+        let local =
+            |(flow, local): (usize, &Local)| local.ended.is_none() && self.next_local(flow, local).is_some();
+        let upstream =
+            |(id, upstream): (&UpstreamId, &super::Upstream)| self.next_upstream(*id, upstream).is_some();
+        let ends = || state.locals.iter().enumerate().any(local) || state.upstreams.iter().any(upstream);
+        state.is_moving() || self.scope.is_level_2() && ends()
     }
 
     fn offer_network(&self, state: &State, steps: &mut Vec<Step>) {
@@ -379,7 +389,7 @@ impl Pair {
 
     /// Jumps to the next deadline, and tells whose it is.
     fn advance(&self, state: &mut State) -> Result<(), Broken> {
-        if state.is_moving() {
+        if self.is_busy(state) {
             state.left.slow = state.left.slow.saturating_sub(1);
         }
         let Some((at, due)) = state.next_deadline() else { return Ok(()) };

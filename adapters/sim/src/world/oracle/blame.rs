@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use seqlane::wire::reset::ResetCode;
 use seqlane::{EndReason, ExchangeFailure, FlowKind};
 
 use crate::chooser::Chooser;
@@ -133,7 +134,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let udp = script.transport() == FlowKind::Udp;
         match why {
             EndReason::Finished | EndReason::ClientClosed => true,
-            EndReason::Local => udp || script.reset.is_some_and(|(side, _)| side == Side::Local),
+            EndReason::Local => {
+                let resets = script.reset.is_some_and(|(side, _)| side == Side::Local);
+                udp || resets || script.gives_up.is_some()
+            }
             EndReason::ConnectFailed(_) => {
                 self.ledger.limited || (script.opening != Opening::Accept && self.has_failed_lately(flow))
             }
@@ -145,6 +149,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 quiet + Duration::from_millis(1) + quiet / 1000 >= setup.client.half_close_quiet
             }
             EndReason::Idle => true,
+            EndReason::Reset(ResetCode::Gone) => self.is_lane_lost(flow),
             // A relay may be out because of what happened to others, or full of calls that are held or lost.
             EndReason::NoRelay => {
                 !setup.is_calm() || setup.client.relays.iter().any(|relay| relay.max_concurrent <= 2)

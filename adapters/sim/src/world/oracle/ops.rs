@@ -15,6 +15,7 @@ use crate::trace::Sink;
 use crate::world::World;
 use crate::world::flow::Flow;
 use crate::world::oracle::ledger::{Note, Role, Sent, Session};
+use crate::world::oracle::packets::looks_like_packet;
 use crate::world::upstream::Line;
 
 /// A flow with something to send is passed over at most this often, and this often for each flow.
@@ -166,7 +167,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     pub(in crate::world) fn note_end(&mut self, client: usize, exchange: ExchangeId, event: &ClientEvent) {
         let Some(Sent { at, notes, .. }) = self.ledger.exchanges.remove(&(client, exchange)) else { return };
         self.note_company(at, &notes);
-        if Note::are_packet(&notes) && matches!(event, ClientEvent::Reply { .. }) {
+        if let ClientEvent::Reply { body, .. } = event
+            && Note::are_packet(&notes)
+            && looks_like_packet(body)
+        {
             self.ledger.packets.heard.insert(client, self.now);
         }
         let unused = matches!(

@@ -8,7 +8,7 @@ use seqlane::wire::frame::{Frame, Frames};
 use seqlane::wire::number::ExchangeNumber;
 use seqlane::wire::packet::{self, ClientId, Epoch, RequestHeader, ResponseRoom};
 use seqlane::wire::reset::ResetCode;
-use seqlane::wire::seal::Seal;
+use seqlane::wire::seal::{Seal, VERSION};
 use seqlane::wire::{self, Limits};
 use seqlane::{BodyForm, EndReason, ExchangeId, FlowKind, Level};
 
@@ -21,6 +21,7 @@ use crate::script::{Opening, Pace, Side};
 use crate::time::Time;
 use crate::trace::Sink;
 use crate::world::World;
+use crate::world::flow::Flow;
 use crate::world::oracle::ledger::{Note, Role};
 
 /// Calls that a client of idle flows makes at most beyond its holds, and how many it makes for each hold; while
@@ -45,6 +46,8 @@ pub(in crate::world) struct PacketBook {
 /// A client under one name.
 #[derive(Clone, Debug, Default)]
 struct Instance {
+    /// Which client of the world it is.
+    client: usize,
     /// The exchange after the newest.
     next: ExchangeNumber,
     done: ExchangeNumber,
@@ -112,6 +115,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         } else {
             None
         };
+        instance.client = client;
         instance.next = header.exchange.next();
         instance.done = header.done;
         instance.epoch = header.epoch.or(instance.epoch);
@@ -175,8 +179,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// streams is to say hello before its next.
     pub(in crate::world) fn on_forgotten(&mut self, name: ClientId) {
         let Some(instance) = self.ledger.packets.instances.get(&name) else { return };
-        let lives = |flow: &usize| self.flows[*flow].local.ended.is_none();
-        if instance.flows.values().any(lives) {
+        let lives = |flow: &Flow| {
+            flow.client == instance.client && flow.stream.is_some() && flow.local.ended.is_none()
+        };
+        if self.flows.iter().any(lives) {
             self.ledger.packets.forgotten.extend(instance.epoch);
         }
     }
@@ -226,7 +232,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let fails = script.opening != Opening::Accept;
         let fair = match why {
             EndReason::Finished | EndReason::ClientClosed | EndReason::Idle => true,
-            EndReason::Local => udp || reset_by(Side::Local),
+            EndReason::Local => udp || reset_by(Side::Local) || script.gives_up.is_some(),
             EndReason::ConnectFailed(_) => fails || self.ledger.limited,
             EndReason::Reset(ResetCode::Connect(_)) => fails,
             EndReason::Reset(ResetCode::Aborted) => reset_by(Side::Upstream),
@@ -271,14 +277,29 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// Whether the node that gave a stream's epoch has restarted since, or forgot its client, or relays led elsewhere.
     fn may_be_gone(&self, flow: usize) -> bool {
-        let Some(epoch) = self.flows[flow].epoch else { return false };
+        let client = self.flows[flow].client;
+        let orphaned = self.flows[flow].orphaned;
+        self.flows[flow].epoch.is_some_and(|epoch| orphaned || self.is_epoch_lost(client, epoch))
+    }
+
+    /// Whether a flow that is no stream yet may have been about to be one of a client that its node has forgotten.
+    pub(in crate::world) fn is_lane_lost(&self, flow: usize) -> bool {
+        let client = self.flows[flow].client;
+        let mut own = self.ledger.packets.instances.values().filter(|instance| instance.client == client);
+        let lost = own.any(|instance| instance.epoch.is_some_and(|epoch| self.is_epoch_lost(client, epoch)));
+        lost || self.flows[flow].orphaned
+    }
+
+    /// Whether the node that gave an epoch has restarted since, or has forgotten the client.
+    fn is_epoch_lost(&self, client: usize, epoch: Epoch) -> bool {
         let home = self.ledger.packets.epochs.get(&epoch);
         let restarted = home.is_none_or(|(node, life)| self.nodes[*node].life != *life);
         // By its own rules the node has forgotten a client that it has not answered for so long.
-        let client = self.flows[flow].client;
         let heard = self.ledger.packets.heard.get(&client).copied().unwrap_or(Time::ZERO);
-        let silent = self.now.since(heard) >= self.setup.client.streams.idle;
-        restarted || silent || self.flows[flow].orphaned || self.ledger.packets.forgotten.contains(&epoch)
+        let idle = self.setup.client.streams.idle;
+        // Clocks differ by up to 1 in 2000.
+        let silent = self.now.since(heard) >= idle - idle / 1000;
+        restarted || silent || self.ledger.packets.forgotten.contains(&epoch)
     }
 
     /// S14, when a client is idle: who waits for an exchange, or leaves a stream at its node behind, is woken again.
@@ -309,6 +330,11 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             self.violated(Property::S14, what);
         }
     }
+}
+
+/// Whether a body brings a packet, and no error or page.
+pub(in crate::world) fn looks_like_packet(body: &Bytes) -> bool {
+    body.starts_with(br#"{"r":[{"d":"#) || body.first() == Some(&VERSION)
 }
 
 /// The packet in the body of an answer.
