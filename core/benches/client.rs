@@ -11,7 +11,7 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use seqlane::wire::{self, Limits, Op, ReplyParts, Sid};
 use seqlane::{
-    Caps, Client, ClientAction, ClientEvent, ClientOptions, ExchangeId, FlowKind, Instant, LocalEvent,
+    Caps, Client, ClientAction, ClientEvent, ClientOptions, ExchangeId, FlowKind, Instant, Level, LocalEvent,
     RelayOptions, Secret, StreamId, Target,
 };
 
@@ -29,7 +29,11 @@ impl Setup {
     /// A client with linked sessions whose polls are not held, so that it soon polls no more.
     fn new(sessions: usize) -> Self {
         let relay = RelayOptions { max_concurrent: 10_000, ..RelayOptions::new(Secret::new("k")) };
-        let options = ClientOptions { max_streams: sessions, ..ClientOptions::new(vec![relay]) };
+        let options = ClientOptions {
+            max_level: Level::Sequenced,
+            max_streams: sessions,
+            ..ClientOptions::new(vec![relay])
+        };
         let client = Client::new(options.validate().expect("valid options"), [1; 32], NOW);
         let mut setup = Self { client, streams: Vec::new(), ops: 0 };
         for _ in 0..sessions {

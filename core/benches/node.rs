@@ -12,7 +12,7 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use seqlane::wire::{self, Limits, Op, Sid};
 use seqlane::{
-    Endpoint, Form, Instant, Node, NodeAction, NodeEvent, NodeOptions, RequestId, Secret, Seq, Target,
+    Endpoint, Form, Instant, Level, Node, NodeAction, NodeEvent, NodeOptions, RequestId, Secret, Seq, Target,
     UpstreamEvent,
 };
 
@@ -33,7 +33,8 @@ struct Setup {
 
 impl Setup {
     fn new(sessions: usize) -> Self {
-        let options = NodeOptions { max_sessions: sessions, ..NodeOptions::new(key()) };
+        let options =
+            NodeOptions { max_level: Level::Sequenced, max_sessions: sessions, ..NodeOptions::new(key()) };
         let node = Node::new(options.validate().expect("valid options"), [1; 32], NOW);
         let mut setup = Self { node, sids: Vec::new(), next: 0 };
         for _ in 0..sessions {

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use seqlane::wire::{self, Limits, Op, ReplyParts, Sid};
 use seqlane::{
-    Caps, Client, ClientAction, ClientEvent, ClientOptions, ExchangeId, FlowKind, Instant, LocalEvent,
+    Caps, Client, ClientAction, ClientEvent, ClientOptions, ExchangeId, FlowKind, Instant, Level, LocalEvent,
     RelayOptions, Secret, StreamId, Target,
 };
 use seqlane_tests::allocator::{Asked, Counting, count, live};
@@ -16,7 +16,11 @@ const NOW: Instant = Instant::from_micros(1);
 
 fn client(streams: usize) -> Client {
     let relay = RelayOptions { max_concurrent: 10_000, ..RelayOptions::new(Secret::new("k")) };
-    let options = ClientOptions { max_streams: streams, ..ClientOptions::new(vec![relay]) };
+    let options = ClientOptions {
+        max_level: Level::Sequenced,
+        max_streams: streams,
+        ..ClientOptions::new(vec![relay])
+    };
     Client::new(options.validate().expect("valid options"), [1; 32], NOW)
 }
 

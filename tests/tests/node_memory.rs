@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use seqlane::wire::{self, Limits, Op, Sid};
 use seqlane::{
-    Endpoint, Form, Instant, Node, NodeAction, NodeEvent, NodeOptions, RequestId, Secret, Seq, Target,
+    Endpoint, Form, Instant, Level, Node, NodeAction, NodeEvent, NodeOptions, RequestId, Secret, Seq, Target,
     UpstreamEvent, UpstreamId,
 };
 use seqlane_tests::allocator::{Asked, Counting, count, live};
@@ -24,7 +24,11 @@ struct Rig {
 
 impl Rig {
     fn new(sessions: usize) -> Self {
-        let options = NodeOptions { max_sessions: sessions, ..NodeOptions::new(Secret::new("k")) };
+        let options = NodeOptions {
+            max_level: Level::Sequenced,
+            max_sessions: sessions,
+            ..NodeOptions::new(Secret::new("k"))
+        };
         let node = Node::new(options.validate().expect("valid options"), [1; 32], NOW);
         Self { node, sid: None, upstream: UpstreamId::new(0), next: 0 }
     }

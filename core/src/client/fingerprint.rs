@@ -146,6 +146,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::caps::Level;
     use crate::fingerprint::Fnv;
     use crate::{ClientEvent, ClientOptions, FlowKind, LocalEvent, RelayOptions, Secret, Target};
 
@@ -158,7 +159,8 @@ mod tests {
     /// A client made at `origin` after `before` flows that were refused, with one flow that wrote `text`, the
     /// call that opens it on its way.
     fn run(origin: Instant, before: usize, text: &'static str) -> (Client, Instant) {
-        let options = ClientOptions::new(vec![RelayOptions::new(Secret::new("k"))]);
+        let relay = RelayOptions::new(Secret::new("k"));
+        let options = ClientOptions { max_level: Level::Sequenced, ..ClientOptions::new(vec![relay]) };
         let mut client = Client::new(options.validate().unwrap(), [1; 32], origin);
         for _ in 0..before {
             open(&mut client, origin, "refused");
@@ -205,7 +207,8 @@ mod tests {
     fn how_long_a_flow_hesitated_before_its_link_does_not_matter() {
         let linked = |hesitation: u64| {
             let origin = Instant::ZERO;
-            let options = ClientOptions::new(vec![RelayOptions::new(Secret::new("k"))]);
+            let relay = RelayOptions::new(Secret::new("k"));
+            let options = ClientOptions { max_level: Level::Sequenced, ..ClientOptions::new(vec![relay]) };
             let mut client = Client::new(options.validate().unwrap(), [1; 32], origin);
             let stream = client.open(origin, Target::new("h", 443).unwrap(), FlowKind::Tcp).unwrap();
             let sent = origin.saturating_add(Duration::from_millis(hesitation));

@@ -139,7 +139,7 @@ impl RelayOptions {
 pub struct ClientOptions {
     /// The relays, at least one. A [`RelayId`](crate::RelayId) is a place in this list.
     pub relays: Vec<RelayOptions>,
-    /// The highest level to use. Default: 1, sequenced. The client does not speak level 2 yet, and takes it for 1.
+    /// The highest level to use. Default: 2, streams, where the node has it and the same secret.
     pub max_level: Level,
     /// What seals the packets of level 2; the node must have the same, and no relay should know it. Default: the key
     /// of the first relay, which keeps out everybody but the relays.
@@ -215,7 +215,7 @@ impl ClientOptions {
     pub fn new(relays: Vec<RelayOptions>) -> Self {
         Self {
             relays,
-            max_level: Level::default(),
+            max_level: Level::Streams,
             secret: None,
             streams: ClientStreamOptions::default(),
             open: OpenMode::default(),
@@ -340,7 +340,7 @@ pub struct NodeOptions {
     /// The key that requests must carry.
     #[cfg_attr(feature = "record", serde(with = "crate::record::stand_in"))]
     pub key: Secret,
-    /// The highest level to offer. Default: 1, sequenced: [`Client`](crate::Client) does not speak level 2 yet.
+    /// The highest level to offer. Default: 2, streams.
     pub max_level: Level,
     /// What seals the packets of level 2; the clients must have the same, and no relay should know it. Default:
     /// the key, which keeps out everybody but the relays that have it.
@@ -404,7 +404,7 @@ impl NodeOptions {
     pub fn new(key: Secret) -> Self {
         Self {
             key,
-            max_level: Level::default(),
+            max_level: Level::Streams,
             secret: None,
             streams: NodeStreamOptions::default(),
             diagnostic: false,

@@ -22,7 +22,7 @@ pub struct ClientStreamOptions {
     pub max_depth: usize,
     /// How long a request is held while nothing happens. Default 25 s: one call for each such time.
     pub idle_hold: Duration,
-    /// Bytes that are first asked for in a response. Default 512 KiB.
+    /// Bytes that are first asked for in a response. Default 768 KiB.
     pub first_response: u64,
     /// The least bytes that are asked for in a response. Default 128 KiB.
     pub least_response: u64,
@@ -43,7 +43,7 @@ impl Default for ClientStreamOptions {
             uplink_window: 128 * MIB,
             max_depth: 32,
             idle_hold: Duration::from_secs(25),
-            first_response: 512 << 10,
+            first_response: 768 << 10,
             least_response: 128 << 10,
             most_response: 16 << 20,
             most_request: 4 * MIB,

@@ -238,6 +238,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::caps::Level;
     use crate::fingerprint::Fnv;
     use crate::node::{Endpoint, NodeEvent, UpstreamEvent};
     use crate::{NodeOptions, Secret};
@@ -251,7 +252,9 @@ mod tests {
 
     /// A node made at `origin` that answered `before` requests, and then opened a session and read `text`.
     fn run(origin: Instant, before: u64, text: &'static str) -> (Node, Instant) {
-        let config = NodeOptions::new(Secret::new("k")).validate().unwrap();
+        let level = Level::Sequenced;
+        let options = NodeOptions { max_level: level, ..NodeOptions::new(Secret::new("k")) };
+        let config = options.validate().unwrap();
         let mut node = Node::new(config, [1; 32], origin);
         let drain = |node: &mut Node| while !matches!(node.poll(), NodeAction::Idle { .. }) {};
         let connect = br#"{"k":"k","ops":[{"op":"connect","host":"h","port":1}]}"#;

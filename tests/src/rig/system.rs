@@ -141,7 +141,7 @@ impl RigBuilder {
     /// When something does not start.
     pub async fn start(mut self) -> Rig {
         let mut options = NodeOptions::new(Secret::new(NODE_KEY));
-        options.max_level = self.level.unwrap_or(options.max_level);
+        options.max_level = self.level.unwrap_or(Level::Sequenced);
         options.secret = Some(Secret::new(SECRET));
         let node = NodeServer::builder((self.node_options)(options)).allow_private(true);
         let node = (self.node)(node).start().await.expect("a node");
@@ -168,7 +168,7 @@ impl RigBuilder {
         let binary = self.is_binary;
         let options = RelayOptions { form, binary, ..RelayOptions::new(Secret::new(key)) };
         let mut options = ClientOptions::new(vec![options; urls.len()]);
-        options.max_level = self.level.unwrap_or(options.max_level);
+        options.max_level = self.level.unwrap_or(Level::Sequenced);
         options.secret = Some(Secret::new(SECRET));
         let options = (self.client_options)(options);
         let urls = urls.iter().map(|url| url.parse().expect("an address")).collect();

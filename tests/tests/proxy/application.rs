@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use seqlane::{ClientOptions, OpenMode, RelayOptions, Secret, Target};
+use seqlane::{ClientOptions, Level, OpenMode, RelayOptions, Secret, Target};
 use seqlane_tests::deadline::soon;
 use seqlane_tokio::ProxyClient;
 use seqlane_tokio::proxy::ProxyClientBuilder;
@@ -13,7 +13,11 @@ use crate::scripted::ScriptedRelay;
 
 /// A builder of a proxy that uses this relay, on a free port.
 pub(crate) fn builder(relay: &ScriptedRelay, open: OpenMode) -> ProxyClientBuilder {
-    let options = ClientOptions { open, ..ClientOptions::new(vec![RelayOptions::new(Secret::new("key"))]) };
+    let options = ClientOptions {
+        open,
+        max_level: Level::Sequenced,
+        ..ClientOptions::new(vec![RelayOptions::new(Secret::new("key"))])
+    };
     let relays = vec![relay.url().parse().unwrap()];
     ProxyClient::builder(options, relays).listen("127.0.0.1:0".parse().unwrap())
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use seqlane::wire::{self, Limits, Op, ReplyParts, Sid};
 use seqlane::{
     Caps, Client, ClientAction, ClientEvent, ClientOptions, ExchangeFailure, ExchangeId, FlowKind, Instant,
-    LocalEvent, RelayOptions, Secret, Seq, StreamId, Target, Wake,
+    Level, LocalEvent, RelayOptions, Secret, Seq, StreamId, Target, Wake,
 };
 
 use crate::chooser::{Chooser, FromBytes};
@@ -39,7 +39,12 @@ struct Bench<'a> {
 pub fn client(data: &[u8]) {
     let relay =
         RelayOptions { max_concurrent: 4, daily_calls: Some(500), ..RelayOptions::new(Secret::new("k")) };
-    let options = ClientOptions { max_op_payload: 64, max_depth: 4, ..ClientOptions::new(vec![relay; 2]) };
+    let options = ClientOptions {
+        max_level: Level::Sequenced,
+        max_op_payload: 64,
+        max_depth: 4,
+        ..ClientOptions::new(vec![relay; 2])
+    };
     let mut bench = Bench {
         decide: FromBytes::new(data),
         client: Client::new(options.validate().expect("valid"), [1; 32], Instant::ZERO),

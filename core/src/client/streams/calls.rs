@@ -619,8 +619,10 @@ impl Client {
             note(route.probe_at().filter(|_| probed), TimerKind::Probe);
         }
         if let Some(lane) = streams.lane().filter(|lane| !sleeps(lane)) {
-            note(lane.next_late(), TimerKind::Late);
-            note(lane.forgotten_at(config), TimerKind::IdleClient);
+            // What was measured since may have made something late already.
+            let soon = now.saturating_add(Duration::from_micros(1));
+            note(lane.next_late().map(|at| at.max(soon)), TimerKind::Late);
+            note(lane.forgotten_at(config).map(|at| at.max(soon)), TimerKind::IdleClient);
             note(lane.bulk_at(), TimerKind::Coalesce);
         }
         streams.due = due.map_or(TimerKind::Hello, |(_, timer)| timer);

@@ -113,7 +113,7 @@ impl Lane {
         let flying = u64::try_from(tally.bulk_bytes).unwrap_or(u64::MAX);
         !self.agenda.bulk.is_empty()
             && flying < self.up_flight.limit(self.grants.uplink_total, self.lateness.usual().p50)
-            && tally.bulk < config.streams.max_depth
+            && tally.bulk < config.streams.max_depth.saturating_mul(2)
             && self.bulk_at().is_some_and(|at| at <= now)
     }
 
@@ -175,7 +175,7 @@ impl Lane {
 
     /// How many requests the node may hold.
     pub(super) fn keep(&self, circumstances: Circumstances) -> usize {
-        if self.is_active(circumstances.now) && !circumstances.thrifty { 2 } else { 1 }
+        if self.moves(circumstances.now) && !circumstances.thrifty { 2 } else { 1 }
     }
 
     /// How long the node may hold the next request.
@@ -193,13 +193,17 @@ impl Lane {
         }
     }
 
-    /// Whether anything moves, or should.
+    /// Whether anything moves, or should, or an answer is missing.
     pub(super) fn is_active(&self, now: Instant) -> bool {
         let tally = self.exchanges.tally();
+        tally.late > 0 || tally.under_way > 0 || self.moves(now)
+    }
+
+    /// Whether anything moves, or should.
+    fn moves(&self, now: Instant) -> bool {
+        let tally = self.exchanges.tally();
         let lately = self.lateness.usual().p50.saturating_mul(2);
-        tally.late > 0
-            || tally.under_way > 0
-            || tally.sparse > 0
+        tally.sparse > 0
             || tally.bulk > 0
             || self.backlog > 0
             || self.unheard > 0

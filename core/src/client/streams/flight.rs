@@ -1,7 +1,8 @@
 //! How many bytes may be under way: what the path delivers in a round trip, with room for it to deliver more.
 //!
 //! I = min(3/4 total, max(16 MiB, g x rate x 1.7 p50)). The rate is what came in the last 3.4 p50, a maximum that decays
-//! by 2 % with each packet in bulk. g is 3 until the rate grows by less than a quarter in 2 p50, then 1.5.
+//! by 2 % with each packet in bulk. g is 3 until the rate grows by less than a quarter in 2 p50, then 1.5 down, and 2.25
+//! up, where a packet counts until news of it have come.
 
 use alloc::collections::VecDeque;
 use core::time::Duration;
@@ -32,6 +33,8 @@ pub(super) struct Flight {
     /// Bytes a second.
     rate: u64,
     growth: Growth,
+    /// g x 1.7 once the rate does not grow any more, in twentieths.
+    steady: u64,
     /// Halvings by silence.
     halved: u32,
 }

@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use crate::caps::Level;
 use crate::client::{
     Client, ClientAction, ClientEvent, ClientNotice, EndReason, ExchangeFailure, LocalEvent,
 };
@@ -79,6 +80,7 @@ pub(super) struct Bench {
 
 pub(super) fn options(relays: usize) -> ClientOptions {
     let mut options = ClientOptions::new(vec![RelayOptions::new(Secret::new("key")); relays]);
+    options.max_level = Level::Sequenced;
     options.server_first_ports.push(7777);
     options
 }

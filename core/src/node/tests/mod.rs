@@ -64,6 +64,7 @@ impl Rig {
 
     fn with(change: impl FnOnce(&mut NodeOptions)) -> Self {
         let mut options = NodeOptions::new(Secret::new(KEY));
+        options.max_level = crate::caps::Level::Sequenced;
         change(&mut options);
         Self {
             node: Node::new(options.validate().unwrap(), [7; 32], Instant::ZERO),

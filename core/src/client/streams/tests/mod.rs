@@ -192,3 +192,22 @@ fn an_application_that_does_not_read_stops_its_own_download_alone() {
     assert!(rig.run(10 * MINUTE, Rig::ended));
     assert!(rig.app(stalled).got == sent(8_000_000));
 }
+
+#[test]
+fn a_lost_answer_holds_a_download_up_for_no_longer_than_its_repair_takes() {
+    for seed in 1..40 {
+        let mut rig = Rig::new(options(4), Faults { way: (300, 1_500), ..CALM }, seed);
+        let stream = rig.open("60000000", 10, true);
+        rig.run(Duration::from_secs(4) + Duration::from_millis(seed * 100), |_| false);
+        rig.lose_next = Some(100_000);
+        let (mut last, mut longest, mut got) = (rig.now, Duration::ZERO, 0);
+        while rig.app(stream).ended.is_none() {
+            let moved = |rig: &Rig| rig.app(stream).got.len() > got || rig.ended();
+            assert!(rig.run(5 * MINUTE, moved), "seed {seed}");
+            got = rig.app(stream).got.len();
+            longest = longest.max(rig.now.saturating_since(last));
+            last = rig.now;
+        }
+        assert!(longest < Duration::from_secs(13), "seed {seed}: {longest:?}");
+    }
+}

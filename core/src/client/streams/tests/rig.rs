@@ -80,6 +80,8 @@ pub(super) struct Rig {
     /// Relays that pass nothing on.
     pub(super) dead: Vec<u32>,
     pub(super) calls: u64,
+    /// The next reply of so many bytes is lost.
+    pub(super) lose_next: Option<usize>,
     events: BinaryHeap<Reverse<(Instant, u64, Happening)>>,
     order: u64,
     relays: BTreeMap<u64, u32>,
@@ -118,6 +120,7 @@ impl Rig {
             notices: Vec::new(),
             dead: Vec::new(),
             calls: 0,
+            lose_next: None,
             events: BinaryHeap::new(),
             order: 0,
             relays: BTreeMap::new(),
@@ -399,6 +402,10 @@ impl Rig {
                 let Some((exchange, copy)) = self.requests.remove(&request.number()) else { return };
                 let dead = self.relays.get(&exchange).is_some_and(|relay| self.dead.contains(relay));
                 if copy || dead || self.draw(1_000) < self.faults.lose_reply {
+                    return;
+                }
+                if self.lose_next.is_some_and(|least| response.body.len() >= least) {
+                    self.lose_next = None;
                     return;
                 }
                 let at = self.now.saturating_add(self.way());
