@@ -39,7 +39,7 @@ const BULK_WAIT_LONGEST: Duration = Duration::from_millis(100);
 const SHORTEST_HOLD: Duration = Duration::from_millis(20);
 
 /// Responses that are asked for while calls are short.
-const THRIFTY_RESPONSE: u64 = 4 << 20;
+const THRIFTY_RESPONSE: u64 = 8 << 20;
 
 /// What the machine around the lane knows.
 #[derive(Clone, Copy, Debug)]
