@@ -50,6 +50,9 @@ pub(super) struct Flight {
     seated: bool,
 }
 
+/// The number of a copy that is an old request, which came once more.
+const STRAY: u8 = 2;
+
 /// What comes back of a call.
 #[derive(Clone, Debug)]
 enum Answer {
@@ -572,7 +575,12 @@ const REFUSALS: [Option<Duration>; 5] = [
 impl Flight {
     /// A copy of an old request, of which nobody hears.
     pub(super) fn stray(&self, form: BodyForm, body: Bytes, notes: Arc<[Note]>) -> Self {
-        Self { form, body, notes, copy: 2, answer: None, heard: false, seated: false, ..self.clone() }
+        Self { form, body, notes, copy: STRAY, answer: None, heard: false, seated: false, ..self.clone() }
+    }
+
+    /// Whether it is a copy of an old request.
+    pub(super) const fn is_stray(&self) -> bool {
+        self.copy == STRAY
     }
 
     /// Whose it is, the key of its decisions, and what its body is.

@@ -95,7 +95,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     pub(super) fn corrupt_request(&mut self, flight: usize, body: &Bytes) -> Bytes {
         let (client, key, form) = self.network.flights[flight].about();
         let notes = Arc::clone(self.network.flights[flight].notes());
-        if !self.forges(Fault::Corrupt, &notes) {
+        // What comes once more does not bring others.
+        if self.network.flights[flight].is_stray() || !self.forges(Fault::Corrupt, &notes) {
             return body.clone();
         }
         let way = self.strikes(Fault::Corrupt, Site::Corrupt, key, 3);

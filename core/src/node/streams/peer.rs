@@ -25,6 +25,10 @@ use crate::wire::reset::ResetCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::node) struct PeerId(pub(super) u64);
 
+/// Ends that may wait for their confirmation however few streams a client may have at a time: it opens the next one as
+/// soon as it hears of an end, and confirms that only when every older exchange is done.
+const FEWEST_FAREWELLS: usize = 1024;
+
 /// Why a client is failed (protocol.md 3.2 rule 14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -237,7 +241,7 @@ impl Peer {
             Err(ClientFault::TotalExceeded)
         } else if self.agenda.sums.span > config.streams.reorder_chunks {
             Err(ClientFault::ReorderExceeded)
-        } else if self.ended.ranges() > most || self.farewells.len() > most {
+        } else if self.ended.ranges() > most || self.farewells.len() > most.max(FEWEST_FAREWELLS) {
             Err(ClientFault::TooManyEnded)
         } else {
             Ok(())

@@ -296,6 +296,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let restarted = home.is_none_or(|(node, life)| self.nodes[*node].life != *life);
         // By its own rules the node has forgotten a client that it has not answered for so long.
         let heard = self.ledger.packets.heard.get(&client).copied().unwrap_or(Time::ZERO);
+        // An answer that is not what it seems (F18, F19) is none.
+        let forged = [Fault::Swap, Fault::Corrupt].iter().any(|fault| !self.setup.odds(*fault).is_never());
+        let heard = if forged { Time::ZERO } else { heard };
         let idle = self.setup.client.streams.idle;
         // Clocks differ by up to 1 in 2000.
         let silent = self.now.since(heard) >= idle - idle / 1000;
@@ -313,6 +316,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 && self.flows[*flow].client == client
                 && self.flows[*flow].local.ended.is_some_and(|why| why != EndReason::Reset(ResetCode::Gone))
                 && !self.may_be_gone(*flow)
+                && !self.ledger.flows[*flow].upset
                 && self.flows[*flow].upstreams.iter().any(|up| !self.upstreams[*up].line.is_over())
         };
         let now = self.client_now(client);

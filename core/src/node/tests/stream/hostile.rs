@@ -82,8 +82,17 @@ fn streams_that_end_with_too_many_gaps_fail_the_client() {
 
 #[test]
 fn refusals_that_are_never_confirmed_fail_the_client() {
-    let frames: Vec<Frame> = (1..12).map(open).collect();
+    let frames: Vec<Frame> = (1..1030).map(open).collect();
     fails(|options| options.streams.max_streams = 1, &frames, ClientFault::TooManyEnded);
+}
+
+#[test]
+fn a_client_may_open_stream_after_stream_before_it_confirms_an_end() {
+    let mut pair = Pair::with(|options| options.streams.max_streams = 1);
+    let frames: Vec<Frame> = (0..12).map(open).collect();
+    let request = pair.ask(1, &frames);
+    assert!(pair.faults().is_empty());
+    assert!(!pair.answer_after(request, 100).header.flags.unknown);
 }
 
 #[test]
