@@ -122,6 +122,11 @@ impl Credit {
         Ok(())
     }
 
+    /// The flow may keep up to `window` bytes from now on, if that is more.
+    pub(crate) fn widen(&mut self, window: usize) {
+        self.window = self.window.max(window);
+    }
+
     /// `bytes` of what was kept have gone on.
     pub(crate) fn release(&mut self, bytes: usize, pool: &mut impl Lender) {
         self.kept = self.kept.saturating_sub(bytes);

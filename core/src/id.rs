@@ -5,7 +5,7 @@ use core::fmt;
 use sha2::{Digest, Sha256};
 
 use crate::wire::Sid;
-use crate::wire::packet::Epoch;
+use crate::wire::packet::{ClientId, Epoch};
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -141,6 +141,8 @@ macro_rules! mints {
 mints! {
     /// Mints session ids: random-looking UUIDs (version 4), the form of the deployed nodes.
     SidMint, b"seqlane sid" => Sid, Sid::uuid;
+    /// Mints names of client instances (protocol.md 3.1).
+    ClientMint, b"seqlane client" => ClientId, ClientId;
     /// Mints epochs (protocol.md 3.1).
     EpochMint, b"seqlane epoch" => Epoch, Epoch;
 }

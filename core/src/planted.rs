@@ -136,6 +136,18 @@ bugs! {
         SecretShown = "secret-shown", "a debug print shows the key";
         PanicsOnFin = "panics-on-fin", "the client panics when an application finishes";
     }
+    Streams {
+        DoneOnNaming = "done-on-naming", "an exchange counts as done as soon as a RESEND names it";
+        HelloAnew = "hello-anew", "a hello that comes again makes another epoch";
+        CopyRefilled = "copy-refilled", "a copy of a held exchange is answered by itself, and the first with something else";
+        NamedRefilled = "named-refilled", "an exchange that a RESEND has named is given new content";
+        DatagramAgain = "datagram-again", "a datagram is taken from every copy of its request";
+        ResetForgotten = "reset-forgotten", "a RESET that comes before its OPEN is forgotten";
+        FarewellOnce = "farewell-once", "the last word about a stream is said once, and not again when it was lost";
+        SilentReturn = "silent-return", "a client that was silent for long opens a stream without a hello";
+        ProbeCarries = "probe-carries", "a probe carries frames, and asks for answers again";
+        OwesAsleep = "owes-asleep", "a client without streams sleeps for ever, though it owes the node a word";
+    }
     Determinism {
         SeedAmbient = "seed-ambient", "a new client depends on how many there were before";
         TimeAmbient = "time-ambient", "a wait depends on what other clients did";
@@ -166,6 +178,7 @@ pub enum Area {
     Polling,
     Fairness,
     Contract,
+    Streams,
     Determinism,
 }
 

@@ -46,6 +46,12 @@ impl Instant {
     }
 }
 
+/// `numerator` / `denominator` of a duration, in whole microseconds, saturating; nothing for a denominator of 0.
+pub(crate) fn share(duration: Duration, numerator: u32, denominator: u32) -> Duration {
+    let micros = micros(duration).saturating_mul(u64::from(numerator));
+    Duration::from_micros(micros.checked_div(u64::from(denominator)).unwrap_or_default())
+}
+
 /// Whole microseconds of a duration, saturating.
 pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
@@ -60,6 +66,14 @@ mod tests {
         let end = Instant::from_micros(u64::MAX);
         assert_eq!(end.saturating_add(Duration::from_secs(1)), end);
         assert_eq!(Instant::ZERO.saturating_add(Duration::MAX), end);
+    }
+
+    #[test]
+    fn shares_of_a_duration_are_whole_microseconds() {
+        let second = Duration::from_secs(1);
+        assert_eq!(share(second, 17, 10), Duration::from_millis(1_700));
+        assert_eq!(share(second, 1, 3), Duration::from_micros(333_333));
+        assert_eq!(share(second, 1, 0), Duration::ZERO);
     }
 
     #[test]

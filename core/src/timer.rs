@@ -33,6 +33,12 @@ pub enum TimerKind {
     RelayRetry,
     /// Client: a relay's daily budget starts anew.
     BudgetReset,
+    /// Client: an answer is late (level 2).
+    Late,
+    /// Client: a relay that is down is asked whether it works again (level 2).
+    Probe,
+    /// Client: a hello was not answered (level 2).
+    Hello,
     /// Node: a held request must be answered.
     Hold,
     /// Node: a held request is looked at again while bytes still come.

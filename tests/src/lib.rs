@@ -6,6 +6,7 @@ pub mod allocator;
 pub mod certificate;
 pub mod deadline;
 pub mod http_client;
+pub mod packets;
 pub mod pair;
 pub mod rig;
 pub mod stub_node;

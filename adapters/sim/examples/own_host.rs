@@ -31,7 +31,12 @@ struct BulkHost {
 
 impl BulkHost {
     fn new(config: ClientConfig, seed: [u8; 32], now: Instant) -> Self {
-        Self { client: Client::new(config, seed, now), owed: BTreeMap::new(), due: None, forgetful: false }
+        Self {
+            client: Client::unsealed(config, seed, now),
+            owed: BTreeMap::new(),
+            due: None,
+            forgetful: false,
+        }
     }
 
     fn report(&mut self, now: Instant) -> Result<(), Misuse> {

@@ -59,7 +59,7 @@ faults! {
     Queueing = "F16", "queueing", 0, "a relay queues calls beyond a few instead of refusing them";
     Partition = "F17", "partition", 0, "relays are cut off in one direction, flap, or clog one by one";
     Swap = "F18", "swap", 2, "the reply to one request is delivered for another";
-    Corrupt = "F19", "corrupt", 2, "bits of a body flip";
+    Corrupt = "F19", "corrupt", 2, "bits of a packet flip, or an old packet comes again";
     Upstream = "F20", "upstream", 0, "an upstream refuses, resets, stops reading or floods";
 }
 

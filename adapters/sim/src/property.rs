@@ -33,7 +33,7 @@ macro_rules! properties {
 
 properties! {
     S1 = "delivered bytes are a prefix of those sent, in each direction of each flow, and all of them after an orderly end",
-    S2 = "an upstream gets each byte at most once; an open makes at most one upstream connection unless its exchange is doubled",
+    S2 = "an upstream gets each byte at most once; an open makes at most one upstream connection, below level 2 unless its exchange is doubled",
     S3 = "an op is executed at most once, however often it arrives",
     S4 = "nothing is delivered after an end; each flow has exactly one end on each side; a close takes its place among the ops of its batch",
     S5 = "nothing is reported written that was not handed over, and nothing is sent beyond the credit",
@@ -45,10 +45,11 @@ properties! {
     S11 = "nothing panics",
     S12 = "neither key nor payload appears in a debug print",
     S13 = "every exchange ends exactly once; every accepted request is answered exactly once",
+    S14 = "a client that waits for an exchange, or owes its node a word, names a wake time (level 2)",
     R1 = "the bytes that a machine holds stay within the configured bounds",
     R2 = "the calls in flight through a relay stay within its limit",
     R3 = "the calls of a day stay within a relay's budget, and a relay that refuses is left alone",
-    R4 = "idle flows cost no more calls than their polls",
+    R4 = "idle flows cost no more calls than their polls; at level 2, all together little more than one a hold",
     R5 = "after every flow has ended, nothing is held and no timer of a flow runs",
     I1 = "a flow that stalls does not delay the others",
     I2 = "no flow with data waits while others are served again and again",
@@ -60,6 +61,7 @@ properties! {
     L5 = "after a budget starts anew, flows go on",
     L6 = "a flow is lost only after something happened that can lose it",
     L7 = "after a success the backoff starts anew",
+    L8 = "no stream of level 2 dies of lost, late, doubled or reordered exchanges while client and node live",
     D1 = "the same seed gives the same run, in every process and build",
     D2 = "a copy of a machine in the middle of a run behaves like the original",
     D5 = "a run without faults loses no flow and spends no call in vain",
@@ -89,7 +91,7 @@ impl fmt::Display for Violation {
 impl Property {
     /// Whether it speaks of progress, and not of safety or bounds.
     pub const fn is_liveness(self) -> bool {
-        matches!(self, Self::L1 | Self::L2 | Self::L3 | Self::L4 | Self::L5 | Self::L6 | Self::L7)
+        matches!(self, Self::L1 | Self::L2 | Self::L3 | Self::L4 | Self::L5 | Self::L6 | Self::L7 | Self::L8)
     }
 
     /// Whether it speaks of what is used up.

@@ -85,7 +85,7 @@ impl<H> Copy for Run<'_, H> {}
 impl<'a> Run<'a> {
     /// Runs with the bare client.
     pub fn new(scenario: &'a Scenario) -> Self {
-        Self::hosted(scenario, Client::new)
+        Self::hosted(scenario, Client::unsealed)
     }
 }
 

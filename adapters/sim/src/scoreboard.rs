@@ -94,6 +94,29 @@ pub fn hunt_for(bug: Bug) -> Hunt {
         Bug::CutLooksEnded => ("F20 only", only(Fault::Upstream), Method::Once),
         Bug::LastFirst => ("uploads, 2 calls at a time", crowd(Kind::Upload), Method::Once),
         Bug::DrainUnbounded => ("downloads, 2 calls at a time", crowd(Kind::Download), Method::Once),
+        Bug::DoneOnNaming | Bug::NamedRefilled | Bug::FarewellOnce => {
+            ("level 2, F1 and F2", lossy(&[Fault::LoseRequest, Fault::LoseReply]), Method::Once)
+        }
+        Bug::HelloAnew | Bug::CopyRefilled => ("level 2, F3 only", lossy(&[Fault::Duplicate]), Method::Once),
+        Bug::DatagramAgain => {
+            let scripts = vec![Kind::UdpEcho];
+            ("level 2, datagrams, F3 only", Scenario { scripts, ..lossy(&[Fault::Duplicate]) }, Method::Once)
+        }
+        Bug::ResetForgotten => {
+            let scripts = vec![Kind::Reset, Kind::UdpEcho];
+            let faults = [Fault::LoseRequest, Fault::Late, Fault::Duplicate];
+            ("level 2, resets, F1, F3, F4", Scenario { scripts, ..lossy(&faults) }, Method::Once)
+        }
+        Bug::SilentReturn => ("level 2, flows far apart", seldom(), Method::Once),
+        Bug::ProbeCarries => {
+            let relays = Span::new(2, 3);
+            let faults = [Fault::Pause, Fault::Partition];
+            ("level 2, F11 and F17", Scenario { relays, ..lossy(&faults) }, Method::Once)
+        }
+        Bug::OwesAsleep => {
+            let scenario = lossy(&[Fault::LoseRequest, Fault::LoseReply, Fault::Partition]);
+            ("level 2, F1, F2, F17", scenario, Method::Once)
+        }
         Bug::HalfCloseHasty | Bug::HalfClosedMute => ("half-closes", calm(Kind::HalfClose), Method::Once),
         Bug::PollsSpin => ("quiet flows", calm(Kind::Quiet), Method::Once),
         _ => ("swarm", swarm(), Method::Once),
@@ -105,6 +128,25 @@ pub fn hunt_for(bug: Bug) -> Hunt {
 fn only(fault: Fault) -> Scenario {
     let net = [(fault, Odds::of(1, 5))].into();
     Scenario { level: Some(1), swarm: false, net, ..Profile::Swarm.scenario() }
+}
+
+/// The profile `swarm` with these kinds of faults, at level 2.
+fn lossy(faults: &[Fault]) -> Scenario {
+    let net = faults.iter().map(|fault| (*fault, Odds::of(1, 5))).collect();
+    Scenario { level: Some(2), swarm: false, odd_bounds: false, net, ..Profile::Swarm.scenario() }
+}
+
+/// Nothing goes wrong, and flows open further apart than a node remembers a silent client.
+fn seldom() -> Scenario {
+    Scenario {
+        level: Some(2),
+        flows: Span::new(2, 4),
+        scripts: vec![Kind::Echo, Kind::Download],
+        openings: Duration::from_secs(200),
+        storm: Duration::from_secs(220),
+        client_idle: Some(20),
+        ..Profile::Calm.scenario()
+    }
 }
 
 /// Nothing goes wrong, but some upstreams read slowly, and nodes let little wait for them.

@@ -413,7 +413,7 @@ mod tests {
     #[test]
     fn one_lost_exchange_is_all_that_is_left_of_a_swarm() {
         let scenario = Profile::Swarm.scenario();
-        let run = Run::hosted(&scenario, |config, seed, now| Fragile(Client::new(config, seed, now)));
+        let run = Run::hosted(&scenario, |config, seed, now| Fragile(Client::unsealed(config, seed, now)));
         let picks = failing(&run);
         let shrunk = shrink_in(&run, &picks, |progress| progress.runs < 3000).expect("it fails");
         assert!(shrunk.complete);
@@ -439,7 +439,7 @@ mod tests {
     #[test]
     fn work_that_is_cut_short_still_fails_the_same_way() {
         let scenario = Profile::Swarm.scenario();
-        let run = Run::hosted(&scenario, |config, seed, now| Fragile(Client::new(config, seed, now)));
+        let run = Run::hosted(&scenario, |config, seed, now| Fragile(Client::unsealed(config, seed, now)));
         let shrunk = shrink_in(&run, &failing(&run), |progress| progress.runs < 10).expect("it fails");
         assert!(!shrunk.complete);
         assert_eq!(

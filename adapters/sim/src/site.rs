@@ -31,8 +31,10 @@ sites! {
     Relays = "relays",
     /// How many flows a client opens beyond the fewest.
     Flows = "flows",
-    /// The level that client and node may use.
+    /// The level that clients may use, and then those of the nodes.
     Level = "level",
+    /// Whether a relay takes packets of level 2 as they are.
+    Binary = "binary",
     /// One of the configured bounds of a machine.
     Bound = "bound",
     /// Which script a flow plays.
@@ -99,8 +101,14 @@ sites! {
     Partition = "f17.partition",
     /// F18: a reply is delivered for another request.
     Swap = "f18.swap",
-    /// F19: bits of a body flip.
+    /// F18: among which answers, or requests, the other one is.
+    SwapWith = "f18.with",
+    /// Whether an answer begins to come a while before it is there.
+    Answering = "answering",
+    /// F19: bits of a body flip, or an old one comes again.
     Corrupt = "f19.corrupt",
+    /// F19: where bits flip.
+    CorruptAt = "f19.at",
     /// F20: an upstream refuses, resets, stalls or floods.
     Upstream = "f20.upstream",
     /// F20: an application tries a target again that it could not reach.

@@ -118,6 +118,19 @@ fn a_plan_prints_its_table_and_writes_its_pictures() {
     assert_eq!(sim(&["plan", "--only", "nothing"]).status.code(), Some(2));
 }
 
+#[test]
+fn the_table_of_level_2_says_what_must_be_reached_and_what_was() {
+    let output = sim(&["plan", "--table", "level2", "--only", "stall-echo", "--seeds", "2", "--markdown"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let table = text(&output);
+    assert!(
+        table.starts_with("| workload | figure | must | goal | reached | level 2 | level 1 |\n"),
+        "{table}"
+    );
+    assert!(table.contains("| 3.00 rt | - |"), "{table}");
+    assert_eq!(sim(&["plan", "--table", "level9"]).status.code(), Some(2));
+}
+
 /// A recording of a client that opened a flow, as `seqlane client --record` writes it.
 fn recording() -> Vec<u8> {
     use seqlane::record::{Ending, Machine, Scribe};

@@ -10,13 +10,14 @@ use crate::client::action::{ClientAction, ClientNotice, EndReason};
 use crate::client::event::LocalEvent;
 use crate::client::link::Circumstances;
 use crate::client::outbox::{Outbox, count};
-use crate::client::session::{Outcome, Polling, Wants};
+use crate::client::session::{Outcome, Polling, Start, Wants};
 use crate::config::{ClientConfig, OpenMode};
 use crate::error::Misuse;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
+use crate::flow::Credit;
 use crate::id::StreamId;
-use crate::target::Target;
+use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::timer::TimerKind;
 use crate::wire::{Op, Reply, Sid};
@@ -97,6 +98,17 @@ impl Association {
             opened: now,
             last_active: now,
             announced,
+        }
+    }
+
+    /// Hands over to a stream.
+    pub(super) fn start(&mut self) -> Start {
+        Start {
+            target: self.target.clone(),
+            flow: FlowKind::Udp,
+            bytes: core::mem::take(&mut self.queue),
+            finished: false,
+            credit: Credit::new(0),
         }
     }
 

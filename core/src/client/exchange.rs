@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::client::relay::Path;
+use crate::client::streams::PacketRef;
 use crate::id::{RelayId, StreamId};
 use crate::time::Instant;
 use crate::timer::TimerSlot;
@@ -16,6 +17,8 @@ pub(super) struct Exchange {
     pub(super) sent: Instant,
     pub(super) body_len: usize,
     pub(super) ops: Vec<Sent>,
+    /// The packet that it carries instead of ops (level 2).
+    pub(super) packet: Option<PacketRef>,
     pub(super) timer: TimerSlot,
 }
 

@@ -36,6 +36,9 @@ impl Client {
         self.relays.fingerprint(&self.config, &mut print);
         self.unreachable.fingerprint(now, &mut print);
         self.out.pool.fingerprint(&mut print);
+        if let Some(level_2) = &self.streams {
+            level_2.fingerprint(|id| streams.get(&id).copied(), &mut print);
+        }
         print.each(self.starved.iter(), |print, id| print.value(streams.get(id)));
         print.each(self.out.actions.iter(), |print, action| {
             action_fingerprint(action, &streams, &exchanges, print);
@@ -52,7 +55,7 @@ impl Client {
         let flows = self.flows.values().filter_map(|flow| {
             let expected = match &flow.kind {
                 Kind::Session(session) => session.expected(),
-                Kind::Association(_) => None,
+                Kind::Association(_) | Kind::Stream(_) => None,
             };
             Some((flow.sid()?, expected))
         });
@@ -66,6 +69,11 @@ impl Client {
         print: &mut Fingerprint<'_>,
     ) {
         print.value((exchange.relay, exchange.class, exchange.body_len));
+        if let Some(packet) = &exchange.packet {
+            print.value(packet.place());
+            print.time(exchange.sent);
+            return;
+        }
         match exchange.class {
             // Better than no round trip at all.
             Class::Connect if self.relays.knows_round_trip(exchange.relay) => {}
@@ -81,7 +89,9 @@ impl Client {
                 print.value((0_u8, streams.get(&id)));
                 match self.flows.get(&id).map(|flow| &flow.kind) {
                     Some(Kind::Session(session)) => session.op_fingerprint(&sent.op, print),
-                    Some(Kind::Association(_)) | None => print.value((sent.op.name(), sent.op.payload())),
+                    Some(Kind::Association(_) | Kind::Stream(_)) | None => {
+                        print.value((sent.op.name(), sent.op.payload()))
+                    }
                 }
             }
             OpOwner::Close { tries } => print.value((1_u8, tries)),
@@ -102,6 +112,7 @@ impl Flow {
                 print.value(1_u8);
                 association.fingerprint(print);
             }
+            Kind::Stream(number) => print.value((2_u8, number)),
         }
     }
 }

@@ -6,11 +6,12 @@ use crate::client::association::Association;
 use crate::client::link::Circumstances;
 use crate::client::outbox::Outbox;
 use crate::client::relay::Path;
-use crate::client::session::{Outcome, Session, Wants};
+use crate::client::session::{Outcome, Session, Start, Wants};
 use crate::config::ClientConfig;
 use crate::target::Target;
 use crate::time::Instant;
 use crate::timer::{TimerKind, TimerSlot};
+use crate::wire::number::StreamNumber;
 use crate::wire::{Op, Sid};
 
 /// One flow of the client.
@@ -24,11 +25,25 @@ pub(super) struct Flow {
     pub(super) deficit: usize,
 }
 
-/// The kinds of flow. A level 2 stream is a third one.
+/// The kinds of flow. A flow begins as a session or an association, and becomes a stream when its open is due and there
+/// is level 2.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     Session(Session),
     Association(Association),
+    /// At level 2: its place in the lane.
+    Stream(StreamNumber),
+}
+
+impl Kind {
+    /// What a stream begins with that takes the place of a flow whose open is due.
+    pub(super) fn start(&mut self) -> Option<Start> {
+        match self {
+            Self::Session(session) => Some(session.start()),
+            Self::Association(association) => Some(association.start()),
+            Self::Stream(_) => None,
+        }
+    }
 }
 
 /// Marks that keep a flow from standing in a queue twice.
@@ -44,10 +59,11 @@ impl Flow {
         Self { kind, timer: TimerSlot::default(), queued: Queued::default(), deficit: 0 }
     }
 
-    pub(super) const fn target(&self) -> &Target {
+    pub(super) const fn target(&self) -> Option<&Target> {
         match &self.kind {
-            Kind::Session(session) => session.target(),
-            Kind::Association(association) => association.target(),
+            Kind::Session(session) => Some(session.target()),
+            Kind::Association(association) => Some(association.target()),
+            Kind::Stream(_) => None,
         }
     }
 
@@ -55,6 +71,7 @@ impl Flow {
         match &self.kind {
             Kind::Session(session) => session.sid(),
             Kind::Association(association) => association.sid(),
+            Kind::Stream(_) => None,
         }
     }
 
@@ -62,7 +79,7 @@ impl Flow {
     pub(super) const fn path(&self) -> Path {
         match &self.kind {
             Kind::Session(session) if matches!(session.level(), Some(Level::Sequenced)) => Path::Sequenced,
-            Kind::Session(_) | Kind::Association(_) => Path::Any,
+            Kind::Session(_) | Kind::Association(_) | Kind::Stream(_) => Path::Any,
         }
     }
 
@@ -70,6 +87,7 @@ impl Flow {
         match &self.kind {
             Kind::Session(session) => session.kept(),
             Kind::Association(association) => association.kept(),
+            Kind::Stream(_) => 0,
         }
     }
 
@@ -77,6 +95,7 @@ impl Flow {
         match &self.kind {
             Kind::Session(session) => session.wants(circumstances, config),
             Kind::Association(association) => association.wants(circumstances.now, config),
+            Kind::Stream(_) => Wants::default(),
         }
     }
 
@@ -88,6 +107,7 @@ impl Flow {
         match &self.kind {
             Kind::Session(session) => session.deadline(circumstances, config),
             Kind::Association(association) => association.deadline(circumstances.now, config),
+            Kind::Stream(_) => None,
         }
     }
 
@@ -95,13 +115,15 @@ impl Flow {
         match &mut self.kind {
             Kind::Session(session) => session.on_timeout(now, config, out),
             Kind::Association(association) => association.on_timeout(now, config),
+            Kind::Stream(_) => Ok(()),
         }
     }
 
-    pub(super) fn take_connect(&mut self, with_data: bool, most: usize) -> Op {
+    pub(super) fn take_connect(&mut self, with_data: bool, most: usize) -> Option<Op> {
         match &mut self.kind {
-            Kind::Session(session) => session.take_connect(with_data, most),
-            Kind::Association(association) => association.take_open(),
+            Kind::Session(session) => Some(session.take_connect(with_data, most)),
+            Kind::Association(association) => Some(association.take_open()),
+            Kind::Stream(_) => None,
         }
     }
 
@@ -109,6 +131,7 @@ impl Flow {
         match &mut self.kind {
             Kind::Session(session) => session.take_payload(most, now, config),
             Kind::Association(association) => association.take_payload(),
+            Kind::Stream(_) => None,
         }
     }
 
@@ -116,6 +139,7 @@ impl Flow {
         match &mut self.kind {
             Kind::Session(session) => session.take_poll(now),
             Kind::Association(association) => association.take_poll(),
+            Kind::Stream(_) => None,
         }
     }
 
@@ -123,7 +147,7 @@ impl Flow {
     pub(super) fn has_fixed_op(&self) -> bool {
         match &self.kind {
             Kind::Session(session) => session.first_unsent().is_some(),
-            Kind::Association(_) => true,
+            Kind::Association(_) | Kind::Stream(_) => true,
         }
     }
 
@@ -131,7 +155,7 @@ impl Flow {
     pub(super) fn is_newest(&self, op: &Op) -> bool {
         match &self.kind {
             Kind::Session(session) => session.is_newest(op),
-            Kind::Association(_) => true,
+            Kind::Association(_) | Kind::Stream(_) => true,
         }
     }
 
@@ -139,6 +163,7 @@ impl Flow {
         match &mut self.kind {
             Kind::Session(session) => session.on_unsent(op, now),
             Kind::Association(association) => association.on_unsent(op),
+            Kind::Stream(_) => {}
         }
     }
 
@@ -153,6 +178,7 @@ impl Flow {
             Kind::Session(_) if planted!(FinAfterLoss) => Err(EndReason::Finished),
             Kind::Session(_) => Err(why),
             Kind::Association(association) => association.on_lost(op, now).map_err(|()| why),
+            Kind::Stream(_) => Ok(()),
         }
     }
 }

@@ -3,6 +3,8 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use bytes::Bytes;
+
 use crate::caps::{Caps, Level};
 use crate::client::Client;
 use crate::client::TimerOwner;
@@ -30,10 +32,13 @@ struct Answer {
 
 impl Client {
     /// An exchange was answered with `body`.
-    pub(super) fn on_reply(&mut self, id: ExchangeId, body: &[u8]) {
+    pub(super) fn on_reply(&mut self, id: ExchangeId, body: Bytes) {
         let Some(exchange) = self.take_exchange(id) else { return };
+        if let Some(packet) = exchange.packet {
+            return self.on_packet_reply(id, &exchange, packet, body);
+        }
         let limits = Limits { max_body: self.config.max_reply_body, max_ops: exchange.ops.len() };
-        match wire::decode_answer(body, exchange.ops.len(), limits) {
+        match wire::decode_answer(&body, exchange.ops.len(), limits) {
             Ok(replies) => self.on_answer(exchange, replies),
             Err(AnswerError::Envelope(text)) => {
                 let why = self.on_envelope_error(exchange.relay, &text);
@@ -52,14 +57,19 @@ impl Client {
 
     /// An exchange failed, says the driver.
     pub(super) fn on_exchange_failed(&mut self, id: ExchangeId, why: ExchangeFailure) {
-        if let Some(exchange) = self.take_exchange(id) {
-            self.fail(id, exchange, why);
+        let Some(exchange) = self.take_exchange(id) else { return };
+        match exchange.packet {
+            Some(packet) => self.fail_packet(id, &exchange, packet, why),
+            None => self.fail(id, exchange, why),
         }
     }
 
     /// The driver has not said anything of an exchange for longer than it may take.
     pub(super) fn on_exchange_overdue(&mut self, id: ExchangeId) {
         let Some(exchange) = self.take_exchange(id) else { return };
+        if let Some(packet) = exchange.packet {
+            return self.fail_packet(id, &exchange, packet, ExchangeFailure::Unknown);
+        }
         self.report_failure(id, exchange.relay, ExchangeFailure::Unknown);
         self.strike(exchange.relay);
         self.unprobe(&exchange);
@@ -74,7 +84,7 @@ impl Client {
         if let Some(relay) = self.relays.get_mut(exchange.relay) {
             relay.on_ended();
         }
-        if exchange.class == Class::Payload {
+        if exchange.class == Class::Payload && exchange.packet.is_none() {
             self.payload_in_flight = self.payload_in_flight.saturating_sub(1);
             self.ready.flush();
             self.rearm_coalesce();
@@ -155,7 +165,7 @@ impl Client {
         for id in stranded {
             let downgraded = match self.flows.get_mut(&id).map(|flow| &mut flow.kind) {
                 Some(Kind::Session(session)) => session.downgrade(),
-                Some(Kind::Association(_)) | None => false,
+                Some(Kind::Association(_) | Kind::Stream(_)) | None => false,
             };
             if downgraded {
                 self.out.notice(ClientNotice::Connected { stream: id, level: Level::Legacy });
@@ -190,7 +200,7 @@ impl Client {
         }
         // Payloads of one answer share one allocation. A small one must not pin much that is not its own.
         if reply.data.len() < decoded.saturating_sub(reply.data.len()) && decoded > PINNED {
-            reply.data = bytes::Bytes::copy_from_slice(&reply.data);
+            reply.data = Bytes::copy_from_slice(&reply.data);
         }
         match op {
             Op::Connect { .. } | Op::ConnectData { .. } | Op::UdpOpen { .. } => {
@@ -222,6 +232,7 @@ impl Client {
                 session.on_connect_reply(op, reply, level, self.now, &self.config, &mut self.out)
             }
             Kind::Association(association) => association.on_open_reply(reply, self.now, &mut self.out),
+            Kind::Stream(_) => Ok(()),
         };
         self.conclude(id, outcome);
     }
@@ -247,6 +258,7 @@ impl Client {
             Kind::Association(association) => {
                 association.on_data_reply(op, reply, circumstances, &mut self.out)
             }
+            Kind::Stream(_) => Ok(()),
         };
         self.conclude(id, outcome);
         if sequenced && lost_seq {
@@ -262,7 +274,7 @@ impl Client {
     }
 
     /// `{"e": text}`: what it says of the relay, and of the ops.
-    fn on_envelope_error(&mut self, relay: RelayId, text: &str) -> ExchangeFailure {
+    pub(super) fn on_envelope_error(&mut self, relay: RelayId, text: &str) -> ExchangeFailure {
         let text = text.to_ascii_lowercase();
         let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
         if says(&["http 413", "too large"]) {
@@ -309,7 +321,7 @@ impl Client {
         self.feed_starved();
     }
 
-    fn report_failure(&mut self, exchange: ExchangeId, relay: RelayId, why: ExchangeFailure) {
+    pub(super) fn report_failure(&mut self, exchange: ExchangeId, relay: RelayId, why: ExchangeFailure) {
         count(&mut self.out.stats.failed);
         self.out.notice(ClientNotice::ExchangeFailed { exchange, relay, why });
     }

@@ -21,6 +21,7 @@ mod pace;
 mod ready;
 mod relay;
 mod session;
+mod streams;
 mod unreachable;
 mod uplink;
 
@@ -52,6 +53,7 @@ use outbox::{Outbox, count};
 use ready::{Coalescing, Ready};
 use relay::{Path, RelayTable};
 use session::Session;
+use streams::Streams;
 use unreachable::UnreachableCache;
 
 /// The client: carries local flows to a node in batches, through relays.
@@ -77,7 +79,7 @@ pub struct Client {
     config: ClientConfig,
     now: Instant,
     stage: Stage,
-    streams: Counter,
+    stream_ids: Counter,
     exchange_ids: Counter,
     flows: BTreeMap<StreamId, Flow>,
     exchanges: BTreeMap<ExchangeId, Exchange>,
@@ -96,6 +98,8 @@ pub struct Client {
     offered: Level,
     /// Whether level 1 ops want a relay of which it is not known whether `seq` passes.
     probe_wanted: bool,
+    /// Level 2, if it is to be used.
+    streams: Option<Streams>,
     /// Nothing can be sent until something happens.
     settled: bool,
     out: Outbox,
@@ -126,6 +130,7 @@ enum TimerOwner {
     Flow(StreamId),
     Coalesce,
     Closes,
+    Streams,
 }
 
 impl Client {
@@ -138,7 +143,7 @@ impl Client {
         let mut client = Self {
             now,
             stage: Stage::Running,
-            streams: Counter::default(),
+            stream_ids: Counter::default(),
             exchange_ids: Counter::default(),
             flows: BTreeMap::new(),
             exchanges: BTreeMap::new(),
@@ -154,6 +159,7 @@ impl Client {
             probe: mint.mint(),
             offered: Level::Legacy,
             probe_wanted: false,
+            streams: None,
             settled: false,
             out: Outbox::new(config.uplink_total),
             config,
@@ -162,6 +168,18 @@ impl Client {
         for relay in relays {
             client.rearm_relay(relay);
         }
+        if client.config.max_level >= Level::Streams {
+            client.streams = Streams::new(&client.config, seed, now);
+        }
+        client
+    }
+
+    /// A client for models: packets of level 2 are written and read with [`Seal::null`](crate::wire::seal::Seal::null),
+    /// that is, without any seal.
+    #[cfg(any(test, feature = "model"))]
+    pub fn unsealed(config: ClientConfig, seed: [u8; 32], now: Instant) -> Self {
+        let mut client = Self::new(config, seed, now);
+        client.streams = client.streams.map(Streams::unsealed);
         client
     }
 
@@ -178,7 +196,7 @@ impl Client {
             return Err(Misuse::StreamLimit);
         }
         self.advance(now);
-        let id = StreamId::new(self.streams.next());
+        let id = StreamId::new(self.stream_ids.next());
         count(&mut self.out.stats.opened);
         if let Some(failure) = self.unreachable.lookup(self.now, &target) {
             count(&mut self.out.stats.unreachable_hits);
@@ -204,7 +222,7 @@ impl Client {
         match event {
             ClientEvent::Open { target, kind } => return self.open(now, target, kind).map(drop),
             ClientEvent::Local { stream, event } => {
-                if stream.number() >= self.streams.issued() {
+                if stream.number() >= self.stream_ids.issued() {
                     return Err(Misuse::UnknownStream(stream));
                 }
                 return self.on_local(now, stream, event);
@@ -216,10 +234,13 @@ impl Client {
             {
                 return Err(Misuse::UnknownExchange(exchange));
             }
-            ClientEvent::Answering { .. } => self.advance(now),
+            ClientEvent::Answering { exchange } => {
+                self.advance(now);
+                self.on_answering(exchange);
+            }
             ClientEvent::Reply { exchange, body } => {
                 self.advance(now);
-                self.on_reply(exchange, &body);
+                self.on_reply(exchange, body);
             }
             ClientEvent::ExchangeFailed { exchange, why } => {
                 self.advance(now);
@@ -246,8 +267,13 @@ impl Client {
             if planted!(IdleTooSoon) && core::mem::take(&mut self.probe_wanted) {
                 return ClientAction::Idle { wake: self.wake() };
             }
-            if self.settled || !self.send_next() {
-                self.settled = true;
+            if !self.settled && self.send_next() {
+                continue;
+            }
+            if !core::mem::replace(&mut self.settled, true) {
+                self.rearm_streams();
+            }
+            if self.out.actions.is_empty() {
                 return ClientAction::Idle { wake: self.wake() };
             }
         }
@@ -260,7 +286,8 @@ impl Client {
 
     /// Payload bytes that the client keeps: uplink not yet answered, and downlink that waits for its turn.
     pub fn buffered_bytes(&self) -> usize {
-        self.flows.values().fold(0, |sum, flow| sum.saturating_add(flow.kept()))
+        let streams = self.streams.as_ref().map_or(0, Streams::kept);
+        self.flows.values().fold(streams, |sum, flow| sum.saturating_add(flow.kept()))
     }
 
     /// Time goes on, and something may be sendable again.
@@ -300,6 +327,7 @@ impl Client {
                 .map_or(TimerKind::RelayRetry, |(_, timer)| timer),
             TimerOwner::Exchange(_) => TimerKind::ReplyWatchdog,
             TimerOwner::Coalesce | TimerOwner::Closes => TimerKind::Coalesce,
+            TimerOwner::Streams => self.streams.as_ref().map_or(TimerKind::Late, |streams| streams.due),
             TimerOwner::Flow(id) => self
                 .flows
                 .get(&id)
@@ -314,11 +342,15 @@ impl Client {
         let Some(flow) = self.flows.get_mut(&id) else { return Ok(()) };
         let at = self.now.max(now);
         match (&mut flow.kind, event) {
-            (Kind::Session(_), LocalEvent::Reset)
+            (Kind::Session(_) | Kind::Stream(_), LocalEvent::Reset)
             | (Kind::Association(_), LocalEvent::Reset | LocalEvent::Fin) => {
                 self.advance(now);
                 self.end(id, EndReason::Local);
                 return Ok(());
+            }
+            (Kind::Stream(number), event) => {
+                let number = *number;
+                return self.on_stream_local(at, id, number, event);
             }
             (Kind::Session(session), event) => session.on_local(event, at, &mut self.out)?,
             (Kind::Association(association), event) => {
@@ -347,12 +379,16 @@ impl Client {
                     self.rearm_coalesce();
                 }
                 TimerOwner::Closes => self.rearm_closes(),
+                TimerOwner::Streams => self.on_streams_timeout(),
             }
         }
     }
 
     fn on_flow_timeout(&mut self, id: StreamId) {
         let Some(flow) = self.flows.get_mut(&id) else { return };
+        if let Kind::Stream(number) = flow.kind {
+            return self.on_stream_timeout(id, number);
+        }
         match flow.on_timeout(self.now, &self.config, &mut self.out) {
             Ok(()) => self.refresh(id),
             Err(why) => self.end(id, why),
@@ -369,6 +405,9 @@ impl Client {
     /// After anything that may have changed a flow: queues what it wants, sets its timer, looks after its
     /// credit. What a flow wants is computed from its state, so nothing can be forgotten.
     fn refresh(&mut self, id: StreamId) {
+        if self.refresh_stream(id) {
+            return;
+        }
         let circumstances = self.circumstances();
         let Some(flow) = self.flows.get_mut(&id) else { return };
         let wants = flow.wants(circumstances, &self.config);
@@ -422,8 +461,13 @@ impl Client {
         let Some(mut flow) = self.flows.remove(&id) else { return };
         self.timers.set(&mut flow.timer, TimerOwner::Flow(id), None);
         self.starved.remove(&id);
-        if let EndReason::ConnectFailed(failure) = why {
-            self.unreachable.record(self.now, flow.target(), failure);
+        let stream = match flow.kind {
+            Kind::Stream(number) => self.remove_stream(number, why),
+            Kind::Session(_) | Kind::Association(_) => None,
+        };
+        let target = flow.target().or(stream.as_ref());
+        if let (EndReason::ConnectFailed(failure), Some(target)) = (why, target) {
+            self.unreachable.record(self.now, target, failure);
         }
         if let Some(sid) = flow.sid().filter(|_| why != EndReason::Finished && !planted!(CloseUnsaid)) {
             self.close_session(sid, 0);
@@ -431,14 +475,15 @@ impl Client {
         if let Kind::Session(session) = &mut flow.kind {
             session.close(&mut self.out);
         }
+        // A stream's end was told when it was delivered.
+        if why == EndReason::Finished && !matches!(flow.kind, Kind::Stream(_)) {
+            self.out.actions.push_back(ClientAction::Fin { stream: id });
+        }
         self.report_end(id, why);
         self.feed_starved();
     }
 
     fn report_end(&mut self, stream: StreamId, why: EndReason) {
-        if why == EndReason::Finished {
-            self.out.actions.push_back(ClientAction::Fin { stream });
-        }
         count(&mut self.out.stats.ended);
         self.out.actions.push_back(ClientAction::Ended { stream, why });
     }
@@ -469,6 +514,9 @@ impl Client {
             if let Some(Flow { kind: Kind::Session(session), .. }) = self.flows.get_mut(&id) {
                 session.regrant(&mut self.out);
             }
+        }
+        if let Some(lane) = self.streams.as_mut().and_then(Streams::lane_mut) {
+            lane.feed(&mut self.out);
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::caps::Level;
 use crate::client::action::{BodyForm, ClientAction};
 use crate::client::batch::{Batch, Draft, Share, share};
 use crate::client::exchange::{Class, Exchange, OpOwner, Sent};
-use crate::client::flow::Kind;
+use crate::client::flow::{Flow, Kind};
 use crate::client::link::is_poll;
 use crate::client::outbox::count;
 use crate::client::ready::Coalescing;
@@ -29,7 +29,8 @@ struct Parked {
 impl Client {
     /// Puts one batch together and queues its `Send`; false when nothing can be sent now.
     pub(super) fn send_next(&mut self) -> bool {
-        self.send_connects()
+        self.send_streams()
+            || self.send_connects()
             || self.send_payloads()
             || self.send_polls(Polling::Bulk)
             || self.send_polls(Polling::Idle)
@@ -39,6 +40,9 @@ impl Client {
     /// Opens go in batches of their own, and only with others for the same target: a dead host then holds
     /// nobody's data. When calls run out, targets mix.
     fn send_connects(&mut self) -> bool {
+        if self.is_undecided() {
+            return false;
+        }
         let Some(first) = self.next_connect() else { return false };
         let Some(relay) = self.relays.choose(self.now, Purpose::Active(Path::Any)) else {
             self.ready.connects.push_front(first);
@@ -52,10 +56,10 @@ impl Client {
             return false;
         };
         self.add_connect(&mut batch, first, with_data);
-        let target = self.flows.get(&first).map(|flow| flow.target().clone());
+        let target = self.flows.get(&first).and_then(|flow| flow.target().cloned());
         for _ in 0..self.ready.connects.len().min(self.config.max_batch_ops) {
             let Some(next) = self.next_connect() else { break };
-            let same = crowded || self.flows.get(&next).map(|flow| flow.target()) == target.as_ref();
+            let same = crowded || self.flows.get(&next).and_then(Flow::target) == target.as_ref();
             if same && batch.has_place() && batch.room(1) > 0 {
                 self.add_connect(&mut batch, next, with_data);
             } else {
@@ -69,7 +73,7 @@ impl Client {
         true
     }
 
-    fn next_connect(&mut self) -> Option<StreamId> {
+    pub(super) fn next_connect(&mut self) -> Option<StreamId> {
         let circumstances = self.circumstances();
         while let Some(id) = self.ready.connects.pop_front() {
             self.mark_connect(id, false);
@@ -88,8 +92,8 @@ impl Client {
 
     fn add_connect(&mut self, batch: &mut Batch, id: StreamId, with_data: bool) {
         let most = batch.room(1).min(self.config.max_op_payload);
-        if let Some(flow) = self.flows.get_mut(&id) {
-            batch.push(OpOwner::Stream(id), flow.take_connect(with_data, most));
+        if let Some(op) = self.flows.get_mut(&id).and_then(|flow| flow.take_connect(with_data, most)) {
+            batch.push(OpOwner::Stream(id), op);
         }
         self.refresh(id);
     }
@@ -326,7 +330,7 @@ impl Client {
                 Some(Kind::Session(session)) => {
                     session.is_parked(&sent.op, circumstances, &self.config).then_some(id)
                 }
-                Some(Kind::Association(_)) | None => None,
+                Some(Kind::Association(_) | Kind::Stream(_)) | None => None,
             },
             OpOwner::Close { .. } | OpOwner::Probe => None,
         };
@@ -394,7 +398,8 @@ impl Client {
         self.timers.set(&mut timer, TimerOwner::Exchange(exchange), Some(overdue));
         let body_len = body.len();
         let sent = self.now;
-        self.exchanges.insert(exchange, Exchange { relay: id, class, sent, body_len, ops, timer });
+        self.exchanges
+            .insert(exchange, Exchange { relay: id, class, sent, body_len, ops, packet: None, timer });
         self.out.actions.push_back(ClientAction::Send {
             exchange,
             relay: id,

@@ -312,6 +312,17 @@ impl Relay {
             .is_some_and(|budget| budget.limit.saturating_sub(budget.spent) < budget.limit / 10)
     }
 
+    /// Less is left than twice what a client that only waits needs until the budget is renewed.
+    fn is_tight(&self, now: Instant) -> bool {
+        /// One call for each idle hold, and its round trip.
+        const IDLE_CALL: Duration = Duration::from_secs(25);
+        self.budget.as_ref().is_some_and(|budget| {
+            let left = micros(budget.renews.saturating_since(now));
+            let idle = left.checked_div(micros(IDLE_CALL)).unwrap_or_default();
+            budget.limit.saturating_sub(budget.spent) < idle.saturating_mul(2)
+        })
+    }
+
     fn carries(&self, path: Path) -> bool {
         path == Path::Any || self.seq == SeqPath::Kept
     }
@@ -402,10 +413,40 @@ impl RelayTable {
         self.relays.iter().any(|relay| relay.has_room(purpose) && relay.has_calls() && usable(relay))
     }
 
+    /// Whether this relay can be used now, as soon as it has room.
+    pub(super) fn is_usable(&self, now: Instant, id: RelayId) -> bool {
+        let usable = |relay: &Relay| relay.is_rested(now) || relay.is_last_resort();
+        self.get(id).is_some_and(|relay| relay.has_calls() && usable(relay))
+    }
+
+    /// Whether this relay can take a call of this purpose now.
+    pub(super) fn could_take(&self, now: Instant, id: RelayId, purpose: Purpose) -> bool {
+        let usable = |relay: &Relay| relay.is_rested(now) || relay.is_last_resort();
+        self.get(id).is_some_and(|relay| relay.has_room(purpose) && relay.has_calls() && usable(relay))
+    }
+
+    /// Whether so few calls are left that they would not last until there are new ones, with a client that only waits:
+    /// then what is asked for comes in fewer and larger answers.
+    pub(super) fn is_tight(&self, now: Instant) -> bool {
+        self.relays.iter().all(|relay| relay.is_tight(now))
+    }
+
     /// The relay for a call of this purpose, if one can take it now.
     pub(super) fn choose(&mut self, now: Instant, purpose: Purpose) -> Option<RelayId> {
+        self.choose_among(now, purpose, |_| true)
+    }
+
+    /// The relay for a call of this purpose, among those that are `eligible`, if one can take it now.
+    pub(super) fn choose_among(
+        &mut self,
+        now: Instant,
+        purpose: Purpose,
+        eligible: impl Fn(RelayId) -> bool,
+    ) -> Option<RelayId> {
         let (Purpose::Active(path) | Purpose::Poll(path)) = purpose;
-        let fits = |relay: &&Relay| relay.has_room(purpose) && relay.has_calls() && relay.carries(path);
+        let fits = |relay: &&Relay| {
+            eligible(relay.id) && relay.has_room(purpose) && relay.has_calls() && relay.carries(path)
+        };
         let rested = |relay: &&Relay| relay.is_rested(now);
         let turn = self.next;
         let count = self.relays.len();

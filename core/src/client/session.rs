@@ -1,6 +1,7 @@
 //! A TCP flow at levels 0 and 1, from the application's open to its end.
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -15,11 +16,11 @@ use crate::config::{ClientConfig, OpenMode};
 use crate::error::Misuse;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
-use crate::flow::Credit;
+use crate::flow::{Credit, FLOOR};
 use crate::id::StreamId;
 #[cfg(feature = "model")]
 use crate::seq::Seq;
-use crate::target::Target;
+use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::timer::TimerKind;
 use crate::wire::{Op, Reply, Sid};
@@ -53,6 +54,18 @@ enum Phase {
     ConnectDue,
     Connecting,
     Linked(Box<Link>),
+}
+
+/// What a stream begins with that takes a flow's place.
+#[derive(Clone, Debug)]
+pub(super) struct Start {
+    pub(super) target: Target,
+    pub(super) flow: FlowKind,
+    /// What the application sent already.
+    pub(super) bytes: VecDeque<Bytes>,
+    /// Whether it will send nothing more.
+    pub(super) finished: bool,
+    pub(super) credit: Credit,
 }
 
 /// What a session wants sent.
@@ -89,7 +102,7 @@ impl Session {
         out: &mut Outbox,
     ) -> Self {
         let server_first = config.server_first_ports.contains(&target.port());
-        let mut credit = Credit::new(config.uplink_window);
+        let mut credit = Credit::new(first_window(config));
         let phase = match config.open {
             OpenMode::Optimistic => {
                 out.actions.push_back(ClientAction::Opened { stream: id });
@@ -104,6 +117,18 @@ impl Session {
             OpenMode::Confirmed => Phase::ConnectDue,
         };
         Self { id, target, opened: now, phase, uplink: Uplink::default(), credit, quiet_since: now }
+    }
+
+    /// Hands over to a stream.
+    pub(super) fn start(&mut self) -> Start {
+        let uplink = core::mem::take(&mut self.uplink);
+        Start {
+            target: self.target.clone(),
+            flow: FlowKind::Tcp,
+            finished: uplink.is_finished(),
+            bytes: uplink.into_chunks(),
+            credit: core::mem::replace(&mut self.credit, Credit::new(0)),
+        }
     }
 
     pub(super) const fn target(&self) -> &Target {
@@ -379,6 +404,7 @@ impl Session {
         }
         let Some(sid) = reply.sid.filter(|_| !reply.damaged) else { return Err(EndReason::NodeError) };
         self.phase = Phase::Linked(Box::new(Link::new(sid, level, config, now)));
+        self.credit.widen(config.uplink_window);
         self.quiet_since = now;
         if config.open == OpenMode::Confirmed {
             out.actions.push_back(ClientAction::Opened { stream: self.id });
@@ -495,4 +521,10 @@ impl Session {
         }
         if reply.eof { Err(EndReason::Finished) } else { Ok(()) }
     }
+}
+
+/// Uplink bytes that may be kept before the open. A flow that may yet become a stream is promised no more than the node
+/// lets every stream keep.
+fn first_window(config: &ClientConfig) -> usize {
+    if config.max_level < Level::Streams { config.uplink_window } else { config.uplink_window.min(FLOOR) }
 }

@@ -36,6 +36,11 @@ impl Uplink {
         }
     }
 
+    /// All that waits.
+    pub(super) fn into_chunks(self) -> VecDeque<Bytes> {
+        self.chunks
+    }
+
     /// The application will send no more.
     pub(super) fn finish(&mut self) -> Result<(), Misuse> {
         self.check_open()?;

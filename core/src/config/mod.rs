@@ -302,6 +302,11 @@ impl ClientOptions {
 pub struct ClientConfig(ClientOptions);
 
 impl ClientConfig {
+    /// What seals the packets of level 2: the secret, or else the first relay's key.
+    pub(crate) fn seal_secret(&self) -> Option<&Secret> {
+        self.secret.as_ref().or_else(|| self.relays.first().map(|relay| &relay.key))
+    }
+
     /// How long a batch may take: at least 60 s when it carries `seq` (protocol.md 2).
     pub fn batch_timeout(&self, with_seq: bool) -> Duration {
         const SEQ_FLOOR: Duration = Duration::from_secs(60);

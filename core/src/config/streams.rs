@@ -15,6 +15,9 @@ pub struct ClientStreamOptions {
     /// Downlink bytes that the node may send of a stream before its first WINDOW. Default 128 MiB, as much as the
     /// total, which bounds the memory; smaller windows only slow a single transfer down.
     pub window: u64,
+    /// Uplink bytes kept per stream: read from the application and not acknowledged. Default 64 MiB, as much as nodes
+    /// grant over all streams; `uplink_total` bounds the memory.
+    pub uplink_window: usize,
     /// Exchanges out at a time. Default 32.
     pub max_depth: usize,
     /// How long a request is held while nothing happens. Default 25 s: one call for each such time.
@@ -37,6 +40,7 @@ impl Default for ClientStreamOptions {
         Self {
             downlink_total: 128 << 20,
             window: 128 << 20,
+            uplink_window: 64 * MIB,
             max_depth: 32,
             idle_hold: Duration::from_secs(25),
             first_response: 512 << 10,
@@ -55,6 +59,12 @@ impl ClientStreamOptions {
         {
             within(&bytes, 64 << 10..=1 << 40, option, "must be 64 KiB to 1 TiB")?;
         }
+        within(
+            &self.uplink_window,
+            64 * KIB..=1024 * MIB,
+            "streams.uplink_window",
+            "must be 64 KiB to 1 GiB",
+        )?;
         within(&self.max_depth, 2..=256, "streams.max_depth", "must be 2 to 256 exchanges")?;
         within(
             &self.idle_hold,

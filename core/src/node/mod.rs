@@ -213,6 +213,14 @@ impl Node {
         }
     }
 
+    /// A node for models: packets of level 2 are read and written with [`Seal::null`](crate::wire::seal::Seal::null),
+    /// that is, without any seal.
+    #[cfg(any(test, feature = "model"))]
+    pub fn unsealed(config: NodeConfig, seed: [u8; 32], now: Instant) -> Self {
+        let peers = Peers::unsealed(&config, seed);
+        Self { peers, ..Self::new(config, seed, now) }
+    }
+
     /// Hands in what happened.
     ///
     /// # Errors

@@ -10,12 +10,16 @@
 //! exchange, remembers it, and says what became of the exchange; a half knows which of its contents that
 //! concerns.
 
+pub(crate) mod agenda;
+pub(crate) mod farewell;
+pub(crate) mod flow;
 pub(crate) mod owed;
 mod pieces;
 pub(crate) mod recv;
 pub(crate) mod send;
 #[cfg(test)]
 mod tests;
+pub(crate) mod traffic;
 
 use core::fmt;
 

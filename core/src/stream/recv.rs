@@ -110,6 +110,16 @@ impl RecvHalf {
         }
     }
 
+    /// A chunk came in a copy of a packet that had come before. What is not new is not acknowledged again: an
+    /// acknowledgement that may be lost is owed anyway.
+    pub(crate) fn receive_copy(&mut self, seq: Seq, fin: bool, bytes: Bytes) -> Result<(), Violation> {
+        let ack = self.ack;
+        if !self.receive(seq, fin, bytes)? {
+            self.ack = ack;
+        }
+        Ok(())
+    }
+
     /// A chunk came. Whether it is new; one that is not is acknowledged again.
     pub(crate) fn receive(&mut self, seq: Seq, fin: bool, bytes: Bytes) -> Result<bool, Violation> {
         self.check_end(seq, fin)?;

@@ -16,6 +16,6 @@ pub use application::{echo, fetch, push, read_exact, read_to_end, reset, take, w
 pub use notices::Notices;
 pub use origin::Origin;
 pub use pattern::Pattern;
-pub use system::{CLIENT_KEY, NODE_KEY, Rig, RigBuilder};
+pub use system::{CLIENT_KEY, NODE_KEY, Rig, RigBuilder, SECRET};
 
 use self::old_node::OldNode;

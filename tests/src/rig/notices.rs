@@ -10,7 +10,8 @@ use crate::deadline::soon;
 pub struct Notices(broadcast::Receiver<ClientNotice>);
 
 impl Notices {
-    pub(super) const fn new(receiver: broadcast::Receiver<ClientNotice>) -> Self {
+    /// What this receiver brings.
+    pub const fn new(receiver: broadcast::Receiver<ClientNotice>) -> Self {
         Self(receiver)
     }
 

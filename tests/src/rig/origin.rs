@@ -83,6 +83,17 @@ impl Origin {
         .await
     }
 
+    /// Answers with the number of bytes that it got, once its peer has finished, and not before.
+    pub async fn tally() -> Self {
+        Self::serve(|mut socket| async move {
+            let mut bytes = Vec::new();
+            socket.read_to_end(&mut bytes).await?;
+            socket.write_all(bytes.len().to_string().as_bytes()).await?;
+            end(socket).await
+        })
+        .await
+    }
+
     /// Answers every line with the same line in upper case.
     pub async fn lines() -> Self {
         Self::serve(|socket| async move {

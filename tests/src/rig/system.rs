@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use seqlane::{ClientOptions, Form, NodeOptions, RelayOptions, Secret};
+use seqlane::{ClientOptions, Form, Level, NodeOptions, RelayOptions, Secret};
 use seqlane_tokio::node::NodeBuilder;
 use seqlane_tokio::proxy::ProxyClientBuilder;
 use seqlane_tokio::relay::RelayBuilder;
@@ -14,6 +14,9 @@ use crate::deadline::soon;
 
 /// The key between clients and relays.
 pub const CLIENT_KEY: &str = "client key";
+
+/// What client and node share and no relay knows.
+pub const SECRET: &str = "client and node";
 
 /// The key between relays and the node.
 pub const NODE_KEY: &str = "node key";
@@ -31,6 +34,8 @@ pub struct RigBuilder {
     client_key: &'static str,
     old_node: Option<usize>,
     is_direct: bool,
+    level: Option<Level>,
+    is_binary: bool,
 }
 
 struct RelayPlan {
@@ -118,12 +123,28 @@ impl RigBuilder {
         self
     }
 
+    /// Client and node speak at most this level.
+    pub fn level(mut self, level: Level) -> Self {
+        self.level = Some(level);
+        self
+    }
+
+    /// Packets go as they are, through relays that let them.
+    pub fn binary(mut self) -> Self {
+        self.is_binary = true;
+        self
+    }
+
     /// Starts everything.
     ///
     /// # Panics
     /// When something does not start.
     pub async fn start(mut self) -> Rig {
-        let node = start_node(self.node_options, self.node).await;
+        let mut options = NodeOptions::new(Secret::new(NODE_KEY));
+        options.max_level = self.level.unwrap_or(options.max_level);
+        options.secret = Some(Secret::new(SECRET));
+        let node = NodeServer::builder((self.node_options)(options)).allow_private(true);
+        let node = (self.node)(node).start().await.expect("a node");
         let mut node_url = format!("http://{}", node.local_addr());
         let mut old_node = None;
         if let Some(limit) = self.old_node {
@@ -136,7 +157,7 @@ impl RigBuilder {
         }
         let mut relays = Vec::new();
         for plan in self.relays {
-            let relay = StandInRelay::builder(&node_url, CLIENT_KEY, plan.node_key);
+            let relay = StandInRelay::builder(&node_url, CLIENT_KEY, plan.node_key).binary(self.is_binary);
             relays.push((plan.tune)(relay).start().await.expect("a relay"));
         }
         let (form, key, urls) = if self.is_direct {
@@ -144,18 +165,17 @@ impl RigBuilder {
         } else {
             (Form::Relay, self.client_key, relays.iter().map(StandInRelay::url).collect())
         };
-        let options = RelayOptions { form, ..RelayOptions::new(Secret::new(key)) };
-        let options = (self.client_options)(ClientOptions::new(vec![options; urls.len()]));
+        let binary = self.is_binary;
+        let options = RelayOptions { form, binary, ..RelayOptions::new(Secret::new(key)) };
+        let mut options = ClientOptions::new(vec![options; urls.len()]);
+        options.max_level = self.level.unwrap_or(options.max_level);
+        options.secret = Some(Secret::new(SECRET));
+        let options = (self.client_options)(options);
         let urls = urls.iter().map(|url| url.parse().expect("an address")).collect();
         let client = ProxyClient::builder(options, urls).listen(([127, 0, 0, 1], 0).into());
         let client = (self.client)(client).start().await.expect("a client");
         Rig { node, relays, client, _old_node: old_node }
     }
-}
-
-async fn start_node(options: Tune<NodeOptions>, tune: Tune<NodeBuilder>) -> NodeServer {
-    let builder = NodeServer::builder(options(NodeOptions::new(Secret::new(NODE_KEY)))).allow_private(true);
-    tune(builder).start().await.expect("a node")
 }
 
 impl Rig {
@@ -170,6 +190,8 @@ impl Rig {
             client_key: CLIENT_KEY,
             old_node: None,
             is_direct: false,
+            level: None,
+            is_binary: false,
         }
     }
 

@@ -10,6 +10,7 @@ mod opening;
 mod pressure;
 mod relays;
 mod sizes;
+mod streams;
 mod tls;
 mod transfers;
 

@@ -2,6 +2,7 @@
 
 mod connections;
 mod failures;
+mod packets;
 mod redirects;
 mod relay;
 mod replies;

@@ -4,6 +4,7 @@ mod compressed_ops;
 mod endpoints;
 mod gzip;
 mod lifecycle;
+mod packets;
 mod patience;
 mod sessions;
 mod targets;

@@ -2,6 +2,7 @@
 
 mod faults;
 mod form;
+mod packets;
 mod redirect;
 mod through;
 

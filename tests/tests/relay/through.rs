@@ -1,6 +1,6 @@
 //! The relay in front of a real node.
 
-use seqlane::{NodeOptions, Secret};
+use seqlane::{Level, NodeOptions, Secret};
 use seqlane_tests::deadline::soon;
 use seqlane_tests::http_client::HttpClient;
 use seqlane_tokio::relay::RelayBuilder;
@@ -10,8 +10,13 @@ use tokio::net::TcpListener;
 
 use crate::{DECOY, batch};
 
-async fn pair(settings: impl FnOnce(RelayBuilder) -> RelayBuilder) -> (NodeServer, StandInRelay) {
-    let options = NodeOptions::new(Secret::new("inner"));
+/// A node of every level, and a relay with these settings before it.
+pub(crate) async fn pair(settings: impl FnOnce(RelayBuilder) -> RelayBuilder) -> (NodeServer, StandInRelay) {
+    let options = NodeOptions {
+        max_level: Level::Streams,
+        secret: Some(Secret::new("secret")),
+        ..NodeOptions::new(Secret::new("inner"))
+    };
     let node = NodeServer::builder(options).allow_private(true).start().await.unwrap();
     let builder = StandInRelay::builder(format!("http://{}", node.local_addr()), "outer", "inner");
     (node, settings(builder).start().await.unwrap())

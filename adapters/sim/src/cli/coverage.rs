@@ -46,7 +46,7 @@ pub(crate) fn name(mark: Mark) -> String {
 /// does not happen.
 pub(crate) fn required(scenario: &Scenario, mark: Mark) -> bool {
     let Mark::Fault(fault) = mark else { return true };
-    let level = scenario.level.unwrap_or(Level::Sequenced as u8);
+    let level = scenario.level.unwrap_or(Level::Streams.number());
     fault.from_level() <= level && scenario.net.get(&fault).is_some_and(|odds| !odds.is_never())
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use seqlane_sim::plan::{BUILT_IN, BadRun, Choice, Plan, html, json, markdown, table};
+use seqlane_sim::plan::{BUILT_IN, BadRun, Choice, LEVEL2, Plan, html, json, markdown, table};
 
 use crate::cli::console::{Console, write_to};
 use crate::cli::verdict::{Failure, Verdict};
@@ -13,6 +13,9 @@ pub(crate) struct Args {
     /// The plan, a TOML file; without it the one that is built in
     #[arg(value_name = "FILE")]
     plan: Option<PathBuf>,
+    /// A table that is built in, by its name
+    #[arg(long, value_name = "NAME", value_parser = ["levels", "level2"], conflicts_with = "plan")]
+    table: Option<String>,
     /// Only the case or sweep of this name; may be given again
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
@@ -36,6 +39,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
     let text = match &args.plan {
         Some(path) => std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?,
+        None if args.table.as_deref() == Some("level2") => LEVEL2.to_owned(),
         None => BUILT_IN.to_owned(),
     };
     if args.print {

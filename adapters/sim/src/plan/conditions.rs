@@ -11,7 +11,7 @@ use crate::odds::Odds;
 use crate::plan::round_trip::RoundTrip;
 use crate::plan::size::Size;
 use crate::plan::workload::Workload;
-use crate::scenario::{FlowSetup, KEY, RelaySetup, Setup};
+use crate::scenario::{FlowSetup, KEY, Outage, RelaySetup, Setup};
 
 /// Level, network and bounds of a run. What a plan leaves out is as on the measured hosted relay, without
 /// faults.
@@ -26,8 +26,23 @@ pub struct Conditions {
     pub loss: Odds,
     /// How often a request arrives twice. Never at level 0, which nothing there could survive.
     pub duplicates: Odds,
-    /// One of the answers 10 to 19 of each run is lost silently, and nothing else.
+    /// One of the answers 10 to 19 of each run is lost silently, and nothing else; of answers with payload, where
+    /// `spared` says how large those are.
     pub lose_one: bool,
+    /// Answers with shorter bodies are not lost.
+    pub spared: Size,
+    /// Whether relays take packets of level 2 as they are; otherwise they travel as base64, like everything else.
+    pub binary: bool,
+    /// Calls that a relay takes a day; 0: as many as come.
+    pub daily_calls: u64,
+    /// When flows begin to open, in seconds after the start of the client.
+    pub begins: u32,
+    /// Seconds after `begins` at which the first relay goes silent for ever; 0: never.
+    pub dies: u32,
+    /// Seconds after `begins` at which every relay goes silent for 60 s; 0: never.
+    pub silent: u32,
+    /// Seconds after `begins` at which the node restarts; 0: never.
+    pub restarts: u32,
     /// How many relays there are.
     pub relays: u32,
     /// Calls that a relay takes at a time.
@@ -51,6 +66,13 @@ impl Default for Conditions {
             loss: Odds::NEVER,
             duplicates: Odds::NEVER,
             lose_one: false,
+            spared: Size(0),
+            binary: false,
+            daily_calls: 0,
+            begins: 0,
+            dies: 0,
+            silent: 0,
+            restarts: 0,
             relays: 4,
             concurrency: 30,
             link: Size(10_000_000),
@@ -109,6 +131,8 @@ impl Conditions {
         let relay = RelayOptions {
             form: Form::Node,
             max_concurrent: self.concurrency as usize,
+            daily_calls: self.daily_calls(),
+            binary: self.binary,
             ..RelayOptions::new(Secret::new(KEY))
         };
         let mut client = client_options(vec![relay; self.relays as usize]);
@@ -130,22 +154,33 @@ impl Conditions {
         let relay = RelaySetup {
             concurrency: self.concurrency,
             queues: false,
-            daily_calls: None,
+            daily_calls: self.daily_calls(),
             renews_in: None,
             body_cap: None,
             other_node: false,
+            binary: self.binary,
         };
         let flows = workload.flows().into_iter();
         Setup {
             level,
             client,
             node,
+            other_level: Level::Legacy,
             clients: 1,
             relays: vec![relay; self.relays as usize],
             flows: flows
-                .map(|(at, script)| FlowSetup { client: 0, at, script, again: None, spoiled: false })
+                .map(|(at, script)| FlowSetup {
+                    client: 0,
+                    at: at + self.begins(),
+                    script,
+                    again: None,
+                    spoiled: false,
+                })
                 .collect(),
             visitors: Vec::new(),
+            outages: self.outages(),
+            restarts: self.at(self.restarts).into_iter().collect(),
+            spared: usize::try_from(self.spared.0).unwrap_or(usize::MAX),
             other_is_old: false,
             faults: Fault::ALL.iter().map(|fault| self.odds(*fault)).collect(),
             latency: self.round_trip.0,
@@ -153,6 +188,29 @@ impl Conditions {
             storm: FOR_EVER,
             link: Some((self.link.0, self.per_call.0)),
         }
+    }
+
+    fn daily_calls(&self) -> Option<u64> {
+        (self.daily_calls > 0).then_some(self.daily_calls)
+    }
+
+    /// When flows begin to open.
+    pub fn begins(&self) -> Duration {
+        Duration::from_secs(u64::from(self.begins))
+    }
+
+    /// So many seconds after the first flows open; 0: never.
+    fn at(&self, seconds: u32) -> Option<Duration> {
+        (seconds > 0).then(|| self.begins() + Duration::from_secs(u64::from(seconds)))
+    }
+
+    fn outages(&self) -> Vec<Outage> {
+        const SILENCE: Duration = Duration::from_secs(60);
+        let dead = self.at(self.dies).map(|from| Outage { relay: 0, from, until: None });
+        let silent = self.at(self.silent).into_iter().flat_map(|from| {
+            (0..self.relays as usize).map(move |relay| Outage { relay, from, until: Some(from + SILENCE) })
+        });
+        dead.into_iter().chain(silent).collect()
     }
 
     fn odds(&self, fault: Fault) -> Odds {

@@ -5,6 +5,7 @@ use toml::{Table, Value};
 
 use crate::plan::figure::Figure;
 use crate::plan::knob::Knob;
+use crate::plan::requirement::Requirement;
 use crate::plan::workload::Workload;
 
 /// A plan file. Conditions are tables of [`Conditions`](crate::plan::Conditions) by name; what is nearer to a
@@ -46,7 +47,11 @@ pub struct CaseDefinition {
     /// What is done.
     pub workload: Workload,
     /// What is shown of it.
+    #[serde(default)]
     pub figures: Vec<Figure>,
+    /// What is required of it.
+    #[serde(default, rename = "require")]
+    pub requirements: Vec<Requirement>,
     /// Runs, if not as many as elsewhere.
     pub seeds: Option<u32>,
     /// Its own conditions.

@@ -67,6 +67,20 @@ figures! {
         "Lower is better: the longest time in a transfer during which nothing came.";
     StallMost = "longest stall, worst run", "s", 2,
         "Lower is better: the longest time during which nothing came, in any run.";
+    StallP99 = "longest stall, p99", "s", 2,
+        "Lower is better: in one run of a hundred nothing came for longer.";
+    Steady = "steady goodput", "MB/s", 2,
+        "Higher is better: payload between a quarter and nine tenths of a transfer, by its time.";
+    SteadyCallsPerMb = "steady calls per MB", "", 2,
+        "Lower is cheaper: calls between a quarter and nine tenths of a transfer.";
+    HitP50 = "echo whose answer is lost, median", "s", 2,
+        "Lower is better: from the write to the whole echo, of the echo that waited when an answer was lost.";
+    HitP99 = "echo whose answer is lost, p99", "s", 2,
+        "Lower is better: one such echo of a hundred takes longer.";
+    GoneP50 = "flow ends after a restart, median", "s", 2,
+        "Lower is better: from the restart of the node to the visible end of each flow that it had.";
+    GoneP99 = "flow ends after a restart, p99", "s", 2,
+        "Lower is better: one such flow of a hundred ends later.";
     NoticedP50 = "lost flow ends after, median", "s", 1,
         "Lower is better: how long an application waits for nothing until it learns that its flow is lost.";
     NoticedMost = "lost flow ends after, worst", "s", 1,
@@ -106,9 +120,23 @@ impl Figure {
             Self::PushP99 => summary.pushes.seconds(990),
             Self::StallP50 => summary.stalls.seconds(500),
             Self::StallMost => summary.stalls.seconds(1000),
+            Self::StallP99 => summary.stalls.seconds(990),
+            Self::Steady => summary.steady.median().map(|bytes| bytes as f64 / MEGA),
+            Self::SteadyCallsPerMb => {
+                summary.steady_calls.median().map(|parts| parts as f64 * MEGA / CALL_PARTS as f64)
+            }
+            Self::HitP50 => summary.hit.seconds(500),
+            Self::HitP99 => summary.hit.seconds(990),
+            Self::GoneP50 => summary.gone.seconds(500),
+            Self::GoneP99 => summary.gone.seconds(990),
             Self::NoticedP50 => summary.noticed.seconds(500),
             Self::NoticedMost => summary.noticed.seconds(1000),
         }
+    }
+
+    /// Whether more of it is better.
+    pub const fn is_gain(self) -> bool {
+        matches!(self, Self::Goodput | Self::OfLimit | Self::Completion | Self::Steady)
     }
 
     /// A value of it, as tables show it.
@@ -120,7 +148,7 @@ impl Figure {
 }
 
 /// Digits in groups of three, where there are more than four before the point.
-fn grouped(number: &str) -> String {
+pub(super) fn grouped(number: &str) -> String {
     let (whole, rest) = number.split_at(number.find('.').unwrap_or(number.len()));
     if whole.len() <= 4 {
         return number.to_owned();

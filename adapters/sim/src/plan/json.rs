@@ -10,7 +10,9 @@ use crate::plan::runner::Results;
 /// The plan's cases and sweeps with all their figures, and each point's conditions and limit.
 pub fn json(plan: &Plan, results: &Results) -> Value {
     let cases = plan.cases.iter().map(|case| {
-        let points = case.points.iter().map(|place| point(plan, results, *place, &case.figures));
+        let required = case.requirements.iter().map(|required| required.requirement.figure);
+        let figures: Vec<Figure> = case.figures.iter().copied().chain(required).collect();
+        let points = case.points.iter().map(|place| point(plan, results, *place, &figures));
         json!({ "name": case.name, "label": case.label, "points": points.collect::<Vec<_>>() })
     });
     let sweeps = plan.sweeps.iter().map(|sweep| {

@@ -30,6 +30,12 @@ pub struct Measurement {
     pub pushes: Vec<Duration>,
     /// From the last byte to the visible end, of each flow that was lost.
     pub noticed: Vec<Duration>,
+    /// Of a bulk flow: bytes between a quarter and nine tenths of it, in which time, with how many calls.
+    pub steady: Option<(u64, Duration, u64)>,
+    /// Of each echo that waited when an answer was lost, or came next: from the write to the whole echo.
+    pub hit: Vec<Duration>,
+    /// From a restart of the node to the end of each flow that it had.
+    pub gone: Vec<Duration>,
     /// Calls.
     pub calls: u64,
     /// The time over which they were counted.
@@ -68,6 +74,13 @@ impl Measurement {
             },
             echoes: waits(FlowProbe::is_echo),
             pushes: waits(FlowProbe::is_pushed),
+            steady: bulk.and_then(FlowProbe::steady),
+            hit: flows
+                .iter()
+                .filter(|flow| flow.is_echo())
+                .flat_map(|flow| flow.hit.iter().copied())
+                .collect(),
+            gone: probe.gone.clone(),
             noticed: flows.iter().filter_map(FlowProbe::noticed).collect(),
             calls: probe.calls(),
             counted: probe.counted(now),
@@ -79,7 +92,7 @@ fn run(conditions: &Conditions, workload: Workload, seed: u64) -> Result<Measure
     let setup = conditions.setup(workload);
     let probe = Probe::new(workload, setup.flows.len());
     let chooser = if conditions.lose_one { NetworkOnly::losing_one(seed) } else { NetworkOnly::new(seed) };
-    let mut world = World::from_setup(setup, chooser, probe, Client::new);
+    let mut world = World::from_setup(setup, chooser, probe, Client::unsealed);
     let end = Time::ZERO.after(LONGEST);
     while !world.sink().is_done(world.now()) && world.now() < end && world.step() {}
     match world.outcome().violation {

@@ -29,6 +29,7 @@ mod measure;
 mod network;
 mod probe;
 mod report;
+mod requirement;
 mod resolve;
 mod round_trip;
 mod runner;
@@ -51,7 +52,8 @@ pub use measure::Measurement;
 pub use network::NetworkOnly;
 pub use probe::Probe;
 pub use report::html;
-pub use resolve::{BadPlan, Case, Choice, Percentiles, Plan, Point, Series, Sweep};
+pub use requirement::{Measure, Requirement};
+pub use resolve::{BadPlan, Case, Choice, Percentiles, Plan, Point, Required, Series, Sweep};
 pub use round_trip::{BadRoundTrip, RoundTrip};
 pub use runner::{BadRun, Results};
 pub use samples::Samples;
@@ -62,3 +64,6 @@ pub use workload::{Role, Until, Workload};
 
 /// The plan that is built in.
 pub const BUILT_IN: &str = include_str!("levels.toml");
+
+/// What level 2 must show, with what it shows.
+pub const LEVEL2: &str = include_str!("level2.toml");

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::fault::Fault;
 use crate::plan::workload::{Role, Until, Workload};
 use crate::time::Time;
 use crate::trace::{Entry, Sink, What};
@@ -14,6 +15,10 @@ pub struct Probe {
     flows: Vec<FlowProbe>,
     calls: u64,
     first_counted: Time,
+    /// When the node last restarted.
+    restarted: Option<Time>,
+    /// From the restart of the node to the end of each flow that it had.
+    pub(super) gone: Vec<Duration>,
 }
 
 /// What was seen of a flow.
@@ -34,6 +39,13 @@ pub(super) struct FlowProbe {
     bytes_said: u64,
     /// From saying to hearing, of each word that came.
     pub(super) waits: Vec<Duration>,
+    /// When an answer was lost, until a word comes.
+    struck: Option<Time>,
+    /// Of the words that waited for the answer that was lost, or for the next.
+    pub(super) hit: Vec<Duration>,
+    /// When a quarter and nine tenths of the bytes had come, and how many calls there were by then.
+    quarter: Option<(Time, u64, u64)>,
+    most: Option<(Time, u64, u64)>,
 }
 
 impl FlowProbe {
@@ -48,6 +60,28 @@ impl FlowProbe {
             said: VecDeque::new(),
             bytes_said: 0,
             waits: Vec::new(),
+            struck: None,
+            hit: Vec::new(),
+            quarter: None,
+            most: None,
+        }
+    }
+
+    /// Bytes that came between a quarter and nine tenths of them, in which time, and with how many calls.
+    pub(super) fn steady(&self) -> Option<(u64, Duration, u64)> {
+        let ((from, bytes, calls), (until, more, later)) = (self.quarter?, self.most?);
+        Some((more - bytes, until.since(from), later - calls))
+    }
+
+    /// Notes where the transfer stands after so many calls.
+    fn pass(&mut self, now: Time, calls: u64) {
+        let (Role::Download(all) | Role::Upload(all)) = self.role else { return };
+        let here = (now, self.bytes, calls);
+        if self.quarter.is_none() && self.bytes >= all / 4 {
+            self.quarter = Some(here);
+        }
+        if self.most.is_none() && self.bytes >= all / 10 * 9 {
+            self.most = Some(here);
         }
     }
 
@@ -92,6 +126,9 @@ impl FlowProbe {
         while let Some((at, _)) = self.said.front().copied().filter(|(_, end)| *end <= self.bytes) {
             self.waits.push(now.since(at));
             self.said.pop_front();
+            if self.struck.take().is_some() {
+                self.hit.push(now.since(at));
+            }
         }
     }
 
@@ -128,7 +165,7 @@ impl Probe {
             Until::Flow(_) | Until::All => Time::ZERO,
         };
         let flows = (0..flows).map(|flow| FlowProbe::new(workload.role(flow))).collect();
-        Self { until, flows, calls: 0, first_counted }
+        Self { until, flows, calls: 0, first_counted, restarted: None, gone: Vec::new() }
     }
 
     /// Whether everything has been measured by now.
@@ -171,9 +208,23 @@ impl Sink for Probe {
         {
             self.calls += 1;
         }
+        match entry.what {
+            What::Strike { fault: Fault::LoseReply, .. } => {
+                self.flows.iter_mut().for_each(|flow| flow.struck = Some(entry.at));
+            }
+            What::Weather { fault: Fault::Restart, .. } => self.restarted = Some(entry.at),
+            _ => {}
+        }
         let flow = entry.what.flow().and_then(|flow| self.flows.get_mut(flow as usize));
         if let Some(flow) = flow {
             flow.see(entry.at, &entry.what);
+            flow.pass(entry.at, self.calls);
+            if let (What::Ended { why, .. }, Some(restarted)) = (entry.what, self.restarted)
+                && !why.is_orderly()
+                && flow.opened < restarted
+            {
+                self.gone.push(entry.at.since(restarted));
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::plan::definition::{
 };
 use crate::plan::figure::Figure;
 use crate::plan::knob::Knob;
+use crate::plan::requirement::Requirement;
 use crate::plan::workload::Workload;
 
 /// A plan that can be run.
@@ -44,7 +45,7 @@ pub struct Point {
 }
 
 /// A group of rows of the table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Case {
     /// Its name in the plan.
     pub name: String,
@@ -52,8 +53,19 @@ pub struct Case {
     pub label: String,
     /// A row each.
     pub figures: Vec<Figure>,
+    /// A row each, with what must be reached.
+    pub requirements: Vec<Required>,
     /// By level of the plan: the place of its point.
     pub points: Vec<usize>,
+}
+
+/// A requirement, and by level of the plan the points of the case that it is compared with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Required {
+    /// What is required.
+    pub requirement: Requirement,
+    /// The places of points; empty where nothing is compared.
+    pub others: Vec<usize>,
 }
 
 /// One condition varied.
@@ -123,6 +135,7 @@ impl Plan {
     /// [`BadPlan`] names what cannot be read, or what makes no sense.
     pub fn parse(text: &str, choice: &Choice) -> Result<Self, BadPlan> {
         let mut definition: Definition = toml::from_str(text).map_err(bad)?;
+        let all = definition.cases.clone();
         choose(&mut definition, &choice.only)?;
         let mut plan = Self {
             title: definition.title.clone(),
@@ -135,7 +148,7 @@ impl Plan {
         };
         let seeds = |own: Option<u32>| choice.seeds.or(own).unwrap_or(definition.seeds).max(1);
         for case in &definition.cases {
-            plan.add_case(&definition.conditions, case, seeds(case.seeds))?;
+            plan.add_case(&definition.conditions, case, &all, &seeds)?;
         }
         for sweep in &definition.sweeps {
             plan.add_sweep(&definition.conditions, sweep, seeds(sweep.seeds))?;
@@ -151,7 +164,34 @@ impl Plan {
         self.points.iter().map(|point| u64::from(point.seeds)).sum()
     }
 
-    fn add_case(&mut self, base: &Table, case: &CaseDefinition, seeds: u32) -> Result<(), BadPlan> {
+    fn add_case(
+        &mut self,
+        base: &Table,
+        case: &CaseDefinition,
+        all: &[CaseDefinition],
+        seeds: &impl Fn(Option<u32>) -> u32,
+    ) -> Result<(), BadPlan> {
+        let points = self.points_of(base, case, seeds(case.seeds))?;
+        let mut requirements = Vec::new();
+        for requirement in case.requirements.clone() {
+            let others = match &requirement.of {
+                None => Vec::new(),
+                Some(name) => {
+                    let other = all.iter().find(|other| other.name == *name).ok_or_else(|| {
+                        BadPlan(format!("case {}: there is no case `{name}` to compare with", case.name))
+                    })?;
+                    self.points_of(base, other, seeds(other.seeds))?
+                }
+            };
+            requirements.push(Required { requirement, others });
+        }
+        let CaseDefinition { name, label, figures, .. } = case.clone();
+        self.cases.push(Case { name, label, figures, requirements, points });
+        Ok(())
+    }
+
+    /// The places of a case's points, by level.
+    fn points_of(&mut self, base: &Table, case: &CaseDefinition, seeds: u32) -> Result<Vec<usize>, BadPlan> {
         let mut points = Vec::new();
         for level in self.levels.clone() {
             let level = (Knob::Level, &Value::from(i64::from(level)));
@@ -159,9 +199,7 @@ impl Plan {
                 .map_err(|BadPlan(why)| BadPlan(format!("case {}: {why}", case.name)))?;
             points.push(self.point(conditions, case.workload, seeds));
         }
-        let CaseDefinition { name, label, figures, .. } = case.clone();
-        self.cases.push(Case { name, label, figures, points });
-        Ok(())
+        Ok(points)
     }
 
     fn add_sweep(&mut self, base: &Table, sweep: &SweepDefinition, seeds: u32) -> Result<(), BadPlan> {

@@ -24,6 +24,14 @@ pub struct Summary {
     pub pushes: Samples<Duration>,
     /// Each lost flow: from its last byte to its visible end.
     pub noticed: Samples<Duration>,
+    /// Bytes a second between a quarter and nine tenths of each bulk flow.
+    pub steady: Samples<u64>,
+    /// Calls for each of those bytes, in parts of a call.
+    pub steady_calls: Samples<u64>,
+    /// Each echo that an answer was lost of.
+    pub hit: Samples<Duration>,
+    /// Each flow that a restart of the node ended.
+    pub gone: Samples<Duration>,
     /// Calls, and the time over which they were counted.
     pub calls: (u64, Duration),
 }
@@ -38,6 +46,7 @@ impl Summary {
             runs.iter().flat_map(|run| pick(run).iter().copied()).collect()
         };
         let bulk = || runs.iter().filter_map(|run| Some((run.bulk?, run.calls)));
+        let steady = || runs.iter().filter_map(|run| run.steady);
         Self {
             runs: runs.len(),
             flows: runs.iter().fold((0, 0), |(flows, finished), run| {
@@ -49,6 +58,10 @@ impl Summary {
             echoes: all(|run| &run.echoes),
             pushes: all(|run| &run.pushes),
             noticed: all(|run| &run.noticed),
+            steady: steady().map(|(bytes, took, _)| per_second(bytes, took)).collect(),
+            steady_calls: steady().map(|(bytes, _, calls)| calls * CALL_PARTS / bytes.max(1)).collect(),
+            hit: all(|run| &run.hit),
+            gone: all(|run| &run.gone),
             calls: runs
                 .iter()
                 .fold((0, Duration::ZERO), |(calls, time), run| (calls + run.calls, time + run.counted)),

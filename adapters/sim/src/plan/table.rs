@@ -2,50 +2,90 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::plan::resolve::Plan;
+use crate::plan::requirement::Requirement;
+use crate::plan::resolve::{Case, Plan, Required};
 use crate::plan::runner::Results;
 
-/// One row: what, which figure of it, and a cell for each level.
+/// One row: what, which figure of it, what is required where anything is, and a cell for each level.
 type Row = Vec<String>;
 
-/// Where a level has nothing to show.
+/// Where there is nothing to show.
 const NOTHING: &str = "-";
 
-/// The heading of the table: two columns, and one for each level.
+/// Whether the table says what is required.
+fn requires(plan: &Plan) -> bool {
+    plan.cases.iter().any(|case| !case.requirements.is_empty())
+}
+
+/// How many columns stand before those of the levels.
+fn heads(plan: &Plan) -> usize {
+    if requires(plan) { 5 } else { 2 }
+}
+
+/// The heading of the table: what, and one column for each level.
 pub(super) fn heading(plan: &Plan) -> Row {
-    let columns = ["workload", "figure"].map(str::to_owned).into_iter();
+    let columns: &[&str] = if requires(plan) {
+        &["workload", "figure", "must", "goal", "reached"]
+    } else {
+        &["workload", "figure"]
+    };
+    let columns = columns.iter().map(|column| (*column).to_owned());
     columns.chain(plan.levels.iter().map(|level| format!("level {level}"))).collect()
 }
 
 /// Its rows.
 pub(super) fn rows(plan: &Plan, results: &Results) -> Vec<Row> {
-    let rows = plan.cases.iter().flat_map(|case| case.figures.iter().map(move |figure| (case, *figure)));
-    rows.map(|(case, figure)| {
-        let cells = case.points.iter().map(|place| {
-            let point = &plan.points[*place];
-            let value = figure.of(results.of(*place), &point.conditions, point.workload);
-            value.map_or_else(|| NOTHING.to_owned(), |value| figure.show(value))
+    let of_case = |case: &Case| -> Vec<Row> {
+        let required = case.requirements.iter().map(|required| required_row(plan, results, case, required));
+        let shown = case.figures.iter().map(|figure| {
+            let cells = case.points.iter().map(|place| {
+                let point = &plan.points[*place];
+                let value = figure.of(results.of(*place), &point.conditions, point.workload);
+                value.map_or_else(|| NOTHING.to_owned(), |value| figure.show(value))
+            });
+            let mut row = vec![case.label.clone(), figure.text().to_owned()];
+            row.resize(heads(plan), NOTHING.to_owned());
+            row.extend(cells);
+            row
         });
-        let heads = [case.label.clone(), figure.text().to_owned()].into_iter();
-        heads.chain(cells).collect()
-    })
-    .collect()
+        required.chain(shown).collect()
+    };
+    plan.cases.iter().flat_map(of_case).collect()
+}
+
+fn required_row(plan: &Plan, results: &Results, case: &Case, required: &Required) -> Row {
+    let Requirement { figure, label, by, must, goal, .. } = &required.requirement;
+    let of = |place: usize| {
+        let point = &plan.points[place];
+        figure.of(results.of(place), &point.conditions, point.workload)
+    };
+    let values: Vec<Option<f64>> = case
+        .points
+        .iter()
+        .enumerate()
+        .map(|(level, place)| {
+            let other = required.others.get(level).and_then(|other| of(*other));
+            by.take(of(*place)?, &plan.points[*place].conditions, other)
+        })
+        .collect();
+    let show = |value: Option<f64>| value.map_or_else(|| NOTHING.to_owned(), |value| by.show(*figure, value));
+    // The first level is the one of which something is required.
+    let reached =
+        values.first().copied().flatten().map_or("missed", |value| required.requirement.reached(value));
+    let name = label.clone().unwrap_or_else(|| figure.text().to_owned());
+    let mut row = vec![case.label.clone(), name, show(Some(*must)), show(*goal), reached.to_owned()];
+    row.extend(values.into_iter().map(show));
+    row
 }
 
 /// The table for a terminal.
 pub fn table(plan: &Plan, results: &Results) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_header(heading(plan));
-    let mut above = String::new();
-    for mut row in rows(plan, results) {
-        if row[0] == above {
-            row[0].clear();
-        } else {
-            above.clone_from(&row[0]);
-        }
+    for row in without_repeats(rows(plan, results)) {
         table.add_row(row);
     }
-    for column in table.column_iter_mut().skip(2) {
+    for column in table.column_iter_mut().skip(heads(plan)) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table.to_string()
@@ -54,16 +94,23 @@ pub fn table(plan: &Plan, results: &Results) -> String {
 /// The table for a document in Markdown.
 pub fn markdown(plan: &Plan, results: &Results) -> String {
     let line = |row: &Row| format!("| {} |\n", row.join(" | "));
-    let rule = ["---", "---"].into_iter().chain(plan.levels.iter().map(|_| "---:"));
+    let rule = std::iter::repeat_n("---", heads(plan)).chain(plan.levels.iter().map(|_| "---:"));
     let mut text = line(&heading(plan)) + &line(&rule.map(str::to_owned).collect());
+    for row in without_repeats(rows(plan, results)) {
+        text.push_str(&line(&row));
+    }
+    text
+}
+
+/// The rows, each workload named only once.
+fn without_repeats(rows: Vec<Row>) -> impl Iterator<Item = Row> {
     let mut above = String::new();
-    for mut row in rows(plan, results) {
+    rows.into_iter().map(move |mut row| {
         if row[0] == above {
             row[0].clear();
         } else {
             above.clone_from(&row[0]);
         }
-        text.push_str(&line(&row));
-    }
-    text
+        row
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seqlane::{Balance, ClientOptions, Level, NodeOptions, OpenMode};
+use seqlane::{Balance, ClientOptions, ClientStreamOptions, Level, NodeOptions, NodeStreamOptions, OpenMode};
 
 use crate::chooser::Chooser;
 use crate::site::Site;
@@ -55,6 +55,19 @@ impl<'a, C: Chooser> Bounds<'a, C> {
             self.one_of(&mut relay.max_concurrent, &[1, 2]);
         }
         self.one_of(&mut options.half_close_quiet, &[Duration::from_secs(2), Duration::from_secs(300)]);
+        self.client_streams(&mut options.streams);
+    }
+
+    /// Bounds of a client at level 2.
+    fn client_streams(&mut self, options: &mut ClientStreamOptions) {
+        const KIB: u64 = 1024;
+        self.one_of(&mut options.downlink_total, &[64 * KIB, 64 * KIB + 1, 1024 * KIB]);
+        self.one_of(&mut options.window, &[64 * KIB, 64 * KIB + 1]);
+        self.one_of(&mut options.max_depth, &[2, 3]);
+        self.one_of(&mut options.idle_hold, &[Duration::from_secs(1), Duration::from_secs(50)]);
+        self.one_of(&mut options.least_response, &[68 * KIB, options.first_response]);
+        self.one_of(&mut options.most_response, &[options.first_response]);
+        self.one_of(&mut options.most_request, &[128 << 10]);
     }
 
     /// Bounds of a node.
@@ -73,5 +86,23 @@ impl<'a, C: Chooser> Bounds<'a, C> {
         self.one_of(&mut options.longpoll, &[Duration::from_millis(1), Duration::from_secs(4)]);
         self.one_of(&mut options.active_drain, &[Duration::from_millis(1), Duration::from_millis(20)]);
         self.one_of(&mut options.max_level, &[Level::Legacy]);
+        self.node_streams(&mut options.streams);
+    }
+
+    /// Bounds of a node at level 2.
+    fn node_streams(&mut self, options: &mut NodeStreamOptions) {
+        const KIB: u64 = 1024;
+        self.one_of(&mut options.max_clients, &[1, 2]);
+        self.one_of(&mut options.max_streams, &[1, 2, 3]);
+        self.one_of(&mut options.window, &[64 * KIB, 64 * KIB + 1]);
+        self.one_of(&mut options.uplink_total, &[64 * KIB, 64 * KIB + 1, 1024 * KIB]);
+        self.one_of(&mut options.downlink_total, &[64 * KIB, 64 * KIB + 1, 1024 * KIB]);
+        self.one_of(&mut options.uplink_memory, &[64 * KIB, 1024 * KIB]);
+        self.one_of(&mut options.max_packet, &[128 << 10]);
+        self.one_of(&mut options.max_hold, &[Duration::from_secs(1), Duration::from_secs(7)]);
+        self.one_of(&mut options.max_held, &[1, 2, 3]);
+        self.one_of(&mut options.settle, &[Duration::ZERO]);
+        self.one_of(&mut options.ack_delay, &[Duration::ZERO]);
+        self.one_of(&mut options.reorder_chunks, &[4096]);
     }
 }

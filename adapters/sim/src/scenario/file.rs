@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use seqlane::Level;
 use toml::{Table, Value};
 
 use crate::scenario::{Profile, Scenario};
@@ -65,6 +66,13 @@ impl Scenario {
         }
         if self.scripts.is_empty() {
             return Err(BadScenario("scripts: name at least one kind of conversation".to_owned()));
+        }
+        let levels =
+            [("level", self.level), ("node-level", self.node_level), ("other-level", self.other_level)];
+        for (name, level) in levels {
+            if let Some(level) = level.filter(|level| Level::from_number(*level).is_none()) {
+                return Err(BadScenario(format!("{name}: there is no level {level}; there are 0, 1 and 2")));
+            }
         }
         if self.concurrency == 0 {
             return Err(BadScenario("concurrency: a relay must take at least one call".to_owned()));
@@ -138,6 +146,14 @@ mod tests {
     }
 
     #[test]
+    fn each_side_has_its_own_highest_level() {
+        let settings = ["level=2", "node-level=1", "other-level=0", "client-idle=40"];
+        let scenario = Scenario::assemble(Some(Profile::Calm), None, &settings).unwrap();
+        let levels = (scenario.level, scenario.node_level, scenario.other_level, scenario.client_idle);
+        assert_eq!(levels, (Some(2), Some(1), Some(0), Some(40)));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused_by_name() {
         for (setting, named) in [
             ("flws=[1,2]", "flws"),
@@ -146,6 +162,8 @@ mod tests {
             ("storm=soon", "soon"),
             ("relays=[0,2]", "relays"),
             ("scripts=[]", "scripts"),
+            ("level=3", "level 3"),
+            ("other-level=9", "other-level"),
         ] {
             let error = Scenario::assemble(None, None, &[setting]).unwrap_err().to_string();
             assert!(error.contains(named), "{setting}: {error}");

@@ -15,7 +15,7 @@ pub use bounds::Bounds;
 pub use file::BadScenario;
 pub use profile::{Profile, UnknownProfile};
 pub(crate) use setup::KEY;
-pub use setup::{FlowSetup, RelaySetup, Setup, VisitorSetup};
+pub use setup::{FlowSetup, Outage, RelaySetup, Setup, VisitorSetup};
 
 use crate::fault::Fault;
 use crate::latency::Latency;
@@ -59,8 +59,14 @@ impl From<Span> for (u32, u32) {
 pub struct Scenario {
     /// The profile that it started from.
     pub profile: Profile,
-    /// The highest level that both sides may use; none: the seed picks.
+    /// The highest level that clients may use; none: the seed picks.
     pub level: Option<u8>,
+    /// The highest level of the node; none: that of the clients, or what the seed picks where it picks that too.
+    pub node_level: Option<u8>,
+    /// The highest level of the node that some relays lead to instead (F12); none: the seed picks.
+    pub other_level: Option<u8>,
+    /// Seconds after which a node forgets a client of level 2 that is silent; none: as the machines have it.
+    pub client_idle: Option<u32>,
     /// How many clients.
     pub clients: Span,
     /// How many relays each client has.

@@ -55,6 +55,9 @@ impl Profile {
         let calm = Scenario {
             profile: self,
             level: None,
+            node_level: None,
+            other_level: None,
+            client_idle: None,
             clients: Span::new(1, 2),
             relays: Span::new(1, 3),
             flows: Span::new(1, 4),

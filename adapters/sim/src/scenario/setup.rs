@@ -36,6 +36,8 @@ pub struct RelaySetup {
     pub renews_in: Option<Duration>,
     /// Whether it leads to the other node at first.
     pub other_node: bool,
+    /// Whether it takes packets of level 2 as they are.
+    pub binary: bool,
 }
 
 /// A flow of a run.
@@ -62,6 +64,17 @@ pub struct VisitorSetup {
     pub closes_first: bool,
 }
 
+/// A time during which a relay swallows every request.
+#[derive(Clone, Copy, Debug)]
+pub struct Outage {
+    /// The relay.
+    pub relay: usize,
+    /// From when, after the start.
+    pub from: Duration,
+    /// Until when; none: for ever.
+    pub until: Option<Duration>,
+}
+
 /// Everything about a run that is known before it begins.
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -71,6 +84,8 @@ pub struct Setup {
     pub client: ClientOptions,
     /// Options of the node.
     pub node: NodeOptions,
+    /// The highest level of the node that some relays lead to instead.
+    pub other_level: Level,
     /// How many clients.
     pub clients: usize,
     /// The relays; every client uses all of them.
@@ -81,6 +96,12 @@ pub struct Setup {
     pub visitors: Vec<VisitorSetup>,
     /// Whether the other node does not know `connect_data`.
     pub other_is_old: bool,
+    /// Relays that are out of order at known times, beside what faults bring.
+    pub outages: Vec<Outage>,
+    /// When the node restarts, beside what faults bring.
+    pub restarts: Vec<Duration>,
+    /// Answers with shorter bodies are not lost by F2.
+    pub spared: usize,
     /// How often each kind of fault happens, by its place in [`Fault::ALL`].
     pub faults: Vec<Odds>,
     /// Round trips.
@@ -96,13 +117,13 @@ pub struct Setup {
 impl Setup {
     /// Resolves a scenario.
     pub fn new<C: Chooser>(scenario: &Scenario, chooser: &mut C) -> Self {
-        let level = level(scenario, chooser);
+        let (level, node_level) = levels(scenario, chooser);
         let mut faults = faults(scenario, level, chooser);
         let on = |fault: Fault| !faults[fault.index()].is_never();
         let clients =
             ranged(chooser, Site::Clients, 0, scenario.clients.least, scenario.clients.most) as usize;
-        let relays = relays(scenario, clients as u32, chooser, &on);
-        let (client, node) = machines(scenario, level, &relays, chooser);
+        let relays = relays(scenario, level, clients as u32, chooser, &on);
+        let (client, node) = machines(scenario, (level, node_level), &relays, chooser);
         let flows = flows(scenario, clients, (on(Fault::Upstream), roomy(&client, &node)), chooser);
         let latency = match on(Fault::HeavyTail).then(|| chooser.pick(Site::HeavyTail, 0, 2) + 1) {
             Some(1) => Latency::Heavy,
@@ -110,8 +131,9 @@ impl Setup {
             _ => scenario.latency,
         };
         let other_is_old = on(Fault::Mixed) && chooser.pick(Site::Mixed, OLD, 2) == 1;
+        let other_level = other_level(scenario, on(Fault::Mixed), chooser);
         // A node of level 0 has nothing that tells a second copy of an op from a new one.
-        if node.max_level == Level::Legacy || on(Fault::Mixed) {
+        if node.max_level == Level::Legacy || on(Fault::Mixed) && other_level == Level::Legacy {
             faults[Fault::Duplicate.index()] = Odds::NEVER;
         }
         let visitors = visitors(scenario, chooser);
@@ -120,10 +142,14 @@ impl Setup {
             level,
             client,
             node,
+            other_level,
             clients,
             relays,
             flows,
             visitors,
+            outages: Vec::new(),
+            restarts: Vec::new(),
+            spared: 0,
             other_is_old,
             faults,
             latency,
@@ -148,14 +174,29 @@ fn ranged<C: Chooser>(chooser: &mut C, site: Site, key: u64, least: u32, most: u
     least + chooser.pick(site, key, most - least + 1)
 }
 
-/// The names of levels, for the places where a number stands for one.
-fn level<C: Chooser>(scenario: &Scenario, chooser: &mut C) -> Level {
-    const LEVELS: [Level; 2] = [Level::Sequenced, Level::Legacy];
-    match scenario.level {
-        Some(0) => Level::Legacy,
-        Some(_) => Level::Sequenced,
-        None => LEVELS[chooser.pick(Site::Level, 0, 2) as usize % LEVELS.len()],
-    }
+/// The highest levels of the clients and of the node: half of the clients have level 2, and most nodes what their
+/// clients have.
+fn levels<C: Chooser>(scenario: &Scenario, chooser: &mut C) -> (Level, Level) {
+    const CLIENTS: [Level; 4] = [Level::Streams, Level::Sequenced, Level::Legacy, Level::Streams];
+    const NODES: [Option<Level>; 6] =
+        [None, None, None, Some(Level::Sequenced), Some(Level::Legacy), Some(Level::Streams)];
+    let asked = |number: Option<u8>| number.and_then(Level::from_number);
+    let clients = asked(scenario.level)
+        .unwrap_or_else(|| CLIENTS[chooser.pick(Site::Level, 0, 4) as usize % CLIENTS.len()]);
+    let node = asked(scenario.node_level).unwrap_or_else(|| match scenario.level {
+        Some(_) => clients,
+        None => NODES[chooser.pick(Site::Level, 1, 6) as usize % NODES.len()].unwrap_or(clients),
+    });
+    (clients, node)
+}
+
+fn other_level<C: Chooser>(scenario: &Scenario, mixed: bool, chooser: &mut C) -> Level {
+    const LEVELS: [Level; 3] = [Level::Legacy, Level::Streams, Level::Sequenced];
+    let asked = scenario.other_level.and_then(Level::from_number);
+    asked.unwrap_or_else(|| {
+        let place = if mixed { chooser.pick(Site::Level, 2, 3) } else { 0 };
+        LEVELS[place as usize % LEVELS.len()]
+    })
 }
 
 fn faults<C: Chooser>(scenario: &Scenario, level: Level, chooser: &mut C) -> Vec<Odds> {
@@ -185,6 +226,7 @@ fn faults<C: Chooser>(scenario: &Scenario, level: Level, chooser: &mut C) -> Vec
 
 fn relays<C: Chooser>(
     scenario: &Scenario,
+    level: Level,
     clients: u32,
     chooser: &mut C,
     on: &impl Fn(Fault) -> bool,
@@ -197,6 +239,10 @@ fn relays<C: Chooser>(
         .map(|relay| {
             let mut ask = |fault, site, n| if on(fault) { chooser.pick(site, relay, n) } else { 0 };
             let queueing = ask(Fault::Queueing, Site::Queueing, 3);
+            let other_node = ask(Fault::Mixed, Site::Mixed, 3) == 1;
+            let binary =
+                level == Level::Streams && scenario.swarm && chooser.pick(Site::Binary, relay, 4) == 1;
+            let mut ask = |fault, site, n| if on(fault) { chooser.pick(site, relay, n) } else { 0 };
             RelaySetup {
                 // Every client keeps to the limit of its own account.
                 concurrency: if queueing > 0 {
@@ -211,7 +257,8 @@ fn relays<C: Chooser>(
                 },
                 renews_in: RENEWALS[ask(Fault::Refuse, Site::Renewal, 3) as usize],
                 body_cap: BODY_CAPS[ask(Fault::BodyCap, Site::BodyCap, 3) as usize],
-                other_node: ask(Fault::Mixed, Site::Mixed, 3) == 1,
+                other_node,
+                binary,
             }
         })
         .collect()
@@ -219,7 +266,7 @@ fn relays<C: Chooser>(
 
 fn machines<C: Chooser>(
     scenario: &Scenario,
-    level: Level,
+    (level, node_level): (Level, Level),
     relays: &[RelaySetup],
     chooser: &mut C,
 ) -> (ClientOptions, NodeOptions) {
@@ -230,11 +277,22 @@ fn machines<C: Chooser>(
             max_concurrent: scenario.concurrency as usize,
             daily_calls: relay.daily_calls,
             budget_resets_in: relay.renews_in.unwrap_or(DAY),
+            binary: relay.binary,
             ..RelayOptions::new(Secret::new(KEY))
         })
         .collect();
     let mut client = ClientOptions { max_level: level, ..ClientOptions::new(relays) };
-    let mut node = NodeOptions { max_level: level, ..NodeOptions::new(Secret::new(KEY)) };
+    let mut node = NodeOptions { max_level: node_level, ..NodeOptions::new(Secret::new(KEY)) };
+    if let Some(seconds) = scenario.client_idle {
+        let idle = Duration::from_secs(u64::from(seconds.max(4)));
+        for (option, hold) in [
+            (&mut client.streams.idle, &mut client.streams.idle_hold),
+            (&mut node.streams.idle, &mut node.streams.max_hold),
+        ] {
+            *option = idle;
+            *hold = (*hold).min(idle / 2);
+        }
+    }
     if let Some(depth) = scenario.depth {
         client.max_depth = depth;
     }

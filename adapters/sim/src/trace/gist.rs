@@ -2,6 +2,12 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+use seqlane::BodyForm;
+use seqlane::wire::direction::Direction;
+use seqlane::wire::frame::{Frame, Frames};
+use seqlane::wire::packet::{decode_request, decode_response};
+use seqlane::wire::seal::{Seal, VERSION};
 use seqlane::wire::{self, AnswerError, Limits, Op, Reply};
 use serde::{Deserialize, Serialize};
 
@@ -20,16 +26,22 @@ pub struct Gist {
     pub errors: u16,
     /// Bytes for the upstream, or from it.
     pub bytes: u64,
-    /// The first place in a session that is named (level 1).
+    /// The first place in a session that is named (level 1), or the client's number of the exchange (level 2).
     pub seq: Option<u64>,
+    /// Answers that are asked for again (level 2).
+    pub resends: u16,
 }
 
 const LIMITS: Limits = Limits { max_body: 256 << 20, max_ops: usize::MAX };
 
 impl Gist {
     /// Of a request.
-    pub fn of_request(body: &[u8]) -> Self {
+    pub fn of_request(form: BodyForm, body: &Bytes) -> Self {
         let mut gist = Self::default();
+        if form == BodyForm::Packet {
+            gist.add_request(body.clone());
+            return gist;
+        }
         let Ok(request) = wire::decode_request(body, LIMITS) else { return gist };
         for op in request.decode_ops().iter().flatten() {
             gist.add_op(op);
@@ -38,20 +50,65 @@ impl Gist {
     }
 
     /// Of an answer.
-    pub fn of_answer(body: &[u8]) -> Self {
+    pub fn of_answer(form: BodyForm, body: &Bytes) -> Self {
+        let mut gist = Self::default();
+        if form == BodyForm::Packet {
+            gist.add_response(body.clone());
+            return gist;
+        }
         // How many replies there must be is known to those who sent the request.
         let replies = match wire::decode_answer(body, 0, LIMITS) {
             Err(AnswerError::WrongLength { got, .. }) => wire::decode_answer(body, got, LIMITS),
             other => other,
         };
-        let mut gist = Self::default();
         for reply in replies.iter().flatten() {
             gist.add_reply(reply);
         }
         gist
     }
 
+    /// A packet of level 2, whose exchange is told by the client's own number.
+    fn add_request(&mut self, packet: Bytes) {
+        let read = Seal::null(Direction::Up).open(packet).ok().and_then(|plain| decode_request(plain).ok());
+        let Some((header, frames)) = read else { return self.errors += 1 };
+        self.seq = Some(header.exchange.get());
+        self.add_frames(frames);
+    }
+
+    fn add_response(&mut self, packet: Bytes) {
+        let read =
+            Seal::null(Direction::Down).open(packet).ok().and_then(|plain| decode_response(plain).ok());
+        let Some((header, frames)) = read else { return self.errors += 1 };
+        self.seq = Some(header.exchange.get());
+        self.errors += u16::from(header.flags.unknown);
+        self.add_frames(frames);
+    }
+
+    fn add_frames(&mut self, frames: Frames) {
+        for frame in frames {
+            match frame {
+                Frame::Open { .. } | Frame::Opened { .. } => self.opens += 1,
+                Frame::Data { bytes, fin, .. } => {
+                    self.writes += 1;
+                    self.bytes += bytes.len() as u64;
+                    self.ends += u16::from(fin);
+                }
+                Frame::Datagram { bytes, .. } => {
+                    self.writes += 1;
+                    self.bytes += bytes.len() as u64;
+                }
+                Frame::Reset { .. } => self.ends += 1,
+                Frame::Resend { .. } => self.resends += 1,
+                Frame::Gone { .. } => self.errors += 1,
+                Frame::Ack { .. } | Frame::Window { .. } | Frame::Backlog { .. } => {}
+            }
+        }
+    }
+
     fn add_op(&mut self, op: &Op) {
+        if let Op::Streams { packet } = op {
+            return self.add_request(packet.clone());
+        }
         let bytes = op.payload().map_or(0, |payload| payload.len() as u64);
         self.bytes += bytes;
         match op {
@@ -67,7 +124,10 @@ impl Gist {
     }
 
     fn add_reply(&mut self, reply: &Reply) {
-        let packets: usize = reply.packets.iter().map(bytes::Bytes::len).sum();
+        if is_packet(&reply.data) {
+            return self.add_response(reply.data.clone());
+        }
+        let packets: usize = reply.packets.iter().map(Bytes::len).sum();
         let bytes = (reply.data.len() + packets) as u64;
         self.bytes += bytes;
         self.errors += u16::from(reply.error.is_some());
@@ -87,7 +147,9 @@ impl Gist {
         };
         let bytes = (self.bytes > 0).then(|| format!("{} B", self.bytes));
         let errors = (self.errors > 0).then(|| "error".to_owned());
-        let parts = [times(self.opens, open), bytes, times(self.polls, poll), times(self.ends, end), errors];
+        let again = times(self.resends, "resend");
+        let parts =
+            [times(self.opens, open), bytes, times(self.polls, poll), times(self.ends, end), again, errors];
         let mut text = parts.into_iter().flatten().collect::<Vec<_>>().join(" + ");
         if let Some(seq) = self.seq {
             text += &format!(" #{seq}");
@@ -106,6 +168,11 @@ impl Gist {
     }
 }
 
+/// Whether a reply brings a packet: no payload of the simulator opens.
+fn is_packet(data: &Bytes) -> bool {
+    data.first() == Some(&VERSION) && Seal::null(Direction::Down).open(data.clone()).is_ok()
+}
+
 impl fmt::Display for Gist {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.asked())
@@ -119,19 +186,23 @@ mod tests {
     #[test]
     fn a_request_is_told_by_its_ops() {
         let open = br#"{"k":"x","ops":[{"op":"connect_data","host":"f0","port":443,"d":"aGVsbG8="}]}"#;
-        assert_eq!(Gist::of_request(open).asked(), "open + 5 B");
+        let gist = |body: &'static [u8]| Gist::of_request(BodyForm::Json, &Bytes::from_static(body)).asked();
+        assert_eq!(gist(open), "open + 5 B");
         let sid = "0123456789abcdef0123456789abcdef";
         let polls = format!(
             r#"{{"k":"x","ops":[{{"op":"data","sid":"{sid}","seq":4}},{{"op":"data","sid":"{sid}","seq":5}}]}}"#
         );
-        assert_eq!(Gist::of_request(polls.as_bytes()).asked(), "2 polls #4");
+        let gist = Gist::of_request(BodyForm::Json, &polls.into());
+        assert_eq!(gist.asked(), "2 polls #4");
     }
 
     #[test]
     fn an_answer_is_told_by_its_replies() {
         let answer =
             br#"{"r":[{"sid":"0123456789abcdef0123456789abcdef","d":"aGVsbG8=","eof":true,"seq":2}]}"#;
-        assert_eq!(Gist::of_answer(answer).answered(), "5 B + eof #2");
-        assert_eq!(Gist::of_answer(b"<html>").answered(), "nothing");
+        let gist =
+            |body: &'static [u8]| Gist::of_answer(BodyForm::Json, &Bytes::from_static(body)).answered();
+        assert_eq!(gist(answer), "5 B + eof #2");
+        assert_eq!(gist(b"<html>"), "nothing");
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use seqlane::wire::reset::ResetCode;
 use seqlane::{
     ClientAction, ClientConfig, ClientEvent, ClientNotice, EndReason, ExchangeId, Instant, Level, LocalEvent,
     RelayId, StreamId, Wake,
@@ -115,7 +116,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                     if self.clients[client].host.poll() != (ClientAction::Idle { wake }) {
                         self.violated(Property::S8, format!("client{client} is idle, and then is not"));
                     }
-                    return self.arm_client(client, wake);
+                    self.arm_client(client, wake);
+                    return self.check_owing(client);
                 }
                 action => self.on_client_action(client, action),
             }
@@ -163,10 +165,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     fn on_client_action(&mut self, client: usize, action: ClientAction) {
         match action {
-            ClientAction::Send { exchange, relay, body, deadline, .. } => {
+            ClientAction::Send { exchange, relay, body, form, deadline } => {
                 self.hash.absorb(exchange.number() << 8 | u64::from(relay.place()));
                 std::hash::Hasher::write(&mut self.hash, &body);
-                self.send(client, exchange, relay, body, deadline);
+                self.send(client, exchange, relay, (form, body), deadline);
             }
             ClientAction::Deliver { stream, bytes } => {
                 self.hash.absorb(stream.number() << 32 | bytes.len() as u64);
@@ -192,6 +194,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 if let Some(flow) = self.flow_of(client, stream, "Fin") {
                     self.tell(Actor::Client(client as u32), What::Fin { flow: flow as u32 });
                     self.flows[flow].local.fin = true;
+                    self.pump_local(flow);
                 }
             }
             ClientAction::Ended { stream, why } => {
@@ -223,8 +226,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     fn on_client_notice(&mut self, client: usize, notice: ClientNotice) {
         match notice {
-            ClientNotice::Connected { level: Level::Legacy, .. } => self.marks.set(Mark::LegacyFlow),
-            ClientNotice::Connected { .. } => self.marks.set(Mark::SequencedFlow),
+            ClientNotice::Connected { stream, level } => self.on_connected(client, stream, level),
+            ClientNotice::StreamsReady { .. } => self.marks.set(Mark::StreamsReady),
+            ClientNotice::StreamsUnsupported { .. } => self.marks.set(Mark::StreamsUnsupported),
             ClientNotice::RelayDown { relay, until } => {
                 self.marks.set(Mark::RelayDown);
                 self.check_pause(client, relay, until);
@@ -236,6 +240,19 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             ClientNotice::SeqUnsupported { .. } => self.marks.set(Mark::SeqUnsupported),
             ClientNotice::Unauthorized { .. } => self.marks.set(Mark::Unauthorized),
             _ => {}
+        }
+    }
+
+    /// L8, too: what goes out as a stream is one.
+    fn on_connected(&mut self, client: usize, stream: StreamId, level: Level) {
+        self.marks.set(match level {
+            Level::Legacy => Mark::LegacyFlow,
+            Level::Sequenced => Mark::SequencedFlow,
+            Level::Streams => Mark::StreamFlow,
+        });
+        let known = self.clients[client].flow(stream);
+        if let Some(flow) = known.filter(|flow| self.is_stream(*flow) != (level == Level::Streams)) {
+            self.violated(Property::S4, format!("flow {flow} is said to speak level {}", level.number()));
         }
     }
 
@@ -266,6 +283,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             EndReason::ExchangeLost(_) => Mark::FlowLost,
             EndReason::ReplyOverdue => Mark::FlowOverdue,
             EndReason::NoRelay => Mark::FlowNoRelay,
+            EndReason::Reset(ResetCode::Gone) => Mark::StreamGone,
+            EndReason::Reset(_) => Mark::StreamReset,
             _ => return,
         };
         self.marks.set(mark);

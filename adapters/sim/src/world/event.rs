@@ -24,6 +24,8 @@ pub(super) enum Event {
     AtRelay(usize),
     /// A request has come to its node.
     AtNode(usize),
+    /// An answer has come to its client's link.
+    AtLink(usize),
     /// An answer has come to its client.
     AtClient(usize),
     /// An attempt to open an upstream has come to its end.

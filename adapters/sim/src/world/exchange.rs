@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use seqlane::wire;
-use seqlane::{ClientEvent, ExchangeFailure, ExchangeId, Instant, NodeEvent, RelayId, Response};
+use seqlane::{
+    BodyForm, ClientEvent, ExchangeFailure, ExchangeId, Instant, Level, NodeEvent, RelayId, Response,
+};
 
 use crate::chooser::{Chooser, key};
 use crate::fault::Fault;
@@ -17,6 +19,7 @@ use crate::property::Property;
 use crate::site::Site;
 use crate::trace::{Actor, ExchangeName, Gist, Sink, What};
 use crate::world::event::{Event, Line};
+use crate::world::forgery::Delivered;
 use crate::world::node::Caller;
 use crate::world::oracle::ledger::Note;
 use crate::world::{Phase, World};
@@ -31,6 +34,7 @@ pub(super) struct Flight {
     node: usize,
     key: u64,
     copy: u8,
+    form: BodyForm,
     body: Bytes,
     /// What it is about.
     notes: Arc<[Note]>,
@@ -40,6 +44,8 @@ pub(super) struct Flight {
     answer: Option<Answer>,
     /// Whether the relay gives this copy's answer to the client.
     heard: bool,
+    /// Whether its answer fills the client's link, and never comes.
+    lost: bool,
     /// Whether it holds a place at its relay.
     seated: bool,
 }
@@ -69,17 +75,17 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         client: usize,
         exchange: ExchangeId,
         relay: RelayId,
-        body: Bytes,
+        (form, body): (BodyForm, Bytes),
         deadline: Instant,
     ) {
         let name = Self::name(client, exchange);
-        let gist = if S::GISTS { Gist::of_request(&body) } else { Gist::default() };
+        let gist = if S::GISTS { Gist::of_request(form, &body) } else { Gist::default() };
         self.tell(
             Actor::Client(client as u32),
             What::Send { exchange: name, relay: relay.place(), bytes: body.len() as u64, gist },
         );
         self.tally.calls += 1;
-        let notes = self.check_send(client, exchange, relay, &body);
+        let notes = self.check_send(client, exchange, relay, form, &body);
         self.clients[client].exchanges.insert(exchange, (relay, deadline));
         self.at(self.when(client, deadline), Event::GiveUp(client, exchange));
         let key = key((client as u64) << 48 | exchange.number(), 0);
@@ -92,12 +98,14 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             node: 0,
             key,
             copy: 0,
+            form,
             body,
             notes,
             up,
             down,
             answer: None,
             heard: true,
+            lost: false,
             seated: false,
         });
         self.load_link(flight, false);
@@ -159,11 +167,49 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// A body has passed the client's link.
     fn through(&mut self, flight: usize, down: bool) {
-        if down {
-            let at = self.now.after(self.network.flights[flight].down);
-            self.at(at, Event::AtClient(flight));
-        } else {
-            self.at(self.now, Event::AtRelay(flight));
+        let event = if down { Event::AtClient(flight) } else { Event::AtRelay(flight) };
+        self.at(self.now, event);
+    }
+
+    /// An answer sets out for its client's link.
+    fn set_out(&mut self, flight: usize) {
+        let at = self.now.after(self.network.flights[flight].down);
+        self.at(at, Event::AtLink(flight));
+    }
+
+    /// An answer has come to its client's link: its first bytes are there.
+    pub(super) fn on_answer_link(&mut self, flight: usize) {
+        let Flight { client, exchange, key, lost, .. } = self.network.flights[flight];
+        if self.network.links[client].is_some() {
+            if !lost {
+                self.tell_answering(flight);
+            }
+            return self.load_link(flight, true);
+        }
+        // Without a link a body is through at once, unless its relay takes a while between head and body.
+        const PAUSES: [u64; 4] = [0, 0, 300, 8_000];
+        let ways = if self.setup.is_calm() { 3 } else { 4 };
+        let speaks = self.clients[client].config.max_level == Level::Streams
+            && Note::are_packet(&self.network.flights[flight].notes)
+            && self.clients[client].exchanges.contains_key(&exchange);
+        let way = if speaks { self.chooser.pick(Site::Answering, key, 16) } else { 0 };
+        let Some(pause) = PAUSES[..ways].get(way as usize).filter(|_| way > 0) else {
+            return self.on_answer(flight);
+        };
+        self.tell_answering(flight);
+        self.at(self.now.after(Duration::from_millis(*pause)), Event::AtClient(flight));
+    }
+
+    fn tell_answering(&mut self, flight: usize) {
+        let Flight { client, exchange, .. } = self.network.flights[flight];
+        let speaks = self.clients[client].config.max_level == Level::Streams;
+        if speaks && self.clients[client].exchanges.contains_key(&exchange) {
+            self.marks.set(Mark::Answering);
+            if let Some(sent) = self.ledger.exchanges.get_mut(&(client, exchange)) {
+                sent.answering = true;
+            }
+            self.client_handle(client, ClientEvent::Answering { exchange });
+            self.drain_client(client);
         }
     }
 
@@ -274,7 +320,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// A request comes to its node.
     pub(super) fn on_node(&mut self, flight: usize) {
         let name = self.flight_name(flight);
-        let Flight { relay, key, copy, body, notes, .. } = self.network.flights[flight].clone();
+        let Flight { relay, key, copy, form, body, notes, .. } = self.network.flights[flight].clone();
         let node = self.network.relays[relay].node;
         self.network.flights[flight].node = node;
         self.tell(Actor::Node(node as u32), What::Arrive { exchange: name, copy, bytes: body.len() as u64 });
@@ -291,20 +337,20 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             self.cut(key, &body)
         } else {
             self.note_arrival(node, &notes);
-            body
+            self.corrupt_request(flight, &body)
         };
         self.network.flights[flight].body = Bytes::new();
-        self.node_request(node, Caller::Flight(flight), body);
+        self.node_request(node, Caller::Flight(flight), form, body);
         self.check_turns(node, &notes);
     }
 
     /// A node has answered a request.
     pub(super) fn answered(&mut self, flight: usize, response: Response) {
         let name = self.flight_name(flight);
-        let Flight { node, copy, .. } = self.network.flights[flight];
+        let Flight { node, copy, form, .. } = self.network.flights[flight];
         let notes = Arc::clone(&self.network.flights[flight].notes);
-        self.note_answer(node, &notes, &response.body);
-        let gist = if S::GISTS { Gist::of_answer(&response.body) } else { Gist::default() };
+        self.note_answer(node, form, &notes, &response.body);
+        let gist = if S::GISTS { Gist::of_answer(form, &response.body) } else { Gist::default() };
         self.tell(
             Actor::Node(node as u32),
             What::Respond { exchange: name, copy, bytes: response.body.len() as u64, gist },
@@ -357,8 +403,17 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if self.network.relays[relay].line == Line::CutDown {
             return self.vanish(flight, Fault::Partition, "vanishes on the way down");
         }
-        match self.strikes(Fault::LoseReply, Site::LoseReply, key, 2) {
+        let spared = match &self.network.flights[flight].answer {
+            Some(Answer::Reply(reply)) => reply.len() < self.setup.spared,
+            Some(Answer::Failed(_)) | None => false,
+        };
+        match if spared { 0 } else { self.strikes(Fault::LoseReply, Site::LoseReply, key, 2) } {
             0 => {}
+            1 if self.network.links[self.network.flights[flight].client].is_some() => {
+                self.strike(flight, Fault::LoseReply, "loses its reply on its last mile");
+                self.network.flights[flight].lost = true;
+                return self.set_out(flight);
+            }
             1 => return self.vanish(flight, Fault::LoseReply, "loses its reply"),
             _ => return self.break_off(flight, Fault::LoseReply, "breaks off before the reply"),
         }
@@ -367,12 +422,13 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             self.strike(flight, Fault::Late, "answers late");
             self.network.flights[flight].down += Duration::from_secs(70);
         }
-        self.load_link(flight, true);
+        self.set_out(flight);
     }
 
     /// F6 and F7: a reply that is no reply any more.
     fn spoil_answer(&mut self, flight: usize, key: u64) {
         let Some(Answer::Reply(reply)) = self.network.flights[flight].answer.clone() else { return };
+        self.corrupt_answer(flight, key, &reply);
         if self.strikes(Fault::Truncate, Site::Truncate, key, 2) == 2 {
             self.strike(flight, Fault::Truncate, "is cut on the way down");
             let cut = self.cut(key, &reply);
@@ -408,24 +464,29 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// An answer comes to its client.
     pub(super) fn on_answer(&mut self, flight: usize) {
         let name = self.flight_name(flight);
-        let Flight { client, exchange, answer, .. } = self.network.flights.remove(flight);
+        let Flight { client, exchange, key, form, lost, notes, answer, .. } =
+            self.network.flights.remove(flight);
+        if lost {
+            return self.excuse(&notes);
+        }
         let actor = Actor::Client(client as u32);
         if !self.clients[client].exchanges.contains_key(&exchange) {
             self.marks.set(Mark::LateReply);
             return self.tell(actor, What::LateReply { exchange: name });
         }
-        let event = match answer {
+        match answer {
             Some(Answer::Reply(body)) => {
-                self.tell(actor, What::Reply { exchange: name, bytes: body.len() as u64 });
-                ClientEvent::Reply { exchange, body }
+                let Delivered { exchange, body } = self.swap(client, (exchange, key, form), &notes, body);
+                let exchange_name = Self::name(client, exchange);
+                self.tell(actor, What::Reply { exchange: exchange_name, bytes: body.len() as u64 });
+                self.end_exchange(client, exchange, ClientEvent::Reply { exchange, body });
             }
             Some(Answer::Failed(why)) => {
                 self.tell(actor, What::Fail { exchange: name, why });
-                ClientEvent::ExchangeFailed { exchange, why }
+                self.end_exchange(client, exchange, ClientEvent::ExchangeFailed { exchange, why });
             }
-            None => return self.violated(Property::S13, format!("{name} comes back without an answer")),
-        };
-        self.end_exchange(client, exchange, event);
+            None => self.violated(Property::S13, format!("{name} comes back without an answer")),
+        }
     }
 
     /// The client's HTTP layer has waited long enough.
@@ -450,7 +511,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             self.excuse(&notes);
         }
         self.network.flights[flight].answer = Some(answer);
-        self.load_link(flight, true);
+        self.set_out(flight);
     }
 
     /// A connection breaks off: the client learns at once that it knows nothing.
@@ -466,7 +527,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.excuse(&lost.notes);
     }
 
-    fn strike(&mut self, flight: usize, fault: Fault, how: &'static str) {
+    pub(super) fn strike(&mut self, flight: usize, fault: Fault, how: &'static str) {
         self.count_fault(fault);
         let (exchange, relay) = (self.flight_name(flight), self.network.flights[flight].relay);
         let notes = Arc::clone(&self.network.flights[flight].notes);
@@ -507,6 +568,27 @@ const REFUSALS: [Option<Duration>; 5] = [
     Some(Duration::from_secs(30)),
     Some(Duration::from_secs(86_400 * 365)),
 ];
+
+impl Flight {
+    /// A copy of an old request, of which nobody hears.
+    pub(super) fn stray(&self, form: BodyForm, body: Bytes, notes: Arc<[Note]>) -> Self {
+        Self { form, body, notes, copy: 2, answer: None, heard: false, seated: false, ..self.clone() }
+    }
+
+    /// Whose it is, the key of its decisions, and what its body is.
+    pub(super) const fn about(&self) -> (usize, u64, BodyForm) {
+        (self.client, self.key, self.form)
+    }
+
+    pub(super) fn notes(&self) -> &Arc<[Note]> {
+        &self.notes
+    }
+
+    /// What comes back is this instead.
+    pub(super) fn answer_with(&mut self, body: Bytes) {
+        self.answer = Some(Answer::Reply(body));
+    }
+}
 
 impl Answer {
     /// Whether the client cannot know that the node had nothing.

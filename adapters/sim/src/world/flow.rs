@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use seqlane::wire::packet::Epoch;
 use seqlane::{EndReason, FlowKind, LocalEvent, Misuse, StreamId, Target};
 
 use crate::chooser::Chooser;
@@ -37,6 +38,8 @@ pub(super) struct Flow {
     pub(super) orphaned: bool,
     /// Its node has restarted, and had it.
     pub(super) restarted: bool,
+    /// The epoch in which its OPEN first went out: it is a stream of level 2.
+    pub(super) epoch: Option<Epoch>,
     /// It is a visitor's.
     pub(super) visiting: bool,
     /// The flow whose target it has: itself, or an earlier one.
@@ -60,9 +63,16 @@ pub(super) struct Local {
     thinking: bool,
     pub(super) sent: u64,
     pub(super) received: u64,
-    unread: usize,
+    pub(super) unread: usize,
     reading: bool,
     done: bool,
+}
+
+impl Local {
+    /// Whether the application sends nothing any more.
+    pub(super) const fn is_done(&self) -> bool {
+        self.done
+    }
 }
 
 impl Flow {
@@ -76,6 +86,7 @@ impl Flow {
             moved: Time::ZERO,
             orphaned: false,
             restarted: false,
+            epoch: None,
             visiting: false,
             target: setup.again.unwrap_or(index),
             finished: Time::ZERO,
@@ -192,10 +203,15 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 self.write(flow, len);
                 continue;
             }
-            if script.half_close && local.sent == script.total_up() {
+            // At level 2 each side ends its own direction.
+            let answers = local.fin && self.flows[flow].epoch.is_some();
+            let Flow { script, local, .. } = &mut self.flows[flow];
+            if (script.half_close || answers) && local.sent == script.total_up() {
                 local.done = true;
+                if script.half_close {
+                    self.marks.set(Mark::HalfClosed);
+                }
                 self.flows[flow].finished = self.now;
-                self.marks.set(Mark::HalfClosed);
                 self.tell(Actor::App(flow as u32), What::Finish { flow: flow as u32 });
                 self.local(flow, LocalEvent::Fin);
             }
@@ -265,7 +281,13 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let what = match datagram_number(flow, Direction::Down, bytes) {
             None => "which its upstream never sent",
             // A doubled request makes an upstream that echoes it twice.
-            Some(number) if self.flows[flow].datagrams.insert(number) || self.was_doubled() => return,
+            // At level 2 a doubled request brings nothing twice.
+            Some(number)
+                if self.flows[flow].datagrams.insert(number)
+                    || self.was_doubled() && !self.is_stream(flow) =>
+            {
+                return;
+            }
             Some(_) => "for the second time",
         };
         self.violated(Property::S1, format!("flow {flow} gets a datagram {what}"));

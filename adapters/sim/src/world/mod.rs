@@ -13,6 +13,7 @@ mod client;
 mod event;
 mod exchange;
 mod flow;
+mod forgery;
 mod network;
 mod node;
 mod oracle;
@@ -128,12 +129,13 @@ impl World<Client, Seeded, NoTrace> {
 impl<C: Chooser, S: Sink> World<Client, C, S> {
     /// A run with the bare client, decided by `chooser`, told to `sink`.
     pub fn with(scenario: &Scenario, chooser: C, sink: S) -> Self {
-        Self::with_hosts(scenario, chooser, sink, Client::new)
+        Self::with_hosts(scenario, chooser, sink, Client::unsealed)
     }
 }
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
-    /// A run with an embedder's own hosts, which `host` makes.
+    /// A run with an embedder's own hosts, which `host` makes, each with a [`Client::unsealed`] inside: the nodes of a
+    /// run do not seal.
     pub fn with_hosts(
         scenario: &Scenario,
         mut chooser: C,
@@ -311,6 +313,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             Event::Link { client, down, generation } => self.on_link(client, down, generation),
             Event::AtRelay(flight) => self.on_relay(flight),
             Event::AtNode(flight) => self.on_node(flight),
+            Event::AtLink(flight) => self.on_answer_link(flight),
             Event::AtClient(flight) => self.on_answer(flight),
             Event::Connect(upstream) => self.on_connect(upstream),
             Event::Speak(upstream, due) => self.on_speak(upstream, due),
@@ -373,6 +376,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             (Site::Garbage, Fault::Garbage),
             (Site::Refuse, Fault::Refuse),
             (Site::Crash, Fault::Crash),
+            (Site::Swap, Fault::Swap),
+            (Site::Corrupt, Fault::Corrupt),
         ];
         for (site, fault) in sites {
             self.chooser.weigh(site, self.setup.odds(fault));

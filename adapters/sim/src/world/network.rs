@@ -8,6 +8,7 @@ use crate::link::SharedLink;
 use crate::scenario::{RelaySetup, Setup};
 use crate::world::event::Line;
 use crate::world::exchange::Flight;
+use crate::world::forgery::Past;
 
 /// Everything between clients and nodes.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub(super) struct Network {
     pub(super) flights: Slab<Flight>,
     /// By client: up and down.
     pub(super) links: Vec<Option<[Link; 2]>>,
+    /// By client: bodies that may come again.
+    pub(super) past: Vec<Past>,
 }
 
 /// A relay as it is now.
@@ -47,7 +50,12 @@ impl Network {
             let direction = Link { shared: SharedLink::new(link, per_call), generation: 0 };
             [direction.clone(), direction]
         });
-        Self { relays, flights: Slab::new(), links: vec![link; setup.clients] }
+        Self {
+            relays,
+            flights: Slab::new(),
+            links: vec![link; setup.clients],
+            past: vec![Past::default(); setup.clients],
+        }
     }
 }
 

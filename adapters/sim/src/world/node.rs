@@ -5,8 +5,8 @@ use std::hash::Hasher;
 use std::time::Duration;
 
 use seqlane::{
-    Endpoint, FlowKind, Instant, Level, Node, NodeAction, NodeConfig, NodeEvent, NodeNotice, NodeOptions,
-    RequestId, SessionEnd, UpstreamId, Wake,
+    BodyForm, ClientEnd, Endpoint, FlowKind, Instant, Node, NodeAction, NodeConfig, NodeEvent, NodeNotice,
+    NodeOptions, RequestId, Secret, SessionEnd, UpstreamId, Wake,
 };
 
 use crate::chooser::Chooser;
@@ -16,7 +16,7 @@ use crate::host::ClientHost;
 use crate::mark::Mark;
 use crate::property::Property;
 use crate::rng::Xoshiro256pp;
-use crate::scenario::Setup;
+use crate::scenario::{KEY, Setup};
 use crate::site::Site;
 use crate::time::Time;
 use crate::trace::{Actor, Sink, What};
@@ -68,9 +68,9 @@ impl NodeSide {
         Self::with(setup.node.clone(), index)
     }
 
-    /// The node that some relays lead to instead: older, and without any session of the first.
+    /// The node that some relays lead to instead, without any session of the first.
     pub(super) fn other(setup: &Setup) -> Self {
-        Self::with(NodeOptions { max_level: Level::Legacy, ..setup.node.clone() }, 1)
+        Self::with(NodeOptions { max_level: setup.other_level, ..setup.node.clone() }, 1)
     }
 
     fn with(options: NodeOptions, index: u64) -> Self {
@@ -94,7 +94,7 @@ impl NodeSide {
 }
 
 fn machine(config: &NodeConfig, seed: u64, now: Instant) -> Node {
-    Node::new(config.clone(), Xoshiro256pp::new(seed).seed(), now)
+    Node::unsealed(config.clone(), Xoshiro256pp::new(seed).seed(), now)
 }
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
@@ -110,13 +110,17 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     /// A request comes to a node.
-    pub(super) fn node_request(&mut self, node: usize, caller: Caller, body: bytes::Bytes) {
+    pub(super) fn node_request(&mut self, node: usize, caller: Caller, form: BodyForm, body: bytes::Bytes) {
         let since = self.now;
         let side = &mut self.nodes[node];
         let request = RequestId::new(side.requests);
         side.requests += 1;
         side.held.insert(request, Held { caller, since });
-        self.node_handle(node, NodeEvent::Request { request, endpoint: Endpoint::Batch, body });
+        let endpoint = match form {
+            BodyForm::Json => Endpoint::Batch,
+            BodyForm::Packet => Endpoint::Streams { key: Secret::new(KEY) },
+        };
+        self.node_handle(node, NodeEvent::Request { request, endpoint, body });
         self.drain_node(node);
     }
 
@@ -211,10 +215,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 }
             }
             NodeAction::FinishUpstream { upstream } => {
-                self.violated(
-                    Property::S4,
-                    format!("node{node} half-closes upstream {upstream} at a level that has no half-close"),
-                );
+                self.hash.absorb(upstream.number());
+                if let Some(upstream) = self.upstream_of(node, upstream, "FinishUpstream") {
+                    self.on_uplink_end(upstream);
+                }
             }
             NodeAction::ShutUpstream { upstream, how } => {
                 self.hash.absorb(upstream.number());
@@ -257,6 +261,11 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         match notice {
             NodeNotice::SessionEnded { upstream, why } => self.on_session_ended(node, upstream, why),
             NodeNotice::DatagramsDropped { .. } => self.marks.set(Mark::DatagramDropped),
+            NodeNotice::BadPacket { .. } => self.check_bad_packet(node),
+            NodeNotice::ClientEnded { why: ClientEnd::Failed(fault), .. } => {
+                self.violated(Property::S10, format!("node{node} fails a client: {fault}"));
+            }
+            NodeNotice::ClientEnded { client, why: ClientEnd::Idle } => self.on_forgotten(client),
             NodeNotice::LimitReached { .. } => {
                 self.marks.set(Mark::NodeLimit);
                 self.ledger.limited = true;
@@ -282,6 +291,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             SessionEnd::WriteTimedOut => Mark::SessionWriteTimeout,
             SessionEnd::Reset => Mark::SessionReset,
             SessionEnd::Abandoned => Mark::SessionAbandoned,
+            SessionEnd::ClientLost => Mark::ClientForgotten,
             _ => return,
         };
         self.marks.set(mark);

@@ -4,13 +4,15 @@ mod blame;
 mod calls;
 pub(super) mod ledger;
 mod ops;
+mod packets;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use seqlane::wire::reset::ResetCode;
 use seqlane::wire::{self, Limits, Op};
-use seqlane::{ClientConfig, EndReason, ExchangeId, RelayId, RelayOptions, TimerKind};
+use seqlane::{BodyForm, ClientConfig, EndReason, ExchangeId, Level, RelayId, RelayOptions, TimerKind};
 
 use crate::chooser::Chooser;
 use crate::fault::Fault;
@@ -67,13 +69,15 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
-    /// S2: an open makes one upstream connection, unless the network doubled its request.
+    /// S2: an open makes one upstream connection, unless the network doubled its request; at level 2 even then.
     pub(super) fn check_opens(&mut self, flow: usize) {
         let target = self.flows[flow].target;
         let group = self.flows.iter().filter(|flow| flow.target == target);
         let (asked, opened) =
             group.fold((0, 0), |(asked, opened), flow| (asked + 1, opened + flow.upstreams.len()));
-        if opened > asked && !self.was_doubled() {
+        let streams =
+            (0..self.flows.len()).all(|other| self.flows[other].target != target || self.is_stream(other));
+        if opened > asked && (streams || !self.was_doubled()) {
             self.violated(
                 Property::S2,
                 format!("{opened} upstreams for the {asked} flows with the target of flow {flow}"),
@@ -90,6 +94,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         client: usize,
         exchange: ExchangeId,
         relay: RelayId,
+        form: BodyForm,
         body: &Bytes,
     ) -> Arc<[Note]> {
         let side = &self.clients[client];
@@ -117,26 +122,38 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if let Some((property, what)) = wrong {
             self.violated(property, what);
         }
-        let ops = match wire::decode_request(body, limits) {
-            Ok(request) => request.decode_ops(),
-            Err(error) => {
-                self.violated(Property::S10, format!("client{client} sends a bad batch: {error}"));
-                return Arc::new([]);
-            }
+        let ops = match form {
+            BodyForm::Packet => vec![Op::Streams { packet: body.clone() }],
+            BodyForm::Json => self.read_ops(client, limits, body),
         };
-        let ops: Vec<_> = ops.into_iter().filter_map(Result::ok).collect();
-        if ops.is_empty() {
-            self.violated(Property::S10, format!("client{client} sends a batch without ops"));
+        let packets = ops.iter().filter(|op| matches!(op, Op::Streams { .. })).count();
+        if ops.is_empty() || packets > 0 && ops.len() > 1 {
+            let len = ops.len();
+            self.violated(
+                Property::S10,
+                format!("client{client} sends a batch of {len} ops, {packets} packets"),
+            );
         }
-        if ops.iter().any(|op| matches!(op, Op::Streams { .. })) {
-            self.violated(Property::S10, format!("client{client} sends a packet of level 2"));
+        if form == BodyForm::Json {
+            self.check_encoding(client, options_of(&self.clients[client].config, relay), &ops, body);
+        } else {
+            self.marks.set(Mark::RawPacket);
         }
-        self.check_encoding(client, options_of(&self.clients[client].config, relay), &ops, body);
-        let notes = self.notes_of(&ops);
+        let notes = self.notes_of(client, &ops);
         self.note_call(client, relay);
         self.check_polls(&notes);
-        self.note_send(client, exchange, &notes);
+        self.note_send(client, exchange, form, &notes);
         notes
+    }
+
+    fn read_ops(&mut self, client: usize, limits: Limits, body: &Bytes) -> Vec<Op> {
+        match wire::decode_request(body, limits) {
+            Ok(request) => request.decode_ops().into_iter().filter_map(Result::ok).collect(),
+            Err(error) => {
+                self.violated(Property::S10, format!("client{client} sends a bad batch: {error}"));
+                Vec::new()
+            }
+        }
     }
 
     /// S10: what was decoded encodes to the same bytes again.
@@ -160,7 +177,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             return self.violated(Property::S4, format!("flow {flow} ends twice"));
         }
         let end = &self.flows[flow];
-        if why == EndReason::Finished && !end.is_udp() && !end.orphaned {
+        if why == EndReason::Finished && !end.is_udp() && (!end.orphaned || self.is_stream(flow)) {
             let received = end.local.received;
             let whole = end.upstreams.iter().any(|up| {
                 let up = &self.upstreams[*up];
@@ -177,6 +194,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             return self
                 .violated(Property::D5, format!("nothing went wrong, and flow {flow} is over: {why}"));
         }
+        if self.is_stream(flow) {
+            return self.check_stream_end(flow, why);
+        }
         self.check_renewal(flow, why);
         self.check_blame(flow, why);
     }
@@ -188,7 +208,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         match why {
             EndReason::Finished => true,
             EndReason::Local => by(Side::Local) || self.flows[flow].is_udp(),
-            EndReason::NodeError if by(Side::Upstream) => true,
+            EndReason::NodeError | EndReason::Reset(ResetCode::Aborted) if by(Side::Upstream) => true,
             _ => self.bounds_refuse(),
         }
     }
@@ -203,6 +223,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             || node.max_sessions < self.flows.len()
             || client.relays.iter().any(|relay| relay.max_concurrent < 4)
             || node.max_requests < self.flows.len() * client.max_depth
+            || (node.streams.max_streams as usize) < self.flows.len()
+            || node.streams.max_clients < self.clients.len()
+            || node.streams.uplink_memory < node.streams.uplink_total.saturating_mul(4)
     }
 
     /// R1, every so often: what machines hold stays within their bounds.
@@ -262,13 +285,15 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     fn client_bound(&self, client: usize) -> usize {
         let (options, node) = (&self.clients[client].config, &self.nodes[0].config);
         let drains = options.max_depth.saturating_mul(node.max_drain.min(node.session_buffer + 64 * KIB));
-        let flow = 64 * KIB + options.max_op_payload + options.downlink_window + drains;
+        let flow = 2 * 64 * KIB + options.max_op_payload + options.downlink_window + drains;
         let bound = options.uplink_total.saturating_add(flow.saturating_mul(self.flows.len()));
+        let bound = bound.saturating_add(size(options.streams.downlink_total));
         let there = self.flows.iter().filter(|flow| flow.client == client && flow.local.ended.is_none());
         let there = there.map(|flow| {
             let down = flow.upstreams.iter().map(|up| self.upstreams[*up].sent()).sum::<u64>();
             let up = if flow.is_udp() { flow.script.total_up() } else { flow.local.sent };
-            up + down.saturating_sub(flow.local.received)
+            // What its application has not read is kept with the client too.
+            up + down.saturating_sub(flow.local.received) + flow.local.unread as u64
         });
         bound.min(there.sum::<u64>() as usize)
     }
@@ -277,9 +302,11 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     fn node_bound(&self, node: usize) -> usize {
         let options = &self.nodes[node].config;
         let op = self.setup.client.max_op_payload.min(options.max_body);
-        let session = 64 * KIB + options.write_queue + options.seq_queue_bytes + 3 * op;
+        let session = 2 * 64 * KIB + options.write_queue + options.seq_queue_bytes + 3 * op;
         // A doubled open makes a second session.
         let bound = options.total_buffer.saturating_add(session.saturating_mul(2 * self.flows.len()));
+        let streams = size(options.streams.uplink_total.saturating_add(options.streams.downlink_total));
+        let bound = bound.saturating_add(streams.saturating_mul(self.clients.len()));
         let on_the_way = self.flows.iter().map(|flow| {
             let up = if flow.is_udp() { flow.script.total_up() } else { flow.local.sent };
             let taken = flow.upstreams.iter().map(|up| self.upstreams[*up].received).max().unwrap_or(0);
@@ -301,7 +328,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 continue;
             }
             let (client, moved) = (state.client, state.moved.max(healed));
-            if self.budget_pause(client, core).is_some() {
+            if self.budget_pause(client, core).is_some() || self.is_left_alone(client, core) {
                 continue;
             }
             let renewed = self.ledger.relays.get(&(client, core as u32)).and_then(|book| book.renewed);
@@ -318,7 +345,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             Property::S6
         } else if renewed {
             Property::L5
-        } else if self.ledger.flows[flow].out == 0 {
+        } else if self.ledger.flows[flow].out == 0 && !self.is_stream(flow) {
             Property::L4
         } else if self.network.relays.len() > 1 {
             Property::L2
@@ -436,7 +463,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         for client in 0..self.clients.len() {
             let stats = self.clients[client].host.stats();
             let (failed, resent) = (stats.failed, stats.ops_resent);
-            if failed + resent > 0 {
+            // That a node takes no packets as they are is learned by trying.
+            let tried = self.setup.relays.iter().any(|relay| relay.binary)
+                && self.setup.node.max_level < Level::Streams;
+            if failed + resent > 0 && !tried {
                 let what = format!("nothing went wrong, and client{client} has {failed} failed calls");
                 self.violated(Property::D5, what);
             }
@@ -465,6 +495,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             self.marks.set(Mark::OpWaited);
         }
     }
+}
+
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 fn options_of(config: &ClientConfig, relay: RelayId) -> Option<RelayOptions> {

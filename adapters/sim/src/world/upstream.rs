@@ -40,6 +40,8 @@ pub(super) struct Upstream {
     unread: usize,
     reading: bool,
     pub(super) finished: bool,
+    /// Whether the node has half-closed it.
+    uplink_over: bool,
     /// How long it takes to answer.
     answers_after: Duration,
     /// When the node said that its session ended.
@@ -104,6 +106,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             unread: 0,
             reading: false,
             finished: false,
+            uplink_over: false,
             answers_after: answers_after.unwrap_or(ANSWERS[answer as usize % ANSWERS.len()]),
             session_over: None,
             failed: None,
@@ -169,7 +172,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let Some(number) = datagram_number(flow, Direction::Up, bytes) else {
             return self.violated(Property::S1, format!("upstream of flow {flow} gets a foreign datagram"));
         };
-        if !self.upstreams[upstream].datagrams.insert(number) && !self.was_doubled() {
+        if !self.upstreams[upstream].datagrams.insert(number) && (self.is_stream(flow) || !self.was_doubled())
+        {
             return self
                 .violated(Property::S2, format!("upstream of flow {flow} gets datagram {number} twice"));
         }
@@ -272,6 +276,20 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             end.sent += len as u64;
             self.tell(Actor::Upstream(flow), What::Downlink { flow, bytes: len as u64 });
             self.upstream_event(upstream, UpstreamEvent::Data(bytes));
+        }
+    }
+
+    /// A node has written everything that will ever come (level 2).
+    pub(super) fn on_uplink_end(&mut self, upstream: usize) {
+        let Upstream { flow, received, .. } = self.upstreams[upstream];
+        let (sent, done) = (self.flows[flow].local.sent, self.flows[flow].local.is_done());
+        if !self.is_stream(flow) {
+            self.violated(Property::S4, format!("the upstream of flow {flow} is half-closed below level 2"));
+        } else if std::mem::replace(&mut self.upstreams[upstream].uplink_over, true) {
+            self.violated(Property::S4, format!("the upstream of flow {flow} is half-closed twice"));
+        } else if received != sent || !done {
+            let what = format!("the upstream of flow {flow} is half-closed after {received} B of {sent} B");
+            self.violated(Property::S1, what);
         }
     }
 

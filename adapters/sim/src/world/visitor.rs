@@ -4,7 +4,7 @@
 //! close means then is for the node to keep (protocol.md 2.4 rule 6).
 
 use seqlane::wire::{self, Limits, Op, Reply, Sid};
-use seqlane::{Form, Response, Secret, Target};
+use seqlane::{BodyForm, Form, Response, Secret, Target};
 
 use crate::chooser::Chooser;
 use crate::host::ClientHost;
@@ -59,7 +59,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     fn ask(&mut self, visitor: usize, ops: &[Op]) {
         let body = wire::encode_request(Form::Node, &Secret::new(KEY), ops.iter());
-        self.node_request(0, Caller::Visitor(visitor), body);
+        self.node_request(0, Caller::Visitor(visitor), BodyForm::Json, body);
     }
 
     /// Nobody answers a visitor any more.

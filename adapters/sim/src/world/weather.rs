@@ -6,6 +6,7 @@ use crate::chooser::{Chooser, key};
 use crate::clock::HostClock;
 use crate::fault::Fault;
 use crate::host::ClientHost;
+use crate::scenario::Outage;
 use crate::site::Site;
 use crate::time::Time;
 use crate::trace::{Actor, Sink, What};
@@ -18,6 +19,7 @@ const WATCH: Duration = Duration::from_secs(20);
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// Decides, before the run begins, what comes when.
     pub(super) fn forecast(&mut self) {
+        self.forecast_known();
         self.forecast_restarts();
         for relay in 0..self.network.relays.len() {
             self.forecast_pauses(relay);
@@ -44,6 +46,19 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     fn some_seconds(&mut self, key: u64) -> Duration {
         Duration::from_millis(1000 + u64::from(self.chooser.pick(Site::Duration, key, 29_000)))
+    }
+
+    /// What the setup says will come.
+    fn forecast_known(&mut self) {
+        for Outage { relay, from, until } in self.setup.outages.clone() {
+            self.at(Time::ZERO.after(from), Event::Weather(Weather::Relay(relay, Line::CutUp)));
+            if let Some(until) = until {
+                self.at(Time::ZERO.after(until), Event::Weather(Weather::Relay(relay, Line::Well)));
+            }
+        }
+        for at in self.setup.restarts.clone() {
+            self.at(Time::ZERO.after(at), Event::Weather(Weather::Restart));
+        }
     }
 
     fn forecast_restarts(&mut self) {

@@ -50,8 +50,14 @@ pub(super) struct ClientArgs {
     /// prefer the environment
     #[arg(long, value_name = "KEY", env = "SEQLANE_KEY", hide_env_values = true)]
     key: Option<Key>,
-    /// The highest level to speak: 0 or 1
-    #[arg(long, value_name = "N", env = "SEQLANE_MAX_LEVEL", default_value = "1", value_parser = level)]
+    /// What seals the packets of level 2: the node has the same, and no relay should. Without it, the key does
+    #[arg(long, value_name = "SECRET", env = "SEQLANE_SECRET", hide_env_values = true)]
+    secret: Option<Key>,
+    /// The relays keep all 8 bits: packets of level 2 go through them as they are, without JSON and base64
+    #[arg(long, env = "SEQLANE_BINARY")]
+    binary: bool,
+    /// The highest level to speak: 0, 1 or 2
+    #[arg(long, value_name = "N", env = "SEQLANE_MAX_LEVEL", default_value = "2", value_parser = level)]
     max_level: Level,
     /// Data ops in flight per flow, at most
     #[arg(long, value_name = "N", env = "SEQLANE_DEPTH", default_value_t = 8)]
@@ -118,17 +124,19 @@ enum Spread {
 }
 
 impl ClientArgs {
-    fn options(&self, key: &Secret, form: Form, relays: usize) -> ClientOptions {
+    fn options(&self, key: &Secret, form: Form, urls: &[RelayUrl]) -> ClientOptions {
         let relay = RelayOptions {
             form,
+            binary: is_binary(form, urls, self.binary),
             max_concurrent: self.max_concurrent,
             daily_calls: self.daily_calls,
             max_body: self.max_body,
             ..RelayOptions::new(key.clone())
         };
-        let defaults = ClientOptions::new(vec![relay; relays]);
+        let defaults = ClientOptions::new(vec![relay; urls.len()]);
         ClientOptions {
             max_level: self.max_level,
+            secret: self.secret.as_ref().map(Key::secret),
             max_depth: self.depth,
             reorder_replies: defaults.reorder_replies.max(self.depth),
             max_streams: self.max_streams,
@@ -155,11 +163,19 @@ impl ClientArgs {
     }
 }
 
+/// Whether packets go as they are: to a node that is called itself always, wherever it has a place for them.
+pub(super) fn is_binary(form: Form, urls: &[RelayUrl], relays_are: bool) -> bool {
+    match form {
+        Form::Relay => relays_are,
+        Form::Node => urls.iter().all(|url| url.packet_endpoint(form).is_some()),
+    }
+}
+
 /// Serves until a signal comes.
 pub(super) async fn run(args: ClientArgs) -> Result<(), Failure> {
     let (form, urls) = args.route.ends();
     let key = args.key.as_ref().ok_or_else(|| Failure::usage(NO_KEY))?.secret();
-    let options = args.options(&key, form, urls.len());
+    let options = args.options(&key, form, &urls);
     let roots = check::roots(args.ca.as_deref())?;
     let credentials = args.credentials()?;
     let is_open = credentials.is_none();
@@ -177,6 +193,12 @@ pub(super) async fn run(args: ClientArgs) -> Result<(), Failure> {
     let client = builder.start().await?;
     if is_open && !client.local_addr().ip().is_loopback() {
         warn!("everybody who reaches this port may use the proxy; see --socks-user and --socks-password");
+    }
+    if args.max_level == Level::Streams && args.secret.is_none() && form == Form::Relay {
+        warn!(
+            "without --secret the key seals the packets of level 2, which keeps out everybody but the relays, \
+             and the node's key must be the same"
+        );
     }
     super::announce(client.local_addr())?;
     // So that a wrong key or URL shows before the first flow does.

@@ -23,11 +23,14 @@ pub(super) struct NodeArgs {
     /// see flags: prefer the environment
     #[arg(long, value_name = "KEY", env = "SEQLANE_KEY", hide_env_values = true)]
     key: Option<Key>,
+    /// What seals the packets of level 2: clients have the same, and no relay should. Without it, the key does
+    #[arg(long, value_name = "SECRET", env = "SEQLANE_SECRET", hide_env_values = true)]
+    secret: Option<Key>,
     /// Reach targets in loopback, private, link-local and other special ranges too
     #[arg(long, env = "SEQLANE_ALLOW_PRIVATE")]
     allow_private: bool,
-    /// The highest level to offer: 0 or 1
-    #[arg(long, value_name = "N", env = "SEQLANE_MAX_LEVEL", default_value = "1", value_parser = level)]
+    /// The highest level to offer: 0, 1 or 2
+    #[arg(long, value_name = "N", env = "SEQLANE_MAX_LEVEL", default_value = "2", value_parser = level)]
     max_level: Level,
     /// Answer a wrong key with an error instead of the page of an ordinary web server
     #[arg(long, env = "SEQLANE_DIAGNOSTIC")]
@@ -67,6 +70,7 @@ impl NodeArgs {
         let key = self.key.as_ref().ok_or_else(|| Failure::usage(NO_KEY))?;
         Ok(NodeOptions {
             max_level: self.max_level,
+            secret: self.secret.as_ref().map(Key::secret),
             diagnostic: self.diagnostic,
             max_body: self.max_body,
             max_sessions: self.max_sessions,
@@ -92,6 +96,11 @@ pub(super) async fn run(args: NodeArgs) -> Result<(), Failure> {
     let node = builder.start().await?;
     if args.allow_private && !node.local_addr().ip().is_loopback() {
         warn!("whoever has the key reaches the private network of this machine (--allow-private)");
+    }
+    if args.max_level == Level::Streams && args.secret.is_none() {
+        warn!(
+            "without --secret the key seals the packets of level 2, which keeps out everybody but the relays"
+        );
     }
     super::announce(node.local_addr())?;
     stop.requested().await;

@@ -29,6 +29,9 @@ pub(super) struct RelayArgs {
     /// Where the faults fall: the same seed, the same calls
     #[arg(long, value_name = "N", env = "SEQLANE_SEED", default_value_t = 0)]
     seed: u64,
+    /// Pass packets of level 2 on as they are too, as relays on platforms do that keep all 8 bits
+    #[arg(long, env = "SEQLANE_BINARY")]
+    binary: bool,
     #[command(flatten)]
     faults: Faults,
 }
@@ -109,7 +112,7 @@ impl Faults {
 /// Serves until a signal comes.
 pub(super) async fn run(args: RelayArgs) -> Result<(), Failure> {
     let builder = StandInRelay::builder(args.node, args.key.into_text(), args.node_key.into_text());
-    let builder = args.faults.apply(builder.listen(args.listen).seed(args.seed));
+    let builder = args.faults.apply(builder.listen(args.listen).seed(args.seed).binary(args.binary));
     let stop = Stop::listen()?;
     let relay = builder.start().await?;
     super::announce(relay.local_addr())?;

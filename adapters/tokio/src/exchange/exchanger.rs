@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::header::ACCEPT_ENCODING;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -14,6 +14,7 @@ use tracing::debug;
 
 use super::connector::Connector;
 use super::departure::{Departure, Parcel, was_refused_unprocessed};
+use super::destination::Destination;
 use super::redirect::{self, MAX_REDIRECTS};
 use super::tls::{BadCertificates, TlsRoots};
 use super::trace::Trace;
@@ -64,7 +65,7 @@ impl Exchanger {
         Ok(Self { client, max_reply })
     }
 
-    /// Posts `body` to `relay` and returns the body of its answer, inflated; whatever happens, by `deadline`.
+    /// Posts a batch to `relay` and returns the body of its answer, inflated; whatever happens, by `deadline`.
     ///
     /// # Errors
     /// [`ExchangeFailure`] says what is known of the request. `NotSent` and `Refused` are said only when the
@@ -75,30 +76,40 @@ impl Exchanger {
         body: Bytes,
         deadline: Instant,
     ) -> Result<Bytes, ExchangeFailure> {
-        self.attempt(relay, body, deadline, &mut Trace::default()).await
+        self.trace(&Destination::of_batches(relay.clone()), body, deadline, || {}).await.0
     }
 
-    /// Does what [`exchange`](Self::exchange) does, and tells what was seen on the way.
+    /// Does what [`exchange`](Self::exchange) does, with a body of either form, and tells what was seen on the
+    /// way. `answering` is called when the head of an answer with status 200 has come, and its body begins.
     pub async fn trace(
         &self,
-        relay: &Uri,
+        to: &Destination,
         body: Bytes,
         deadline: Instant,
+        answering: impl FnOnce() + Send,
     ) -> (Result<Bytes, ExchangeFailure>, Trace) {
         let mut trace = Trace::default();
-        (self.attempt(relay, body, deadline, &mut trace).await, trace)
+        let outcome = match self.attempt(to, body, deadline, &mut trace).await {
+            Ok(first) => {
+                let receiving = self.receive(to.uri(), first, &mut trace, answering);
+                timeout_at(deadline, receiving).await.unwrap_or(Err(ExchangeFailure::Unknown))
+            }
+            Err(failure) => Err(failure),
+        };
+        (outcome, trace)
     }
 
+    /// The relay's first answer.
     async fn attempt(
         &self,
-        relay: &Uri,
+        to: &Destination,
         body: Bytes,
         deadline: Instant,
         trace: &mut Trace,
-    ) -> Result<Bytes, ExchangeFailure> {
+    ) -> Result<Response<Incoming>, ExchangeFailure> {
         for _ in 0..ATTEMPTS {
             let (parcel, departure) = Parcel::new(body.clone());
-            let mut request = post(relay, parcel);
+            let mut request = request(Method::POST, to.uri(), to.headers().clone(), parcel);
             departure.watch(&mut request);
             let responded = tokio::select! {
                 biased;
@@ -106,14 +117,10 @@ impl Exchanger {
                 () = departure.stranded() => continue,
             };
             match responded {
-                Ok(Ok(response)) => {
-                    return timeout_at(deadline, self.receive(relay, response, trace))
-                        .await
-                        .unwrap_or(Err(ExchangeFailure::Unknown));
-                }
+                Ok(Ok(response)) => return Ok(response),
                 Ok(Err(error)) => match blame(&error, &departure, trace) {
                     Some(failure) => return Err(failure),
-                    None => debug!(host = relay.host(), "sending again over another connection"),
+                    None => debug!(host = to.uri().host(), "sending again over another connection"),
                 },
                 Err(_) if departure.recall() => return Err(ExchangeFailure::NotSent),
                 Err(_) => return Err(ExchangeFailure::Unknown),
@@ -129,6 +136,7 @@ impl Exchanger {
         relay: &Uri,
         first: Response<Incoming>,
         trace: &mut Trace,
+        answering: impl FnOnce(),
     ) -> Result<Bytes, ExchangeFailure> {
         trace.saw(&first);
         if first.status() != StatusCode::OK && !redirect::is_redirect(first.status()) {
@@ -150,6 +158,7 @@ impl Exchanger {
             trace.saw(&response);
         }
         if response.status() == StatusCode::OK {
+            answering();
             reply::read(response, self.max_reply).await
         } else {
             Err(ExchangeFailure::Garbage)
@@ -179,21 +188,16 @@ fn blame(error: &legacy::Error, departure: &Departure, trace: &mut Trace) -> Opt
     (!unsent).then_some(ExchangeFailure::Unknown)
 }
 
-fn post(relay: &Uri, parcel: Parcel) -> Request<Parcel> {
-    let mut request = request(Method::POST, relay, parcel);
-    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    request
-}
-
 fn get(place: &Uri) -> Request<Parcel> {
-    request(Method::GET, place, Parcel::empty())
+    let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("gzip"))]);
+    request(Method::GET, place, headers, Parcel::empty())
 }
 
-fn request(method: Method, uri: &Uri, parcel: Parcel) -> Request<Parcel> {
+fn request(method: Method, uri: &Uri, headers: HeaderMap, parcel: Parcel) -> Request<Parcel> {
     let mut request = Request::new(parcel);
     *request.method_mut() = method;
     *request.uri_mut() = uri.clone();
-    request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    *request.headers_mut() = headers;
     request
 }
 

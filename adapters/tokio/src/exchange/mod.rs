@@ -16,6 +16,7 @@
 
 mod connector;
 mod departure;
+mod destination;
 mod exchanger;
 mod link;
 mod redirect;
@@ -25,6 +26,7 @@ mod tls;
 mod trace;
 mod url;
 
+pub use destination::{Destination, UnfitKey};
 pub use exchanger::Exchanger;
 pub use tls::{BadCertificates, TlsRoots};
 pub use trace::Trace;

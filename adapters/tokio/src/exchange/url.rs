@@ -27,14 +27,39 @@ impl RelayUrl {
     /// The address to post batches of this form to: a node without a path gets its own `/tunnel/batch`
     /// (protocol.md 1), anything else stays as it is.
     pub fn endpoint(&self, form: Form) -> Uri {
-        if form == Form::Relay || self.0.path() != "/" || self.0.query().is_some() {
+        if form == Form::Relay || !self.is_bare() {
             return self.0.clone();
         }
+        self.with_path(BATCHES)
+    }
+
+    /// The address to post packets to (protocol.md 3): a relay's own, or a node's `/tunnel/streams`. A node that
+    /// lies at another path than its own gives none.
+    pub fn packet_endpoint(&self, form: Form) -> Option<Uri> {
+        match form {
+            Form::Relay => Some(self.0.clone()),
+            Form::Node if self.is_bare() => Some(self.with_path(PACKETS)),
+            Form::Node => {
+                let place = self.0.path().strip_suffix(BATCHES)?;
+                self.0.query().is_none().then(|| self.with_path(&format!("{place}{PACKETS}")))
+            }
+        }
+    }
+
+    fn is_bare(&self) -> bool {
+        self.0.path() == "/" && self.0.query().is_none()
+    }
+
+    fn with_path(&self, path: &str) -> Uri {
         let mut parts = self.0.clone().into_parts();
-        parts.path_and_query = Some(PathAndQuery::from_static("/tunnel/batch"));
+        parts.path_and_query = PathAndQuery::try_from(path).ok();
         Uri::from_parts(parts).unwrap_or_else(|_| self.0.clone())
     }
 }
+
+/// A node's paths.
+const BATCHES: &str = "/tunnel/batch";
+const PACKETS: &str = "/tunnel/streams";
 
 impl FromStr for RelayUrl {
     type Err = BadRelayUrl;
@@ -113,6 +138,24 @@ mod tests {
         assert_eq!(endpoint("http://node/?a=b", Form::Node), "http://node/?a=b");
         assert_eq!(endpoint("https://relay", Form::Relay), "https://relay/");
         assert_eq!(endpoint("https://relay/x?y", Form::Relay), "https://relay/x?y");
+    }
+
+    #[test]
+    fn packets_have_a_path_of_their_own_at_a_node_and_none_at_a_relay() {
+        let packets = |url: &str, form| {
+            let uri = url.parse::<RelayUrl>().unwrap().packet_endpoint(form);
+            uri.map(|uri| uri.to_string())
+        };
+        for url in ["http://node", "http://node/", "http://node/tunnel/batch"] {
+            assert_eq!(packets(url, Form::Node).as_deref(), Some("http://node/tunnel/streams"));
+        }
+        assert_eq!(
+            packets("http://p/a/tunnel/batch", Form::Node).as_deref(),
+            Some("http://p/a/tunnel/streams")
+        );
+        assert_eq!(packets("http://p/elsewhere", Form::Node), None);
+        assert_eq!(packets("http://p/?a=b", Form::Node), None);
+        assert_eq!(packets("https://relay/x?y", Form::Relay).as_deref(), Some("https://relay/x?y"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::gzip;
 pub(crate) type Answer = Response<Full<Bytes>>;
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(crate) const PACKET: HeaderValue = HeaderValue::from_static("application/octet-stream");
 pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// An answer without a body.

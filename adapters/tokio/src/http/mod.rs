@@ -1,6 +1,7 @@
-//! What the HTTP servers of this crate share: connections with deadlines, whole bodies with limits, gzip.
+//! What the HTTP servers of this crate share: connections with deadlines, whole bodies with limits, keys, gzip.
 
 pub(crate) mod answer;
+pub(crate) mod bearer;
 pub(crate) mod body;
 pub(crate) mod gzip;
 pub(crate) mod server;

@@ -7,12 +7,13 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
-use seqlane::Endpoint;
+use seqlane::{Endpoint, Secret};
 use tracing::debug;
 
 use super::inbox::Inbox;
 use super::zops::CompressedBatch;
 use crate::http::answer::{self, Answer};
+use crate::http::bearer;
 use crate::http::body::{self, BodyError, BodyRoom, Share};
 use crate::http::gzip;
 use crate::http::server::{HangUp, Service};
@@ -40,6 +41,7 @@ impl Intake {
         let endpoint = match request.uri().path() {
             "/tunnel/batch" => Endpoint::Batch,
             "/tunnel" => Endpoint::Single,
+            "/tunnel/streams" => Endpoint::Streams { key: Secret::new(bearer::key(request.headers())) },
             "/health" => return health(request.method()),
             _ => return answer::empty(StatusCode::NOT_FOUND),
         };
@@ -63,7 +65,9 @@ impl Intake {
             Ok(read) => read,
             Err(error) => return refused_body(error),
         };
-        let inflated = if gzip::is_gzip(&body) || says_gzip(&parts.headers) {
+        // A packet is noise, which may begin like gzip, and which gzip does not shorten.
+        let is_json = !matches!(endpoint, Endpoint::Streams { .. });
+        let inflated = if is_json && (gzip::is_gzip(&body) || says_gzip(&parts.headers)) {
             let inflating = gzip::inflate_off_thread(body, self.max_body);
             self.inflate(share, inflating).await.map_err(|problem| format!("gzip decode: {problem}"))
         } else {
@@ -82,7 +86,8 @@ impl Intake {
         };
         let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let content_type = HeaderValue::from_static(response.content_type);
-        answer::compressed(status, content_type, response.body, gzip::accepts_gzip(&parts.headers)).await
+        let gzip = is_json && gzip::accepts_gzip(&parts.headers);
+        answer::compressed(status, content_type, response.body, gzip).await
     }
 
     /// A batch as the machine reads it.

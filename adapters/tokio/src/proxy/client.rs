@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
+use super::door::Door;
 use super::flow::{Flows, OpenError};
 use super::journal::Journal;
 use super::listener::{Terms, listen};
@@ -69,8 +70,8 @@ impl ProxyClient {
         if relays != addresses {
             return Err(StartError::RelayCount { relays, addresses });
         }
-        let endpoints = builder.relays.iter().zip(&builder.client.relays);
-        let endpoints = endpoints.map(|(url, relay)| url.endpoint(relay.form)).collect();
+        let doors = builder.relays.iter().zip(&builder.client.relays);
+        let doors = doors.map(|(url, relay)| Door::new(url, relay)).collect::<Result<_, _>>()?;
         let exchanger = Exchanger::new(&roots(&builder).await?, builder.client.max_reply_body)?;
         let options = builder.record.is_some().then(|| builder.client.clone());
         let config = builder.client.validate()?;
@@ -89,7 +90,7 @@ impl ProxyClient {
         let flows = Flows { inputs, reports };
         let client = |now| Taped::new(Client::new(config, seed, now), tape, now);
         let journal = Journal::new(builder.relays.iter());
-        let machine = Machine::new(client, exchanger, endpoints, waiting, reported, notices.clone(), journal);
+        let machine = Machine::new(client, exchanger, doors, waiting, reported, notices.clone(), journal);
         let stop = CancellationToken::new();
         let terms = Terms {
             credentials: builder.credentials,

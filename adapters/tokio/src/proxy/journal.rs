@@ -104,6 +104,16 @@ impl Journal {
                 let relay = self.address(relay);
                 warn!(relay, "relay does not keep sequence numbers; level 1 is off through it");
             }
+            ClientNotice::StreamsReady { relay } => {
+                info!(relay = self.address(relay), "node answers at level 2 through this relay");
+            }
+            ClientNotice::StreamsUnsupported { relay } => {
+                let relay = self.address(relay);
+                warn!(
+                    relay,
+                    "node behind relay does not speak level 2, or has another secret; its flows can be cut"
+                );
+            }
             ClientNotice::ConnectDataUnsupported { relay } => {
                 let relay = self.address(relay);
                 warn!(
@@ -130,7 +140,7 @@ impl Journal {
         debug!(%exchange, relay = entry.address, reason = entry.reason, "call failed");
         // What did not get to the node goes again, so nothing is lost.
         if matches!(why, ExchangeFailure::Unknown | ExchangeFailure::Garbage) {
-            self.trouble(now, relay, "a call failed, and the flows in it are cut");
+            self.trouble(now, relay, "a call failed, and the flows in it below level 2 are cut");
         }
     }
 

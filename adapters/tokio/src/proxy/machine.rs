@@ -15,16 +15,16 @@ use std::collections::HashMap;
 use std::pin::{Pin, pin};
 
 use bytes::Bytes;
-use http::Uri;
 use seqlane::{
-    Client, ClientAction, ClientEvent, ClientNotice, ClientStats, EndReason, ExchangeFailure, ExchangeId,
-    FlowKind, Instant, LocalEvent, Misuse, RelayId, StreamId, Target, TimerKind, Wake,
+    BodyForm, Client, ClientAction, ClientEvent, ClientNotice, ClientStats, EndReason, ExchangeFailure,
+    ExchangeId, FlowKind, Instant, LocalEvent, Misuse, RelayId, StreamId, Target, TimerKind, Wake,
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep_until};
 use tracing::error;
 
+use super::door::Door;
 use super::flow::{ActionSender, FlowAction};
 use super::journal::{Exchanged, Journal};
 use crate::clock::Clock;
@@ -66,8 +66,9 @@ pub(super) struct Machine {
     notices: broadcast::Sender<ClientNotice>,
     flows: HashMap<StreamId, ActionSender>,
     exchanger: Exchanger,
-    relays: Vec<Uri>,
+    doors: Vec<Door>,
     exchanges: JoinSet<Exchanged>,
+    answering: Answering,
     journal: Journal,
 }
 
@@ -80,9 +81,23 @@ enum Stage {
     Closing,
 }
 
+/// Answers whose first bytes have come. Unbounded in type; every exchange is in it at most once.
+struct Answering {
+    begin: mpsc::UnboundedSender<ExchangeId>,
+    begun: mpsc::UnboundedReceiver<ExchangeId>,
+}
+
+impl Answering {
+    fn new() -> Self {
+        let (begin, begun) = mpsc::unbounded_channel();
+        Self { begin, begun }
+    }
+}
+
 /// What ended the wait.
 enum Happened {
     Timeout,
+    Answering(ExchangeId),
     Exchanged(Exchanged),
     Reported(StreamId, LocalEvent),
     Inputs,
@@ -91,11 +106,11 @@ enum Happened {
 }
 
 impl Machine {
-    /// `relays` has the address of every relay of the client's configuration, in its order.
+    /// `doors` has those of every relay of the client's configuration, in its order.
     pub(super) fn new(
         client: impl FnOnce(Instant) -> Taped<Client>,
         exchanger: Exchanger,
-        relays: Vec<Uri>,
+        doors: Vec<Door>,
         inputs: mpsc::Receiver<Input>,
         reports: mpsc::UnboundedReceiver<(StreamId, LocalEvent)>,
         notices: broadcast::Sender<ClientNotice>,
@@ -112,8 +127,9 @@ impl Machine {
             notices,
             flows: HashMap::new(),
             exchanger,
-            relays,
+            doors,
             exchanges: JoinSet::new(),
+            answering: Answering::new(),
             journal,
         }
     }
@@ -135,6 +151,7 @@ impl Machine {
             let now = self.clock.now();
             match happened {
                 Happened::Timeout => self.handle(now, ClientEvent::Timeout),
+                Happened::Answering(exchange) => self.handle(now, ClientEvent::Answering { exchange }),
                 Happened::Exchanged(ended) => self.on_exchanged(now, ended),
                 Happened::Reported(stream, event) => self.on_reports(now, stream, event),
                 Happened::Inputs => {
@@ -156,6 +173,8 @@ impl Machine {
         tokio::select! {
             biased;
             () = timer, if self.wake.is_some() => Happened::Timeout,
+            // Before the answers themselves, so that none begins after its end.
+            Some(exchange) = self.answering.begun.recv() => Happened::Answering(exchange),
             Some(joined) = self.exchanges.join_next() => match joined {
                 Ok(ended) => Happened::Exchanged(ended),
                 Err(panicked) => {
@@ -227,8 +246,8 @@ impl Machine {
     fn drain(&mut self) {
         loop {
             match self.client.poll() {
-                ClientAction::Send { exchange, relay, body, deadline, .. } => {
-                    self.send(exchange, relay, body, deadline);
+                ClientAction::Send { exchange, relay, body, form, deadline } => {
+                    self.send(exchange, relay, body, form, deadline);
                 }
                 ClientAction::Deliver { stream, bytes } => self.tell(stream, FlowAction::Deliver(bytes)),
                 ClientAction::Credit { stream, bytes } => self.tell(stream, FlowAction::Credit(bytes)),
@@ -248,16 +267,20 @@ impl Machine {
         }
     }
 
-    fn send(&mut self, exchange: ExchangeId, relay: RelayId, body: Bytes, deadline: Instant) {
+    fn send(&mut self, exchange: ExchangeId, relay: RelayId, body: Bytes, form: BodyForm, deadline: Instant) {
         self.journal.calling(exchange, relay, body.len());
         let deadline = self.clock.to_tokio(deadline);
         let place = usize::try_from(relay.place()).unwrap_or(usize::MAX);
-        let url = self.relays.get(place).cloned();
-        let exchanger = self.exchanger.clone();
+        let to = self.doors.get(place).and_then(|door| door.to(form)).cloned();
+        let (exchanger, begin) = (self.exchanger.clone(), self.answering.begin.clone());
         self.exchanges.spawn(async move {
             let sent = tokio::time::Instant::now();
-            let (outcome, trace) = match url {
-                Some(url) => exchanger.trace(&url, body, deadline).await,
+            // The machine may have gone; then nobody is to be told.
+            let answering = || {
+                let _ = begin.send(exchange);
+            };
+            let (outcome, trace) = match to {
+                Some(to) => exchanger.trace(&to, body, deadline, answering).await,
                 None => (Err(ExchangeFailure::NotSent), Trace::default()),
             };
             Exchanged { exchange, relay, outcome, trace, took: sent.elapsed() }

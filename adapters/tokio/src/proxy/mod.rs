@@ -17,6 +17,7 @@ mod associate;
 mod bridge;
 mod client;
 mod credentials;
+mod door;
 mod flow;
 mod http_connect;
 mod intake;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{Request, Uri};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Request, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -13,7 +13,7 @@ use seqlane::ConfigError;
 use tracing::debug;
 
 use super::script::Path;
-use crate::http::answer::JSON;
+use crate::http::answer::{JSON, PACKET};
 
 /// What hosted relays wait for a fetch.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -29,6 +29,8 @@ const IDLE: Duration = Duration::from_secs(15);
 #[derive(Clone, Debug)]
 pub(super) struct NodeLink {
     base: String,
+    /// What packets show to the node; none where they are not passed on.
+    authorization: Option<HeaderValue>,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -43,7 +45,7 @@ pub(super) struct Unreachable;
 
 impl NodeLink {
     /// The node at an `http://` address.
-    pub(super) fn new(url: &str) -> Result<Self, ConfigError> {
+    pub(super) fn new(url: &str, authorization: Option<HeaderValue>) -> Result<Self, ConfigError> {
         let bad = ConfigError {
             option: "node_url",
             reason: "must be an http:// address, such as http://host:8080",
@@ -58,7 +60,7 @@ impl NodeLink {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .build(connector);
-        Ok(Self { base: url.trim_end_matches('/').to_owned(), client })
+        Ok(Self { base: url.trim_end_matches('/').to_owned(), authorization, client })
     }
 
     /// Posts a body to the node.
@@ -81,9 +83,13 @@ impl NodeLink {
         path: Path,
         body: Bytes,
     ) -> Result<Fetched, Box<dyn std::error::Error + Send + Sync>> {
-        let request = Request::post(format!("{}{}", self.base, path.as_str()))
-            .header(CONTENT_TYPE, JSON)
+        let content_type = if path == Path::Streams { PACKET } else { JSON };
+        let mut request = Request::post(format!("{}{}", self.base, path.as_str()))
+            .header(CONTENT_TYPE, content_type)
             .body(Full::new(body))?;
+        if let (Path::Streams, Some(authorization)) = (path, &self.authorization) {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
         let response = self.client.request(request).await?;
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await?.to_bytes();

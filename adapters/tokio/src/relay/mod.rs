@@ -30,6 +30,7 @@ use self::once::OneTime;
 use self::script::Script;
 use self::service::{CALL_ROOM, Relay, RelayService};
 use crate::http::answer;
+use crate::http::bearer;
 use crate::http::body::BodyRoom;
 use crate::http::server::{ConnectionLimits, HttpServer};
 use crate::start::StartError;
@@ -83,7 +84,8 @@ impl StandInRelay {
 
     async fn start(builder: RelayBuilder) -> Result<Self, StartError> {
         builder.check()?;
-        let node = NodeLink::new(&builder.node_url)?;
+        let authorization = if builder.binary { bearer::header(&builder.node_key) } else { None };
+        let node = NodeLink::new(&builder.node_url, authorization)?;
         let address = builder.listen;
         let listen = |error| StartError::Listen { address, error };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
@@ -93,6 +95,7 @@ impl StandInRelay {
             node,
             dice: Dice::new(faults.seed),
             gzip: builder.gzip,
+            binary: builder.binary,
             slots: faults.max_concurrent.map(Semaphore::new),
             uplink: Link::new(faults.bandwidth),
             downlink: Link::new(faults.bandwidth),
@@ -154,6 +157,10 @@ struct Reply {
 impl Reply {
     fn json(body: impl Into<Bytes>) -> Self {
         Self { status: 200, content_type: answer::JSON, body: body.into() }
+    }
+
+    fn packet(body: Bytes) -> Self {
+        Self { status: 200, content_type: answer::PACKET, body }
     }
 
     /// The page for strangers and accidents.

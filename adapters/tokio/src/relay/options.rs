@@ -6,6 +6,7 @@ use std::time::Duration;
 use seqlane::ConfigError;
 
 use super::StandInRelay;
+use crate::http::bearer;
 use crate::start::StartError;
 
 /// Settings of a [`StandInRelay`] before it starts. By default it has no faults and takes no time.
@@ -19,6 +20,7 @@ pub struct RelayBuilder {
     pub(super) node_key: String,
     pub(super) listen: SocketAddr,
     pub(super) gzip: bool,
+    pub(super) binary: bool,
     pub(super) faults: Faults,
 }
 
@@ -48,6 +50,7 @@ impl RelayBuilder {
             node_key,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             gzip: false,
+            binary: false,
             faults: Faults::default(),
         }
     }
@@ -68,6 +71,13 @@ impl RelayBuilder {
     /// that measuring through this relay measures the rest and not its compression.
     pub const fn gzip(mut self, compress: bool) -> Self {
         self.gzip = compress;
+        self
+    }
+
+    /// Whether packets of level 2 are passed on as they are, from those who show the key in `Authorization`.
+    /// Hosted relays whose platform is 8-bit clean can; the default is false.
+    pub const fn binary(mut self, binary: bool) -> Self {
+        self.binary = binary;
         self
     }
 
@@ -164,6 +174,11 @@ impl RelayBuilder {
         let checks = [
             (!self.key.is_empty(), "key", "must not be empty: an empty key lets anybody in"),
             (!self.node_key.is_empty(), "node_key", "must not be empty"),
+            (
+                !self.binary || bearer::header(&self.node_key).is_some(),
+                "node_key",
+                "must have no control character, and no space at either end, to be shown with packets",
+            ),
             (faults.delay <= LONGEST, "delay", "must be at most 10 min"),
             (faults.jitter <= LONGEST, "jitter", "must be at most 10 min"),
             (chance(faults.lose_request), "lose_request", CHANCE),
@@ -198,6 +213,7 @@ impl std::fmt::Debug for RelayBuilder {
             .field("node_url", &self.node_url)
             .field("listen", &self.listen)
             .field("gzip", &self.gzip)
+            .field("binary", &self.binary)
             .field("faults", &self.faults)
             .finish_non_exhaustive()
     }

@@ -1,4 +1,6 @@
 //! What a hosted relay script does with a call: checks the key, renames, passes on (protocol.md 1).
+//!
+//! A packet (protocol.md 3) has its key in a header, and passes as it is.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -29,6 +31,7 @@ pub(super) enum Verdict {
 pub(super) enum Path {
     Batch,
     Single,
+    Streams,
 }
 
 impl Path {
@@ -36,6 +39,7 @@ impl Path {
         match self {
             Self::Batch => "/tunnel/batch",
             Self::Single => "/tunnel",
+            Self::Streams => "/tunnel/streams",
         }
     }
 
@@ -44,6 +48,7 @@ impl Path {
         match self {
             Self::Batch => "tunnel batch",
             Self::Single => "tunnel node",
+            Self::Streams => "tunnel streams",
         }
     }
 }
@@ -84,6 +89,15 @@ impl Script {
             Some("batch") => self.batch(call.ops, strip_seq),
             Some(op @ ("connect" | "connect_data" | "data" | "close")) => self.single(op, &call),
             other => Verdict::Answer(unknown_op(other.unwrap_or_default())),
+        }
+    }
+
+    /// Takes a packet that came with this key.
+    pub(super) fn read_packet(&self, key: &str, packet: Bytes) -> Verdict {
+        if self.key.matches(key) {
+            Verdict::Forward { path: Path::Streams, body: packet }
+        } else {
+            Verdict::Decoy
         }
     }
 
@@ -185,6 +199,19 @@ mod tests {
             assert!(matches!(read(call, false), Verdict::Decoy), "{call}");
         }
         assert!(DECOY.contains("The script completed but did not return anything"));
+    }
+
+    #[test]
+    fn a_packet_passes_as_it_is_with_the_key_and_not_without() {
+        let script = Script::new("outer", "inner");
+        let Verdict::Forward { path, body } = script.read_packet("outer", Bytes::from_static(b"\x02\xff"))
+        else {
+            panic!()
+        };
+        assert_eq!((path, &body[..]), (Path::Streams, &b"\x02\xff"[..]));
+        for key in ["", "inner"] {
+            assert!(matches!(script.read_packet(key, Bytes::new()), Verdict::Decoy), "{key}");
+        }
     }
 
     #[test]

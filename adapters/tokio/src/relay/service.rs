@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{ALLOW, HOST, LOCATION, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_TYPE, HOST, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
@@ -13,12 +13,13 @@ use tracing::{debug, info, warn};
 use super::Reply;
 use super::counters::Counting;
 use super::dice::Dice;
-use super::fetch::NodeLink;
+use super::fetch::{Fetched, NodeLink};
 use super::link::Link;
 use super::once::OneTime;
 use super::options::Faults;
 use super::script::{self, Path, Script, Verdict};
 use crate::http::answer::{self, Answer};
+use crate::http::bearer;
 use crate::http::body::{self, BodyError, BodyRoom, Share};
 use crate::http::gzip;
 use crate::http::server::{HangUp, Service};
@@ -46,6 +47,7 @@ pub(super) struct Relay {
     pub(super) faults: Faults,
     pub(super) dice: Dice,
     pub(super) gzip: bool,
+    pub(super) binary: bool,
     pub(super) slots: Option<Semaphore>,
     pub(super) uplink: Link,
     pub(super) downlink: Link,
@@ -90,7 +92,7 @@ impl Relay {
         self.uplink.pass(body.len()).await;
         let way = self.dice.around(call, "delay", self.faults.delay, self.faults.jitter) / 2;
         travel(way).await;
-        let reply = self.run(call, body, share).await?;
+        let reply = self.run(call, &parts.headers, body, share).await?;
         let reply = self.spoil(call, reply)?;
         self.counters.downlink_bytes.add(reply.body.len());
         self.downlink.pass(reply.body.len()).await;
@@ -125,7 +127,7 @@ impl Relay {
     }
 
     /// Lets the script and the node do their work, unless the call does not come that far.
-    async fn run(&self, call: u64, body: Bytes, share: Share) -> Result<Reply, HangUp> {
+    async fn run(&self, call: u64, headers: &HeaderMap, body: Bytes, share: Share) -> Result<Reply, HangUp> {
         if self.dice.happens(call, "lose request", self.faults.lose_request) {
             self.counters.lost_requests.up();
             info!(call, "request lost");
@@ -138,7 +140,11 @@ impl Relay {
                 return Ok(Reply { status: *code, content_type: answer::TEXT, body: Bytes::new() });
             }
         }
-        let verdict = self.script.read(&body, self.faults.strip_seq);
+        let verdict = if self.binary && headers.get(CONTENT_TYPE) == Some(&answer::PACKET) {
+            self.script.read_packet(bearer::key(headers), body.clone())
+        } else {
+            self.script.read(&body, self.faults.strip_seq)
+        };
         drop((body, share));
         match verdict {
             Verdict::Forward { path, body } => Ok(self.forward(call, path, body).await),
@@ -163,17 +169,10 @@ impl Relay {
         }
         self.counters.forwarded.up();
         match first.await {
-            Ok(fetched) if fetched.status != 200 => {
-                info!(call, status = fetched.status, "the node refused");
-                Reply::json(script::bad_status(path, fetched.status))
-            }
-            Ok(fetched) => {
-                let stripped = if self.faults.strip_seq && path == Path::Batch {
-                    script::replies_without_seq(&fetched.body)
-                } else {
-                    None
-                };
-                Reply::json(stripped.map_or(fetched.body, Bytes::from))
+            Ok(Fetched { status: 200, body }) => self.answered(path, body),
+            Ok(Fetched { status, .. }) => {
+                info!(call, status, "the node refused");
+                refused(path, status)
             }
             // The script ends with an exception, and its host answers with a page.
             Err(_) => {
@@ -181,6 +180,17 @@ impl Relay {
                 warn!(call, "the node did not answer");
                 Reply::page()
             }
+        }
+    }
+
+    /// The node's answer as the script passes it on.
+    fn answered(&self, path: Path, body: Bytes) -> Reply {
+        match path {
+            Path::Streams => Reply::packet(body),
+            Path::Batch if self.faults.strip_seq => {
+                Reply::json(script::replies_without_seq(&body).map_or(body, Bytes::from))
+            }
+            Path::Batch | Path::Single => Reply::json(body),
         }
     }
 
@@ -230,6 +240,16 @@ impl Relay {
         let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let gzip = self.gzip && gzip::accepts_gzip(headers);
         answer::compressed(status, reply.content_type, reply.body, gzip).await
+    }
+}
+
+/// What the script makes of another status of the node than 200. There is no error in a packet: its caller sees the
+/// status itself.
+fn refused(path: Path, status: u16) -> Reply {
+    let text = script::bad_status(path, status);
+    match path {
+        Path::Streams => Reply { status, ..Reply::json(text) },
+        Path::Batch | Path::Single => Reply::json(text),
     }
 }
 

@@ -18,7 +18,7 @@ fn bad_usage_is_said_in_one_line_that_names_the_flag() {
         (&["nod"][..], &["'nod'", "'node'", "--help"][..]),
         (&["node", "--no-such-flag"], &["'--no-such-flag'"]),
         (&["node", "--listen", "here"], &["'here'", "--listen"]),
-        (&["node", "--max-level", "9"], &["--max-level", "a level is 0 or 1"]),
+        (&["node", "--max-level", "9"], &["--max-level", "a level is 0, 1 or 2"]),
         (&["client", "--key", "k"], &["--relay <URL>", "--node <URL>"]),
         (&["client", "--key", "k", "--relay", "http://a", "--node", "http://b"], &["--relay", "--node"]),
         (&["client", "--key", "k", "--relay", "ftp://a"], &["must start with http:// or https://"]),
@@ -28,6 +28,7 @@ fn bad_usage_is_said_in_one_line_that_names_the_flag() {
         (&["relay", "--key", "k", "--node-key", "n", "--node", "x"], &["--node", "http://"]),
         (&["relay", "--key", "k", "--node-key", "n", "--node", "http://a", "--delay", "5"], &["--delay"]),
         (&["check", "--key", "k", "--relay", "http://a", "--target", "x"], &["--target", "example.org:443"]),
+        (&["check", "--key", "k", "--relay", "http://a", "--hold", "51s"], &["--hold", "50s"]),
         (&["demo", "--size", "1"], &["--size"]),
     ] {
         let error = usage_error(&run(arguments));
@@ -45,6 +46,21 @@ fn a_missing_key_is_bad_usage_and_says_where_to_put_one() {
 #[test]
 fn an_empty_key_is_refused() {
     assert!(usage_error(&run(&["node", "--key", ""])).contains("--key"));
+}
+
+#[test]
+fn an_empty_secret_is_refused() {
+    assert!(usage_error(&run(&["node", "--key", "k", "--secret", ""])).contains("--secret"));
+    let client = ["client", "--node", "http://a", "--key", "k", "--secret", ""];
+    assert!(usage_error(&run(&client)).contains("--secret"));
+}
+
+#[test]
+fn packets_need_a_key_that_fits_into_a_header() {
+    let client = ["client", "--relay", "http://a", "--key", "k\n", "--binary"];
+    assert!(usage_error(&run(&client)).starts_with("--binary: needs a key"));
+    let relay = ["relay", "--node", "http://a", "--key", "k", "--node-key", "n\n", "--binary"];
+    assert!(usage_error(&run(&relay)).starts_with("--node-key: must have no control character"));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::binary::{Listener, seqlane};
 
 const NODE_KEY: &str = "node-key-for-no-eye";
 const CLIENT_KEY: &str = "client-key-for-no-eye";
+const SECRET: &str = "secret-for-no-eye";
 const PATH: &str = "/path/for-no-eye";
 const PASSWORD: &str = "password-for-no-eye";
 const PAYLOAD: &[u8] = b"payload-for-no-eye";
@@ -23,10 +24,15 @@ struct System {
 
 impl System {
     fn start(flags: &[&str], of_relay: &[&str]) -> Self {
+        Self::start_at("2", flags, of_relay)
+    }
+
+    /// The same with a client of this level.
+    fn start_at(level: &str, flags: &[&str], of_relay: &[&str]) -> Self {
         let listen = ["--listen", "127.0.0.1:0"];
         let node = ["node", "--allow-private"].into_iter().chain(listen).chain(flags.iter().copied());
         let mut node = seqlane(&node.collect::<Vec<_>>());
-        let node = Listener::start(node.env("SEQLANE_KEY", NODE_KEY));
+        let node = Listener::start(node.env("SEQLANE_KEY", NODE_KEY).env("SEQLANE_SECRET", SECRET));
         let (node_url, keys) = (node.url(), ["--key", CLIENT_KEY, "--node-key", NODE_KEY]);
         let relay = ["relay", "--node", &node_url].into_iter().chain(listen).chain(keys);
         let relay = relay.chain(flags.iter().copied()).chain(of_relay.iter().copied());
@@ -34,9 +40,9 @@ impl System {
         let url = format!("{}{PATH}", relay.url());
         let user = ["--socks-user", "ann", "--socks-password", PASSWORD];
         let client = ["client", "--relay", &url].into_iter().chain(listen).chain(user);
-        let client = client.chain(flags.iter().copied());
+        let client = client.chain(["--max-level", level]).chain(flags.iter().copied());
         let mut client = seqlane(&client.collect::<Vec<_>>());
-        let client = Listener::start(client.env("SEQLANE_KEY", CLIENT_KEY));
+        let client = Listener::start(client.env("SEQLANE_KEY", CLIENT_KEY).env("SEQLANE_SECRET", SECRET));
         Self { node, relay, client }
     }
 
@@ -73,7 +79,7 @@ fn neither_keys_nor_payload_nor_the_path_of_a_relay_reach_any_log() {
     let payload = String::from_utf8_lossy(PAYLOAD);
     for log in [node.whole_log(), relay.whole_log(), client.whole_log()] {
         assert!(log.contains("127.0.0.1"), "{log}");
-        for secret in [NODE_KEY, CLIENT_KEY, PASSWORD, PATH, &payload, &encoded] {
+        for secret in [NODE_KEY, CLIENT_KEY, SECRET, PASSWORD, PATH, &payload, &encoded] {
             assert!(!log.contains(secret), "{secret} in {log}");
         }
     }
@@ -84,7 +90,7 @@ fn every_flow_shows_at_v_and_every_call_at_vv() {
     let mut system = System::start(&["-v"], &[]);
     assert_eq!(system.echo().unwrap(), PAYLOAD);
     for words in
-        [&["flow opened", "127.0.0.1"][..], &["flow connected", "level=1"], &["flow ended", "finished"]]
+        [&["flow opened", "127.0.0.1"][..], &["flow connected", "level=2"], &["flow ended", "finished"]]
     {
         system.client.logs(words);
     }
@@ -101,8 +107,26 @@ fn every_flow_shows_at_v_and_every_call_at_vv() {
 }
 
 #[test]
+fn a_seal_that_relays_could_open_is_told_at_the_start() {
+    let node = ["node", "--listen", "127.0.0.1:0", "--key", "k", "--max-level", "2"];
+    Listener::start(&mut seqlane(&node)).logs(&["WARN", "--secret", "everybody but the relays"]);
+    let client =
+        ["client", "--listen", "127.0.0.1:0", "--key", "k", "--max-level", "2", "--relay", "http://a"];
+    Listener::start(&mut seqlane(&client)).logs(&["WARN", "--secret", "everybody but the relays"]);
+    let url = ["node", "--listen", "127.0.0.1:0", "--key", "k", "--max-level", "2", "--secret", "s"];
+    let node = Listener::start(&mut seqlane(&url));
+    let client =
+        ["client", "--listen", "127.0.0.1:0", "--key", "k", "--max-level", "2", "-v", "--node", &node.url()];
+    let mut client = Listener::start(&mut seqlane(&client));
+    client.logs(&["relay works"]);
+    for log in [node.whole_log(), client.whole_log()] {
+        assert!(!log.contains("--secret"), "{log}");
+    }
+}
+
+#[test]
 fn a_fallback_shows_without_being_asked_for() {
-    let mut system = System::start(&[], &["--strip-seq"]);
+    let mut system = System::start_at("1", &[], &["--strip-seq"]);
     assert_eq!(system.echo().unwrap(), PAYLOAD);
     let relay = system.relay.url();
     system.client.logs(&["WARN", "level 1 is off", &relay]);
@@ -114,7 +138,7 @@ fn a_fault_shows_where_it_happens_and_where_it_hurts() {
     assert!(system.echo().is_err());
     system.relay.logs(&["answered with a page"]);
     let relay = system.relay.url();
-    system.client.logs(&["WARN", "the flows in it are cut", "a web page", &relay]);
+    system.client.logs(&["WARN", "the flows in it below level 2 are cut", "a web page", &relay]);
     system.client.logs(&["flow ended"]);
 }
 

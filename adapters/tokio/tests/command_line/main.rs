@@ -2,6 +2,7 @@
 
 mod arguments;
 mod binary;
+mod check;
 mod listeners;
 mod logs;
 mod results;

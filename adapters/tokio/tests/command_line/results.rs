@@ -17,7 +17,7 @@ fn check_is_content_with_a_node_that_works() {
     let output = run(&["check", "--key", "k", "--node", &format!("http://{}", node.address), "--json"]);
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{document}");
-    assert_eq!(document["relays"][0]["level"], 1);
+    assert_eq!(document["relays"][0]["level"], 2);
 }
 
 #[test]
@@ -25,5 +25,11 @@ fn a_short_demo_checks_every_row() {
     let output = run(&["demo", "--size", "64KiB", "--json"]);
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{document}");
-    assert_eq!(document["rows"].as_array().unwrap().len(), 18);
+    let rows = document["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 30);
+    let losing = rows.iter().filter(|row| row["condition"].as_str().unwrap().contains("losing"));
+    for row in losing {
+        let cut = row["flows_whole"].as_u64() < row["flows"].as_u64();
+        assert_eq!(cut, row["level"].as_u64() < Some(2), "{row}");
+    }
 }

@@ -7,12 +7,12 @@ use crate::node::action::{ClientEnd, NodeAction, NodeNotice, SessionEnd, Shut};
 use crate::node::reply::Fixed;
 use crate::node::session::Source;
 use crate::node::streams::Place;
-use crate::node::streams::farewell::Word;
-use crate::node::streams::flow::Flow;
 use crate::node::streams::hold::Load;
 use crate::node::streams::peer::{ClientFault, PeerId};
 use crate::node::streams::stream::Stream;
 use crate::node::{Node, Owner};
+use crate::stream::farewell::Word;
+use crate::stream::flow::Flow;
 use crate::stream::owed::Owed;
 use crate::wire::reset::ResetCode;
 
@@ -24,9 +24,9 @@ impl Node {
         let now = self.now;
         let Some(peer) = self.peers.get_mut(id) else { return };
         let Some(mut stream) = peer.streams.remove(&number) else { return };
-        peer.agenda.remove(number, stream.counted);
+        peer.agenda.remove(number, stream.traffic.counted);
         peer.starved.remove(&number);
-        let word = match (code, &stream.flow) {
+        let word = match (code, &stream.traffic.flow) {
             (Some(code), _) => Some((Word::Reset(code), Owed::Due)),
             (None, Flow::Tcp { recv, .. }) if why == SessionEnd::Finished => {
                 Some((Word::Ack(recv.taken()), recv.ack()))

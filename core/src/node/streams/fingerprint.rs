@@ -6,10 +6,9 @@
 use crate::fingerprint::Fingerprint;
 use crate::node::fingerprint::Ranks;
 use crate::node::streams::Peers;
-use crate::node::streams::agenda::{Agenda, Sums};
-use crate::node::streams::flow::Flow;
 use crate::node::streams::peer::{Peer, PeerId};
 use crate::node::streams::stream::{Link, Stream};
+use crate::stream::flow::Flow;
 use crate::wire::packet::ResponseRoom;
 
 impl Peers {
@@ -60,21 +59,10 @@ impl Peer {
     }
 }
 
-impl Agenda {
-    fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        let Sums { sendable, blocked, beyond, span } = self.sums;
-        print.value((&self.sparse, &self.bulk, &self.acks, &self.farewells, &self.gone));
-        print.value((sendable, blocked, beyond, span));
-        for since in [self.prompt_since, self.bulk_since, self.acks_since] {
-            print.value(since.is_some());
-            since.into_iter().for_each(|at| print.time(at));
-        }
-    }
-}
-
 impl Stream {
     fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        print.value((self.source, self.deficit, self.burst()));
+        let (burst, last_sent) = self.traffic.burst();
+        print.value((self.source, self.traffic.deficit, burst));
         match &self.link {
             Link::Connecting { target, deadline } => {
                 print.value((0_u8, target));
@@ -82,7 +70,7 @@ impl Stream {
             }
             Link::Open => print.value(1_u8),
         }
-        match &self.flow {
+        match &self.traffic.flow {
             Flow::Tcp { send, recv } => {
                 print.value(0_u8);
                 send.fingerprint(print);
@@ -90,7 +78,7 @@ impl Stream {
             }
             Flow::Udp(datagrams) => {
                 print.value(1_u8);
-                for queue in [&datagrams.up, &datagrams.down] {
+                for queue in [&datagrams.received, &datagrams.sending] {
                     print.each(queue.iter(), |print, datagram| print.value(datagram));
                 }
             }
@@ -98,7 +86,7 @@ impl Stream {
         self.uplink.fingerprint(print);
         self.credit.fingerprint(print);
         print.value(self.opened);
-        for time in [self.last_sent(), self.last_active] {
+        for time in [last_sent, self.last_active] {
             print.time(time);
         }
     }

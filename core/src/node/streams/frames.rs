@@ -6,12 +6,13 @@ use crate::flow::{FLOOR, Within};
 use crate::id::UpstreamId;
 use crate::node::Node;
 use crate::node::action::{NodeAction, NodeNotice, SessionEnd};
-use crate::node::streams::flow::Flow;
+use crate::node::streams::hold::Load;
 use crate::node::streams::peer::{ClientFault, Peer, PeerId};
 use crate::node::streams::stream::{Stream, compact};
 use crate::node::streams::{Place, StreamRef};
 use crate::node::upstream::{State, Upstream};
 use crate::seq::Seq;
+use crate::stream::flow::Flow;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::wire::frame::Frame;
@@ -42,12 +43,12 @@ impl Node {
         match frame {
             Frame::Open { stream, kind, window, target } => self.on_open(id, stream, kind, window, target),
             Frame::Data { stream, seq, fin, bytes } => {
-                self.on_chunk(id, stream, Chunk { seq, fin, bytes: compact(bytes, len) })?;
+                self.on_chunk(id, stream, Chunk { seq, fin, bytes: compact(bytes, len) }, fresh)?;
             }
             Frame::Ack { stream, next } => self.on_ack(id, stream, next)?,
             Frame::Window { stream, limit } => self.on_window(id, stream, limit),
             Frame::Reset { stream, .. } => self.on_reset(id, stream),
-            Frame::Datagram { stream, bytes } if fresh => {
+            Frame::Datagram { stream, bytes } if fresh || planted!(DatagramAgain) => {
                 self.on_datagram_frame(id, stream, compact(bytes, len))
             }
             Frame::Datagram { .. } => {}
@@ -87,15 +88,30 @@ impl Node {
         self.actions.push_back(NodeAction::OpenUpstream { upstream, target, kind, deadline });
     }
 
-    fn on_chunk(&mut self, id: PeerId, number: StreamNumber, chunk: Chunk) -> Result<(), ClientFault> {
+    fn on_chunk(
+        &mut self,
+        id: PeerId,
+        number: StreamNumber,
+        chunk: Chunk,
+        fresh: bool,
+    ) -> Result<(), ClientFault> {
         let now = self.now;
         let Some(peer) = self.peers.get_mut(id) else { return Ok(()) };
         let Some(stream) = peer.streams.get_mut(&number) else {
-            peer.on_stray_chunk(number, now);
+            if fresh {
+                peer.on_stray_chunk(number, now);
+            }
             return Ok(());
         };
-        let Flow::Tcp { recv, .. } = &mut stream.flow else { return Err(ClientFault::DataOnDatagrams) };
-        recv.receive(chunk.seq, chunk.fin, chunk.bytes)?;
+        let Flow::Tcp { recv, .. } = &mut stream.traffic.flow else {
+            return Err(ClientFault::DataOnDatagrams);
+        };
+        // Whoever repeats old requests shall not make the node answer new ones.
+        if fresh {
+            recv.receive(chunk.seq, chunk.fin, chunk.bytes)?;
+        } else {
+            recv.receive_copy(chunk.seq, chunk.fin, chunk.bytes)?;
+        }
         stream.last_active = now;
         let upstream = stream.upstream;
         self.deliver(Place { id, number, upstream });
@@ -107,7 +123,7 @@ impl Node {
         let Some(peer) = peers.get_mut(id) else { return Ok(()) };
         let Peer { streams, pool: own, .. } = peer;
         let Some(stream) = streams.get_mut(&number) else { return Ok(()) };
-        let Flow::Tcp { send, .. } = &mut stream.flow else { return Ok(()) };
+        let Flow::Tcp { send, .. } = &mut stream.traffic.flow else { return Ok(()) };
         let freed = send.acknowledge(next)?;
         stream.credit.release(freed, &mut Within { inner: own, outer: pool });
         let upstream = stream.upstream;
@@ -121,9 +137,9 @@ impl Node {
         let Some(peer) = self.peers.get_mut(id) else { return };
         let Peer { streams, agenda, .. } = peer;
         let Some(stream) = streams.get_mut(&number) else { return };
-        if let Flow::Tcp { send, .. } = &mut stream.flow {
+        if let Flow::Tcp { send, .. } = &mut stream.traffic.flow {
             send.window(limit);
-            agenda.refresh(number, stream, now);
+            agenda.refresh(number, &mut stream.traffic, stream.opened.is_due(), now);
         }
     }
 
@@ -134,6 +150,7 @@ impl Node {
         let Some(peer) = self.peers.get_mut(id) else { return };
         match peer.streams.get(&number).map(|stream| stream.upstream) {
             Some(upstream) => self.end_stream(Place { id, number, upstream }, SessionEnd::Closed, None),
+            None if planted!(ResetForgotten) => {}
             None => peer.bid_farewell(number, None, now),
         }
     }
@@ -142,14 +159,14 @@ impl Node {
         let Self { config, peers, stats, actions, now, .. } = self;
         let Some(stream) = peers.get_mut(id).and_then(|peer| peer.streams.get_mut(&number)) else { return };
         let (upstream, open) = (stream.upstream, stream.is_open());
-        let Flow::Udp(datagrams) = &mut stream.flow else { return };
+        let Flow::Udp(datagrams) = &mut stream.traffic.flow else { return };
         stream.last_active = *now;
         if open {
             let written = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             stats.uplink_bytes = stats.uplink_bytes.saturating_add(written);
             actions.push_back(NodeAction::WriteUpstream { upstream, bytes });
         } else {
-            datagrams.up.push(bytes, config.udp_queue, FLOOR);
+            datagrams.received.push(bytes, config.udp_queue, FLOOR);
         }
         self.touch(upstream);
     }
@@ -158,6 +175,9 @@ impl Node {
     fn on_resend(&mut self, id: PeerId, exchange: ExchangeNumber) {
         let now = self.now;
         let Some(peer) = self.peers.get_mut(id) else { return };
+        if planted!(NamedRefilled) && peer.held.contains_key(&exchange) {
+            return self.answer_held(id, exchange, Load::Anything);
+        }
         if let Some(held) = peer.resend(exchange, now) {
             peer.exchanges.answered(exchange, 0, alloc::vec::Vec::new(), 0);
             self.answer_bare(id, exchange, held, false);
@@ -169,6 +189,9 @@ impl Peer {
     /// DATA of a stream that is not there. If it has ended, the client may not have heard.
     fn on_stray_chunk(&mut self, number: StreamNumber, now: Instant) {
         if let Some(farewell) = self.farewells.get_mut(&number) {
+            if planted!(FarewellOnce) {
+                return;
+            }
             farewell.owed.owe();
             self.agenda.farewells.insert(number);
         } else if !self.ended.contains(number) && self.agenda.gone.len() < MAX_GONE {

@@ -66,7 +66,13 @@ impl Node {
         let known = self.peers.find(header.client);
         let peer = known.and_then(|id| self.peers.get(id));
         let id = match (known, header.epoch) {
-            (Some(id), None) => id,
+            (Some(id), None) => {
+                if planted!(HelloAnew) {
+                    let epoch = self.peers.epochs.mint();
+                    self.peers.table.entry(id).and_modify(|peer| peer.epoch = epoch);
+                }
+                id
+            }
             (Some(id), epoch) if peer.is_some_and(|peer| Some(peer.epoch) == epoch) => id,
             (_, Some(epoch)) => return self.answer_unknown(at, header, epoch),
             (None, None) => match self.peers.grants(&self.config) {
@@ -126,11 +132,12 @@ impl Node {
         let max_hold = peer.grants.max_hold;
         let bare = header.epoch.is_none()
             || header.room == ResponseRoom::HeaderOnly
-            || peer.is_named(exchange)
+            || peer.is_named(exchange) && !planted!(NamedRefilled)
             || exchange < peer.exchanges.done();
         let hold = if shared { Duration::ZERO } else { header.hold.min(max_hold) };
         let held = Held { at, arrived: now, until: now.saturating_add(hold), room: header.room };
         match arrival {
+            Arrival::Held if planted!(CopyRefilled) => self.answer_bare(id, exchange, held, false),
             Arrival::Held if !bare => {
                 // Its content is fixed now, and both copies are answered with it.
                 self.answer_held(id, exchange, Load::Anything);

@@ -12,14 +12,11 @@
 //! say; what goes into its answer is [packed](pack), and remembered until the client confirms it. A [stream] has the
 //! two halves that both machines share, and an upstream like any session's.
 
-mod agenda;
 mod ended;
 mod ending;
 mod exchange;
-mod farewell;
 #[cfg(feature = "model")]
 mod fingerprint;
-mod flow;
 mod frames;
 mod hold;
 mod intake;
@@ -78,6 +75,13 @@ impl Peers {
         }
     }
 
+    /// Clients whose packets are not sealed.
+    #[cfg(any(test, feature = "model"))]
+    pub(super) fn unsealed(config: &NodeConfig, seed: [u8; 32]) -> Self {
+        let (up, down) = (Seal::null(Direction::Up), Seal::null(Direction::Down));
+        Self { up, down, ..Self::new(config, seed) }
+    }
+
     pub(super) fn get(&self, peer: PeerId) -> Option<&Peer> {
         self.table.get(&peer)
     }
@@ -89,7 +93,7 @@ impl Peers {
     /// Payload bytes that are kept for all of them. Visits every stream.
     pub(super) fn buffered_bytes(&self) -> usize {
         let streams = self.table.values().flat_map(|peer| peer.streams.values());
-        streams.map(stream::Stream::kept).fold(0, usize::saturating_add)
+        streams.map(|stream| stream.traffic.kept()).fold(0, usize::saturating_add)
     }
 
     fn find(&self, client: ClientId) -> Option<PeerId> {

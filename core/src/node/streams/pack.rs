@@ -5,12 +5,13 @@ use core::ops::Bound;
 
 use crate::flow::{Pool, Within};
 use crate::node::streams::exchange::Item;
-use crate::node::streams::farewell::{Farewell, Word};
-use crate::node::streams::flow::Flow;
 use crate::node::streams::peer::Peer;
-use crate::node::streams::stream::{Class, Stream};
+use crate::node::streams::stream::Stream;
 use crate::seq::Seq;
+use crate::stream::farewell::{Farewell, Word};
+use crate::stream::flow::Flow;
 use crate::stream::owed::Owed;
+use crate::stream::traffic::Class;
 use crate::time::Instant;
 use crate::wire::frame::{Frame, MAX_DATA_OVERHEAD};
 use crate::wire::number::{ExchangeNumber, StreamNumber};
@@ -116,7 +117,7 @@ impl<'p> Packing<'p> {
             return None;
         }
         let room = room.min(self.data_room());
-        let len = match &mut stream.flow {
+        let len = match &mut stream.traffic.flow {
             Flow::Tcp { send, .. } => {
                 let chunk = send.next(self.by, room)?;
                 let (len, first) = (chunk.len, chunk.first);
@@ -127,7 +128,7 @@ impl<'p> Packing<'p> {
                 len
             }
             Flow::Udp(datagrams) => {
-                let bytes = datagrams.down.pop_within(room)?;
+                let bytes = datagrams.sending.pop_within(room)?;
                 let len = bytes.len();
                 stream.credit.release(len, &mut Within { inner: pool, outer: self.pool });
                 self.writer.push(&Frame::Datagram { stream: number, bytes });
@@ -136,7 +137,7 @@ impl<'p> Packing<'p> {
             }
         };
         self.vital = true;
-        stream.sent(len, now);
+        stream.traffic.sent(len, now);
         Some(len)
     }
 
@@ -193,19 +194,19 @@ impl Peer {
             stream.opened.carry(by);
             packing.vital = true;
         }
-        if let Flow::Tcp { recv, .. } = &mut stream.flow
+        if let Flow::Tcp { recv, .. } = &mut stream.traffic.flow
             && recv.is_window_due()
         {
             let window = || Frame::Window { stream: number, limit: recv.put_window(by) };
             packing.fact(window, Some(Item::Window(number)));
         }
-        while stream.class(now) == Some(Class::Sparse) {
-            let room = stream.sparse_cut(now);
+        while stream.traffic.class(now) == Some(Class::Sparse) {
+            let room = stream.traffic.sparse_cut(now);
             if packing.data(number, stream, room, pool, now).is_none() {
                 break;
             }
         }
-        agenda.refresh(number, stream, now);
+        agenda.refresh(number, &mut stream.traffic, stream.opened.is_due(), now);
     }
 
     /// Acknowledgements.
@@ -213,13 +214,13 @@ impl Peer {
         let Self { streams, agenda, .. } = self;
         while let Some(number) = agenda.acks.first().copied() {
             let Some(stream) = streams.get_mut(&number) else { break };
-            let Flow::Tcp { recv, .. } = &mut stream.flow else { break };
+            let Flow::Tcp { recv, .. } = &mut stream.traffic.flow else { break };
             let by = packing.by;
             let ack = || Frame::Ack { stream: number, next: recv.put_ack(by) };
             if !packing.fact(ack, Some(Item::Ack(number))) {
                 break;
             }
-            agenda.refresh(number, stream, now);
+            agenda.refresh(number, &mut stream.traffic, stream.opened.is_due(), now);
         }
         agenda.note(now);
     }
@@ -230,18 +231,20 @@ impl Peer {
         let Self { streams, agenda, pool, .. } = self;
         while let Some(number) = agenda.bulk.front().copied() {
             let Some(stream) = streams.get_mut(&number) else { break };
-            let next = stream.flow.next_len();
-            if stream.deficit < next {
-                stream.deficit = stream.deficit.saturating_add(QUANTUM);
+            let next = stream.traffic.flow.next_len();
+            if stream.traffic.deficit < next {
+                stream.traffic.deficit = stream.traffic.deficit.saturating_add(QUANTUM);
             }
             let room = packing.data_room();
             if room < next.min(LEAST_CUT) {
                 break;
             }
-            let Some(sent) = packing.data(number, stream, room.min(stream.deficit), pool, now) else { break };
-            stream.deficit = stream.deficit.saturating_sub(sent);
-            let turn_is_over = stream.deficit < stream.flow.next_len();
-            agenda.refresh(number, stream, now);
+            let Some(sent) = packing.data(number, stream, room.min(stream.traffic.deficit), pool, now) else {
+                break;
+            };
+            stream.traffic.deficit = stream.traffic.deficit.saturating_sub(sent);
+            let turn_is_over = stream.traffic.deficit < stream.traffic.flow.next_len();
+            agenda.refresh(number, &mut stream.traffic, stream.opened.is_due(), now);
             if turn_is_over && agenda.bulk.front() == Some(&number) {
                 agenda.pass_turn();
             }
@@ -286,7 +289,7 @@ impl Peer {
     }
 
     fn flow(&self, number: StreamNumber) -> Option<&Flow> {
-        self.streams.get(&number).map(|stream| &stream.flow)
+        self.streams.get(&number).map(|stream| &stream.traffic.flow)
     }
 
     /// Whether anything that the answer of `old` carried is still under way with it.
@@ -331,7 +334,7 @@ impl Peer {
     ) {
         let Self { streams, agenda, .. } = self;
         let Some(stream) = streams.get_mut(&number) else { return };
-        let Flow::Tcp { send, .. } = &mut stream.flow else { return };
+        let Flow::Tcp { send, .. } = &mut stream.traffic.flow else { return };
         let room = packing.data_room();
         if send.carrier(seq) == Some(old)
             && let Some(chunk) = send.repeat(seq, packing.by, room)
@@ -341,7 +344,7 @@ impl Peer {
             packing.vital = true;
             packing.writer.push_data(chunk.head(number), chunk.len, chunk.slices);
         }
-        agenda.refresh(number, stream, now);
+        agenda.refresh(number, &mut stream.traffic, stream.opened.is_due(), now);
     }
 }
 

@@ -6,14 +6,14 @@ use core::time::Duration;
 
 use crate::config::NodeConfig;
 use crate::flow::Pool;
-use crate::node::streams::agenda::Agenda;
 use crate::node::streams::ended::Ended;
 use crate::node::streams::exchange::{Exchanges, Item, Record};
-use crate::node::streams::farewell::{Farewell, Word};
-use crate::node::streams::flow::Flow;
 use crate::node::streams::hold::{Circumstances, Held};
 use crate::node::streams::stream::Stream;
 use crate::stream::Violation;
+use crate::stream::agenda::Agenda;
+use crate::stream::farewell::{Farewell, Word};
+use crate::stream::flow::Flow;
 use crate::stream::owed::Owed;
 use crate::time::Instant;
 use crate::timer::{TimerKind, TimerSlot};
@@ -152,13 +152,13 @@ impl Peer {
             }
         };
         if let Some(stream) = self.streams.get_mut(&number) {
-            match (&mut stream.flow, chunk) {
+            match (&mut stream.traffic.flow, chunk) {
                 (Flow::Tcp { send, .. }, Some(seq)) => send.arrived(seq),
                 (Flow::Tcp { recv, .. }, None) => recv.arrived(by),
                 (Flow::Udp(_), _) => {}
             }
             stream.opened.arrived(by);
-            self.agenda.refresh(number, stream, now);
+            self.agenda.refresh(number, &mut stream.traffic, stream.opened.is_due(), now);
         } else if let Some(farewell) = self.farewells.get_mut(&number) {
             farewell.owed.arrived(by);
             if farewell.owed.is_settled() {
@@ -186,15 +186,17 @@ impl Peer {
             }
         };
         if let Some(stream) = self.streams.get_mut(&number) {
-            match (&mut stream.flow, chunk) {
+            match (&mut stream.traffic.flow, chunk) {
                 (Flow::Tcp { send, .. }, Some(seq)) => drop(send.lost(seq, by)),
                 (Flow::Tcp { recv, .. }, None) => recv.lost(by),
                 (Flow::Udp(_), _) => {}
             }
             stream.opened.lost(by);
-            self.agenda.refresh(number, stream, now);
+            self.agenda.refresh(number, &mut stream.traffic, stream.opened.is_due(), now);
         } else if let Some(farewell) = self.farewells.get_mut(&number) {
-            farewell.owed.lost(by);
+            if !planted!(FarewellOnce) {
+                farewell.owed.lost(by);
+            }
             if farewell.owed.is_due() {
                 self.agenda.farewells.insert(number);
                 self.agenda.note(now);

@@ -9,11 +9,11 @@ use crate::node::Node;
 use crate::node::action::{NodeAction, NodeNotice, SessionEnd};
 use crate::node::event::UpstreamEvent;
 use crate::node::session::Source;
-use crate::node::streams::flow::Flow;
 use crate::node::streams::peer::{Peer, PeerId};
 use crate::node::streams::stream::{Link, Stream};
 use crate::node::streams::{Place, StreamRef};
 use crate::node::traffic::{DROPS_PER_NOTICE, ENOUGH_CREDIT};
+use crate::stream::flow::Flow;
 use crate::wire::reset::ResetCode;
 
 impl Node {
@@ -60,7 +60,7 @@ impl Node {
         };
         stream.opened.owe();
         stream.last_active = now;
-        let kind = stream.flow.kind();
+        let kind = stream.traffic.flow.kind();
         self.stats.sessions_opened = self.stats.sessions_opened.saturating_add(1);
         self.notice(NodeNotice::SessionOpened { upstream: place.upstream, target, kind });
         self.send_waiting_datagrams(at, place);
@@ -68,8 +68,8 @@ impl Node {
     }
 
     fn send_waiting_datagrams(&mut self, at: StreamRef, place: Place) {
-        while let Some(Flow::Udp(datagrams)) = self.stream_mut(at).map(|stream| &mut stream.flow)
-            && let Some(bytes) = datagrams.up.pop()
+        while let Some(Flow::Udp(datagrams)) = self.stream_mut(at).map(|stream| &mut stream.traffic.flow)
+            && let Some(bytes) = datagrams.received.pop()
         {
             let written = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             self.stats.uplink_bytes = self.stats.uplink_bytes.saturating_add(written);
@@ -93,7 +93,7 @@ impl Node {
     fn on_stream_data(&mut self, at: StreamRef, place: Place, bytes: Bytes) {
         let now = self.now;
         let Some(stream) = self.stream_mut(at).filter(|stream| stream.source == Source::Live) else { return };
-        if let Flow::Tcp { send, .. } = &mut stream.flow
+        if let Flow::Tcp { send, .. } = &mut stream.traffic.flow
             && stream.credit.arrive(bytes.len()).is_ok()
             && send.write(bytes).is_ok()
         {
@@ -106,10 +106,10 @@ impl Node {
         let Self { config, peers, pool, stats, now, .. } = self;
         let Some(Peer { streams, pool: own, .. }) = peers.get_mut(at.peer) else { return };
         let Some(stream) = streams.get_mut(&at.number) else { return };
-        let Flow::Udp(datagrams) = &mut stream.flow else { return };
+        let Flow::Udp(datagrams) = &mut stream.traffic.flow else { return };
         let mut pools = Within { inner: own, outer: pool };
         let (before, dropped) =
-            datagrams.down.arrive(datagram, config.udp_queue, &mut stream.credit, &mut pools);
+            datagrams.sending.arrive(datagram, config.udp_queue, &mut stream.credit, &mut pools);
         stream.last_active = *now;
         stats.datagrams_dropped = stats.datagrams_dropped.saturating_add(dropped.saturating_sub(before));
         if dropped > before && (before == 0 || before / DROPS_PER_NOTICE < dropped / DROPS_PER_NOTICE) {
@@ -121,7 +121,7 @@ impl Node {
     fn on_stream_fin(&mut self, at: StreamRef, place: Place) {
         let Some(stream) = self.stream_mut(at).filter(|stream| stream.source == Source::Live) else { return };
         stream.source = Source::Finished;
-        match &mut stream.flow {
+        match &mut stream.traffic.flow {
             Flow::Tcp { send, .. } => {
                 let _ = send.finish(); // it was not finished before: the source was live
                 self.settle_stream(place);
@@ -143,7 +143,7 @@ impl Node {
         let Some(stream) = self.stream_mut(at) else { return };
         stream.uplink.written(bytes, now);
         stream.last_active = now;
-        if let Flow::Tcp { recv, .. } = &mut stream.flow {
+        if let Flow::Tcp { recv, .. } = &mut stream.traffic.flow {
             let _ = recv.take(bytes); // the contract was checked: no more than was handed out
         }
         self.settle_stream(place);
@@ -155,7 +155,9 @@ impl Node {
         let Place { id, number, upstream } = place;
         let stream = peers.get_mut(id).and_then(|peer| peer.streams.get_mut(&number));
         let Some(stream) = stream else { return };
-        if let Stream { flow: Flow::Tcp { recv, .. }, link: Link::Open, uplink, .. } = stream {
+        if let Stream { traffic, link: Link::Open, uplink, .. } = stream
+            && let Flow::Tcp { recv, .. } = &mut traffic.flow
+        {
             while let Some(delivery) = recv.deliver() {
                 let len = delivery.bytes.len();
                 if len > 0 {
@@ -178,10 +180,10 @@ impl Node {
         let Place { id, number, upstream } = place;
         let Some(Peer { streams, agenda, .. }) = self.peers.get_mut(id) else { return };
         let Some(stream) = streams.get_mut(&number) else { return };
-        if stream.flow.is_finished() {
+        if stream.traffic.flow.is_finished() {
             return self.end_stream(place, SessionEnd::Finished, None);
         }
-        agenda.refresh(number, stream, now);
+        agenda.refresh(number, &mut stream.traffic, stream.opened.is_due(), now);
         self.touch(upstream);
         self.touch_peer(id);
     }
@@ -191,8 +193,9 @@ impl Node {
         let Self { peers, pool, starved, actions, .. } = self;
         let Some(peer) = peers.get_mut(at.peer) else { return };
         let Some(stream) = peer.streams.get_mut(&at.number) else { return };
-        let reads =
-            stream.is_open() && stream.source == Source::Live && matches!(stream.flow, Flow::Tcp { .. });
+        let reads = stream.is_open()
+            && stream.source == Source::Live
+            && matches!(stream.traffic.flow, Flow::Tcp { .. });
         if !reads || stream.credit.promised() >= ENOUGH_CREDIT {
             return;
         }

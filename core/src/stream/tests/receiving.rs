@@ -75,6 +75,21 @@ fn deliver(half: &mut RecvHalf) -> Did {
 type Event = (&'static str, fn(&mut RecvHalf) -> Did, [(Did, RecvState); 4]);
 
 #[test]
+fn a_copy_of_a_packet_makes_no_acknowledgement_owed_again_but_what_is_new_in_it_does() {
+    let mut half = RecvHalf::new(100);
+    half.receive(seq(0), false, bytes("ab")).unwrap();
+    half.deliver().unwrap();
+    half.take(2).unwrap();
+    half.put_ack(exchange(0));
+    half.receive_copy(seq(0), false, bytes("ab")).unwrap();
+    assert!(!half.is_ack_due());
+    half.receive_copy(seq(1), false, bytes("c")).unwrap();
+    half.deliver().unwrap();
+    half.take(1).unwrap();
+    assert!(half.is_ack_due());
+}
+
+#[test]
 fn every_state_takes_every_event() {
     use Did::{AckOwed, New, Nothing, Taken, TooMuch};
     const END: RecvState = RecvState::EndKnown(seq_1());

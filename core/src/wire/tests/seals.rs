@@ -87,3 +87,33 @@ fn nonces_differ_between_packets_and_between_seeds() {
 fn debug_hides_the_seed() {
     assert_eq!(alloc::format!("{:?}", Nonces::new([77; 32])), "Nonces { used: 0, .. }");
 }
+
+#[cfg(feature = "model")]
+mod null {
+    use super::*;
+
+    #[test]
+    fn the_seal_of_models_hides_nothing_and_keeps_every_length() {
+        let seal = Seal::null(Direction::Up);
+        let packet = sealed(b"some plain words", &seal, [5; 24]);
+        assert_eq!(packet.len(), HEAD_LEN + 16 + TAG_LEN);
+        assert_eq!(&packet[HEAD_LEN..HEAD_LEN + 16], b"some plain words");
+        assert_eq!(seal.open(packet).unwrap(), "some plain words");
+    }
+
+    #[test]
+    fn the_seal_of_models_finds_damage_and_packets_of_the_other_direction() {
+        let seal = Seal::null(Direction::Up);
+        let packet = sealed(b"some forty bytes that lie under the seal", &seal, [5; 24]);
+        assert!(Seal::null(Direction::Down).open(packet.clone()).is_err());
+        assert!(up().open(packet.clone()).is_err());
+        for place in 0..packet.len() {
+            let mut damaged = packet.to_vec();
+            damaged[place] ^= 0x10;
+            assert!(seal.open(damaged.into()).is_err(), "byte {place}");
+        }
+        for cut in 0..packet.len() {
+            assert!(seal.open(packet.slice(..cut)).is_err(), "cut at {cut}");
+        }
+    }
+}

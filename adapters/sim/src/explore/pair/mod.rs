@@ -105,13 +105,13 @@ impl Pair {
     }
 
     fn node(&self, life: u8, now: Instant) -> Node {
-        Node::new(self.node.clone(), [life; 32], now)
+        Node::unsealed(self.node.clone(), [life; 32], now)
     }
 
     fn empty(&self) -> State {
         let now = Instant::from_micros(1_000_000);
         State {
-            client: Client::new(self.client.clone(), [0xc1; 32], now),
+            client: Client::unsealed(self.client.clone(), [0xc1; 32], now),
             node: self.node(1, now),
             now,
             client_wake: None,

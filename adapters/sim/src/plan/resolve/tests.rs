@@ -21,6 +21,7 @@ name = "echo"
 label = "an echo"
 workload = { echo = 4 }
 figures = ["echo-p50"]
+require = [{ figure = "goodput", by = "percent", of = "down", must = 75 }]
 seeds = 7
 conditions = { loss = "5/100" }
 
@@ -124,4 +125,19 @@ fn a_definition_is_the_same_after_it_was_written_and_read() {
     let definition: Definition = toml::from_str(PLAN).unwrap();
     let text = toml::to_string(&definition).unwrap();
     assert_eq!(toml::from_str::<Definition>(&text).unwrap(), definition);
+}
+
+#[test]
+fn a_requirement_is_measured_by_the_points_of_the_case_that_it_names() {
+    let plan = parse(PLAN).unwrap();
+    assert_eq!(plan.cases[1].requirements[0].others, plan.cases[0].points);
+    let error = parse(&PLAN.replace("of = \"down\"", "of = \"sideways\"")).unwrap_err();
+    assert!(error.contains("sideways"), "{error}");
+}
+
+#[test]
+fn the_built_in_plans_are_well_formed() {
+    for text in [crate::plan::BUILT_IN, crate::plan::LEVEL2] {
+        assert!(!parse(text).unwrap().cases.is_empty());
+    }
 }

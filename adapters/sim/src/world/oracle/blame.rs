@@ -30,7 +30,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// Something happened to a client's host.
     pub(in crate::world) fn excuse_client(&mut self, client: usize) {
         for flow in 0..self.flows.len() {
-            self.ledger.flows[flow].excused |= self.flows[flow].client == client;
+            let own = self.flows[flow].client == client;
+            self.ledger.flows[flow].excused |= own;
+            self.ledger.flows[flow].upset |= own;
         }
     }
 
@@ -38,6 +40,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     pub(in crate::world) fn excuse_all(&mut self) {
         for book in &mut self.ledger.flows {
             book.excused = true;
+            book.upset = true;
         }
     }
 

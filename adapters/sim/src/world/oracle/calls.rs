@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use seqlane::wire::{self, Limits};
-use seqlane::{ClientEvent, ExchangeFailure, ExchangeId, Instant, RelayId};
+use seqlane::{BodyForm, ClientEvent, ExchangeFailure, ExchangeId, Instant, RelayId};
 
 use crate::chooser::Chooser;
 use crate::host::ClientHost;
@@ -73,7 +73,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let Some(relay) = self.clients[client].exchanges.get(&exchange).map(|(relay, _)| *relay) else {
             return;
         };
-        let ops = self.ledger.exchanges.get(&(client, exchange)).map_or(0, |sent| sent.notes.len());
+        let sent = self.ledger.exchanges.get(&(client, exchange));
+        let (ops, raw) = sent.map_or((0, false), |sent| (sent.notes.len(), sent.form == BodyForm::Packet));
         let (now, pause) = (self.client_now(client), self.clients[client].config.refused_backoff);
         let Some(book) = self.ledger.relays.get_mut(&(client, relay.place())) else { return };
         book.refused = false;
@@ -88,7 +89,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 let limits = Limits { max_body: 1 << 30, max_ops: ops };
                 // An answer to an earlier call does not take a refusal back.
                 let refusing = book.alone_until.is_some_and(|until| until > now);
-                if !refusing && wire::decode_answer(body, ops, limits).is_ok() {
+                let good = raw || wire::decode_answer(body, ops, limits).is_ok();
+                if !refusing && good {
                     book.setbacks = 0;
                     book.alone_until = None;
                 }
@@ -119,7 +121,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let mut idle = true;
         for flow in notes.iter().filter_map(|note| note.flow) {
             let (now, moved) = (self.now, self.flows[flow].moved);
+            let others = self.moved_beside(flow);
             let book = &mut self.ledger.flows[flow];
+            // What came for one flow lets the whole batch be answered in which others were polled.
+            book.hurried |= std::mem::replace(&mut book.in_company, notes.len() > 1) && others > book.polled;
             if moved > book.polled {
                 (book.polls, book.polls_since) = (0, moved);
                 idle = false;
@@ -145,6 +150,14 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
+    /// When another flow of the same client last moved.
+    fn moved_beside(&self, flow: usize) -> Time {
+        let client = self.flows[flow].client;
+        let others =
+            self.flows.iter().enumerate().filter(|(other, state)| *other != flow && state.client == client);
+        others.map(|(_, state)| state.moved).max().unwrap_or(Time::ZERO)
+    }
+
     /// A later op of one flow lets the whole batch be answered that holds an earlier one (protocol.md 2.4 rule 4).
     pub(in crate::world) fn note_company(&mut self, sent: Time, notes: &[Note]) {
         let later = |note: &Note| note.flow.is_some_and(|flow| self.ledger.flows[flow].polled > sent);
@@ -153,6 +166,13 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 self.ledger.flows[flow].hurried = true;
             }
         }
+    }
+
+    /// Whether the healed relay has asked to be left alone for longer yet.
+    pub(in crate::world) fn is_left_alone(&self, client: usize, core: usize) -> bool {
+        let now = self.client_now(client);
+        let book = self.ledger.relays.get(&(client, core as u32));
+        book.and_then(|book| book.alone_until).is_some_and(|until| until > now)
     }
 
     /// When the budget of the healed relay starts anew, if it is spent.

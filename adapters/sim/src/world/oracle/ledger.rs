@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use seqlane::wire::Sid;
-use seqlane::{ExchangeId, Instant};
+use seqlane::{BodyForm, ExchangeId, Instant};
 
 use crate::time::Time;
+use crate::world::oracle::packets::PacketBook;
 
 /// The oracle's books.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +20,8 @@ pub(in crate::world) struct Ledger {
     pub(in crate::world) relays: BTreeMap<(usize, u32), RelayBook>,
     /// Whether a node has refused something because of a limit.
     pub(in crate::world) limited: bool,
+    /// Level 2.
+    pub(in crate::world) packets: PacketBook,
 }
 
 impl Ledger {
@@ -31,6 +34,9 @@ impl Ledger {
 #[derive(Clone, Debug)]
 pub(in crate::world) struct Sent {
     pub(in crate::world) at: Time,
+    pub(in crate::world) form: BodyForm,
+    /// Whether its answer has begun to come.
+    pub(in crate::world) answering: bool,
     pub(in crate::world) notes: Arc<[Note]>,
 }
 
@@ -49,6 +55,11 @@ impl Note {
     pub(in crate::world) const fn is_first_bytes(&self) -> bool {
         matches!(self.role, Role::Open { first_bytes: true })
     }
+
+    /// Whether these are the notes of a packet of level 2.
+    pub(in crate::world) const fn are_packet(notes: &[Self]) -> bool {
+        matches!(notes, [Self { role: Role::Packet { .. }, .. }])
+    }
 }
 
 /// What kind of op it is.
@@ -62,8 +73,12 @@ pub(in crate::world) enum Role {
         seq: Option<u64>,
     },
     Close,
-    /// Of level 2, which no client speaks here.
-    Packet,
+    /// A packet of level 2, which is alone in its batch.
+    Packet {
+        hello: bool,
+        /// The longest answer that it allows; none: a header.
+        room: Option<u64>,
+    },
 }
 
 /// A session, from the reply that named it.
@@ -115,6 +130,8 @@ impl Session {
 pub(in crate::world) struct FlowBook {
     /// Something happened to it that may lose it.
     pub(in crate::world) excused: bool,
+    /// Something happened to a clock, so that nothing is known of waits.
+    pub(in crate::world) upset: bool,
     /// Its open has gone out.
     pub(in crate::world) opening: bool,
     /// No relay took something of its client's.
@@ -132,6 +149,8 @@ pub(in crate::world) struct FlowBook {
     pub(in crate::world) polled: Time,
     /// Its last poll may have come back early because of another flow in the same batch.
     pub(in crate::world) hurried: bool,
+    /// Its last poll had others beside it.
+    pub(in crate::world) in_company: bool,
     /// When downlink last came.
     pub(in crate::world) downlink: Time,
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use seqlane::wire::{self, Limits, Op, Reply};
-use seqlane::{ClientEvent, ExchangeFailure, ExchangeId, Level};
+use seqlane::{BodyForm, ClientEvent, ExchangeFailure, ExchangeId, Level};
 
 use crate::chooser::Chooser;
 use crate::fault::Fault;
@@ -23,7 +23,11 @@ const PASSED_OVER_EACH: u32 = 4;
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// What the ops of a request are about.
-    pub(in crate::world) fn notes_of(&self, ops: &[Op]) -> Arc<[Note]> {
+    pub(in crate::world) fn notes_of(&mut self, client: usize, ops: &[Op]) -> Arc<[Note]> {
+        if let [Op::Streams { packet }] = ops {
+            let role = self.note_packet(client, packet.clone());
+            return Arc::new([Note { flow: None, role, payload: packet.len() }]);
+        }
         let mut opening = Vec::new();
         let mut flow_opening = |host: &str| {
             // Of several flows with this target, the one whose turn it is.
@@ -47,7 +51,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 }
                 Op::UdpData { sid, .. } => (self.session_flow(sid), Role::Data { sid: *sid, seq: None }),
                 Op::Close { .. } => (None, Role::Close),
-                Op::Streams { .. } => (None, Role::Packet),
+                Op::Streams { .. } => (None, Role::Packet { hello: false, room: None }),
             };
             Note { flow, role, payload }
         };
@@ -69,7 +73,13 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     /// A client sends ops.
-    pub(in crate::world) fn note_send(&mut self, client: usize, exchange: ExchangeId, notes: &Arc<[Note]>) {
+    pub(in crate::world) fn note_send(
+        &mut self,
+        client: usize,
+        exchange: ExchangeId,
+        form: BodyForm,
+        notes: &Arc<[Note]>,
+    ) {
         self.check_fairness(client, notes);
         for note in notes.iter() {
             if let Role::Data { sid, seq } = note.role {
@@ -86,7 +96,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 book.shipped = note.payload as u64;
             }
         }
-        self.ledger.exchanges.insert((client, exchange), Sent { at: self.now, notes: Arc::clone(notes) });
+        let sent = Sent { at: self.now, form, answering: false, notes: Arc::clone(notes) };
+        self.ledger.exchanges.insert((client, exchange), sent);
     }
 
     /// S7 at the client: each number once, in order, except for what came back unused.
@@ -153,8 +164,11 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// An exchange ends at its client.
     pub(in crate::world) fn note_end(&mut self, client: usize, exchange: ExchangeId, event: &ClientEvent) {
-        let Some(Sent { at, notes }) = self.ledger.exchanges.remove(&(client, exchange)) else { return };
+        let Some(Sent { at, notes, .. }) = self.ledger.exchanges.remove(&(client, exchange)) else { return };
         self.note_company(at, &notes);
+        if Note::are_packet(&notes) && matches!(event, ClientEvent::Reply { .. }) {
+            self.ledger.packets.heard.insert(client, self.now);
+        }
         let unused = matches!(
             event,
             ClientEvent::ExchangeFailed {
@@ -244,7 +258,16 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     /// A node answers a request.
-    pub(in crate::world) fn note_answer(&mut self, node: usize, notes: &[Note], body: &[u8]) {
+    pub(in crate::world) fn note_answer(
+        &mut self,
+        node: usize,
+        form: BodyForm,
+        notes: &[Note],
+        body: &Bytes,
+    ) {
+        if Note::are_packet(notes) {
+            return self.note_packet_answer(node, form, notes, body);
+        }
         let limits = Limits { max_body: 1 << 30, max_ops: notes.len() };
         let Ok(replies) = wire::decode_answer(body, notes.len(), limits) else {
             return self.note_refusal(notes);
@@ -255,7 +278,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             match note.role {
                 Role::Open { .. } => self.note_opened(home, note, reply),
                 Role::Data { sid, seq: Some(number) } => self.check_execution(home, sid, number, reply),
-                Role::Data { .. } | Role::Close | Role::Packet => {}
+                Role::Data { .. } | Role::Close | Role::Packet { .. } => {}
             }
         }
     }

@@ -3,10 +3,12 @@
 use std::fmt::Write;
 use std::io::IsTerminal;
 
-use comfy_table::{Cell, CellAlignment, Color, Table, presets};
+use comfy_table::{Cell, CellAlignment, Color, ColumnConstraint, Table, presets};
 use seqlane::Level;
 use serde::Serialize;
 
+use super::advice::{self, Said, advice};
+use super::hold::Holds;
 use super::probe::Findings;
 use crate::cli::Console;
 
@@ -22,12 +24,27 @@ pub(super) struct Report {
     http: Option<String>,
     redirects: usize,
     gzip: bool,
+    /// Whether packets of level 2 pass as they are; none where that was not tried.
+    binary: Option<bool>,
+    /// The longest hold that came back.
+    longest_hold_ms: Option<f64>,
+    /// The shortest hold that did not, if it is longer than that.
+    hold_limit_ms: Option<f64>,
+    /// Copies of calls that reached the node; none where that cannot be seen.
+    doubled: Option<u64>,
+    /// What this check has cost.
+    calls: u64,
+    /// What is left of the day's calls after this check, if nobody else calls.
+    calls_left: Option<u64>,
     problems: Vec<String>,
     notes: Vec<String>,
+    advice: Vec<String>,
+    #[serde(skip)]
+    hold: String,
 }
 
 impl Report {
-    pub(super) fn new(relay: String, findings: Findings) -> Self {
+    pub(super) fn new(relay: String, findings: Findings, said: Said) -> Self {
         let milliseconds = |duration: std::time::Duration| duration.as_secs_f64() * 1e3;
         Self {
             relay,
@@ -38,6 +55,14 @@ impl Report {
             http: findings.version.map(|version| format!("{version:?}")),
             redirects: findings.redirects,
             gzip: findings.gzip,
+            binary: findings.binary,
+            longest_hold_ms: findings.holds.longest.map(milliseconds),
+            hold_limit_ms: findings.holds.limit.map(milliseconds),
+            doubled: findings.doubled,
+            calls: findings.calls,
+            calls_left: said.daily_calls.map(|budget| budget.saturating_sub(findings.calls)),
+            advice: advice(&findings, said),
+            hold: hold(findings.holds),
             problems: findings.problems,
             notes: findings.notes,
         }
@@ -66,6 +91,10 @@ impl Report {
             Cell::new(self.http.clone().unwrap_or_else(dash)),
             right(self.redirects.to_string()),
             Cell::new(if self.gzip { "yes" } else { "no" }),
+            Cell::new(self.binary.map_or("-", |binary| if binary { "as they are" } else { "in batches" })),
+            right(self.hold.clone()),
+            right(self.doubled.map_or_else(dash, |copies| copies.to_string())),
+            right(self.calls_left.map_or_else(dash, |calls| calls.to_string())),
         ]
     }
 }
@@ -78,11 +107,20 @@ pub(super) fn text(reports: &[Report], console: &Console) -> String {
         table.force_no_tty();
     }
     table.set_header(HEADER);
-    table.add_rows(reports.iter().enumerate().map(|(place, report)| report.cells(place + 1)));
+    let rows: Vec<_> = reports.iter().enumerate().map(|(place, report)| report.cells(place + 1)).collect();
+    let is_empty =
+        |column: usize| rows.iter().all(|row| row.get(column).is_none_or(|cell| cell.content() == "-"));
+    let empty: Vec<_> = (0..HEADER.len()).filter(|column| is_empty(*column)).collect();
+    table.add_rows(rows);
+    for column in empty {
+        table.column_mut(column).map(|column| column.set_constraint(ColumnConstraint::Hidden));
+    }
     let mut text = format!("{table}\n");
     for (place, report) in reports.iter().enumerate() {
         let problems = report.problems.iter().map(|problem| ("PROBLEM", problem));
-        for (kind, line) in problems.chain(report.notes.iter().map(|note| ("note", note))) {
+        let notes = report.notes.iter().map(|note| ("note", note));
+        let advice = report.advice.iter().map(|advice| ("advice", advice));
+        for (kind, line) in problems.chain(notes).chain(advice) {
             // Writing to a string does not fail.
             let _ = writeln!(text, "{} {}: {kind}: {line}", place + 1, report.relay);
         }
@@ -90,5 +128,28 @@ pub(super) fn text(reports: &[Report], console: &Console) -> String {
     text
 }
 
-const HEADER: [&str; 9] =
-    ["#", "relay", "result", "level", "first call", "round trip", "HTTP", "redirects", "gzip"];
+/// How long calls may be held, as far as was tried.
+fn hold(holds: Holds) -> String {
+    match (holds.longest, holds.limit) {
+        (None, None) => "-".to_owned(),
+        (Some(longest), None) => format!("{} or more", advice::text(longest)),
+        (None, Some(limit)) => format!("under {}", advice::text(limit)),
+        (Some(longest), Some(limit)) => format!("{} to {}", advice::text(longest), advice::text(limit)),
+    }
+}
+
+const HEADER: [&str; 13] = [
+    "#",
+    "relay",
+    "result",
+    "level",
+    "first call",
+    "round trip",
+    "HTTP",
+    "redirects",
+    "gzip",
+    "packets",
+    "holds for",
+    "doubled",
+    "calls left",
+];

@@ -19,6 +19,9 @@ pub(super) struct Row {
     pub(super) bytes: usize,
     #[serde(flatten)]
     outcome: Outcome,
+    /// Whether flows may be cut.
+    #[serde(skip)]
+    may_cut: bool,
 }
 
 /// What came of a trial.
@@ -32,7 +35,12 @@ enum Outcome {
         calls_per_megabyte: f64,
         /// Seconds by the mean delay of the relays; none when they have none.
         round_trips: Option<f64>,
+        /// Of the bytes, where they are one transfer.
+        #[serde(skip_serializing_if = "String::is_empty")]
         sha256: String,
+        flows: usize,
+        /// Those that were not cut.
+        flows_whole: usize,
     },
     Failed {
         failure: String,
@@ -50,13 +58,15 @@ impl Row {
         let megabytes = bytes as f64 / 1e6;
         let outcome = match outcome {
             Err(failure) => Outcome::Failed { failure },
-            Ok(Measured { seconds, calls, sha256 }) => Outcome::Whole {
+            Ok(Measured { seconds, calls, sha256, flows: (flows_whole, flows) }) => Outcome::Whole {
                 seconds,
                 megabytes_per_second: megabytes / seconds,
                 calls,
                 calls_per_megabyte: calls / megabytes,
                 round_trips: condition.round_trip().map(|round_trip| seconds / round_trip.as_secs_f64()),
                 sha256,
+                flows,
+                flows_whole,
             },
         };
         Self {
@@ -65,17 +75,32 @@ impl Row {
             direction: direction.name(),
             bytes,
             outcome,
+            may_cut: condition.may_cut(level),
         }
     }
 
-    /// Whether every byte arrived.
-    pub(super) const fn is_whole(&self) -> bool {
-        matches!(self.outcome, Outcome::Whole { .. })
+    /// Whether every byte arrived that had to.
+    pub(super) fn is_right(&self) -> bool {
+        self.failure().is_none()
+    }
+
+    /// Bytes that arrived in whole flows.
+    pub(super) const fn checked_bytes(&self) -> usize {
+        match self.outcome {
+            Outcome::Whole { flows, flows_whole, .. } if flows > 0 => self.bytes / flows * flows_whole,
+            Outcome::Whole { .. } | Outcome::Failed { .. } => 0,
+        }
     }
 
     /// Which trial failed, and how.
     pub(super) fn failure(&self) -> Option<String> {
-        let Outcome::Failed { failure } = &self.outcome else { return None };
+        let failure = match &self.outcome {
+            Outcome::Failed { failure } => failure.clone(),
+            Outcome::Whole { flows, flows_whole, .. } if flows_whole < flows && !self.may_cut => {
+                format!("{} of {flows} flows were cut", flows - flows_whole)
+            }
+            Outcome::Whole { .. } => return None,
+        };
         Some(format!("level {}, {}, {}: {failure}", self.level, self.condition, self.direction))
     }
 
@@ -95,16 +120,19 @@ impl Row {
                 calls_per_megabyte,
                 round_trips,
                 sha256: _,
+                flows,
+                flows_whole,
             } => {
-                // Rates of a single line say nothing.
-                let is_bulk = self.direction != Direction::Ping.name();
+                // Rates of lines say nothing.
+                let is_bulk = *flows == 1 && self.direction != Direction::Ping.name();
                 let rate = |value: &f64, digits| if is_bulk { rounded(*value, digits) } else { dash() };
                 cells.extend([
                     rounded(*seconds, 3),
                     rate(megabytes_per_second, 1),
-                    rounded(*calls, usize::from(!is_bulk)),
+                    rounded(*calls, usize::from(!is_bulk && *flows == 1)),
                     rate(calls_per_megabyte, 2),
                     round_trips.map_or_else(dash, |round_trips| rounded(round_trips, 2)),
+                    whole_of(*flows_whole, *flows),
                 ]);
             }
         }
@@ -128,6 +156,12 @@ fn rounded(value: f64, digits: usize) -> Cell {
     number(format!("{value:.digits$}"))
 }
 
+/// Flows that came to their end: cut ones are easily seen.
+fn whole_of(whole: usize, flows: usize) -> Cell {
+    let cell = number(format!("{whole} of {flows}"));
+    if whole < flows { cell.fg(Color::Red) } else { cell }
+}
+
 fn dash() -> Cell {
     number("-".to_owned())
 }
@@ -136,5 +170,15 @@ fn number(text: String) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
-const HEADER: [&str; 9] =
-    ["level", "relays", "direction", "bytes", "seconds", "MB/s", "calls", "calls/MB", "round trips"];
+const HEADER: [&str; 10] = [
+    "level",
+    "relays",
+    "direction",
+    "bytes",
+    "seconds",
+    "MB/s",
+    "calls",
+    "calls/MB",
+    "round trips",
+    "whole flows",
+];

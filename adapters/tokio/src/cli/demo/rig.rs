@@ -3,15 +3,19 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use seqlane::{Balance, ClientOptions, Level, NodeOptions, RelayOptions, Secret};
+use seqlane::{Balance, ClientNotice, ClientOptions, Level, NodeOptions, RelayOptions, Secret};
 use seqlane_tokio::exchange::RelayUrl;
 use seqlane_tokio::{NodeServer, ProxyClient, StandInRelay};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::TryRecvError;
 
+use super::trial::Direction;
 use crate::cli::failure::Failure;
 
 /// Keys that guard nothing: everything listens on loopback, and only for as long as a trial takes.
 const CLIENT_KEY: &str = "demo client";
 const NODE_KEY: &str = "demo node";
+const SECRET: &str = "demo secret";
 
 /// What the relays are like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,16 +26,19 @@ pub(super) enum Condition {
     Slow,
     /// Two relays in turn, one much slower: what is sent later arrives earlier.
     Reordering,
+    /// One relay that loses requests and replies.
+    Losing,
 }
 
 impl Condition {
-    pub(super) const ALL: [Self; 3] = [Self::Direct, Self::Slow, Self::Reordering];
+    pub(super) const ALL: [Self; 4] = [Self::Direct, Self::Slow, Self::Reordering, Self::Losing];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Direct => "no delay",
             Self::Slow => "300 ms ± 100 ms",
             Self::Reordering => "reordering, 20 ms and 150 ms",
+            Self::Losing => "50 ms, losing 3 % each way",
         }
     }
 
@@ -41,11 +48,36 @@ impl Condition {
         const SLOW: &[(Duration, Duration)] = &[(Duration::from_millis(300), Duration::from_millis(100))];
         const REORDERING: &[(Duration, Duration)] =
             &[(Duration::from_millis(20), Duration::ZERO), (Duration::from_millis(150), Duration::ZERO)];
+        const LOSING: &[(Duration, Duration)] = &[(Duration::from_millis(50), Duration::ZERO)];
         match self {
             Self::Direct => DIRECT,
             Self::Slow => SLOW,
             Self::Reordering => REORDERING,
+            Self::Losing => LOSING,
         }
+    }
+
+    /// How often a request is lost, and how often a reply.
+    const fn loss(self) -> f64 {
+        match self {
+            Self::Losing => 0.03,
+            Self::Direct | Self::Slow | Self::Reordering => 0.0,
+        }
+    }
+
+    /// What moves through such relays.
+    pub(super) const fn directions(self) -> &'static [Direction] {
+        match self {
+            Self::Losing => &[Direction::Crowd],
+            Self::Direct | Self::Slow | Self::Reordering => {
+                &[Direction::Download, Direction::Upload, Direction::Ping]
+            }
+        }
+    }
+
+    /// Whether flows may be cut here: below level 2, every call that is lost cuts those in it.
+    pub(super) fn may_cut(self, level: Level) -> bool {
+        self.loss() > 0.0 && level < Level::Streams
     }
 
     /// The mean delay of a call, if there is any.
@@ -62,28 +94,35 @@ pub(super) struct Rig {
     node: NodeServer,
     relays: Vec<StandInRelay>,
     client: ProxyClient,
+    notices: broadcast::Receiver<ClientNotice>,
 }
 
 impl Rig {
     pub(super) async fn start(level: Level, condition: Condition, seed: u64) -> Result<Self, Failure> {
-        let options = NodeOptions { max_level: level, ..NodeOptions::new(Secret::new(NODE_KEY)) };
+        let secret = Some(Secret::new(SECRET));
+        let options = NodeOptions { max_level: level, secret, ..NodeOptions::new(Secret::new(NODE_KEY)) };
         // The origin is on loopback.
         let node = NodeServer::builder(options).allow_private(true).drain(Duration::ZERO).start().await?;
         let node_url = format!("http://{}", node.local_addr());
         let mut relays = Vec::new();
         for (delay, jitter) in condition.relays() {
             let relay = StandInRelay::builder(&node_url, CLIENT_KEY, NODE_KEY);
-            relays.push(relay.delay(*delay).jitter(*jitter).seed(seed).start().await?);
+            let relay = relay.delay(*delay).jitter(*jitter).seed(seed);
+            let relay = relay.lose_request(condition.loss()).lose_reply(condition.loss());
+            relays.push(relay.start().await?);
         }
         let urls: Vec<RelayUrl> = relays.iter().filter_map(|relay| relay.url().parse().ok()).collect();
         let options = ClientOptions {
             max_level: level,
+            secret: Some(Secret::new(SECRET)),
             balance: Balance::RoundRobin,
             ..ClientOptions::new(vec![RelayOptions::new(Secret::new(CLIENT_KEY)); urls.len()])
         };
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let client = ProxyClient::builder(options, urls).listen(listen).shutdown_grace(Duration::ZERO);
-        Ok(Self { node, relays, client: client.start().await? })
+        let client = client.start().await?;
+        let notices = client.events();
+        Ok(Self { node, relays, client, notices })
     }
 
     /// Where applications find the proxy.
@@ -94,6 +133,17 @@ impl Rig {
     /// Calls that the relays have taken on so far.
     pub(super) fn calls(&self) -> u64 {
         self.relays.iter().map(StandInRelay::calls).sum()
+    }
+
+    /// A level other than `level` that a flow has had since this was last asked.
+    pub(super) fn other_level(&mut self, level: Level) -> Option<Level> {
+        loop {
+            match self.notices.try_recv() {
+                Ok(ClientNotice::Connected { level: other, .. }) if other != level => return Some(other),
+                Ok(_) | Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
+            }
+        }
     }
 
     pub(super) async fn stop(self) {

@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::crowd;
 use super::payload::{Payload, fingerprint};
 use super::progress::Progress;
 use super::rig::{Condition, Rig};
@@ -20,16 +21,17 @@ pub(super) enum Direction {
     Download,
     Upload,
     Ping,
+    /// Many flows at once, both ways.
+    Crowd,
 }
 
 impl Direction {
-    pub(super) const ALL: [Self; 3] = [Self::Download, Self::Upload, Self::Ping];
-
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Download => "download",
             Self::Upload => "upload",
             Self::Ping => "ping",
+            Self::Crowd => "20 echoes",
         }
     }
 
@@ -38,10 +40,11 @@ impl Direction {
     pub(super) const fn bytes(self, level: Level, condition: Condition, largest: usize) -> usize {
         match (self, level, condition) {
             (Self::Ping, _, _) => PING.len(),
+            (Self::Crowd, _, _) => crowd::BYTES,
             // One op in flight, and each is held for 350 ms.
-            (Self::Upload, Level::Legacy, _) => largest / 8,
+            (Self::Upload, Level::Legacy, _) => largest / 16,
             (_, _, Condition::Direct) => largest,
-            (_, _, Condition::Slow | Condition::Reordering) => largest / 2,
+            (_, _, Condition::Slow | Condition::Reordering | Condition::Losing) => largest / 2,
         }
     }
 }
@@ -50,7 +53,10 @@ impl Direction {
 pub(super) struct Measured {
     pub(super) seconds: f64,
     pub(super) calls: f64,
+    /// Of the bytes; empty where they were compared one by one.
     pub(super) sha256: String,
+    /// How many flows came to their end, of how many.
+    pub(super) flows: (usize, usize),
 }
 
 /// A rig and what moves through it.
@@ -69,6 +75,7 @@ impl Trial<'_> {
                 Direction::Download => self.download(bytes).await,
                 Direction::Upload => self.upload(bytes).await,
                 Direction::Ping => self.ping().await,
+                Direction::Crowd => self.crowd().await,
             }
         };
         let outcome = timeout(DEADLINE, moving).await;
@@ -117,6 +124,12 @@ impl Trial<'_> {
         Ok(Measured { sha256: fingerprint(PING), ..measured })
     }
 
+    async fn crowd(&self) -> io::Result<Measured> {
+        let stopwatch = Stopwatch::start(self.rig);
+        let whole = crowd::run(self).await?;
+        Ok(Measured { flows: (whole, crowd::FLOWS), ..stopwatch.stop(1) })
+    }
+
     async fn echo(&self, flow: &mut BufReader<TcpStream>) -> io::Result<()> {
         flow.write_all(PING).await?;
         let mut echo = Vec::with_capacity(PING.len());
@@ -155,7 +168,7 @@ impl<'a> Stopwatch<'a> {
     fn stop(self, times: u32) -> Measured {
         let seconds = self.at.elapsed().as_secs_f64() / f64::from(times);
         let calls = (self.rig.calls() - self.calls) as f64 / f64::from(times);
-        Measured { seconds, calls, sha256: String::new() }
+        Measured { seconds, calls, sha256: String::new(), flows: (1, 1) }
     }
 }
 

@@ -2,8 +2,7 @@
 
 use seqlane::Level;
 
-/// Reads the number of a level that both programs speak.
+/// Reads the number of a level.
 pub(crate) fn level(text: &str) -> Result<Level, &'static str> {
-    let level = text.parse().ok().and_then(Level::from_number);
-    level.filter(|level| *level <= Level::Sequenced).ok_or("a level is 0 or 1")
+    text.parse().ok().and_then(Level::from_number).ok_or("a level is 0, 1 or 2")
 }

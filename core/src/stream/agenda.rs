@@ -1,44 +1,44 @@
-//! Which streams of a client have something for the next answer, and since when.
+//! Which streams of a client have something for the next packet, and since when.
 
 use alloc::collections::{BTreeSet, VecDeque};
 
-use crate::node::streams::stream::{Class, Counted, Stream};
+use crate::stream::traffic::{Class, Counted, Traffic};
 use crate::time::Instant;
 use crate::wire::number::StreamNumber;
 
 /// The streams of one client by what they have to send, and sums over all of them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Agenda {
-    /// With sparse data, OPENED, WINDOW.
-    pub(super) sparse: BTreeSet<StreamNumber>,
+pub(crate) struct Agenda {
+    /// With sparse data, OPEN, OPENED, WINDOW.
+    pub(crate) sparse: BTreeSet<StreamNumber>,
     /// With data in bulk, in their order of deficit round robin.
-    pub(super) bulk: VecDeque<StreamNumber>,
+    pub(crate) bulk: VecDeque<StreamNumber>,
     in_bulk: BTreeSet<StreamNumber>,
     /// With an ACK.
-    pub(super) acks: BTreeSet<StreamNumber>,
+    pub(crate) acks: BTreeSet<StreamNumber>,
     /// That ended, and whose farewell is due.
-    pub(super) farewells: BTreeSet<StreamNumber>,
+    pub(crate) farewells: BTreeSet<StreamNumber>,
     /// For which DATA came, and that nobody knows.
-    pub(super) gone: BTreeSet<StreamNumber>,
+    pub(crate) gone: BTreeSet<StreamNumber>,
     /// Since when there is something of each kind.
-    pub(super) prompt_since: Option<Instant>,
-    pub(super) bulk_since: Option<Instant>,
-    pub(super) acks_since: Option<Instant>,
+    pub(crate) prompt_since: Option<Instant>,
+    pub(crate) bulk_since: Option<Instant>,
+    pub(crate) acks_since: Option<Instant>,
     /// Sums over the streams.
-    pub(super) sums: Sums,
+    pub(crate) sums: Sums,
 }
 
 /// What all streams of a client have together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sums {
+pub(crate) struct Sums {
     /// Bytes that could be sent now.
-    pub(super) sendable: usize,
+    pub(crate) sendable: usize,
     /// Streams at their credit.
-    pub(super) blocked: usize,
-    /// Uplink bytes kept beyond the floor of each stream.
-    pub(super) beyond: usize,
+    pub(crate) blocked: usize,
+    /// Received bytes kept beyond the floor of each stream.
+    pub(crate) beyond: usize,
     /// Places of the reorder queues.
-    pub(super) span: usize,
+    pub(crate) span: usize,
 }
 
 impl Sums {
@@ -52,27 +52,27 @@ impl Sums {
 }
 
 impl Agenda {
-    /// A stream has changed.
-    pub(super) fn refresh(&mut self, number: StreamNumber, stream: &mut Stream, now: Instant) {
-        let counted = stream.count();
-        self.sums.replace(stream.counted, counted);
-        stream.counted = counted;
-        let class = stream.class(now);
-        put(&mut self.sparse, number, class == Some(Class::Sparse) || stream.has_facts());
-        put(&mut self.acks, number, stream.has_ack());
+    /// A stream has changed. `told` is whether there is something beside its payload that cannot wait: OPEN or OPENED.
+    pub(crate) fn refresh(&mut self, number: StreamNumber, traffic: &mut Traffic, told: bool, now: Instant) {
+        let counted = traffic.count();
+        self.sums.replace(traffic.counted, counted);
+        traffic.counted = counted;
+        let class = traffic.class(now);
+        put(&mut self.sparse, number, class == Some(Class::Sparse) || told || traffic.has_facts());
+        put(&mut self.acks, number, traffic.has_ack());
         if class == Some(Class::Bulk) {
             if self.in_bulk.insert(number) {
                 self.bulk.push_back(number);
             }
         } else {
             self.leave_bulk(number);
-            stream.deficit = 0;
+            traffic.deficit = 0;
         }
         self.note(now);
     }
 
     /// A stream has ended.
-    pub(super) fn remove(&mut self, number: StreamNumber, counted: Counted) {
+    pub(crate) fn remove(&mut self, number: StreamNumber, counted: Counted) {
         self.sums.replace(counted, Counted::default());
         self.sparse.remove(&number);
         self.acks.remove(&number);
@@ -91,17 +91,29 @@ impl Agenda {
     }
 
     /// Moves the stream whose turn it is to the end of the line.
-    pub(super) fn pass_turn(&mut self) {
+    pub(crate) fn pass_turn(&mut self) {
         self.bulk.rotate_left(usize::from(!self.bulk.is_empty()));
     }
 
     /// Whether there is something that does not wait for company longer than a settle, and is not bulk.
-    pub(super) fn is_prompt(&self) -> bool {
+    pub(crate) fn is_prompt(&self) -> bool {
         !(self.sparse.is_empty() && self.farewells.is_empty() && self.gone.is_empty())
     }
 
+    /// The agenda's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(crate) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
+        let Sums { sendable, blocked, beyond, span } = self.sums;
+        print.value((&self.sparse, &self.bulk, &self.acks, &self.farewells, &self.gone));
+        print.value((sendable, blocked, beyond, span));
+        for since in [self.prompt_since, self.bulk_since, self.acks_since] {
+            print.value(since.is_some());
+            since.into_iter().for_each(|at| print.time(at));
+        }
+    }
+
     /// Keeps since when there is something of each kind.
-    pub(super) fn note(&mut self, now: Instant) {
+    pub(crate) fn note(&mut self, now: Instant) {
         let since = |since: &mut Option<Instant>, there: bool| {
             if there {
                 since.get_or_insert(now);

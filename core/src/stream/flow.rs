@@ -1,4 +1,4 @@
-//! What a stream carries: two numbered directions, or datagrams.
+//! What a stream carries, at either end: two numbered directions, or datagrams.
 
 use alloc::collections::VecDeque;
 use core::fmt;
@@ -16,45 +16,45 @@ use crate::target::FlowKind;
     clippy::large_enum_variant,
     reason = "nearly every stream is TCP, and a box costs a step for each chunk"
 )]
-pub(super) enum Flow {
+pub(crate) enum Flow {
     Tcp { send: SendHalf, recv: RecvHalf },
     Udp(Datagrams),
 }
 
 impl Flow {
-    pub(super) const fn kind(&self) -> FlowKind {
+    pub(crate) const fn kind(&self) -> FlowKind {
         match self {
             Self::Tcp { .. } => FlowKind::Tcp,
             Self::Udp(_) => FlowKind::Udp,
         }
     }
 
-    /// Bytes that could go down now.
-    pub(super) fn sendable(&self) -> usize {
+    /// Bytes that could be sent now.
+    pub(crate) fn sendable(&self) -> usize {
         match self {
             Self::Tcp { send, .. } => send.sendable(),
-            Self::Udp(datagrams) => datagrams.down.bytes,
+            Self::Udp(datagrams) => datagrams.sending.bytes,
         }
     }
 
-    /// Whether anything could go down now, an end without bytes included.
-    pub(super) fn is_ready(&self) -> bool {
+    /// Whether anything could be sent now, an end without bytes included.
+    pub(crate) fn is_ready(&self) -> bool {
         match self {
             Self::Tcp { send, .. } => send.is_ready(),
-            Self::Udp(datagrams) => !datagrams.down.queue.is_empty(),
+            Self::Udp(datagrams) => !datagrams.sending.queue.is_empty(),
         }
     }
 
     /// The length of what goes next.
-    pub(super) fn next_len(&self) -> usize {
+    pub(crate) fn next_len(&self) -> usize {
         match self {
             Self::Tcp { send, .. } => send.next_len(),
-            Self::Udp(datagrams) => datagrams.down.queue.front().map_or(0, Bytes::len),
+            Self::Udp(datagrams) => datagrams.sending.queue.front().map_or(0, Bytes::len),
         }
     }
 
-    /// Whether there are bytes that only lack the client's credit.
-    pub(super) fn is_blocked(&self) -> bool {
+    /// Whether there are bytes that only lack the peer's credit.
+    pub(crate) fn is_blocked(&self) -> bool {
         match self {
             Self::Tcp { send, .. } => send.is_blocked(),
             Self::Udp(_) => false,
@@ -62,7 +62,7 @@ impl Flow {
     }
 
     /// Whether both directions came to their end.
-    pub(super) fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         match self {
             Self::Tcp { send, recv } => {
                 send.state() == SendState::Finished && matches!(recv.state(), RecvState::Finished(_))
@@ -71,24 +71,24 @@ impl Flow {
         }
     }
 
-    /// Uplink bytes that are kept: in the reorder queue, or with the upstream and not reported written.
-    pub(super) fn kept_up(&self) -> usize {
+    /// Received bytes that are kept: in the reorder queue, or delivered and not taken.
+    pub(crate) fn kept_in(&self) -> usize {
         match self {
             Self::Tcp { recv, .. } => recv.waiting().saturating_add(recv.untaken()),
-            Self::Udp(datagrams) => datagrams.up.bytes,
+            Self::Udp(datagrams) => datagrams.received.bytes,
         }
     }
 
-    /// Downlink bytes that are kept.
-    pub(super) const fn kept_down(&self) -> usize {
+    /// Bytes to send that are kept.
+    pub(crate) const fn kept_out(&self) -> usize {
         match self {
             Self::Tcp { send, .. } => send.kept(),
-            Self::Udp(datagrams) => datagrams.down.bytes,
+            Self::Udp(datagrams) => datagrams.sending.bytes,
         }
     }
 
-    /// Places of the uplink's reorder queue in use.
-    pub(super) fn span(&self) -> usize {
+    /// Places of the reorder queue in use.
+    pub(crate) fn span(&self) -> usize {
         match self {
             Self::Tcp { recv, .. } => recv.span(),
             Self::Udp(_) => 0,
@@ -98,35 +98,37 @@ impl Flow {
 
 /// The datagrams of one stream.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Datagrams {
-    /// On their way to an upstream that is not open yet.
-    pub(super) up: Queue,
-    /// On their way to the client.
-    pub(super) down: Queue,
+pub(crate) struct Datagrams {
+    /// From the peer, on their way to a socket that does not take them yet.
+    pub(crate) received: Queue,
+    /// On their way to the peer.
+    pub(crate) sending: Queue,
 }
 
 /// Datagrams in order, the oldest of which make room for the newest.
 #[derive(Clone, Default)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     queue: VecDeque<Bytes>,
     bytes: usize,
     dropped: u64,
 }
 
 impl Queue {
-    /// Appends a datagram of the client's; at most `most` of them wait, with `room` bytes.
-    pub(super) fn push(&mut self, datagram: Bytes, most: usize, room: usize) {
+    /// Appends a datagram; at most `most` of them wait, with `room` bytes. Says how many were dropped for it.
+    pub(crate) fn push(&mut self, datagram: Bytes, most: usize, room: usize) -> u64 {
+        let before = self.dropped;
         while self.queue.len() >= most || self.bytes.saturating_add(datagram.len()) > room {
             if self.drop_oldest().is_none() {
                 break;
             }
         }
         self.append(datagram);
+        self.dropped.saturating_sub(before)
     }
 
-    /// Appends a datagram from upstream; at most `most` of them wait, with as many bytes as there is credit for.
+    /// Appends a datagram from the socket; at most `most` of them wait, with as many bytes as there is credit for.
     /// Says how many were dropped before and after.
-    pub(super) fn arrive(
+    pub(crate) fn arrive(
         &mut self,
         datagram: Bytes,
         most: usize,
@@ -162,21 +164,21 @@ impl Queue {
     }
 
     /// Takes the oldest.
-    pub(super) fn pop(&mut self) -> Option<Bytes> {
+    pub(crate) fn pop(&mut self) -> Option<Bytes> {
         let oldest = self.queue.pop_front()?;
         self.bytes = self.bytes.saturating_sub(oldest.len());
         Some(oldest)
     }
 
     /// Takes the oldest if it has at most `room` bytes.
-    pub(super) fn pop_within(&mut self, room: usize) -> Option<Bytes> {
+    pub(crate) fn pop_within(&mut self, room: usize) -> Option<Bytes> {
         let fits = self.queue.front().is_some_and(|oldest| oldest.len() <= room);
         if fits { self.pop() } else { None }
     }
 
     /// The datagrams, for a fingerprint.
     #[cfg(feature = "model")]
-    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &Bytes> {
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Bytes> {
         self.queue.iter()
     }
 }

@@ -1,0 +1,191 @@
+//! A client of level 2 by hand: it says hello and opens nothing.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use seqlane::Secret;
+use seqlane::wire::Op;
+use seqlane::wire::direction::Direction;
+use seqlane::wire::number::ExchangeNumber;
+use seqlane::wire::packet::{
+    self, ClientId, Epoch, PacketWriter, RequestHeader, ResponseHeader, ResponseRoom, Status,
+};
+use seqlane::wire::seal::{Nonces, Seal};
+
+use super::probe::Probe;
+
+/// A client of level 2, known to the node for as long as that remembers it.
+pub(super) struct Caller {
+    client: ClientId,
+    epoch: Option<Epoch>,
+    next: ExchangeNumber,
+    up: Seal,
+    down: Seal,
+    nonces: Nonces,
+}
+
+/// The way that a packet takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// As an op of a batch.
+    Batch,
+    /// As it is.
+    Binary,
+}
+
+/// Why there was no answer to a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unanswered {
+    /// The node does not know the op.
+    Unsupported,
+    /// The node did not open the packet, or its own does not open here.
+    OtherSecret,
+    /// Anything else, in words.
+    Failed(String),
+}
+
+/// An answer, and what it took beside the time that the node held it.
+pub(super) struct Answered {
+    pub(super) header: ResponseHeader,
+    pub(super) round_trip: Duration,
+}
+
+/// A sealed packet on its way.
+pub(super) struct Request {
+    exchange: ExchangeNumber,
+    hold: Duration,
+    packet: Bytes,
+}
+
+/// Requests that the node may hold at a time: more than a check has out.
+const KEEP: u32 = 64;
+
+impl Caller {
+    /// A client that was never there before.
+    pub(super) fn new(secret: &Secret) -> Result<Self, getrandom::Error> {
+        let (mut client, mut seed) = ([0; 16], [0; 32]);
+        getrandom::fill(&mut client)?;
+        getrandom::fill(&mut seed)?;
+        Ok(Self {
+            client: ClientId(client),
+            epoch: None,
+            next: ExchangeNumber::ZERO,
+            up: Seal::new(secret, Direction::Up),
+            down: Seal::new(secret, Direction::Down),
+            nonces: Nonces::new(seed),
+        })
+    }
+
+    /// The next request; a hello until one was answered. The node keeps all of their numbers (`done` is 0), so
+    /// that its answers tell of all.
+    pub(super) fn request(&mut self, hold: Duration) -> Request {
+        let exchange = self.next;
+        self.next = exchange.next();
+        let header = RequestHeader {
+            client: self.client,
+            epoch: self.epoch,
+            exchange,
+            done: ExchangeNumber::ZERO,
+            hold,
+            keep: KEEP,
+            room: ResponseRoom::Bytes(packet::MIN_RESPONSE),
+            total: packet::MIN_RESPONSE,
+            confirm: None,
+        };
+        let packet = PacketWriter::request(&header, 256).finish().seal(&self.up, self.nonces.next());
+        Request { exchange, hold, packet }
+    }
+
+    /// Sends a request that is answered at once. The first answer makes the client known.
+    pub(super) async fn knock(&mut self, probe: &Probe, way: Way) -> Result<Answered, Unanswered> {
+        let request = self.request(Duration::ZERO);
+        let answered = self.send(probe, way, request).await?;
+        self.epoch = Some(answered.header.epoch);
+        Ok(answered)
+    }
+
+    /// Sends a request.
+    pub(super) async fn send(
+        &self,
+        probe: &Probe,
+        way: Way,
+        request: Request,
+    ) -> Result<Answered, Unanswered> {
+        let started = Instant::now();
+        let packet = match way {
+            Way::Batch => by_batch(probe, request.packet, request.hold).await?,
+            Way::Binary => {
+                let answer = probe.call_binary(request.packet, request.hold).await;
+                answer.map_err(Unanswered::Failed)?
+            }
+        };
+        let took = started.elapsed();
+        let header = self.open(packet).ok_or(Unanswered::OtherSecret)?;
+        if header.exchange != request.exchange {
+            return Err(Unanswered::Failed("answers another call than it was asked".to_owned()));
+        }
+        let round_trip = took.saturating_sub(header.held);
+        Ok(Answered { header, round_trip })
+    }
+
+    fn open(&self, packet: Bytes) -> Option<ResponseHeader> {
+        let (header, _) = packet::decode_response(self.down.open(packet).ok()?).ok()?;
+        (header.client == self.client).then_some(header)
+    }
+}
+
+async fn by_batch(probe: &Probe, packet: Bytes, hold: Duration) -> Result<Bytes, Unanswered> {
+    let op = Op::Streams { packet };
+    let reply = probe.ask_held(op, hold).await.map_err(Unanswered::Failed)?;
+    match reply.error.as_deref() {
+        _ if reply.is_unsupported("streams") => Err(Unanswered::Unsupported),
+        Some("bad packet") => Err(Unanswered::OtherSecret),
+        Some(text) => Err(Unanswered::Failed(format!("`{text}`"))),
+        None => Ok(reply.data),
+    }
+}
+
+/// How many copies of calls the node has answered beyond the calls themselves, by its own count.
+pub(super) fn doubled(newest: &ResponseHeader) -> u64 {
+    let others = newest.statuses().filter(|(exchange, _)| *exchange != newest.exchange);
+    let answered = others.filter(|(_, status)| matches!(status, Status::Answered { .. })).count();
+    let answered = u64::try_from(answered).unwrap_or(u64::MAX);
+    // The answers count from 0, and this one is among them.
+    newest.answer.get().saturating_sub(answered)
+}
+
+#[cfg(test)]
+mod tests {
+    use seqlane::wire::number::AnswerNumber;
+    use seqlane::wire::packet::Flags;
+
+    use super::*;
+
+    fn header(answer: u64, statuses: &[Status]) -> ResponseHeader {
+        let last = ExchangeNumber::new(statuses.len() as u64 - 1);
+        ResponseHeader {
+            client: ClientId([0; 16]),
+            epoch: Epoch([0; 16]),
+            exchange: last,
+            answer: AnswerNumber::new(answer),
+            seen: last,
+            statuses: statuses.to_vec(),
+            held: Duration::ZERO,
+            flags: Flags::default(),
+            grants: None,
+        }
+    }
+
+    #[test]
+    fn answers_beyond_the_calls_that_were_answered_went_to_copies() {
+        const ANSWERED: Status = Status::Answered { size: 0 };
+        assert_eq!(doubled(&header(2, &[ANSWERED, ANSWERED, Status::Held])), 0);
+        assert_eq!(doubled(&header(4, &[ANSWERED, ANSWERED, Status::Held])), 2);
+        assert_eq!(
+            doubled(&header(1, &[Status::Missing, ANSWERED, ANSWERED])),
+            0,
+            "a lost call has no answer"
+        );
+        assert_eq!(doubled(&header(0, &[ANSWERED])), 0);
+    }
+}

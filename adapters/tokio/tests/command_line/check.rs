@@ -1,0 +1,157 @@
+//! What `seqlane check` finds at level 2, and about holds.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::binary::{Listener, run, seqlane};
+
+const LISTEN: [&str; 2] = ["--listen", "127.0.0.1:0"];
+
+/// A node of every level, with the key `n` and the secret `s`.
+fn node() -> Listener {
+    let flags = ["node", "--key", "n", "--secret", "s", "--max-level", "2", "--allow-private"];
+    Listener::start(&mut seqlane(&[&flags[..], &LISTEN].concat()))
+}
+
+/// A relay with the key `k` before a node.
+fn relay(node: &Listener, flags: &[&str]) -> Listener {
+    let (url, keys) = (node.url(), ["--key", "k", "--node-key", "n"]);
+    Listener::start(&mut seqlane(&[&["relay", "--node", &url][..], &keys, &LISTEN, flags].concat()))
+}
+
+/// The exit code of a check, and what it says about the one relay.
+fn check(flags: &[&str]) -> (Option<i32>, Value) {
+    let output = run(&[&["check", "--json"][..], flags].concat());
+    let document: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    (output.status.code(), document["relays"][0].clone())
+}
+
+#[track_caller]
+fn has(list: &Value, words: &str) {
+    let lines = list.as_array().unwrap();
+    assert!(lines.iter().any(|line| line.as_str().unwrap().contains(words)), "{words}: {list}");
+}
+
+#[test]
+fn a_relay_of_level_2_is_tried_both_ways_and_its_holds_are_measured() {
+    let node = node();
+    let relay = relay(&node, &["--binary"]);
+    let (code, report) = check(&[
+        "--relay",
+        &relay.url(),
+        "--key",
+        "k",
+        "--secret",
+        "s",
+        "--binary",
+        "--hold",
+        "200ms",
+        "--daily-calls",
+        "100",
+    ]);
+    assert_eq!(code, Some(0), "{report}");
+    assert_eq!((&report["level"], &report["binary"]), (&2.into(), &true.into()));
+    assert_eq!((&report["longest_hold_ms"], &report["hold_limit_ms"]), (&200.0.into(), &Value::Null));
+    assert_eq!((&report["doubled"], &report["calls"]), (&0.into(), &12.into()));
+    assert_eq!(report["calls_left"], 88);
+    has(&report["advice"], "of 100 calls");
+}
+
+#[test]
+fn a_node_is_tried_with_no_relay_between() {
+    let node = node();
+    let (code, report) = check(&["--node", &node.url(), "--key", "n", "--secret", "s", "--hold", "0s"]);
+    assert_eq!(code, Some(0), "{report}");
+    assert_eq!((&report["level"], &report["binary"]), (&2.into(), &true.into()));
+    assert_eq!(report["longest_hold_ms"], Value::Null);
+}
+
+#[test]
+fn a_node_with_another_secret_is_used_at_level_1_and_the_secret_is_named() {
+    let node = node();
+    let (code, report) = check(&["--relay", &relay(&node, &[]).url(), "--key", "k", "--secret", "other"]);
+    assert_eq!((code, &report["level"]), (Some(0), &1.into()));
+    has(&report["advice"], "--secret");
+}
+
+#[test]
+fn a_relay_that_does_not_pass_packets_is_not_what_binary_says() {
+    let node = node();
+    let relay = relay(&node, &[]);
+    let flags = ["--relay", &relay.url(), "--key", "k", "--secret", "s", "--hold", "0s"];
+    let (code, report) = check(&flags);
+    assert_eq!((code, &report["binary"]), (Some(0), &false.into()));
+    let (code, report) = check(&[&flags[..], &["--binary"]].concat());
+    assert_eq!(code, Some(1));
+    has(&report["problems"], "leave --binary out");
+}
+
+#[test]
+fn doubled_calls_are_seen() {
+    let node = node();
+    let relay = relay(&node, &["--duplicate", "1"]);
+    let (_, report) = check(&["--relay", &relay.url(), "--key", "k", "--secret", "s", "--hold", "0s"]);
+    assert!(report["doubled"].as_u64().unwrap() > 0, "{report}");
+    has(&report["advice"], "doubled");
+}
+
+#[test]
+fn at_level_1_a_poll_of_the_target_is_held() {
+    let node = ["node", "--key", "n", "--max-level", "1", "--allow-private"];
+    let node = Listener::start(&mut seqlane(&[&node[..], &LISTEN].concat()));
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = silent.local_addr().unwrap().to_string();
+    let (code, report) =
+        check(&["--node", &node.url(), "--key", "n", "--target", &target, "--hold", "200ms"]);
+    assert_eq!((code, &report["level"]), (Some(0), &1.into()), "{report}");
+    assert_eq!((&report["longest_hold_ms"], &report["hold_limit_ms"]), (&200.0.into(), &Value::Null));
+}
+
+/// Far more than a call takes that is not held, and less than the longest hold of the test.
+const CEILING: Duration = Duration::from_secs(2);
+
+/// A proxy that cuts a connection on which nothing comes back for a while, and its address.
+fn impatient(node: &Listener) -> String {
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", proxy.local_addr().unwrap());
+    let node = node.address.clone();
+    std::thread::spawn(move || {
+        for near in proxy.incoming().flatten() {
+            let far = TcpStream::connect(&node).unwrap();
+            far.set_read_timeout(Some(CEILING)).unwrap();
+            let (mut up, mut up_to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut up, &mut up_to));
+            std::thread::spawn(move || carry_back(far, near));
+        }
+    });
+    url
+}
+
+fn carry_back(mut far: TcpStream, mut near: TcpStream) {
+    let mut piece = [0; 4096];
+    loop {
+        match far.read(&mut piece) {
+            Ok(0) => break,
+            Ok(len) => near.write_all(&piece[..len]).unwrap_or(()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    for socket in [far, near] {
+        // Whoever is there has seen an end already, if this fails.
+        let _ = socket.shutdown(Shutdown::Both);
+    }
+}
+
+#[test]
+fn a_ceiling_of_holds_is_found() {
+    let node = node();
+    let (_, report) = check(&["--node", &impatient(&node), "--key", "n", "--secret", "s", "--hold", "4s"]);
+    let limit = report["hold_limit_ms"].as_f64().unwrap_or_else(|| panic!("no ceiling: {report}"));
+    assert!(limit <= 4000.0 && report["longest_hold_ms"].as_f64().unwrap() < limit, "{report}");
+    has(&report["advice"], "do not come back");
+}

@@ -1,0 +1,105 @@
+//! The part of the client's fingerprint that is level 2.
+//!
+//! Numbers of exchanges, answers and streams are shared with the node and stay what they are; names and nonces do not
+//! matter.
+
+use crate::client::streams::exchange::{Progress, Record};
+use crate::client::streams::greeting::{State, Streams};
+use crate::client::streams::lane::Lane;
+use crate::client::streams::stream::Stream;
+use crate::fingerprint::Fingerprint;
+use crate::id::StreamId;
+use crate::stream::flow::Flow;
+
+impl Streams {
+    /// Everything that decides what level 2 does. `rank` numbers the flows.
+    pub(in crate::client) fn fingerprint(
+        &self,
+        rank: impl Fn(StreamId) -> Option<usize>,
+        print: &mut Fingerprint<'_>,
+    ) {
+        print.value(self.wanted);
+        print.each(self.routes.iter(), |print, route| route.fingerprint(print));
+        match &self.state {
+            State::Greeting { next, lateness, .. } => {
+                print.value((0_u8, next));
+                lateness.fingerprint(print);
+            }
+            State::Ready(lane) => {
+                print.value(1_u8);
+                lane.fingerprint(&rank, print);
+            }
+        }
+    }
+}
+
+impl Lane {
+    fn fingerprint(&self, rank: &impl Fn(StreamId) -> Option<usize>, print: &mut Fingerprint<'_>) {
+        print.value((self.exchanges.next(), self.exchanges.done(), self.exchanges.tally()));
+        print.each(
+            self.exchanges.iter().collect::<alloc::vec::Vec<_>>().into_iter(),
+            |print, (number, record)| {
+                print.value(number);
+                record.fingerprint(print);
+            },
+        );
+        print.each(self.streams.iter(), |print, (number, stream)| {
+            print.value((number, rank(stream.id)));
+            stream.fingerprint(print);
+        });
+        print.each(self.farewells.iter(), |print, (number, farewell)| {
+            print.value((number, farewell.word, farewell.owed));
+        });
+        self.agenda.fingerprint(print);
+        self.pool.fingerprint(print);
+        print.value((&self.starved, self.next_stream, self.unheard, self.newest, self.backlog));
+        print.value((self.blocked, self.draining, self.untold, self.down, self.up));
+        for time in [self.heard, self.traffic, self.taken] {
+            print.time(time);
+        }
+        self.lateness.fingerprint(print);
+        self.down_flight.fingerprint(print);
+        self.up_flight.fingerprint(print);
+    }
+}
+
+impl Record {
+    fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value((self.relay, self.size, self.bytes, self.room, self.load, &self.contents, &self.resends));
+        print.value((self.arrived, self.accompanied, self.answering));
+        print.time(self.sent);
+        print.time(self.held_until);
+        match self.progress {
+            Progress::Out => print.value(0_u8),
+            Progress::Reported { at, size } => {
+                print.value((1_u8, size));
+                print.time(at);
+            }
+            Progress::Late { resend, size } => print.value((2_u8, resend, size)),
+            Progress::Done => print.value(3_u8),
+        }
+    }
+}
+
+impl Stream {
+    fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        let (burst, last_sent) = self.traffic.burst();
+        print.value((self.phase, self.open, self.window, self.traffic.deficit, burst));
+        print.value(&self.target);
+        match &self.traffic.flow {
+            Flow::Tcp { send, recv } => {
+                print.value(0_u8);
+                send.fingerprint(print);
+                recv.fingerprint(print);
+            }
+            Flow::Udp(datagrams) => {
+                print.value(1_u8);
+                print.each(datagrams.sending.iter(), |print, datagram| print.value(datagram));
+            }
+        }
+        self.credit.fingerprint(print);
+        for time in [last_sent, self.opened, self.last_active] {
+            print.time(time);
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! What the client knows of the way to the node through each relay, as far as level 2 goes (protocol.md 3.2 rule 10).
+
+use core::time::Duration;
+
+use crate::id::RelayId;
+use crate::time::{Instant, share};
+
+/// How long a relay is taken for one whose node has no level 2, or is another node; doubled each time up to the
+/// longest.
+const AGAIN_FIRST: Duration = Duration::from_secs(5);
+const AGAIN_LONGEST: Duration = Duration::from_secs(600);
+
+/// The longest that a relay is left alone whose calls come to nothing.
+const REST_LONGEST: Duration = Duration::from_secs(30);
+
+/// Lates in a row after which a relay may be down.
+const LATES: u32 = 3;
+
+/// The first wait between probes of a relay that is down, and the longest.
+const PROBE_FIRST: Duration = Duration::from_secs(5);
+const PROBE_LONGEST: Duration = Duration::from_secs(60);
+
+/// A relay that ended a call while the node still held it is not asked for longer holds for this long.
+const HOLD_MEMORY: Duration = Duration::from_secs(600);
+const LEAST_HOLD: Duration = Duration::from_secs(5);
+
+/// Where a relay leads.
+///
+/// ```text
+///             hello        answered, with the epoch
+///   Unknown ────────▶ Asked ─────────────────────▶ Leads
+///      ▲                │ answered otherwise         │ unknown, and another relay is believed
+///      │                ▼                            ▼
+///      └── time ── Elsewhere ◀───────────────────────┘
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Leads {
+    /// Nobody has asked.
+    Unknown,
+    /// A hello went out.
+    Asked { at: Instant },
+    /// To the node of the lane.
+    Here,
+    /// To a node without level 2, with another secret, or to another node. Asked again after this time.
+    Elsewhere { until: Instant },
+}
+
+/// Whether a relay that leads to the node works.
+///
+/// ```text
+///   Up ── late again and again, another relay answers ──▶ Down ── an answer ──▶ Up
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Health {
+    Up,
+    /// Probed at this time, and then after this wait.
+    Down {
+        probe: Instant,
+        wait: Duration,
+    },
+}
+
+/// The way through one relay.
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    pub(super) relay: RelayId,
+    pub(super) leads: Leads,
+    pub(super) health: Health,
+    /// Exchanges that were called late since one was answered, and when the first of them was sent.
+    lates: u32,
+    late_since: Instant,
+    /// When the newest exchange that was answered was sent.
+    answered: Option<Instant>,
+    /// The longest hold that it lets pass, and until when that is believed.
+    hold: Option<(Duration, Instant)>,
+    /// Since when its answers say that the epoch is unknown.
+    pub(super) unknown: Option<Instant>,
+    /// Answers in a row that were no use, and until when it rests for it.
+    useless: u32,
+    rests: Instant,
+    /// How often in a row a hello through it led elsewhere.
+    astray: u32,
+    /// Whether what answered the last hello was no answer.
+    garbled: bool,
+    /// Whether an observer was told that there is no level 2 through it.
+    pub(super) told: bool,
+}
+
+impl Route {
+    pub(super) const fn new(relay: RelayId) -> Self {
+        Self {
+            relay,
+            leads: Leads::Unknown,
+            health: Health::Up,
+            lates: 0,
+            late_since: Instant::ZERO,
+            answered: None,
+            hold: None,
+            unknown: None,
+            useless: 0,
+            rests: Instant::ZERO,
+            astray: 0,
+            garbled: false,
+            told: false,
+        }
+    }
+
+    /// Everything that was known of the node is void.
+    pub(super) fn forget_node(&mut self) {
+        self.leads = Leads::Unknown;
+        self.unknown = None;
+        self.health = Health::Up;
+        self.lates = 0;
+    }
+
+    /// Whether it leads to the node, and is not down.
+    pub(super) fn is_good(&self) -> bool {
+        self.leads == Leads::Here && self.health == Health::Up
+    }
+
+    /// It turned out to lead to the node. Whether that is news.
+    pub(super) fn on_here(&mut self) -> bool {
+        self.astray = 0;
+        self.told = false;
+        core::mem::replace(&mut self.leads, Leads::Here) != Leads::Here
+    }
+
+    /// A call through it came to nothing. It rests for a moment, and longer each time in a row: `short` the first time.
+    pub(super) fn on_useless(&mut self, short: Duration, now: Instant) {
+        let times = 1_u32.checked_shl(self.useless.min(16)).unwrap_or(u32::MAX);
+        self.useless = self.useless.saturating_add(1);
+        self.rests = now.saturating_add(short.saturating_mul(times).min(REST_LONGEST));
+    }
+
+    /// Whether it rests.
+    pub(super) fn is_resting(&self, now: Instant) -> bool {
+        self.rests > now
+    }
+
+    /// Until when it rests.
+    pub(super) const fn rests_until(&self) -> Instant {
+        self.rests
+    }
+
+    /// Whether a hello through it is due.
+    pub(super) fn wants_hello(&self, now: Instant, patience: Duration) -> bool {
+        match self.leads {
+            Leads::Unknown => true,
+            Leads::Asked { at } => now.saturating_since(at) >= patience,
+            Leads::Elsewhere { until } => until <= now,
+            Leads::Here => false,
+        }
+    }
+
+    /// When a hello through it is due next.
+    pub(super) fn hello_at(&self, patience: Duration) -> Option<Instant> {
+        match self.leads {
+            Leads::Asked { at } => Some(at.saturating_add(patience)),
+            Leads::Elsewhere { until } => Some(until),
+            Leads::Unknown | Leads::Here => None,
+        }
+    }
+
+    /// Whether an answer to a hello may still come in time.
+    pub(super) fn is_pending(&self, now: Instant, patience: Duration) -> bool {
+        match self.leads {
+            Leads::Unknown => true,
+            Leads::Asked { at } => now.saturating_since(at) < patience,
+            Leads::Here | Leads::Elsewhere { .. } => false,
+        }
+    }
+
+    /// What answered a hello was no answer. A second time, it is taken for one that says that there is no level 2: then
+    /// whether that is news.
+    pub(super) fn on_garbled_hello(&mut self, now: Instant) -> bool {
+        if self.garbled {
+            self.garbled = false;
+            return self.on_elsewhere(now);
+        }
+        self.garbled = true;
+        self.leads = Leads::Unknown;
+        false
+    }
+
+    /// It does not lead to the node. Whether that is news.
+    pub(super) fn on_elsewhere(&mut self, now: Instant) -> bool {
+        let times = 1_u32.checked_shl(self.astray.min(16)).unwrap_or(u32::MAX);
+        let wait = AGAIN_FIRST.saturating_mul(times).min(AGAIN_LONGEST);
+        self.astray = self.astray.saturating_add(1);
+        self.leads = Leads::Elsewhere { until: now.saturating_add(wait) };
+        !core::mem::replace(&mut self.told, true)
+    }
+
+    /// An exchange through it that was sent at `sent` was answered.
+    pub(super) fn on_answer(&mut self, sent: Instant) {
+        self.lates = 0;
+        self.useless = 0;
+        self.health = Health::Up;
+        self.answered = Some(self.answered.map_or(sent, |answered| answered.max(sent)));
+    }
+
+    /// An exchange through it that was sent at `sent` is late.
+    pub(super) fn on_late(&mut self, sent: Instant) {
+        self.late_since = if self.lates == 0 { sent } else { self.late_since.min(sent) };
+        self.lates = self.lates.saturating_add(1);
+    }
+
+    /// Whether it is late so often that it is down, if another relay answered what was sent since.
+    pub(super) fn may_be_down(&self) -> Option<Instant> {
+        (self.health == Health::Up && self.lates >= LATES).then_some(self.late_since)
+    }
+
+    /// Whether it answered something that was sent after `since`.
+    pub(super) fn answered_since(&self, since: Instant) -> bool {
+        self.answered.is_some_and(|answered| answered > since)
+    }
+
+    /// It is down.
+    pub(super) fn on_down(&mut self, now: Instant) {
+        self.health = Health::Down { probe: now.saturating_add(PROBE_FIRST), wait: PROBE_FIRST };
+    }
+
+    /// When it is to be probed, if it is down.
+    pub(super) const fn probe_at(&self) -> Option<Instant> {
+        match self.health {
+            Health::Down { probe, .. } => Some(probe),
+            Health::Up => None,
+        }
+    }
+
+    /// A probe goes out.
+    pub(super) fn on_probe(&mut self, now: Instant) {
+        if let Health::Down { probe, wait } = &mut self.health {
+            *wait = wait.saturating_mul(2).min(PROBE_LONGEST);
+            *probe = now.saturating_add(*wait);
+        }
+    }
+
+    /// It ended a call after `elapsed`, which the node may have held for `hold`.
+    pub(super) fn on_cut(&mut self, elapsed: Duration, hold: Duration, now: Instant) {
+        if elapsed >= LEAST_HOLD && elapsed < hold {
+            let limit = share(elapsed, 3, 4).max(LEAST_HOLD);
+            self.hold = Some((limit, now.saturating_add(HOLD_MEMORY)));
+        }
+    }
+
+    /// The longest hold to ask for through it.
+    pub(super) fn hold(&self, now: Instant) -> Duration {
+        self.hold.filter(|(_, until)| *until > now).map_or(Duration::MAX, |(limit, _)| limit)
+    }
+
+    /// The route's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
+        print.value((self.relay, self.lates, self.told, self.garbled, core::mem::discriminant(&self.leads)));
+        print.time(self.unknown.unwrap_or_default());
+        match self.leads {
+            Leads::Asked { at } => print.time(at),
+            Leads::Elsewhere { until } => print.deadline(until),
+            Leads::Unknown | Leads::Here => {}
+        }
+        if let Health::Down { probe, wait } = self.health {
+            print.deadline(probe);
+            print.value(wait);
+        }
+        if self.lates > 0 {
+            print.time(self.late_since);
+        }
+        print.value((self.useless, self.astray));
+        print.deadline(self.rests);
+        print.time(self.answered.unwrap_or_default());
+        if let Some((limit, until)) = self.hold {
+            print.value(limit);
+            print.deadline(until);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_micros(seconds * 1_000_000)
+    }
+
+    fn route() -> Route {
+        Route { leads: Leads::Here, ..Route::new(RelayId::new(0)) }
+    }
+
+    #[test]
+    fn three_lates_in_a_row_make_a_relay_suspect_and_an_answer_clears_it() {
+        let mut route = route();
+        for second in 5..7 {
+            route.on_late(at(second));
+        }
+        assert_eq!(route.may_be_down(), None);
+        route.on_late(at(4));
+        assert_eq!(route.may_be_down(), Some(at(4)));
+        route.on_answer(at(1));
+        assert_eq!(route.may_be_down(), None);
+    }
+
+    #[test]
+    fn a_relay_that_is_down_is_probed_less_and_less_often_until_it_answers() {
+        let mut route = route();
+        route.on_down(at(0));
+        assert!(!route.is_good());
+        let mut probes = alloc::vec::Vec::new();
+        for _ in 0..5 {
+            let probe = route.probe_at().unwrap();
+            probes.push(probe.as_micros() / 1_000_000);
+            route.on_probe(probe);
+        }
+        assert_eq!(probes, [5, 15, 35, 75, 135]);
+        route.on_answer(at(130));
+        assert!(route.is_good());
+    }
+
+    #[test]
+    fn a_relay_whose_calls_come_to_nothing_rests_longer_and_longer() {
+        let mut route = route();
+        route.on_useless(SECOND, at(0));
+        assert!(route.is_resting(at(0)) && !route.is_resting(at(1)));
+        route.on_useless(SECOND, at(1));
+        assert_eq!(route.rests_until(), at(3));
+        route.on_answer(at(3));
+        route.on_useless(SECOND, at(4));
+        assert_eq!(route.rests_until(), at(5));
+    }
+
+    #[test]
+    fn a_relay_that_cuts_a_hold_is_asked_for_shorter_ones() {
+        let mut route = route();
+        route.on_cut(10 * SECOND, 25 * SECOND, at(0));
+        assert_eq!(route.hold(at(1)), Duration::from_millis(7_500));
+        route.on_cut(SECOND, 25 * SECOND, at(0));
+        assert_eq!(route.hold(at(1)), Duration::from_millis(7_500), "too early to be a matter of the hold");
+        assert_eq!(route.hold(at(601)), Duration::MAX);
+    }
+
+    #[test]
+    fn hellos_are_repeated_after_a_time_that_depends_on_the_last_answer() {
+        let mut route = Route::new(RelayId::new(0));
+        assert!(route.wants_hello(at(0), SECOND) && route.is_pending(at(0), SECOND));
+        route.leads = Leads::Asked { at: at(0) };
+        assert!(!route.wants_hello(at(0), SECOND) && route.is_pending(at(0), SECOND));
+        assert!(route.wants_hello(at(1), SECOND) && !route.is_pending(at(1), SECOND));
+        assert!(route.on_elsewhere(at(1)));
+        assert!(!route.on_elsewhere(at(2)), "no news the second time");
+        assert!(!route.wants_hello(at(11), SECOND) && route.wants_hello(at(12), SECOND));
+        assert!(route.on_here());
+        assert!(route.on_elsewhere(at(20)), "news again");
+        assert!(route.wants_hello(at(25), SECOND));
+    }
+}

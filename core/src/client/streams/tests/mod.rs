@@ -1,0 +1,194 @@
+//! Level 2 from end to end: the real client and the real node, with relays made of seeds.
+
+mod rig;
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::caps::Level;
+use crate::client::{ClientNotice, EndReason, LocalEvent};
+use crate::error::ConnectFailure;
+use crate::wire::reset::ResetCode;
+
+use rig::{Faults, Rig, byte, options};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const MIB: usize = 1 << 20;
+
+const CALM: Faults = Faults { lose_request: 0, lose_reply: 0, double: 0, way: (400, 600) };
+const LOSSY: Faults = Faults { lose_request: 50, lose_reply: 50, double: 20, way: (300, 1_500) };
+
+/// What an upstream sends.
+fn sent(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|place| byte(1_000, place)).collect()
+}
+
+#[test]
+fn a_download_comes_whole_and_ends_in_order() {
+    let mut rig = Rig::new(options(2), CALM, 1);
+    let stream = rig.open("3000000", 10, true);
+    assert!(rig.run(5 * MINUTE, Rig::ended));
+    assert_eq!(rig.app(stream).ended, Some(EndReason::Finished));
+    assert!(rig.app(stream).got == sent(3_000_000));
+}
+
+#[test]
+fn an_upload_comes_whole_and_ends_in_order() {
+    let mut rig = Rig::new(options(2), CALM, 1);
+    let stream = rig.open("sink", 3 * MIB, true);
+    assert!(rig.run(5 * MINUTE, Rig::ended));
+    assert_eq!(rig.app(stream).ended, Some(EndReason::Finished));
+    let upstream = rig.upstreams.values().next().unwrap();
+    let expected: Vec<u8> = (0..3 * MIB).map(|place| byte(stream.number(), place)).collect();
+    assert!(upstream.got == expected);
+}
+
+#[test]
+fn flows_come_whole_through_relays_that_lose_and_double() {
+    for seed in 1..4 {
+        let mut rig = Rig::new(options(3), LOSSY, seed);
+        let download = rig.open("2000000", 10, true);
+        let echo = rig.open("echo", MIB, true);
+        let upload = rig.open("sink", MIB, true);
+        assert!(rig.run(20 * MINUTE, Rig::ended), "seed {seed}: {:?}", rig.client);
+        for stream in [download, echo, upload] {
+            assert_eq!(rig.app(stream).ended, Some(EndReason::Finished), "seed {seed}");
+        }
+        assert!(rig.app(download).got == sent(2_000_000), "seed {seed}");
+        let expected: Vec<u8> = (0..MIB).map(|place| byte(echo.number(), place)).collect();
+        assert!(rig.app(echo).got == expected, "seed {seed}");
+        assert_eq!(rig.upstreams.len(), 3, "S3, seed {seed}");
+    }
+}
+
+#[test]
+fn a_keystroke_is_echoed_in_about_a_round_trip() {
+    let mut rig = Rig::new(options(1), CALM, 1);
+    let stream = rig.open("echo", 1, false);
+    assert!(rig.run(MINUTE, |rig| rig.app(stream).got.len() == 1));
+    for typed in 2..10 {
+        rig.run(Duration::from_secs(5), |_| false);
+        let before = rig.now;
+        rig.write(stream, 1);
+        assert!(rig.run(MINUTE, |rig| rig.app(stream).got.len() == typed));
+        let took = rig.now.saturating_since(before);
+        assert!(took <= Duration::from_millis(1_300), "{took:?}");
+    }
+}
+
+#[test]
+fn an_idle_client_makes_one_call_for_each_hold() {
+    let mut rig = Rig::new(options(2), CALM, 1);
+    for _ in 0..100 {
+        rig.open("echo", 1, false);
+    }
+    rig.run(2 * MINUTE, |_| false);
+    let before = rig.calls;
+    rig.run(60 * MINUTE, |_| false);
+    let calls = rig.calls - before;
+    assert!((130..=152).contains(&calls), "{calls} calls in an hour");
+}
+
+#[test]
+fn a_node_that_restarts_ends_every_stream_with_that_reason_and_new_ones_go_on() {
+    let mut rig = Rig::new(options(2), CALM, 1);
+    let first = rig.open("echo", 1, false);
+    let second = rig.open("echo", 1, false);
+    rig.run(MINUTE, |_| false);
+    rig.restart_node();
+    rig.write(first, 1);
+    assert!(rig.run(3 * MINUTE, Rig::ended));
+    for stream in [first, second] {
+        assert_eq!(rig.app(stream).ended, Some(EndReason::Reset(ResetCode::Gone)));
+    }
+    let third = rig.open("echo", 5, true);
+    assert!(rig.run(MINUTE, Rig::ended));
+    assert_eq!(rig.app(third).ended, Some(EndReason::Finished));
+}
+
+#[test]
+fn a_refused_target_ends_its_flow_alone_with_the_reason() {
+    let mut rig = Rig::new(options(2), CALM, 1);
+    let refused = rig.open("refuse", 5, false);
+    let other = rig.open("echo", 5, true);
+    assert!(rig.run(MINUTE, Rig::ended));
+    assert_eq!(rig.app(refused).ended, Some(EndReason::ConnectFailed(ConnectFailure::Refused)));
+    assert_eq!(rig.app(other).ended, Some(EndReason::Finished));
+}
+
+#[test]
+fn a_node_without_level_2_gets_sessions() {
+    let mut rig = Rig::with_node(
+        crate::ClientOptions {
+            relays: alloc::vec![crate::RelayOptions::new(crate::Secret::new("k"))],
+            ..options(1)
+        },
+        Level::Sequenced,
+        CALM,
+        1,
+    );
+    let stream = rig.open("1000", 10, false);
+    assert!(rig.run(MINUTE, Rig::ended));
+    assert_eq!(rig.app(stream).ended, Some(EndReason::Finished));
+    assert!(rig.app(stream).got == sent(1_000));
+    assert!(rig.notices.iter().any(|notice| matches!(notice, ClientNotice::StreamsUnsupported { .. })));
+}
+
+#[test]
+fn a_relay_that_dies_takes_no_flow_with_it() {
+    for seed in 1..6 {
+        let mut rig = Rig::new(options(3), CALM, seed);
+        let stream = rig.open("4000000", 10, true);
+        rig.run(Duration::from_secs(4), |_| false);
+        rig.dead.push(1);
+        assert!(rig.run(5 * MINUTE, Rig::ended), "seed {seed}");
+        assert!(rig.app(stream).got == sent(4_000_000));
+    }
+}
+
+#[test]
+fn flows_outlive_a_minute_of_silence() {
+    let mut rig = Rig::new(options(2), CALM, 3);
+    let stream = rig.open("4000000", 10, true);
+    rig.run(Duration::from_millis(1_900), |_| false);
+    rig.dead = alloc::vec![0, 1];
+    rig.run(MINUTE, |_| false);
+    let before = rig.calls;
+    assert!(rig.app(stream).ended.is_none());
+    rig.dead.clear();
+    assert!(rig.run(5 * MINUTE, Rig::ended));
+    assert!(rig.app(stream).got == sent(4_000_000));
+    assert!(before < 60, "{before} calls");
+}
+
+#[test]
+fn datagrams_go_both_ways() {
+    let mut rig = Rig::new(options(1), CALM, 1);
+    let stream = rig.open_udp("echo-udp");
+    rig.local(stream, LocalEvent::Data("query".into()));
+    assert!(rig.run(MINUTE, |rig| !rig.app(stream).datagrams.is_empty()));
+    assert_eq!(rig.app(stream).datagrams, ["query"]);
+    assert!(rig.run(5 * MINUTE, Rig::ended));
+    assert_eq!(rig.app(stream).ended, Some(EndReason::Idle));
+}
+
+#[test]
+fn an_application_that_does_not_read_stops_its_own_download_alone() {
+    let options = crate::ClientOptions {
+        streams: crate::ClientStreamOptions {
+            window: MIB as u64,
+            downlink_total: 2 * MIB as u64,
+            ..crate::ClientStreamOptions::default()
+        },
+        ..options(2)
+    };
+    let mut rig = Rig::new(options, CALM, 1);
+    let stalled = rig.open("8000000", 1, true);
+    rig.apps.get_mut(&stalled).unwrap().stalled = true;
+    let other = rig.open("1000000", 1, true);
+    assert!(rig.run(5 * MINUTE, |rig| rig.app(other).ended.is_some()));
+    assert!(rig.app(stalled).got.len() <= MIB && rig.app(stalled).ended.is_none());
+    rig.read(stalled);
+    assert!(rig.run(10 * MINUTE, Rig::ended));
+    assert!(rig.app(stalled).got == sent(8_000_000));
+}

@@ -1,0 +1,468 @@
+//! A client and a node joined by relays, in virtual time: every delay and every loss is drawn from a seed.
+
+use alloc::collections::{BTreeMap, BinaryHeap};
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::caps::Level;
+use crate::client::{
+    BodyForm, Client, ClientAction, ClientEvent, ClientNotice, EndReason, ExchangeFailure, LocalEvent,
+};
+use crate::config::{ClientOptions, NodeOptions, RelayOptions};
+use crate::error::ConnectFailure;
+use crate::id::{ExchangeId, RequestId, StreamId, UpstreamId};
+use crate::node::{Endpoint, Node, NodeAction, NodeEvent, Shut, UpstreamEvent};
+use crate::secret::Secret;
+use crate::target::{FlowKind, Target};
+use crate::time::Instant;
+
+/// Of a thousand requests, or replies, so many.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Faults {
+    pub(super) lose_request: u64,
+    pub(super) lose_reply: u64,
+    pub(super) double: u64,
+    /// One way: from so many milliseconds to so many.
+    pub(super) way: (u64, u64),
+}
+
+/// What happens at its time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Happening {
+    Arrive { exchange: u64, body: Vec<u8>, form: u8, copy: bool },
+    Return { exchange: u64, body: Vec<u8>, status: u16 },
+    GiveUp { exchange: u64 },
+}
+
+/// An upstream, by its host: `echo`, `sink`, `silent`, `refuse`, or the number of bytes that it sends.
+#[derive(Debug, Default)]
+pub(super) struct Upstream {
+    host: String,
+    pub(super) got: Vec<u8>,
+    credit: usize,
+    to_send: usize,
+    sent: usize,
+    finished: bool,
+    fin_due: bool,
+    queue: Vec<u8>,
+}
+
+/// An application.
+#[derive(Debug, Default)]
+pub(super) struct App {
+    pub(super) got: Vec<u8>,
+    pub(super) datagrams: Vec<Bytes>,
+    pub(super) credit: usize,
+    pub(super) to_send: usize,
+    pub(super) sent: usize,
+    pub(super) finish: bool,
+    pub(super) finished: bool,
+    pub(super) fin: bool,
+    pub(super) ended: Option<EndReason>,
+    pub(super) stalled: bool,
+    pub(super) unread: usize,
+    udp: bool,
+}
+
+pub(super) struct Rig {
+    pub(super) client: Client,
+    pub(super) node: Node,
+    pub(super) now: Instant,
+    pub(super) faults: Faults,
+    pub(super) apps: BTreeMap<StreamId, App>,
+    pub(super) upstreams: BTreeMap<UpstreamId, Upstream>,
+    pub(super) notices: Vec<ClientNotice>,
+    /// Relays that pass nothing on.
+    pub(super) dead: Vec<u32>,
+    pub(super) calls: u64,
+    events: BinaryHeap<Reverse<(Instant, u64, Happening)>>,
+    order: u64,
+    relays: BTreeMap<u64, u32>,
+    requests: BTreeMap<u64, (u64, bool)>,
+    next_request: u64,
+    random: u64,
+    wakes: (Option<Instant>, Option<Instant>),
+    node_level: Level,
+}
+
+/// The byte at a place of a pattern that tells flows and directions apart.
+pub(super) fn byte(salt: u64, place: usize) -> u8 {
+    let mixed = (place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ salt.wrapping_mul(0xd134_2543_de82_ef95);
+    (mixed >> 29) as u8
+}
+
+pub(super) fn options(relays: usize) -> ClientOptions {
+    let relays = vec![RelayOptions { binary: true, ..RelayOptions::new(Secret::new("k")) }; relays];
+    ClientOptions { max_level: Level::Streams, ..ClientOptions::new(relays) }
+}
+
+impl Rig {
+    pub(super) fn new(options: ClientOptions, faults: Faults, seed: u64) -> Self {
+        Self::with_node(options, Level::Streams, faults, seed)
+    }
+
+    pub(super) fn with_node(options: ClientOptions, level: Level, faults: Faults, seed: u64) -> Self {
+        let now = Instant::from_micros(1_000_000);
+        let mut rig = Self {
+            client: Client::unsealed(options.validate().unwrap(), [7; 32], now),
+            node: node(level, 1, now),
+            now,
+            faults,
+            apps: BTreeMap::new(),
+            upstreams: BTreeMap::new(),
+            notices: Vec::new(),
+            dead: Vec::new(),
+            calls: 0,
+            events: BinaryHeap::new(),
+            order: 0,
+            relays: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            next_request: 0,
+            random: seed.wrapping_mul(2).wrapping_add(1),
+            wakes: (None, None),
+            node_level: level,
+        };
+        rig.drain();
+        rig
+    }
+
+    fn draw(&mut self, most: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random >> 11) % most.max(1)
+    }
+
+    fn way(&mut self) -> Duration {
+        let (least, most) = self.faults.way;
+        Duration::from_micros(least * 1_000 + self.draw((most - least) * 1_000 + 1))
+    }
+
+    fn at(&mut self, at: Instant, happening: Happening) {
+        self.order += 1;
+        self.events.push(Reverse((at, self.order, happening)));
+    }
+
+    /// The node is another one from now on.
+    pub(super) fn restart_node(&mut self) {
+        self.node = node(self.node_level, 2, self.now);
+        self.requests.clear();
+        self.upstreams.clear();
+        self.next_request = 0;
+        self.wakes.1 = None;
+    }
+
+    pub(super) fn open(&mut self, host: &str, to_send: usize, finish: bool) -> StreamId {
+        let id = self.client.open(self.now, Target::new(host, 443).unwrap(), FlowKind::Tcp).unwrap();
+        self.apps.insert(id, App { to_send, finish, ..App::default() });
+        self.drain();
+        id
+    }
+
+    pub(super) fn open_udp(&mut self, host: &str) -> StreamId {
+        let id = self.client.open(self.now, Target::new(host, 53).unwrap(), FlowKind::Udp).unwrap();
+        self.apps.insert(id, App { udp: true, ..App::default() });
+        self.drain();
+        id
+    }
+
+    pub(super) fn local(&mut self, stream: StreamId, event: LocalEvent) {
+        self.client.handle(self.now, ClientEvent::Local { stream, event }).unwrap();
+        self.drain();
+    }
+
+    /// Lets an application read what it left unread.
+    pub(super) fn read(&mut self, stream: StreamId) {
+        let app = self.apps.get_mut(&stream).unwrap();
+        app.stalled = false;
+        let unread = core::mem::take(&mut app.unread);
+        if app.ended.is_none() {
+            self.local(stream, LocalEvent::Written(unread));
+        }
+    }
+
+    pub(super) fn write(&mut self, stream: StreamId, bytes: usize) {
+        self.apps.get_mut(&stream).unwrap().to_send += bytes;
+        self.drain();
+    }
+
+    /// Lets things happen until nothing does any more before `end`, or `done` says so.
+    pub(super) fn run(&mut self, most: Duration, mut done: impl FnMut(&Self) -> bool) -> bool {
+        let end = self.now.saturating_add(most);
+        while !done(self) {
+            let first = self.events.peek().map(|Reverse((at, ..))| *at);
+            let Some(next) = [first, self.wakes.0, self.wakes.1].into_iter().flatten().min() else {
+                return false;
+            };
+            if next > end {
+                self.now = end;
+                return false;
+            }
+            self.now = self.now.max(next);
+            if self.wakes.0.is_some_and(|at| at <= self.now) {
+                self.client.handle(self.now, ClientEvent::Timeout).unwrap();
+            }
+            if self.wakes.1.is_some_and(|at| at <= self.now) {
+                self.node.handle(self.now, NodeEvent::Timeout).unwrap();
+            }
+
+            while self.events.peek().is_some_and(|Reverse((at, ..))| *at <= self.now) {
+                let Reverse((_, _, happening)) = self.events.pop().unwrap();
+                self.happen(happening);
+            }
+            self.drain();
+            for wake in [self.wakes.0, self.wakes.1].into_iter().flatten() {
+                assert!(wake > self.now, "S7: {wake:?} is not later than {:?}", self.now);
+            }
+        }
+        true
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Arrive { exchange, body, form, copy } => {
+                let endpoint = match form {
+                    0 => Endpoint::Batch,
+                    _ => Endpoint::Streams { key: Secret::new("k") },
+                };
+                let request = RequestId::new(self.next_request);
+                self.requests.insert(self.next_request, (exchange, copy));
+                self.next_request += 1;
+                self.node
+                    .handle(self.now, NodeEvent::Request { request, endpoint, body: body.into() })
+                    .unwrap();
+            }
+            Happening::Return { exchange, body, status } => {
+                let exchange = ExchangeId::new(exchange);
+                let event = if status == 200 {
+                    ClientEvent::Reply { exchange, body: body.into() }
+                } else {
+                    ClientEvent::ExchangeFailed { exchange, why: ExchangeFailure::Garbage }
+                };
+                self.client.handle(self.now, event).unwrap();
+            }
+            Happening::GiveUp { exchange } => {
+                let exchange = ExchangeId::new(exchange);
+                let event = ClientEvent::ExchangeFailed { exchange, why: ExchangeFailure::Unknown };
+                self.client.handle(self.now, event).unwrap();
+            }
+        }
+    }
+
+    pub(super) fn drain(&mut self) {
+        loop {
+            let mut idle = true;
+            loop {
+                match self.client.poll() {
+                    ClientAction::Idle { wake } => {
+                        self.wakes.0 = wake.map(|wake| wake.at);
+                        break;
+                    }
+                    action => {
+                        idle = false;
+                        self.on_client(action);
+                    }
+                }
+            }
+            loop {
+                match self.node.poll() {
+                    NodeAction::Idle { wake } => {
+                        self.wakes.1 = wake.map(|wake| wake.at);
+                        break;
+                    }
+                    action => {
+                        idle = false;
+                        self.on_node(action);
+                    }
+                }
+            }
+            self.pump();
+            if idle && matches!(self.client.poll(), ClientAction::Idle { .. }) {
+                let idle = self.node.poll();
+                if let NodeAction::Idle { wake } = idle {
+                    self.wakes.1 = wake.map(|wake| wake.at);
+                    return;
+                }
+                self.on_node(idle);
+            }
+        }
+    }
+
+    /// Applications and upstreams send what they may.
+    fn pump(&mut self) {
+        let streams: Vec<StreamId> = self.apps.keys().copied().collect();
+        for stream in streams {
+            let app = self.apps.get_mut(&stream).unwrap();
+            if app.ended.is_some() {
+                continue;
+            }
+            while app.credit > 0 && app.sent < app.to_send {
+                let len = app.credit.min(app.to_send - app.sent).min(16 * 1024);
+                let bytes: Vec<u8> =
+                    (app.sent..app.sent + len).map(|place| byte(stream.number(), place)).collect();
+                app.sent += len;
+                app.credit -= len;
+                let event = LocalEvent::Data(bytes.into());
+                self.client.handle(self.now, ClientEvent::Local { stream, event }).unwrap();
+            }
+            if app.finish && !app.finished && app.sent == app.to_send {
+                app.finished = true;
+                let event = LocalEvent::Fin;
+                self.client.handle(self.now, ClientEvent::Local { stream, event }).unwrap();
+            }
+        }
+        let upstreams: Vec<UpstreamId> = self.upstreams.keys().copied().collect();
+        for upstream in upstreams {
+            let state = self.upstreams.get_mut(&upstream).unwrap();
+            while state.credit > 0 && (state.sent < state.to_send || !state.queue.is_empty()) {
+                let bytes: Vec<u8> = if state.queue.is_empty() {
+                    let len = state.credit.min(state.to_send - state.sent).min(64 * 1024);
+                    (state.sent..state.sent + len).map(|place| byte(1_000, place)).collect()
+                } else {
+                    let len = state.queue.len().min(state.credit);
+                    state.queue.drain(..len).collect()
+                };
+                state.sent += bytes.len();
+                state.credit -= bytes.len();
+                let event = UpstreamEvent::Data(bytes.into());
+                self.node.handle(self.now, NodeEvent::Upstream { upstream, event }).unwrap();
+            }
+            if state.fin_due && !state.finished && state.queue.is_empty() && state.sent >= state.to_send {
+                state.finished = true;
+                let event = UpstreamEvent::Fin;
+                self.node.handle(self.now, NodeEvent::Upstream { upstream, event }).unwrap();
+            }
+        }
+    }
+
+    fn on_client(&mut self, action: ClientAction) {
+        match action {
+            ClientAction::Send { exchange, relay, body, form, deadline } => {
+                self.calls += 1;
+                let number = exchange.number();
+                let form = u8::from(form == BodyForm::Packet);
+                self.relays.insert(number, relay.place());
+                self.at(deadline, Happening::GiveUp { exchange: number });
+                if self.draw(1_000) < self.faults.lose_request || self.dead.contains(&relay.place()) {
+                    return;
+                }
+                let at = self.now.saturating_add(self.way());
+                if self.draw(1_000) < self.faults.double {
+                    let at = at.saturating_add(self.way());
+                    self.at(
+                        at,
+                        Happening::Arrive { exchange: number, body: body.to_vec(), form, copy: true },
+                    );
+                }
+                self.at(at, Happening::Arrive { exchange: number, body: body.to_vec(), form, copy: false });
+            }
+            ClientAction::Deliver { stream, bytes } => {
+                let app = self.apps.get_mut(&stream).unwrap();
+                assert!(app.ended.is_none(), "S4: bytes after the end");
+                if app.udp {
+                    app.datagrams.push(bytes);
+                    return;
+                }
+                app.got.extend_from_slice(&bytes);
+                if app.stalled {
+                    app.unread += bytes.len();
+                } else {
+                    let event = LocalEvent::Written(bytes.len());
+                    self.client.handle(self.now, ClientEvent::Local { stream, event }).unwrap();
+                }
+            }
+            ClientAction::Credit { stream, bytes } => self.apps.entry(stream).or_default().credit += bytes,
+            ClientAction::Opened { .. } => {}
+            ClientAction::Fin { stream } => {
+                let app = self.apps.get_mut(&stream).unwrap();
+                assert!(!app.fin, "two ends of one direction");
+                app.fin = true;
+            }
+            ClientAction::Ended { stream, why } => {
+                let app = self.apps.get_mut(&stream).unwrap();
+                assert!(app.ended.is_none(), "S4: two ends");
+                app.ended = Some(why);
+            }
+            ClientAction::Event(notice) => self.notices.push(notice),
+            ClientAction::Idle { .. } => {}
+        }
+    }
+
+    fn on_node(&mut self, action: NodeAction) {
+        match action {
+            NodeAction::Respond { request, response } => {
+                let Some((exchange, copy)) = self.requests.remove(&request.number()) else { return };
+                let dead = self.relays.get(&exchange).is_some_and(|relay| self.dead.contains(relay));
+                if copy || dead || self.draw(1_000) < self.faults.lose_reply {
+                    return;
+                }
+                let at = self.now.saturating_add(self.way());
+                let status = response.status;
+                self.at(at, Happening::Return { exchange, body: response.body.to_vec(), status });
+            }
+            NodeAction::OpenUpstream { upstream, target, .. } => {
+                let host = target.host().to_string();
+                let event = match host.as_str() {
+                    "refuse" => UpstreamEvent::Failed(ConnectFailure::Refused),
+                    _ => UpstreamEvent::Opened,
+                };
+                if event == UpstreamEvent::Opened {
+                    let to_send = host.parse().unwrap_or(0);
+                    let fin_due = to_send > 0;
+                    self.upstreams
+                        .insert(upstream, Upstream { host, to_send, fin_due, ..Upstream::default() });
+                }
+                self.node.handle(self.now, NodeEvent::Upstream { upstream, event }).unwrap();
+            }
+            NodeAction::WriteUpstream { upstream, bytes } => {
+                let state = self.upstreams.get_mut(&upstream).unwrap();
+                state.got.extend_from_slice(&bytes);
+                if state.host == "echo-udp" {
+                    let event = UpstreamEvent::Datagram(bytes);
+                    self.node.handle(self.now, NodeEvent::Upstream { upstream, event }).unwrap();
+                    return;
+                }
+                if state.host == "echo" {
+                    state.queue.extend_from_slice(&bytes);
+                }
+                let event = UpstreamEvent::Written(bytes.len());
+                self.node.handle(self.now, NodeEvent::Upstream { upstream, event }).unwrap();
+            }
+            NodeAction::Credit { upstream, bytes } => {
+                if let Some(state) = self.upstreams.get_mut(&upstream) {
+                    state.credit += bytes;
+                }
+            }
+            NodeAction::FinishUpstream { upstream } => {
+                let state = self.upstreams.get_mut(&upstream).unwrap();
+                state.fin_due = true;
+            }
+            NodeAction::ShutUpstream { upstream, how } => {
+                let state = self.upstreams.get_mut(&upstream);
+                if let (Some(state), Shut::Close | Shut::Reset) = (state, how) {
+                    state.credit = 0;
+                    state.finished = true;
+                }
+            }
+            NodeAction::Event(_) | NodeAction::Idle { .. } => {}
+        }
+    }
+
+    pub(super) fn app(&self, stream: StreamId) -> &App {
+        &self.apps[&stream]
+    }
+
+    pub(super) fn ended(&self) -> bool {
+        self.apps.values().all(|app| app.ended.is_some())
+    }
+}
+
+fn node(level: Level, seed: u8, now: Instant) -> Node {
+    let options = NodeOptions { max_level: level, ..NodeOptions::new(Secret::new("k")) };
+    Node::unsealed(options.validate().unwrap(), [seed; 32], now)
+}

@@ -1,0 +1,133 @@
+//! Packets of level 2 as they are.
+
+use std::io::Write;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::{Method, StatusCode};
+use seqlane::{Level, NodeOptions, Secret};
+use seqlane_tests::http_client::{Answer, HttpClient};
+use seqlane_tests::packets::{Hand, PACKET};
+use seqlane_tokio::NodeServer;
+
+use crate::{Rig, until};
+
+const PATH: &str = "/tunnel/streams";
+
+/// A node that offers level 2 and has this key, and `secret` as its secret.
+async fn rig() -> Rig {
+    with(|_| {}).await
+}
+
+async fn with(tune: impl FnOnce(&mut NodeOptions)) -> Rig {
+    let mut options = NodeOptions {
+        max_level: Level::Streams,
+        secret: Some(Secret::new("secret")),
+        ..NodeOptions::new(Secret::new("key"))
+    };
+    tune(&mut options);
+    let node = NodeServer::builder(options).allow_private(true).start().await.unwrap();
+    Rig { http: HttpClient::http1(), node }
+}
+
+async fn send(rig: &Rig, authorization: &str, body: impl Into<Bytes>) -> Answer {
+    let headers = [PACKET, ("authorization", authorization), ("accept-encoding", "gzip")];
+    rig.http.send(Method::POST, &rig.url(PATH), &headers, body).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_packet_is_answered_by_a_packet() {
+    let rig = rig().await;
+    let mut hand = Hand::new("secret", 1);
+    for http in [HttpClient::http1(), HttpClient::http2()] {
+        let headers = [PACKET, ("authorization", "Bearer key")];
+        let answer = http.send(Method::POST, &rig.url(PATH), &headers, hand.knock()).await.unwrap();
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.header("content-type"), PACKET.1);
+        hand.open(&answer.body);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_key_or_none_gets_the_same_page_as_elsewhere() {
+    let rig = rig().await;
+    let elsewhere = rig.post("/tunnel/batch", r#"{"k":"wrong","ops":[]}"#).await;
+    for authorization in ["Bearer wrong", "Basic key", "key", ""] {
+        let answer = send(&rig, authorization, Hand::new("secret", 1).knock()).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{authorization}");
+        assert_eq!(answer.header("content-type"), elsewhere.header("content-type"));
+        assert_eq!(answer.body, elsewhere.body);
+    }
+    let answer = rig.http.send(Method::POST, &rig.url(PATH), &[], Bytes::new()).await.unwrap();
+    assert_eq!((answer.status, answer.body), (StatusCode::NOT_FOUND, elsewhere.body));
+}
+
+#[tokio::test]
+async fn what_is_no_packet_or_has_another_secret_is_a_bad_request() {
+    let rig = rig().await;
+    for body in [Bytes::new(), Bytes::from_static(b"{}"), Hand::new("other", 1).knock()] {
+        assert_eq!(send(&rig, "Bearer key", body).await.status, StatusCode::BAD_REQUEST);
+    }
+}
+
+#[tokio::test]
+async fn a_node_without_level_2_has_no_such_path() {
+    let rig = with(|options| options.max_level = Level::Sequenced).await;
+    let answer = send(&rig, "Bearer key", Hand::new("secret", 1).knock()).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_key_seals_where_there_is_no_secret() {
+    let rig = with(|options| options.secret = None).await;
+    let mut hand = Hand::new("key", 1);
+    let answer = send(&rig, "Bearer key", hand.knock()).await;
+    hand.open(&answer.body);
+}
+
+#[tokio::test]
+async fn a_packet_over_the_body_limit_is_refused() {
+    let rig = with(|options| options.max_body = 1 << 20).await;
+    let answer = send(&rig, "Bearer key", vec![2; (1 << 20) + 1]).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn nothing_is_inflated_and_nothing_is_compressed() {
+    let rig = rig().await;
+    let mut hand = Hand::new("secret", 1);
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(&hand.knock()).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let (plain, of_gzip) =
+        (send(&rig, "Bearer key", "no packet").await, send(&rig, "Bearer key", gzip).await);
+    assert_eq!((of_gzip.status, of_gzip.body), (StatusCode::BAD_REQUEST, plain.body));
+    let answer = send(&rig, "Bearer key", hand.knock()).await;
+    assert_eq!(answer.header("content-encoding"), "");
+    hand.open(&answer.body);
+}
+
+#[tokio::test]
+async fn a_held_packet_whose_caller_hung_up_is_held_no_longer() {
+    let rig = rig().await;
+    let mut hand = Hand::new("secret", 1);
+    let answer = send(&rig, "Bearer key", hand.knock()).await;
+    hand.open(&answer.body);
+    let (http, url, packet) = (rig.http.clone(), rig.url(PATH), hand.packet(Duration::from_secs(50), &[]));
+    let held = tokio::spawn(async move {
+        let headers = [PACKET, ("authorization", "Bearer key")];
+        http.send(Method::POST, &url, &headers, packet).await
+    });
+    until(|| async { rig.node.stats().await.held_requests == 1 }).await;
+    held.abort();
+    until(|| async { rig.node.stats().await.held_requests == 0 }).await;
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_the_right_one() {
+    let rig = rig().await;
+    let answer = rig.http.send(Method::GET, &rig.url(PATH), &[], Bytes::new()).await.unwrap();
+    assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"));
+}
