@@ -15,7 +15,7 @@ pub struct ClientStreamOptions {
     /// Downlink bytes that the node may send of a stream before its first WINDOW. Default 128 MiB, as much as the
     /// total, which bounds the memory; smaller windows only slow a single transfer down.
     pub window: u64,
-    /// Uplink bytes kept per stream: read from the application and not acknowledged. Default 64 MiB, as much as nodes
+    /// Uplink bytes kept per stream: read from the application and not acknowledged. Default 128 MiB, as much as nodes
     /// grant over all streams; `uplink_total` bounds the memory.
     pub uplink_window: usize,
     /// Exchanges out at a time. Default 32.
@@ -40,7 +40,7 @@ impl Default for ClientStreamOptions {
         Self {
             downlink_total: 128 << 20,
             window: 128 << 20,
-            uplink_window: 64 * MIB,
+            uplink_window: 128 * MIB,
             max_depth: 32,
             idle_hold: Duration::from_secs(25),
             first_response: 512 << 10,
@@ -97,11 +97,12 @@ pub struct NodeStreamOptions {
     pub max_clients: usize,
     /// Streams of one client at a time. Default 4096: as many sessions as a node has by default.
     pub max_streams: u32,
-    /// Uplink bytes that a new stream may send before its first WINDOW. Default 64 MiB, as much as
+    /// Uplink bytes that a new stream may send before its first WINDOW. Default 128 MiB, as much as
     /// `uplink_total`: that total and the 64 KiB of each stream bound the memory, and smaller windows only slow
     /// a single transfer down.
     pub window: u64,
-    /// Uplink bytes that one client may keep here beyond 64 KiB a stream. Default 64 MiB.
+    /// Uplink bytes that one client may keep here beyond 64 KiB a stream. Default 128 MiB: a link of 10 MB/s with
+    /// round trips of seconds and losses needs no more.
     pub uplink_total: u64,
     /// Downlink bytes kept for one client beyond 64 KiB a stream, if the client allows as many. Default 128 MiB:
     /// a link of 10 MB/s with round trips of seconds and losses needs no more.
@@ -132,8 +133,8 @@ impl Default for NodeStreamOptions {
         Self {
             max_clients: 1024,
             max_streams: 4096,
-            window: 64 << 20,
-            uplink_total: 64 << 20,
+            window: 128 << 20,
+            uplink_total: 128 << 20,
             downlink_total: 128 << 20,
             uplink_memory: 1 << 30,
             max_packet: 16 * MIB,

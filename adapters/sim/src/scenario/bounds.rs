@@ -39,6 +39,7 @@ impl<'a, C: Chooser> Bounds<'a, C> {
         self.one_of(&mut options.max_batch_ops, &[1, 2, 3]);
         self.one_of(&mut options.max_op_payload, &[1, 2, 700, 64 * KIB]);
         self.one_of(&mut options.uplink_window, &[64 * KIB, 64 * KIB + 1]);
+        self.one_of(&mut options.streams.uplink_window, &[64 * KIB, 64 * KIB + 1]);
         self.one_of(&mut options.uplink_total, &[0, 1, 64 * KIB]);
         self.one_of(&mut options.downlink_window, &[1, 2, 1000]);
         self.one_of(&mut options.idle_exchanges, &[1, 2]);

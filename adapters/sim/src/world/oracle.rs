@@ -12,7 +12,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use seqlane::wire::reset::ResetCode;
 use seqlane::wire::{self, Limits, Op};
-use seqlane::{BodyForm, ClientConfig, EndReason, ExchangeId, Level, RelayId, RelayOptions, TimerKind};
+use seqlane::{
+    BodyForm, ClientConfig, ClientOptions, EndReason, ExchangeId, Level, RelayId, RelayOptions, TimerKind,
+};
 
 use crate::chooser::Chooser;
 use crate::fault::Fault;
@@ -259,7 +261,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             }
             let taken = state.upstreams.iter().map(|up| self.upstreams[*up].received).max().unwrap_or(0);
             let kept = state.local.sent.saturating_sub(taken) as usize;
-            let (open, window) = (state.local.credit + kept, self.setup.client.uplink_window);
+            let (open, window) = (state.local.credit + kept, uplink_window(&self.setup.client));
             if open > window {
                 self.violated(
                     Property::S5,
@@ -503,4 +505,12 @@ fn size(bytes: u64) -> usize {
 
 fn options_of(config: &ClientConfig, relay: RelayId) -> Option<RelayOptions> {
     config.relays.get(relay.place() as usize).cloned()
+}
+
+/// Uplink bytes that a client may keep of one flow, at whatever level it turns out to be.
+fn uplink_window(options: &ClientOptions) -> usize {
+    match options.max_level {
+        Level::Streams => options.uplink_window.max(options.streams.uplink_window),
+        Level::Legacy | Level::Sequenced => options.uplink_window,
+    }
 }

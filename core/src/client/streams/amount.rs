@@ -1,7 +1,7 @@
 //! How many bytes one packet carries: as many as come through in about the time that a small one takes.
 //!
-//! A packet that was full and came quickly makes the next ones larger by a quarter, a slow one smaller by a twentieth;
-//! silence halves them.
+//! A packet that was full and came quickly makes the next ones larger by a quarter, a slow one smaller by a quarter; but
+//! of the many that are under way with one size only the first changes it. Silence halves them.
 
 use core::time::Duration;
 
@@ -27,13 +27,14 @@ impl Amount {
         self.bytes
     }
 
-    /// A packet that was `full` took `trip`, where `usual` is the median of small ones.
-    pub(super) fn on_trip(&mut self, full: bool, trip: Duration, usual: Duration) {
+    /// A packet that had room for `asked` bytes, and was `full` or not, took `trip`, where `usual` is the median of small
+    /// ones.
+    pub(super) fn on_trip(&mut self, asked: u64, full: bool, trip: Duration, usual: Duration) {
         const SLOW: Duration = Duration::from_secs(1);
         // 1.7 and 3.4 round trips.
-        if trip > share(usual, 17, 5).saturating_add(SLOW) {
-            self.bytes = (self.bytes / 20).saturating_mul(19).max(self.least);
-        } else if full && trip < share(usual, 17, 10) {
+        if trip > share(usual, 17, 5).saturating_add(SLOW) && asked <= self.bytes {
+            self.bytes = (self.bytes / 4).saturating_mul(3).max(self.least);
+        } else if full && trip < share(usual, 17, 10) && asked >= self.bytes {
             self.bytes = (self.bytes / 4).saturating_mul(5).min(self.most);
         }
     }
@@ -53,12 +54,14 @@ mod tests {
     #[test]
     fn full_packets_that_come_quickly_make_the_next_ones_larger() {
         let mut amount = Amount::new(400, 100, 1_000);
-        amount.on_trip(false, USUAL, USUAL);
+        amount.on_trip(400, false, USUAL, USUAL);
         assert_eq!(amount.bytes(), 400);
-        amount.on_trip(true, USUAL, USUAL);
-        assert_eq!(amount.bytes(), 500);
+        for _ in 0..3 {
+            amount.on_trip(400, true, USUAL, USUAL);
+            assert_eq!(amount.bytes(), 500, "once for all that were under way");
+        }
         for _ in 0..10 {
-            amount.on_trip(true, USUAL, USUAL);
+            amount.on_trip(1_000, true, USUAL, USUAL);
         }
         assert_eq!(amount.bytes(), 1_000);
     }
@@ -66,10 +69,12 @@ mod tests {
     #[test]
     fn slow_packets_and_silence_make_them_smaller() {
         let mut amount = Amount::new(400, 100, 1_000);
-        amount.on_trip(true, 2 * USUAL, USUAL);
+        amount.on_trip(400, true, 2 * USUAL, USUAL);
         assert_eq!(amount.bytes(), 400);
-        amount.on_trip(true, 5 * USUAL, USUAL);
-        assert_eq!(amount.bytes(), 380);
+        for _ in 0..3 {
+            amount.on_trip(400, true, 5 * USUAL, USUAL);
+            assert_eq!(amount.bytes(), 300, "once for all that were under way");
+        }
         for _ in 0..4 {
             amount.on_silence();
         }

@@ -252,6 +252,7 @@ impl Client {
             confirm: Some(lane.confirm()),
         };
         let backlog = lane.backlog > 0;
+        let up_room = lane.up.bytes();
         let packed = lane.pack(&header, number, load, limit, now);
         let load = match load {
             Load::Bulk(_) if packed.payload > 0 => Load::Bulk(packed.payload),
@@ -271,6 +272,7 @@ impl Client {
             size: if bulk { Size::Bulk } else { Size::Small },
             bytes: expected.max(u64::try_from(packed.len).unwrap_or(u64::MAX)),
             room,
+            up_room,
             load,
             contents: packed.contents,
             resends: packed.resends,

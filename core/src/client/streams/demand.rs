@@ -39,7 +39,7 @@ const BULK_WAIT_LONGEST: Duration = Duration::from_millis(100);
 const SHORTEST_HOLD: Duration = Duration::from_millis(20);
 
 /// Responses that are asked for while calls are short.
-const THRIFTY_RESPONSE: u64 = 4 << 20;
+const THRIFTY_RESPONSE: u64 = 8 << 20;
 
 /// What the machine around the lane knows.
 #[derive(Clone, Copy, Debug)]
@@ -181,7 +181,9 @@ impl Lane {
     /// How long the node may hold the next request.
     pub(super) fn hold(&self, config: &ClientConfig, circumstances: Circumstances) -> Duration {
         let longest = self.grants.max_hold.min(config.streams.idle_hold);
-        let active = || self.lateness.usual().p50.saturating_mul(2).max(SHORTEST_HOLD);
+        // Where nothing moves and only an answer is missing, calls become rarer and rarer.
+        let quiet = share(circumstances.now.saturating_since(self.traffic), 1, 2);
+        let active = || self.lateness.usual().p50.saturating_mul(2).max(SHORTEST_HOLD).max(quiet);
         if circumstances.closed {
             Duration::ZERO
         } else if self.is_active(circumstances.now) {
@@ -213,7 +215,7 @@ impl Lane {
 
     /// After how long a small answer without confirmation is repeated.
     pub(super) fn confirm(&self) -> Duration {
-        const LEAST: Duration = Duration::from_millis(50);
+        const LEAST: Duration = Duration::from_millis(20);
         self.lateness.usual().p90.max(LEAST)
     }
 

@@ -71,6 +71,8 @@ pub(super) struct Record {
     pub(super) bytes: u64,
     /// Bytes that its answer may have, as a packet.
     pub(super) room: u64,
+    /// Bytes that its request might have had in bulk.
+    pub(super) up_room: u64,
     pub(super) load: Load,
     pub(super) contents: Vec<Item>,
     /// The exchanges whose answers it asks for again.
@@ -94,6 +96,7 @@ impl Record {
             size: Size::Small,
             bytes: 0,
             room: 0,
+            up_room: 0,
             load: Load::Probe,
             contents: Vec::new(),
             resends: Vec::new(),

@@ -1,6 +1,6 @@
 //! How many bytes may be under way: what the path delivers in a round trip, with room for it to deliver more.
 //!
-//! I = min(3/4 total, max(8 MiB, g x rate x 1.7 p50)). The rate is what came in the last 3.4 p50, a maximum that decays
+//! I = min(3/4 total, max(16 MiB, g x rate x 1.7 p50)). The rate is what came in the last 3.4 p50, a maximum that decays
 //! by 2 % with each packet in bulk. g is 3 until the rate grows by less than a quarter in 2 p50, then 1.5.
 
 use alloc::collections::VecDeque;
@@ -9,7 +9,7 @@ use core::time::Duration;
 use crate::time::{Instant, micros, share};
 
 /// Bytes that may always be under way.
-const LEAST: u64 = 8 << 20;
+const LEAST: u64 = 16 << 20;
 
 /// Arrivals that are remembered at most.
 const MOST_ARRIVALS: usize = 512;
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn little_is_always_allowed_and_never_more_than_three_quarters_of_the_total() {
         let mut flight = Flight::new(at(0));
-        assert_eq!(flight.limit(128 * MIB, P50), 8 * MIB);
+        assert_eq!(flight.limit(128 * MIB, P50), 16 * MIB);
         assert_eq!(flight.limit(4 * MIB, P50), 3 * MIB);
         for second in 0..100 {
             flight.on_arrival(100 * MIB, at(second * 1_000), P50);
@@ -135,7 +135,7 @@ mod tests {
         let steady = flight.limit(1 << 40, P50);
         // 10 MiB/s for 1.7 s, and half as much again.
         assert!((24 * MIB..28 * MIB).contains(&steady), "{steady}");
-        assert!(growing > 8 * MIB);
+        assert!(growing > 16 * MIB);
     }
 
     #[test]
@@ -143,8 +143,8 @@ mod tests {
         let mut flight = Flight::new(at(0));
         flight.on_silence();
         flight.on_silence();
-        assert_eq!(flight.limit(128 * MIB, P50), 2 * MIB);
+        assert_eq!(flight.limit(128 * MIB, P50), 4 * MIB);
         flight.on_arrival(1, at(1), P50);
-        assert_eq!(flight.limit(128 * MIB, P50), 8 * MIB);
+        assert_eq!(flight.limit(128 * MIB, P50), 16 * MIB);
     }
 }

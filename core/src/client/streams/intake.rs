@@ -81,7 +81,7 @@ impl Lane {
     /// What an answer says of the path.
     fn measure(&mut self, answer: &Answer<'_>, round_trip: Duration, now: Instant) {
         let Some(record) = self.exchanges.get(answer.number) else { return };
-        let (size, room, load) = (record.size, record.room, record.load);
+        let (size, room, up_room, load) = (record.size, record.room, record.up_room, record.load);
         let late = matches!(record.progress, Progress::Late { .. });
         if record.progress == Progress::Done {
             return;
@@ -91,12 +91,13 @@ impl Lane {
         let len = u64::try_from(answer.len).unwrap_or(u64::MAX);
         if size == Size::Bulk {
             let full = len.saturating_add(MIN_RESPONSE) >= room;
-            self.down.on_trip(full, round_trip, p50);
+            self.down.on_trip(room, full, round_trip, p50);
             self.down_flight.on_arrival(len, now, p50);
         }
         if let Load::Bulk(bytes) = load {
             let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-            self.up.on_trip(bytes.saturating_add(MIN_RESPONSE) >= self.up.bytes(), round_trip, p50);
+            let full = bytes.saturating_add(MIN_RESPONSE) >= up_room;
+            self.up.on_trip(up_room, full, round_trip, p50);
             self.up_flight.on_arrival(bytes, now, p50);
         }
     }

@@ -15,7 +15,7 @@ use crate::stream::agenda::Agenda;
 use crate::stream::farewell::{Farewell, Word};
 use crate::stream::flow::Flow;
 use crate::stream::owed::Owed;
-use crate::time::Instant;
+use crate::time::{Instant, share};
 use crate::timer::{TimerKind, TimerSlot};
 use crate::wire::number::{AnswerNumber, ExchangeNumber, StreamNumber};
 use crate::wire::packet::{ClientId, Epoch, Grants, RequestHeader};
@@ -247,6 +247,12 @@ impl Peer {
     /// What its timer is for.
     pub(in crate::node) const fn due(&self) -> TimerKind {
         self.due
+    }
+
+    /// How long frames wait for company: a hundredth of the client's round trip, as far as it says how long that is.
+    pub(super) fn settle(&self, config: &NodeConfig) -> Duration {
+        self.confirm
+            .map_or(config.streams.settle, |confirm| share(confirm, 1, 100).min(config.streams.settle))
     }
 
     /// What decides about the held requests.

@@ -47,11 +47,12 @@ impl Node {
 
     /// Answers what is to be answered, and sets the client's timer.
     pub(in crate::node) fn serve(&mut self, id: PeerId) {
-        let (settle, ack_delay) = (self.config.streams.settle, self.config.streams.ack_delay);
+        let ack_delay = self.config.streams.ack_delay;
         loop {
             let Self { config, peers, timers, now, .. } = self;
             let Some(peer) = peers.get_mut(id) else { return };
             peer.listed = false;
+            let settle = peer.settle(config);
             match peer.circumstances().verdict(*now, settle, ack_delay) {
                 Verdict::Answer(_, Load::Repeat(old)) if !peer.needs_repeat(old) => {
                     peer.unconfirmed.pop_first();
