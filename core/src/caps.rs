@@ -151,6 +151,11 @@ mod tests {
     }
 
     #[test]
+    fn levels_print_by_number() {
+        assert_eq!(Level::Streams.to_string(), "level 2");
+    }
+
+    #[test]
     fn level_numbers_round_trip() {
         for level in [Level::Legacy, Level::Sequenced, Level::Streams] {
             assert_eq!(Level::from_number(level.number()), Some(level));

@@ -224,6 +224,25 @@ mod tests {
     }
 
     #[test]
+    fn a_queue_is_empty_while_nothing_waits() {
+        let mut queue = ReorderQueue::new(LIMITS);
+        assert!(queue.is_empty());
+        queue.insert(Seq::new(1), 'b', 0).unwrap();
+        assert!(!queue.is_empty());
+        queue.remove(Seq::new(1));
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_rejected_item_says_why() {
+        let reasons = [Rejected::Old('x'), Rejected::Duplicate('x'), Rejected::Full('x')];
+        let words = ["passed already", "waits already", "is full"];
+        for (reason, words) in reasons.iter().zip(words) {
+            assert!(alloc::format!("{reason}").contains(words), "{reason}");
+        }
+    }
+
+    #[test]
     fn a_removed_item_leaves_its_number_free() {
         let mut queue = ReorderQueue::new(LIMITS);
         queue.insert(Seq::new(1), 'b', 40).unwrap();

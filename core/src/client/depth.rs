@@ -72,6 +72,27 @@ mod tests {
     }
 
     #[test]
+    fn each_empty_poll_halves_and_one_poll_is_no_bulk() {
+        let mut depth = Depth::new();
+        for _ in 0..8 {
+            depth.on_reply(BULK_REPLY, false, 9);
+        }
+        for (target, is_bulk) in [(9, true), (4, true), (2, true), (1, false), (1, false)] {
+            assert_eq!((depth.target(), depth.is_bulk()), (target, is_bulk));
+            depth.on_reply(0, true, 9);
+        }
+    }
+
+    #[test]
+    fn only_half_a_read_or_more_is_bulk() {
+        let mut depth = Depth::new();
+        depth.on_reply(32_767, true, 8);
+        assert_eq!(depth.target(), 1);
+        depth.on_reply(32_768, true, 8);
+        assert_eq!(depth.target(), 2);
+    }
+
+    #[test]
     fn small_replies_and_answered_writes_change_nothing() {
         let mut depth = Depth::new();
         depth.on_reply(BULK_REPLY, true, 8);

@@ -189,6 +189,23 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "model")]
+    fn of_a_wait_that_is_over_only_the_end_of_its_settle_makes_a_difference() {
+        use core::hash::Hasher;
+        let print = |pace: &Pace, until, heard: Option<u64>| {
+            let mut hasher = crate::fingerprint::Fnv::default();
+            let wait = Wait { until: at(until), heard: heard.map(at) };
+            pace.wait_fingerprint(wait, &mut Fingerprint::new(at(0), &mut hasher));
+            hasher.finish()
+        };
+        assert_ne!(print(&BATCH, 350, None), print(&BATCH, 351, None));
+        assert_eq!(print(&BATCH, 350, Some(5)), print(&BATCH, 351, Some(5)));
+        assert_ne!(print(&BATCH, 350, Some(5)), print(&BATCH, 350, Some(6)));
+        // Without a settle of its own, the wait goes on to its end.
+        assert_ne!(print(&SINGLE, 350, Some(5)), print(&SINGLE, 351, Some(5)));
+    }
+
+    #[test]
     fn a_single_op_settles_within_its_wait() {
         let wait = Wait { until: at(5_000), heard: Some(at(4_000)) };
         let growing = |arrival| Waiting { wait, growing: Some(at(arrival)) };

@@ -5,21 +5,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use seqlane::record::Ending;
-use seqlane::{Level, OpenMode, Secret};
+use seqlane::{ClientNotice, Level, OpenMode};
 use seqlane_sim::playback::{End, Playback, play};
 use seqlane_tests::deadline::soon;
 use seqlane_tests::rig::dial::{self, Association};
 use seqlane_tests::rig::origin::{self, DatagramEcho};
-use seqlane_tests::rig::{CLIENT_KEY, NODE_KEY, Origin, Pattern, Rig, RigBuilder, fetch, push, read_to_end};
+use seqlane_tests::rig::{
+    CLIENT_KEY, NODE_KEY, Origin, Pattern, Rig, RigBuilder, SECRET, fetch, push, read_to_end,
+};
 use seqlane_tokio::relay::RelayBuilder;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
 const LEVELS: [Level; 3] = [Level::Legacy, Level::Sequenced, Level::Streams];
-
-/// What seals level 2.
-const SECRET: &str = "end to end secret";
 
 /// The files of a client and of a node, removed in the end.
 struct Files {
@@ -40,14 +39,7 @@ impl Files {
     fn recording(&self, level: Level) -> RigBuilder {
         let (client, node) = (self.client.clone(), self.node.clone());
         Rig::builder()
-            .node_options(move |options| {
-                options.max_level = level;
-                options.secret = Some(Secret::new(SECRET));
-            })
-            .client_options(move |options| {
-                options.max_level = level;
-                options.secret = Some(Secret::new(SECRET));
-            })
+            .level(level)
             .node(|builder| builder.record(node).drain(Duration::ZERO))
             .client(|builder| builder.record(client).shutdown_grace(Duration::ZERO))
     }
@@ -81,9 +73,11 @@ async fn stop(rig: Rig) {
 
 #[tokio::test]
 async fn a_session_over_sockets_is_replayed_without_a_difference_at_every_level() {
-    for level in LEVELS {
+    for (level, is_binary) in LEVELS.map(|level| (level, false)).into_iter().chain([(Level::Streams, true)]) {
         let files = Files::new();
-        let rig = files.recording(level).start().await;
+        let rig = files.recording(level);
+        let rig = if is_binary { rig.binary() } else { rig }.start().await;
+        let mut notices = rig.notices();
         let (source, sink) = (Pattern::new(1), Pattern::new(2));
         let from = Origin::source(source, MIB).await;
         let to = Origin::sink(sink, MIB).await;
@@ -97,6 +91,8 @@ async fn a_session_over_sockets_is_replayed_without_a_difference_at_every_level(
         let association = soon(Association::open(rig.proxy())).await.unwrap();
         association.send(echo.address(), b"datagram").await.unwrap();
         assert_eq!(soon(association.receive()).await.unwrap().1, b"datagram");
+        let is_of_level = |notice: &ClientNotice| matches!(notice, ClientNotice::Connected { level: it, .. } if *it == level);
+        assert!(notices.so_far().iter().any(is_of_level), "{level}");
         stop(rig).await;
         for playback in files.replayed() {
             assert!(playback.events > 20 && playback.actions > 20, "{playback:?}");
