@@ -64,13 +64,7 @@ impl Measurement {
         };
         Self {
             flows: flows.iter().filter(judged).count() as u32,
-            finished: {
-                let n = flows.iter().filter(judged).filter(|flow| flow.finished()).count() as u32;
-                if n < flows.iter().filter(judged).count() as u32 {
-                    eprintln!("DBG unfinished");
-                }
-                n
-            },
+            finished: flows.iter().filter(judged).filter(|flow| flow.finished()).count() as u32,
             bulk: bulk
                 .filter(|flow| flow.finished())
                 .and_then(|flow| flow.took().map(|took| (flow.bytes, took))),

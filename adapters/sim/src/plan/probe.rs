@@ -140,12 +140,7 @@ impl FlowProbe {
     fn see(&mut self, now: Time, what: &What) {
         match (*what, self.role) {
             (What::Open { .. }, _) => self.opened = now,
-            (What::Ended { why, .. }, _) => {
-                if !why.is_orderly() {
-                    eprintln!("DBG {why:?} {now:?}");
-                }
-                self.ended = Some((now, why.is_orderly()));
-            }
+            (What::Ended { why, .. }, _) => self.ended = Some((now, why.is_orderly())),
             (What::Uplink { bytes, .. }, Role::Upload(_)) => self.come(now, bytes),
             (
                 What::Deliver { bytes, .. },

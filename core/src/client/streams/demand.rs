@@ -113,7 +113,7 @@ impl Lane {
         let flying = u64::try_from(tally.bulk_bytes).unwrap_or(u64::MAX);
         !self.agenda.bulk.is_empty()
             && flying < self.up_flight.limit(self.grants.uplink_total, self.lateness.usual().p50)
-            && tally.bulk < config.streams.max_depth.saturating_mul(2)
+            && tally.bulk < config.streams.max_depth
             && self.bulk_at().is_some_and(|at| at <= now)
     }
 

@@ -1,8 +1,7 @@
 //! How many bytes may be under way: what the path delivers in a round trip, with room for it to deliver more.
 //!
 //! I = min(3/4 total, max(16 MiB, g x rate x 1.7 p50)). The rate is what came in the last 3.4 p50, a maximum that decays
-//! by 2 % with each packet in bulk. g is 3 until the rate grows by less than a quarter in 2 p50, then 1.5 down, and 2.25
-//! up, where a packet counts until news of it have come.
+//! by 2 % with each packet in bulk. g is 3 until the rate grows by less than a quarter in 2 p50, then 1.5.
 
 use alloc::collections::VecDeque;
 use core::time::Duration;
@@ -33,26 +32,18 @@ pub(super) struct Flight {
     /// Bytes a second.
     rate: u64,
     growth: Growth,
-    /// g x 1.7 once the rate does not grow any more, in twentieths.
-    steady: u64,
     /// Halvings by silence.
     halved: u32,
 }
 
 impl Flight {
-    /// What comes down.
-    pub(super) const fn down(now: Instant) -> Self {
-        Self::new(51, now)
-    }
-
-    /// What goes up.
-    pub(super) const fn up(now: Instant) -> Self {
-        Self::new(77, now)
-    }
-
-    const fn new(steady: u64, now: Instant) -> Self {
-        let growth = Growth::Growing { since: now, rate: 0 };
-        Self { arrivals: VecDeque::new(), rate: 0, growth, steady, halved: 0 }
+    pub(super) const fn new(now: Instant) -> Self {
+        Self {
+            arrivals: VecDeque::new(),
+            rate: 0,
+            growth: Growth::Growing { since: now, rate: 0 },
+            halved: 0,
+        }
     }
 
     /// A packet in bulk got through with so many bytes.
@@ -85,11 +76,11 @@ impl Flight {
     /// Bytes that may be under way, of a total.
     pub(super) fn limit(&self, total: u64, p50: Duration) -> u64 {
         let trip = self.rate.saturating_mul(micros(p50)) / 1_000_000;
+        // 1.7 p50 times 3, or times 1.5.
         let ahead = match self.growth {
-            // 1.7 p50 times 3.
-            Growth::Growing { .. } => trip.saturating_mul(102),
-            Growth::Steady => trip.saturating_mul(self.steady),
-        } / 20;
+            Growth::Growing { .. } => trip.saturating_mul(51) / 10,
+            Growth::Steady => trip.saturating_mul(51) / 20,
+        };
         let limit = ahead.max(LEAST).min((total / 4).saturating_mul(3));
         limit.checked_shr(self.halved).unwrap_or_default()
     }
@@ -122,7 +113,7 @@ mod tests {
 
     #[test]
     fn little_is_always_allowed_and_never_more_than_three_quarters_of_the_total() {
-        let mut flight = Flight::down(at(0));
+        let mut flight = Flight::new(at(0));
         assert_eq!(flight.limit(128 * MIB, P50), 16 * MIB);
         assert_eq!(flight.limit(4 * MIB, P50), 3 * MIB);
         for second in 0..100 {
@@ -133,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_limit_follows_the_rate_and_is_generous_while_that_grows() {
-        let mut flight = Flight::down(at(0));
+        let mut flight = Flight::new(at(0));
         for tenth in 0..15 {
             flight.on_arrival(MIB, at(tenth * 100), P50);
         }
@@ -149,7 +140,7 @@ mod tests {
 
     #[test]
     fn silence_halves_it() {
-        let mut flight = Flight::down(at(0));
+        let mut flight = Flight::new(at(0));
         flight.on_silence();
         flight.on_silence();
         assert_eq!(flight.limit(128 * MIB, P50), 4 * MIB);

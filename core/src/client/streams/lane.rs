@@ -26,7 +26,7 @@ use crate::wire::packet::{ClientId, Epoch, Grants};
 use crate::wire::reset::ResetCode;
 
 /// The bytes of an uplink packet in bulk to begin with, and the least.
-const FIRST_REQUEST: u64 = 1024 * 1024;
+const FIRST_REQUEST: u64 = 512 * 1024;
 const LEAST_REQUEST: u64 = 128 * 1024;
 
 /// A client instance, as the node knows it.
@@ -107,8 +107,8 @@ impl Lane {
                 options.most_response.min(packet),
             ),
             up: Amount::new(FIRST_REQUEST, LEAST_REQUEST, request),
-            down_flight: Flight::down(now),
-            up_flight: Flight::up(now),
+            down_flight: Flight::new(now),
+            up_flight: Flight::new(now),
             grants,
         }
     }
