@@ -508,7 +508,7 @@ fn options_of(config: &ClientConfig, relay: RelayId) -> Option<RelayOptions> {
 /// Uplink bytes that a client may keep of one flow, at whatever level it turns out to be.
 fn uplink_window(options: &seqlane::ClientOptions) -> usize {
     match options.max_level {
-        seqlane::Level::Streams => options.uplink_window.max(options.streams.uplink_window),
-        seqlane::Level::Legacy | seqlane::Level::Sequenced => options.uplink_window,
+        Level::Streams => options.uplink_window.max(options.streams.uplink_window),
+        Level::Legacy | Level::Sequenced => options.uplink_window,
     }
 }
