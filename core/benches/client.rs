@@ -71,7 +71,9 @@ impl Setup {
             match self.client.poll() {
                 ClientAction::Send { exchange, body, .. } => {
                     let limits = Limits { max_body: usize::MAX, max_ops: 1000 };
-                    let ops = wire::decode_request(&body, limits).expect("our own request").decode_ops();
+                    let ops = wire::decode_request(&body.into_bytes(), limits)
+                        .expect("our own request")
+                        .decode_ops();
                     return Some((exchange, ops.into_iter().map(|op| op.expect("our own op")).collect()));
                 }
                 ClientAction::Idle { .. } => return None,

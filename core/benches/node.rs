@@ -62,7 +62,8 @@ impl Setup {
                 }
                 NodeAction::Respond { response, .. } => {
                     let limits = Limits { max_body: usize::MAX, max_ops: 1 };
-                    let replies = wire::decode_answer(&response.body, 1, limits).expect("our own answer");
+                    let replies =
+                        wire::decode_answer(&response.body.into_bytes(), 1, limits).expect("our own answer");
                     self.sids.extend(replies.iter().filter_map(|reply| reply.sid));
                 }
                 NodeAction::Idle { .. } => return,

@@ -20,7 +20,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             ClientAction::Idle { wake } => wake,
             ClientAction::Send { exchange, body, .. } => {
                 let request = RequestId::new(exchange.number());
-                node.handle(now, NodeEvent::Request { request, endpoint: Endpoint::Batch, body })?;
+                node.handle(
+                    now,
+                    NodeEvent::Request { request, endpoint: Endpoint::Batch, body: body.into_bytes() },
+                )?;
                 continue;
             }
             ClientAction::Opened { stream } => {
@@ -45,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             NodeAction::Respond { request, response } => {
                 let exchange = ExchangeId::new(request.number());
-                client.handle(now, ClientEvent::Reply { exchange, body: response.body })?;
+                client.handle(now, ClientEvent::Reply { exchange, body: response.body.into_bytes() })?;
                 continue;
             }
             NodeAction::OpenUpstream { upstream, .. } => (upstream, vec![UpstreamEvent::Opened]),

@@ -1,14 +1,18 @@
-//! The whole system on loopback, beside the figures of the deployed one:
-//! `cargo bench -p seqlane-tests --bench loopback` (`-- --quick` leaves out the slow rows).
+//! The whole system on loopback, level 2 beside level 1 and the figures of the deployed one:
+//! `cargo bench -p seqlane-tests --bench loopback` (`-- --quick` leaves out the slow rows, `-- WORD` takes
+//! the rows with that word).
 //!
 //! Origin, node, stand-in relay, client and application share this process and its cores. The delay is the
 //! relay's round trip. The deployed figures are those of version 1.9.1 in the same kind of rig.
 
 use std::time::{Duration, Instant};
 
-use seqlane_tests::rig::{Origin, Pattern, Rig, echo, push, take};
+use seqlane::Level;
+use seqlane_tests::rig::{Origin, Pattern, Rig, RigBuilder, echo, push, read_to_end, take};
+use seqlane_tokio::relay::RelayBuilder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 const MB: f64 = 1e6;
 const MIB: usize = 1 << 20;
@@ -16,20 +20,74 @@ const MIB: usize = 1 << 20;
 fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    println!("{:<44} {:>14} {:>14} {:>10}", "loopback, level 1", "here", "deployed", "ratio");
+    heading();
     runtime.block_on(async {
-        echoes("echo p50, no delay", 0, 0, 400, Some(84.0)).await;
-        echoes("echo p50 after 300 ms of thought, no delay", 0, 300, 10, None).await;
-        echoes("echo p50 after 300 ms of thought, 100 ms", 100, 300, 10, Some(9_800.0)).await;
-        transfer("download 64 MiB, no delay", 0, 64 * MIB, Way::Down, Some(35.9)).await;
-        transfer("upload 16 MiB, no delay", 0, 16 * MIB, Way::Up, Some(0.15)).await;
-        transfer("upload 128 MiB, no delay", 0, 128 * MIB, Way::Up, Some(0.15)).await;
+        echoes("echo p50", Path::Relay(0), 0, 400, Some(84.0)).await;
+        echoes("echo p50 after 300 ms of thought", Path::Relay(0), 300, 10, None).await;
+        echoes("echo p50 after 300 ms of thought", Path::Relay(100), 300, 10, Some(9_800.0)).await;
+        transfers("download 64 MiB", Path::Relay(0), 64 * MIB, Way::Down, Some(35.9)).await;
+        transfers("upload 16 MiB", Path::Relay(0), 16 * MIB, Way::Up, Some(0.15)).await;
+        transfers("upload 128 MiB", Path::Relay(0), 128 * MIB, Way::Up, Some(0.15)).await;
+        transfers("download 512 MiB", Path::Direct, 512 * MIB, Way::Down, None).await;
+        transfers("upload 512 MiB", Path::Direct, 512 * MIB, Way::Up, None).await;
         if !quick {
-            echoes("echo p50, 1.5 s", 1500, 0, 8, Some(1_589.0)).await;
-            transfer("download 10 MB, 1.5 s", 1500, 10_000_000, Way::Down, Some(5.46)).await;
-            transfer("upload 16 MiB, 1.5 s", 1500, 16 * MIB, Way::Up, Some(0.03)).await;
+            echoes("echo p50", Path::Relay(1500), 0, 8, Some(1_589.0)).await;
+            transfers("download 10 MB", Path::Relay(1500), 10_000_000, Way::Down, Some(5.46)).await;
+            transfers("upload 16 MiB", Path::Relay(1500), 16 * MIB, Way::Up, Some(0.03)).await;
+            crowds(Duration::from_secs(60)).await;
         }
     });
+}
+
+/// Whether a row is to be measured: every one, or those whose title has one of the words of the command line.
+fn is_wanted(title: &str) -> bool {
+    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with("--")).peekable();
+    words.peek().is_none() || words.any(|word| title.contains(&word))
+}
+
+/// What lies between client and node.
+#[derive(Clone, Copy)]
+enum Path {
+    /// A relay with a round trip of so many milliseconds.
+    Relay(u64),
+    /// Nothing.
+    Direct,
+}
+
+impl Path {
+    async fn rig(self, level: Level) -> Rig {
+        let rig = Rig::builder().level(level);
+        let rig = match self {
+            Self::Relay(delay) => rig.relay(move |relay| relay.delay(Duration::from_millis(delay))),
+            // As with `--node`: packets go as they are.
+            Self::Direct => rig.direct().binary(),
+        };
+        rig.start().await
+    }
+
+    fn title(self, name: &str) -> String {
+        match self {
+            Self::Relay(0) => format!("{name}, no delay"),
+            Self::Relay(delay) => format!("{name}, {} s", Duration::from_millis(delay).as_secs_f64()),
+            Self::Direct => format!("{name}, no relay"),
+        }
+    }
+
+    const fn round_trip(self) -> Option<f64> {
+        match self {
+            Self::Relay(0) | Self::Direct => None,
+            Self::Relay(delay) => Some(delay as f64),
+        }
+    }
+}
+
+/// The levels, in the order of the columns.
+const LEVELS: [Level; 2] = [Level::Sequenced, Level::Streams];
+
+/// What one level reached.
+struct Measured {
+    value: f64,
+    note: String,
 }
 
 enum Way {
@@ -37,13 +95,20 @@ enum Way {
     Up,
 }
 
-async fn rig(delay: u64) -> Rig {
-    Rig::builder().relay(move |relay| relay.delay(Duration::from_millis(delay))).start().await
+/// Echoes at every level.
+async fn echoes(name: &str, path: Path, thought: u64, count: usize, deployed: Option<f64>) {
+    let title = path.title(name);
+    if !is_wanted(&title) {
+        return;
+    }
+    let [one, two] = LEVELS.map(|level| path.rig(level));
+    let one = echo_times(one.await, path, thought, count).await;
+    let two = echo_times(two.await, path, thought, count).await;
+    row(&title, "ms", [one, two], deployed);
 }
 
 /// Echoes of 32 bytes one after another over one flow, with time to think before each.
-async fn echoes(name: &str, delay: u64, thought: u64, count: usize, deployed: Option<f64>) {
-    let rig = rig(delay).await;
+async fn echo_times(rig: Rig, path: Path, thought: u64, count: usize) -> Measured {
     let origin = Origin::echo().await;
     let mut socket = rig.connect(origin.address()).await;
     let mut times = Vec::with_capacity(count);
@@ -57,18 +122,26 @@ async fn echoes(name: &str, delay: u64, thought: u64, count: usize, deployed: Op
         }
     }
     times.sort_by(f64::total_cmp);
-    let p50 = times[times.len() / 2];
+    let (p50, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
     let calls = rig.relays[0].calls() as f64 / (count + 2) as f64;
-    row(name, p50, "ms", deployed, deployed.map(|deployed| deployed / p50));
-    let p99 = times[times.len() * 99 / 100];
-    let trips = if delay > 0 { format!(", {:.3} round trips", p50 / delay as f64) } else { String::new() };
-    println!("    p99 {p99:.2} ms, {calls:.1} calls an echo{trips}");
-    rig.client.shutdown().await;
+    let trips = path.round_trip().map(|trip| format!(", {:.3} round trips", p50 / trip)).unwrap_or_default();
+    Measured { value: p50, note: format!("p99 {p99:.2} ms, {calls:.1} calls an echo{trips}") }
+}
+
+/// A transfer at every level.
+async fn transfers(name: &str, path: Path, len: usize, way: Way, deployed: Option<f64>) {
+    let title = path.title(name);
+    if !is_wanted(&title) {
+        return;
+    }
+    let [one, two] = LEVELS.map(|level| path.rig(level));
+    let one = transfer(one.await, len, &way).await;
+    let two = transfer(two.await, len, &way).await;
+    row(&title, "MB/s", [one, two], deployed);
 }
 
 /// One transfer over a flow that is open: from the first byte of the request to the last of the answer.
-async fn transfer(name: &str, delay: u64, len: usize, way: Way, deployed: Option<f64>) {
-    let rig = rig(delay).await;
+async fn transfer(rig: Rig, len: usize, way: &Way) -> Measured {
     let pattern = Pattern::new(0);
     let (down, up) = match way {
         Way::Down => (len, 1),
@@ -82,15 +155,18 @@ async fn transfer(name: &str, delay: u64, len: usize, way: Way, deployed: Option
     .await;
     let mut socket = rig.connect(origin.address()).await;
     echo(&mut socket, b"open").await.expect("an echo");
-    let before = rig.relays[0].calls();
+    let before = calls(&rig).await;
     let begun = Instant::now();
     push(&mut socket, pattern, up).await.expect("an upload");
     take(&mut socket, pattern, down).await.expect("a download");
-    let rate = len as f64 / MB / begun.elapsed().as_secs_f64();
-    let calls = rig.relays[0].calls() - before;
-    row(name, rate, "MB/s", deployed, deployed.map(|deployed| rate / deployed));
-    println!("    {calls} calls, {:.2} a MB", calls as f64 / (len as f64 / MB));
-    rig.client.shutdown().await;
+    let megabytes = len as f64 / MB;
+    let value = megabytes / begun.elapsed().as_secs_f64();
+    let calls = calls(&rig).await - before;
+    Measured { value, note: format!("{calls} calls, {:.2} a MB", calls as f64 / megabytes) }
+}
+
+async fn calls(rig: &Rig) -> u64 {
+    rig.client.stats().await.calls
 }
 
 async fn echo_once(socket: &mut TcpStream) -> std::io::Result<()> {
@@ -99,8 +175,78 @@ async fn echo_once(socket: &mut TcpStream) -> std::io::Result<()> {
     socket.write_all(&word).await
 }
 
-fn row(name: &str, value: f64, unit: &str, deployed: Option<f64>, ratio: Option<f64>) {
-    let deployed = deployed.map_or_else(|| "-".to_owned(), |deployed| format!("{deployed} {unit}"));
-    let ratio = ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.1} x"));
-    println!("{name:<44} {:>14} {deployed:>14} {ratio:>10}", format!("{value:.2} {unit}"));
+/// Twenty flows through a relay that loses 5 % of the replies: how many die or bring a wrong byte.
+async fn crowds(time: Duration) {
+    const TITLE: &str = "flows of 20 that died, 5 % lost, 60 s";
+    if !is_wanted(TITLE) {
+        return;
+    }
+    let lossy = |level| {
+        let relay = |relay: RelayBuilder| relay.delay(Duration::from_millis(100)).lose_reply(0.05).seed(1);
+        Rig::builder().level(level).relay(relay)
+    };
+    // Both at once: they are counted and not timed.
+    let [one, two] = LEVELS.map(|level| tokio::spawn(crowd(lossy(level), time)));
+    let crowds = [one.await.expect("a crowd"), two.await.expect("a crowd")];
+    row(TITLE, "", crowds, None);
+}
+
+async fn crowd(rig: RigBuilder, time: Duration) -> Measured {
+    const FLOWS: usize = 20;
+    let rig = rig.start().await;
+    let origin = Origin::echo().await;
+    let until = Instant::now() + time;
+    let mut flows = JoinSet::new();
+    for number in 0..FLOWS {
+        let socket = rig.connect(origin.address()).await;
+        flows.spawn(chat(socket, Pattern::new(number), until));
+    }
+    let (mut dead, mut bytes) = (0, 0);
+    while let Some(flow) = flows.join_next().await {
+        match flow.expect("a flow") {
+            Ok(right) => bytes += right,
+            Err(_) => dead += 1,
+        }
+    }
+    let calls = rig.relays[0].calls();
+    let note = format!("{:.1} MB right in flows that lived, {calls} calls", bytes as f64 / MB);
+    Measured { value: f64::from(dead), note }
+}
+
+/// Sends pieces of a pattern, small and large, and takes each back before the next, until the time is over; then ends
+/// in order. Says how many bytes came back, every one right.
+async fn chat(mut socket: TcpStream, pattern: Pattern, until: Instant) -> std::io::Result<usize> {
+    const PIECES: [usize; 4] = [10, 1_000, 20_000, 200_000];
+    let mut done = 0;
+    for most in PIECES.into_iter().cycle() {
+        if Instant::now() >= until {
+            break;
+        }
+        let piece = pattern.piece(done, most);
+        let (mut reading, mut writing) = socket.split();
+        let mut back = vec![0; piece.len()];
+        let both = async { tokio::try_join!(writing.write_all(piece), reading.read_exact(&mut back)) };
+        tokio::time::timeout(Duration::from_secs(30), both)
+            .await
+            .map_err(|_| std::io::ErrorKind::TimedOut)??;
+        if back != piece {
+            return Err(std::io::ErrorKind::InvalidData.into());
+        }
+        done += piece.len();
+    }
+    socket.shutdown().await?;
+    let rest = read_to_end(&mut socket).await?;
+    if rest.is_empty() { Ok(done) } else { Err(std::io::ErrorKind::InvalidData.into()) }
+}
+
+fn heading() {
+    println!("{:<44} {:>14} {:>14} {:>14}", "loopback", "level 1", "level 2", "deployed");
+}
+
+fn row(title: &str, unit: &str, [one, two]: [Measured; 2], deployed: Option<f64>) {
+    let cell = |value: f64| format!("{value:.2} {unit}");
+    let deployed = deployed.map_or_else(|| "-".to_owned(), cell);
+    println!("{title:<44} {:>14} {:>14} {deployed:>14}", cell(one.value), cell(two.value));
+    println!("    level 1: {}", one.note);
+    println!("    level 2: {}", two.note);
 }

@@ -59,7 +59,7 @@ impl Rig {
                     self.upstream = upstream;
                     self.upstream(UpstreamEvent::Opened);
                 }
-                NodeAction::Respond { response, .. } => answer = Some(response.body),
+                NodeAction::Respond { response, .. } => answer = Some(response.body.into_bytes()),
                 _ => {}
             }
         }

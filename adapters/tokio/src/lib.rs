@@ -68,6 +68,7 @@ pub mod node;
 pub mod proxy;
 mod record;
 pub mod relay;
+mod sealing;
 mod start;
 
 pub use node::NodeServer;

@@ -10,6 +10,7 @@ use crate::error::ConnectFailure;
 use crate::id::{ExchangeId, RelayId, StreamId};
 use crate::time::Instant;
 use crate::timer::Wake;
+use crate::wire::Body;
 use crate::wire::reset::ResetCode;
 
 /// What the driver shall do, from [`Client::poll`](crate::Client::poll).
@@ -22,8 +23,8 @@ pub enum ClientAction {
         exchange: ExchangeId,
         /// The relay to use.
         relay: RelayId,
-        /// What is posted.
-        body: Bytes,
+        /// What is posted. Its bytes may still have to be made, on whatever thread has the time.
+        body: Body,
         /// What the body is, and so where it goes.
         form: BodyForm,
         /// When to give up.

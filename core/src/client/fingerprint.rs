@@ -185,7 +185,7 @@ mod tests {
         loop {
             match client.poll() {
                 ClientAction::Send { exchange, body, .. } => {
-                    let opens = body.windows(7).any(|word| word == b"connect");
+                    let opens = body.into_bytes().windows(7).any(|word| word == b"connect");
                     let body = if opens { refused } else { passes }.into();
                     client.handle(now, ClientEvent::Reply { exchange, body }).unwrap();
                 }

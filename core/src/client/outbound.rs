@@ -403,7 +403,7 @@ impl Client {
         self.out.actions.push_back(ClientAction::Send {
             exchange,
             relay: id,
-            body,
+            body: body.into(),
             form: BodyForm::Json,
             deadline,
         });

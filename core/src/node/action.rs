@@ -11,6 +11,7 @@ use crate::node::streams::ClientFault;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::timer::Wake;
+use crate::wire::Body;
 use crate::wire::packet::ClientId;
 
 /// What the driver shall do, from [`Node::poll`](crate::Node::poll).
@@ -119,21 +120,21 @@ pub struct Response {
     pub status: u16,
     /// The value of the `Content-Type` header.
     pub content_type: &'static str,
-    /// The whole body.
-    pub body: Bytes,
+    /// The whole body. Its bytes may still have to be made, on whatever thread has the time.
+    pub body: Body,
 }
 
 impl Response {
-    pub(super) const fn packet(body: Bytes) -> Self {
+    pub(super) const fn packet(body: Body) -> Self {
         Self { status: 200, content_type: "application/octet-stream", body }
     }
 
-    pub(super) const fn json(status: u16, body: Bytes) -> Self {
-        Self { status, content_type: "application/json", body }
+    pub(super) fn json(status: u16, body: impl Into<Body>) -> Self {
+        Self { status, content_type: "application/json", body: body.into() }
     }
 
     pub(super) fn text(status: u16, text: String) -> Self {
-        Self { status, content_type: "text/plain; charset=utf-8", body: text.into() }
+        Self { status, content_type: "text/plain; charset=utf-8", body: Bytes::from(text).into() }
     }
 }
 

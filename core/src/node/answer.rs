@@ -12,7 +12,7 @@ use crate::node::reply::Fixed;
 use crate::node::session::{Session, Source, Taken};
 use crate::node::{Node, Owner, Pieces};
 use crate::target::FlowKind;
-use crate::wire::{self, Code, ReplyParts, Sid};
+use crate::wire::{self, Code, ReplyParts, Sealing, Sid, Wrapping};
 
 /// A reply with the place of its payload among the pieces of its batch.
 struct Draft {
@@ -47,6 +47,11 @@ impl Node {
     pub(super) fn answer(&mut self, request: RequestId) {
         let Some(mut batch) = self.requests.remove(&request) else { return };
         self.timers.set(&mut batch.timer, Owner::Request(request), None);
+        if matches!(batch.slots.as_slice(), [Slot::Packet(_)])
+            && let Some(Slot::Packet(packet)) = batch.slots.pop()
+        {
+            return self.respond(request, lone_packet(batch.form, packet));
+        }
         let mut pieces = core::mem::take(&mut self.pieces);
         let mut budget = self.config.max_batch_drain;
         let mut aftermath = Aftermath::default();
@@ -58,7 +63,7 @@ impl Node {
         let replies: Vec<_> = drafts.iter().map(|draft| draft.parts(&pieces)).collect();
         let response = match (batch.form, replies.first()) {
             (Form::Single, Some(reply)) => Response::json(200, wire::encode_single_answer(reply)),
-            (Form::Packet, Some(reply)) => raw(reply),
+            (Form::Packet, Some(reply)) => no_packet(reply),
             (Form::Single | Form::Packet, None) | (Form::Batch, _) => {
                 Response::json(200, wire::encode_answer(&replies))
             }
@@ -95,7 +100,7 @@ impl Node {
             Slot::Waiting(drain) => self.drain(op, drain, budget, pieces, aftermath),
             Slot::Packet(packet) => {
                 let start = pieces.0.len();
-                pieces.0.push(packet);
+                pieces.0.push(packet.into_packet());
                 Draft { payload: start..pieces.0.len(), ..Draft::bare(Fixed::default()) }
             }
             // Such a batch is not answered: see Batch::verdict.
@@ -141,13 +146,21 @@ impl Node {
     }
 }
 
-/// The answer to a packet that came as a body.
-fn raw(reply: &ReplyParts<'_>) -> Response {
-    match (reply.data.first(), reply.code) {
-        (Some(packet), _) => Response::packet(packet.clone()),
+/// The answer whose only reply is a packet, which is sealed when it is needed.
+fn lone_packet(form: Form, packet: Sealing) -> Response {
+    match form {
+        Form::Batch => Response::json(200, packet.into_body(Wrapping::Answer)),
+        Form::Single => Response::json(200, packet.into_body(Wrapping::Reply)),
+        Form::Packet => Response::packet(packet.into_body(Wrapping::Raw)),
+    }
+}
+
+/// The answer to what came as a packet, and has none for its answer.
+fn no_packet(reply: &ReplyParts<'_>) -> Response {
+    match reply.code {
         // As a node without level 2 answers a path that it does not know.
-        (None, Some(Code::UnsupportedOp)) => Response::text(404, String::new()),
-        (None, _) => Response::text(400, reply.error.unwrap_or_default().into()),
+        Some(Code::UnsupportedOp) => Response::text(404, String::new()),
+        _ => Response::text(400, reply.error.unwrap_or_default().into()),
     }
 }
 

@@ -2,8 +2,6 @@
 
 use alloc::vec::Vec;
 
-use bytes::Bytes;
-
 use crate::caps::Caps;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
@@ -15,8 +13,8 @@ use crate::node::streams::peer::PeerId;
 use crate::seq::Seq;
 use crate::time::Instant;
 use crate::timer::{TimerKind, TimerSlot};
-use crate::wire::Sid;
 use crate::wire::number::ExchangeNumber;
+use crate::wire::{Sealing, Sid};
 
 /// Where an op is answered: its request, and its place therein.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,7 +94,7 @@ pub(super) enum Slot {
     /// The op brought a packet of this client, and its exchange is held (level 2).
     Exchange(PeerId, ExchangeNumber),
     /// The reply is this packet.
-    Packet(Bytes),
+    Packet(Sealing),
 }
 
 impl Slot {

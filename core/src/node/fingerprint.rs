@@ -148,7 +148,7 @@ impl Ranks<'_> {
                 self.reply(reply, print);
             }
             Slot::Exchange(peer, exchange) => print.value((6_u8, self.node.peers.rank(*peer), exchange)),
-            Slot::Packet(packet) => print.value((7_u8, packet)),
+            Slot::Packet(packet) => print.value((7_u8, packet.clone().into_packet())),
         });
     }
 

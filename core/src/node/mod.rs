@@ -105,7 +105,7 @@ use crate::wire::Sid;
 ///     },
 /// )?;
 /// let NodeAction::Respond { response, .. } = node.poll() else { panic!("answered at once") };
-/// assert_eq!(response.body, r#"{"r":[{"sid":"x","eof":true}]}"#);
+/// assert_eq!(response.body.into_bytes(), r#"{"r":[{"sid":"x","eof":true}]}"#);
 /// assert_eq!(node.poll(), NodeAction::Idle { wake: None });
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -176,7 +176,7 @@ impl Refusal {
             Self::WrongKey => Response {
                 status: 404,
                 content_type: "text/html",
-                body: Bytes::from_static(NOT_FOUND_PAGE.as_bytes()),
+                body: Bytes::from_static(NOT_FOUND_PAGE.as_bytes()).into(),
             },
             Self::Busy => Response::json(200, wire::encode_error("node is busy: too many held requests")),
             Self::Closed => Response::json(503, wire::encode_error("node is shutting down")),

@@ -64,7 +64,7 @@ impl Machine for Client {
         match action {
             ClientAction::Send { body, .. } => {
                 let mut covered = Vec::with_capacity(body.len());
-                mask.cover(Direction::Up, body, &mut covered);
+                mask.cover(Direction::Up, &body.clone().into_bytes(), &mut covered);
                 Told::new(action, Some(&covered))
             }
             ClientAction::Deliver { bytes, .. } => Told::new(action, Some(bytes)),
@@ -92,7 +92,8 @@ impl Machine for Client {
 
     fn action_weight(action: &ClientAction) -> usize {
         match action {
-            ClientAction::Send { body: bytes, .. } | ClientAction::Deliver { bytes, .. } => bytes.len(),
+            ClientAction::Send { body, .. } => body.len(),
+            ClientAction::Deliver { bytes, .. } => bytes.len(),
             ClientAction::Credit { .. }
             | ClientAction::Opened { .. }
             | ClientAction::Fin { .. }

@@ -61,7 +61,7 @@ impl Machine for Node {
         match action {
             NodeAction::Respond { response, .. } => {
                 let mut covered = Vec::with_capacity(response.body.len());
-                mask.cover(Direction::Down, &response.body, &mut covered);
+                mask.cover(Direction::Down, &response.body.clone().into_bytes(), &mut covered);
                 Told::new(action, Some(&covered))
             }
             NodeAction::WriteUpstream { bytes, .. } => Told::new(action, Some(bytes)),

@@ -50,6 +50,7 @@
 //! very size that [`Op::encoded_len`] and [`request_overhead`] foretell.
 
 pub mod base64;
+mod body;
 mod cursor;
 pub mod direction;
 pub mod envelope;
@@ -66,6 +67,8 @@ pub mod sid;
 mod tests;
 pub mod varint;
 
+pub use body::Body;
+pub(crate) use body::{Sealing, Wrapping};
 #[cfg(feature = "record")]
 pub(crate) use cursor::Cursor;
 pub use cursor::PacketError;

@@ -9,7 +9,7 @@ use crate::wire::cursor::{Cursor, PacketError};
 use crate::wire::direction::Direction;
 use crate::wire::frame::{DataHead, Frame, Frames, MAX_CHUNK, as_u64};
 use crate::wire::number::{AnswerNumber, ExchangeNumber};
-use crate::wire::seal::{TAG_LEN, Unsealed};
+use crate::wire::seal::Unsealed;
 use crate::wire::varint;
 
 /// The most exchanges that a response tells the state of: far more than a client has outstanding, and little
@@ -422,7 +422,7 @@ impl PacketWriter {
 
     /// The length of the packet once it is sealed as it is now.
     pub fn sealed_len(&self) -> usize {
-        self.packet.len().saturating_add(TAG_LEN)
+        self.packet.sealed_len()
     }
 
     /// The packet, ready to be sealed.

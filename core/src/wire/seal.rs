@@ -250,9 +250,9 @@ impl Unsealed {
         &mut self.0
     }
 
-    /// Bytes so far, the head included.
-    pub(super) const fn len(&self) -> usize {
-        self.0.len()
+    /// The length of the packet once it is sealed as it is now.
+    pub(super) const fn sealed_len(&self) -> usize {
+        self.0.len().saturating_add(TAG_LEN)
     }
 
     /// What will lie under the seal.

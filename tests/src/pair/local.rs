@@ -104,7 +104,9 @@ impl Pair {
     /// Does what the client asks for, and holds it to what it may ask.
     pub(super) fn on_client(&mut self, action: ClientAction) {
         match action {
-            ClientAction::Send { exchange, relay, body, .. } => self.on_send(exchange, relay, body),
+            ClientAction::Send { exchange, relay, body, .. } => {
+                self.on_send(exchange, relay, body.into_bytes());
+            }
             ClientAction::Deliver { stream, bytes } => {
                 let doubled = self.doubled;
                 let content = Content::down(stream.number());

@@ -154,8 +154,10 @@ impl Pair {
         self.client_wake = loop {
             let action = self.client.poll();
             self.write_down(&action);
-            if let ClientAction::Send { body, .. } | ClientAction::Deliver { bytes: body, .. } = &action {
-                body.hash(&mut self.transcript);
+            match &action {
+                ClientAction::Send { body, .. } => body.hash(&mut self.transcript),
+                ClientAction::Deliver { bytes, .. } => bytes.hash(&mut self.transcript),
+                _ => {}
             }
             if let ClientAction::Idle { wake } = action {
                 break wake;

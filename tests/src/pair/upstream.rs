@@ -141,7 +141,9 @@ impl Pair {
     /// Does what the node asks for, and holds it to what it may ask.
     pub(super) fn on_node(&mut self, action: NodeAction) {
         match action {
-            NodeAction::Respond { request, response } => self.on_respond(request, response.body),
+            NodeAction::Respond { request, response } => {
+                self.on_respond(request, response.body.into_bytes());
+            }
             NodeAction::OpenUpstream { upstream, target, kind, .. } => {
                 let flow = target.host().trim_start_matches("flow").parse().expect("a flow's number");
                 let fresh = self.upstreams.insert(upstream, Upstream::new(flow, kind)).is_none();

@@ -205,7 +205,10 @@ impl Bench<'_> {
                     return;
                 }
                 ClientAction::Send { exchange, body, .. } => {
-                    assert!(self.calls.insert(exchange, body).is_none(), "an exchange is sent once");
+                    assert!(
+                        self.calls.insert(exchange, body.into_bytes()).is_none(),
+                        "an exchange is sent once"
+                    );
                 }
                 ClientAction::Deliver { stream, bytes } => self.alive(stream).unread += bytes.len(),
                 ClientAction::Credit { stream, bytes } => self.alive(stream).credit += bytes,

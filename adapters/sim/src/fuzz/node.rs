@@ -184,7 +184,7 @@ impl Bench<'_> {
                 }
                 NodeAction::Respond { request, response } => {
                     assert!(self.held.remove(&request), "request {request} is answered once");
-                    self.learn_sids(&response.body);
+                    self.learn_sids(&response.body.into_bytes());
                 }
                 NodeAction::OpenUpstream { upstream, kind, .. } => {
                     let opened = Upstream { kind, open: false, credit: 0, unwritten: 0, finished: false };

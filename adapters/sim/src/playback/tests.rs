@@ -72,7 +72,9 @@ fn another_action_is_told_with_its_event_its_time_and_both() {
 fn an_action_with_other_bytes_differs() {
     let difference = difference(recorded(|action| match action {
         ClientAction::Send { exchange, relay, body, form, deadline } => {
-            let body = body.iter().map(|byte| if *byte == b'c' { b'C' } else { *byte }).collect();
+            let body =
+                body.into_bytes().iter().map(|byte| if *byte == b'c' { b'C' } else { *byte }).collect();
+            let body = Bytes::into(body);
             ClientAction::Send { exchange, relay, body, form, deadline }
         }
         other => other,

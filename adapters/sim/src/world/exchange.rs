@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use seqlane::wire;
-use seqlane::{
-    BodyForm, ClientEvent, ExchangeFailure, ExchangeId, Instant, Level, NodeEvent, RelayId, Response,
-};
+use seqlane::{BodyForm, ClientEvent, ExchangeFailure, ExchangeId, Instant, Level, NodeEvent, RelayId};
 
 use crate::chooser::{Chooser, key};
 use crate::fault::Fault;
@@ -331,7 +329,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             self.count_fault(Fault::Mixed);
             self.orphan_flows_of(flight);
             if self.setup.other_is_old && notes.iter().any(Note::is_first_bytes) {
-                return self.answered(flight, not_understood(notes.len()));
+                return self.answered(flight, 200, not_understood(notes.len()));
             }
         }
         let cut = self.strikes(Fault::Truncate, Site::Truncate, key, 2);
@@ -348,18 +346,18 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     /// A node has answered a request.
-    pub(super) fn answered(&mut self, flight: usize, response: Response) {
+    pub(super) fn answered(&mut self, flight: usize, status: u16, body: Bytes) {
         let name = self.flight_name(flight);
         let Flight { node, copy, form, .. } = self.network.flights[flight];
         let notes = Arc::clone(&self.network.flights[flight].notes);
-        self.note_answer(node, form, &notes, &response.body);
-        let gist = if S::GISTS { Gist::of_answer(form, &response.body) } else { Gist::default() };
+        self.note_answer(node, form, &notes, &body);
+        let gist = if S::GISTS { Gist::of_answer(form, &body) } else { Gist::default() };
         self.tell(
             Actor::Node(node as u32),
-            What::Respond { exchange: name, copy, bytes: response.body.len() as u64, gist },
+            What::Respond { exchange: name, copy, bytes: body.len() as u64, gist },
         );
-        let answer = match response.status {
-            200 => Answer::Reply(response.body),
+        let answer = match status {
+            200 => Answer::Reply(body),
             413 => Answer::Failed(ExchangeFailure::TooLarge),
             _ => Answer::Failed(ExchangeFailure::Garbage),
         };
@@ -611,11 +609,11 @@ impl Answer {
 }
 
 /// What a node answers that does not know `connect_data`.
-fn not_understood(ops: usize) -> Response {
+fn not_understood(ops: usize) -> Bytes {
     let reply = wire::ReplyParts {
         error: Some("unknown op: connect_data"),
         code: Some(wire::Code::UnsupportedOp),
         ..wire::ReplyParts::default()
     };
-    Response { status: 200, content_type: "application/json", body: wire::encode_answer(&vec![reply; ops]) }
+    wire::encode_answer(&vec![reply; ops])
 }

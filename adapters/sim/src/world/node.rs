@@ -180,11 +180,12 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     fn on_node_action(&mut self, node: usize, action: NodeAction) {
         match action {
             NodeAction::Respond { request, response } => {
-                self.hash.absorb(request.number() << 16 | u64::from(response.status));
-                self.hash.write(&response.body);
+                let (status, body) = (response.status, response.body.into_bytes());
+                self.hash.absorb(request.number() << 16 | u64::from(status));
+                self.hash.write(&body);
                 match self.nodes[node].held.remove(&request).map(|held| held.caller) {
-                    Some(Caller::Flight(flight)) => self.answered(flight, response),
-                    Some(Caller::Visitor(visitor)) => self.on_visitor_answer(visitor, &response),
+                    Some(Caller::Flight(flight)) => self.answered(flight, status, body),
+                    Some(Caller::Visitor(visitor)) => self.on_visitor_answer(visitor, &body),
                     None => {
                         self.violated(Property::S13, format!("node{node} answers request {request} twice"))
                     }

@@ -4,7 +4,7 @@
 //! close means then is for the node to keep (protocol.md 2.4 rule 6).
 
 use seqlane::wire::{self, Limits, Op, Reply, Sid};
-use seqlane::{BodyForm, Form, Response, Secret, Target};
+use seqlane::{BodyForm, Form, Secret, Target};
 
 use crate::chooser::Chooser;
 use crate::host::ClientHost;
@@ -68,9 +68,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     /// The node answers a visitor.
-    pub(super) fn on_visitor_answer(&mut self, visitor: usize, response: &Response) {
+    pub(super) fn on_visitor_answer(&mut self, visitor: usize, body: &[u8]) {
         let limits = Limits { max_body: 1 << 20, max_ops: 2 };
-        let replies = |ops| wire::decode_answer(&response.body, ops, limits).unwrap_or_default();
+        let replies = |ops| wire::decode_answer(body, ops, limits).unwrap_or_default();
         match self.visitors[visitor].stage {
             Stage::Opening => match replies(1).first().and_then(|reply| reply.sid) {
                 // The node is being polled: it is asked again when it is idle.

@@ -17,6 +17,7 @@ use crate::http::bearer;
 use crate::http::body::{self, BodyError, BodyRoom, Share};
 use crate::http::gzip;
 use crate::http::server::{HangUp, Service};
+use crate::sealing;
 
 /// What requests meet.
 #[derive(Clone)]
@@ -87,7 +88,10 @@ impl Intake {
         let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let content_type = HeaderValue::from_static(response.content_type);
         let gzip = is_json && gzip::accepts_gzip(&parts.headers);
-        answer::compressed(status, content_type, response.body, gzip).await
+        let Some(body) = sealing::into_bytes(response.body).await else {
+            return answer::empty(StatusCode::INTERNAL_SERVER_ERROR);
+        };
+        answer::compressed(status, content_type, body, gzip).await
     }
 
     /// A batch as the machine reads it.

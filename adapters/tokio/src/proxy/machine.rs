@@ -14,7 +14,7 @@
 use std::collections::HashMap;
 use std::pin::{Pin, pin};
 
-use bytes::Bytes;
+use seqlane::wire::Body;
 use seqlane::{
     BodyForm, Client, ClientAction, ClientEvent, ClientNotice, ClientStats, EndReason, ExchangeFailure,
     ExchangeId, FlowKind, Instant, LocalEvent, Misuse, RelayId, StreamId, Target, TimerKind, Wake,
@@ -30,6 +30,7 @@ use super::journal::{Exchanged, Journal};
 use crate::clock::Clock;
 use crate::exchange::{Exchanger, Trace};
 use crate::record::Taped;
+use crate::sealing;
 
 /// What other tasks ask of the machine.
 #[derive(Debug)]
@@ -267,7 +268,7 @@ impl Machine {
         }
     }
 
-    fn send(&mut self, exchange: ExchangeId, relay: RelayId, body: Bytes, form: BodyForm, deadline: Instant) {
+    fn send(&mut self, exchange: ExchangeId, relay: RelayId, body: Body, form: BodyForm, deadline: Instant) {
         self.journal.calling(exchange, relay, body.len());
         let deadline = self.clock.to_tokio(deadline);
         let place = usize::try_from(relay.place()).unwrap_or(usize::MAX);
@@ -279,9 +280,9 @@ impl Machine {
             let answering = || {
                 let _ = begin.send(exchange);
             };
-            let (outcome, trace) = match to {
-                Some(to) => exchanger.trace(&to, body, deadline, answering).await,
-                None => (Err(ExchangeFailure::NotSent), Trace::default()),
+            let (outcome, trace) = match (to, sealing::into_bytes(body).await) {
+                (Some(to), Some(body)) => exchanger.trace(&to, body, deadline, answering).await,
+                (None, _) | (_, None) => (Err(ExchangeFailure::NotSent), Trace::default()),
             };
             Exchanged { exchange, relay, outcome, trace, took: sent.elapsed() }
         });

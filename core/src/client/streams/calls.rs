@@ -30,7 +30,7 @@ use crate::wire::number::ExchangeNumber;
 use crate::wire::packet::{self, ClientId, PacketWriter, RequestHeader, ResponseHeader, ResponseRoom};
 use crate::wire::reset::ResetCode;
 use crate::wire::seal::Unsealed;
-use crate::wire::{self, AnswerError, Limits, Op};
+use crate::wire::{self, AnswerError, Limits, Sealing, Wrapping};
 
 /// What a request of more, and the answer to it, counts as.
 const BULK: usize = 128 * 1024;
@@ -327,9 +327,8 @@ impl Client {
         let body = match form_of(&relay.options) {
             BodyForm::Packet => relay.max_body,
             BodyForm::Json => {
-                let around = wire::request_overhead(relay.options.form, &relay.options.key);
-                let around = around.saturating_add(Op::Streams { packet: Bytes::new() }.encoded_len());
-                (relay.max_body.saturating_sub(around).saturating_sub(4) / 4).saturating_mul(3)
+                let around = wrapping(&relay.options, BodyForm::Json).len(0);
+                (relay.max_body.saturating_sub(around) / 4).saturating_mul(3)
             }
         };
         granted.min(body)
@@ -339,17 +338,11 @@ impl Client {
         let Outgoing { relay: id, number, packet, hello, hold, class } = outgoing;
         let Some(streams) = &mut self.streams else { return };
         let client = streams.client();
-        let packet = packet.seal(&streams.up, streams.nonces.next());
+        let packet = Sealing::new(packet, &streams.up, streams.nonces.next());
         let Some(relay) = self.relays.get_mut(id) else { return };
         // A hello is understood by every node, if only to be refused.
         let form = if hello { BodyForm::Json } else { form_of(&relay.options) };
-        let body = match form {
-            BodyForm::Packet => packet,
-            BodyForm::Json => {
-                let op = Op::Streams { packet };
-                wire::encode_request(relay.options.form, &relay.options.key, core::iter::once(&op))
-            }
-        };
+        let body = packet.into_body(wrapping(&relay.options, form));
         let spent = relay.on_sent();
         self.out.notice(spent);
         let exchange = ExchangeId::new(self.exchange_ids.next());
@@ -627,6 +620,14 @@ impl Client {
         }
         streams.due = due.map_or(TimerKind::Hello, |(_, timer)| timer);
         timers.set(&mut streams.timer, TimerOwner::Streams, due.map(|(at, _)| at));
+    }
+}
+
+/// What a packet travels in through a relay.
+fn wrapping(options: &RelayOptions, form: BodyForm) -> Wrapping {
+    match form {
+        BodyForm::Packet => Wrapping::Raw,
+        BodyForm::Json => Wrapping::Request(options.form, options.key.clone()),
     }
 }
 

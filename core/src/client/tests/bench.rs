@@ -132,6 +132,7 @@ impl Bench {
             match self.client.poll() {
                 ClientAction::Send { exchange, relay, body, deadline, .. } => {
                     let limits = Limits { max_body: usize::MAX, max_ops: 10_000 };
+                    let body = body.into_bytes();
                     let ops = wire::decode_request(&body, limits).unwrap().decode_ops();
                     let ops: Vec<Op> = ops.into_iter().map(|op| op.unwrap()).collect();
                     let body_len = body.len();

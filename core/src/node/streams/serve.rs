@@ -2,14 +2,15 @@
 
 use alloc::vec::Vec;
 
-use crate::node::batch::Slot;
+use crate::node::batch::{OpRef, Slot};
 use crate::node::streams::hold::{Held, Load, Verdict};
-use crate::node::streams::largest_packet;
 use crate::node::streams::pack::Packing;
 use crate::node::streams::peer::{Peer, PeerId};
+use crate::node::streams::{Peers, largest_packet};
 use crate::node::{Node, Owner, Phase, Task};
 use crate::time::Instant;
 use crate::timer::TimerKind;
+use crate::wire::Sealing;
 use crate::wire::number::{AnswerNumber, ExchangeNumber};
 use crate::wire::packet::{Epoch, Flags, PacketWriter, RequestHeader, ResponseHeader, ResponseRoom};
 use crate::wire::seal::TAG_LEN;
@@ -118,7 +119,7 @@ impl Node {
             let wait = confirm.saturating_mul(1 << repeats);
             peer.unconfirmed.insert((now.saturating_add(wait), exchange));
         }
-        self.send_packet(held, packed.writer);
+        self.send_packet(held.at, packed.writer);
     }
 
     /// Answers another copy of a request with what its answer carried.
@@ -134,7 +135,7 @@ impl Node {
         let again = u64::try_from(packing.again).unwrap_or(u64::MAX);
         stats.repeated_bytes = stats.repeated_bytes.saturating_add(again);
         let packed = packing.finish(peer.agenda.sums.sendable);
-        self.send_packet(copy, packed.writer);
+        self.send_packet(copy.at, packed.writer);
     }
 
     /// Answers a copy of a request with a header, and what the node grants if it was a hello.
@@ -144,16 +145,11 @@ impl Node {
         let Some(peer) = self.peers.get_mut(id) else { return };
         let mut header = peer.header(exchange, &copy, now, draining);
         header.grants = Some(peer.grants).filter(|_| hello);
-        self.send_packet(copy, PacketWriter::response(&header, 0));
+        self.send_packet(copy.at, PacketWriter::response(&header, 0));
     }
 
     /// Answers a packet of an epoch that the node does not know. Nothing of it counted.
-    pub(super) fn answer_unknown(
-        &mut self,
-        at: crate::node::batch::OpRef,
-        header: &RequestHeader,
-        epoch: Epoch,
-    ) {
+    pub(super) fn answer_unknown(&mut self, at: OpRef, header: &RequestHeader, epoch: Epoch) {
         let header = ResponseHeader {
             client: header.client,
             epoch,
@@ -165,14 +161,14 @@ impl Node {
             flags: Flags { unknown: true, draining: self.phase == Phase::Closed, blocked: false },
             grants: None,
         };
-        let packet = PacketWriter::response(&header, 0).finish();
-        let packet = packet.seal(&self.peers.down, self.peers.nonces.next());
-        self.place(at, Slot::Packet(packet));
+        let writer = PacketWriter::response(&header, 0);
+        self.send_packet(at, writer);
     }
 
-    fn send_packet(&mut self, held: Held, writer: PacketWriter) {
-        let packet = writer.finish().seal(&self.peers.down, self.peers.nonces.next());
-        self.place(held.at, Slot::Packet(packet));
+    fn send_packet(&mut self, at: OpRef, writer: PacketWriter) {
+        let Peers { down, nonces, .. } = &mut self.peers;
+        let packet = Sealing::new(writer.finish(), down, nonces.next());
+        self.place(at, Slot::Packet(packet));
     }
 }
 

@@ -203,13 +203,13 @@ impl Rig {
     }
 
     fn body(&self, request: RequestId) -> String {
-        String::from_utf8(self.response(request).body.to_vec()).unwrap()
+        String::from_utf8(self.response(request).body.clone().into_bytes().to_vec()).unwrap()
     }
 
     fn replies(&self, request: RequestId) -> Vec<Reply> {
         let response = self.response(request);
         assert_eq!((response.status, response.content_type), (200, "application/json"));
-        wire::decode_answer(&response.body, self.ops[&request], LIMITS).unwrap()
+        wire::decode_answer(&response.body.clone().into_bytes(), self.ops[&request], LIMITS).unwrap()
     }
 
     /// The one reply of a batch of one op.

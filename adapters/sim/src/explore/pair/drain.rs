@@ -67,7 +67,7 @@ impl Pair {
                 return Ok(false);
             }
             ClientAction::Send { exchange, body, deadline, .. } => {
-                self.on_send(state, exchange, body, deadline)?;
+                self.on_send(state, exchange, body.into_bytes(), deadline)?;
             }
             ClientAction::Deliver { stream, bytes } => {
                 (1_u8, bytes.as_ref()).hash(&mut state.output);
@@ -155,7 +155,9 @@ impl Pair {
                 state.node_wake = wake;
                 return Ok(false);
             }
-            NodeAction::Respond { request, response } => self.on_respond(state, request, response.body)?,
+            NodeAction::Respond { request, response } => {
+                self.on_respond(state, request, response.body.into_bytes())?;
+            }
             NodeAction::OpenUpstream { upstream, target, .. } => {
                 self.on_open(state, upstream, target.host())?
             }

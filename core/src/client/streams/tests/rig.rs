@@ -346,6 +346,7 @@ impl Rig {
     fn on_client(&mut self, action: ClientAction) {
         match action {
             ClientAction::Send { exchange, relay, body, form, deadline } => {
+                let body = body.into_bytes();
                 self.calls += 1;
                 let number = exchange.number();
                 let form = u8::from(form == BodyForm::Packet);
@@ -410,7 +411,10 @@ impl Rig {
                 }
                 let at = self.now.saturating_add(self.way());
                 let status = response.status;
-                self.at(at, Happening::Return { exchange, body: response.body.to_vec(), status });
+                self.at(
+                    at,
+                    Happening::Return { exchange, body: response.body.into_bytes().to_vec(), status },
+                );
             }
             NodeAction::OpenUpstream { upstream, target, .. } => {
                 let host = target.host().to_string();

@@ -178,7 +178,7 @@ fn a_packet_may_come_as_the_body_itself() {
     let request = pair.rig.request(Endpoint::Streams { key: Secret::new(KEY) }, packet.clone());
     let response = pair.rig.response(request);
     assert_eq!((response.status, response.content_type), (200, "application/octet-stream"));
-    assert_eq!(pair.read(response.body.clone()).header.exchange.get(), 1);
+    assert_eq!(pair.read(response.body.clone().into_bytes()).header.exchange.get(), 1);
     let request = pair.rig.request(Endpoint::Streams { key: Secret::new("other") }, packet);
     assert_eq!(pair.rig.response(request).status, 404);
     let request = pair.rig.request(Endpoint::Streams { key: Secret::new(KEY) }, "rubbish");

@@ -1,0 +1,217 @@
+//! Bodies that need not be ready when they are decided on.
+//!
+//! Sealing and base64 take time with every byte, and a machine has better things to do: it gives the packet away
+//! together with everything that sealing it takes. Whichever thread makes the bytes, and whenever, they are the same.
+
+use alloc::boxed::Box;
+use core::fmt;
+use core::hash::{Hash, Hasher};
+
+use bytes::Bytes;
+
+use crate::config::Form;
+use crate::secret::Secret;
+use crate::wire::base64::encoded_len;
+use crate::wire::envelope::{encode_answer, encode_request, encode_single_answer};
+use crate::wire::op::Op;
+use crate::wire::reply::ReplyParts;
+use crate::wire::seal::{Nonce, Seal, Unsealed};
+
+/// The body of a call, or of the answer to one. Get the bytes with [`into_bytes`](Self::into_bytes), on any thread.
+#[derive(Clone)]
+pub struct Body(Content);
+
+#[derive(Clone)]
+enum Content {
+    Ready(Bytes),
+    /// In a box, so that a body is no larger than its bytes would be.
+    Pending(Box<Pending>),
+}
+
+#[derive(Clone)]
+struct Pending {
+    sealing: Sealing,
+    wrapping: Wrapping,
+}
+
+/// A packet with everything that sealing it takes.
+#[derive(Clone)]
+pub(crate) struct Sealing {
+    packet: Unsealed,
+    seal: Seal,
+    nonce: Nonce,
+}
+
+impl Sealing {
+    /// `nonce` must never have been used with this seal.
+    pub(crate) fn new(packet: Unsealed, seal: &Seal, nonce: Nonce) -> Self {
+        Self { packet, seal: seal.clone(), nonce }
+    }
+
+    /// The sealed packet.
+    pub(crate) fn into_packet(self) -> Bytes {
+        self.packet.seal(&self.seal, self.nonce)
+    }
+
+    /// A body that has the sealed packet.
+    pub(crate) fn into_body(self, wrapping: Wrapping) -> Body {
+        Body(Content::Pending(Box::new(Pending { sealing: self, wrapping })))
+    }
+}
+
+impl fmt::Debug for Sealing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sealing({} bytes)", self.packet.sealed_len())
+    }
+}
+
+/// What a sealed packet travels in.
+#[derive(Clone)]
+pub(crate) enum Wrapping {
+    /// Nothing.
+    Raw,
+    /// A batch whose only op it is, with the key of a relay or node.
+    Request(Form, Secret),
+    /// The answer to a batch, whose only reply it is.
+    Answer,
+    /// The answer to a single op.
+    Reply,
+}
+
+impl Wrapping {
+    /// The length of a body with a packet of `packet` bytes.
+    pub(crate) fn len(&self, packet: usize) -> usize {
+        // Three bytes of packet are four of base64.
+        const SAMPLE: Bytes = Bytes::from_static(&[0; 3]);
+        match self {
+            Self::Raw => packet,
+            Self::Request(..) | Self::Answer | Self::Reply => {
+                self.wrap(SAMPLE).len().saturating_sub(encoded_len(3)).saturating_add(encoded_len(packet))
+            }
+        }
+    }
+
+    fn wrap(&self, packet: Bytes) -> Bytes {
+        match self {
+            Self::Raw => packet,
+            Self::Request(form, key) => encode_request(*form, key, core::iter::once(&Op::Streams { packet })),
+            Self::Answer => encode_answer(&[reply(&[packet])]),
+            Self::Reply => encode_single_answer(&reply(&[packet])),
+        }
+    }
+}
+
+fn reply(data: &[Bytes]) -> ReplyParts<'_> {
+    ReplyParts { data, ..ReplyParts::default() }
+}
+
+impl Body {
+    /// How many bytes there will be.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Content::Ready(bytes) => bytes.len(),
+            Content::Pending(pending) => pending.wrapping.len(pending.sealing.packet.sealed_len()),
+        }
+    }
+
+    /// Whether there will be none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the bytes are there already, so that [`into_bytes`](Self::into_bytes) costs nothing.
+    pub const fn is_ready(&self) -> bool {
+        matches!(self.0, Content::Ready(_))
+    }
+
+    /// The bytes: sealed and encoded now, unless they are ready. Takes a few milliseconds for a packet of some MiB.
+    pub fn into_bytes(self) -> Bytes {
+        match self.0 {
+            Content::Ready(bytes) => bytes,
+            Content::Pending(pending) => {
+                let Pending { sealing, wrapping } = *pending;
+                wrapping.wrap(sealing.into_packet())
+            }
+        }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self(Content::Ready(bytes))
+    }
+}
+
+/// Bodies are equal when their bytes are, ready or not.
+impl PartialEq for Body {
+    fn eq(&self, other: &Self) -> bool {
+        self.clone().into_bytes() == other.clone().into_bytes()
+    }
+}
+
+impl Eq for Body {}
+
+impl Hash for Body {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.clone().into_bytes().hash(hasher);
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Body({} bytes)", self.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::direction::Direction;
+    use crate::wire::frame::Frame;
+    use crate::wire::number::StreamNumber;
+
+    fn packet(payload: usize) -> Unsealed {
+        let mut packet = Unsealed::with_capacity(0);
+        let bytes = Bytes::from(alloc::vec![7; payload]);
+        Frame::Datagram { stream: StreamNumber::ZERO, bytes }.encode(packet.out());
+        packet
+    }
+
+    fn body(payload: usize, wrapping: Wrapping) -> Body {
+        let seal = Seal::new(&Secret::new("secret"), Direction::Up);
+        Sealing::new(packet(payload), &seal, Nonce::new([1; 24])).into_body(wrapping)
+    }
+
+    fn wrappings() -> [Wrapping; 5] {
+        let request = |form| Wrapping::Request(form, Secret::new("a \"quoted\" key"));
+        [Wrapping::Raw, Wrapping::Answer, Wrapping::Reply, request(Form::Relay), request(Form::Node)]
+    }
+
+    #[test]
+    fn a_body_foretells_its_length() {
+        for wrapping in wrappings() {
+            for payload in [0, 1, 2, 3, 100, 5_000] {
+                let body = body(payload, wrapping.clone());
+                assert!(!body.is_ready());
+                assert_eq!(body.len(), body.clone().into_bytes().len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_is_the_same_whenever_and_however_often_it_is_made() {
+        for wrapping in wrappings() {
+            let (first, again) = (body(10, wrapping.clone()), body(10, wrapping));
+            let ready = Body::from(again.clone().into_bytes());
+            assert!(ready.is_ready());
+            assert_eq!(first, again);
+            assert_eq!(first, ready);
+        }
+    }
+
+    #[test]
+    fn a_debug_print_shows_the_length_alone() {
+        let text = alloc::format!("{:?}", body(0, Wrapping::Raw));
+        assert_eq!(text, alloc::format!("Body({} bytes)", body(0, Wrapping::Raw).len()));
+    }
+}
