@@ -206,11 +206,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
         book.calls += 1;
         let (calls, time) = (book.calls, now.since(book.since));
-        let most = if calm {
-            IDLE_CALLS + CALLS_A_HOLD * (time.as_millis() / hold.as_millis().max(1)) as u64
-        } else {
-            IDLE_CALLS * (1 + time.as_secs() / 60)
-        };
+        let holds = IDLE_CALLS + CALLS_A_HOLD * (time.as_millis() / hold.as_millis().max(1)) as u64;
+        let most = if calm { holds } else { holds.max(IDLE_CALLS * (1 + time.as_secs() / 60)) };
         if calls > most {
             let what = format!("client{client} makes {calls} calls in {time:?} in which nothing moves");
             self.violated(Property::R4, what);
