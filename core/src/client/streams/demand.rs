@@ -173,9 +173,13 @@ impl Lane {
         (if spread { share.min(whole) } else { whole }).max(MIN_RESPONSE)
     }
 
-    /// How many requests the node may hold.
+    /// How many requests the node may hold; none once the client was closed, so that it waits for none.
     pub(super) fn keep(&self, circumstances: Circumstances) -> usize {
-        if self.moves(circumstances.now) && !circumstances.thrifty { 2 } else { 1 }
+        match circumstances {
+            Circumstances { closed: true, .. } => 0,
+            Circumstances { thrifty: true, .. } => 1,
+            Circumstances { now, .. } => usize::from(self.moves(now)).saturating_add(1),
+        }
     }
 
     /// How long the node may hold the next request.

@@ -253,10 +253,12 @@ impl Peer {
         self.due
     }
 
-    /// How long frames wait for company: a hundredth of the client's round trip, as far as it says how long that is.
+    /// How long frames wait for company: a hundredth of the client's round trip, as far as it says how long that is, and
+    /// not at all where that is less than a timer can tell.
     pub(super) fn settle(&self, config: &NodeConfig) -> Duration {
-        self.confirm
-            .map_or(config.streams.settle, |confirm| share(confirm, 1, 100).min(config.streams.settle))
+        const LEAST: Duration = Duration::from_millis(1);
+        let settle = self.confirm.map_or(config.streams.settle, |confirm| share(confirm, 1, 100));
+        if settle < LEAST { Duration::ZERO } else { settle.min(config.streams.settle) }
     }
 
     /// What decides about the held requests.
