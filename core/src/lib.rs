@@ -128,6 +128,7 @@ pub mod wire;
 pub use caps::{Caps, Level};
 pub use client::{
     BodyForm, Client, ClientAction, ClientEvent, ClientNotice, EndReason, ExchangeFailure, LocalEvent,
+    OpenedPacket, Opener,
 };
 pub use config::{
     Balance, ClientConfig, ClientOptions, ClientStreamOptions, ConfigError, Form, NodeConfig, NodeOptions,

@@ -1,10 +1,12 @@
 //! What can happen to a client.
 
+use alloc::boxed::Box;
 use core::fmt;
 use core::time::Duration;
 
 use bytes::Bytes;
 
+use crate::client::opener::OpenedPacket;
 use crate::id::{ExchangeId, StreamId};
 use crate::target::{FlowKind, Target};
 
@@ -37,6 +39,14 @@ pub enum ClientEvent {
         /// The whole body.
         body: Bytes,
     },
+    /// An exchange whose call carried a packet was answered with this one, which an
+    /// [`Opener`](crate::Opener) has opened: the same as the `Reply` that it was opened from.
+    Opened {
+        /// The exchange.
+        exchange: ExchangeId,
+        /// The packet.
+        packet: Box<OpenedPacket>,
+    },
     /// An exchange ended without a usable answer.
     ExchangeFailed {
         /// The exchange.
@@ -63,6 +73,9 @@ impl fmt::Debug for ClientEvent {
             Self::Answering { exchange } => f.debug_struct("Answering").field("exchange", exchange).finish(),
             Self::Reply { exchange, body } => {
                 f.debug_struct("Reply").field("exchange", exchange).field("body_len", &body.len()).finish()
+            }
+            Self::Opened { exchange, packet } => {
+                f.debug_struct("Opened").field("exchange", exchange).field("packet", packet).finish()
             }
             Self::ExchangeFailed { exchange, why } => {
                 f.debug_struct("ExchangeFailed").field("exchange", exchange).field("why", why).finish()

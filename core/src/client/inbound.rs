@@ -12,6 +12,7 @@ use crate::client::action::{ClientAction, ClientNotice, EndReason};
 use crate::client::event::ExchangeFailure;
 use crate::client::exchange::{Class, Exchange, OpOwner, Sent};
 use crate::client::flow::Kind;
+use crate::client::opener::OpenedPacket;
 use crate::client::outbox::count;
 use crate::client::relay::{HOLD_THRESHOLD, Path, SeqPath};
 use crate::id::{ExchangeId, RelayId, StreamId};
@@ -52,6 +53,16 @@ impl Client {
                 }
                 self.fail(id, exchange, ExchangeFailure::Garbage);
             }
+        }
+    }
+
+    /// A call was answered with a packet that is open already.
+    pub(super) fn on_opened(&mut self, id: ExchangeId, opened: &OpenedPacket) {
+        let Some(exchange) = self.take_exchange(id) else { return };
+        match exchange.packet {
+            Some(packet) => self.on_opened_packet(id, &exchange, packet, opened),
+            // A call without a packet has no answer with one.
+            None => self.fail(id, exchange, ExchangeFailure::Garbage),
         }
     }
 

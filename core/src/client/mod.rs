@@ -15,6 +15,7 @@ mod fingerprint;
 mod flow;
 mod inbound;
 mod link;
+mod opener;
 mod outbound;
 mod outbox;
 mod pace;
@@ -34,6 +35,7 @@ use core::time::Duration;
 
 pub use action::{BodyForm, ClientAction, ClientNotice, EndReason};
 pub use event::{ClientEvent, ExchangeFailure, LocalEvent};
+pub use opener::{OpenedPacket, Opener};
 
 use crate::caps::Level;
 use crate::config::ClientConfig;
@@ -229,6 +231,7 @@ impl Client {
             }
             ClientEvent::Answering { exchange }
             | ClientEvent::Reply { exchange, .. }
+            | ClientEvent::Opened { exchange, .. }
             | ClientEvent::ExchangeFailed { exchange, .. }
                 if exchange.number() >= self.exchange_ids.issued() =>
             {
@@ -241,6 +244,10 @@ impl Client {
             ClientEvent::Reply { exchange, body } => {
                 self.advance(now);
                 self.on_reply(exchange, body);
+            }
+            ClientEvent::Opened { exchange, packet } => {
+                self.advance(now);
+                self.on_opened(exchange, &packet);
             }
             ClientEvent::ExchangeFailed { exchange, why } => {
                 self.advance(now);
@@ -256,6 +263,11 @@ impl Client {
             }
         }
         Ok(())
+    }
+
+    /// What opens answers on other threads; none for a client without level 2. It stays the same.
+    pub fn opener(&self) -> Option<Opener> {
+        self.streams.as_ref().map(|streams| Opener::new(&streams.down, self.config.max_reply_body))
     }
 
     /// Takes the next thing to be done; [`Idle`](ClientAction::Idle) when there is nothing more.

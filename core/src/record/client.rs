@@ -81,6 +81,7 @@ impl Machine for Client {
         match event {
             ClientEvent::Reply { body: bytes, .. }
             | ClientEvent::Local { event: LocalEvent::Data(bytes), .. } => bytes.len(),
+            ClientEvent::Opened { packet, .. } => packet.len,
             ClientEvent::Open { .. }
             | ClientEvent::Local { .. }
             | ClientEvent::Answering { .. }
@@ -118,6 +119,11 @@ impl Machine for Client {
             ClientEvent::Reply { exchange, body } => {
                 put([number::REPLY, exchange.number()], out);
                 mask.cover(Direction::Down, body, out);
+            }
+            // Replayed, it is opened by the machine.
+            ClientEvent::Opened { exchange, packet } => {
+                put([number::REPLY, exchange.number()], out);
+                out.extend_from_slice(&mask.seal(packet));
             }
             ClientEvent::ExchangeFailed { exchange, why } => write_failure(*exchange, *why, out),
             ClientEvent::Timeout => put([number::TIMEOUT], out),

@@ -8,12 +8,15 @@ use core::ops::Range;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use bytes::Bytes;
+
 use super::literal::{Field, Fields};
 use super::stand_in;
+use crate::client::OpenedPacket;
 use crate::config::{ClientOptions, NodeOptions};
 use crate::secret::Secret;
 use crate::wire::direction::Direction;
-use crate::wire::seal::{HEAD_LEN, Seal, TAG_LEN, VERSION};
+use crate::wire::seal::{HEAD_LEN, NONCE_LEN, Nonce, Seal, TAG_LEN, VERSION};
 
 /// What stands for a key that is not one of ours, letter by letter.
 const FOREIGN: u8 = b'0';
@@ -89,6 +92,11 @@ impl Mask {
                 _ => {}
             }
         }
+    }
+
+    /// The body of an answer with this packet, sealed by the stand-in. That is no secret, so any nonce will do.
+    pub(super) fn seal(&self, packet: &OpenedPacket) -> Bytes {
+        packet.sealed_again(&self.down.stand_in, Nonce::new([0; NONCE_LEN])).into_bytes()
     }
 
     /// Puts as many letters into the place of the key as it has, and space behind the string where its escapes were.

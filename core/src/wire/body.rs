@@ -119,9 +119,10 @@ impl Body {
         self.len() == 0
     }
 
-    /// Whether the bytes are there already, so that [`into_bytes`](Self::into_bytes) costs nothing.
-    pub const fn is_ready(&self) -> bool {
-        matches!(self.0, Content::Ready(_))
+    /// Whether it is a packet of level 2, which [`into_bytes`](Self::into_bytes) has to seal and encode. Everything
+    /// else is ready.
+    pub const fn is_packet(&self) -> bool {
+        matches!(self.0, Content::Pending(_))
     }
 
     /// The bytes: sealed and encoded now, unless they are ready. Takes a few milliseconds for a packet of some MiB.
@@ -192,7 +193,7 @@ mod tests {
         for wrapping in wrappings() {
             for payload in [0, 1, 2, 3, 100, 5_000] {
                 let body = body(payload, wrapping.clone());
-                assert!(!body.is_ready());
+                assert!(body.is_packet());
                 assert_eq!(body.len(), body.clone().into_bytes().len());
             }
         }
@@ -203,7 +204,7 @@ mod tests {
         for wrapping in wrappings() {
             let (first, again) = (body(10, wrapping.clone()), body(10, wrapping));
             let ready = Body::from(again.clone().into_bytes());
-            assert!(ready.is_ready());
+            assert!(!ready.is_packet());
             assert_eq!(first, again);
             assert_eq!(first, ready);
         }

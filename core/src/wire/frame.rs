@@ -436,7 +436,7 @@ impl Sink for Length {
 /// that is wrong anywhere has no effect at all.
 ///
 /// Nothing is kept per frame: a packet of millions of tiny frames costs no memory beside itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frames {
     packet: Bytes,
     at: usize,
@@ -450,6 +450,12 @@ impl Frames {
             Frame::decode(&mut cursor, way)?;
         }
         Ok(Self { packet, at, way })
+    }
+
+    /// The packet that they are in, its header included.
+    #[cfg(feature = "record")]
+    pub(crate) fn packet(&self) -> &[u8] {
+        &self.packet
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -245,6 +245,15 @@ impl Unsealed {
         Self(bytes)
     }
 
+    /// The packet with this plaintext.
+    #[cfg(feature = "record")]
+    pub(crate) fn of(plaintext: &[u8]) -> Self {
+        let mut packet =
+            Self::with_capacity(HEAD_LEN.saturating_add(plaintext.len()).saturating_add(TAG_LEN));
+        packet.0.extend_from_slice(plaintext);
+        packet
+    }
+
     /// Where the plaintext is appended.
     pub(super) const fn out(&mut self) -> &mut Vec<u8> {
         &mut self.0

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use seqlane::{
-    ClientNotice, EndReason, ExchangeFailure, ExchangeId, FlowKind, Instant, RelayId, StreamId, Target,
+    ClientEvent, ClientNotice, EndReason, ExchangeFailure, ExchangeId, FlowKind, Instant, RelayId, StreamId,
+    Target,
 };
 use tracing::{debug, info, warn};
 
@@ -36,7 +36,10 @@ struct Entry {
 pub(super) struct Exchanged {
     pub(super) exchange: ExchangeId,
     pub(super) relay: RelayId,
-    pub(super) outcome: Result<Bytes, ExchangeFailure>,
+    /// Bytes of the answer.
+    pub(super) answered: Result<usize, ExchangeFailure>,
+    /// What it is to the machine.
+    pub(super) event: ClientEvent,
     pub(super) trace: Trace,
     pub(super) took: Duration,
 }
@@ -70,10 +73,10 @@ impl Journal {
 
     /// A call has ended. What the machine makes of it follows as notices.
     pub(super) fn called(&mut self, ended: &Exchanged) {
-        let Exchanged { exchange, relay, outcome, trace, took } = ended;
+        let Exchanged { exchange, relay, answered, trace, took, .. } = ended;
         let ms = took.as_millis();
-        match outcome {
-            Ok(body) => debug!(%exchange, relay = self.address(*relay), ms, bytes = body.len(), "answer"),
+        match answered {
+            Ok(bytes) => debug!(%exchange, relay = self.address(*relay), ms, bytes, "answer"),
             Err(why) => debug!(%exchange, relay = self.address(*relay), ms, %why, "no answer"),
         }
         if let Some(entry) = self.entry(*relay) {

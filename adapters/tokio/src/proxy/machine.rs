@@ -14,6 +14,7 @@
 use std::collections::HashMap;
 use std::pin::{Pin, pin};
 
+use bytes::Bytes;
 use seqlane::wire::Body;
 use seqlane::{
     BodyForm, Client, ClientAction, ClientEvent, ClientNotice, ClientStats, EndReason, ExchangeFailure,
@@ -194,14 +195,7 @@ impl Machine {
 
     fn on_exchanged(&mut self, now: Instant, ended: Exchanged) {
         self.journal.called(&ended);
-        let Exchanged { exchange, outcome, .. } = ended;
-        self.handle(
-            now,
-            match outcome {
-                Ok(body) => ClientEvent::Reply { exchange, body },
-                Err(why) => ClientEvent::ExchangeFailed { exchange, why },
-            },
-        );
+        self.handle(now, ended.event);
     }
 
     fn on_reports(&mut self, now: Instant, stream: StreamId, event: LocalEvent) {
@@ -274,6 +268,7 @@ impl Machine {
         let place = usize::try_from(relay.place()).unwrap_or(usize::MAX);
         let to = self.doors.get(place).and_then(|door| door.to(form)).cloned();
         let (exchanger, begin) = (self.exchanger.clone(), self.answering.begin.clone());
+        let opener = self.client.opener().filter(|_| body.is_packet());
         self.exchanges.spawn(async move {
             let sent = tokio::time::Instant::now();
             // The machine may have gone; then nobody is to be told.
@@ -284,7 +279,14 @@ impl Machine {
                 (Some(to), Some(body)) => exchanger.trace(&to, body, deadline, answering).await,
                 (None, _) | (_, None) => (Err(ExchangeFailure::NotSent), Trace::default()),
             };
-            Exchanged { exchange, relay, outcome, trace, took: sent.elapsed() }
+            let took = sent.elapsed();
+            let answered = outcome.as_ref().map(Bytes::len).map_err(|why| *why);
+            let event = match (outcome, opener) {
+                (Ok(body), Some(opener)) => sealing::open(opener, exchange, form, body).await,
+                (Ok(body), None) => ClientEvent::Reply { exchange, body },
+                (Err(why), _) => ClientEvent::ExchangeFailed { exchange, why },
+            };
+            Exchanged { exchange, relay, answered, event, trace, took }
         });
     }
 

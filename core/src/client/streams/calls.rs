@@ -9,6 +9,7 @@ use crate::client::action::{BodyForm, ClientAction, ClientNotice, EndReason};
 use crate::client::event::ExchangeFailure;
 use crate::client::exchange::{Class, Exchange};
 use crate::client::flow::{Flow, Kind};
+use crate::client::opener::OpenedPacket;
 use crate::client::outbox::count;
 use crate::client::relay::{Path, Purpose};
 use crate::client::session::Start;
@@ -27,7 +28,7 @@ use crate::time::Instant;
 use crate::timer::{TimerKind, TimerSlot};
 use crate::wire::frame::Frames;
 use crate::wire::number::ExchangeNumber;
-use crate::wire::packet::{self, ClientId, PacketWriter, RequestHeader, ResponseHeader, ResponseRoom};
+use crate::wire::packet::{ClientId, PacketWriter, RequestHeader, ResponseHeader, ResponseRoom};
 use crate::wire::reset::ResetCode;
 use crate::wire::seal::Unsealed;
 use crate::wire::{self, AnswerError, Limits, Sealing, Wrapping};
@@ -385,14 +386,30 @@ impl Client {
         body: Bytes,
     ) {
         match self.read_packet(exchange.relay, packet, body) {
-            Ok((header, frames, len)) => {
-                count(&mut self.out.stats.answered);
-                self.on_packet(exchange, packet, &header, frames, len);
-                self.rearm_relay(exchange.relay);
-            }
+            Ok(opened) => self.on_opened_packet(id, exchange, packet, &opened),
             Err(Some(why)) => self.fail_packet(id, exchange, packet, why),
-            Err(None) => self.on_no_streams(exchange.relay, packet),
+            Err(None) => {
+                self.on_no_streams(exchange.relay, packet);
+                self.sweep();
+            }
         }
+    }
+
+    /// A call that carried a packet was answered with one.
+    pub(in crate::client) fn on_opened_packet(
+        &mut self,
+        id: ExchangeId,
+        exchange: &Exchange,
+        packet: PacketRef,
+        opened: &OpenedPacket,
+    ) {
+        let header = &opened.header;
+        if header.client != packet.client || header.exchange != packet.number {
+            return self.fail_packet(id, exchange, packet, ExchangeFailure::Garbage);
+        }
+        count(&mut self.out.stats.answered);
+        self.on_packet(exchange, packet, header, opened.frames.clone(), opened.len);
+        self.rearm_relay(exchange.relay);
         self.sweep();
     }
 
@@ -402,7 +419,7 @@ impl Client {
         relay: RelayId,
         packet: PacketRef,
         body: Bytes,
-    ) -> Result<(ResponseHeader, Frames, usize), Option<ExchangeFailure>> {
+    ) -> Result<OpenedPacket, Option<ExchangeFailure>> {
         let garbage = Some(ExchangeFailure::Garbage);
         let sealed = match packet.form {
             BodyForm::Packet => body,
@@ -433,12 +450,7 @@ impl Client {
                 reply.data
             }
         };
-        let len = sealed.len();
-        let Some(streams) = &self.streams else { return Err(garbage) };
-        let plain = streams.down.open(sealed).map_err(|_| garbage)?;
-        let (header, frames) = packet::decode_response(plain).map_err(|_| garbage)?;
-        let ours = header.client == packet.client && header.exchange == packet.number;
-        if ours { Ok((header, frames, len)) } else { Err(garbage) }
+        self.opener().and_then(|opener| opener.open(packet.form, sealed)).ok_or(garbage)
     }
 
     /// A response packet to a packet of ours.

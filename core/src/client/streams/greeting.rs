@@ -20,7 +20,7 @@ use crate::wire::seal::{Nonces, Seal};
 #[derive(Clone, Debug)]
 pub(in crate::client) struct Streams {
     pub(super) up: Seal,
-    pub(super) down: Seal,
+    pub(in crate::client) down: Seal,
     pub(super) nonces: Nonces,
     ids: ClientMint,
     pub(super) routes: Vec<Route>,

@@ -1,14 +1,19 @@
 use core::time::Duration;
 
 use super::*;
+use crate::caps::Level;
+use crate::client::BodyForm;
 use crate::config::Form;
-use crate::id::RequestId;
+use crate::id::{ExchangeId, RequestId};
 use crate::node::{Endpoint, NodeAction, NodeEvent};
 use crate::record::Mask;
 use crate::seq::Seq;
 use crate::wire::direction::Direction;
-use crate::wire::number::ExchangeNumber;
-use crate::wire::packet::{self, ClientId, PacketWriter, RequestHeader, ResponseRoom};
+use crate::wire::frame::Frame;
+use crate::wire::number::{AnswerNumber, ExchangeNumber};
+use crate::wire::packet::{
+    self, ClientId, Epoch, Flags, PacketWriter, RequestHeader, ResponseHeader, ResponseRoom,
+};
 use crate::wire::seal::{Nonce, Seal};
 use crate::wire::{self, Limits, Op, ReplyParts, Sid};
 
@@ -195,7 +200,7 @@ fn answers(options: NodeOptions, events: &[NodeEvent]) -> Vec<crate::record::Tol
 
 #[test]
 fn a_node_of_level_2_with_stand_ins_does_what_the_one_with_the_secrets_did() {
-    let options = NodeOptions { max_level: crate::Level::Streams, ..node_options() };
+    let options = NodeOptions { max_level: Level::Streams, ..node_options() };
     let key = Secret::new(KEY);
     let request =
         |number, endpoint, body| NodeEvent::Request { request: RequestId::new(number), endpoint, body };
@@ -210,4 +215,40 @@ fn a_node_of_level_2_with_stand_ins_does_what_the_one_with_the_secrets_did() {
     let then = answers(options, &events);
     assert!(then.iter().any(|told| told.text.contains("ClientJoined")), "{then:?}");
     assert_eq!(answers(read.options.clone(), &super::events(read)), then);
+}
+
+#[test]
+fn an_answer_that_was_opened_is_recorded_as_a_reply_that_opens_to_the_same() {
+    let opener = |mut options: ClientOptions| {
+        options.max_level = Level::Streams;
+        Client::new(options.validate().expect("valid options"), [7; 32], Instant::ZERO).opener()
+    };
+    let header = ResponseHeader {
+        client: ClientId([3; 16]),
+        epoch: Epoch([4; 16]),
+        exchange: ExchangeNumber::new(5),
+        answer: AnswerNumber::new(6),
+        seen: ExchangeNumber::new(5),
+        statuses: Vec::new(),
+        held: Duration::ZERO,
+        flags: Flags { unknown: false, draining: false, blocked: false },
+        grants: None,
+    };
+    let mut writer = PacketWriter::response(&header, 0);
+    writer.push(&Frame::Backlog { bytes: 77 });
+    let seal = Seal::new(&Secret::new(SECRET), Direction::Down);
+    let packet = writer.finish().seal(&seal, Nonce::new([8; 24]));
+    let data = core::slice::from_ref(&packet);
+    let json = wire::encode_answer(&[ReplyParts { data, ..ReplyParts::default() }]);
+    let exchange = ExchangeId::new(2);
+    for (form, body) in [(BodyForm::Packet, packet), (BodyForm::Json, json)] {
+        let opened = opener(client_options()).expect("level 2").event(exchange, form, body.clone());
+        let recorded = client(recorded::<Client>(&client_options(), core::slice::from_ref(&opened)));
+        let again = opener(recorded.options.clone()).expect("level 2");
+        let [ClientEvent::Reply { exchange, body: covered }] = &events(recorded)[..] else {
+            panic!("a reply")
+        };
+        assert_ne!(covered, &body);
+        assert_eq!(again.event(*exchange, form, covered.clone()), opened);
+    }
 }

@@ -62,6 +62,25 @@ fn flows_come_whole_through_relays_that_lose_and_double() {
 }
 
 #[test]
+fn answers_that_are_opened_elsewhere_do_the_same() {
+    let play = |opens: bool, binary: bool, node: Level| {
+        let mut options = options(2);
+        options.relays.iter_mut().for_each(|relay| relay.binary = binary);
+        let mut rig = Rig::with_node(options, node, LOSSY, 3);
+        rig.opens = opens;
+        let stream = rig.open("500000", 10, true);
+        rig.run(20 * MINUTE, Rig::ended);
+        let app = rig.app(stream);
+        (rig.now, rig.calls, alloc::format!("{:?}", rig.client.stats()), app.ended, app.got.clone())
+    };
+    for binary in [true, false] {
+        for node in [Level::Streams, Level::Sequenced] {
+            assert!(play(true, binary, node) == play(false, binary, node), "{binary}, {node:?}");
+        }
+    }
+}
+
+#[test]
 fn a_keystroke_is_echoed_in_about_a_round_trip() {
     let mut rig = Rig::new(options(1), CALM, 1);
     let stream = rig.open("echo", 1, false);

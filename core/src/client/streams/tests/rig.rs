@@ -80,6 +80,9 @@ pub(super) struct Rig {
     /// Relays that pass nothing on.
     pub(super) dead: Vec<u32>,
     pub(super) calls: u64,
+    /// Whether answers are opened before the client has them.
+    pub(super) opens: bool,
+    forms: BTreeMap<u64, BodyForm>,
     events: BinaryHeap<Reverse<(Instant, u64, Happening)>>,
     order: u64,
     relays: BTreeMap<u64, u32>,
@@ -118,6 +121,8 @@ impl Rig {
             notices: Vec::new(),
             dead: Vec::new(),
             calls: 0,
+            opens: false,
+            forms: BTreeMap::new(),
             events: BinaryHeap::new(),
             order: 0,
             relays: BTreeMap::new(),
@@ -239,10 +244,11 @@ impl Rig {
             }
             Happening::Return { exchange, body, status } => {
                 let exchange = ExchangeId::new(exchange);
-                let event = if status == 200 {
-                    ClientEvent::Reply { exchange, body: body.into() }
-                } else {
-                    ClientEvent::ExchangeFailed { exchange, why: ExchangeFailure::Garbage }
+                let opener = self.client.opener().filter(|_| self.opens);
+                let event = match (status, opener.zip(self.forms.get(&exchange.number()))) {
+                    (200, Some((opener, form))) => opener.event(exchange, *form, body.into()),
+                    (200, None) => ClientEvent::Reply { exchange, body: body.into() },
+                    _ => ClientEvent::ExchangeFailed { exchange, why: ExchangeFailure::Garbage },
                 };
                 self.client.handle(self.now, event).unwrap();
             }
@@ -343,9 +349,12 @@ impl Rig {
     fn on_client(&mut self, action: ClientAction) {
         match action {
             ClientAction::Send { exchange, relay, body, form, deadline } => {
+                let number = exchange.number();
+                if body.is_packet() {
+                    self.forms.insert(number, form);
+                }
                 let body = body.into_bytes();
                 self.calls += 1;
-                let number = exchange.number();
                 let form = u8::from(form == BodyForm::Packet);
                 self.relays.insert(number, relay.place());
                 self.at(deadline, Happening::GiveUp { exchange: number });
