@@ -211,3 +211,15 @@ fn an_application_that_does_not_read_stops_its_own_download_alone() {
     assert!(rig.run(10 * MINUTE, Rig::ended));
     assert!(rig.app(stalled).got == sent(8_000_000));
 }
+
+#[test]
+fn the_rest_of_a_download_comes_as_quickly_as_the_most_of_it() {
+    let mut rig = Rig::new(options(1), Faults { way: (750, 750), ..CALM }, 1);
+    let stream = rig.open("10000000", 10, true);
+    let begun = rig.now;
+    assert!(rig.run(MINUTE, Rig::ended));
+    assert!(rig.app(stream).got == sent(10_000_000));
+    let took = rig.now.saturating_since(begun);
+    // A hello, an open, a first answer with what is told to wait, that, and the end.
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
