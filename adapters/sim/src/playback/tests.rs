@@ -1,13 +1,14 @@
 use seqlane::record::Scribe;
 use seqlane::{
-    Client, ClientAction, ClientEvent, ClientOptions, FlowKind, LocalEvent, RelayOptions, Secret, StreamId,
-    Target,
+    Client, ClientAction, ClientEvent, ClientOptions, FlowKind, Level, LocalEvent, RelayOptions, Secret,
+    StreamId, Target,
 };
 
 use super::*;
 
 fn options() -> ClientOptions {
-    ClientOptions::new(vec![RelayOptions::new(Secret::new("key"))])
+    let relay = RelayOptions::new(Secret::new("key"));
+    ClientOptions { max_level: Level::Sequenced, ..ClientOptions::new(vec![relay]) }
 }
 
 /// A client that opens a flow and sends four bytes, recorded by somebody who may see actions as they are not.

@@ -88,7 +88,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let fits = self.network.past[client].answers.iter().filter(|(of, _)| *of == form);
         let bodies: Vec<Bytes> = fits.map(|(_, body)| body.clone()).collect();
         let count = u32::try_from(bodies.len()).ok().filter(|count| *count > 0)?;
-        bodies.get(self.chooser.pick(Site::SwapWith, key, count) as usize).cloned()
+        bodies.get(self.chooser.pick(Site::SwapWith, key.wrapping_add(1), count) as usize).cloned()
     }
 
     /// F19 on the way up: bits flip, or an old request comes once more.
@@ -116,7 +116,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if count == 0 {
             return;
         }
-        let nth = self.chooser.pick(Site::SwapWith, key, count);
+        let nth = self.chooser.pick(Site::SwapWith, key.wrapping_add(2), count);
         let Some((form, body, notes)) = self.network.past[client].requests.get(nth as usize).cloned() else {
             return;
         };

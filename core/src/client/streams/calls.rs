@@ -503,6 +503,7 @@ impl Client {
     /// The node behind a relay does not speak level 2, or not with us.
     fn on_no_streams(&mut self, relay: RelayId, packet: PacketRef) {
         let now = self.now;
+        count(&mut self.out.stats.answered);
         let up = self.relays.get_mut(relay).and_then(|relay| relay.on_answer(now));
         self.out.notice(up);
         if let Some(lane) = self.lane_of(packet.client) {

@@ -154,7 +154,7 @@ impl Lane {
     fn depth(&self, config: &ClientConfig, circumstances: Circumstances) -> usize {
         let total = self.grants.downlink_total.min(config.streams.downlink_total);
         let limit = self.down_flight.limit(total, self.lateness.usual().p50);
-        let depth = limit.div_ceil(self.response(circumstances).max(1)).saturating_add(1);
+        let depth = limit.div_ceil(self.room(circumstances).max(1)).saturating_add(1);
         usize::try_from(depth).unwrap_or(usize::MAX).min(config.streams.max_depth)
     }
 

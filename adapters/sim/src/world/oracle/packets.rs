@@ -233,7 +233,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             EndReason::ConnectFailed(_) => fails || self.ledger.limited,
             EndReason::Reset(ResetCode::Connect(_)) => fails,
             EndReason::Reset(ResetCode::Aborted) => reset_by(Side::Upstream),
-            EndReason::Reset(ResetCode::Gone) => self.may_be_gone(flow),
+            // A client whose every relay asks to be left alone may be forgotten before one is asked again.
+            EndReason::Reset(ResetCode::Gone) => self.may_be_gone(flow) || self.is_turned_away(state.client),
             EndReason::Reset(ResetCode::Idle) => udp,
             EndReason::Reset(ResetCode::Stalled) => script.upstream_reads != Pace::AtOnce,
             EndReason::Reset(ResetCode::TooManyStreams) => self.ledger.limited,

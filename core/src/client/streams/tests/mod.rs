@@ -230,3 +230,15 @@ fn a_lost_answer_holds_a_download_up_for_no_longer_than_its_repair_takes() {
         assert!(longest < Duration::from_secs(13), "seed {seed}: {longest:?}");
     }
 }
+
+#[test]
+fn the_rest_of_a_download_comes_as_quickly_as_the_most_of_it() {
+    let mut rig = Rig::new(options(1), Faults { way: (750, 750), ..CALM }, 1);
+    let stream = rig.open("10000000", 10, true);
+    let begun = rig.now;
+    assert!(rig.run(MINUTE, Rig::ended));
+    assert!(rig.app(stream).got == sent(10_000_000));
+    let took = rig.now.saturating_since(begun);
+    // A hello, an open, a first answer with what is told to wait, that, and the end.
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}

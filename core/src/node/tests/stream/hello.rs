@@ -4,7 +4,7 @@ use super::*;
 fn a_hello_is_answered_at_once_with_an_epoch_and_what_is_granted() {
     let mut pair = Pair::strangers(|_| {});
     let grants = pair.hello(0);
-    assert_eq!(grants.uplink_total, 64 * MIB);
+    assert_eq!(grants.uplink_total, 128 * MIB);
     assert_eq!(grants.max_hold, Duration::from_secs(50));
     // What fits into a body of 16 MiB as base64.
     assert!(grants.max_packet <= 12 * MIB && grants.max_packet > 11 * MIB);
