@@ -184,7 +184,7 @@ impl Client {
         let total = self.config.streams.downlink_total;
         let Some(streams) = &mut self.streams else { return false };
         if hello && let Some(route) = streams.route_mut(relay) {
-            route.leads = Leads::Asked { at: now };
+            route.on_hello(now);
         }
         let client = streams.client();
         let (number, epoch, done) = match &mut streams.state {

@@ -78,6 +78,8 @@ pub(super) struct Route {
     /// Answers in a row that were no use, and until when it rests for it.
     useless: u32,
     rests: Instant,
+    /// Hellos through it since one was answered.
+    asked: u32,
     /// How often in a row a hello through it led elsewhere.
     astray: u32,
     /// Whether what answered the last hello was no answer.
@@ -99,6 +101,7 @@ impl Route {
             unknown: None,
             useless: 0,
             rests: Instant::ZERO,
+            asked: 0,
             astray: 0,
             garbled: false,
             told: false,
@@ -120,7 +123,7 @@ impl Route {
 
     /// It turned out to lead to the node. Whether that is news.
     pub(super) fn on_here(&mut self) -> bool {
-        self.astray = 0;
+        (self.astray, self.asked) = (0, 0);
         self.told = false;
         core::mem::replace(&mut self.leads, Leads::Here) != Leads::Here
     }
@@ -142,11 +145,23 @@ impl Route {
         self.rests
     }
 
+    /// A hello goes out through it.
+    pub(super) fn on_hello(&mut self, now: Instant) {
+        self.asked = self.asked.saturating_add(1);
+        self.leads = Leads::Asked { at: now };
+    }
+
+    /// How long a hello through it waits for its answer before another one: longer and longer.
+    fn hello_wait(&self, patience: Duration) -> Duration {
+        let times = 1_u32.checked_shl(self.asked.saturating_sub(1).min(16)).unwrap_or(u32::MAX);
+        patience.saturating_mul(times).min(PROBE_LONGEST.max(patience))
+    }
+
     /// Whether a hello through it is due.
     pub(super) fn wants_hello(&self, now: Instant, patience: Duration) -> bool {
         match self.leads {
             Leads::Unknown => true,
-            Leads::Asked { at } => now.saturating_since(at) >= patience,
+            Leads::Asked { at } => now.saturating_since(at) >= self.hello_wait(patience),
             Leads::Elsewhere { until } => until <= now,
             Leads::Here => false,
         }
@@ -155,7 +170,7 @@ impl Route {
     /// When a hello through it is due next.
     pub(super) fn hello_at(&self, patience: Duration) -> Option<Instant> {
         match self.leads {
-            Leads::Asked { at } => Some(at.saturating_add(patience)),
+            Leads::Asked { at } => Some(at.saturating_add(self.hello_wait(patience))),
             Leads::Elsewhere { until } => Some(until),
             Leads::Unknown | Leads::Here => None,
         }
@@ -187,6 +202,7 @@ impl Route {
         let times = 1_u32.checked_shl(self.astray.min(16)).unwrap_or(u32::MAX);
         let wait = AGAIN_FIRST.saturating_mul(times).min(AGAIN_LONGEST);
         self.astray = self.astray.saturating_add(1);
+        self.asked = 0;
         self.leads = Leads::Elsewhere { until: now.saturating_add(wait) };
         !core::mem::replace(&mut self.told, true)
     }
@@ -266,7 +282,7 @@ impl Route {
         if self.lates > 0 {
             print.time(self.late_since);
         }
-        print.value((self.useless, self.astray));
+        print.value((self.useless, self.astray, self.asked));
         print.deadline(self.rests);
         print.time(self.answered.unwrap_or_default());
         if let Some((limit, until)) = self.hold {
@@ -345,9 +361,11 @@ mod tests {
     fn hellos_are_repeated_after_a_time_that_depends_on_the_last_answer() {
         let mut route = Route::new(RelayId::new(0));
         assert!(route.wants_hello(at(0), SECOND) && route.is_pending(at(0), SECOND));
-        route.leads = Leads::Asked { at: at(0) };
+        route.on_hello(at(0));
         assert!(!route.wants_hello(at(0), SECOND) && route.is_pending(at(0), SECOND));
         assert!(route.wants_hello(at(1), SECOND) && !route.is_pending(at(1), SECOND));
+        route.on_hello(at(1));
+        assert!(!route.wants_hello(at(2), SECOND) && route.wants_hello(at(3), SECOND), "longer and longer");
         assert!(route.on_elsewhere(at(1)));
         assert!(!route.on_elsewhere(at(2)), "no news the second time");
         assert!(!route.wants_hello(at(11), SECOND) && route.wants_hello(at(12), SECOND));
