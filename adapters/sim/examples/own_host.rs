@@ -96,7 +96,7 @@ impl ClientHost for BulkHost {
 fn main() {
     // Windows at their edges, and calls that overtake each other.
     let net = [(Fault::Reorder, Odds::of(1, 20))].into();
-    let scenario = Scenario { odd_bounds: true, net, ..Profile::Calm.scenario() };
+    let scenario = Scenario { odd_bounds: true, level: Some(1), net, ..Profile::Calm.scenario() };
     let seeds = Seeds { first: 0, end: Some(300) };
     let swarm =
         |run| Swarm { run, jobs: 2, twice: false, hashes: false }.run(seeds, |f: &Figures| f.failed() == 0);

@@ -30,7 +30,7 @@ async fn the_first_bytes_ride_with_the_connect() {
     let reply = rig
         .op(json!({"op": "connect_data", "host": "127.0.0.1", "port": target.port(), "d": encode(b"hi")}))
         .await;
-    assert_eq!((payload(&reply), &reply["caps"]), (b"hi".to_vec(), &json!(1)));
+    assert_eq!((payload(&reply), &reply["caps"]), (b"hi".to_vec(), &json!(3)));
 }
 
 #[tokio::test]
