@@ -391,6 +391,7 @@ impl Client {
             Ok(opened) => self.on_opened_packet(id, exchange, packet, &opened),
             Err(Some(why)) => self.fail_packet(id, exchange, packet, why),
             Err(None) => {
+                count(&mut self.out.stats.answered);
                 self.on_no_streams(exchange.relay, packet);
                 self.sweep();
             }
@@ -486,6 +487,10 @@ impl Client {
                 self.on_no_streams(id, packet);
             } else if streams.on_unknown(id, now) {
                 self.start_over();
+            } else {
+                // Until that is confirmed, asking again and again would cost calls.
+                let short = streams.rest();
+                streams.route_mut(id).into_iter().for_each(|route| route.on_useless(short, now));
             }
             return;
         }
@@ -503,7 +508,6 @@ impl Client {
     /// The node behind a relay does not speak level 2, or not with us.
     fn on_no_streams(&mut self, relay: RelayId, packet: PacketRef) {
         let now = self.now;
-        count(&mut self.out.stats.answered);
         let up = self.relays.get_mut(relay).and_then(|relay| relay.on_answer(now));
         self.out.notice(up);
         if let Some(lane) = self.lane_of(packet.client) {

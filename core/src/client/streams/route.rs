@@ -10,6 +10,9 @@ use crate::time::{Instant, share};
 const AGAIN_FIRST: Duration = Duration::from_secs(5);
 const AGAIN_LONGEST: Duration = Duration::from_secs(600);
 
+/// The least that a relay is left alone whose calls come to nothing more than once, before the doublings.
+const REST_SECOND: Duration = Duration::from_millis(125);
+
 /// The longest that a relay is left alone whose calls come to nothing.
 const REST_LONGEST: Duration = Duration::from_secs(30);
 
@@ -128,9 +131,11 @@ impl Route {
         core::mem::replace(&mut self.leads, Leads::Here) != Leads::Here
     }
 
-    /// A call through it came to nothing. It rests for a moment, and longer each time in a row: `short` the first time.
+    /// A call through it came to nothing. It rests for a moment, `short` the first time in a row, and then longer each
+    /// time.
     pub(super) fn on_useless(&mut self, short: Duration, now: Instant) {
         let times = 1_u32.checked_shl(self.useless.min(16)).unwrap_or(u32::MAX);
+        let short = if self.useless == 0 { short } else { short.max(REST_SECOND) };
         self.useless = self.useless.saturating_add(1);
         self.rests = now.saturating_add(short.saturating_mul(times).min(REST_LONGEST));
     }

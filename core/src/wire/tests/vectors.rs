@@ -33,8 +33,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Asserts that the page has this value between these marks, whatever the line breaks.
 fn assert_written(name: &str, bytes: &[u8], before: &str, after: &str) {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol.md")).unwrap();
-    let page: String = page.split_whitespace().collect();
+    let page: String = include_str!("../../../../docs/protocol.md").split_whitespace().collect();
     assert!(page.contains(&format!("{before}{}{after}", hex(bytes))), "{name} is {}", hex(bytes));
 }
 

@@ -154,6 +154,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             EndReason::NoRelay => {
                 !setup.is_calm() || setup.client.relays.iter().any(|relay| relay.max_concurrent <= 2)
             }
+            // A relay that leads to a node of level 0 for a while leaves its sessions of level 1 no way.
+            EndReason::SequenceBroken => self.tally.faults[Fault::Mixed.index()] > 0,
             EndReason::ExchangeLost(ExchangeFailure::TooLarge) => book.turned_away,
             EndReason::ExchangeLost(_) => {
                 // An HTTP layer that gives up before the node must answer loses what is held.

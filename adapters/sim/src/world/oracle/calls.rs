@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use seqlane::wire::direction::Direction;
+use seqlane::wire::seal::Seal;
 use seqlane::wire::{self, Limits};
 use seqlane::{BodyForm, ClientEvent, ExchangeFailure, ExchangeId, Instant, RelayId};
 
@@ -89,7 +91,11 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 let limits = Limits { max_body: 1 << 30, max_ops: ops };
                 // An answer to an earlier call does not take a refusal back.
                 let refusing = book.alone_until.is_some_and(|until| until > now);
-                let good = raw || wire::decode_answer(body, ops, limits).is_ok();
+                let good = if raw {
+                    Seal::null(Direction::Down).open(body.clone()).is_ok()
+                } else {
+                    wire::decode_answer(body, ops, limits).is_ok()
+                };
                 if !refusing && good {
                     book.setbacks = 0;
                     book.alone_until = None;

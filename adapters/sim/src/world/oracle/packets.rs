@@ -197,7 +197,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         // An answer that takes its time keeps a client awake.
         let mut open =
             self.ledger.exchanges.range((client, ExchangeId::new(0))..(client + 1, ExchangeId::new(0)));
-        if open.any(|(_, sent)| sent.answering) {
+        // So does a node that takes some of its requests and refuses others for a limit.
+        if open.any(|(_, sent)| sent.answering) || (self.ledger.limited && !calm) {
             return;
         }
         let book = self.ledger.packets.idle.entry(client).or_default();

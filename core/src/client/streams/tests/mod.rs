@@ -242,3 +242,32 @@ fn the_rest_of_a_download_comes_as_quickly_as_the_most_of_it() {
     // A hello, an open, a first answer with what is told to wait, that, and the end.
     assert!(took < Duration::from_secs(10), "{took:?}");
 }
+
+#[test]
+fn a_hello_that_is_answered_in_another_epoch_is_one_answer() {
+    let mut rig = Rig::new(options(2), CALM, 1);
+    rig.dead.push(1);
+    let stream = rig.open("echo", 1, false);
+    rig.run(MINUTE, |rig| rig.app(stream).got.len() == 1);
+    // Only the second relay works now, whose hello is still to be answered, and it is another node that answers.
+    rig.restart_node();
+    rig.dead = alloc::vec![0];
+    rig.run(3 * MINUTE, |_| false);
+    let stats = rig.client.stats();
+    assert!(rig.notices.iter().any(|notice| matches!(notice, ClientNotice::StreamsUnsupported { .. })));
+    assert_eq!(stats.answered + stats.failed + rig.client.exchanges.len() as u64, stats.calls, "{stats:?}");
+}
+
+#[test]
+fn a_relay_whose_node_knows_nothing_rests_until_another_one_is_heard() {
+    let mut rig = Rig::new(options(2), CALM, 1);
+    let stream = rig.open("echo", 1, false);
+    rig.run(MINUTE, |_| false);
+    rig.dead.push(1);
+    rig.restart_node();
+    rig.write(stream, 1);
+    let first = |rig: &Rig| rig.client.streams.as_ref().unwrap().routes[0].clone();
+    assert!(rig.run(MINUTE, |rig| first(rig).unknown.is_some()));
+    assert!(first(&rig).is_resting(rig.now));
+    assert!(rig.run(5 * MINUTE, Rig::ended));
+}
