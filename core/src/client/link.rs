@@ -27,7 +27,7 @@ const POLL_WAITS: [Duration; 4] = [
 ];
 
 /// The wait when no relay holds polls and nothing has come for a while.
-const POLL_WAIT_NOT_HELD: Duration = Duration::from_secs(30);
+pub(super) const POLL_WAIT_NOT_HELD: Duration = Duration::from_secs(30);
 
 /// A poll follows its payload after this time at the latest: just before the node's wait of 350 ms for the
 /// answer to the payload is over.
@@ -82,6 +82,8 @@ pub(super) struct Circumstances {
     pub(super) none_holds: bool,
     /// No relay that keeps `seq` holds polls.
     pub(super) none_holds_sequenced: bool,
+    /// How long a poll waits where none is held and nothing has come for a while.
+    pub(super) not_held: Duration,
     /// How long after a payload its session's next poll goes out, if nothing has come back by then.
     pub(super) poll_behind: Duration,
 }
@@ -196,7 +198,7 @@ impl Link {
         };
         let wait = match self.empties {
             0 if self.depth.is_bulk() => Duration::ZERO,
-            empties if none_holds && empties > 3 => POLL_WAIT_NOT_HELD,
+            empties if none_holds && empties > 3 => circumstances.not_held,
             empties => POLL_WAITS.get(empties).copied().unwrap_or(Duration::from_millis(500)),
         };
         self.poll_from.saturating_add(wait)

@@ -50,7 +50,7 @@ use crate::wire::Sid;
 use association::Association;
 use exchange::Exchange;
 use flow::{Flow, Kind};
-use link::{Circumstances, LONGEST_BEHIND};
+use link::{Circumstances, LONGEST_BEHIND, POLL_WAIT_NOT_HELD};
 use outbox::{Outbox, count};
 use ready::{Coalescing, Ready};
 use relay::{Path, RelayTable};
@@ -314,6 +314,7 @@ impl Client {
             short: self.relays.is_short(),
             none_holds: self.relays.none_holds(self.now, Path::Any),
             none_holds_sequenced: self.relays.none_holds(self.now, Path::Sequenced),
+            not_held: POLL_WAIT_NOT_HELD,
             poll_behind: self.poll_behind(),
         }
     }

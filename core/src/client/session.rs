@@ -21,7 +21,7 @@ use crate::id::StreamId;
 #[cfg(feature = "model")]
 use crate::seq::Seq;
 use crate::target::{FlowKind, Target};
-use crate::time::Instant;
+use crate::time::{Instant, share};
 use crate::timer::TimerKind;
 use crate::wire::{Op, Reply, Sid};
 
@@ -245,7 +245,8 @@ impl Session {
                 };
                 let polling = if link.depth.is_bulk() { Polling::Bulk } else { Polling::Idle };
                 let mute = planted!(HalfClosedMute) && self.uplink.is_finished();
-                let poll = (!mute && link.wants_poll(circumstances, queued, config)).then_some(polling);
+                let poll = (!mute && link.wants_poll(self.seen_by(circumstances, config), queued, config))
+                    .then_some(polling);
                 Wants { connect: false, payload, poll }
             }
         }
@@ -269,6 +270,7 @@ impl Session {
             Phase::ConnectDue => Some((self.open_deadline(config), TimerKind::ReplyWatchdog)),
             Phase::Connecting => None,
             Phase::Linked(link) => {
+                let circumstances = self.seen_by(circumstances, config);
                 let poll =
                     link.poll_deadline(circumstances, self.uplink.len()).map(|at| (at, TimerKind::Poll));
                 let quiet = self.half_close_deadline(config).map(|at| (at, TimerKind::HalfClose));
@@ -276,6 +278,14 @@ impl Session {
                 poll.into_iter().chain(quiet).chain(stranded).min()
             }
         }
+    }
+
+    /// The circumstances of a session that half-closed: it asks again before its quiet time is over.
+    fn seen_by(&self, circumstances: Circumstances, config: &ClientConfig) -> Circumstances {
+        let quiet = share(config.half_close_quiet, 1, 2);
+        let not_held =
+            circumstances.not_held.min(if self.uplink.is_finished() { quiet } else { Duration::MAX });
+        Circumstances { not_held, ..circumstances }
     }
 
     fn open_deadline(&self, config: &ClientConfig) -> Instant {

@@ -613,7 +613,6 @@ impl Client {
     pub(in crate::client) fn rearm_streams(&mut self) {
         let now = self.now;
         let Self { streams: Some(streams), timers, config, .. } = self else { return };
-        let patience = streams.patience();
         let mut due: Option<(Instant, TimerKind)> = None;
         let mut note = |at: Option<Instant>, timer| {
             if let Some(at) = at.filter(|at| *at > now) {
@@ -623,7 +622,7 @@ impl Client {
         let sleeps = |lane: &&Lane| planted!(OwesAsleep) && lane.streams.is_empty();
         let in_use = streams.lane().filter(|lane| !sleeps(lane)).is_some_and(Lane::is_in_use);
         for route in &streams.routes {
-            note(route.hello_at(patience).filter(|_| streams.wanted || in_use), TimerKind::Hello);
+            note(streams.hello_at(route).filter(|_| streams.wanted || in_use), TimerKind::Hello);
             note(Some(route.rests_until()).filter(|_| in_use), TimerKind::Probe);
             let probed = matches!(route.health, Health::Down { .. }) && in_use;
             note(route.probe_at().filter(|_| probed), TimerKind::Probe);

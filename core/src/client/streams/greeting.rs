@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use crate::client::streams::lane::Lane;
 use crate::client::streams::lateness::{Lateness, Size};
-use crate::client::streams::route::{Leads, Route};
+use crate::client::streams::route::{Leads, Patience, Route};
 use crate::config::ClientConfig;
 use crate::id::{ClientMint, RelayId};
 use crate::time::{Instant, share};
@@ -169,14 +169,25 @@ impl Streams {
 
     /// A relay through which a hello should go now: each one once, and again while it matters.
     pub(super) fn wants_hello(&self, now: Instant, fits: impl Fn(RelayId) -> bool) -> Option<RelayId> {
-        let patience = self.patience();
-        let matters = self.wanted || self.lane().is_some_and(Lane::is_in_use);
-        let due = |route: &&Route| match route.leads {
-            Leads::Unknown => true,
-            Leads::Asked { .. } | Leads::Elsewhere { .. } => matters && route.wants_hello(now, patience),
-            Leads::Here => false,
+        let due = |route: &&Route| {
+            let again = route.leads != Leads::Unknown;
+            (self.asks_again() || !again) && route.wants_hello(now, self.hello_patience())
         };
         self.routes.iter().filter(due).map(|route| route.relay).find(|relay| fits(*relay))
+    }
+
+    /// When the next hello is due that was asked before.
+    pub(super) fn hello_at(&self, route: &Route) -> Option<Instant> {
+        route.hello_at(self.hello_patience()).filter(|_| self.asks_again())
+    }
+
+    /// Whether it matters where relays lead that have not answered, or not well.
+    fn asks_again(&self) -> bool {
+        self.wanted || self.lane().is_some_and(Lane::is_in_use)
+    }
+
+    fn hello_patience(&self) -> Patience {
+        Patience::new(self.patience(), self.wanted)
     }
 
     /// The first answer to a hello: there is a lane.

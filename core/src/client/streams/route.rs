@@ -63,6 +63,24 @@ pub(super) enum Health {
     },
 }
 
+/// How long hellos wait for their answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// The first time: what an exchange usually takes.
+    pub(super) usual: Duration,
+    /// However often there was none.
+    pub(super) longest: Duration,
+}
+
+impl Patience {
+    /// `waits` is whether a flow waits for the answer: it has 30 s by default, and every relay is to be asked again in
+    /// that time.
+    pub(super) const fn new(usual: Duration, waits: bool) -> Self {
+        const SOON: Duration = Duration::from_secs(8);
+        Self { usual, longest: if waits { SOON } else { PROBE_LONGEST } }
+    }
+}
+
 /// The way through one relay.
 #[derive(Clone, Debug)]
 pub(super) struct Route {
@@ -156,36 +174,35 @@ impl Route {
         self.leads = Leads::Asked { at: now };
     }
 
-    /// How long a hello through it waits for its answer before another one: longer and longer.
-    fn hello_wait(&self, patience: Duration) -> Duration {
-        let times = 1_u32.checked_shl(self.asked.saturating_sub(1).min(16)).unwrap_or(u32::MAX);
-        patience.saturating_mul(times).min(PROBE_LONGEST.max(patience))
-    }
-
     /// Whether a hello through it is due.
-    pub(super) fn wants_hello(&self, now: Instant, patience: Duration) -> bool {
+    pub(super) fn wants_hello(&self, now: Instant, patience: Patience) -> bool {
         match self.leads {
             Leads::Unknown => true,
-            Leads::Asked { at } => now.saturating_since(at) >= self.hello_wait(patience),
-            Leads::Elsewhere { until } => until <= now,
+            Leads::Asked { .. } | Leads::Elsewhere { .. } => {
+                self.hello_at(patience).is_some_and(|at| at <= now)
+            }
             Leads::Here => false,
         }
     }
 
-    /// When a hello through it is due next.
-    pub(super) fn hello_at(&self, patience: Duration) -> Option<Instant> {
+    /// When a hello through it is due next: longer and longer after the last one that was not answered.
+    pub(super) fn hello_at(&self, patience: Patience) -> Option<Instant> {
         match self.leads {
-            Leads::Asked { at } => Some(at.saturating_add(self.hello_wait(patience))),
+            Leads::Asked { at } => {
+                let times = 1_u32.checked_shl(self.asked.saturating_sub(1).min(16)).unwrap_or(u32::MAX);
+                let wait = patience.usual.saturating_mul(times).min(patience.longest.max(patience.usual));
+                Some(at.saturating_add(wait))
+            }
             Leads::Elsewhere { until } => Some(until),
             Leads::Unknown | Leads::Here => None,
         }
     }
 
     /// Whether an answer to a hello may still come in time.
-    pub(super) fn is_pending(&self, now: Instant, patience: Duration) -> bool {
+    pub(super) fn is_pending(&self, now: Instant, usual: Duration) -> bool {
         match self.leads {
             Leads::Unknown => true,
-            Leads::Asked { at } => now.saturating_since(at) < patience,
+            Leads::Asked { at } => now.saturating_since(at) < usual,
             Leads::Here | Leads::Elsewhere { .. } => false,
         }
     }
@@ -364,18 +381,21 @@ mod tests {
 
     #[test]
     fn hellos_are_repeated_after_a_time_that_depends_on_the_last_answer() {
-        let mut route = Route::new(RelayId::new(0));
-        assert!(route.wants_hello(at(0), SECOND) && route.is_pending(at(0), SECOND));
+        let (mut route, patience) = (Route::new(RelayId::new(0)), Patience::new(SECOND, false));
+        assert!(route.wants_hello(at(0), patience) && route.is_pending(at(0), SECOND));
         route.on_hello(at(0));
-        assert!(!route.wants_hello(at(0), SECOND) && route.is_pending(at(0), SECOND));
-        assert!(route.wants_hello(at(1), SECOND) && !route.is_pending(at(1), SECOND));
+        assert!(!route.wants_hello(at(0), patience) && route.is_pending(at(0), SECOND));
+        assert!(route.wants_hello(at(1), patience) && !route.is_pending(at(1), SECOND));
         route.on_hello(at(1));
-        assert!(!route.wants_hello(at(2), SECOND) && route.wants_hello(at(3), SECOND), "longer and longer");
+        assert!(
+            !route.wants_hello(at(2), patience) && route.wants_hello(at(3), patience),
+            "longer and longer"
+        );
         assert!(route.on_elsewhere(at(1)));
         assert!(!route.on_elsewhere(at(2)), "no news the second time");
-        assert!(!route.wants_hello(at(11), SECOND) && route.wants_hello(at(12), SECOND));
+        assert!(!route.wants_hello(at(11), patience) && route.wants_hello(at(12), patience));
         assert!(route.on_here());
         assert!(route.on_elsewhere(at(20)), "news again");
-        assert!(route.wants_hello(at(25), SECOND));
+        assert!(route.wants_hello(at(25), patience));
     }
 }

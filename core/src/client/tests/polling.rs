@@ -159,6 +159,17 @@ fn a_way_that_does_not_hold_polls_is_hardly_polled_while_idle() {
 }
 
 #[test]
+fn a_session_that_half_closed_is_polled_there_before_its_quiet_time_is_over() {
+    let mut bench = Bench::plain();
+    let stream = slowed_down(&mut bench);
+    bench.local(stream, LocalEvent::Fin).unwrap();
+    bench.pass(ms(16_000));
+    let poll = bench.only_call();
+    bench.answer(&poll, &[bringing(poll.op(), &bytes("late"))]);
+    assert_eq!(bench.delivered(stream), b"late");
+}
+
+#[test]
 fn polls_go_on_when_only_some_relays_do_not_hold_them() {
     // The node behind the first relay answers polls at once; the one behind the second holds them.
     let mut bench = Bench::new(ClientOptions { balance: crate::Balance::RoundRobin, ..options(2) });

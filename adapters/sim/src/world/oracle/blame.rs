@@ -149,7 +149,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 quiet + Duration::from_millis(1) + quiet / 1000 >= setup.client.half_close_quiet
             }
             EndReason::Idle => true,
-            EndReason::Reset(ResetCode::Gone) => self.is_lane_lost(flow),
+            EndReason::Reset(ResetCode::Gone) => self.is_lane_lost(flow) || self.is_turned_away(state.client),
             // A relay may be out because of what happened to others, or full of calls that are held or lost.
             EndReason::NoRelay => {
                 !setup.is_calm() || setup.client.relays.iter().any(|relay| relay.max_concurrent <= 2)

@@ -198,7 +198,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let mut open =
             self.ledger.exchanges.range((client, ExchangeId::new(0))..(client + 1, ExchangeId::new(0)));
         // So does a node that takes some of its requests and refuses others for a limit.
-        if open.any(|(_, sent)| sent.answering) || (self.ledger.limited && !calm) {
+        if open.any(|(_, sent)| sent.answering) || self.ledger.limited {
             return;
         }
         let book = self.ledger.packets.idle.entry(client).or_default();
@@ -253,7 +253,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     /// Whether every relay has refused, or has spent its budget.
-    fn is_turned_away(&self, client: usize) -> bool {
+    pub(in crate::world) fn is_turned_away(&self, client: usize) -> bool {
         (0..self.network.relays.len() as u32).all(|relay| {
             let book = self.ledger.relays.get(&(client, relay));
             let limit = self.daily_calls(client, relay);

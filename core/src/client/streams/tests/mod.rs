@@ -271,3 +271,19 @@ fn a_relay_whose_node_knows_nothing_rests_until_another_one_is_heard() {
     assert!(first(&rig).is_resting(rig.now));
     assert!(rig.run(5 * MINUTE, Rig::ended));
 }
+
+#[test]
+fn a_flow_that_waits_for_a_lane_has_every_relay_asked_again_soon() {
+    let mut rig = Rig::new(options(1), CALM, 1);
+    rig.dead.push(0);
+    // Flows come and go while nothing is answered.
+    for _ in 0..4 {
+        rig.open("echo", 1, true);
+        rig.run(2 * MINUTE, |_| false);
+    }
+    let stream = rig.open("echo", 1, true);
+    rig.run(Duration::from_secs(1), |_| false);
+    rig.dead.clear();
+    assert!(rig.run(Duration::from_secs(15), Rig::ended));
+    assert_eq!(rig.app(stream).ended, Some(EndReason::Finished));
+}
