@@ -42,6 +42,14 @@ fn check(holds: bool, option: &'static str, reason: &'static str) -> Result<(), 
     if holds { Ok(()) } else { Err(ConfigError { option, reason }) }
 }
 
+fn check_secret(secret: Option<&Secret>) -> Result<(), ConfigError> {
+    check(
+        !secret.is_some_and(Secret::is_empty),
+        "secret",
+        "must not be empty: an empty secret keeps nobody out",
+    )
+}
+
 fn within<T: PartialOrd>(
     value: &T,
     range: RangeInclusive<T>,
@@ -287,11 +295,7 @@ impl ClientOptions {
         check(!self.refused_backoff.is_zero(), "refused_backoff", "must be more than 0")?;
         check(!self.udp_idle.is_zero(), "udp_idle", "must be more than 0")?;
         check(!self.half_close_quiet.is_zero(), "half_close_quiet", "must be more than 0")?;
-        check(
-            !self.secret.as_ref().is_some_and(Secret::is_empty),
-            "secret",
-            "must not be empty: an empty secret keeps nobody out",
-        )?;
+        check_secret(self.secret.as_ref())?;
         self.streams.check()?;
         Ok(ClientConfig(self))
     }
@@ -465,11 +469,7 @@ impl NodeOptions {
         check(self.write_queue >= 1, "write_queue", "must be at least 1 byte")?;
         check(self.session_buffer >= 64 * KIB, "session_buffer", "must be at least 64 KiB")?;
         check(self.udp_queue >= 1, "udp_queue", "must be at least 1")?;
-        check(
-            !self.secret.as_ref().is_some_and(Secret::is_empty),
-            "secret",
-            "must not be empty: an empty secret keeps nobody out",
-        )?;
+        check_secret(self.secret.as_ref())?;
         self.streams.check()?;
         Ok(NodeConfig(self))
     }

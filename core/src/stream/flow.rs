@@ -94,6 +94,23 @@ impl Flow {
             Self::Udp(_) => 0,
         }
     }
+
+    #[cfg(feature = "model")]
+    pub(crate) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
+        match self {
+            Self::Tcp { send, recv } => {
+                print.value(0_u8);
+                send.fingerprint(print);
+                recv.fingerprint(print);
+            }
+            Self::Udp(datagrams) => {
+                print.value(1_u8);
+                for queue in [&datagrams.received, &datagrams.sending] {
+                    print.each(queue.iter(), |print, datagram| print.value(datagram));
+                }
+            }
+        }
+    }
 }
 
 /// The datagrams of one stream.

@@ -9,7 +9,6 @@ use crate::client::streams::lane::Lane;
 use crate::client::streams::stream::Stream;
 use crate::fingerprint::Fingerprint;
 use crate::id::StreamId;
-use crate::stream::flow::Flow;
 
 impl Streams {
     /// Everything that decides what level 2 does. `rank` numbers the flows.
@@ -86,17 +85,7 @@ impl Stream {
         let (burst, last_sent) = self.traffic.burst();
         print.value((self.phase, self.open, self.window, self.traffic.deficit, burst));
         print.value(&self.target);
-        match &self.traffic.flow {
-            Flow::Tcp { send, recv } => {
-                print.value(0_u8);
-                send.fingerprint(print);
-                recv.fingerprint(print);
-            }
-            Flow::Udp(datagrams) => {
-                print.value(1_u8);
-                print.each(datagrams.sending.iter(), |print, datagram| print.value(datagram));
-            }
-        }
+        self.traffic.flow.fingerprint(print);
         self.credit.fingerprint(print);
         for time in [last_sent, self.opened, self.last_active] {
             print.time(time);

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use crate::client::streams::lane::Lane;
 use crate::client::streams::lateness::{Lateness, Size};
-use crate::client::streams::route::{Leads, Patience, Route};
+use crate::client::streams::route::{HELLO_LONGEST, Leads, Patience, Route};
 use crate::config::ClientConfig;
 use crate::id::{ClientMint, RelayId};
 use crate::time::{Instant, share};
@@ -28,6 +28,8 @@ pub(in crate::client) struct Streams {
     pub(in crate::client) timer: TimerSlot,
     /// What the timer is for.
     pub(in crate::client) due: TimerKind,
+    /// How long a flow waits for a lane.
+    open_wait: Duration,
     /// Whether a flow waits for the lane.
     pub(in crate::client) wanted: bool,
 }
@@ -76,6 +78,7 @@ impl Streams {
             state: State::Greeting { client, next: ExchangeNumber::ZERO, lateness },
             timer: TimerSlot::default(),
             due: TimerKind::Hello,
+            open_wait: config.request_timeout,
             wanted: false,
         })
     }
@@ -186,8 +189,10 @@ impl Streams {
         self.wanted || self.lane().is_some_and(Lane::is_in_use)
     }
 
+    /// A flow waits for a lane only so long: in that time, every relay is to be asked several times.
     fn hello_patience(&self) -> Patience {
-        Patience::new(self.patience(), self.wanted)
+        let longest = if self.wanted { share(self.open_wait, 1, 4) } else { HELLO_LONGEST };
+        Patience { usual: self.patience(), longest }
     }
 
     /// The first answer to a hello: there is a lane.

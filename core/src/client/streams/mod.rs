@@ -13,7 +13,9 @@
 //! late ([`lateness`]), how large packets are ([`amount`]), how much is under way ([`flight`]), which relays work
 //! ([`route`]).
 
+mod adoption;
 mod amount;
+mod answers;
 mod calls;
 mod demand;
 mod exchange;
@@ -32,6 +34,7 @@ mod route;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod wake;
 
 pub(super) use calls::PacketRef;
 pub(super) use greeting::Streams;

@@ -23,6 +23,9 @@ const LATES: u32 = 3;
 const PROBE_FIRST: Duration = Duration::from_secs(5);
 const PROBE_LONGEST: Duration = Duration::from_secs(60);
 
+/// The longest that a hello waits before another one, while no flow waits for its answer.
+pub(super) const HELLO_LONGEST: Duration = Duration::from_secs(60);
+
 /// A relay that ended a call while the node still held it is not asked for longer holds for this long.
 const HOLD_MEMORY: Duration = Duration::from_secs(600);
 const LEAST_HOLD: Duration = Duration::from_secs(5);
@@ -70,15 +73,6 @@ pub(super) struct Patience {
     pub(super) usual: Duration,
     /// However often there was none.
     pub(super) longest: Duration,
-}
-
-impl Patience {
-    /// `waits` is whether a flow waits for the answer: it has 30 s by default, and every relay is to be asked again in
-    /// that time.
-    pub(super) const fn new(usual: Duration, waits: bool) -> Self {
-        const SOON: Duration = Duration::from_secs(8);
-        Self { usual, longest: if waits { SOON } else { PROBE_LONGEST } }
-    }
 }
 
 /// The way through one relay.
@@ -190,7 +184,7 @@ impl Route {
         match self.leads {
             Leads::Asked { at } => {
                 let times = 1_u32.checked_shl(self.asked.saturating_sub(1).min(16)).unwrap_or(u32::MAX);
-                let wait = patience.usual.saturating_mul(times).min(patience.longest.max(patience.usual));
+                let wait = patience.usual.saturating_mul(times).min(patience.longest);
                 Some(at.saturating_add(wait))
             }
             Leads::Elsewhere { until } => Some(until),
@@ -381,7 +375,8 @@ mod tests {
 
     #[test]
     fn hellos_are_repeated_after_a_time_that_depends_on_the_last_answer() {
-        let (mut route, patience) = (Route::new(RelayId::new(0)), Patience::new(SECOND, false));
+        let (mut route, patience) =
+            (Route::new(RelayId::new(0)), Patience { usual: SECOND, longest: HELLO_LONGEST });
         assert!(route.wants_hello(at(0), patience) && route.is_pending(at(0), SECOND));
         route.on_hello(at(0));
         assert!(!route.wants_hello(at(0), patience) && route.is_pending(at(0), SECOND));

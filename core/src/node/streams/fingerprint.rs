@@ -8,7 +8,6 @@ use crate::node::fingerprint::Ranks;
 use crate::node::streams::Peers;
 use crate::node::streams::peer::{Peer, PeerId};
 use crate::node::streams::stream::{Link, Stream};
-use crate::stream::flow::Flow;
 use crate::wire::packet::ResponseRoom;
 
 impl Peers {
@@ -70,19 +69,7 @@ impl Stream {
             }
             Link::Open => print.value(1_u8),
         }
-        match &self.traffic.flow {
-            Flow::Tcp { send, recv } => {
-                print.value(0_u8);
-                send.fingerprint(print);
-                recv.fingerprint(print);
-            }
-            Flow::Udp(datagrams) => {
-                print.value(1_u8);
-                for queue in [&datagrams.received, &datagrams.sending] {
-                    print.each(queue.iter(), |print, datagram| print.value(datagram));
-                }
-            }
-        }
+        self.traffic.flow.fingerprint(print);
         self.uplink.fingerprint(print);
         self.credit.fingerprint(print);
         print.value(self.opened);
