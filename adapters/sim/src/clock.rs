@@ -51,6 +51,11 @@ impl HostClock {
         Instant::from_micros(self.nanos(at) / 1000)
     }
 
+    /// When it last began to run as it does now.
+    pub const fn since(&self) -> Time {
+        self.since
+    }
+
     /// The first time at or after `now` at which the clock shows `wanted`; none while it stands.
     pub fn when(&self, now: Time, wanted: Instant) -> Option<Time> {
         if self.read(now) >= wanted {

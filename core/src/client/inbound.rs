@@ -15,7 +15,9 @@ use crate::client::flow::Kind;
 use crate::client::opener::OpenedPacket;
 use crate::client::outbox::count;
 use crate::client::relay::{HOLD_THRESHOLD, Path, SeqPath};
+use crate::client::streams::Streams;
 use crate::id::{ExchangeId, RelayId, StreamId};
+use crate::time::share;
 use crate::wire::{self, AnswerError, Limits, Op, Reply};
 
 /// An answer of no more payload than this may be kept alive by any part of it.
@@ -313,10 +315,7 @@ impl Client {
                 self.unsend_all(exchange.ops);
             }
             ExchangeFailure::Refused { retry_after } => {
-                let down = self
-                    .relays
-                    .get_mut(relay)
-                    .and_then(|r| r.on_refused(self.now, retry_after, &self.config));
+                let down = self.on_refused(relay, retry_after);
                 self.out.notice(down);
                 self.unsend_all(exchange.ops);
             }
@@ -335,6 +334,19 @@ impl Client {
     pub(super) fn report_failure(&mut self, exchange: ExchangeId, relay: RelayId, why: ExchangeFailure) {
         count(&mut self.out.stats.failed);
         self.out.notice(ClientNotice::ExchangeFailed { exchange, relay, why });
+    }
+
+    /// A relay refused a call. One that does not say for how long is left alone for long, but while it is the only way
+    /// to the node of streams, not until that has forgotten them.
+    pub(super) fn on_refused(&mut self, id: RelayId, retry_after: Option<Duration>) -> Option<ClientNotice> {
+        let Self { relays, streams, config, now, .. } = self;
+        let in_use = streams.as_ref().is_some_and(Streams::is_in_use);
+        let usual = if in_use && relays.is_last(*now, id) {
+            config.refused_backoff.min(share(config.streams.idle, 1, 2))
+        } else {
+            config.refused_backoff
+        };
+        relays.get_mut(id).and_then(|relay| relay.on_refused(*now, retry_after.unwrap_or(usual), config))
     }
 
     fn strike(&mut self, id: RelayId) {

@@ -379,12 +379,7 @@ impl Client {
     fn on_timeout(&mut self) {
         while let Some((_, owner)) = self.timers.first().filter(|(at, _)| *at <= self.now) {
             match owner {
-                TimerOwner::Relay(id) => {
-                    if let Some(relay) = self.relays.get_mut(id) {
-                        relay.on_timeout(self.now);
-                    }
-                    self.rearm_relay(id);
-                }
+                TimerOwner::Relay(id) => self.rearm_relay(id),
                 TimerOwner::Exchange(id) => self.on_exchange_overdue(id),
                 TimerOwner::Flow(id) => self.on_flow_timeout(id),
                 TimerOwner::Coalesce => {
@@ -464,6 +459,8 @@ impl Client {
 
     fn rearm_relay(&mut self, id: RelayId) {
         if let Some(relay) = self.relays.get_mut(id) {
+            // What became due while the host slept is done before it is forgotten.
+            relay.on_timeout(self.now);
             let deadline = relay.deadline(self.now).map(|(at, _)| at);
             self.timers.set(&mut relay.timer, TimerOwner::Relay(id), deadline);
         }

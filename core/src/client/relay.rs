@@ -194,17 +194,16 @@ impl Relay {
         self.take_out(now, pause, Down::Unreachable)
     }
 
-    /// The relay refused a call. Of several refusals, the one that lasts longest counts.
+    /// The relay refused a call, and is left alone for `pause`. Of several refusals, the one that lasts longest counts.
     pub(super) fn on_refused(
         &mut self,
         now: Instant,
-        retry_after: Option<Duration>,
+        pause: Duration,
         config: &ClientConfig,
     ) -> Option<ClientNotice> {
         if planted!(RefusedAtOnce) {
             return None;
         }
-        let pause = retry_after.unwrap_or(config.refused_backoff);
         let pause = pause.clamp(UNREACHABLE_BACKOFF, config.refused_backoff.max(RETRY_AFTER_MOST));
         match self.health {
             Health::Down { until, why: Down::Refusing } if now.saturating_add(pause) <= until => None,
@@ -417,6 +416,11 @@ impl RelayTable {
     pub(super) fn is_usable(&self, now: Instant, id: RelayId) -> bool {
         let usable = |relay: &Relay| relay.is_rested(now) || relay.is_last_resort();
         self.get(id).is_some_and(|relay| relay.has_calls() && usable(relay))
+    }
+
+    /// Whether no relay but this one can be used now.
+    pub(super) fn is_last(&self, now: Instant, id: RelayId) -> bool {
+        !self.relays.iter().any(|relay| relay.id != id && self.is_usable(now, relay.id))
     }
 
     /// Whether this relay can take a call of this purpose now.

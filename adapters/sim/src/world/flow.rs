@@ -103,6 +103,13 @@ impl Flow {
         Self { local, visiting: true, ..Self::new((index, &setup)) }
     }
 
+    /// The host that flow `index` opens. One that follows another to its target writes the same name in another way,
+    /// so that an open tells whose it is.
+    fn host(&self, index: usize) -> String {
+        let first = if self.target == index { 'f' } else { 'F' };
+        format!("{first}{}", self.target)
+    }
+
     pub(super) const fn is_udp(&self) -> bool {
         matches!(self.script.transport(), FlowKind::Udp)
     }
@@ -134,7 +141,7 @@ pub(super) fn datagram_number(flow: usize, direction: Direction, bytes: &Bytes) 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     pub(super) fn on_start(&mut self, flow: usize) {
         let (client, kind) = (self.flows[flow].client, self.flows[flow].script.transport());
-        let target = Target::new(&format!("f{}", self.flows[flow].target), 443).expect("a name and a port");
+        let target = Target::new(&self.flows[flow].host(flow), 443).expect("a name and a port");
         self.tell(
             Actor::App(flow as u32),
             What::Open { flow: flow as u32, kind: self.flows[flow].script.kind },

@@ -193,7 +193,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             }
             NodeAction::OpenUpstream { upstream, target, kind, .. } => {
                 self.hash.absorb(upstream.number());
-                let flow = self.flow_named(target.host(), |flow| self.flows[flow].upstreams.is_empty());
+                let flow = self.flow_named(target.host());
                 match flow.filter(|flow| self.flows[*flow].script.transport() == kind) {
                     Some(flow) => self.open_upstream(node, upstream, flow),
                     None => self.violated(

@@ -35,8 +35,7 @@ impl Client {
 
     /// What a flow finds that opens now.
     fn outlook(&self) -> Option<Outlook> {
-        let now = self.now;
-        Some(self.streams.as_ref()?.outlook(now, |relay| self.relays.is_usable(now, relay)))
+        Some(self.streams.as_ref()?.outlook(self.now, &self.relays))
     }
 
     /// Whether flows that open wait until it is known whether there is level 2.

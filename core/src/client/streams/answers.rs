@@ -206,13 +206,14 @@ impl Client {
         let now = self.now;
         let relay = exchange.relay;
         self.report_failure(id, relay, why);
-        let notice = self.relays.get_mut(relay).and_then(|table| match why {
-            ExchangeFailure::NotSent => table.on_unreachable(now, &self.config),
-            ExchangeFailure::Refused { retry_after } => table.on_refused(now, retry_after, &self.config),
-            ExchangeFailure::TooLarge => table.on_too_large(exchange.body_len),
+        let table = self.relays.get_mut(relay);
+        let notice = match why {
+            ExchangeFailure::NotSent => table.and_then(|relay| relay.on_unreachable(now, &self.config)),
+            ExchangeFailure::TooLarge => table.and_then(|relay| relay.on_too_large(exchange.body_len)),
+            ExchangeFailure::Refused { retry_after } => self.on_refused(relay, retry_after),
             // What is lost on the way is nothing that the relay is left alone for: level 2 has its own judgement.
             ExchangeFailure::Unknown | ExchangeFailure::Garbage => None,
-        });
+        };
         self.out.notice(notice);
         let mut garbled = false;
         let short = self.streams.as_ref().map_or(Duration::ZERO, |streams| streams.rest());

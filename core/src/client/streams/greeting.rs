@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::client::relay::{Path, Purpose, RelayTable};
 use crate::client::streams::lane::Lane;
 use crate::client::streams::lateness::{Lateness, Size};
 use crate::client::streams::route::{HELLO_LONGEST, Leads, Patience, Route};
@@ -132,9 +133,10 @@ impl Streams {
         self.lateness().allowance(RelayId::new(u32::MAX), Size::Small, 0)
     }
 
-    /// What a flow that opens now finds, where some relays are `usable`.
-    pub(in crate::client) fn outlook(&self, now: Instant, usable: impl Fn(RelayId) -> bool) -> Outlook {
+    /// What a flow that opens now finds, with these relays.
+    pub(in crate::client) fn outlook(&self, now: Instant, relays: &RelayTable) -> Outlook {
         let patience = self.patience();
+        let usable = |relay: RelayId| relays.is_usable(now, relay);
         let open = |route: &Route| matches!(route.leads, Leads::Asked { .. } | Leads::Unknown);
         match &self.state {
             State::Ready(lane) => {
@@ -151,7 +153,13 @@ impl Streams {
             }
             State::Greeting { .. } => {
                 let silent = self.routes.iter().all(open);
-                let pending = |route: &Route| usable(route.relay) && route.is_pending(now, patience);
+                // A relay that has no room for a hello holds nobody up either.
+                let asks = |route: &Route| {
+                    route.leads != Leads::Unknown
+                        || relays.could_take(now, route.relay, Purpose::Active(Path::Any))
+                };
+                let pending =
+                    |route: &Route| usable(route.relay) && route.is_pending(now, patience) && asks(route);
                 if silent || self.routes.iter().any(pending) { Outlook::Undecided } else { Outlook::Sessions }
             }
         }
@@ -186,7 +194,12 @@ impl Streams {
 
     /// Whether it matters where relays lead that have not answered, or not well.
     fn asks_again(&self) -> bool {
-        self.wanted || self.lane().is_some_and(Lane::is_in_use)
+        self.wanted || self.is_in_use()
+    }
+
+    /// Whether the node has streams of the client, or is to hear of their end.
+    pub(in crate::client) fn is_in_use(&self) -> bool {
+        self.lane().is_some_and(Lane::is_in_use)
     }
 
     /// A flow waits for a lane only so long: in that time, every relay is to be asked several times.

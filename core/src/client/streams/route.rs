@@ -192,11 +192,11 @@ impl Route {
         }
     }
 
-    /// Whether an answer to a hello may still come in time.
+    /// Whether an answer to the first hello may still come in time: a relay that is silent then holds nobody up.
     pub(super) fn is_pending(&self, now: Instant, usual: Duration) -> bool {
         match self.leads {
             Leads::Unknown => true,
-            Leads::Asked { at } => now.saturating_since(at) < usual,
+            Leads::Asked { at } => self.asked <= 1 && now.saturating_since(at) < usual,
             Leads::Here | Leads::Elsewhere { .. } => false,
         }
     }

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::bench::*;
 use crate::client::{ClientNotice, EndReason};
-use crate::{ClientOptions, RelayId};
+use crate::{ClientOptions, ExchangeFailure, RelayId};
 
 fn limited(calls: u64) -> ClientOptions {
     let mut options = ClientOptions { max_level: crate::Level::Legacy, ..options(1) };
@@ -29,6 +29,17 @@ fn a_spent_budget_stops_calls_until_it_is_renewed() {
     bench.open_tcp();
     assert!(bench.calls.is_empty());
     bench.pass(Duration::from_secs(1));
+    assert_eq!(bench.calls.len(), 1);
+}
+
+#[test]
+fn a_budget_is_renewed_also_when_a_call_fails_at_that_time() {
+    let mut bench = Bench::new(limited(1));
+    bench.open_tcp();
+    let call = bench.call();
+    bench.now = bench.now.saturating_add(Duration::from_secs(3601));
+    bench.fail(&call, ExchangeFailure::Unknown);
+    bench.open_tcp();
     assert_eq!(bench.calls.len(), 1);
 }
 

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use seqlane::wire::direction::Direction;
-use seqlane::wire::seal::Seal;
-use seqlane::wire::{self, Limits};
-use seqlane::{BodyForm, ClientEvent, ExchangeFailure, ExchangeId, Instant, RelayId};
+use seqlane::{ClientEvent, ExchangeFailure, ExchangeId, Instant, RelayId};
 
 use crate::chooser::Chooser;
 use crate::host::ClientHost;
@@ -15,6 +12,7 @@ use crate::time::Time;
 use crate::trace::Sink;
 use crate::world::World;
 use crate::world::oracle::ledger::{Note, Role};
+use crate::world::oracle::packets::answers;
 
 /// A relay is left alone for no longer than this, or than configured.
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -55,6 +53,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     pub(in crate::world) fn renew(&mut self, client: usize, relay: u32) {
         let now = self.client_now(client);
         let Some(options) = self.clients[client].config.relays.get(relay as usize) else { return };
+        let leapt = self.clients[client].clock.since();
         let first = self.clients[client].began.saturating_add(options.budget_resets_in);
         let limit = options.daily_calls;
         let book = self.ledger.relays.entry((client, relay)).or_default();
@@ -62,7 +61,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if now >= due {
             if limit.is_some_and(|limit| book.spent >= limit) {
                 let ago = crate::time::nanos(now.saturating_since(due));
-                book.renewed = Some(Time::from_nanos(self.now.as_nanos().saturating_sub(ago)));
+                let then = Time::from_nanos(self.now.as_nanos().saturating_sub(ago));
+                // A day that a leap of the clock ended was not over before.
+                book.renewed = Some(then.max(leapt));
                 self.marks.set(Mark::BudgetRenewed);
             }
             book.spent = 0;
@@ -76,8 +77,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             return;
         };
         let sent = self.ledger.exchanges.get(&(client, exchange));
-        let (ops, raw) = sent.map_or((0, false), |sent| (sent.notes.len(), sent.form == BodyForm::Packet));
-        let (now, pause) = (self.client_now(client), self.clients[client].config.refused_backoff);
+        let config = &self.clients[client].config;
+        // The only way to the node of streams is asked again before that forgets them.
+        let pause = config.refused_backoff.min(config.streams.idle / 2);
+        let now = self.client_now(client);
         let Some(book) = self.ledger.relays.get_mut(&(client, relay.place())) else { return };
         book.refused = false;
         book.ended = self.now;
@@ -88,15 +91,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 book.alone_until = book.alone_until.max(Some(now.saturating_add(pause)));
             }
             ClientEvent::Reply { body, .. } if book.setbacks > 0 || book.alone_until.is_some() => {
-                let limits = Limits { max_body: 1 << 30, max_ops: ops };
                 // An answer to an earlier call does not take a refusal back.
                 let refusing = book.alone_until.is_some_and(|until| until > now);
-                let good = if raw {
-                    Seal::null(Direction::Down).open(body.clone()).is_ok()
-                } else {
-                    wire::decode_answer(body, ops, limits).is_ok()
-                };
-                if !refusing && good {
+                if !refusing && sent.is_some_and(|sent| answers(sent, body)) {
                     book.setbacks = 0;
                     book.alone_until = None;
                 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use seqlane::wire::Sid;
+use seqlane::wire::number::ExchangeNumber;
+use seqlane::wire::packet::ClientId;
 use seqlane::{BodyForm, ExchangeId, Instant};
 
 use crate::time::Time;
@@ -75,6 +77,8 @@ pub(in crate::world) enum Role {
     Close,
     /// A packet of level 2, which is alone in its batch.
     Packet {
+        /// Whose it is and its number, if it can be read.
+        name: Option<(ClientId, ExchangeNumber)>,
         hello: bool,
         /// The longest answer that it allows; none: a header.
         room: Option<u64>,

@@ -13,7 +13,6 @@ use crate::mark::Mark;
 use crate::property::Property;
 use crate::trace::Sink;
 use crate::world::World;
-use crate::world::flow::Flow;
 use crate::world::oracle::ledger::{Note, Role, Sent, Session};
 use crate::world::oracle::packets::looks_like_packet;
 use crate::world::upstream::Line;
@@ -29,30 +28,22 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             let role = self.note_packet(client, packet.clone());
             return Arc::new([Note { flow: None, role, payload: packet.len() }]);
         }
-        let mut opening = Vec::new();
-        let mut flow_opening = |host: &str| {
-            // Of several flows with this target, the one whose turn it is.
-            let flow =
-                self.flow_named(host, |flow| !self.ledger.flows[flow].opening && !opening.contains(&flow));
-            opening.extend(flow);
-            flow
-        };
         let note = |op: &Op| {
             let payload = op.payload().map_or(0, Bytes::len);
             let (flow, role) = match op {
-                Op::Connect { target } => (flow_opening(target.host()), Role::Open { first_bytes: false }),
+                Op::Connect { target } => (self.flow_named(target.host()), Role::Open { first_bytes: false }),
                 Op::ConnectData { target, .. } => {
-                    (flow_opening(target.host()), Role::Open { first_bytes: true })
+                    (self.flow_named(target.host()), Role::Open { first_bytes: true })
                 }
                 Op::UdpOpen { target, .. } => {
-                    (flow_opening(target.host()), Role::Open { first_bytes: false })
+                    (self.flow_named(target.host()), Role::Open { first_bytes: false })
                 }
                 Op::Data { sid, seq, .. } => {
                     (self.session_flow(sid), Role::Data { sid: *sid, seq: seq.map(|seq| seq.number()) })
                 }
                 Op::UdpData { sid, .. } => (self.session_flow(sid), Role::Data { sid: *sid, seq: None }),
                 Op::Close { .. } => (None, Role::Close),
-                Op::Streams { .. } => (None, Role::Packet { hello: false, room: None }),
+                Op::Streams { .. } => (None, Role::Packet { name: None, hello: false, room: None }),
             };
             Note { flow, role, payload }
         };
@@ -63,14 +54,14 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.ledger.sessions.get(sid).map(|session| session.flow)
     }
 
-    /// The flow with this target for which `fits`, if there is one; or else the first with this target.
-    pub(in crate::world) fn flow_named(&self, host: &str, fits: impl Fn(usize) -> bool) -> Option<usize> {
-        let number = host.strip_prefix('f')?.parse::<usize>().ok().filter(|n| *n < self.flows.len())?;
-        let alive = |flow: usize| {
-            let Flow { target, stream, local, .. } = &self.flows[flow];
-            *target == number && stream.is_some() && local.ended.is_none()
-        };
-        (number..self.flows.len()).find(|flow| alive(*flow) && fits(*flow)).or(Some(number))
+    /// The flow that opens a target by this name: see [`Flow::host`](crate::world::flow::Flow::host).
+    pub(in crate::world) fn flow_named(&self, host: &str) -> Option<usize> {
+        let target = host.get(1..)?.parse::<usize>().ok().filter(|n| *n < self.flows.len())?;
+        match host.get(..1)? {
+            "f" => Some(target),
+            "F" => (target + 1..self.flows.len()).find(|flow| self.flows[*flow].target == target),
+            _ => None,
+        }
     }
 
     /// A client sends ops.

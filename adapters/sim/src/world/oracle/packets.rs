@@ -6,7 +6,7 @@ use bytes::Bytes;
 use seqlane::wire::direction::Direction;
 use seqlane::wire::frame::{Frame, Frames};
 use seqlane::wire::number::ExchangeNumber;
-use seqlane::wire::packet::{self, ClientId, Epoch, RequestHeader, ResponseRoom};
+use seqlane::wire::packet::{self, ClientId, Epoch, RequestHeader, ResponseHeader, ResponseRoom};
 use seqlane::wire::reset::ResetCode;
 use seqlane::wire::seal::{Seal, VERSION};
 use seqlane::wire::{self, Limits};
@@ -22,7 +22,7 @@ use crate::time::Time;
 use crate::trace::Sink;
 use crate::world::World;
 use crate::world::flow::Flow;
-use crate::world::oracle::ledger::{Note, Role};
+use crate::world::oracle::ledger::{Note, Role, Sent};
 
 /// Calls that a client of idle flows makes at most beyond its holds, and how many it makes for each hold; while
 /// things go wrong, so many a minute.
@@ -69,6 +69,12 @@ fn read_request(packet: Bytes) -> Result<(RequestHeader, Frames), String> {
     packet::decode_request(plain).map_err(|error| error.to_string())
 }
 
+/// Opens a packet that comes down, and reads its header.
+fn read_response(packet: Bytes) -> Option<ResponseHeader> {
+    let plain = Seal::null(Direction::Down).open(packet).ok()?;
+    packet::decode_response(plain).ok().map(|(header, _)| header)
+}
+
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// A client sends a packet of level 2.
     pub(in crate::world) fn note_packet(&mut self, client: usize, packet: Bytes) -> Role {
@@ -79,7 +85,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             Err(why) => {
                 let what = format!("client{client} sends a packet that nobody can read: {why}");
                 self.violated(Property::S10, what);
-                return Role::Packet { hello: false, room: None };
+                return Role::Packet { name: None, hello: false, room: None };
             }
         };
         self.check_counting(client, &header);
@@ -102,7 +108,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if room.is_none() && header.epoch.is_some() {
             self.marks.set(Mark::BareCall);
         }
-        Role::Packet { hello: header.epoch.is_none(), room }
+        Role::Packet { name: Some((header.client, header.exchange)), hello: header.epoch.is_none(), room }
     }
 
     /// S10: exchanges and what is done with are counted as protocol.md 3.1 has it.
@@ -129,8 +135,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if self.ledger.packets.instances.get(&name).is_none_or(|known| known.flows.contains_key(&stream)) {
             return;
         }
-        let fits = |flow: usize| !self.ledger.flows[flow].opening && self.flows[flow].epoch.is_none();
-        let Some(flow) = self.flow_named(host, fits) else { return };
+        let Some(flow) = self.flow_named(host) else { return };
         if self.flows[flow].epoch.is_some() {
             let what = format!("flow {flow} is opened as stream {stream}, and was a stream already");
             return self.violated(Property::S3, what);
@@ -151,16 +156,13 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         notes: &[Note],
         body: &Bytes,
     ) {
-        let [Note { role: Role::Packet { hello, room }, .. }] = notes else { return };
+        let [Note { role: Role::Packet { hello, room, .. }, .. }] = notes else { return };
         let Some(packet) = packet_in(form, body) else { return };
         if let Some(room) = room.filter(|room| packet.len() as u64 > *room) {
             let what = format!("node{node} answers {} B where {room} B were allowed", packet.len());
             self.violated(Property::R1, what);
         }
-        if *hello
-            && let Ok(plain) = Seal::null(Direction::Down).open(packet)
-            && let Ok((header, _)) = packet::decode_response(plain)
-        {
+        if *hello && let Some(header) = read_response(packet) {
             let home = (node, self.nodes[node].life);
             self.ledger.packets.epochs.insert(header.epoch, home);
         }
@@ -349,5 +351,19 @@ fn packet_in(form: BodyForm, body: &Bytes) -> Option<Bytes> {
             let replies = wire::decode_answer(body, 1, limits).ok()?;
             replies.into_iter().next().filter(|reply| reply.error.is_none()).map(|reply| reply.data)
         }
+    }
+}
+
+/// Whether a body answers a request: each of its ops, or the packet that it was.
+pub(in crate::world) fn answers(sent: &Sent, body: &Bytes) -> bool {
+    let limits = Limits { max_body: 1 << 30, max_ops: sent.notes.len() };
+    let replied = || wire::decode_answer(body, sent.notes.len(), limits).is_ok();
+    match *sent.notes {
+        [Note { role: Role::Packet { name, .. }, .. }] => match packet_in(sent.form, body) {
+            Some(packet) => read_response(packet)
+                .is_some_and(|header| name.is_none_or(|name| name == (header.client, header.exchange))),
+            None => replied(),
+        },
+        _ => replied(),
     }
 }

@@ -181,6 +181,18 @@ fn flows_outlive_a_minute_of_silence() {
 }
 
 #[test]
+fn streams_outlive_a_refusal_of_their_only_relay() {
+    let mut rig = Rig::new(options(1), CALM, 3);
+    let stream = rig.open("echo", 1, false);
+    assert!(rig.run(MINUTE, |rig| rig.app(stream).got.len() == 1));
+    rig.refusing.push(0);
+    rig.write(stream, 1);
+    rig.run(MINUTE, |_| false);
+    rig.refusing.clear();
+    assert!(rig.run(10 * MINUTE, |rig| rig.app(stream).got.len() == 2));
+}
+
+#[test]
 fn datagrams_go_both_ways() {
     let mut rig = Rig::new(options(1), CALM, 1);
     let stream = rig.open_udp("echo-udp");

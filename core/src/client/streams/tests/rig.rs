@@ -79,6 +79,8 @@ pub(super) struct Rig {
     pub(super) notices: Vec<ClientNotice>,
     /// Relays that pass nothing on.
     pub(super) dead: Vec<u32>,
+    /// Relays that refuse every call.
+    pub(super) refusing: Vec<u32>,
     pub(super) calls: u64,
     /// The next reply of so many bytes is lost.
     pub(super) lose_next: Option<usize>,
@@ -122,6 +124,7 @@ impl Rig {
             upstreams: BTreeMap::new(),
             notices: Vec::new(),
             dead: Vec::new(),
+            refusing: Vec::new(),
             calls: 0,
             lose_next: None,
             opens: false,
@@ -251,6 +254,10 @@ impl Rig {
                 let event = match (status, opener.zip(self.forms.get(&exchange.number()))) {
                     (200, Some((opener, form))) => opener.event(exchange, *form, body.into()),
                     (200, None) => ClientEvent::Reply { exchange, body: body.into() },
+                    (429, _) => {
+                        let why = ExchangeFailure::Refused { retry_after: None };
+                        ClientEvent::ExchangeFailed { exchange, why }
+                    }
                     _ => ClientEvent::ExchangeFailed { exchange, why: ExchangeFailure::Garbage },
                 };
                 self.client.handle(self.now, event).unwrap();
@@ -361,6 +368,11 @@ impl Rig {
                 let form = u8::from(form == BodyForm::Packet);
                 self.relays.insert(number, relay.place());
                 self.at(deadline, Happening::GiveUp { exchange: number });
+                if self.refusing.contains(&relay.place()) {
+                    let at = self.now.saturating_add(self.way());
+                    self.at(at, Happening::Return { exchange: number, body: Vec::new(), status: 429 });
+                    return;
+                }
                 if self.draw(1_000) < self.faults.lose_request || self.dead.contains(&relay.place()) {
                     return;
                 }
