@@ -167,6 +167,10 @@ impl Status {
     }
 }
 
+/// Bytes of a packet that holds any chunk, with its header and the OPEN of its stream. A node that takes no larger ones
+/// has no level 2, and neither has a relay.
+pub const LEAST_PACKET: usize = 68 * 1024;
+
 /// What a node tells a client that it has taken up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grants {

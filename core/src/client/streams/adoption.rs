@@ -25,8 +25,10 @@ impl Client {
                 }
             }
             Some(Outlook::Undecided) => {
+                // Flows that are over are still in the queue.
+                let waits = self.ready.connects.iter().any(|id| self.flows.contains_key(id));
                 if let Some(streams) = &mut self.streams {
-                    streams.wanted = true;
+                    streams.wanted = waits;
                 }
             }
             Some(Outlook::Sessions) | None => {}

@@ -10,14 +10,15 @@ use crate::client::event::ExchangeFailure;
 use crate::client::exchange::Exchange;
 use crate::client::opener::OpenedPacket;
 use crate::client::outbox::count;
-use crate::client::streams::calls::PacketRef;
+use crate::client::relay::Relay;
+use crate::client::streams::calls::{PacketRef, is_narrow};
 use crate::client::streams::greeting::{State, Streams};
 use crate::client::streams::intake::Answer;
 use crate::client::streams::lane::Lane;
 use crate::client::streams::route::Route;
 use crate::id::{ExchangeId, RelayId};
 use crate::wire::frame::Frames;
-use crate::wire::packet::{ClientId, ResponseHeader};
+use crate::wire::packet::{ClientId, LEAST_PACKET, ResponseHeader};
 use crate::wire::reset::ResetCode;
 use crate::wire::{self, AnswerError, Limits};
 
@@ -137,6 +138,9 @@ impl Client {
         if packet.hello
             && let Some(grants) = header.grants
         {
+            if usize::try_from(grants.max_packet).is_ok_and(|most| most < LEAST_PACKET) {
+                return self.on_no_streams(id, packet);
+            }
             streams.on_welcome(header.epoch, grants, config, now);
         }
         let Some(lane) = streams.lane_mut() else { return };
@@ -182,11 +186,23 @@ impl Client {
         }
     }
 
+    /// The bodies of a relay turned out to be too small for level 2. Where there is no other way, the streams are lost.
+    fn on_narrow(&mut self, relay: RelayId) {
+        let Self { streams: Some(streams), out, .. } = self else { return };
+        if streams.route_mut(relay).is_some_and(Route::on_narrow) {
+            out.notice(ClientNotice::StreamsUnsupported { relay });
+        }
+        if !streams.has_way()
+            && let Some(lane) = streams.lane_mut()
+        {
+            lane.end_all(EndReason::ExchangeLost(ExchangeFailure::TooLarge));
+        }
+    }
+
     /// The node has forgotten the client: every stream ends, and the client greets anew.
     pub(super) fn start_over(&mut self) {
         if let Some(lane) = self.streams.as_mut().and_then(Streams::lane_mut) {
-            let gone = EndReason::Reset(ResetCode::Gone);
-            lane.ended.extend(lane.streams.values().map(|stream| (stream.id, gone)));
+            lane.end_all(EndReason::Reset(ResetCode::Gone));
         }
         // A stream gives back what it keeps while its lane is still there.
         self.sweep();
@@ -240,6 +256,10 @@ impl Client {
                     lane.call_late(packet.number, routes, now)
                 }
             }
+        }
+        let narrow = |relay: &Relay| is_narrow(&relay.options, relay.max_body);
+        if why == ExchangeFailure::TooLarge && self.relays.get(relay).is_some_and(narrow) {
+            self.on_narrow(relay);
         }
         self.rearm_relay(relay);
         self.sweep();

@@ -17,7 +17,7 @@ use crate::config::RelayOptions;
 use crate::id::{ExchangeId, RelayId};
 use crate::timer::TimerSlot;
 use crate::wire::number::ExchangeNumber;
-use crate::wire::packet::{ClientId, PacketWriter, RequestHeader, ResponseRoom};
+use crate::wire::packet::{ClientId, LEAST_PACKET, PacketWriter, RequestHeader, ResponseRoom};
 use crate::wire::seal::Unsealed;
 use crate::wire::{Sealing, Wrapping};
 
@@ -247,7 +247,10 @@ impl Client {
             .choose_among(now, purpose, |relay| good(relay) && Some(relay) != lost)
             .or_else(|| relays.choose_among(now, purpose, good))
             .or_else(|| {
-                let leads = |relay: RelayId| is(relay, |route| route.leads == Leads::Here);
+                // What ends streams that found no way is small enough for any.
+                let last = if streams.has_way() { Leads::Here } else { Leads::Narrow };
+                let leads =
+                    |relay: RelayId| routes.iter().any(|route| route.relay == relay && route.leads == last);
                 relays.choose_among(now, purpose, |relay| rested(relay) && leads(relay))
             })
     }
@@ -257,14 +260,7 @@ impl Client {
         let granted = self.streams.as_ref().and_then(Streams::lane).map_or(0, |lane| lane.grants.max_packet);
         let granted = usize::try_from(granted).unwrap_or(usize::MAX);
         let Some(relay) = self.relays.get(relay) else { return granted };
-        let body = match form_of(&relay.options) {
-            BodyForm::Packet => relay.max_body,
-            BodyForm::Json => {
-                let around = wrapping(&relay.options, BodyForm::Json).len(0);
-                (relay.max_body.saturating_sub(around) / 4).saturating_mul(3)
-            }
-        };
-        granted.min(body)
+        granted.min(packet_room(&relay.options, relay.max_body))
     }
 
     fn dispatch_packet(&mut self, outgoing: Outgoing) {
@@ -301,6 +297,22 @@ fn wrapping(options: &RelayOptions, form: BodyForm) -> Wrapping {
     match form {
         BodyForm::Packet => Wrapping::Raw,
         BodyForm::Json => Wrapping::Request(options.form, options.key.clone()),
+    }
+}
+
+/// Whether bodies of at most `max_body` bytes through a relay are too small for some chunk.
+pub(super) fn is_narrow(options: &RelayOptions, max_body: usize) -> bool {
+    packet_room(options, max_body) < LEAST_PACKET
+}
+
+/// Bytes of the largest packet in a body of at most `max_body` bytes.
+fn packet_room(options: &RelayOptions, max_body: usize) -> usize {
+    match form_of(options) {
+        BodyForm::Packet => max_body,
+        BodyForm::Json => {
+            let around = wrapping(options, BodyForm::Json).len(0);
+            (max_body.saturating_sub(around) / 4).saturating_mul(3)
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::client::relay::{Path, Purpose, RelayTable};
+use crate::client::streams::calls::is_narrow;
 use crate::client::streams::lane::Lane;
 use crate::client::streams::lateness::{Lateness, Size};
 use crate::client::streams::route::{HELLO_LONGEST, Leads, Patience, Route};
@@ -68,14 +69,20 @@ impl Streams {
         let (up, down) = (Seal::new(secret, Direction::Up), Seal::new(secret, Direction::Down));
         let mut ids = ClientMint::new(seed);
         let client = ids.mint();
-        let relays = (0..).zip(&config.relays).map(|(place, _)| RelayId::new(place));
+        let routes = (0..).zip(&config.relays).map(|(place, relay)| {
+            let mut route = Route::new(RelayId::new(place));
+            if is_narrow(relay, relay.max_body) {
+                route.on_narrow();
+            }
+            route
+        });
         let lateness = Lateness::new(config.relays.len(), now);
         Some(Self {
             up,
             down,
             nonces: Nonces::new(seed),
             ids,
-            routes: relays.map(Route::new).collect(),
+            routes: routes.collect(),
             state: State::Greeting { client, next: ExchangeNumber::ZERO, lateness },
             timer: TimerSlot::default(),
             due: TimerKind::Hello,
@@ -107,6 +114,11 @@ impl Streams {
     /// Payload bytes that are kept. Visits every stream.
     pub(in crate::client) fn kept(&self) -> usize {
         self.lane().map_or(0, Lane::kept)
+    }
+
+    /// Whether there is or may be a way to the node of the lane that every chunk fits.
+    pub(super) fn has_way(&self) -> bool {
+        self.routes.iter().any(Route::may_lead)
     }
 
     pub(super) fn route_mut(&mut self, relay: RelayId) -> Option<&mut Route> {

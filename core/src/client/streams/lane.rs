@@ -133,6 +133,11 @@ impl Lane {
         self.is_in_use().then(|| self.heard.saturating_add(config.streams.idle))
     }
 
+    /// Every stream is over.
+    pub(super) fn end_all(&mut self, why: EndReason) {
+        self.ended.extend(self.streams.values().map(|stream| (stream.id, why)));
+    }
+
     /// A stream begins.
     pub(super) fn insert(&mut self, stream: Stream, now: Instant) -> StreamNumber {
         let number = self.next_stream;

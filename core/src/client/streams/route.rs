@@ -38,6 +38,8 @@ const LEAST_HOLD: Duration = Duration::from_secs(5);
 ///      ▲                │ answered otherwise         │ unknown, and another relay is believed
 ///      │                ▼                            ▼
 ///      └── time ── Elsewhere ◀───────────────────────┘
+///
+///   any ── its bodies turn out to be too small ──▶ Narrow
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Leads {
@@ -49,6 +51,8 @@ pub(super) enum Leads {
     Here,
     /// To a node without level 2, with another secret, or to another node. Asked again after this time.
     Elsewhere { until: Instant },
+    /// Its bodies are too small for a chunk, which is never cut again: nothing of level 2 goes through it.
+    Narrow,
 }
 
 /// Whether a relay that leads to the node works.
@@ -125,7 +129,7 @@ impl Route {
 
     /// Everything that was known of the node is void.
     pub(super) fn forget_node(&mut self) {
-        self.leads = Leads::Unknown;
+        self.lead(Leads::Unknown);
         self.unknown = None;
         self.health = Health::Up;
         self.lates = 0;
@@ -140,7 +144,26 @@ impl Route {
     pub(super) fn on_here(&mut self) -> bool {
         (self.astray, self.asked) = (0, 0);
         self.told = false;
-        core::mem::replace(&mut self.leads, Leads::Here) != Leads::Here
+        self.lead(Leads::Here)
+    }
+
+    /// Its bodies are too small. Whether that is news.
+    pub(super) fn on_narrow(&mut self) -> bool {
+        self.lead(Leads::Narrow);
+        !core::mem::replace(&mut self.told, true)
+    }
+
+    /// Whether there is or may be a way through it to the node of the lane.
+    pub(super) fn may_lead(&self) -> bool {
+        match self.leads {
+            Leads::Unknown | Leads::Asked { .. } | Leads::Here => true,
+            Leads::Elsewhere { .. } | Leads::Narrow => false,
+        }
+    }
+
+    /// Where it leads, unless that does not matter any more. Whether it was otherwise.
+    fn lead(&mut self, leads: Leads) -> bool {
+        self.leads != Leads::Narrow && core::mem::replace(&mut self.leads, leads) != leads
     }
 
     /// A call through it came to nothing. It rests for a moment, `short` the first time in a row, and then longer each
@@ -165,7 +188,7 @@ impl Route {
     /// A hello goes out through it.
     pub(super) fn on_hello(&mut self, now: Instant) {
         self.asked = self.asked.saturating_add(1);
-        self.leads = Leads::Asked { at: now };
+        self.lead(Leads::Asked { at: now });
     }
 
     /// Whether a hello through it is due.
@@ -175,7 +198,7 @@ impl Route {
             Leads::Asked { .. } | Leads::Elsewhere { .. } => {
                 self.hello_at(patience).is_some_and(|at| at <= now)
             }
-            Leads::Here => false,
+            Leads::Here | Leads::Narrow => false,
         }
     }
 
@@ -188,7 +211,7 @@ impl Route {
                 Some(at.saturating_add(wait))
             }
             Leads::Elsewhere { until } => Some(until),
-            Leads::Unknown | Leads::Here => None,
+            Leads::Unknown | Leads::Here | Leads::Narrow => None,
         }
     }
 
@@ -197,7 +220,7 @@ impl Route {
         match self.leads {
             Leads::Unknown => true,
             Leads::Asked { at } => self.asked <= 1 && now.saturating_since(at) < usual,
-            Leads::Here | Leads::Elsewhere { .. } => false,
+            Leads::Here | Leads::Elsewhere { .. } | Leads::Narrow => false,
         }
     }
 
@@ -209,7 +232,7 @@ impl Route {
             return self.on_elsewhere(now);
         }
         self.garbled = true;
-        self.leads = Leads::Unknown;
+        self.lead(Leads::Unknown);
         false
     }
 
@@ -219,7 +242,7 @@ impl Route {
         let wait = AGAIN_FIRST.saturating_mul(times).min(AGAIN_LONGEST);
         self.astray = self.astray.saturating_add(1);
         self.asked = 0;
-        self.leads = Leads::Elsewhere { until: now.saturating_add(wait) };
+        self.lead(Leads::Elsewhere { until: now.saturating_add(wait) });
         !core::mem::replace(&mut self.told, true)
     }
 
@@ -289,7 +312,7 @@ impl Route {
         match self.leads {
             Leads::Asked { at } => print.time(at),
             Leads::Elsewhere { until } => print.deadline(until),
-            Leads::Unknown | Leads::Here => {}
+            Leads::Unknown | Leads::Here | Leads::Narrow => {}
         }
         if let Health::Down { probe, wait } = self.health {
             print.deadline(probe);
@@ -382,6 +405,7 @@ mod tests {
         assert!(!route.wants_hello(at(0), patience) && route.is_pending(at(0), SECOND));
         assert!(route.wants_hello(at(1), patience) && !route.is_pending(at(1), SECOND));
         route.on_hello(at(1));
+        assert!(!route.is_pending(at(1), SECOND), "only the first hello holds a flow up");
         assert!(
             !route.wants_hello(at(2), patience) && route.wants_hello(at(3), patience),
             "longer and longer"
@@ -392,5 +416,17 @@ mod tests {
         assert!(route.on_here());
         assert!(route.on_elsewhere(at(20)), "news again");
         assert!(route.wants_hello(at(25), patience));
+    }
+
+    #[test]
+    fn a_relay_that_is_too_narrow_is_never_asked_again() {
+        let (mut route, patience) =
+            (Route::new(RelayId::new(0)), Patience { usual: SECOND, longest: HELLO_LONGEST });
+        route.on_hello(at(0));
+        assert!(route.on_narrow() && !route.on_narrow(), "news once");
+        assert!(!route.on_here());
+        route.forget_node();
+        assert!(!route.wants_hello(at(1_000), patience) && !route.may_lead());
+        assert_eq!(route.hello_at(patience), None);
     }
 }

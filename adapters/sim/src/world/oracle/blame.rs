@@ -18,7 +18,7 @@ use crate::world::oracle::ledger::{Note, RelayBook};
 /// A round trip of this length may outlast a wait of the machines.
 const SLOW: Duration = Duration::from_secs(3);
 /// A relay that could be used is used within this time.
-const WHILE: Duration = Duration::from_secs(10);
+pub(super) const WHILE: Duration = Duration::from_secs(10);
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// Something happened to these ops that may lose their flows.
@@ -81,7 +81,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// L5: a flow for which no relay is found has none whose budget started anew a while ago.
     pub(in crate::world) fn check_renewal(&mut self, flow: usize, why: EndReason) {
         let client = self.flows[flow].client;
-        if why != EndReason::NoRelay {
+        // A relay that leads to a node of level 0 is no way for a session of level 1.
+        let mixed = self.tally.faults[Fault::Mixed.index()] > 0
+            && self.ledger.sessions.values().any(|session| session.flow == flow && session.offered);
+        if why != EndReason::NoRelay || mixed {
             return;
         }
         for relay in 0..self.network.relays.len() as u32 {
@@ -156,7 +159,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             }
             // A relay that leads to a node of level 0 for a while leaves its sessions of level 1 no way.
             EndReason::SequenceBroken => self.tally.faults[Fault::Mixed.index()] > 0,
-            EndReason::ExchangeLost(ExchangeFailure::TooLarge) => book.turned_away,
+            EndReason::ExchangeLost(ExchangeFailure::TooLarge) => {
+                book.turned_away || self.tally.faults[Fault::BodyCap.index()] > 0
+            }
             EndReason::ExchangeLost(_) => {
                 // An HTTP layer that gives up before the node must answer loses what is held.
                 let hold = setup.node.longpoll.max(setup.node.connect_deadline);

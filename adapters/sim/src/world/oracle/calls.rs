@@ -79,16 +79,20 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let sent = self.ledger.exchanges.get(&(client, exchange));
         let config = &self.clients[client].config;
         // The only way to the node of streams is asked again before that forgets them.
-        let pause = config.refused_backoff.min(config.streams.idle / 2);
+        let (usual, pause) = (config.refused_backoff, config.refused_backoff.min(config.streams.idle / 2));
         let now = self.client_now(client);
         let Some(book) = self.ledger.relays.get_mut(&(client, relay.place())) else { return };
         book.refused = false;
         book.ended = self.now;
         match event {
             ClientEvent::ExchangeFailed { why: ExchangeFailure::Refused { retry_after }, .. } => {
-                let pause = retry_after.unwrap_or(pause).clamp(SHORTEST_PAUSE, pause.max(HOUR));
+                let until = |pause: Duration| {
+                    let pause = retry_after.unwrap_or(pause).clamp(SHORTEST_PAUSE, pause.max(HOUR));
+                    Some(now.saturating_add(pause))
+                };
                 book.refused = true;
-                book.alone_until = book.alone_until.max(Some(now.saturating_add(pause)));
+                book.alone_until = book.alone_until.max(until(pause));
+                book.refused_until = book.refused_until.max(until(usual));
             }
             ClientEvent::Reply { body, .. } if book.setbacks > 0 || book.alone_until.is_some() => {
                 // An answer to an earlier call does not take a refusal back.

@@ -164,6 +164,8 @@ pub(in crate::world) struct FlowBook {
 pub(in crate::world) struct RelayBook {
     /// It refused, and asked to be left alone until then.
     pub(in crate::world) alone_until: Option<Instant>,
+    /// The same, also when it has answered since.
+    pub(in crate::world) refused_until: Option<Instant>,
     /// Whether its last failure was a refusal.
     pub(in crate::world) refused: bool,
     /// How often it was taken out since it last answered.

@@ -10,7 +10,7 @@ use seqlane::wire::packet::{self, ClientId, Epoch, RequestHeader, ResponseHeader
 use seqlane::wire::reset::ResetCode;
 use seqlane::wire::seal::{Seal, VERSION};
 use seqlane::wire::{self, Limits};
-use seqlane::{BodyForm, EndReason, ExchangeId, FlowKind, Level};
+use seqlane::{BodyForm, EndReason, ExchangeFailure, ExchangeId, FlowKind, Level};
 
 use crate::chooser::Chooser;
 use crate::fault::Fault;
@@ -22,6 +22,7 @@ use crate::time::Time;
 use crate::trace::Sink;
 use crate::world::World;
 use crate::world::flow::Flow;
+use crate::world::oracle::blame::WHILE;
 use crate::world::oracle::ledger::{Note, Role, Sent};
 
 /// Calls that a client of idle flows makes at most beyond its holds, and how many it makes for each hold; while
@@ -241,6 +242,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             EndReason::Reset(ResetCode::Idle) => udp,
             EndReason::Reset(ResetCode::Stalled) => script.upstream_reads != Pace::AtOnce,
             EndReason::Reset(ResetCode::TooManyStreams) => self.ledger.limited,
+            // Chunks are never cut again, and no relay takes them.
+            EndReason::ExchangeLost(ExchangeFailure::TooLarge) => {
+                self.tally.faults[Fault::BodyCap.index()] > 0
+            }
             // Nobody may be called for longer than a call may last.
             EndReason::NoRelay => self.is_turned_away(state.client),
             _ => false,
@@ -254,13 +259,15 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
-    /// Whether every relay has refused, or has spent its budget.
+    /// Whether every relay has refused and was left alone until a moment ago, or has spent its budget.
     pub(in crate::world) fn is_turned_away(&self, client: usize) -> bool {
+        let now = self.client_now(client);
         (0..self.network.relays.len() as u32).all(|relay| {
             let book = self.ledger.relays.get(&(client, relay));
             let limit = self.daily_calls(client, relay);
             book.is_some_and(|book| {
-                book.alone_until.is_some() || limit.is_some_and(|limit| book.spent >= limit)
+                let refused = book.refused_until.is_some_and(|until| until.saturating_add(WHILE) >= now);
+                refused || book.alone_until.is_some() || limit.is_some_and(|limit| book.spent >= limit)
             })
         })
     }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::caps::Level;
-use crate::client::{ClientNotice, EndReason, LocalEvent};
+use crate::client::{ClientNotice, EndReason, ExchangeFailure, LocalEvent};
 use crate::error::ConnectFailure;
 use crate::wire::reset::ResetCode;
 
@@ -190,6 +190,39 @@ fn streams_outlive_a_refusal_of_their_only_relay() {
     rig.run(MINUTE, |_| false);
     rig.refusing.clear();
     assert!(rig.run(10 * MINUTE, |rig| rig.app(stream).got.len() == 2));
+}
+
+#[test]
+fn a_stream_whose_chunks_no_relay_takes_ends_at_once_and_later_flows_are_sessions() {
+    let mut rig = Rig::new(options(1), CALM, 1);
+    rig.largest_body = 60 * 1024;
+    let stream = rig.open("sink", 1_000_000, true);
+    assert!(rig.run(MINUTE, Rig::ended));
+    assert_eq!(rig.app(stream).ended, Some(EndReason::ExchangeLost(ExchangeFailure::TooLarge)));
+    let later = rig.open("echo", 1, false);
+    assert!(rig.run(MINUTE, |rig| rig.app(later).got.len() == 1));
+    rig.run(MINUTE, |_| false);
+    assert!(!rig.client.streams.as_ref().unwrap().is_in_use(), "the node knows of the end");
+}
+
+#[test]
+fn an_upload_goes_on_in_smaller_packets_where_a_relay_refuses_large_ones() {
+    let mut rig = Rig::new(options(1), CALM, 1);
+    rig.largest_body = 200 * 1024;
+    let stream = rig.open("sink", 4_000_000, true);
+    assert!(rig.run(10 * MINUTE, Rig::ended));
+    assert_eq!(rig.app(stream).ended, Some(EndReason::Finished));
+}
+
+#[test]
+fn a_client_whose_flows_have_ended_asks_no_more_relays() {
+    let mut rig = Rig::new(options(1), CALM, 1);
+    rig.dead.push(0);
+    rig.open("echo", 1, true);
+    assert!(rig.run(2 * MINUTE, Rig::ended));
+    let calls = rig.calls;
+    rig.run(10 * MINUTE, |_| false);
+    assert_eq!(rig.calls, calls);
 }
 
 #[test]

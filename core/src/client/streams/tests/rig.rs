@@ -81,6 +81,8 @@ pub(super) struct Rig {
     pub(super) dead: Vec<u32>,
     /// Relays that refuse every call.
     pub(super) refusing: Vec<u32>,
+    /// Bodies of more bytes are refused.
+    pub(super) largest_body: usize,
     pub(super) calls: u64,
     /// The next reply of so many bytes is lost.
     pub(super) lose_next: Option<usize>,
@@ -125,6 +127,7 @@ impl Rig {
             notices: Vec::new(),
             dead: Vec::new(),
             refusing: Vec::new(),
+            largest_body: usize::MAX,
             calls: 0,
             lose_next: None,
             opens: false,
@@ -254,11 +257,14 @@ impl Rig {
                 let event = match (status, opener.zip(self.forms.get(&exchange.number()))) {
                     (200, Some((opener, form))) => opener.event(exchange, *form, body.into()),
                     (200, None) => ClientEvent::Reply { exchange, body: body.into() },
-                    (429, _) => {
-                        let why = ExchangeFailure::Refused { retry_after: None };
+                    (status, _) => {
+                        let why = match status {
+                            413 => ExchangeFailure::TooLarge,
+                            429 => ExchangeFailure::Refused { retry_after: None },
+                            _ => ExchangeFailure::Garbage,
+                        };
                         ClientEvent::ExchangeFailed { exchange, why }
                     }
-                    _ => ClientEvent::ExchangeFailed { exchange, why: ExchangeFailure::Garbage },
                 };
                 self.client.handle(self.now, event).unwrap();
             }
@@ -368,9 +374,14 @@ impl Rig {
                 let form = u8::from(form == BodyForm::Packet);
                 self.relays.insert(number, relay.place());
                 self.at(deadline, Happening::GiveUp { exchange: number });
-                if self.refusing.contains(&relay.place()) {
+                let refusal = if self.refusing.contains(&relay.place()) {
+                    Some(429)
+                } else {
+                    (body.len() > self.largest_body).then_some(413)
+                };
+                if let Some(status) = refusal {
                     let at = self.now.saturating_add(self.way());
-                    self.at(at, Happening::Return { exchange: number, body: Vec::new(), status: 429 });
+                    self.at(at, Happening::Return { exchange: number, body: Vec::new(), status });
                     return;
                 }
                 if self.draw(1_000) < self.faults.lose_request || self.dead.contains(&relay.place()) {
