@@ -51,7 +51,7 @@ impl Client {
                 if planted!(GarbageKeepsPlace)
                     && let Some(relay) = self.relays.get_mut(exchange.relay)
                 {
-                    relay.on_sent();
+                    relay.on_sent(self.now);
                 }
                 self.fail(id, exchange, ExchangeFailure::Garbage);
             }

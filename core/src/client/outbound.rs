@@ -377,7 +377,7 @@ impl Client {
         let Some(relay) = self.relays.get_mut(id) else { return };
         let body =
             wire::encode_request(relay.options.form, &relay.options.key, ops.iter().map(|sent| &sent.op));
-        let spent = relay.on_sent();
+        let spent = relay.on_sent(self.now);
         self.out.notice(spent);
         let exchange = ExchangeId::new(self.exchange_ids.next());
         count(&mut self.out.stats.calls);

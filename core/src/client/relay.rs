@@ -121,7 +121,8 @@ impl Relay {
     }
 
     /// A call goes out. Tells when it was the last one of the budget.
-    pub(super) fn on_sent(&mut self) -> Option<ClientNotice> {
+    pub(super) fn on_sent(&mut self, now: Instant) -> Option<ClientNotice> {
+        self.on_timeout(now);
         self.in_flight = self.in_flight.saturating_add(1);
         let budget = self.budget.as_mut()?;
         budget.spent = budget.spent.saturating_add(1);

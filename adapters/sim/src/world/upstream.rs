@@ -172,8 +172,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let Some(number) = datagram_number(flow, Direction::Up, bytes) else {
             return self.violated(Property::S1, format!("upstream of flow {flow} gets a foreign datagram"));
         };
-        if !self.upstreams[upstream].datagrams.insert(number) && (self.is_stream(flow) || !self.was_doubled())
-        {
+        if !self.upstreams[upstream].datagrams.insert(number) && !self.may_be_doubled(flow) {
             return self
                 .violated(Property::S2, format!("upstream of flow {flow} gets datagram {number} twice"));
         }

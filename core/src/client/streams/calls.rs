@@ -232,27 +232,25 @@ impl Client {
         let lost = lane.exchanges.iter().map(|(_, record)| record).find(due).map(|record| record.relay);
         let lost = lost.filter(|_| demand == Demand::Repair);
         let routes = &streams.routes;
-        let is = |relay: RelayId, test: fn(&Route) -> bool| {
-            routes.iter().any(|route| route.relay == relay && test(route))
-        };
         let purpose = match demand {
             Demand::Poll | Demand::Report => Purpose::Poll(Path::Any),
             Demand::Repair | Demand::Sparse | Demand::Bulk => Purpose::Active(Path::Any),
         };
-        let rested =
-            |relay: RelayId| routes.iter().any(|route| route.relay == relay && !route.is_resting(now));
-        let good =
-            |relay: RelayId| rested(relay) && is(relay, |route| route.is_good() && route.unknown.is_none());
-        relays
-            .choose_among(now, purpose, |relay| good(relay) && Some(relay) != lost)
-            .or_else(|| relays.choose_among(now, purpose, good))
-            .or_else(|| {
-                // What ends streams that found no way is small enough for any.
-                let last = if streams.has_way() { Leads::Here } else { Leads::Narrow };
-                let leads =
-                    |relay: RelayId| routes.iter().any(|route| route.relay == relay && route.leads == last);
-                relays.choose_among(now, purpose, |relay| rested(relay) && leads(relay))
-            })
+        let is = |relay: RelayId, test: &dyn Fn(&Route) -> bool| {
+            routes.iter().any(|route| route.relay == relay && test(route))
+        };
+        let good = |route: &Route| route.is_good() && route.unknown.is_none() && !route.is_resting(now);
+        let chosen = relays
+            .choose_among(now, purpose, |relay| is(relay, &good) && Some(relay) != lost)
+            .or_else(|| relays.choose_among(now, purpose, |relay| is(relay, &good)));
+        // One that is only full is worth waiting for: what goes through one that is down has to be repaired.
+        if chosen.is_some() || routes.iter().any(|route| good(route) && relays.is_usable(now, route.relay)) {
+            return chosen;
+        }
+        // What ends streams that found no way is small enough for any.
+        let last = if streams.has_way() { Leads::Here } else { Leads::Narrow };
+        let left = |route: &Route| route.leads == last && !route.is_resting(now);
+        relays.choose_among(now, purpose, |relay| is(relay, &left))
     }
 
     /// Bytes of the largest packet that a relay takes.
@@ -272,7 +270,7 @@ impl Client {
         // A hello is understood by every node, if only to be refused.
         let form = if hello { BodyForm::Json } else { form_of(&relay.options) };
         let body = packet.into_body(wrapping(&relay.options, form));
-        let spent = relay.on_sent();
+        let spent = relay.on_sent(self.now);
         self.out.notice(spent);
         let exchange = ExchangeId::new(self.exchange_ids.next());
         count(&mut self.out.stats.calls);

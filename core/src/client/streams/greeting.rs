@@ -147,7 +147,7 @@ impl Streams {
 
     /// What a flow that opens now finds, with these relays.
     pub(in crate::client) fn outlook(&self, now: Instant, relays: &RelayTable) -> Outlook {
-        let patience = self.patience();
+        let patience = self.hello_patience();
         let usable = |relay: RelayId| relays.is_usable(now, relay);
         let open = |route: &Route| matches!(route.leads, Leads::Asked { .. } | Leads::Unknown);
         match &self.state {

@@ -40,8 +40,10 @@ const RELAY_ENOUGH: usize = 32;
 const MARGIN_PART: u32 = 8;
 const LEAST_MARGIN: Duration = Duration::from_millis(50);
 
-/// The most that the backoff multiplies by.
+/// The most that the backoff multiplies by, or more until a round trip times the backoff is [`BACKOFF_LONG`]: on fast paths
+/// too, silence costs few calls.
 const BACKOFF_MOST: u32 = 8;
+const BACKOFF_LONG: Duration = Duration::from_secs(4);
 
 /// Round trips by class.
 #[derive(Clone, Debug, Default)]
@@ -155,7 +157,9 @@ impl Lateness {
     pub(super) fn on_silence(&mut self, now: Instant) {
         let wait = self.usual().p50.saturating_mul(self.backoff);
         if self.backoff == 1 || now.saturating_since(self.backed_off) >= wait {
-            self.backoff = self.backoff.saturating_mul(2).min(BACKOFF_MOST);
+            if self.backoff < BACKOFF_MOST || wait < BACKOFF_LONG {
+                self.backoff = self.backoff.saturating_mul(2);
+            }
             self.backed_off = now;
         }
     }

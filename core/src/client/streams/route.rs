@@ -216,10 +216,10 @@ impl Route {
     }
 
     /// Whether an answer to the first hello may still come in time: a relay that is silent then holds nobody up.
-    pub(super) fn is_pending(&self, now: Instant, usual: Duration) -> bool {
+    pub(super) fn is_pending(&self, now: Instant, patience: Patience) -> bool {
         match self.leads {
             Leads::Unknown => true,
-            Leads::Asked { at } => self.asked <= 1 && now.saturating_since(at) < usual,
+            Leads::Asked { .. } => self.asked <= 1 && self.hello_at(patience).is_some_and(|at| now < at),
             Leads::Here | Leads::Elsewhere { .. } | Leads::Narrow => false,
         }
     }
@@ -400,12 +400,12 @@ mod tests {
     fn hellos_are_repeated_after_a_time_that_depends_on_the_last_answer() {
         let (mut route, patience) =
             (Route::new(RelayId::new(0)), Patience { usual: SECOND, longest: HELLO_LONGEST });
-        assert!(route.wants_hello(at(0), patience) && route.is_pending(at(0), SECOND));
+        assert!(route.wants_hello(at(0), patience) && route.is_pending(at(0), patience));
         route.on_hello(at(0));
-        assert!(!route.wants_hello(at(0), patience) && route.is_pending(at(0), SECOND));
-        assert!(route.wants_hello(at(1), patience) && !route.is_pending(at(1), SECOND));
+        assert!(!route.wants_hello(at(0), patience) && route.is_pending(at(0), patience));
+        assert!(route.wants_hello(at(1), patience) && !route.is_pending(at(1), patience));
         route.on_hello(at(1));
-        assert!(!route.is_pending(at(1), SECOND), "only the first hello holds a flow up");
+        assert!(!route.is_pending(at(1), patience), "only the first hello holds a flow up");
         assert!(
             !route.wants_hello(at(2), patience) && route.wants_hello(at(3), patience),
             "longer and longer"

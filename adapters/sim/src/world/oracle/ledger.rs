@@ -138,6 +138,8 @@ pub(in crate::world) struct FlowBook {
     pub(in crate::world) upset: bool,
     /// Its open has gone out.
     pub(in crate::world) opening: bool,
+    /// An open below level 2 has gone out.
+    pub(in crate::world) session: bool,
     /// No relay took something of its client's.
     pub(in crate::world) turned_away: bool,
     /// Its ops that are out.

@@ -85,6 +85,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                     self.marks.set(Mark::FirstBytesRode);
                 }
                 book.opening = true;
+                book.session = true;
                 book.shipped = note.payload as u64;
             }
         }
@@ -317,6 +318,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             return;
         };
         let copies = session.copies.get(&number).copied().unwrap_or(0);
+        // A payload that found no room has come in vain, and so has what waits for it.
+        session.blind |= error.contains("too much waits");
         let refused = error.contains("already processed") || error.contains("already waits");
         if refused && copies < 2 {
             let what = format!("op {number} of flow {flow} is refused, and came once: {error}");

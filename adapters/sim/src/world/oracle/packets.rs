@@ -21,6 +21,7 @@ use crate::script::{Opening, Pace, Side};
 use crate::time::Time;
 use crate::trace::Sink;
 use crate::world::World;
+use crate::world::event::Line;
 use crate::world::flow::Flow;
 use crate::world::oracle::blame::WHILE;
 use crate::world::oracle::ledger::{Note, Role, Sent};
@@ -259,16 +260,18 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
-    /// Whether every relay has refused and was left alone until a moment ago, or has spent its budget.
+    /// Whether every relay has refused and was left alone until a moment ago, has spent its budget, or is broken.
     pub(in crate::world) fn is_turned_away(&self, client: usize) -> bool {
         let now = self.client_now(client);
         (0..self.network.relays.len() as u32).all(|relay| {
             let book = self.ledger.relays.get(&(client, relay));
             let limit = self.daily_calls(client, relay);
-            book.is_some_and(|book| {
-                let refused = book.refused_until.is_some_and(|until| until.saturating_add(WHILE) >= now);
-                refused || book.alone_until.is_some() || limit.is_some_and(|limit| book.spent >= limit)
-            })
+            let broken = self.network.relays[relay as usize].line != Line::Well;
+            broken
+                || book.is_some_and(|book| {
+                    let refused = book.refused_until.is_some_and(|until| until.saturating_add(WHILE) >= now);
+                    refused || book.alone_until.is_some() || limit.is_some_and(|limit| book.spent >= limit)
+                })
         })
     }
 
@@ -364,13 +367,19 @@ fn packet_in(form: BodyForm, body: &Bytes) -> Option<Bytes> {
 /// Whether a body answers a request: each of its ops, or the packet that it was.
 pub(in crate::world) fn answers(sent: &Sent, body: &Bytes) -> bool {
     let limits = Limits { max_body: 1 << 30, max_ops: sent.notes.len() };
-    let replied = || wire::decode_answer(body, sent.notes.len(), limits).is_ok();
-    match *sent.notes {
-        [Note { role: Role::Packet { name, .. }, .. }] => match packet_in(sent.form, body) {
-            Some(packet) => read_response(packet)
-                .is_some_and(|header| name.is_none_or(|name| name == (header.client, header.exchange))),
-            None => replied(),
-        },
-        _ => replied(),
+    let replies = || wire::decode_answer(body, sent.notes.len(), limits);
+    let [Note { role: Role::Packet { name, hello, .. }, .. }] = *sent.notes else {
+        return replies().is_ok();
+    };
+    let fits = |packet: Bytes| {
+        let header = read_response(packet);
+        header.is_some_and(|header| name.is_none_or(|name| name == (header.client, header.exchange)))
+    };
+    match (sent.form, replies().ok().and_then(|replies| replies.into_iter().next())) {
+        (BodyForm::Packet, _) => fits(body.clone()),
+        (BodyForm::Json, None) => false,
+        // That there is no level 2 is an answer.
+        (BodyForm::Json, Some(reply)) if reply.error.is_some() => hello || reply.is_unsupported("streams"),
+        (BodyForm::Json, Some(reply)) => fits(reply.data),
     }
 }
