@@ -252,40 +252,49 @@ impl Peer {
         agenda.note(now);
     }
 
-    /// What an answer carried, for another copy of its request.
-    pub(super) fn fill_again(&self, contents: &[Item], packing: &mut Packing<'_>) {
+    /// What the answer of `exchange` carried, for another copy of its request. Its header may have grown since: what finds
+    /// no room any more goes with another answer.
+    pub(super) fn fill_again(&mut self, exchange: ExchangeNumber, packing: &mut Packing<'_>, now: Instant) {
+        let contents = self.exchanges.get(exchange).map(|record| record.contents.clone()).unwrap_or_default();
         for item in contents {
-            match *item {
-                Item::Chunk(number, seq) => {
-                    if let Some(Flow::Tcp { send, .. }) = self.flow(number)
-                        && let Some(chunk) = send.again(seq).filter(|chunk| chunk.len <= packing.data_room())
-                    {
-                        packing.again = packing.again.saturating_add(chunk.len);
-                        packing.writer.push_data(chunk.head(number), chunk.len, chunk.slices);
-                    }
-                }
-                Item::Opened(stream) => {
-                    packing.fact(|| Frame::Opened { stream }, None);
-                }
-                Item::Window(stream) => {
-                    if let Some(Flow::Tcp { recv, .. }) = self.flow(stream) {
-                        packing.fact(|| Frame::Window { stream, limit: recv.limit() }, None);
-                    }
-                }
-                Item::Ack(stream) => {
-                    if let Some(Flow::Tcp { recv, .. }) = self.flow(stream) {
-                        packing.fact(|| Frame::Ack { stream, next: recv.taken() }, None);
-                    } else if let Some(farewell) = self.farewells.get(&stream) {
-                        farewell.fill(stream, packing);
-                    }
-                }
-                Item::Reset(stream) => {
-                    if let Some(farewell) = self.farewells.get(&stream) {
-                        farewell.fill(stream, packing);
-                    }
-                }
+            if !self.put_again(item, packing) {
+                self.item_lost(item, exchange, now);
             }
         }
+    }
+
+    /// Appends what an answer carried, as far as it still counts; says whether there was room.
+    fn put_again(&self, item: Item, packing: &mut Packing<'_>) -> bool {
+        match item {
+            Item::Chunk(number, seq) => {
+                let Some(Flow::Tcp { send, .. }) = self.flow(number) else { return true };
+                let Some(chunk) = send.again(seq) else { return true };
+                if chunk.len > packing.data_room() {
+                    return false;
+                }
+                packing.again = packing.again.saturating_add(chunk.len);
+                packing.writer.push_data(chunk.head(number), chunk.len, chunk.slices);
+                true
+            }
+            Item::Opened(stream) => packing.fact(|| Frame::Opened { stream }, None),
+            Item::Window(stream) => match self.flow(stream) {
+                Some(Flow::Tcp { recv, .. }) => {
+                    packing.fact(|| Frame::Window { stream, limit: recv.limit() }, None)
+                }
+                Some(Flow::Udp(_)) | None => true,
+            },
+            Item::Ack(stream) => match self.flow(stream) {
+                Some(Flow::Tcp { recv, .. }) => {
+                    packing.fact(|| Frame::Ack { stream, next: recv.taken() }, None)
+                }
+                Some(Flow::Udp(_)) | None => self.put_farewell(stream, packing),
+            },
+            Item::Reset(stream) => self.put_farewell(stream, packing),
+        }
+    }
+
+    fn put_farewell(&self, stream: StreamNumber, packing: &mut Packing<'_>) -> bool {
+        self.farewells.get(&stream).is_none_or(|farewell| farewell.fill(stream, packing))
     }
 
     fn flow(&self, number: StreamNumber) -> Option<&Flow> {

@@ -129,9 +129,8 @@ impl Node {
         let Self { peers, stats, pool, now, .. } = self;
         let Some(peer) = peers.table.get_mut(&id) else { return };
         let header = peer.header(exchange, &copy, *now, draining);
-        let contents = peer.exchanges.get(exchange).map(|record| record.contents.clone()).unwrap_or_default();
         let mut packing = Packing::new(&header, exchange, copy.room.limit(largest), 0, pool);
-        peer.fill_again(&contents, &mut packing);
+        peer.fill_again(exchange, &mut packing, *now);
         let again = u64::try_from(packing.again).unwrap_or(u64::MAX);
         stats.repeated_bytes = stats.repeated_bytes.saturating_add(again);
         let packed = packing.finish(peer.agenda.sums.sendable);

@@ -205,3 +205,35 @@ fn a_node_below_level_2_does_not_know_the_op() {
     let request = pair.rig.request(Endpoint::Streams { key: Secret::new(KEY) }, packet);
     assert_eq!(pair.rig.response(request).status, 404);
 }
+
+#[test]
+fn what_finds_no_room_in_another_copy_goes_with_another_answer() {
+    let mut pair = Pair::new();
+    let upstream = pair.stream(0, 1);
+    pair.terms.hold = 0;
+    pair.terms.room = 100 * 1024;
+    pair.rig.fill(upstream, 300 * 1024);
+    pair.ask(2, &[]); // the beginning of a burst goes as sparse data
+    let first = pair.ask(3, &[]);
+    let seqs = |answer: &Answer| -> Vec<u64> {
+        let chunk = |frame: &Frame| match frame {
+            Frame::Data { seq, .. } => Some(seq.number()),
+            _ => None,
+        };
+        answer.frames.iter().filter_map(chunk).collect()
+    };
+    let sent = seqs(&pair.answer(first));
+    // Its header tells of more exchanges now.
+    pair.terms.room = MIB;
+    for exchange in (4..200).step_by(2) {
+        pair.ask(exchange, &[]);
+    }
+    pair.terms.room = 100 * 1024;
+    let copy = pair.ask(3, &[]);
+    let mut came = seqs(&pair.answer(copy));
+    assert!(came.len() < sent.len(), "{came:?} of {sent:?}");
+    pair.terms.room = MIB;
+    let next = pair.ask(200, &[]);
+    came.extend(seqs(&pair.answer(next)));
+    assert!(sent.iter().all(|seq| came.contains(seq)), "{came:?} of {sent:?}");
+}
