@@ -164,6 +164,15 @@ impl Exchanges {
         contents
     }
 
+    /// Puts back what was taken, or a part of it.
+    pub(super) fn put_contents(&mut self, exchange: ExchangeNumber, contents: Vec<Item>) {
+        let items = contents.len();
+        if let Some(record) = self.get_mut(exchange) {
+            record.contents = contents;
+            self.items = self.items.saturating_add(items);
+        }
+    }
+
     /// What became of the newest exchanges up to `seen`, at most `most` of them.
     pub(super) fn statuses(&self, most: usize) -> Vec<Status> {
         let first = self.records.len().saturating_sub(most);

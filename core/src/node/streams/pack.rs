@@ -255,11 +255,13 @@ impl Peer {
     /// What the answer of `exchange` carried, for another copy of its request. Its header may have grown since: what finds
     /// no room any more goes with another answer.
     pub(super) fn fill_again(&mut self, exchange: ExchangeNumber, packing: &mut Packing<'_>, now: Instant) {
-        let contents = self.exchanges.get(exchange).map(|record| record.contents.clone()).unwrap_or_default();
-        for item in contents {
-            if !self.put_again(item, packing) {
-                self.item_lost(item, exchange, now);
-            }
+        let contents = self.exchanges.take_contents(exchange);
+        let (put, left): (Vec<Item>, Vec<Item>) =
+            contents.into_iter().partition(|item| self.put_again(*item, packing));
+        // What was left out is not confirmed with the exchange.
+        self.exchanges.put_contents(exchange, put);
+        for item in left {
+            self.item_lost(item, exchange, now);
         }
     }
 
