@@ -50,7 +50,7 @@ properties! {
     R2 = "the calls in flight through a relay stay within its limit",
     R3 = "the calls of a day stay within a relay's budget, and a relay that refuses is left alone",
     R4 = "idle flows cost no more calls than their polls; at level 2, all together little more than one a hold",
-    R5 = "after every flow has ended, nothing is held and no timer of a flow runs",
+    R5 = "after every flow has ended, nothing is held, no timer of a flow runs, and soon no more calls are made",
     I1 = "a flow that stalls does not delay the others",
     I2 = "no flow with data waits while others are served again and again",
     I3 = "a payload is written as soon as it and all before it have come, unless its upstream takes nothing",

@@ -34,8 +34,8 @@ pub(super) struct Sent {
 pub(super) enum OpOwner {
     /// A flow.
     Stream(StreamId),
-    /// Nobody: a session that is not needed any more. How often the op was tried before.
-    Close { tries: u8 },
+    /// Nobody: a session that is not needed any more. How often the op was tried before, and until when it is of use.
+    Close { tries: u8, until: Instant },
     /// The relay table, which asks whether `seq` passes.
     Probe,
 }

@@ -31,6 +31,7 @@ impl Client {
         print.each(self.closes.iter(), |print, closing| {
             print.value(closing.tries);
             print.deadline(closing.due);
+            print.deadline(closing.until);
         });
         self.ready.fingerprint(|id| streams.get(&id).copied(), &mut print);
         self.relays.fingerprint(&self.config, &mut print);
@@ -94,7 +95,10 @@ impl Client {
                     }
                 }
             }
-            OpOwner::Close { tries } => print.value((1_u8, tries)),
+            OpOwner::Close { tries, until } => {
+                print.value((1_u8, tries));
+                print.deadline(until);
+            }
             OpOwner::Probe => print.value(2_u8),
         });
     }

@@ -17,7 +17,7 @@ use crate::client::outbox::count;
 use crate::client::relay::{HOLD_THRESHOLD, Path, SeqPath};
 use crate::client::streams::Streams;
 use crate::id::{ExchangeId, RelayId, StreamId};
-use crate::time::share;
+use crate::time::{Instant, share};
 use crate::wire::{self, AnswerError, Limits, Op, Reply};
 
 /// An answer of no more payload than this may be kept alive by any part of it.
@@ -207,7 +207,7 @@ impl Client {
             // The flow ended while its open was on the way: the node has a session that nobody wants.
             let opened = reply.sid.filter(|_| !matches!(op, Op::Data { .. } | Op::UdpData { .. }));
             if let Some(sid) = opened.filter(|_| !reply.eof) {
-                self.close_session(sid, 0);
+                self.close_session(sid);
             }
             return;
         }
@@ -382,7 +382,7 @@ impl Client {
     fn unsend_one(&mut self, sent: Sent) {
         match sent.owner {
             OpOwner::Stream(id) => self.unsend(id, sent.op),
-            OpOwner::Close { tries } => self.close_again(&sent.op, tries),
+            OpOwner::Close { tries, until } => self.close_again(&sent.op, tries, until),
             OpOwner::Probe => {}
         }
     }
@@ -410,15 +410,15 @@ impl Client {
                     self.conclude(id, outcome);
                 }
             }
-            OpOwner::Close { tries } => self.close_again(&sent.op, tries.saturating_add(1)),
+            OpOwner::Close { tries, until } => self.close_again(&sent.op, tries.saturating_add(1), until),
             OpOwner::Probe => {}
         }
     }
 
     /// Closing twice does no harm.
-    fn close_again(&mut self, op: &Op, tries: u8) {
+    fn close_again(&mut self, op: &Op, tries: u8, until: Instant) {
         if let Op::Close { sid } = op {
-            self.close_session(*sid, tries);
+            self.queue_close(*sid, tries, until);
         }
     }
 

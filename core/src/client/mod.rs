@@ -116,12 +116,17 @@ enum Stage {
     Closed,
 }
 
+/// Nodes, deployed ones too, have ended an idle session by themselves after this time.
+const NODE_IDLE: Duration = Duration::from_secs(300);
+
 /// A session at the node that nobody needs any more.
 #[derive(Clone, Copy, Debug)]
 struct Closing {
     sid: Sid,
     tries: u8,
     due: Instant,
+    /// When the node has forgotten the session by itself.
+    until: Instant,
 }
 
 /// Whose deadline it is.
@@ -480,7 +485,7 @@ impl Client {
             self.unreachable.record(self.now, target, failure);
         }
         if let Some(sid) = flow.sid().filter(|_| why != EndReason::Finished && !planted!(CloseUnsaid)) {
-            self.close_session(sid, 0);
+            self.close_session(sid);
         }
         if let Kind::Session(session) = &mut flow.kind {
             session.close(&mut self.out);
@@ -499,7 +504,11 @@ impl Client {
     }
 
     /// The node shall forget a session. The op rides with the next batch, or goes alone after a moment.
-    fn close_session(&mut self, sid: Sid, tries: u8) {
+    fn close_session(&mut self, sid: Sid) {
+        self.queue_close(sid, 0, self.now.saturating_add(NODE_IDLE));
+    }
+
+    fn queue_close(&mut self, sid: Sid, tries: u8, until: Instant) {
         /// A close that is lost this often is left to the node's idle limit.
         const MOST_TRIES: u8 = 3;
         // Closes are as many as sessions that ended; beyond this the node's idle limit does the work.
@@ -507,7 +516,7 @@ impl Client {
             return;
         }
         let due = self.now.saturating_add(self.config.coalesce);
-        self.closes.push_back(Closing { sid, tries, due });
+        self.closes.push_back(Closing { sid, tries, due, until });
         self.rearm_closes();
     }
 

@@ -12,7 +12,7 @@ use crate::client::outbox::count;
 use crate::client::ready::Coalescing;
 use crate::client::relay::{Path, Purpose, SeqPath};
 use crate::client::session::Polling;
-use crate::client::{Client, TimerOwner, may_flush};
+use crate::client::{Client, Closing, TimerOwner, may_flush};
 use crate::id::{ExchangeId, RelayId, StreamId};
 use crate::seq::Seq;
 use crate::timer::TimerSlot;
@@ -350,7 +350,7 @@ impl Client {
 
     /// What nobody waits for: closes that found no company, and probes.
     fn send_control(&mut self) -> bool {
-        let due = self.closes.front().is_some_and(|closing| closing.due <= self.now || self.flows.is_empty());
+        let due = self.next_close().is_some_and(|closing| closing.due <= self.now || self.flows.is_empty());
         if due && let Some(Draft { relay, mut batch, .. }) = self.start_batch(Purpose::Active(Path::Any)) {
             self.add_closes(&mut batch);
             self.dispatch(relay, Class::Control, batch);
@@ -360,15 +360,23 @@ impl Client {
     }
 
     fn add_closes(&mut self, batch: &mut Batch) {
-        while let Some(closing) = self.closes.front() {
+        while let Some(closing) = self.next_close() {
             let op = Op::Close { sid: closing.sid };
             if !batch.fits(&op) {
                 break;
             }
-            batch.push(OpOwner::Close { tries: closing.tries }, op);
+            batch.push(OpOwner::Close { tries: closing.tries, until: closing.until }, op);
             self.closes.pop_front();
         }
         self.rearm_closes();
+    }
+
+    /// The oldest close that the node does not do without by now.
+    fn next_close(&mut self) -> Option<Closing> {
+        while self.closes.front().is_some_and(|closing| closing.until <= self.now) {
+            self.closes.pop_front();
+        }
+        self.closes.front().copied()
     }
 
     /// Hands a batch to its relay.

@@ -35,6 +35,8 @@ const COUNT_EVERY: u64 = 16;
 /// How long the world may take to come to rest after the last flow has ended: the longest watchdog, the idle
 /// limits, and a node's last timers.
 const REST: Duration = Duration::from_secs(1500);
+/// A relay that was out for long is asked where it leads, and once more if the answer was none.
+const MOST_LATE_CALLS: u32 = 2;
 const KIB: usize = 1024;
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
@@ -113,6 +115,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         } else {
             None
         };
+        self.check_peace(client, relay);
         if let Some((property, what)) = wrong {
             self.violated(property, what);
         }
@@ -409,12 +412,35 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.mark_rest();
     }
 
+    /// R5: long after every flow has ended, there is nothing to say, but to a relay that was never asked where it leads.
+    fn check_peace(&mut self, client: usize, relay: RelayId) {
+        let Phase::Quiet { until } = self.phase else { return };
+        if self.now.after(REST / 5) < until {
+            return;
+        }
+        let book = self.ledger.relays.entry((client, relay.place())).or_default();
+        book.late_calls += 1;
+        if book.late_calls > MOST_LATE_CALLS {
+            let what = format!(
+                "client{client} still makes calls through relay {relay} when every flow is long over"
+            );
+            self.violated(Property::R5, what);
+        }
+    }
+
     fn check_client_rest(&mut self, client: usize) {
         let side = &self.clients[client];
         let held = side.host.client().buffered_bytes();
-        let out = side.exchanges.len();
-        let wake =
-            side.wake.filter(|wake| !matches!(wake.timer, TimerKind::RelayRetry | TimerKind::BudgetReset));
+        let now = side.clock.read(self.now);
+        // What is said once in a long while may be said at the very end.
+        let out = side.exchanges.values().filter(|(_, deadline)| *deadline <= now).count();
+        let speaks = side.exchanges.len() > out;
+        let harmless = |timer| match timer {
+            TimerKind::RelayRetry | TimerKind::BudgetReset => true,
+            TimerKind::ReplyWatchdog => speaks,
+            _ => false,
+        };
+        let wake = side.wake.filter(|wake| !harmless(wake.timer));
         let shown = format!("{:?}", side.host.client());
         if held > 0 {
             self.violated(Property::R5, format!("client{client} holds {held} B at rest"));

@@ -100,6 +100,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// S4: `[data, close]` writes and drains before it closes; `[close, data]` closes, and writes nothing.
     fn check_close_order(&mut self, visitor: usize, first: &Reply, second: &Reply) {
         let Visitor { flow, closes_first, .. } = self.visitors[visitor];
+        // A node that restarted between the open and the pair does not know the session: there is no order to keep.
         if self.flows[flow].restarted {
             return;
         }

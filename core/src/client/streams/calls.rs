@@ -73,7 +73,6 @@ impl Client {
             now: self.now,
             relays: routes.filter(|route| route.leads == Leads::Here).count(),
             thrifty: self.relays.is_tight(self.now),
-            closed: self.stage == Stage::Closed,
         }
     }
 

@@ -49,8 +49,6 @@ pub(super) struct Circumstances {
     pub(super) relays: usize,
     /// Whether calls are to be saved.
     pub(super) thrifty: bool,
-    /// Whether the client was closed: what is owed goes out, and nothing is waited for.
-    pub(super) closed: bool,
 }
 
 /// What a request is made for.
@@ -127,7 +125,7 @@ impl Lane {
 
     /// Requests that should wait at the node.
     fn wanted(&self, config: &ClientConfig, circumstances: Circumstances) -> usize {
-        if circumstances.closed {
+        if !self.awaits() {
             return 0;
         }
         let tally = self.exchanges.tally();
@@ -173,12 +171,20 @@ impl Lane {
         (if spread { share.min(whole) } else { whole }).max(MIN_RESPONSE)
     }
 
-    /// How many requests the node may hold; none once the client was closed, so that it waits for none.
+    /// Whether there is anything that the node could have to say by itself. Without streams, what is owed goes out, and
+    /// nothing is waited for.
+    fn awaits(&self) -> bool {
+        !self.streams.is_empty()
+    }
+
+    /// How many requests the node may hold.
     pub(super) fn keep(&self, circumstances: Circumstances) -> usize {
-        match circumstances {
-            Circumstances { closed: true, .. } => 0,
-            Circumstances { thrifty: true, .. } => 1,
-            Circumstances { now, .. } => usize::from(self.moves(now)).saturating_add(1),
+        if !self.awaits() {
+            0
+        } else if circumstances.thrifty {
+            1
+        } else {
+            usize::from(self.moves(circumstances.now)).saturating_add(1)
         }
     }
 
@@ -188,7 +194,7 @@ impl Lane {
         // Where nothing moves and only an answer is missing, calls become rarer and rarer.
         let quiet = share(circumstances.now.saturating_since(self.traffic), 1, 2);
         let active = || self.lateness.usual().p50.saturating_mul(2).max(SHORTEST_HOLD).max(quiet);
-        if circumstances.closed {
+        if !self.awaits() {
             Duration::ZERO
         } else if self.is_active(circumstances.now) {
             active().min(longest)

@@ -17,7 +17,7 @@ impl Streams {
         rank: impl Fn(StreamId) -> Option<usize>,
         print: &mut Fingerprint<'_>,
     ) {
-        print.value(self.wanted);
+        print.value((self.wanted, self.welcomed));
         print.each(self.routes.iter(), |print, route| route.fingerprint(print));
         match &self.state {
             State::Greeting { next, lateness, .. } => {

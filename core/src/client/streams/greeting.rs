@@ -34,6 +34,8 @@ pub(in crate::client) struct Streams {
     open_wait: Duration,
     /// Whether a flow waits for the lane.
     pub(in crate::client) wanted: bool,
+    /// Whether there ever was a lane.
+    pub(super) welcomed: bool,
 }
 
 /// Whether there is a lane.
@@ -88,6 +90,7 @@ impl Streams {
             due: TimerKind::Hello,
             open_wait: config.request_timeout,
             wanted: false,
+            welcomed: false,
         })
     }
 
@@ -190,11 +193,11 @@ impl Streams {
         }
     }
 
-    /// A relay through which a hello should go now: each one once, and again while it matters.
+    /// A relay through which a hello should go now: each one once before there is any need, and again while it matters.
     pub(super) fn wants_hello(&self, now: Instant, fits: impl Fn(RelayId) -> bool) -> Option<RelayId> {
         let due = |route: &&Route| {
-            let again = route.leads != Leads::Unknown;
-            (self.asks_again() || !again) && route.wants_hello(now, self.hello_patience())
+            let ahead = route.leads == Leads::Unknown && !self.welcomed;
+            (self.asks_again() || ahead) && route.wants_hello(now, self.hello_patience())
         };
         self.routes.iter().filter(due).map(|route| route.relay).find(|relay| fits(*relay))
     }
@@ -222,6 +225,7 @@ impl Streams {
 
     /// The first answer to a hello: there is a lane.
     pub(super) fn on_welcome(&mut self, epoch: Epoch, grants: Grants, config: &ClientConfig, now: Instant) {
+        self.welcomed = true;
         if let State::Greeting { client, next, lateness } = &self.state {
             let lane = Lane::new(*client, epoch, grants, *next, lateness.clone(), config, now);
             self.state = State::Ready(Box::new(lane));

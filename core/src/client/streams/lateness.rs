@@ -256,4 +256,13 @@ mod tests {
         lateness.on_answer(RELAY, Size::Small, SECOND, false, at(61_000));
         assert!(!lateness.is_silent());
     }
+
+    #[test]
+    fn on_a_fast_path_silence_doubles_every_wait_until_few_calls_are_made() {
+        let mut lateness = measured((0..64).map(|_| 50));
+        for second in 0..600 {
+            lateness.on_silence(at(second * 1_000));
+        }
+        assert_eq!(lateness.backoff(), 128, "50 ms times 64 is less than 4 s");
+    }
 }

@@ -419,6 +419,15 @@ mod tests {
     }
 
     #[test]
+    fn a_hello_holds_a_flow_up_until_the_next_one_is_due_and_no_longer() {
+        let mut route = Route::new(RelayId::new(0));
+        let patience = Patience { usual: Duration::from_secs(10), longest: Duration::from_secs(2) };
+        route.on_hello(at(0));
+        assert!(route.is_pending(at(1), patience) && !route.is_pending(at(2), patience));
+        assert_eq!(route.hello_at(patience), Some(at(2)));
+    }
+
+    #[test]
     fn a_relay_that_is_too_narrow_is_never_asked_again() {
         let (mut route, patience) =
             (Route::new(RelayId::new(0)), Patience { usual: SECOND, longest: HELLO_LONGEST });

@@ -44,6 +44,17 @@ fn a_budget_is_renewed_also_when_a_call_fails_at_that_time() {
 }
 
 #[test]
+fn a_call_counts_for_the_day_in_which_it_is_made() {
+    let mut bench = Bench::new(limited(2));
+    bench.open_tcp();
+    bench.now = bench.now.saturating_add(Duration::from_secs(3601));
+    for _ in 0..3 {
+        bench.open_tcp();
+    }
+    assert_eq!(bench.client.stats().calls, 3, "one of the old day, two of the new one");
+}
+
+#[test]
 fn a_session_ends_visibly_when_the_budget_leaves_it_without_calls() {
     let mut bench = Bench::new(limited(2));
     let (stream, poll) = bench.linked("s", None);

@@ -175,6 +175,25 @@ fn a_reset_by_the_application_closes_the_session_at_the_node() {
 }
 
 #[test]
+fn a_close_that_cannot_be_sent_is_left_to_the_node_when_that_has_forgotten_the_session() {
+    let mut bench = Bench::plain();
+    let (stream, _poll) = bench.sequenced("s");
+    bench.local(stream, LocalEvent::Reset).unwrap();
+    let mut tries = 0;
+    for _ in 0..40 {
+        for call in core::mem::take(&mut bench.calls) {
+            tries += 1;
+            bench.fail(&call, ExchangeFailure::NotSent);
+        }
+        bench.pass(ms(30_000));
+    }
+    assert!((3..12).contains(&tries), "{tries}");
+    let (other, _poll) = bench.sequenced("t");
+    bench.write(other, "x");
+    assert_eq!(bench.call().names(), ["data"]);
+}
+
+#[test]
 fn a_close_rides_with_the_next_payload() {
     let mut bench = Bench::plain();
     let (gone, _) = bench.sequenced("gone");

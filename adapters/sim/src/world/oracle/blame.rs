@@ -126,6 +126,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 && book.alone_until.is_none_or(|until| until <= now)
                 && limit.is_none_or(|limit| book.spent < limit)
                 && self.now.since(book.ended) > WHILE
+                && book.renewed.is_none_or(|at| self.now.since(at) > WHILE)
         };
         (0..self.network.relays.len() as u32).find(|relay| !busy(*relay) && free(relay))
     }
@@ -160,7 +161,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             // A relay that leads to a node of level 0 for a while leaves its sessions of level 1 no way.
             EndReason::SequenceBroken => self.tally.faults[Fault::Mixed.index()] > 0,
             EndReason::ExchangeLost(ExchangeFailure::TooLarge) => {
-                book.turned_away || self.tally.faults[Fault::BodyCap.index()] > 0
+                book.turned_away || (!book.session && self.tally.faults[Fault::BodyCap.index()] > 0)
             }
             EndReason::ExchangeLost(_) => {
                 // An HTTP layer that gives up before the node must answer loses what is held.

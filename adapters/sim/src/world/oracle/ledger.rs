@@ -164,6 +164,8 @@ pub(in crate::world) struct FlowBook {
 /// A relay, as one client's calls and notices show it.
 #[derive(Clone, Debug, Default)]
 pub(in crate::world) struct RelayBook {
+    /// Calls when every flow was long over.
+    pub(in crate::world) late_calls: u32,
     /// It refused, and asked to be left alone until then.
     pub(in crate::world) alone_until: Option<Instant>,
     /// The same, also when it has answered since.

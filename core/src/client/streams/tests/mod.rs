@@ -126,6 +126,23 @@ fn a_node_that_restarts_ends_every_stream_with_that_reason_and_new_ones_go_on() 
 }
 
 #[test]
+fn a_client_that_lost_its_node_says_hello_again_when_a_flow_opens_and_not_before() {
+    let mut rig = Rig::new(options(2), CALM, 1);
+    let first = rig.open("echo", 1, false);
+    rig.run(MINUTE, |_| false);
+    rig.restart_node();
+    rig.write(first, 1);
+    assert!(rig.run(3 * MINUTE, Rig::ended));
+    rig.run(MINUTE, |_| false);
+    let calls = rig.calls;
+    rig.run(60 * MINUTE, |_| false);
+    assert_eq!(rig.calls, calls);
+    assert!(rig.client.streams.as_ref().unwrap().lane().is_none(), "there was no use for one");
+    rig.open("echo", 1, true);
+    assert!(rig.run(MINUTE, Rig::ended));
+}
+
+#[test]
 fn a_refused_target_ends_its_flow_alone_with_the_reason() {
     let mut rig = Rig::new(options(2), CALM, 1);
     let refused = rig.open("refuse", 5, false);
@@ -206,6 +223,36 @@ fn a_stream_whose_chunks_no_relay_takes_ends_at_once_and_later_flows_are_session
 }
 
 #[test]
+fn a_node_that_takes_no_whole_chunk_gets_sessions() {
+    let mut rig = Rig::new(options(1), CALM, 1);
+    rig.largest_grant = Some(60 * 1024);
+    let stream = rig.open("echo", 1, false);
+    assert!(rig.run(MINUTE, |rig| rig.app(stream).got.len() == 1));
+    assert!(rig.client.streams.as_ref().unwrap().lane().is_none());
+}
+
+#[test]
+fn a_full_relay_is_waited_for_where_the_other_one_is_down() {
+    let mut options = options(2);
+    options.relays[0].max_concurrent = 1;
+    let mut rig = Rig::new(options, CALM, 1);
+    let stream = rig.open("echo", 1, false);
+    assert!(rig.run(MINUTE, |rig| rig.app(stream).got.len() == 1));
+    rig.dead.push(1);
+    for place in 2..60 {
+        rig.write(stream, 1);
+        assert!(rig.run(5 * MINUTE, |rig| rig.app(stream).got.len() == place));
+    }
+    assert!(rig.client.streams.as_ref().unwrap().routes[1].probe_at().is_some(), "known to be down");
+    let before = rig.calls_of[&1];
+    for place in 60..120 {
+        rig.write(stream, 1);
+        assert!(rig.run(5 * MINUTE, |rig| rig.app(stream).got.len() == place));
+    }
+    assert!(rig.calls_of[&1] - before < 10, "probes alone, and not what waits for the other relay");
+}
+
+#[test]
 fn an_upload_goes_on_in_smaller_packets_where_a_relay_refuses_large_ones() {
     let mut rig = Rig::new(options(1), CALM, 1);
     rig.largest_body = 200 * 1024;
@@ -223,6 +270,26 @@ fn a_client_whose_flows_have_ended_asks_no_more_relays() {
     let calls = rig.calls;
     rig.run(10 * MINUTE, |_| false);
     assert_eq!(rig.calls, calls);
+}
+
+#[test]
+fn what_is_still_owed_when_the_last_flow_has_ended_is_held_nowhere() {
+    let in_use = |rig: &Rig| rig.client.streams.as_ref().unwrap().is_in_use();
+    let mut owed = 0;
+    for seed in 1..20 {
+        let mut rig = Rig::new(options(2), Faults { lose_reply: 300, ..CALM }, seed);
+        rig.open("echo", 1, true);
+        assert!(rig.run(20 * MINUTE, Rig::ended), "seed {seed}");
+        owed += usize::from(in_use(&rig));
+        let end = rig.now;
+        let is_held = |rig: &Rig| {
+            let mut records = rig.client.streams.as_ref().unwrap().lane().unwrap().exchanges.iter();
+            records.any(|(_, record)| record.sent > end && record.held_until > record.sent)
+        };
+        assert!(!rig.run(MINUTE, is_held), "seed {seed}");
+        assert!(!in_use(&rig), "seed {seed}");
+    }
+    assert!(owed > 10, "{owed}");
 }
 
 #[test]

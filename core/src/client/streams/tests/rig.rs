@@ -20,6 +20,10 @@ use crate::node::{Endpoint, Node, NodeAction, NodeEvent, Shut, UpstreamEvent};
 use crate::secret::Secret;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
+use crate::wire::direction::Direction;
+use crate::wire::packet::{self, PacketWriter};
+use crate::wire::seal::{Nonces, Seal};
+use crate::wire::{self, Limits, ReplyParts};
 
 /// Of a thousand requests, or replies, so many.
 #[derive(Clone, Copy, Debug, Default)]
@@ -81,9 +85,13 @@ pub(super) struct Rig {
     pub(super) dead: Vec<u32>,
     /// Relays that refuse every call.
     pub(super) refusing: Vec<u32>,
+    /// The node grants no larger packets.
+    pub(super) largest_grant: Option<u64>,
     /// Bodies of more bytes are refused.
     pub(super) largest_body: usize,
     pub(super) calls: u64,
+    /// Calls by relay.
+    pub(super) calls_of: BTreeMap<u32, u64>,
     /// The next reply of so many bytes is lost.
     pub(super) lose_next: Option<usize>,
     /// Whether answers are opened before the client has them.
@@ -103,6 +111,16 @@ pub(super) struct Rig {
 pub(super) fn byte(salt: u64, place: usize) -> u8 {
     let mixed = (place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ salt.wrapping_mul(0xd134_2543_de82_ef95);
     (mixed >> 29) as u8
+}
+
+/// The answer to a hello with another grant in it; none if it is no such answer.
+fn granting(most: u64, body: &Bytes) -> Option<Bytes> {
+    let down = Seal::null(Direction::Down);
+    let reply = wire::decode_answer(body, 1, Limits { max_body: usize::MAX, max_ops: 1 }).ok()?.pop()?;
+    let (mut header, _) = packet::decode_response(down.open(reply.data).ok()?).ok()?;
+    header.grants.as_mut()?.max_packet = most;
+    let packet = PacketWriter::response(&header, 0).finish().seal(&down, Nonces::new([0; 32]).next());
+    Some(wire::encode_answer(&[ReplyParts { data: &[packet], ..ReplyParts::default() }]))
 }
 
 pub(super) fn options(relays: usize) -> ClientOptions {
@@ -127,8 +145,10 @@ impl Rig {
             notices: Vec::new(),
             dead: Vec::new(),
             refusing: Vec::new(),
+            largest_grant: None,
             largest_body: usize::MAX,
             calls: 0,
+            calls_of: BTreeMap::new(),
             lose_next: None,
             opens: false,
             forms: BTreeMap::new(),
@@ -371,6 +391,7 @@ impl Rig {
                 }
                 let body = body.into_bytes();
                 self.calls += 1;
+                *self.calls_of.entry(relay.place()).or_default() += 1;
                 let form = u8::from(form == BodyForm::Packet);
                 self.relays.insert(number, relay.place());
                 self.at(deadline, Happening::GiveUp { exchange: number });
@@ -443,10 +464,9 @@ impl Rig {
                 }
                 let at = self.now.saturating_add(self.way());
                 let status = response.status;
-                self.at(
-                    at,
-                    Happening::Return { exchange, body: response.body.into_bytes().to_vec(), status },
-                );
+                let body = response.body.into_bytes();
+                let body = self.largest_grant.and_then(|most| granting(most, &body)).unwrap_or(body);
+                self.at(at, Happening::Return { exchange, body: body.to_vec(), status });
             }
             NodeAction::OpenUpstream { upstream, target, .. } => {
                 let host = target.host().to_string();
