@@ -28,7 +28,7 @@ impl Amount {
     }
 
     /// A packet that had room for `asked` bytes, and was `full` or not, took `trip`, where `usual` is the median of small
-    /// ones.
+    /// ones, or less where the path is full.
     pub(super) fn on_trip(&mut self, asked: u64, full: bool, trip: Duration, usual: Duration) {
         const SLOW: Duration = Duration::from_secs(1);
         // 1.7 and 3.4 round trips.

@@ -68,6 +68,15 @@ impl Flight {
         }
     }
 
+    /// The time by which packets are sized, where small ones take `p50`: less once the path is full, where larger packets
+    /// bring no more, and only take longer to be missed and to be repaired.
+    pub(super) fn pace(&self, p50: Duration) -> Duration {
+        match self.growth {
+            Growth::Growing { .. } => p50,
+            Growth::Steady => share(p50, 17, 25),
+        }
+    }
+
     /// Nothing is answered any more.
     pub(super) fn on_silence(&mut self) {
         self.halved = self.halved.saturating_add(1).min(6);
@@ -129,10 +138,12 @@ mod tests {
             flight.on_arrival(MIB, at(tenth * 100), P50);
         }
         let growing = flight.limit(1 << 40, P50);
+        assert_eq!(flight.pace(P50), P50);
         for tenth in 15..200 {
             flight.on_arrival(MIB, at(tenth * 100), P50);
         }
         let steady = flight.limit(1 << 40, P50);
+        assert_eq!(flight.pace(P50), Duration::from_millis(680));
         // 10 MiB/s for 1.7 s, and half as much again.
         assert!((24 * MIB..28 * MIB).contains(&steady), "{steady}");
         assert!(growing > 16 * MIB);

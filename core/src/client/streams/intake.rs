@@ -91,13 +91,13 @@ impl Lane {
         let len = u64::try_from(answer.len).unwrap_or(u64::MAX);
         if size == Size::Bulk {
             let full = len.saturating_add(MIN_RESPONSE) >= room;
-            self.down.on_trip(room, full, round_trip, p50);
+            self.down.on_trip(room, full, round_trip, self.down_flight.pace(p50));
             self.down_flight.on_arrival(len, now, p50);
         }
         if let Load::Bulk(bytes) = load {
             let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
             let full = bytes.saturating_add(MIN_RESPONSE) >= up_room;
-            self.up.on_trip(up_room, full, round_trip, p50);
+            self.up.on_trip(up_room, full, round_trip, self.up_flight.pace(p50));
             self.up_flight.on_arrival(bytes, now, p50);
         }
     }

@@ -129,20 +129,20 @@ impl Lane {
 
     /// A relay is down when it is late again and again while another one answered something that was sent later.
     fn judge(&mut self, relay: RelayId, routes: &mut [Route], now: Instant) {
-        let since = routes.iter().find(|route| route.relay == relay).and_then(Route::may_be_down);
-        let Some(since) = since else { return };
-        if !routes.iter().any(|other| other.relay != relay && other.answered_since(since)) {
-            return;
-        }
-        if let Some(route) = routes.iter_mut().find(|route| route.relay == relay) {
-            route.on_down(now);
-        }
         let out: Vec<ExchangeNumber> = self
             .exchanges
             .iter()
             .filter(|(_, record)| record.relay == relay && record.is_out())
             .map(|(number, _)| number)
             .collect();
+        let judged = routes.iter().find(|route| route.relay == relay);
+        let Some(since) = judged.and_then(|route| route.may_be_down(out.len())) else { return };
+        if !routes.iter().any(|other| other.relay != relay && other.answered_since(since)) {
+            return;
+        }
+        if let Some(route) = routes.iter_mut().find(|route| route.relay == relay) {
+            route.on_down(now);
+        }
         for number in out {
             self.give_up(number, now);
         }
