@@ -20,7 +20,7 @@ pub enum Stop {
 }
 
 /// What travels on a leg.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LegKind {
     /// A request on its way up.
     Up,
@@ -43,6 +43,8 @@ pub struct Leg {
     pub open: bool,
     /// The fault that struck it last.
     pub fault: Option<Fault>,
+    /// The exchange that was lost with the chunk that this leg brings again.
+    pub repairs: Option<ExchangeName>,
 }
 
 /// How an exchange ended.
@@ -93,10 +95,36 @@ pub(super) fn calls(lines: &[&Line], all: &[Line]) -> Vec<Call> {
     let mut calls: Vec<Call> =
         of.into_iter().map(|(id, own)| Assembly { lines, places: &places, id, own }.call()).collect();
     calls.sort_by_key(|call| call.sent.unwrap_or(0));
+    mark_repairs(&mut calls, lines);
     if lines.len() < all.len() {
         cut_short(&mut calls, lines, all);
     }
     calls
+}
+
+/// Finds what brought a lost chunk again: the first leg in the same direction that arrived with it.
+fn mark_repairs(calls: &mut [Call], lines: &[&Line]) {
+    let mut lost: BTreeMap<(LegKind, (u64, u64)), (usize, ExchangeName)> = BTreeMap::new();
+    let mut arrived = Vec::new();
+    for (place, call) in calls.iter().enumerate() {
+        for (nth, leg) in call.legs.iter().enumerate() {
+            let Some((_, from)) = leg.stops.first().copied() else { continue };
+            let gist = if leg.kind == LegKind::Up { Some(call.gist) } else { lines[from].gist };
+            let Some(chunk) = gist.and_then(|gist| gist.chunk) else { continue };
+            if leg.lost {
+                lost.entry((leg.kind, chunk)).or_insert((from, call.id));
+            } else if !leg.open {
+                arrived.push((from, place, nth, (leg.kind, chunk)));
+            }
+        }
+    }
+    arrived.sort_unstable_by_key(|(from, ..)| *from);
+    for (from, place, nth, what) in arrived {
+        if let Some((_, id)) = lost.get(&what).copied().filter(|(at, _)| *at < from) {
+            calls[place].legs[nth].repairs = Some(id);
+            lost.remove(&what);
+        }
+    }
 }
 
 /// Ends what ends in lines that are left out.
@@ -225,11 +253,18 @@ impl Assembly<'_> {
         let lost = stuck && !struck.is_empty() && turned_back.is_none();
         let open = stuck && struck.is_empty();
         if stops.len() > 1 || (open && call.sent.is_some()) {
-            call.legs.push(Leg { kind: LegKind::Up, stops, lost, open, fault });
+            call.legs.push(Leg { kind: LegKind::Up, stops, lost, open, fault, repairs: None });
         }
         if let (true, Some(strike), Some(end)) = (stuck, struck.last(), turned_back) {
             let stops = vec![(Stop::Relay, *strike), (Stop::Client, *end)];
-            call.legs.push(Leg { kind: LegKind::Down, stops, lost: false, open: false, fault });
+            call.legs.push(Leg {
+                kind: LegKind::Down,
+                stops,
+                lost: false,
+                open: false,
+                fault,
+                repairs: None,
+            });
         }
         let doubled =
             strikes.iter().copied().find(|place| self.lines[*place].fault == Some(Fault::Duplicate));
@@ -238,7 +273,7 @@ impl Assembly<'_> {
                 doubled.map(|strike| (Stop::Relay, strike)).into_iter().collect();
             stops.push((Stop::Node(self.node(copy)), copy));
             let fault = Some(Fault::Duplicate);
-            call.legs.push(Leg { kind: LegKind::Up, stops, lost: false, open: false, fault });
+            call.legs.push(Leg { kind: LegKind::Up, stops, lost: false, open: false, fault, repairs: None });
         }
     }
 
@@ -262,7 +297,7 @@ impl Assembly<'_> {
             let fault = struck.last().and_then(|place| self.lines[*place].fault);
             let lost = end.is_none() && !struck.is_empty();
             let open = end.is_none() && struck.is_empty();
-            call.legs.push(Leg { kind: LegKind::Down, stops, lost, open, fault });
+            call.legs.push(Leg { kind: LegKind::Down, stops, lost, open, fault, repairs: None });
         }
     }
 
@@ -290,7 +325,14 @@ impl Assembly<'_> {
         });
         let Some(from) = broke.or(lost).or(call.sent.map(|sent| (Stop::Client, sent))) else { return };
         let stops = vec![from, (Stop::Client, end)];
-        call.legs.push(Leg { kind: LegKind::Wait, stops, lost: false, open: false, fault: None });
+        call.legs.push(Leg {
+            kind: LegKind::Wait,
+            stops,
+            lost: false,
+            open: false,
+            fault: None,
+            repairs: None,
+        });
     }
 }
 
@@ -350,6 +392,19 @@ mod tests {
             assert_eq!(leg.kind, LegKind::Down);
             assert!(matches!(leg.stops[..2], [(Stop::Node(0), _), (Stop::Relay, _)]));
         }
+    }
+
+    #[test]
+    fn the_leg_that_brings_a_lost_chunk_again_says_whose_it_is() {
+        let mut repairs = 0;
+        let settings = ["net.lose-reply=1/4", "level=2", "scripts=[\"echo\"]", "bytes=400"];
+        for call in drawn(&trace(&settings)) {
+            for leg in call.legs {
+                repairs += usize::from(leg.repairs.is_some_and(|lost| lost != call.id));
+                assert!(leg.repairs.is_none() || !leg.lost);
+            }
+        }
+        assert!(repairs > 0);
     }
 
     #[test]

@@ -51,15 +51,18 @@ pub(super) fn coloured(shapes: &mut String, (x, y): (f64, f64), class: &str, ink
     );
 }
 
-/// A note of a client, on the side of its application.
-pub(super) fn left(shapes: &mut String, (x, y): (f64, f64), class: &str, ink: &str, said: &str) {
-    let label = escaped(&cut(said, LABEL));
+/// Text of a colour that ends here.
+pub(super) fn before(shapes: &mut String, (x, y): (f64, f64), class: &str, ink: &str, said: &str) {
     let _ = write!(
         shapes,
-        "<text class=\"{class}\" text-anchor=\"end\" x=\"{:.1}\" y=\"{:.1}\" style=\"fill:{ink}\">{label}</text>",
-        x - 8.0,
-        y + 1.0,
+        "<text class=\"{class}\" text-anchor=\"end\" x=\"{x:.1}\" y=\"{y:.1}\" style=\"fill:{ink}\">{}</text>",
+        escaped(said),
     );
+}
+
+/// A note of a client, on the side of its application.
+pub(super) fn left(shapes: &mut String, (x, y): (f64, f64), class: &str, ink: &str, said: &str) {
+    before(shapes, (x - 8.0, y + 1.0), class, ink, &cut(said, LABEL));
 }
 
 /// The first part of a text of several.

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::fault::Fault;
 use crate::timeline::layout::{FOLD, Layout, offset, slots, span};
 use crate::timeline::pen::{
-    LABEL, brief, centred, coloured, cross, cut, ended, escaped, left, seconds, text, wrapped,
+    LABEL, before, brief, centred, coloured, cross, cut, ended, escaped, left, seconds, text, wrapped,
 };
 use crate::timeline::{Call, Fate, Lane, Leg, LegKind, Stop, Timeline, colour};
 use crate::trace::{Actor, Gist, Line};
@@ -323,6 +323,7 @@ impl<'a> Drawing<'a> {
         }
         let of = match (leg.kind, leg.fault) {
             (LegKind::Wait, _) => colour::LOST,
+            _ if leg.repairs.is_some() => colour::WELL,
             (_, Some(fault)) => colour::of(fault),
             _ => colour::PLAIN,
         };
@@ -331,7 +332,8 @@ impl<'a> Drawing<'a> {
             LegKind::Down => " stroke-dasharray=\"6 3\"",
             LegKind::Up => "",
         };
-        let width = if leg.fault.is_some() || leg.kind == LegKind::Wait { 2.0 } else { 1.3 };
+        let strong = leg.fault.is_some() || leg.kind == LegKind::Wait || leg.repairs.is_some();
+        let width = if strong { 2.0 } else { 1.3 };
         let head = if leg.lost || leg.open { String::new() } else { " marker-end=\"url(#to)\"".to_owned() };
         let way: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let _ = write!(
@@ -401,13 +403,18 @@ impl<'a> Drawing<'a> {
         match line.ev.as_str() {
             "req.send" => {
                 let id = line.id.map_or_else(String::new, |id| id.to_string());
-                let label = format!("{id}  {}", gist.asked());
+                let repairs = self.repairs(line, LegKind::Up);
+                let label = format!("{id}  {}{}", gist.asked(), repairs.as_deref().unwrap_or_default());
                 let most = self.call_of(line).map_or(0, |call| self.call_slots[call]);
-                text(shapes, (x + offset(most) + 9.0, y - 4.0), "halo", &label);
+                let (class, of) = said(repairs.is_some());
+                coloured(shapes, (x + offset(most) + 9.0, y - 4.0), class, of, &label);
             }
             "reply.send" => {
                 let slot = self.hold_of(line).unwrap_or(0);
-                ended(shapes, (x - offset(slot) - 8.0, y - 4.0), "halo", &answer(gist, line));
+                let repairs = self.repairs(line, LegKind::Down);
+                let label = format!("{}{}", answer(gist, line), repairs.as_deref().unwrap_or_default());
+                let (class, of) = said(repairs.is_some());
+                before(shapes, (x - offset(slot) - 8.0, y - 4.0), class, of, &label);
             }
             "req.arrive" if line.copy > 0 => {
                 coloured(shapes, (x + 8.0, y + 1.0), "halo", colour::of(Fault::Duplicate), "the second copy");
@@ -454,6 +461,16 @@ impl<'a> Drawing<'a> {
             .any(|leg| leg.lost && last(leg) == Some(line.i))
     }
 
+    /// Of which lost exchange the leg that begins with this line repairs the loss.
+    fn repairs(&self, line: &Line, kind: LegKind) -> Option<String> {
+        let call = &self.timeline.calls[self.call_of(line)?];
+        let begins = |leg: &&Leg| {
+            leg.kind == kind && leg.stops.first().is_some_and(|(_, at)| self.timeline.lines[*at].i == line.i)
+        };
+        let lost = call.legs.iter().find(begins)?.repairs?;
+        Some(format!(", repairs {lost}"))
+    }
+
     fn call_of(&self, line: &Line) -> Option<usize> {
         self.timeline.calls.iter().position(|call| Some(call.id) == line.id)
     }
@@ -467,7 +484,7 @@ impl<'a> Drawing<'a> {
 }
 
 /// Signs of the legend.
-const SIGNS: [(&str, &str); 5] = [
+const SIGNS: [(&str, &str); 6] = [
     ("<line x1=\"2\" y1=\"-4\" x2=\"24\" y2=\"-4\" stroke=\"#64748b\" stroke-width=\"1.5\"/>", "request"),
     (
         "<line x1=\"2\" y1=\"-4\" x2=\"24\" y2=\"-4\" stroke=\"#64748b\" stroke-width=\"1.5\" \
@@ -482,6 +499,10 @@ const SIGNS: [(&str, &str); 5] = [
         "<line x1=\"2\" y1=\"-4\" x2=\"24\" y2=\"-4\" stroke=\"#dc2626\" stroke-width=\"2\" \
          stroke-dasharray=\"1.5 4\" stroke-linecap=\"round\"/>",
         "waiting in vain",
+    ),
+    (
+        "<line x1=\"2\" y1=\"-4\" x2=\"24\" y2=\"-4\" stroke=\"#15803d\" stroke-width=\"2\"/>",
+        "brings again what was lost",
     ),
     (
         "<rect x=\"11\" y=\"-11\" width=\"4\" height=\"14\" rx=\"2\" fill=\"#64748b\"/>",
@@ -508,10 +529,16 @@ fn of_call(call: &Call) -> &'static str {
 }
 
 /// Polls that went well are drawn quietly.
-const fn quiet(call: &Call) -> &'static str {
+fn quiet(call: &Call) -> &'static str {
     let Gist { opens, writes, ends, .. } = call.gist;
     let poll = opens == 0 && writes == 0 && ends == 0;
-    if poll && call.fault.is_none() && !matches!(call.fate, Fate::Failed) { " poll" } else { "" }
+    let well = call.fault.is_none() && !matches!(call.fate, Fate::Failed);
+    if poll && well && call.legs.iter().all(|leg| leg.repairs.is_none()) { " poll" } else { "" }
+}
+
+/// The looks of what a call says.
+const fn said(repairs: bool) -> (&'static str, &'static str) {
+    if repairs { ("halo bold", colour::WELL) } else { ("halo", "#1e293b") }
 }
 
 fn answer(gist: Gist, line: &Line) -> String {

@@ -30,6 +30,9 @@ pub struct Gist {
     pub seq: Option<u64>,
     /// Answers that are asked for again (level 2).
     pub resends: u16,
+    /// The stream and the number of its first chunk (level 2).
+    #[serde(default)]
+    pub chunk: Option<(u64, u64)>,
 }
 
 const LIMITS: Limits = Limits { max_body: 256 << 20, max_ops: usize::MAX };
@@ -88,8 +91,9 @@ impl Gist {
         for frame in frames {
             match frame {
                 Frame::Open { .. } | Frame::Opened { .. } => self.opens += 1,
-                Frame::Data { bytes, fin, .. } => {
+                Frame::Data { stream, seq, bytes, fin } => {
                     self.writes += 1;
+                    self.chunk.get_or_insert((stream.get(), seq.number()));
                     self.bytes += bytes.len() as u64;
                     self.ends += u16::from(fin);
                 }
