@@ -26,7 +26,7 @@ use crate::wire::packet::{ClientId, Epoch, Grants};
 use crate::wire::reset::ResetCode;
 
 /// The bytes of an uplink packet in bulk to begin with, and the least.
-const FIRST_REQUEST: u64 = 512 * 1024;
+const FIRST_REQUEST: u64 = 768 * 1024;
 const LEAST_REQUEST: u64 = 128 * 1024;
 
 /// A client instance, as the node knows it.
