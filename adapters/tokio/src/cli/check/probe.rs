@@ -238,7 +238,7 @@ impl Probe {
             (Level::Sequenced | Level::Streams, false) => {
                 findings
                     .notes
-                    .push("level 0: the node offers level 1, but the relay strips `seq`".to_owned());
+                    .push("the node offers level 1, but the relay strips `seq`: without level 2, flows are of level 0".to_owned());
             }
             (Level::Sequenced | Level::Streams, true) => {}
         }
