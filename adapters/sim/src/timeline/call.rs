@@ -47,6 +47,13 @@ pub struct Leg {
     pub repairs: Option<ExchangeName>,
 }
 
+impl Leg {
+    /// One to which nothing happened.
+    const fn new(kind: LegKind, stops: Vec<(Stop, usize)>) -> Self {
+        Self { kind, stops, lost: false, open: false, fault: None, repairs: None }
+    }
+}
+
 /// How an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -253,18 +260,11 @@ impl Assembly<'_> {
         let lost = stuck && !struck.is_empty() && turned_back.is_none();
         let open = stuck && struck.is_empty();
         if stops.len() > 1 || (open && call.sent.is_some()) {
-            call.legs.push(Leg { kind: LegKind::Up, stops, lost, open, fault, repairs: None });
+            call.legs.push(Leg { lost, open, fault, ..Leg::new(LegKind::Up, stops) });
         }
         if let (true, Some(strike), Some(end)) = (stuck, struck.last(), turned_back) {
             let stops = vec![(Stop::Relay, *strike), (Stop::Client, *end)];
-            call.legs.push(Leg {
-                kind: LegKind::Down,
-                stops,
-                lost: false,
-                open: false,
-                fault,
-                repairs: None,
-            });
+            call.legs.push(Leg { fault, ..Leg::new(LegKind::Down, stops) });
         }
         let doubled =
             strikes.iter().copied().find(|place| self.lines[*place].fault == Some(Fault::Duplicate));
@@ -273,7 +273,7 @@ impl Assembly<'_> {
                 doubled.map(|strike| (Stop::Relay, strike)).into_iter().collect();
             stops.push((Stop::Node(self.node(copy)), copy));
             let fault = Some(Fault::Duplicate);
-            call.legs.push(Leg { kind: LegKind::Up, stops, lost: false, open: false, fault, repairs: None });
+            call.legs.push(Leg { fault, ..Leg::new(LegKind::Up, stops) });
         }
     }
 
@@ -297,7 +297,7 @@ impl Assembly<'_> {
             let fault = struck.last().and_then(|place| self.lines[*place].fault);
             let lost = end.is_none() && !struck.is_empty();
             let open = end.is_none() && struck.is_empty();
-            call.legs.push(Leg { kind: LegKind::Down, stops, lost, open, fault, repairs: None });
+            call.legs.push(Leg { lost, open, fault, ..Leg::new(LegKind::Down, stops) });
         }
     }
 
@@ -325,14 +325,7 @@ impl Assembly<'_> {
         });
         let Some(from) = broke.or(lost).or(call.sent.map(|sent| (Stop::Client, sent))) else { return };
         let stops = vec![from, (Stop::Client, end)];
-        call.legs.push(Leg {
-            kind: LegKind::Wait,
-            stops,
-            lost: false,
-            open: false,
-            fault: None,
-            repairs: None,
-        });
+        call.legs.push(Leg::new(LegKind::Wait, stops));
     }
 }
 
@@ -396,15 +389,13 @@ mod tests {
 
     #[test]
     fn the_leg_that_brings_a_lost_chunk_again_says_whose_it_is() {
-        let mut repairs = 0;
-        let settings = ["net.lose-reply=1/4", "level=2", "scripts=[\"echo\"]", "bytes=400"];
-        for call in drawn(&trace(&settings)) {
-            for leg in call.legs {
-                repairs += usize::from(leg.repairs.is_some_and(|lost| lost != call.id));
-                assert!(leg.repairs.is_none() || !leg.lost);
-            }
+        for (fault, kind) in [("net.lose-request=1/4", LegKind::Up), ("net.lose-reply=1/4", LegKind::Down)] {
+            let calls = drawn(&trace(&[fault, "level=2", "scripts=[\"echo\"]", "bytes=400"]));
+            let legs = calls.iter().flat_map(|call| call.legs.iter().map(|leg| (call.id, leg)));
+            let repairs: Vec<_> = legs.filter(|(_, leg)| leg.repairs.is_some()).collect();
+            assert!(repairs.iter().any(|(_, leg)| leg.kind == kind), "{fault}");
+            assert!(repairs.iter().all(|(id, leg)| !leg.lost && leg.repairs != Some(*id)), "{fault}");
         }
-        assert!(repairs > 0);
     }
 
     #[test]

@@ -35,6 +35,8 @@ const COUNT_EVERY: u64 = 16;
 /// How long the world may take to come to rest after the last flow has ended: the longest watchdog, the idle
 /// limits, and a node's last timers.
 const REST: Duration = Duration::from_secs(1500);
+/// When so little of that is left, nothing is said any more.
+const PEACE: Duration = Duration::from_secs(300);
 /// A relay that was out for long is asked where it leads, and once more if the answer was none.
 const MOST_LATE_CALLS: u32 = 2;
 const KIB: usize = 1024;
@@ -415,7 +417,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// R5: long after every flow has ended, there is nothing to say, but to a relay that was never asked where it leads.
     fn check_peace(&mut self, client: usize, relay: RelayId) {
         let Phase::Quiet { until } = self.phase else { return };
-        if self.now.after(REST / 5) < until {
+        if self.now.after(PEACE) < until {
             return;
         }
         let book = self.ledger.relays.entry((client, relay.place())).or_default();

@@ -236,9 +236,8 @@ impl Probe {
                 findings.notes.push("level 0: the node offers no more".to_owned());
             }
             (Level::Sequenced | Level::Streams, false) => {
-                findings
-                    .notes
-                    .push("the node offers level 1, but the relay strips `seq`: without level 2, flows are of level 0".to_owned());
+                let note = "the node offers level 1, but the relay strips `seq`: without level 2, flows are of level 0";
+                findings.notes.push(note.to_owned());
             }
             (Level::Sequenced | Level::Streams, true) => {}
         }
