@@ -83,6 +83,8 @@ pub struct Script {
     pub opening: Opening,
     /// How long the upstream takes to answer; none: the seed picks.
     pub answers_after: Option<Duration>,
+    /// Bytes a second that come from the upstream; none: all at once.
+    pub rate: Option<u64>,
 }
 
 /// Which end of a flow.
@@ -135,6 +137,7 @@ impl Script {
             upstream_reads: Pace::AtOnce,
             opening: Opening::Accept,
             answers_after: None,
+            rate: None,
         };
         let slowly = Pace::After(Duration::from_millis(700));
         match kind {
@@ -206,6 +209,17 @@ impl Script {
         };
         let turns = if answered < self.turns as u64 { answered } else { self.turns as u64 };
         self.greeting + turns * self.down
+    }
+}
+
+impl Script {
+    /// How long an upstream of a limited rate takes for [`Self::slice`].
+    pub const TICK: Duration = Duration::from_millis(5);
+
+    /// Bytes that come from an upstream of a limited rate at a time.
+    pub fn slice(&self) -> Option<u64> {
+        let per_second = Duration::from_secs(1).as_millis() / Self::TICK.as_millis();
+        self.rate.map(|rate| (rate / per_second as u64).max(1))
     }
 }
 

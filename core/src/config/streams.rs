@@ -117,7 +117,8 @@ pub struct NodeStreamOptions {
     pub max_hold: Duration,
     /// Requests of one client held at a time; beyond it, the first is answered. Default 64.
     pub max_held: u32,
-    /// How long frames wait for company before an answer carries them. Default 10 ms, which is the most.
+    /// How long frames wait for more of them before an answer carries them; 20 times as long where more keep coming.
+    /// Default 10 ms, which is the most.
     pub settle: Duration,
     /// How long an acknowledgement waits for bytes to share an answer with. Default 50 ms.
     pub ack_delay: Duration,

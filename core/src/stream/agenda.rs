@@ -6,6 +6,15 @@ use crate::stream::traffic::{Class, Counted, Traffic};
 use crate::time::Instant;
 use crate::wire::number::StreamNumber;
 
+/// How long something has waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    /// Since when there is any.
+    pub(crate) since: Instant,
+    /// When bytes were last added to it.
+    pub(crate) grew: Instant,
+}
+
 /// The streams of one client by what they have to send, and sums over all of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Agenda {
@@ -13,16 +22,16 @@ pub(crate) struct Agenda {
     pub(crate) sparse: BTreeSet<StreamNumber>,
     /// With data in bulk, in their order of deficit round robin.
     pub(crate) bulk: VecDeque<StreamNumber>,
-    in_bulk: BTreeSet<StreamNumber>,
+    bulk_set: BTreeSet<StreamNumber>,
     /// With an ACK.
     pub(crate) acks: BTreeSet<StreamNumber>,
     /// That ended, and whose farewell is due.
     pub(crate) farewells: BTreeSet<StreamNumber>,
     /// For which DATA came, and that nobody knows.
     pub(crate) gone: BTreeSet<StreamNumber>,
-    /// Since when there is something of each kind.
-    pub(crate) prompt_since: Option<Instant>,
-    pub(crate) bulk_since: Option<Instant>,
+    /// How long something of each kind has waited.
+    pub(crate) prompt: Option<Waiting>,
+    pub(crate) in_bulk: Option<Waiting>,
     pub(crate) acks_since: Option<Instant>,
     /// Sums over the streams.
     pub(crate) sums: Sums,
@@ -54,14 +63,16 @@ impl Sums {
 impl Agenda {
     /// A stream has changed. `told` is whether there is something beside its payload that cannot wait: OPEN or OPENED.
     pub(crate) fn refresh(&mut self, number: StreamNumber, traffic: &mut Traffic, told: bool, now: Instant) {
+        traffic.note(now);
         let counted = traffic.count();
+        let grew = counted.sendable > traffic.counted.sendable;
         self.sums.replace(traffic.counted, counted);
         traffic.counted = counted;
-        let class = traffic.class(now);
+        let class = traffic.class();
         put(&mut self.sparse, number, class == Some(Class::Sparse) || told || traffic.has_facts());
         put(&mut self.acks, number, traffic.has_ack());
         if class == Some(Class::Bulk) {
-            if self.in_bulk.insert(number) {
+            if self.bulk_set.insert(number) {
                 self.bulk.push_back(number);
             }
         } else {
@@ -69,6 +80,10 @@ impl Agenda {
             traffic.deficit = 0;
         }
         self.note(now);
+        let waiting = if class == Some(Class::Bulk) { &mut self.in_bulk } else { &mut self.prompt };
+        if let Some(waiting) = waiting.as_mut().filter(|_| grew) {
+            waiting.grew = now;
+        }
     }
 
     /// A stream has ended.
@@ -81,7 +96,7 @@ impl Agenda {
 
     /// Mostly it is the stream whose turn it is that has nothing more.
     fn leave_bulk(&mut self, number: StreamNumber) {
-        if self.in_bulk.remove(&number) {
+        if self.bulk_set.remove(&number) {
             if self.bulk.front() == Some(&number) {
                 self.bulk.pop_front();
             } else {
@@ -106,25 +121,20 @@ impl Agenda {
         let Sums { sendable, blocked, beyond, span } = self.sums;
         print.value((&self.sparse, &self.bulk, &self.acks, &self.farewells, &self.gone));
         print.value((sendable, blocked, beyond, span));
-        for since in [self.prompt_since, self.bulk_since, self.acks_since] {
-            print.value(since.is_some());
-            since.into_iter().for_each(|at| print.time(at));
+        print.value((self.prompt.is_some(), self.in_bulk.is_some(), self.acks_since.is_some()));
+        for Waiting { since, grew } in self.prompt.into_iter().chain(self.in_bulk) {
+            print.time(since);
+            print.time(grew);
         }
+        self.acks_since.into_iter().for_each(|at| print.time(at));
     }
 
     /// Keeps since when there is something of each kind.
     pub(crate) fn note(&mut self, now: Instant) {
-        let since = |since: &mut Option<Instant>, there: bool| {
-            if there {
-                since.get_or_insert(now);
-            } else {
-                *since = None;
-            }
-        };
-        let prompt = self.is_prompt();
-        since(&mut self.prompt_since, prompt);
-        since(&mut self.bulk_since, !self.bulk.is_empty());
-        since(&mut self.acks_since, !self.acks.is_empty());
+        let waiting = Waiting { since: now, grew: now };
+        self.prompt = self.is_prompt().then(|| self.prompt.unwrap_or(waiting));
+        self.in_bulk = (!self.bulk.is_empty()).then(|| self.in_bulk.unwrap_or(waiting));
+        self.acks_since = (!self.acks.is_empty()).then(|| self.acks_since.unwrap_or(now));
     }
 }
 

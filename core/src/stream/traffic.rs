@@ -10,7 +10,7 @@ use crate::time::Instant;
 /// what else a packet of sparse data has, so that all of it fits into one.
 const SPARSE: usize = 60 * 1024;
 
-/// How long a stream is quiet before what it sends counts anew.
+/// How long a stream has nothing to send before what it sends counts anew.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// How what a stream has to send travels.
@@ -39,9 +39,10 @@ pub(crate) struct Counted {
 #[derive(Clone, Debug)]
 pub(crate) struct Traffic {
     pub(crate) flow: Flow,
-    /// Bytes sent since the stream was last quiet, and when.
+    /// Bytes sent since the stream was last quiet.
     burst: usize,
-    last_sent: Instant,
+    /// Since when it has had nothing to send.
+    dry_since: Option<Instant>,
     /// The turn that it has left in deficit round robin.
     pub(crate) deficit: usize,
     /// What the sums of its client contain of it.
@@ -50,14 +51,23 @@ pub(crate) struct Traffic {
 
 impl Traffic {
     pub(crate) fn new(flow: Flow, now: Instant) -> Self {
-        Self { flow, burst: 0, last_sent: now, deficit: 0, counted: Counted::default() }
+        Self { flow, burst: 0, dry_since: Some(now), deficit: 0, counted: Counted::default() }
+    }
+
+    /// Looks whether there is anything to send. A stream whose bytes only wait for a packet is not quiet.
+    pub(crate) fn note(&mut self, now: Instant) {
+        if !self.flow.is_ready() {
+            self.dry_since.get_or_insert(now);
+        } else if self.dry_since.take().is_some_and(|since| now.saturating_since(since) >= QUIET) {
+            self.burst = 0;
+        }
     }
 
     /// How what it has to send travels, if it has anything.
-    pub(crate) fn class(&self, now: Instant) -> Option<Class> {
+    pub(crate) fn class(&self) -> Option<Class> {
         if !self.flow.is_ready() {
             None
-        } else if self.sparse_room(now) > 0 && !self.is_too_large() {
+        } else if self.sparse_room() > 0 && !self.is_too_large() {
             Some(Class::Sparse)
         } else {
             Some(Class::Bulk)
@@ -78,23 +88,18 @@ impl Traffic {
     }
 
     /// How long the next chunk of a sparse stream may be: what was cut before goes as it is.
-    pub(crate) fn sparse_cut(&self, now: Instant) -> usize {
-        if self.is_cut_next() { self.sparse_room(now) } else { SPARSE }
+    pub(crate) const fn sparse_cut(&self) -> usize {
+        if self.is_cut_next() { self.sparse_room() } else { SPARSE }
     }
 
     /// Bytes that it may still send as a sparse stream.
-    fn sparse_room(&self, now: Instant) -> usize {
-        let quiet = now.saturating_since(self.last_sent) >= QUIET;
-        if quiet { SPARSE } else { SPARSE.saturating_sub(self.burst) }
+    const fn sparse_room(&self) -> usize {
+        SPARSE.saturating_sub(self.burst)
     }
 
     /// `bytes` went out.
-    pub(crate) fn sent(&mut self, bytes: usize, now: Instant) {
-        if now.saturating_since(self.last_sent) >= QUIET {
-            self.burst = 0;
-        }
+    pub(crate) fn sent(&mut self, bytes: usize) {
         self.burst = self.burst.saturating_add(bytes).min(SPARSE);
-        self.last_sent = now;
     }
 
     /// Whether WINDOW should go, or so much was taken that the peer must hear of it soon.
@@ -113,10 +118,10 @@ impl Traffic {
         }
     }
 
-    /// What it sent since it was last quiet, and when, for a fingerprint.
+    /// What it sent since it was last quiet, and since when it has nothing, for a fingerprint.
     #[cfg(feature = "model")]
-    pub(crate) const fn burst(&self) -> (usize, Instant) {
-        (self.burst, self.last_sent)
+    pub(crate) const fn burst(&self) -> (usize, Option<Instant>) {
+        (self.burst, self.dry_since)
     }
 
     /// What the sums should contain of it.

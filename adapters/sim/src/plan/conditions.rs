@@ -12,6 +12,7 @@ use crate::plan::round_trip::RoundTrip;
 use crate::plan::size::Size;
 use crate::plan::workload::Workload;
 use crate::scenario::{FlowSetup, KEY, Outage, RelaySetup, Setup};
+use crate::script::Script;
 
 /// Level, network and bounds of a run. What a plan leaves out is as on the measured hosted relay, without
 /// faults.
@@ -51,6 +52,8 @@ pub struct Conditions {
     pub link: Size,
     /// Bytes a second that one call gets at most.
     pub per_call: Size,
+    /// Bytes a second that come from each upstream; 0: all at once.
+    pub upstream: Size,
     /// Data ops in flight per session, at most, from level 1 on.
     pub depth: usize,
     /// Bytes of a session that one response brings at most.
@@ -77,6 +80,7 @@ impl Default for Conditions {
             concurrency: 30,
             link: Size(10_000_000),
             per_call: Size(1_400_000),
+            upstream: Size(0),
             depth: client.max_depth,
             response_cap: Size(node.max_drain as u64),
         }
@@ -172,7 +176,7 @@ impl Conditions {
                 .map(|(at, script)| FlowSetup {
                     client: 0,
                     at: at + self.begins(),
-                    script,
+                    script: Script { rate: (self.upstream.0 > 0).then_some(self.upstream.0), ..script },
                     again: None,
                     spoiled: false,
                 })

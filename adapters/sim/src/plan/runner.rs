@@ -144,6 +144,35 @@ mod tests {
         }
     }
 
+    /// Seconds, at level 2, to the last of so many bytes that come from the upstream at 5 MB/s, where a round trip takes 1 s.
+    fn fetched(bytes: u64) -> f64 {
+        let conditions = Conditions {
+            round_trip: "1s".parse().unwrap(),
+            per_call: Size(100_000_000),
+            link: Size(100_000_000),
+            upstream: Size(5_000_000),
+            binary: true,
+            begins: 40,
+            ..Conditions::default()
+        };
+        let workload = Workload::Download(Size(bytes));
+        let run = Measurement::take(&conditions, workload, 1).unwrap();
+        bytes as f64 / 1e6 / Figure::Goodput.of(&Summary::new(&[run]), &conditions, workload).unwrap()
+    }
+
+    #[test]
+    fn what_comes_from_an_upstream_in_a_tenth_of_a_round_trip_needs_no_second_one() {
+        let seconds = fetched(500_000);
+        assert!(seconds < 1.4, "{seconds}");
+    }
+
+    #[test]
+    fn a_file_whose_upstream_is_slow_is_asked_for_ahead() {
+        // The upstream alone takes 2 s, and the first round trip brings less than 1 MB of it.
+        let seconds = fetched(10_000_000);
+        assert!(seconds < 3.6, "{seconds}");
+    }
+
     #[test]
     fn an_echo_on_a_still_path_takes_a_round_trip_and_one_lost_answer_ends_its_flow_visibly() {
         let conditions = Conditions { level: 1, round_trip: "1s".parse().unwrap(), ..Conditions::default() };

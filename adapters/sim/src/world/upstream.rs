@@ -225,20 +225,32 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if matches!(script.transport(), FlowKind::Udp) || due <= end.promised {
             return;
         }
+        let speaks = end.due < end.promised;
         end.promised = due;
-        if end.answers_after.is_zero() {
-            end.due = due;
-            self.pump_upstream(upstream);
-        } else {
-            let at = self.now.after(end.answers_after);
-            self.at(at, Event::Speak(upstream, due));
+        match script.slice() {
+            Some(_) if speaks => {}
+            Some(slice) => {
+                let (at, due) = (self.now.after(end.answers_after), due.min(end.due + slice));
+                self.at(at, Event::Speak(upstream, due));
+            }
+            None if end.answers_after.is_zero() => {
+                end.due = due;
+                self.pump_upstream(upstream);
+            }
+            None => {
+                let at = self.now.after(end.answers_after);
+                self.at(at, Event::Speak(upstream, due));
+            }
         }
     }
 
     pub(super) fn on_speak(&mut self, upstream: usize, due: u64) {
         let end = &mut self.upstreams[upstream];
         end.due = end.due.max(due);
-        let node = end.node;
+        let (node, due, promised) = (end.node, end.due, end.promised);
+        if let Some(slice) = self.flows[end.flow].script.slice().filter(|_| due < promised) {
+            self.at(self.now.after(Script::TICK), Event::Speak(upstream, promised.min(due + slice)));
+        }
         self.pump_upstream(upstream);
         self.drain_node(node);
     }

@@ -9,12 +9,13 @@
 //! | poll | fewer requests wait at the node than are wanted |
 //!
 //! Wanted while idle is one request, held for 25 s; while anything moves 2, held for two round trips; with a backlog,
-//! one for each response that it fills, and one more.
+//! one for each response that it fills, and one more; while a download begins, up to 5.
 
 use core::time::Duration;
 
 use crate::client::streams::exchange::Load;
 use crate::client::streams::lane::Lane;
+use crate::client::streams::surge::Ask;
 use crate::config::ClientConfig;
 use crate::time::{Instant, share};
 use crate::wire::packet::MIN_RESPONSE;
@@ -117,7 +118,7 @@ impl Lane {
 
     /// When bulk goes although it does not fill a packet.
     pub(super) fn bulk_at(&self) -> Option<Instant> {
-        let since = self.agenda.bulk_since?;
+        let since = self.agenda.in_bulk?.since;
         let full = u64::try_from(self.agenda.sums.sendable).unwrap_or(u64::MAX) >= self.up.bytes();
         let wait = share(self.lateness.usual().p50, 1, BULK_WAIT).min(BULK_WAIT_LONGEST);
         Some(if full { since } else { since.saturating_add(wait) })
@@ -139,7 +140,16 @@ impl Lane {
         } else {
             0
         };
-        keep.max(bulk)
+        let surge = self.surge(circumstances).map_or(0, |ask| ask.requests.min(depth));
+        keep.max(bulk).max(surge)
+    }
+
+    /// What a download that begins asks for, unless the node told of as much, or calls are short.
+    fn surge(&self, circumstances: Circumstances) -> Option<Ask> {
+        let told = self.expected().checked_div(self.response(circumstances)).unwrap_or(u64::MAX);
+        let ask = self.surge.ask(circumstances.now, self.lateness.usual().p50)?;
+        let more = told < u64::try_from(ask.requests).unwrap_or(u64::MAX);
+        (more && !circumstances.thrifty).then_some(ask)
     }
 
     /// Downlink bytes that wait at the node: those that it told of, and those that it must send again.
@@ -165,10 +175,15 @@ impl Lane {
     pub(super) fn room(&self, circumstances: Circumstances) -> u64 {
         let whole = self.response(circumstances);
         let expected = self.expected();
-        let share = (expected / SHARES).max(LEAST_SHARE);
-        // While calls are short, a few large ones are better than many.
-        let spread = expected > 0 && expected / SHARES < whole && !circumstances.thrifty;
-        (if spread { share.min(whole) } else { whole }).max(MIN_RESPONSE)
+        let room = if let Some(ask) = self.surge(circumstances) {
+            ask.room.min(self.grants.max_packet).max(whole)
+        } else if expected > 0 && expected / SHARES < whole && !circumstances.thrifty {
+            // While calls are short, a few large ones are better than many.
+            (expected / SHARES).max(LEAST_SHARE).min(whole)
+        } else {
+            whole
+        };
+        room.max(MIN_RESPONSE)
     }
 
     /// Whether there is anything that the node could have to say by itself. Without streams, what is owed goes out, and

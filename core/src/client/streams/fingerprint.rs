@@ -59,6 +59,7 @@ impl Lane {
         self.lateness.fingerprint(print);
         self.down_flight.fingerprint(print);
         self.up_flight.fingerprint(print);
+        self.surge.fingerprint(print);
     }
 }
 
@@ -82,12 +83,12 @@ impl Record {
 
 impl Stream {
     fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        let (burst, last_sent) = self.traffic.burst();
-        print.value((self.phase, self.open, self.window, self.traffic.deficit, burst));
+        let (burst, dry_since) = self.traffic.burst();
+        print.value((self.phase, self.open, self.window, self.traffic.deficit, burst, dry_since.is_some()));
         print.value(&self.target);
         self.traffic.flow.fingerprint(print);
         self.credit.fingerprint(print);
-        for time in [last_sent, self.opened, self.last_active] {
+        for time in dry_since.into_iter().chain([self.opened, self.last_active]) {
             print.time(time);
         }
     }

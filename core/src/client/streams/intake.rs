@@ -89,6 +89,7 @@ impl Lane {
         let p50 = self.lateness.usual().p50;
         self.lateness.on_answer(answer.relay, size, round_trip, late, now);
         let len = u64::try_from(answer.len).unwrap_or(u64::MAX);
+        self.surge.on_answer(len, now, p50);
         if size == Size::Bulk {
             let full = len.saturating_add(MIN_RESPONSE) >= room;
             self.down.on_trip(room, full, round_trip, self.down_flight.pace(p50));

@@ -12,6 +12,7 @@ use crate::client::streams::exchange::{Exchanges, Item};
 use crate::client::streams::flight::Flight;
 use crate::client::streams::lateness::Lateness;
 use crate::client::streams::stream::{Phase, Stream};
+use crate::client::streams::surge::Surge;
 use crate::config::ClientConfig;
 use crate::error::Misuse;
 use crate::flow::{Pool, Within};
@@ -64,6 +65,7 @@ pub(in crate::client) struct Lane {
     pub(super) up: Amount,
     pub(super) down_flight: Flight,
     pub(super) up_flight: Flight,
+    pub(super) surge: Surge,
 }
 
 impl Lane {
@@ -109,6 +111,7 @@ impl Lane {
             up: Amount::new(FIRST_REQUEST, LEAST_REQUEST, request),
             down_flight: Flight::new(now),
             up_flight: Flight::new(now),
+            surge: Surge::new(),
             grants,
         }
     }

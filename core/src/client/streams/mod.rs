@@ -10,8 +10,8 @@
 //!
 //! A [`lane`] is what client and node share: [`greeting`] makes one, and ends it when the node has forgotten it. What the
 //! next request is for is decided by [`demand`], out of controllers that each have one number to find: when an answer is
-//! late ([`lateness`]), how large packets are ([`amount`]), how much is under way ([`flight`]), which relays work
-//! ([`route`]).
+//! late ([`lateness`]), how large packets are ([`amount`]), how much is under way ([`flight`]), how much is asked for while a
+//! download begins ([`surge`]), which relays work ([`route`]).
 
 mod adoption;
 mod amount;
@@ -32,6 +32,7 @@ mod pack;
 mod round_trips;
 mod route;
 mod stream;
+mod surge;
 #[cfg(test)]
 mod tests;
 mod wake;

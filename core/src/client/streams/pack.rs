@@ -88,13 +88,7 @@ impl Packing {
     }
 
     /// Appends what a stream sends next, of at most `room` bytes; says how many bytes that were.
-    fn data(
-        &mut self,
-        number: StreamNumber,
-        stream: &mut Stream,
-        room: usize,
-        now: Instant,
-    ) -> Option<usize> {
+    fn data(&mut self, number: StreamNumber, stream: &mut Stream, room: usize) -> Option<usize> {
         if !self.opens(number, stream) || self.room() < MAX_DATA_OVERHEAD {
             return None;
         }
@@ -115,7 +109,7 @@ impl Packing {
             }
         };
         self.payload = self.payload.saturating_add(len);
-        stream.traffic.sent(len, now);
+        stream.traffic.sent(len);
         Some(len)
     }
 }
@@ -215,9 +209,9 @@ impl Lane {
             let limit = recv.put_window(by);
             packing.fact(&Frame::Window { stream: number, limit }, Item::Window(number));
         }
-        while stream.traffic.class(now) == Some(Class::Sparse) {
-            let room = stream.traffic.sparse_cut(now);
-            if packing.data(number, stream, room, now).is_none() {
+        while stream.traffic.class() == Some(Class::Sparse) {
+            let room = stream.traffic.sparse_cut();
+            if packing.data(number, stream, room).is_none() {
                 break;
             }
         }
@@ -253,7 +247,7 @@ impl Lane {
                 break;
             }
             let turn = room.min(stream.traffic.deficit);
-            let Some(sent) = packing.data(number, stream, turn, now) else { break };
+            let Some(sent) = packing.data(number, stream, turn) else { break };
             stream.traffic.deficit = stream.traffic.deficit.saturating_sub(sent);
             let turn_is_over = stream.traffic.deficit < stream.traffic.flow.next_len();
             agenda.refresh(number, &mut stream.traffic, stream.open.is_due(), now);

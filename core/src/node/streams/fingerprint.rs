@@ -60,8 +60,8 @@ impl Peer {
 
 impl Stream {
     fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        let (burst, last_sent) = self.traffic.burst();
-        print.value((self.source, self.traffic.deficit, burst));
+        let (burst, dry_since) = self.traffic.burst();
+        print.value((self.source, self.traffic.deficit, burst, dry_since.is_some()));
         match &self.link {
             Link::Connecting { target, deadline } => {
                 print.value((0_u8, target));
@@ -73,7 +73,7 @@ impl Stream {
         self.uplink.fingerprint(print);
         self.credit.fingerprint(print);
         print.value(self.opened);
-        for time in [last_sent, self.last_active] {
+        for time in dry_since.into_iter().chain([self.last_active]) {
             print.time(time);
         }
     }

@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use crate::node::batch::OpRef;
-use crate::time::Instant;
+use crate::stream::agenda::Waiting;
+use crate::time::{Instant, share};
 use crate::timer::TimerKind;
 use crate::wire::number::ExchangeNumber;
 use crate::wire::packet::ResponseRoom;
@@ -47,21 +48,52 @@ pub(super) struct Circumstances {
     /// How many requests are held, and how many may be.
     pub(super) held: usize,
     pub(super) keep: usize,
+    /// How many of them bulk leaves for what is sparse.
+    pub(super) reserve: usize,
     /// The lowest exchange that is held.
     pub(super) lowest: Option<ExchangeNumber>,
     /// The held exchange whose hold ends first, and when.
     pub(super) ends: Option<(Instant, ExchangeNumber)>,
-    /// Since when there is something of each kind.
-    pub(super) prompt: Option<Instant>,
-    pub(super) bulk: Option<Instant>,
+    /// How long something of each kind has waited.
+    pub(super) prompt: Option<Waiting>,
+    pub(super) bulk: Option<Waiting>,
     pub(super) acks: Option<Instant>,
+    /// Whether the bulk fills the lowest request.
+    pub(super) full: bool,
     /// The small answer that is first to be repeated, and when.
     pub(super) repeat: Option<(Instant, ExchangeNumber)>,
 }
 
+/// How long what there is waits for company.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Patience {
+    /// For the next bytes.
+    pub(super) settle: Duration,
+    /// For bytes that keep coming.
+    pub(super) fill: Duration,
+    /// Acknowledgements for bytes.
+    pub(super) acks: Duration,
+}
+
+impl Patience {
+    /// Until when sparse data waits.
+    fn sparse(&self, waiting: Waiting) -> Instant {
+        let fill = waiting.since.saturating_add(self.fill.max(self.settle));
+        waiting.grew.saturating_add(self.settle).min(fill)
+    }
+
+    /// Until when bulk waits that fills its answer or does not: who has the first bytes already waits a little longer for
+    /// the next, so that they need no round trip of their own.
+    fn bulk(&self, waiting: Waiting, full: bool) -> Instant {
+        let gap = share(self.fill, 1, 4).max(self.settle);
+        let settled = waiting.since.saturating_add(self.settle);
+        if full { settled } else { Self { settle: gap, ..*self }.sparse(waiting) }
+    }
+}
+
 impl Circumstances {
     /// What is to be done `now`.
-    pub(super) fn verdict(&self, now: Instant, settle: Duration, ack_delay: Duration) -> Verdict {
+    pub(super) fn verdict(&self, now: Instant, patience: Patience) -> Verdict {
         let Some(lowest) = self.lowest else { return Verdict::Wait(None) };
         if let Some((until, exchange)) = self.ends
             && until <= now
@@ -71,14 +103,13 @@ impl Circumstances {
         if self.held > self.keep {
             return Verdict::Answer(lowest, Load::Anything);
         }
-        // Here as many are held as the client wants to be held, or fewer: bulk takes one of them only if that
-        // leaves all but one.
-        let bulk = self.bulk.filter(|_| self.held > self.keep.saturating_sub(1));
+        // Here as many are held as the client wants to be held, or fewer.
+        let bulk = self.bulk.filter(|_| self.held > self.reserve);
         let due = [
             self.repeat.map(|(at, exchange)| (at, TimerKind::Confirm, Load::Repeat(exchange))),
-            self.prompt.map(|since| (since.saturating_add(settle), TimerKind::Settle, Load::Anything)),
-            bulk.map(|since| (since.saturating_add(settle), TimerKind::Settle, Load::Bulk)),
-            self.acks.map(|since| (since.saturating_add(ack_delay), TimerKind::AckDelay, Load::Anything)),
+            self.prompt.map(|waiting| (patience.sparse(waiting), TimerKind::Settle, Load::Anything)),
+            bulk.map(|waiting| (patience.bulk(waiting, self.full), TimerKind::Settle, Load::Bulk)),
+            self.acks.map(|since| (since.saturating_add(patience.acks), TimerKind::AckDelay, Load::Anything)),
         ];
         let due = || due.iter().flatten();
         if let Some((_, _, load)) = due().find(|(at, _, _)| *at <= now) {
@@ -93,8 +124,11 @@ impl Circumstances {
 mod tests {
     use super::*;
 
-    const SETTLE: Duration = Duration::from_micros(10);
-    const ACK: Duration = Duration::from_micros(50);
+    const PATIENCE: Patience = Patience {
+        settle: Duration::from_micros(10),
+        fill: Duration::from_micros(80),
+        acks: Duration::from_micros(50),
+    };
     const LOW: ExchangeNumber = ExchangeNumber::new(3);
     const HIGH: ExchangeNumber = ExchangeNumber::new(4);
 
@@ -105,11 +139,15 @@ mod tests {
     /// Two requests are held, the higher of which ends first, at 100; two may be.
     fn two() -> Circumstances {
         let ends = Some((at(100), HIGH));
-        Circumstances { held: 2, keep: 2, lowest: Some(LOW), ends, ..Circumstances::default() }
+        Circumstances { held: 2, keep: 2, reserve: 1, lowest: Some(LOW), ends, ..Circumstances::default() }
+    }
+
+    fn waiting(since: u64, grew: u64) -> Option<Waiting> {
+        Some(Waiting { since: at(since), grew: at(grew) })
     }
 
     fn verdict(circumstances: Circumstances, now: u64) -> Verdict {
-        circumstances.verdict(at(now), SETTLE, ACK)
+        circumstances.verdict(at(now), PATIENCE)
     }
 
     const fn wait(until: u64, timer: TimerKind) -> Verdict {
@@ -130,7 +168,7 @@ mod tests {
 
     #[test]
     fn frames_wait_for_a_settle_and_acknowledgements_longer() {
-        let prompt = Circumstances { prompt: Some(at(5)), acks: Some(at(0)), ..two() };
+        let prompt = Circumstances { prompt: waiting(5, 5), acks: Some(at(0)), ..two() };
         assert_eq!(verdict(prompt, 14), wait(15, TimerKind::Settle));
         assert_eq!(verdict(prompt, 15), Verdict::Answer(LOW, Load::Anything));
         let acks = Circumstances { acks: Some(at(5)), ..two() };
@@ -139,12 +177,29 @@ mod tests {
     }
 
     #[test]
-    fn bulk_leaves_all_but_one_of_the_requests_that_are_kept() {
-        let bulk = Circumstances { bulk: Some(at(0)), ..two() };
+    fn bulk_leaves_the_reserve_for_what_is_sparse() {
+        let bulk = Circumstances { bulk: waiting(0, 0), full: true, ..two() };
         assert_eq!(verdict(bulk, 10), Verdict::Answer(LOW, Load::Bulk));
         assert_eq!(verdict(Circumstances { held: 1, ..bulk }, 10), wait(100, TimerKind::Hold));
-        let only = Circumstances { held: 1, keep: 1, ..bulk };
+        let only = Circumstances { held: 1, reserve: 0, ..bulk };
         assert_eq!(verdict(only, 10), Verdict::Answer(LOW, Load::Bulk));
+    }
+
+    #[test]
+    fn sparse_data_waits_for_as_long_as_more_comes_but_not_for_long() {
+        let coming = |grew| Circumstances { prompt: waiting(0, grew), ..two() };
+        assert_eq!(verdict(coming(9), 10), wait(19, TimerKind::Settle));
+        assert_eq!(verdict(coming(75), 79), wait(80, TimerKind::Settle));
+        assert_eq!(verdict(coming(75), 80), Verdict::Answer(LOW, Load::Anything));
+    }
+
+    #[test]
+    fn bulk_that_does_not_fill_its_answer_waits_longer_for_the_next_bytes() {
+        let coming = |grew| Circumstances { bulk: waiting(0, grew), ..two() };
+        assert_eq!(verdict(coming(9), 19), wait(29, TimerKind::Settle));
+        assert_eq!(verdict(coming(75), 79), wait(80, TimerKind::Settle));
+        assert_eq!(verdict(coming(9), 29), Verdict::Answer(LOW, Load::Bulk));
+        assert_eq!(verdict(Circumstances { full: true, ..coming(9) }, 19), Verdict::Answer(LOW, Load::Bulk));
     }
 
     #[test]

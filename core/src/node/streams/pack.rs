@@ -111,7 +111,6 @@ impl<'p> Packing<'p> {
         stream: &mut Stream,
         room: usize,
         pool: &mut Pool,
-        now: Instant,
     ) -> Option<usize> {
         if self.room() < MAX_DATA_OVERHEAD {
             return None;
@@ -137,7 +136,7 @@ impl<'p> Packing<'p> {
             }
         };
         self.vital = true;
-        stream.traffic.sent(len, now);
+        stream.traffic.sent(len);
         Some(len)
     }
 
@@ -200,9 +199,9 @@ impl Peer {
             let window = || Frame::Window { stream: number, limit: recv.put_window(by) };
             packing.fact(window, Some(Item::Window(number)));
         }
-        while stream.traffic.class(now) == Some(Class::Sparse) {
-            let room = stream.traffic.sparse_cut(now);
-            if packing.data(number, stream, room, pool, now).is_none() {
+        while stream.traffic.class() == Some(Class::Sparse) {
+            let room = stream.traffic.sparse_cut();
+            if packing.data(number, stream, room, pool).is_none() {
                 break;
             }
         }
@@ -239,7 +238,7 @@ impl Peer {
             if room < next.min(LEAST_CUT) {
                 break;
             }
-            let Some(sent) = packing.data(number, stream, room.min(stream.traffic.deficit), pool, now) else {
+            let Some(sent) = packing.data(number, stream, room.min(stream.traffic.deficit), pool) else {
                 break;
             };
             stream.traffic.deficit = stream.traffic.deficit.saturating_sub(sent);

@@ -8,7 +8,7 @@ use crate::config::NodeConfig;
 use crate::flow::Pool;
 use crate::node::streams::ended::Ended;
 use crate::node::streams::exchange::{Exchanges, Item, Record};
-use crate::node::streams::hold::{Circumstances, Held};
+use crate::node::streams::hold::{Circumstances, Held, Patience};
 use crate::node::streams::stream::Stream;
 use crate::stream::Violation;
 use crate::stream::agenda::Agenda;
@@ -254,11 +254,28 @@ impl Peer {
     }
 
     /// How long frames wait for company: a hundredth of the client's round trip, as far as it says how long that is, and
-    /// not at all where that is less than a timer can tell.
-    pub(super) fn settle(&self, config: &NodeConfig) -> Duration {
+    /// not at all where that is less than a timer can tell. Where bytes keep coming, a sixteenth, and 20 settles at most.
+    pub(super) fn patience(&self, config: &NodeConfig) -> Patience {
         const LEAST: Duration = Duration::from_millis(1);
-        let settle = self.confirm.map_or(config.streams.settle, |confirm| share(confirm, 1, 100));
-        if settle < LEAST { Duration::ZERO } else { settle.min(config.streams.settle) }
+        let longest = config.streams.settle.saturating_mul(20);
+        let (settle, acks) = (config.streams.settle, config.streams.ack_delay);
+        let Some(confirm) = self.confirm else { return Patience { settle, fill: settle, acks } };
+        let settle = share(confirm, 1, 100).min(settle);
+        if settle < LEAST {
+            return Patience { acks, ..Patience::default() };
+        }
+        Patience { settle, fill: share(confirm, 1, 16).min(longest), acks }
+    }
+
+    fn fills_lowest(&self) -> bool {
+        let room = self.held.values().next().map_or(u64::MAX, |held| held.room.get());
+        u64::try_from(self.agenda.sums.sendable).unwrap_or(u64::MAX) >= room
+    }
+
+    /// How many held requests bulk leaves for sparse data: all that are kept but one, or none where every stream is in
+    /// bulk, and has nothing else to say.
+    pub(super) fn reserve(&self) -> usize {
+        if self.agenda.bulk.len() >= self.streams.len() { 0 } else { self.keep.saturating_sub(1) }
     }
 
     /// What decides about the held requests.
@@ -266,11 +283,13 @@ impl Peer {
         Circumstances {
             held: self.held.len(),
             keep: self.keep,
+            reserve: self.reserve(),
             lowest: self.held.keys().next().copied(),
             ends: self.held.iter().map(|(exchange, held)| (held.until, *exchange)).min(),
-            prompt: self.agenda.prompt_since,
-            bulk: self.agenda.bulk_since,
+            prompt: self.agenda.prompt,
+            bulk: self.agenda.in_bulk,
             acks: self.agenda.acks_since,
+            full: self.fills_lowest(),
             repeat: self.unconfirmed.first().copied(),
         }
     }

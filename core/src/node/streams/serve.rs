@@ -48,13 +48,11 @@ impl Node {
 
     /// Answers what is to be answered, and sets the client's timer.
     pub(in crate::node) fn serve(&mut self, id: PeerId) {
-        let ack_delay = self.config.streams.ack_delay;
         loop {
             let Self { config, peers, timers, now, .. } = self;
             let Some(peer) = peers.get_mut(id) else { return };
             peer.listed = false;
-            let settle = peer.settle(config);
-            match peer.circumstances().verdict(*now, settle, ack_delay) {
+            match peer.circumstances().verdict(*now, peer.patience(config)) {
                 Verdict::Answer(_, Load::Repeat(old)) if !peer.needs_repeat(old) => {
                     peer.unconfirmed.pop_first();
                 }
@@ -197,7 +195,7 @@ impl Peer {
 
     /// What one answer takes of the bulk, so that all requests that are there for it get a share.
     fn share(&self, limit: usize) -> usize {
-        let others = self.held.len().saturating_sub(self.keep.saturating_sub(1));
+        let others = self.held.len().saturating_sub(self.reserve());
         let requests = others.saturating_add(1);
         let share = self.agenda.sums.sendable.checked_div(requests).unwrap_or(limit);
         share.max(LEAST_SHARE).saturating_add(AROUND).min(limit)

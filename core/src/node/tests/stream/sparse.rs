@@ -36,25 +36,50 @@ fn packets_of_sparse_data_are_small() {
     assert_eq!(total, 160_000);
 }
 
+/// Stream 0 has sent what it may as a sparse one and nothing waits; stream 1 is there and silent. Exchange 5 is held.
+fn after_a_burst(pair: &mut Pair) -> (UpstreamId, RequestId) {
+    let upstream = pair.stream(0, 1);
+    pair.stream(1, 2);
+    pair.rig.fill(upstream, 100_000);
+    pair.terms.hold = 0;
+    pair.ask(3, &[]);
+    pair.ask(4, &[]);
+    pair.terms.hold = 25_000;
+    pair.terms.keep = 2;
+    (upstream, pair.ask(5, &[]))
+}
+
 #[test]
 fn a_stream_that_was_quiet_for_a_second_is_sparse_again() {
     let mut pair = Pair::new();
+    let (upstream, held) = after_a_burst(&mut pair);
+    pair.rig.run(1_000);
+    pair.rig.data(upstream, b"key");
+    assert_eq!(pair.answer_after(held, 10).data(0), b"key");
+}
+
+#[test]
+fn a_stream_whose_bytes_wait_for_a_request_is_not_quiet() {
+    let mut pair = Pair::new();
+    let (upstream, held) = after_a_burst(&mut pair);
+    pair.rig.data(upstream, b"bulk");
+    pair.rig.run(2_000);
+    pair.rig.data(upstream, b" and more");
+    pair.rig.run(2_000);
+    assert!(pair.rig.is_held(held), "bulk leaves one of two");
+    pair.ask(6, &[]);
+    assert_eq!(pair.answer(held).data(0), b"bulk and more");
+}
+
+#[test]
+fn bulk_takes_every_held_request_where_no_other_stream_is_open() {
+    let mut pair = Pair::new();
     let upstream = pair.stream(0, 1);
     pair.rig.fill(upstream, 100_000);
-    pair.terms.hold = 0;
-    pair.ask(2, &[]);
-    pair.ask(3, &[]);
-    pair.terms.hold = 25_000;
     pair.terms.keep = 2;
-    let held = pair.ask(4, &[]);
-    pair.rig.data(upstream, b"bulk");
-    pair.rig.run(20);
-    assert!(pair.rig.is_held(held), "bulk leaves one of two");
-    let other = pair.ask(5, &[]);
-    pair.rig.run(1_000);
-    assert_eq!(pair.answer(held).data(0), b"bulk");
-    pair.rig.data(upstream, b"key");
-    assert_eq!(pair.answer_after(other, 10).data(0), b"key");
+    let (first, second) = (pair.ask(3, &[]), pair.ask(4, &[]));
+    assert_eq!(pair.answer_after(first, 10).data(0).len(), 60 * 1024);
+    assert_eq!(pair.answer_after(second, 10).data(0).len(), 100_000 - 60 * 1024);
 }
 
 #[test]
