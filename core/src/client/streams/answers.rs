@@ -15,7 +15,7 @@ use crate::client::streams::calls::{PacketRef, is_narrow};
 use crate::client::streams::greeting::{State, Streams};
 use crate::client::streams::intake::Answer;
 use crate::client::streams::lane::Lane;
-use crate::client::streams::route::Route;
+use crate::client::streams::route::{Leads, Route};
 use crate::id::{ExchangeId, RelayId};
 use crate::wire::frame::Frames;
 use crate::wire::packet::{ClientId, LEAST_PACKET, ResponseHeader};
@@ -184,15 +184,24 @@ impl Client {
         if news {
             self.out.notice(ClientNotice::StreamsUnsupported { relay });
         }
+        self.end_without_way();
     }
 
-    /// The bodies of a relay turned out to be too small for level 2. Where there is no other way, the streams are lost.
+    /// The bodies of a relay turned out to be too small for level 2.
     fn on_narrow(&mut self, relay: RelayId) {
         let Self { streams: Some(streams), out, .. } = self else { return };
         if streams.route_mut(relay).is_some_and(Route::on_narrow) {
             out.notice(ClientNotice::StreamsUnsupported { relay });
         }
-        if !streams.has_way()
+        self.end_without_way();
+    }
+
+    /// Where every relay is too narrow for chunks or leads elsewhere, the streams are lost.
+    fn end_without_way(&mut self) {
+        let Some(streams) = &mut self.streams else { return };
+        let narrow = streams.routes.iter().any(|route| route.leads == Leads::Narrow);
+        if narrow
+            && !streams.has_way()
             && let Some(lane) = streams.lane_mut()
         {
             lane.end_all(EndReason::ExchangeLost(ExchangeFailure::TooLarge));

@@ -246,8 +246,8 @@ impl Client {
         if chosen.is_some() || routes.iter().any(|route| good(route) && relays.is_usable(now, route.relay)) {
             return chosen;
         }
-        // What ends streams that found no way is small enough for any.
-        let last = if streams.has_way() { Leads::Here } else { Leads::Narrow };
+        // What ends streams that found no way is small enough for any; a chunk is not.
+        let last = if streams.has_way() || demand == Demand::Bulk { Leads::Here } else { Leads::Narrow };
         let left = |route: &Route| route.leads == last && !route.is_resting(now);
         relays.choose_among(now, purpose, |relay| is(relay, &left))
     }

@@ -237,8 +237,11 @@ impl Streams {
     pub(super) fn on_unknown(&mut self, relay: RelayId, now: Instant) -> bool {
         let patience = self.patience();
         let others = |route: &&Route| route.relay != relay && route.leads == Leads::Here;
-        let second = self.routes.iter().filter(others).any(|route| route.unknown.is_some());
         let alone = self.routes.iter().filter(others).count() == 0;
+        // One that is too narrow for chunks led to the node all the same.
+        let witness =
+            |route: &Route| matches!(route.leads, Leads::Here | Leads::Narrow) && route.unknown.is_some();
+        let second = self.routes.iter().any(|route| route.relay != relay && witness(route));
         let before =
             self.route_mut(relay).and_then(|route| route.unknown.replace(route.unknown.unwrap_or(now)));
         second || before.is_some_and(|first| alone || now.saturating_since(first) >= patience)
