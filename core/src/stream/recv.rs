@@ -14,7 +14,8 @@ use crate::stream::owed::Owed;
 use crate::stream::{MAX_AHEAD, Violation};
 use crate::wire::number::ExchangeNumber;
 
-/// Of the window, the part that may be taken before the sender has to hear of it.
+/// Of the window, the part that may be taken before the sender has to hear of it. No window is so small that the part
+/// has no byte: the options ask for 64 KiB.
 const REPORT: u64 = 4;
 
 /// How far the direction has come.
@@ -226,7 +227,7 @@ impl RecvHalf {
     /// Of a chunk that was taken in part there may be nothing to tell; then nothing is due.
     pub(crate) const fn is_report_due(&self) -> bool {
         let tells = self.ack.is_due() || self.credit.is_due();
-        tells && self.unreported() > 0 && self.unreported() >= self.window / REPORT
+        tells && self.unreported() >= self.window / REPORT
     }
 
     /// The `next` of the ACK that goes into exchange `by`.

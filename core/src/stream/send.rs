@@ -164,13 +164,21 @@ impl SendHalf {
     /// The next chunk to send, of at most `room` bytes, noted as carried by exchange `by`: the first that was lost,
     /// or else a new one, as long as credit, room and [`MAX_CHUNK`] allow. A lost chunk is not cut to fit.
     pub(crate) fn next(&mut self, by: ExchangeNumber, room: usize) -> Option<Outgoing<'_>> {
-        if self.lost > 0 { self.resend(by, room) } else { self.cut(by, room) }
+        match self.first_lost() {
+            Some(index) => {
+                self.lost_from = index;
+                self.carry(index, by, room)
+            }
+            None => self.cut(by, room),
+        }
     }
 
-    fn resend(&mut self, by: ExchangeNumber, room: usize) -> Option<Outgoing<'_>> {
+    fn first_lost(&self) -> Option<usize> {
+        if self.lost == 0 {
+            return None; // without a look at every chunk
+        }
         let found = self.chunks.iter().skip(self.lost_from).position(|chunk| chunk.place == Place::Lost)?;
-        self.lost_from = self.lost_from.saturating_add(found);
-        self.carry(self.lost_from, by, room)
+        Some(self.lost_from.saturating_add(found))
     }
 
     /// Sends the chunk `seq` once more in exchange `by`, lost or not; `None` when it has arrived, or does not fit.
@@ -187,9 +195,8 @@ impl SendHalf {
 
     /// The length of the chunk that [`next`](Self::next) would give, if there is one and room for it.
     pub(crate) fn next_len(&self) -> usize {
-        let lost = self.chunks.iter().skip(self.lost_from).find(|chunk| chunk.place == Place::Lost);
-        let new = || self.uncut.min(self.credit()).min(MAX_CHUNK);
-        lost.filter(|_| self.lost > 0).map_or_else(new, |chunk| chunk.len)
+        let lost = self.first_lost().and_then(|index| self.chunks.get(index));
+        lost.map_or_else(|| self.uncut.min(self.credit()).min(MAX_CHUNK), |chunk| chunk.len)
     }
 
     fn carry(&mut self, index: usize, by: ExchangeNumber, room: usize) -> Option<Outgoing<'_>> {
@@ -273,9 +280,10 @@ impl SendHalf {
         }
     }
 
+    /// The place of the chunk `seq`, which is behind the last if it was never cut.
     fn index(&self, seq: Seq) -> Option<usize> {
         let ahead = seq.number().checked_sub(self.acked.number())?;
-        usize::try_from(ahead).ok().filter(|index| *index < self.chunks.len())
+        usize::try_from(ahead).ok()
     }
 
     /// The one transition of a chunk, with what is counted of those that are lost.

@@ -124,13 +124,17 @@ impl Joined {
         let number = self.sendings.len() as u64;
         let mut carried = Vec::new();
         for _ in 0..chunks {
-            let ready = self.sender.is_ready();
+            let (ready, len) = (self.sender.is_ready(), self.sender.next_len());
             match next(&mut self.sender, number, room) {
                 Some(chunk) => {
                     assert!(ready, "a chunk came unforetold");
+                    assert_eq!(chunk.bytes.len(), len.min(room));
                     carried.push(chunk);
                 }
-                None => break,
+                None => {
+                    assert!(!ready || len > room, "a chunk was foretold and did not come");
+                    break;
+                }
             }
         }
         self.sendings.push(Sending { number: exchange(number), chunks: carried, arrived: false });

@@ -1,12 +1,14 @@
 //! The receiving half.
 
+use alloc::format;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
 use super::{bytes, exchange, seq};
 use crate::Misuse;
-use crate::stream::recv::{RecvHalf, RecvState};
+use crate::stream::owed::Owed;
+use crate::stream::recv::{Delivery, RecvHalf, RecvState};
 use crate::stream::{MAX_AHEAD, Violation};
 
 const WINDOW: u64 = 8;
@@ -291,4 +293,33 @@ fn no_credit_is_owed_when_no_new_chunk_can_come() {
     half.take(4).unwrap();
     assert!(!half.is_window_due());
     assert!(half.is_ack_due());
+}
+
+#[test]
+fn another_copy_of_an_answer_says_what_the_first_said() {
+    let mut half = RecvHalf::new(WINDOW);
+    half.receive(seq(0), false, bytes("abcd")).unwrap();
+    half.deliver().unwrap();
+    half.take(4).unwrap();
+    let told = (half.put_ack(exchange(1)), half.put_window(exchange(1)));
+    assert_eq!(told, (seq(1), WINDOW + 4));
+    assert_eq!((half.taken(), half.limit()), told);
+    assert_eq!(half.ack(), Owed::Carried(exchange(1)));
+}
+
+#[test]
+fn the_span_is_from_the_chunk_that_is_expected_to_the_last_that_came() {
+    let mut half = RecvHalf::new(WINDOW);
+    assert_eq!(half.span(), 0);
+    half.receive(seq(3), false, bytes("d")).unwrap();
+    assert_eq!(half.span(), 4, "what is missing has its place too");
+    half.receive(seq(0), false, bytes("a")).unwrap();
+    half.deliver().unwrap();
+    assert_eq!(half.span(), 3);
+}
+
+#[test]
+fn a_delivery_shows_its_length_and_not_its_bytes() {
+    let delivery = Delivery { bytes: bytes("secret"), fin: true };
+    assert_eq!(format!("{delivery:?}"), "Delivery { len: 6, fin: true }");
 }

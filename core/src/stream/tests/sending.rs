@@ -1,6 +1,7 @@
 //! The sending half.
 
 use alloc::vec;
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 
@@ -8,7 +9,8 @@ use super::{ROOM, bytes, exchange, next, sent, sent_end, seq};
 use crate::Misuse;
 use crate::stream::send::{SendHalf, SendState};
 use crate::stream::{MAX_AHEAD, Violation};
-use crate::wire::frame::MAX_CHUNK;
+use crate::wire::frame::{DataHead, MAX_CHUNK};
+use crate::wire::number::StreamNumber;
 
 /// A half in each state. `Open`, `Ending` and `Sent` have chunk 0 under way in exchange 1; `Ending` has a byte more
 /// that lacks credit.
@@ -280,4 +282,95 @@ fn a_chunk_is_sent_from_the_buffer_that_was_written() {
     assert!(chunk.first);
     half.lost(seq(0), exchange(1));
     assert!(!half.next(exchange(2), 3_000).unwrap().first);
+}
+
+#[test]
+fn only_small_writes_that_follow_waiting_bytes_are_joined() {
+    let first = Bytes::from(vec![b'a'; 3]);
+    let mut half = SendHalf::new(u64::MAX);
+    half.write(first.clone()).unwrap();
+    half.write(bytes("b")).unwrap();
+    half.write(bytes("c")).unwrap();
+    let chunk = half.next(exchange(1), ROOM).unwrap();
+    let slices: Vec<_> = chunk.slices.collect();
+    assert_eq!(slices, [b"aaa".as_slice(), b"bc"]);
+    assert_eq!(slices[0].as_ptr(), first.as_ptr());
+}
+
+#[test]
+fn the_length_of_the_next_chunk_is_known_before() {
+    let mut half = SendHalf::new(3);
+    assert_eq!(half.next_len(), 0);
+    half.write(Bytes::from(vec![7; MAX_CHUNK + 7])).unwrap();
+    assert_eq!(half.next_len(), 3, "no more than there is credit for");
+    next(&mut half, 1, 2);
+    next(&mut half, 1, 1);
+    half.window(u64::MAX);
+    assert_eq!(half.next_len(), MAX_CHUNK);
+    half.lost(seq(1), exchange(1));
+    assert_eq!(half.next_len(), 1, "what was lost goes first");
+    half.lost(seq(0), exchange(1));
+    assert_eq!(half.next_len(), 2);
+}
+
+#[test]
+fn an_end_without_bytes_that_was_lost_goes_again() {
+    let mut half = SendHalf::new(1);
+    half.finish().unwrap();
+    assert_eq!(next(&mut half, 1, ROOM), sent_end(0, ""));
+    assert!(!half.is_ready() && !half.has_lost());
+    half.lost(seq(0), exchange(1));
+    assert!(half.is_ready() && half.has_lost());
+    assert_eq!(next(&mut half, 2, ROOM), sent_end(0, ""));
+}
+
+#[test]
+fn an_end_without_bytes_waits_until_one_more_chunk_may_be_out() {
+    let mut half = SendHalf::new(u64::MAX);
+    half.write(Bytes::from(vec![7; MAX_AHEAD])).unwrap();
+    while next(&mut half, 1, 1).is_some() {}
+    half.finish().unwrap();
+    assert!(!half.is_ready() && !half.is_blocked());
+    half.acknowledge(seq(1)).unwrap();
+    assert!(half.is_ready());
+    assert_eq!(next(&mut half, 1, 1), sent_end(MAX_AHEAD as u64, ""));
+}
+
+#[test]
+fn nothing_is_ready_before_it_is_written_or_without_credit() {
+    let mut half = SendHalf::new(0);
+    assert!(!half.is_ready() && !half.is_blocked());
+    half.write(bytes("ab")).unwrap();
+    half.finish().unwrap();
+    assert!(!half.is_ready() && half.is_blocked());
+    half.window(1);
+    assert!(half.is_ready() && !half.is_blocked());
+    assert_eq!(half.sendable(), 1);
+}
+
+#[test]
+fn a_chunk_has_a_carrier_until_it_is_lost_or_has_arrived() {
+    let mut half = SendHalf::new(10);
+    half.write(bytes("ab")).unwrap();
+    next(&mut half, 1, 1);
+    next(&mut half, 2, 1);
+    assert_eq!([half.carrier(seq(0)), half.carrier(seq(1))], [Some(exchange(1)), Some(exchange(2))]);
+    half.lost(seq(0), exchange(1));
+    half.arrived(seq(1));
+    assert_eq!([0, 1, 2].map(|number| half.carrier(seq(number))), [None; 3]);
+}
+
+#[test]
+fn another_copy_of_an_answer_has_its_chunks_until_they_are_acknowledged() {
+    let mut half = SendHalf::new(10);
+    half.write(bytes("ab")).unwrap();
+    next(&mut half, 1, 1);
+    next(&mut half, 1, 1);
+    half.acknowledge(seq(1)).unwrap();
+    assert!(half.again(seq(0)).is_none() && half.again(seq(2)).is_none());
+    let chunk = half.again(seq(1)).unwrap();
+    let stream = StreamNumber::new(5);
+    assert_eq!(chunk.head(stream), DataHead { stream, seq: seq(1), fin: false });
+    assert_eq!(chunk.slices.collect::<Vec<_>>(), [b"b"]);
+    assert!(!chunk.first);
 }
