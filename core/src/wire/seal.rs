@@ -247,7 +247,7 @@ impl Unsealed {
 
     /// The packet with this plaintext.
     #[cfg(feature = "record")]
-    pub(crate) fn of(plaintext: &[u8]) -> Self {
+    pub fn of(plaintext: &[u8]) -> Self {
         let mut packet =
             Self::with_capacity(HEAD_LEN.saturating_add(plaintext.len()).saturating_add(TAG_LEN));
         packet.0.extend_from_slice(plaintext);

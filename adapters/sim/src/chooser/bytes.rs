@@ -14,6 +14,11 @@ impl<'a> FromBytes<'a> {
         Self(bytes)
     }
 
+    /// Whether the bytes have run out.
+    pub const fn is_spent(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn next(&mut self) -> u32 {
         let Some((first, rest)) = self.0.split_first() else { return 0 };
         self.0 = rest;

@@ -1,0 +1,216 @@
+//! A node among clients of level 2, and upstreams, that do what they like.
+
+use std::collections::BTreeMap;
+use std::mem::take;
+use std::time::Duration;
+
+use bytes::Bytes;
+use seqlane::wire::packet::RequestHeader;
+use seqlane::wire::{self, Limits, Op, Sid};
+use seqlane::{
+    Endpoint, Form, Instant, Node, NodeAction, NodeOptions, NodeStreamOptions, RequestId, Response, Secret,
+    Target,
+};
+
+use crate::fuzz::node_bench::NodeBench;
+use crate::fuzz::node_oracle::NodeOracle;
+use crate::fuzz::peer::{Packet, Peer};
+
+const KIB: usize = 1024;
+
+/// Bytes that every stream may keep in each direction, whatever the others do (protocol.md 3.2 rule 6).
+const FLOOR: usize = 64 * KIB;
+
+/// More than any input of some thousand bytes decides.
+const MOST_STEPS: u32 = 1_000;
+
+/// Packets that may come again.
+const REMEMBERED: usize = 12;
+
+struct Run<'a> {
+    bench: NodeBench<'a>,
+    oracle: NodeOracle,
+    peers: [Peer; 3],
+    /// The latest packets, to come again.
+    packets: Vec<Packet>,
+    /// What each op of a request asks, if it is a packet.
+    asked: BTreeMap<RequestId, Vec<Option<RequestHeader>>>,
+    /// The most bytes that the node may keep.
+    bound: usize,
+}
+
+/// Packets, upstream events and time of any kind: nothing panics, nothing is misuse, every request is answered once,
+/// every wake is later than the one before, memory stays within its bounds, both directions stay in order, and a closed
+/// node keeps nothing.
+///
+/// # Panics
+/// When the node breaks its contract.
+pub fn node_streams(data: &[u8]) {
+    let options = options();
+    let bound = bound(&options);
+    let node = Node::unsealed(options.validate().expect("valid"), [2; 32], Instant::ZERO);
+    let mut run = Run {
+        bench: NodeBench::new(data, node),
+        oracle: NodeOracle::default(),
+        peers: [1, 2, 3].map(Peer::new),
+        packets: Vec::new(),
+        asked: BTreeMap::new(),
+        bound,
+    };
+    for _ in 0..MOST_STEPS {
+        if run.bench.decide.is_spent() {
+            break;
+        }
+        run.step();
+        run.bench.drain();
+        run.look();
+        let kept = run.bench.node.buffered_bytes();
+        assert!(kept <= bound, "{kept} B are kept, and {} B may be", run.bound);
+    }
+    run.bench.close();
+    run.look();
+}
+
+/// Bounds so narrow that each is met soon: the third client finds no memory left.
+fn options() -> NodeOptions {
+    NodeOptions {
+        max_sessions: 6,
+        max_requests: 8,
+        session_buffer: 64 * KIB,
+        total_buffer: 100 * KIB,
+        udp_queue: 2,
+        streams: NodeStreamOptions {
+            max_streams: 3,
+            window: 128 << 10,
+            uplink_total: 64 << 10,
+            downlink_total: 64 << 10,
+            uplink_memory: 320 << 10,
+            max_packet: 128 * KIB,
+            max_hold: Duration::from_secs(10),
+            max_held: 3,
+            idle: Duration::from_secs(40),
+            reorder_chunks: 4096,
+            ..NodeStreamOptions::default()
+        },
+        ..NodeOptions::new(Secret::new("k"))
+    }
+}
+
+/// What the totals allow, and what each session may keep beside them: of a stream its floors and its datagrams, or the few
+/// bytes of an op.
+fn bound(options: &NodeOptions) -> usize {
+    let totals = options.total_buffer + options.streams.uplink_memory as usize;
+    totals + options.max_sessions * 2 * FLOOR
+}
+
+impl Run<'_> {
+    fn one_of(&mut self, n: u32) -> u32 {
+        self.bench.one_of(n)
+    }
+
+    fn step(&mut self) {
+        match self.one_of(12) {
+            0..=4 => self.packet(),
+            5 => self.copy(),
+            6 => self.garbage(),
+            7..=9 => {
+                let scale = [1, 1, 300][self.one_of(3) as usize];
+                self.bench.upstream(scale);
+            }
+            10 => self.bench.pass(),
+            _ => self.bench.leave(),
+        }
+    }
+
+    fn packet(&mut self) {
+        let place = [0, 0, 0, 0, 1, 1, 1, 2][self.one_of(8) as usize];
+        let packet = self.peers[place].packet(&mut self.bench.decide);
+        self.oracle.tampered |= packet.header.is_none();
+        self.packets.push(packet.clone());
+        if self.packets.len() > REMEMBERED {
+            self.packets.remove(0);
+        }
+        self.send(packet);
+    }
+
+    /// A packet comes again, or damaged on its way.
+    fn copy(&mut self) {
+        let place = self.one_of(REMEMBERED as u32) as usize;
+        let Some(mut packet) = self.packets.iter().rev().nth(place).cloned() else { return };
+        if self.one_of(4) == 3 {
+            let mut bytes = packet.bytes.to_vec();
+            let place = self.one_of(65_536) as usize % bytes.len();
+            bytes[place] ^= 1 << self.one_of(8);
+            packet = Packet { bytes: bytes.into(), header: None };
+        }
+        self.send(packet);
+    }
+
+    fn garbage(&mut self) {
+        let bytes: Vec<u8> = (0..self.one_of(80)).map(|_| self.one_of(256) as u8).collect();
+        self.send(Packet { bytes: bytes.into(), header: None });
+    }
+
+    /// As a body, as an op, or as an op beside others.
+    fn send(&mut self, packet: Packet) {
+        let Packet { bytes, header } = packet;
+        let key = Secret::new(if self.one_of(64) == 63 { "wrong" } else { "k" });
+        let mut asked = vec![header];
+        let (endpoint, body) = match self.one_of(16) {
+            0..=9 => (Endpoint::Streams { key }, bytes),
+            way => {
+                let mut ops = vec![Op::Streams { packet: bytes.clone() }];
+                if way > 13 {
+                    let (neighbour, its) = self.neighbour(bytes, header);
+                    ops.push(neighbour);
+                    asked.push(its);
+                }
+                (Endpoint::Batch, wire::encode_request(Form::Node, &key, ops.iter()))
+            }
+        };
+        let request = self.bench.request(endpoint, body);
+        self.asked.insert(request, asked);
+    }
+
+    fn neighbour(&mut self, packet: Bytes, header: Option<RequestHeader>) -> (Op, Option<RequestHeader>) {
+        let sid = Sid::new("nobody").expect("a session id");
+        match self.one_of(3) {
+            0 => (Op::Streams { packet }, header),
+            1 => (Op::Connect { target: Target::new("session", 1).expect("a target") }, None),
+            _ => (Op::Data { sid, seq: None, payload: Bytes::new() }, None),
+        }
+    }
+
+    /// Looks at what the node wanted done.
+    fn look(&mut self) {
+        for action in take(&mut self.bench.seen) {
+            self.oracle.look(&action);
+            if let NodeAction::Respond { request, response } = action {
+                self.on_answer(request, response);
+            }
+        }
+    }
+
+    fn on_answer(&mut self, request: RequestId, response: Response) {
+        let asked = self.asked.remove(&request).expect("a request that was made");
+        for (header, packet) in asked.into_iter().zip(packets(response)) {
+            if let (Some(asked), false) = (header, packet.is_empty()) {
+                let (header, frames) = self.oracle.answered(&asked, packet);
+                let peer = self.peers.iter_mut().find(|peer| peer.client() == asked.client);
+                peer.expect("a client of this run").learn(&header, frames);
+            }
+        }
+    }
+}
+
+/// The packets of an answer, in the places of its ops; an empty one where there is none.
+fn packets(response: Response) -> Vec<Bytes> {
+    const LIMITS: Limits = Limits { max_body: 1 << 24, max_ops: 2 };
+    let Response { status, content_type, body } = response;
+    let body = body.into_bytes();
+    if status == 200 && content_type == "application/octet-stream" {
+        return vec![body];
+    }
+    let replies = [1, 2].into_iter().find_map(|ops| wire::decode_answer(&body, ops, LIMITS).ok());
+    replies.map_or_else(Vec::new, |replies| replies.iter().map(|reply| reply.data.clone()).collect())
+}

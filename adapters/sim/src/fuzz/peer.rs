@@ -1,0 +1,337 @@
+//! A client of level 2 that knows the rules, and keeps them when it likes.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use seqlane::wire::direction::Direction;
+use seqlane::wire::frame::{Frame, MAX_CHUNK};
+use seqlane::wire::number::{ExchangeNumber, StreamNumber};
+use seqlane::wire::packet::{
+    ClientId, Epoch, MIN_RESPONSE, PacketWriter, RequestHeader, ResponseHeader, ResponseRoom,
+};
+use seqlane::wire::reset::ResetCode;
+use seqlane::wire::seal::{Nonce, Seal, Unsealed};
+use seqlane::wire::varint;
+use seqlane::{FlowKind, Seq, Target};
+
+use crate::chooser::{Chooser, FromBytes};
+use crate::fuzz::node_bench::CYCLE;
+use crate::site::Site;
+
+/// Streams that a client speaks of at a time: more than a node lets it have.
+const STREAMS: u32 = 4;
+
+/// Where every stream leads to, by name.
+pub(super) const HOST: &str = "stream";
+
+/// Ports that tell whose stream a target belongs to: as many for each client.
+pub(super) const PORTS: u16 = 16_384;
+
+/// The most exchanges, and chunks, ahead of the first that counts.
+const FAR: u64 = 4096;
+
+fn one_of(decide: &mut FromBytes<'_>, n: u32) -> u32 {
+    decide.pick(Site::Host, 0, n)
+}
+
+fn any<T: Copy, const N: usize>(decide: &mut FromBytes<'_>, of: [T; N]) -> T {
+    of[one_of(decide, N as u32) as usize]
+}
+
+/// Up to `n` more than `base`, or `n` and less below it.
+fn near(decide: &mut FromBytes<'_>, base: u64, n: u32) -> u64 {
+    let by = u64::from(one_of(decide, n));
+    if one_of(decide, 2) == 0 { base.saturating_sub(by + 1) } else { base.saturating_add(by) }
+}
+
+/// What the client remembers of a stream.
+#[derive(Clone, Copy, Default)]
+struct Stream {
+    number: u64,
+    /// What it was opened as.
+    kind: Option<FlowKind>,
+    /// The next chunk up.
+    next: u64,
+    /// Whether that is the last one.
+    ends: bool,
+    /// The chunk behind the last that came down.
+    got: u64,
+}
+
+impl Stream {
+    const fn new(number: u64) -> Self {
+        Self { number, kind: None, next: 0, ends: false, got: 0 }
+    }
+}
+
+/// A request packet, and what its answer must fit.
+#[derive(Clone)]
+pub(super) struct Packet {
+    pub(super) bytes: Bytes,
+    /// What it asks; nothing is known of one that was changed.
+    pub(super) header: Option<RequestHeader>,
+}
+
+/// One client.
+pub(super) struct Peer {
+    client: ClientId,
+    epoch: Option<Epoch>,
+    older: Epoch,
+    /// The next exchange, and the first that is not done.
+    exchange: u64,
+    done: u64,
+    /// What its requests have said last of hold, room and the like.
+    terms: RequestHeader,
+    streams: Vec<Stream>,
+    /// The number of the next stream.
+    next_stream: u64,
+}
+
+impl Peer {
+    /// The client whose name is `place`.
+    pub(super) fn new(place: u8) -> Self {
+        let client = ClientId([place; 16]);
+        let terms = RequestHeader {
+            client,
+            epoch: None,
+            exchange: ExchangeNumber::ZERO,
+            done: ExchangeNumber::ZERO,
+            hold: Duration::from_secs(25),
+            keep: 2,
+            room: ResponseRoom::Bytes(1 << 20),
+            total: 1 << 20,
+            confirm: Some(Duration::from_millis(300)),
+        };
+        let streams = (0..STREAMS.into()).map(Stream::new).collect();
+        let next_stream = STREAMS.into();
+        let older = Epoch([9; 16]);
+        Self { client, epoch: None, older, exchange: 0, done: 0, terms, streams, next_stream }
+    }
+
+    pub(super) const fn client(&self) -> ClientId {
+        self.client
+    }
+
+    /// A packet of its own making.
+    pub(super) fn packet(&mut self, decide: &mut FromBytes<'_>) -> Packet {
+        let header = self.header(decide);
+        let mut writer = PacketWriter::request(&header, 0);
+        if header.epoch.is_some() {
+            for _ in 0..one_of(decide, 6) {
+                writer.push(&self.frame(decide, header.exchange));
+            }
+        }
+        let mut plain = writer.finish().plaintext().to_vec();
+        let changed = match one_of(decide, 64) {
+            61 => {
+                // A frame that nobody knows: skipped when even, and the end of the packet when odd.
+                plain.extend([any(decide, [6, 17, 62]), 2, 0, 0]);
+                false
+            }
+            62 => {
+                let place = one_of(decide, 65_536) as usize % plain.len();
+                plain[place] ^= 1 << one_of(decide, 8);
+                true
+            }
+            63 => {
+                plain.truncate(one_of(decide, 256) as usize);
+                true
+            }
+            _ => false,
+        };
+        let (seal, nonce) = (Seal::null(Direction::Up), Nonce::new([1; 24]));
+        let bytes = Unsealed::of(&plain).seal(&seal, nonce);
+        Packet { bytes, header: (!changed).then_some(header) }
+    }
+
+    /// Mostly the next exchange on the same terms; else up to two things are odd.
+    fn header(&mut self, decide: &mut FromBytes<'_>) -> RequestHeader {
+        let mut header = RequestHeader { epoch: self.epoch, ..self.terms };
+        let (mut exchange, mut done) = (self.exchange, self.done);
+        for _ in 0..2 {
+            match one_of(decide, 32) {
+                18 => header.epoch = any(decide, [None, Some(self.older), Some(Epoch([8; 16]))]),
+                19..=21 => exchange = near(decide, self.exchange, 6),
+                22 => exchange = self.done + any(decide, [FAR - 1, FAR, varint::MAX / 2]),
+                23..=25 => done = exchange,
+                26 => done = near(decide, self.done, 4),
+                27 if header.epoch.is_none() => {
+                    exchange = varint::MAX - u64::from(one_of(decide, 4));
+                    done = exchange;
+                }
+                28..=31 => {
+                    self.change_terms(decide);
+                    header = RequestHeader { epoch: header.epoch, ..self.terms };
+                }
+                _ => break,
+            }
+        }
+        let exchange = exchange.min(varint::MAX);
+        let done = done.min(exchange);
+        if exchange - done < 64 {
+            self.exchange = self.exchange.max(exchange + 1);
+            self.done = self.done.max(done);
+        }
+        RequestHeader { exchange: ExchangeNumber::new(exchange), done: ExchangeNumber::new(done), ..header }
+    }
+
+    fn change_terms(&mut self, decide: &mut FromBytes<'_>) {
+        let terms = &mut self.terms;
+        match one_of(decide, 5) {
+            0 => terms.hold = Duration::from_millis(any(decide, [0, 1, 300, varint::MAX])),
+            1 => terms.keep = any(decide, [0, 1, 2, 8, u32::MAX]),
+            2 => {
+                let bytes = any(decide, [MIN_RESPONSE, 0, 1 << 20, varint::MAX]);
+                terms.room = ResponseRoom::new(bytes).expect("room for a chunk, or none");
+            }
+            3 => terms.total = any(decide, [1 << 16, 0, 1 << 20, varint::MAX]),
+            _ => {
+                let confirm = any(decide, [None, Some(1), Some(300), Some(varint::MAX)]);
+                terms.confirm = confirm.map(Duration::from_millis);
+            }
+        }
+    }
+
+    fn frame(&mut self, decide: &mut FromBytes<'_>, exchange: ExchangeNumber) -> Frame {
+        let place = one_of(decide, STREAMS) as usize;
+        let Stream { number, kind, got, .. } = self.streams[place];
+        let stream = StreamNumber::new(number);
+        match one_of(decide, 32) {
+            0..=9 if kind.is_none() => self.open(decide, place),
+            0..=9 if kind == Some(FlowKind::Udp) => datagram(decide, stream),
+            0..=10 => self.chunk(decide, place),
+            11..=15 => Frame::Ack { stream, next: Seq::new(got) },
+            16 => {
+                let next = any(decide, [0, got.saturating_sub(1), got + 1, varint::MAX]);
+                Frame::Ack { stream, next: Seq::new(next) }
+            }
+            17..=19 => Frame::Window { stream, limit: any(decide, [1 << 20, 0, 70_000, varint::MAX]) },
+            20 => {
+                self.renew(place);
+                Frame::Reset { stream, code: ResetCode::from_number(one_of(decide, 16).into()) }
+            }
+            21 => datagram(decide, stream),
+            22..=25 => Frame::Resend { exchange: resent(decide, exchange) },
+            26 => self.open(decide, place),
+            27 | 28 => {
+                self.renew(place);
+                self.open(decide, place)
+            }
+            29 => {
+                // A stream far away, which only the table of the ended ones has to bear.
+                let stream = StreamNumber::new(any(decide, [1_000, 1_002, varint::MAX]));
+                Frame::Reset { stream, code: ResetCode::Aborted }
+            }
+            30 => {
+                // One that has ended perhaps.
+                let stream = StreamNumber::new(number.saturating_sub(STREAMS.into()));
+                Frame::Data { stream, seq: Seq::ZERO, fin: false, bytes: Bytes::from_static(&[0]) }
+            }
+            _ => any(decide, [Wrong::Gone, Wrong::Opened, Wrong::Backlog]).frame(stream),
+        }
+    }
+
+    fn renew(&mut self, place: usize) {
+        self.streams[place] = Stream::new(self.next_stream);
+        self.next_stream += 1;
+    }
+
+    /// The target tells whose stream it is.
+    fn open(&mut self, decide: &mut FromBytes<'_>, place: usize) -> Frame {
+        let kind = if one_of(decide, 4) == 3 { FlowKind::Udp } else { FlowKind::Tcp };
+        let Stream { number, .. } = self.streams[place];
+        self.streams[place].kind.get_or_insert(kind);
+        let port = u16::from(self.client.0[0]) * PORTS + (number % u64::from(PORTS)) as u16;
+        let target = Target::new(HOST, port).expect("a target");
+        let window = any(decide, [1 << 20, 0, 1, 70_000, varint::MAX]);
+        Frame::Open { stream: StreamNumber::new(number), kind, window, target }
+    }
+
+    /// A chunk that says in every byte which it is.
+    fn chunk(&mut self, decide: &mut FromBytes<'_>, place: usize) -> Frame {
+        let state = &mut self.streams[place];
+        let way = one_of(decide, 64);
+        let seq = match way {
+            50..=53 => near(decide, state.next, 4),
+            54 => 3_000,
+            55 => any(decide, [FAR - 1, FAR, FAR + 1, varint::MAX]),
+            _ => state.next,
+        };
+        let fin = way >= 60 || state.ends && seq == state.next;
+        state.ends |= fin && seq == state.next;
+        if seq == state.next && !fin {
+            state.next += 1;
+        }
+        let len = any(decide, [10, 1, 100, 1_000, 1_000, 40_000, MAX_CHUNK, usize::from(!fin)]);
+        let bytes = vec![(seq % CYCLE as u64) as u8; len].into();
+        Frame::Data { stream: StreamNumber::new(state.number), seq: Seq::new(seq), fin, bytes }
+    }
+
+    /// Learns from an answer: what it may say next without breaking a rule.
+    pub(super) fn learn(&mut self, header: &ResponseHeader, frames: impl Iterator<Item = Frame>) {
+        if header.flags.unknown {
+            self.forget(header.epoch);
+            return;
+        }
+        if header.grants.is_some() && self.epoch != Some(header.epoch) {
+            self.forget(self.epoch.unwrap_or(self.older));
+            self.epoch = Some(header.epoch);
+        }
+        if self.epoch == Some(header.epoch) {
+            frames.for_each(|frame| self.hear(&frame));
+        }
+    }
+
+    fn hear(&mut self, frame: &Frame) {
+        let Some(stream) = frame.stream() else { return };
+        let Some(place) = self.streams.iter().position(|state| state.number == stream.get()) else { return };
+        match frame {
+            Frame::Data { seq, .. } => {
+                let state = &mut self.streams[place];
+                state.got = state.got.max(seq.number() + 1);
+            }
+            Frame::Reset { .. } => self.renew(place),
+            _ => {}
+        }
+    }
+
+    /// Begins anew, with numbers of exchanges that go on.
+    fn forget(&mut self, epoch: Epoch) {
+        if self.epoch == Some(epoch) {
+            let Self { exchange, done, terms, .. } = *self;
+            *self = Self { older: epoch, exchange, done, terms, ..Self::new(self.client.0[0]) };
+        }
+    }
+}
+
+fn datagram(decide: &mut FromBytes<'_>, stream: StreamNumber) -> Frame {
+    Frame::Datagram { stream, bytes: vec![3; any(decide, [20, 0, 1_000, 65_535])].into() }
+}
+
+/// An older exchange, or one that it must not be.
+fn resent(decide: &mut FromBytes<'_>, exchange: ExchangeNumber) -> ExchangeNumber {
+    let exchange = exchange.get();
+    ExchangeNumber::new(match one_of(decide, 64) {
+        62 => exchange.saturating_sub(FAR),
+        63 => exchange,
+        back => exchange.saturating_sub(1 + u64::from(back % 6)),
+    })
+}
+
+/// Frames that only go down.
+#[derive(Clone, Copy)]
+enum Wrong {
+    Gone,
+    Opened,
+    Backlog,
+}
+
+impl Wrong {
+    const fn frame(self, stream: StreamNumber) -> Frame {
+        match self {
+            Self::Gone => Frame::Gone { stream },
+            Self::Opened => Frame::Opened { stream },
+            Self::Backlog => Frame::Backlog { bytes: 1 },
+        }
+    }
+}
