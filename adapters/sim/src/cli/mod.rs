@@ -83,12 +83,23 @@ struct Cli {
     verb: Verb,
     #[command(flatten)]
     console: Console,
+    /// Plant this bug in the machines first
+    #[cfg(feature = "planted")]
+    #[arg(long, global = true, value_name = "BUG", value_parser = bug)]
+    plant: Option<seqlane::planted::Bug>,
 }
 
 /// Reads the command line and does what it says.
 pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> Result<Verdict, Failure> {
-    let Cli { verb, console } = Cli::try_parse_from(arguments)?;
-    verb.run(&console)
+    let cli = Cli::try_parse_from(arguments)?;
+    #[cfg(feature = "planted")]
+    cli.plant.into_iter().for_each(seqlane::planted::Bug::plant);
+    cli.verb.run(&cli.console)
+}
+
+#[cfg(feature = "planted")]
+fn bug(id: &str) -> Result<seqlane::planted::Bug, String> {
+    seqlane::planted::Bug::named(id).ok_or_else(|| format!("there is no planted bug {id}"))
 }
 
 const AFTER_HELP: &str = "\

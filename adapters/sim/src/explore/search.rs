@@ -1,4 +1,5 @@
-//! Breadth first through every state that can be reached, so that the first counterexample is a shortest one.
+//! Breadth first through every state that can be reached, so that the first counterexample is a shortest one. Where more
+//! states wait than memory should hold, the newest go first until fewer do.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
@@ -8,6 +9,9 @@ use crate::explore::healing::{Healing, Sick};
 use crate::explore::model::{Broken, Model};
 use crate::explore::twin::Hashed;
 use crate::property::Property;
+
+/// States that wait to be looked at before the newest go first. Each takes some 20 KB.
+const MOST_WAITING: usize = 100_000;
 
 /// States by their fingerprints.
 pub(super) type Prints<V> = HashMap<u128, V, BuildHasherDefault<Hashed>>;
@@ -41,7 +45,8 @@ pub struct Found<S> {
     pub progress: Progress,
     /// States in which everything is done.
     pub done: usize,
-    /// Steps on the shortest way to the state that is furthest away.
+    /// Steps on the longest way by which a state was found: the shortest one to the state that is furthest away, if no
+    /// more states waited than memory should hold.
     pub depth: u32,
     /// The most states that waited to be looked at, at a time.
     pub frontier: usize,
@@ -125,8 +130,8 @@ impl<M: Model> Search<'_, M> {
         let root = self.model.root().map_err(|broken| (broken, (0, None, Vec::new())))?;
         let print = self.model.print(&root);
         self.admit(print, Link { parent: 0, step: None }, 0, root);
-        while let Some((id, depth, state)) = self.waiting.pop_front() {
-            self.found.depth = depth;
+        while let Some((id, depth, state)) = self.next() {
+            self.found.depth = self.found.depth.max(depth);
             if self.limits.heal.is_some() {
                 self.heal(id, &state)?;
             }
@@ -141,6 +146,10 @@ impl<M: Model> Search<'_, M> {
             }
         }
         if self.limits.reach { self.reach() } else { Ok(()) }
+    }
+
+    fn next(&mut self) -> Option<(u32, u32, M::State)> {
+        if self.waiting.len() > MOST_WAITING { self.waiting.pop_back() } else { self.waiting.pop_front() }
     }
 
     fn admit(&mut self, print: u128, link: Link<M::Step>, depth: u32, state: M::State) {
