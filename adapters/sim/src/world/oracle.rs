@@ -32,6 +32,8 @@ use crate::world::{Phase, World};
 
 /// Every so many events the bytes that machines hold are counted, which visits every flow.
 const COUNT_EVERY: u64 = 16;
+/// Until then they are counted after every event: a run that was made small ends where something goes wrong.
+const COUNT_ALL: u64 = 64;
 /// How long the world may take to come to rest after the last flow has ended: the longest watchdog, the idle
 /// limits, and a node's last timers.
 const REST: Duration = Duration::from_secs(1500);
@@ -234,7 +236,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// R1, every so often: what machines hold stays within their bounds.
     pub(super) fn check_bounds(&mut self) {
-        if !self.events.is_multiple_of(COUNT_EVERY) {
+        if self.events > COUNT_ALL && !self.events.is_multiple_of(COUNT_EVERY) {
             return;
         }
         for client in 0..self.clients.len() {
@@ -340,6 +342,13 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 return self.stuck(flow, bound, renewed.is_some_and(|at| at >= healed));
             }
         }
+    }
+
+    /// When a flow that stands still now, or that opens now, will have stood still for too long.
+    pub(super) fn next_alarm(&self, healed: Time) -> Time {
+        let live = self.flows.iter().filter(|flow| flow.stream.is_some() && flow.local.ended.is_none());
+        let moved = live.map(|flow| flow.moved.max(healed)).min().unwrap_or(self.now);
+        moved.after(self.patience() + Duration::from_nanos(1))
     }
 
     /// Which property a flow violates that does not move.

@@ -13,7 +13,7 @@ use crate::trace::{Actor, Sink, What};
 use crate::world::event::{Event, Line, Weather};
 use crate::world::{Phase, World};
 
-/// How often the watchdog looks.
+/// How often the watchdog looks, at most.
 const WATCH: Duration = Duration::from_secs(20);
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
@@ -245,7 +245,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         for client in 0..self.clients.len() {
             self.drain_client(client);
         }
-        self.at(self.now.after(WATCH), Event::Watch);
+        self.watch_on(self.now);
         self.rest_if_done();
     }
 
@@ -253,7 +253,13 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     pub(super) fn on_watch(&mut self) {
         if let Phase::Calm { core, since } = self.phase {
             self.check_progress(core, since);
-            self.at(self.now.after(WATCH), Event::Watch);
+            self.watch_on(since);
         }
+    }
+
+    /// The watchdog sleeps until it could have something to say.
+    fn watch_on(&mut self, healed: Time) {
+        let at = self.next_alarm(healed).max(self.now.after(WATCH));
+        self.at(at, Event::Watch);
     }
 }
