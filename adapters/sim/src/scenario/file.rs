@@ -103,7 +103,14 @@ fn set(table: &mut Table, setting: &str) -> Result<(), BadScenario> {
     }
     // What is no TOML value is a text without its quotes.
     let value = format!("value = {text}").parse::<Table>().ok().and_then(|mut read| read.remove("value"));
-    table.insert(key.to_owned(), value.unwrap_or_else(|| Value::String(text.to_owned())));
+    let value = value.unwrap_or_else(|| Value::String(text.to_owned()));
+    if let Some(wait) = key.strip_prefix("waits.") {
+        let waits = table.entry("waits").or_insert_with(|| Value::Table(Table::new()));
+        let waits = waits.as_table_mut().ok_or_else(|| BadScenario("waits: not a table".to_owned()))?;
+        waits.insert(wait.to_owned(), value);
+        return Ok(());
+    }
+    table.insert(key.to_owned(), value);
     Ok(())
 }
 
@@ -114,6 +121,7 @@ mod tests {
     use super::*;
     use crate::fault::Fault;
     use crate::odds::Odds;
+    use crate::scenario::Wait;
 
     #[test]
     fn every_profile_is_the_same_after_it_was_written_and_read() {
@@ -146,6 +154,15 @@ mod tests {
     }
 
     #[test]
+    fn a_wait_is_set_by_its_name() {
+        let settings = ["waits.refusal=2", "waits.hold=50"];
+        let scenario = Scenario::assemble(Some(Profile::Calm), Some("[waits]\nhold = 4"), &settings).unwrap();
+        assert_eq!(scenario.waits, [(Wait::Refusal, 2), (Wait::Hold, 50)].into());
+        let text = toml::to_string(&scenario).unwrap();
+        assert_eq!(Scenario::assemble::<&str>(None, Some(&text), &[]), Ok(scenario));
+    }
+
+    #[test]
     fn each_side_has_its_own_highest_level() {
         let settings = ["level=2", "node-level=1", "other-level=0", "client-idle=40"];
         let scenario = Scenario::assemble(Some(Profile::Calm), None, &settings).unwrap();
@@ -164,6 +181,7 @@ mod tests {
             ("scripts=[]", "scripts"),
             ("level=3", "level 3"),
             ("other-level=9", "other-level"),
+            ("waits.holds=3", "holds"),
         ] {
             let error = Scenario::assemble(None, None, &[setting]).unwrap_err().to_string();
             assert!(error.contains(named), "{setting}: {error}");

@@ -5,6 +5,7 @@ mod file;
 mod human;
 mod profile;
 mod setup;
+mod wait;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub use file::BadScenario;
 pub use profile::{Profile, UnknownProfile};
 pub(crate) use setup::KEY;
 pub use setup::{FlowSetup, Outage, RelaySetup, Setup, VisitorSetup};
+pub use wait::Wait;
 
 use crate::fault::Fault;
 use crate::latency::Latency;
@@ -101,6 +103,9 @@ pub struct Scenario {
     pub op_payload: Option<usize>,
     /// Bytes that an upstream may leave untaken before ops wait; none: as the machines have it.
     pub write_queue: Option<usize>,
+    /// Waits of the machines, in seconds; those that are not here are as the machines have them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waits: BTreeMap<Wait, u32>,
     /// Whether the seed picks odd bounds for the machines: the least, one more, and large ones.
     pub odd_bounds: bool,
     /// Whether the seed picks which of the faults happen at all; else all of them do, as often as `net` says.

@@ -74,6 +74,7 @@ impl Profile {
             depth: None,
             op_payload: None,
             write_queue: None,
+            waits: BTreeMap::new(),
             odd_bounds: false,
             swarm: false,
             ties: false,

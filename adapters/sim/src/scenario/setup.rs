@@ -283,6 +283,9 @@ fn machines<C: Chooser>(
         .collect();
     let mut client = ClientOptions { max_level: level, ..ClientOptions::new(relays) };
     let mut node = NodeOptions { max_level: node_level, ..NodeOptions::new(Secret::new(KEY)) };
+    for (wait, seconds) in &scenario.waits {
+        wait.set(*seconds, &mut client, &mut node);
+    }
     if let Some(seconds) = scenario.client_idle {
         let idle = Duration::from_secs(u64::from(seconds.max(4)));
         for (option, hold) in [
