@@ -1,15 +1,19 @@
-//! Stretches in which calls come and go and nothing moves, left out: a story of a flow that stands still for half
-//! an hour is not a thousand polls long.
+//! What is told once and left out afterwards: the same again and again, and stretches in which calls come and go and
+//! nothing moves. A story of a flow that stands still for half an hour is not a thousand polls long.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::trace::Line;
+use crate::trace::{Actor, Line};
 
 /// Lines of a stretch that are kept at its beginning, and at its end.
 const KEPT: (usize, usize) = (16, 8);
 /// A stretch is folded when at least so many lines go.
 const LEAST: usize = 16;
+/// The longest group of lines that is looked for again after itself.
+const LONGEST: usize = 24;
+/// Repetitions are folded when at least so many lines go.
+const LEAST_REPEATED: usize = 6;
 
 /// Lines that are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,44 +24,108 @@ pub struct Fold {
     pub entries: usize,
     /// Calls that were sent in them.
     pub calls: usize,
-    /// From the line before them to the one after them.
+    /// From the line before them to the last of them.
     pub time: Duration,
+    /// Why they need not be told.
+    pub why: Why,
+}
+
+/// Why lines need not be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// They are calls and timers, and nothing moves.
+    Still,
+    /// They are what the lines before them are, but for numbers.
+    Again {
+        /// How many lines come again.
+        lines: usize,
+        /// How often.
+        times: usize,
+    },
 }
 
 impl fmt::Display for Fold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { entries, calls, time, .. } = self;
-        write!(f, "{entries} entries with {calls} calls in {time:.1?} are folded: nothing moved")
+        match self.why {
+            Why::Still => {
+                write!(f, "{entries} entries with {calls} calls in {time:.1?} are folded: nothing moved")
+            }
+            Why::Again { lines: 1, times } => write!(f, "the same {times} times more, in {time:.1?}"),
+            Why::Again { lines, times } => {
+                write!(f, "the last {lines} entries {times} times more, in {time:.1?}")
+            }
+        }
     }
 }
 
 /// Takes out what can be left out.
 pub(super) fn fold(lines: &mut Vec<&Line>) -> Vec<Fold> {
+    let words: Vec<String> = lines.iter().map(|line| words(line)).collect();
     let mut folds = Vec::new();
     let mut kept: Vec<&Line> = Vec::with_capacity(lines.len());
-    let mut rest = &lines[..];
-    while !rest.is_empty() {
-        let still = rest.iter().take_while(|line| stands_still(line)).count();
-        let gone = still.saturating_sub(KEPT.0 + KEPT.1);
-        if gone >= LEAST {
-            let (from, to) = (KEPT.0, KEPT.0 + gone);
-            kept.extend(&rest[..from]);
-            folds.push(Fold {
-                before: kept.len(),
-                entries: gone,
-                calls: rest[from..to].iter().filter(|line| line.ev == "req.send").count(),
-                time: rest[to].t.since(rest[from - 1].t),
-            });
-            kept.extend(&rest[to..still]);
-        } else {
-            kept.extend(&rest[..still]);
-        }
-        let moving = rest[still..].iter().take_while(|line| !stands_still(line)).count();
-        kept.extend(&rest[still..still + moving]);
-        rest = &rest[still + moving..];
+    let mut place = 0;
+    while place < lines.len() {
+        let found = again(&words[place..]).or_else(|| still(&lines[place..], &words[place..]));
+        let Some((told, gone, why)) = found else {
+            kept.push(lines[place]);
+            place += 1;
+            continue;
+        };
+        let (from, to) = (place + told, place + told + gone);
+        kept.extend(&lines[place..from]);
+        folds.push(Fold {
+            before: kept.len(),
+            entries: gone,
+            calls: lines[from..to].iter().filter(|line| line.ev == "req.send").count(),
+            time: lines[to - 1].t.since(lines[from - 1].t),
+            why,
+        });
+        place = to;
     }
     *lines = kept;
     folds
+}
+
+/// What a line says, without numbers, and of whatever relay.
+fn words(line: &Line) -> String {
+    let actor = match line.at {
+        Actor::Relay(_) => "relay".to_owned(),
+        other => other.to_string(),
+    };
+    let mut words = format!("{actor} {} ", line.ev);
+    let mut number = false;
+    for letter in line.text.chars() {
+        let digit = letter.is_ascii_digit();
+        if !(digit && number) {
+            words.push(if digit { '#' } else { letter });
+        }
+        number = digit;
+    }
+    words
+}
+
+/// The group of lines at the beginning that comes again and again: its lines, and those that go.
+fn again(words: &[String]) -> Option<(usize, usize, Why)> {
+    let times = |lines: usize| {
+        let (first, rest) = words.split_at(lines);
+        rest.chunks_exact(lines).take_while(|group| *group == first).count()
+    };
+    (1..=LONGEST.min(words.len() / 2))
+        .map(|lines| (lines, times(lines)))
+        .filter(|(lines, times)| *times > 1 && lines * times >= LEAST_REPEATED)
+        // Of equals the shortest group.
+        .max_by_key(|(lines, times)| (lines * times, LONGEST - lines))
+        .map(|(lines, times)| (lines, lines * times, Why::Again { lines, times }))
+}
+
+/// The stretch at the beginning in which nothing moves, up to what comes again and again: its lines that are kept at
+/// the beginning, and those that go.
+fn still(lines: &[&Line], words: &[String]) -> Option<(usize, usize, Why)> {
+    let stands = |place: &usize| stands_still(lines[*place]) && again(&words[*place..]).is_none();
+    let still = (0..lines.len()).take_while(stands).count();
+    let gone = still.saturating_sub(KEPT.0 + KEPT.1);
+    (gone >= LEAST).then_some((KEPT.0, gone, Why::Still))
 }
 
 /// Whether a line is only about calls and timers.
@@ -69,9 +137,8 @@ fn stands_still(line: &Line) -> bool {
 mod tests {
     use super::*;
     use crate::time::Time;
-    use crate::trace::Actor;
 
-    fn line(i: u64, ev: &str) -> Line {
+    fn line(i: u64, ev: &str, text: &str) -> Line {
         Line {
             i,
             e: i,
@@ -85,28 +152,55 @@ mod tests {
             gist: None,
             fault: None,
             bad: false,
-            text: String::new(),
+            text: text.to_owned(),
             cause: None,
             h: 0,
         }
     }
 
-    #[test]
-    fn a_long_stretch_keeps_its_ends() {
-        let lines: Vec<Line> =
-            (0..102).map(|i| line(i, if i == 0 || i == 101 { "flow.deliver" } else { "timeout" })).collect();
+    fn told(lines: &[Line]) -> (Vec<u64>, Vec<Fold>) {
         let mut shown: Vec<&Line> = lines.iter().collect();
         let folds = fold(&mut shown);
-        assert_eq!(folds, [Fold { before: 17, entries: 76, calls: 0, time: Duration::from_secs(77) }]);
-        let kept: Vec<u64> = shown.iter().map(|line| line.i).collect();
-        let expected: Vec<u64> = (0..=16).chain(93..=101).collect();
-        assert_eq!(kept, expected);
+        (shown.iter().map(|line| line.i).collect(), folds)
+    }
+
+    /// No two of them say the same.
+    fn timers(range: std::ops::Range<u64>) -> Vec<Line> {
+        range.map(|i| line(i, "timeout", &"x".repeat(i as usize))).collect()
+    }
+
+    #[test]
+    fn a_long_stretch_keeps_its_ends() {
+        let deliver = |i| line(i, "flow.deliver", "flow 0 gets 1 B");
+        let lines = [vec![deliver(0)], timers(1..101), vec![deliver(101)]].concat();
+        let (kept, folds) = told(&lines);
+        let time = Duration::from_secs(76);
+        assert_eq!(folds, [Fold { before: 17, entries: 76, calls: 0, time, why: Why::Still }]);
+        assert_eq!(kept, (0..=16).chain(93..=101).collect::<Vec<u64>>());
     }
 
     #[test]
     fn a_short_stretch_stays() {
-        let lines: Vec<Line> = (0..39).map(|i| line(i, "timeout")).collect();
-        let mut shown: Vec<&Line> = lines.iter().collect();
-        assert_eq!((fold(&mut shown), shown.len()), (Vec::new(), 39));
+        assert_eq!(told(&timers(0..39)), ((0..39).collect(), Vec::new()));
+    }
+
+    #[test]
+    fn what_comes_again_and_again_is_told_once() {
+        let poll = |i: u64| match i % 3 {
+            0 => line(i, "req.send", &format!("x0.{i} sent")),
+            1 => line(i, "reply.arrive", &format!("x0.{i} comes back")),
+            _ => line(i, "flow.deliver", "flow 0 gets 1 B"),
+        };
+        let lines: Vec<Line> = (0..32).map(poll).collect();
+        let (kept, folds) = told(&lines);
+        let (time, why) = (Duration::from_secs(27), Why::Again { lines: 3, times: 9 });
+        assert_eq!(folds, [Fold { before: 3, entries: 27, calls: 9, time, why }]);
+        assert_eq!(kept, [0, 1, 2, 30, 31]);
+    }
+
+    #[test]
+    fn a_little_that_comes_again_stays() {
+        let lines: Vec<Line> = (0..6).map(|i| line(i, "timeout", "Hold is due")).collect();
+        assert_eq!(told(&lines).0, [0, 1, 2, 3, 4, 5]);
     }
 }

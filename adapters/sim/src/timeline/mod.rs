@@ -23,7 +23,7 @@ mod text;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use call::{Call, Fate, Leg, LegKind, Stop};
-pub use fold::Fold;
+pub use fold::{Fold, Why};
 pub use html::html;
 pub use lane::{Lane, Lanes};
 pub use mermaid::mermaid;
@@ -85,6 +85,11 @@ impl<'a> Timeline<'a> {
             (left_out > 0).then(|| format!("{left_out} of {} entries are not shown", trace.lines.len()));
         let calls = call::calls(&lines, &trace.lines);
         Self { trace, lanes: Lanes::new(&trace.lines, &lines), calls, folds, lines, omitted }
+    }
+
+    /// How many lines the story has, each fold being one.
+    pub const fn length(&self) -> usize {
+        self.lines.len() + self.folds.len()
     }
 
     /// What the picture is of, in one line.
