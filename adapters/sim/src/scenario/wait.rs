@@ -14,22 +14,22 @@ pub enum Wait {
     Hold,
     /// How long bytes wait for more of them before an answer carries them; the longest settle ends it all the same.
     Settle,
-    /// How long a relay that timed out is left alone, at most.
+    /// How long a relay that timed out is left alone, at most, and at least 5 s: else so many calls are made in vain that
+    /// idle flows look dear.
     Backoff,
-    /// How long a relay that refuses is left alone.
+    /// How long a relay that refuses is left alone, at least 200 s: the bound on progress follows from it, and shall be
+    /// longer than the ten minutes after which a relay is asked again where it leads.
     Refusal,
     /// How long a half-closed session may be quiet.
     HalfClose,
-    /// How long an op waits for an earlier one, at most 30 s.
-    Order,
     /// How long an upstream may take nothing, at least 5 s, so that one that reads slowly is not given up.
     Write,
 }
 
 impl Wait {
     /// Every wait.
-    pub const ALL: [Self; 7] =
-        [Self::Refusal, Self::Backoff, Self::HalfClose, Self::Hold, Self::Settle, Self::Order, Self::Write];
+    pub const ALL: [Self; 6] =
+        [Self::Refusal, Self::Backoff, Self::HalfClose, Self::Hold, Self::Settle, Self::Write];
 
     /// Sets the wait in the options of both machines, as far as they can work with it.
     pub(super) fn set(self, seconds: u32, client: &mut ClientOptions, node: &mut NodeOptions) {
@@ -43,12 +43,11 @@ impl Wait {
             }
             Self::Settle => node.settle_step = wait,
             Self::Backoff => {
-                client.relay_backoff_max = wait;
-                client.relay_backoff = client.relay_backoff.min(wait);
+                client.relay_backoff_max = wait.max(5 * SECOND);
+                client.relay_backoff = client.relay_backoff.min(client.relay_backoff_max);
             }
-            Self::Refusal => client.refused_backoff = wait,
+            Self::Refusal => client.refused_backoff = wait.max(200 * SECOND),
             Self::HalfClose => client.half_close_quiet = wait,
-            Self::Order => node.seq_wait = wait.min(30 * SECOND),
             Self::Write => node.write_deadline = wait.max(5 * SECOND),
         }
     }
