@@ -2,18 +2,26 @@
 //!
 //! The answer 0 is benign everywhere, so a pick that is taken away is a decision that went well, and every
 //! subset of the picks is a run. What the smaller run no longer asks falls away by itself.
+//!
+//! ```text
+//!   decisions ── none is left to take away ──▶ events ── nothing is shorter ──▶ (done)
+//! ```
+//!
+//! At first only decisions count: most of a run goes with them. Then events do, and a decision may come back, or the
+//! scenario change, where the story becomes shorter by it.
 
-use std::time::Duration;
+mod decisions;
+mod narrow;
+mod places;
+mod story;
 
 use crate::bundle::Bundle;
-use crate::chooser::{Chooser, Pick, Recorded};
-use crate::fault::Fault;
+use crate::chooser::Pick;
 use crate::host::ClientHost;
 use crate::property::Property;
 use crate::run::{Decisions, Limits, Recording, Run};
-use crate::scenario::{Scenario, Span};
+use crate::scenario::Scenario;
 use crate::site::Site;
-use crate::trace::NoTrace;
 use crate::world::Outcome;
 
 /// The sites that make up the workload and the surroundings, the most telling first.
@@ -44,12 +52,14 @@ pub struct Progress {
     pub picks: usize,
     /// Events that are left.
     pub events: u64,
+    /// Events of all runs that were tried.
+    pub work: u64,
 }
 
 /// A run made small.
 #[derive(Clone, Debug)]
 pub struct Shrunk {
-    /// What the small run is like: the scenario may have become narrower.
+    /// What the small run is like: the scenario may have changed.
     pub scenario: Scenario,
     /// The small run.
     pub recording: Recording,
@@ -77,57 +87,61 @@ pub fn shrink_in<H: ClientHost>(
     picks: &[Pick],
     go_on: impl FnMut(Progress) -> bool,
 ) -> Option<Shrunk> {
-    let (outcome, picks) = run.pick(picks);
+    shrink_by(run, picks, |run, picks| run.pick(picks), go_on)
+}
+
+/// The same with a `trial` that makes the run of some picks, and says how it ended and what was picked: where a
+/// violation counts on some condition.
+pub fn shrink_by<H: ClientHost>(
+    run: &Run<'_, H>,
+    picks: &[Pick],
+    mut trial: impl FnMut(&Run<'_, H>, &[Pick]) -> (Outcome, Vec<Pick>),
+    go_on: impl FnMut(Progress) -> bool,
+) -> Option<Shrunk> {
+    let (outcome, picks) = trial(run, picks);
     let property = outcome.violation.as_ref()?.property;
     let mut shrinker = Shrinker {
         run: run.of(run.scenario()),
+        trial,
         scenario: run.scenario().clone(),
         property,
         picks,
         events: outcome.events,
+        most: u64::MAX,
         runs: 1,
+        work: outcome.events,
         go_on,
         spent: false,
     };
     shrinker.limit();
-    while shrinker.round() {}
+    shrinker.begin();
+    while shrinker.fewer_decisions() {}
+    while shrinker.fewer_events() {}
     Some(shrinker.finish(run))
 }
 
-/// Earlier places that are tried for one pick.
-const MOST_MOVES: usize = 24;
-/// Picks of a run up to which dropping one and moving another is tried: the work grows with their square.
-const MOST_TRANSPLANTS: usize = 12;
-
-/// Hears for whom a site is asked.
-struct Listener {
-    chooser: Recorded,
-    site: Site,
-    keys: Vec<u64>,
-}
-
-impl Chooser for Listener {
-    fn pick(&mut self, site: Site, key: u64, n: u32) -> u32 {
-        if site == self.site {
-            self.keys.push(key);
-        }
-        self.chooser.pick(site, key, n)
-    }
-}
-
-struct Shrinker<'a, H, G> {
+struct Shrinker<'a, H, T, G> {
     run: Run<'a, H>,
+    trial: T,
     scenario: Scenario,
     property: Property,
     picks: Vec<Pick>,
     events: u64,
+    /// What has more events is not accepted.
+    most: u64,
     runs: u64,
+    work: u64,
     go_on: G,
     /// No more runs are allowed.
     spent: bool,
 }
 
-impl<H: ClientHost, G: FnMut(Progress) -> bool> Shrinker<'_, H, G> {
+impl<H, T, G> Shrinker<'_, H, T, G>
+where
+    H: ClientHost,
+    T: FnMut(&Run<'_, H>, &[Pick]) -> (Outcome, Vec<Pick>),
+    G: FnMut(Progress) -> bool,
+{
     /// What becomes much longer than the first run shall not take the time of the others.
     fn limit(&mut self) {
         let limits = self.run.limits();
@@ -135,14 +149,62 @@ impl<H: ClientHost, G: FnMut(Progress) -> bool> Shrinker<'_, H, G> {
         self.run = self.run.within(Limits { events, ..limits });
     }
 
+    /// Takes away what goes together, and makes what is long short: every later run is quicker then.
+    fn begin(&mut self) {
+        self.cut_workload();
+        self.drop_faults();
+        self.change_scenario();
+    }
+
+    /// Takes decisions away, once each. Whether anything became smaller.
+    fn fewer_decisions(&mut self) -> bool {
+        let before = (self.picks.clone(), self.scenario.clone());
+        self.cut_workload();
+        self.drop_faults();
+        self.drop_any();
+        self.narrow();
+        self.lessen();
+        self.advance();
+        self.renumber();
+        self.transplant();
+        self.shorten();
+        !self.spent && before != (self.picks.clone(), self.scenario.clone())
+    }
+
+    /// Makes the story shorter, and takes away what that made needless. Whether it became shorter.
+    fn fewer_events(&mut self) -> bool {
+        let before = self.events;
+        self.most = before;
+        self.change_scenario();
+        self.change_picks();
+        self.most = self.events;
+        while self.fewer_decisions() {
+            self.most = self.events;
+        }
+        !self.spent && self.events < before
+    }
+
     /// Whether these picks, in this scenario, violate the same property. If so they are the best so far.
     fn accept(&mut self, scenario: &Scenario, picks: &[Pick]) -> bool {
+        self.accept_within(scenario, picks, self.most)
+    }
+
+    /// The same, and only with fewer events than the best so far.
+    fn accept_shorter(&mut self, scenario: &Scenario, picks: &[Pick]) -> bool {
+        self.accept_within(scenario, picks, self.events.saturating_sub(1))
+    }
+
+    fn accept_within(&mut self, scenario: &Scenario, picks: &[Pick], most: u64) -> bool {
         if self.spent {
             return false;
         }
         self.runs += 1;
-        let (outcome, asked) = self.run.of(scenario).pick(picks);
-        let accepted = self.violates(&outcome);
+        let limits = self.run.limits();
+        // What is violated when a run is over is so after its last event.
+        let within = Limits { events: limits.events.min(most.saturating_add(1)), ..limits };
+        let (outcome, asked) = (self.trial)(&self.run.of(scenario).within(within), picks);
+        self.work += outcome.events;
+        let accepted = self.violates(&outcome) && outcome.events <= most;
         if accepted {
             self.picks = asked;
             self.events = outcome.events;
@@ -164,106 +226,6 @@ impl<H: ClientHost, G: FnMut(Progress) -> bool> Shrinker<'_, H, G> {
         self.accept(&scenario, picks)
     }
 
-    fn progress(&self) -> Progress {
-        Progress { runs: self.runs, picks: self.picks.len(), events: self.events }
-    }
-
-    /// Everything once. Whether anything became smaller.
-    fn round(&mut self) -> bool {
-        let before = (self.picks.clone(), self.scenario.clone());
-        self.cut_workload();
-        self.drop_faults();
-        self.drop_any();
-        self.narrow();
-        self.lessen();
-        self.advance();
-        self.transplant();
-        self.shorten();
-        !self.spent && before != (self.picks.clone(), self.scenario.clone())
-    }
-
-    /// Takes away what `unwanted` names.
-    fn without(&mut self, unwanted: impl Fn(&Pick) -> bool) {
-        let left: Vec<Pick> = self.picks.iter().filter(|pick| !unwanted(pick)).copied().collect();
-        if left.len() < self.picks.len() {
-            self.try_picks(&left);
-        }
-    }
-
-    fn cut_workload(&mut self) {
-        self.without(|pick| WORKLOAD.contains(&pick.site));
-        for site in WORKLOAD {
-            self.without(|pick| pick.site == site);
-        }
-    }
-
-    /// Drops whole kinds of faults, first by their switch and then by their site.
-    fn drop_faults(&mut self) {
-        for fault in Fault::ALL {
-            let switch = fault.index() as u64;
-            self.without(|pick| pick.site == Site::FaultOn && pick.key == switch);
-        }
-        for site in Site::ALL {
-            self.without(|pick| pick.site == *site);
-        }
-    }
-
-    /// Drops picks in ever smaller chunks (ddmin).
-    fn drop_any(&mut self) {
-        let mut chunk = self.picks.len().div_ceil(2);
-        while chunk > 0 && !self.spent {
-            let mut from = 0;
-            while from < self.picks.len() && !self.spent {
-                let to = (from + chunk).min(self.picks.len());
-                let left = [&self.picks[..from], &self.picks[to..]].concat();
-                if !self.try_picks(&left) {
-                    from = to;
-                }
-            }
-            chunk /= 2;
-        }
-    }
-
-    /// Takes out of the scenario what the run makes no use of, so that it needs fewer picks to say the same.
-    fn narrow(&mut self) {
-        let has = |site: Site| self.picks.iter().any(|pick| pick.site == site);
-        let narrow = Scenario {
-            odd_bounds: self.scenario.odd_bounds && has(Site::Bound),
-            ties: self.scenario.ties && has(Site::Tie),
-            ..self.scenario.clone()
-        };
-        let kept = |fault: &Fault| {
-            let switch = fault.index() as u64;
-            !narrow.swarm || self.picks.iter().any(|pick| pick.site == Site::FaultOn && pick.key == switch)
-        };
-        let net = narrow.net.iter().filter(|(fault, _)| kept(fault)).map(|(fault, odds)| (*fault, *odds));
-        let narrow = Scenario { swarm: false, net: net.collect(), ..narrow.clone() };
-        self.try_scenario(narrow);
-        self.narrow_spans();
-        for fault in Fault::ALL {
-            let mut fewer = self.scenario.clone();
-            fewer.net.remove(fault);
-            self.try_scenario(fewer);
-        }
-    }
-
-    /// One client, one relay, one flow, where the scenario wants more.
-    fn narrow_spans(&mut self) {
-        const ONE: Span = Span::new(1, 1);
-        let spans: [fn(&mut Scenario) -> &mut Span; 3] = [
-            |scenario| &mut scenario.clients,
-            |scenario| &mut scenario.flows,
-            |scenario| &mut scenario.relays,
-        ];
-        for span in spans {
-            let mut narrow = self.scenario.clone();
-            *span(&mut narrow) = ONE;
-            if narrow != self.scenario && !self.accept(&narrow, &self.picks.clone()) {
-                self.accept_moved(&narrow, &self.picks.clone());
-            }
-        }
-    }
-
     fn try_scenario(&mut self, scenario: Scenario) {
         if scenario != self.scenario {
             let picks = self.picks.clone();
@@ -271,95 +233,8 @@ impl<H: ClientHost, G: FnMut(Progress) -> bool> Shrinker<'_, H, G> {
         }
     }
 
-    /// Brings every value down as far as it goes, by halving the distance to 0.
-    fn lessen(&mut self) {
-        let mut place = 0;
-        while place < self.picks.len() && !self.spent {
-            let (mut passes, mut fails) = (0, self.picks[place].value);
-            while fails - passes > 1 && place < self.picks.len() && !self.spent {
-                let middle = passes + (fails - passes) / 2;
-                let mut picks = self.picks.clone();
-                picks[place].value = middle;
-                if self.try_picks(&picks) {
-                    fails = middle;
-                } else {
-                    passes = middle;
-                }
-            }
-            place += 1;
-        }
-    }
-
-    /// Moves every pick to the first place of its site at which it does the same: a fault strikes the first
-    /// exchange rather than the tenth, and the first client rather than the second.
-    fn advance(&mut self) {
-        let mut place = 0;
-        while place < self.picks.len() && !self.spent {
-            let Pick { site, key, .. } = self.picks[place];
-            let asked = self.asked(site, &self.scenario, &self.picks);
-            let earlier = asked.iter().take_while(|asked| **asked != key).take(MOST_MOVES);
-            for key in earlier {
-                let mut picks = self.picks.clone();
-                picks[place].key = *key;
-                if self.try_picks(&picks) {
-                    break;
-                }
-            }
-            place += 1;
-        }
-    }
-
-    /// Drops a pick and moves another at the same time: with a flow less, the exchange that matters has another
-    /// number.
-    fn transplant(&mut self) {
-        let mut place = 0;
-        while place < self.picks.len() && !self.spent {
-            let mut left = self.picks.clone();
-            left.remove(place);
-            if !self.accept_moved(&self.scenario.clone(), &left) {
-                place += 1;
-            }
-        }
-    }
-
-    /// Whether the same property is violated when one of these picks is moved.
-    fn accept_moved(&mut self, scenario: &Scenario, picks: &[Pick]) -> bool {
-        picks.len() <= MOST_TRANSPLANTS && (0..picks.len()).any(|moved| self.move_one(scenario, picks, moved))
-    }
-
-    /// Tries one of these picks at every place at which it could be.
-    fn move_one(&mut self, scenario: &Scenario, picks: &[Pick], moved: usize) -> bool {
-        let mut rest = picks.to_vec();
-        let pick = rest.remove(moved);
-        if WORKLOAD.contains(&pick.site) || self.spent {
-            return false;
-        }
-        let places = self.asked(pick.site, scenario, &rest);
-        places.iter().take(MOST_MOVES).any(|key| {
-            let mut picks = rest.clone();
-            picks.push(Pick { key: *key, ..pick });
-            self.accept(scenario, &picks)
-        })
-    }
-
-    /// For whom a run asks at this site, in the order of asking.
-    fn asked(&self, site: Site, scenario: &Scenario, picks: &[Pick]) -> Vec<u64> {
-        let mut listener = Listener { chooser: Recorded::new(picks.iter().copied()), site, keys: Vec::new() };
-        self.run.of(scenario).decided(&mut listener, NoTrace);
-        listener.keys
-    }
-
-    /// Lets the faults end sooner, so that less time passes in which nothing happens.
-    fn shorten(&mut self) {
-        const SHORTEST: Duration = Duration::from_millis(100);
-        while self.scenario.storm > SHORTEST && !self.spent {
-            let storm = Duration::from_millis(self.scenario.storm.as_millis() as u64 / 2);
-            let before = self.scenario.storm;
-            self.try_scenario(Scenario { storm, ..self.scenario.clone() });
-            if self.scenario.storm == before {
-                break;
-            }
-        }
+    fn progress(&self) -> Progress {
+        Progress { runs: self.runs, picks: self.picks.len(), events: self.events, work: self.work }
     }
 
     fn finish(self, run: &Run<'_, H>) -> Shrunk {
@@ -371,12 +246,15 @@ impl<H: ClientHost, G: FnMut(Progress) -> bool> Shrinker<'_, H, G> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use seqlane::{
         Client, ClientAction, ClientEvent, ExchangeFailure, FlowKind, Instant, Misuse, StreamId, Target,
     };
 
     use super::*;
-    use crate::scenario::Profile;
+    use crate::scenario::{Profile, Wait};
+    use crate::script::Kind;
 
     /// A host that panics on a reply to a call that was sent again: stands for any bug that needs a fault.
     #[derive(Clone)]
@@ -429,6 +307,61 @@ mod tests {
         let violation = shrunk.recording.outcome.violation.expect("it still fails");
         assert_eq!(violation.property, Property::S11);
         assert!(violation.what.starts_with("an exchange was lost"), "{}", violation.what);
+    }
+
+    /// A host that panics on an answer that comes after five minutes: stands for any bug that shows late.
+    #[derive(Clone)]
+    struct Late(Client, Instant);
+
+    impl ClientHost for Late {
+        fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<StreamId, Misuse> {
+            self.0.open(now, target, kind)
+        }
+
+        fn handle(&mut self, now: Instant, event: ClientEvent) -> Result<(), Misuse> {
+            let late = now.saturating_since(self.1) > Duration::from_secs(300);
+            assert!(!late || !matches!(event, ClientEvent::Reply { .. }), "an answer came late");
+            self.0.handle(now, event)
+        }
+
+        fn poll(&mut self) -> ClientAction {
+            self.0.poll()
+        }
+
+        fn client(&self) -> &Client {
+            &self.0
+        }
+    }
+
+    #[test]
+    fn a_story_becomes_shorter_where_no_decision_is_left_to_take_away() {
+        let scenario = Scenario {
+            level: Some(2),
+            scripts: vec![Kind::Idle],
+            storm: Duration::from_secs(400),
+            waits: [(Wait::Hold, 4)].into(),
+            ..Profile::Calm.scenario()
+        };
+        let run = Run::hosted(&scenario, |config, seed, now| Late(Client::unsealed(config, seed, now), now));
+        let events = run.pick(&[]).0.events;
+        let shrunk = shrink_in(&run, &[], |progress| progress.runs < 3000).expect("it fails");
+        assert!(shrunk.complete && shrunk.scenario.waits != scenario.waits, "{:?}", shrunk.scenario);
+        assert!(shrunk.progress.events * 3 < events, "{events} events, then {}", shrunk.progress.events);
+    }
+
+    #[test]
+    fn a_violation_counts_only_where_the_trial_says_so() {
+        let scenario = Scenario { level: Some(1), ..Profile::Swarm.scenario() };
+        let run = Run::hosted(&scenario, |config, seed, now| Fragile(Client::unsealed(config, seed, now)));
+        let trial = |run: &Run<'_, Fragile>, picks: &[Pick]| {
+            let (mut outcome, asked) = run.pick(picks);
+            outcome.violation = outcome.violation.filter(|_| outcome.tally.finished > 0);
+            (outcome, asked)
+        };
+        let seeds = (0..400).map(|seed| run.record(&Decisions::Seed(seed)).picks);
+        let shrunk =
+            seeds.filter_map(|picks| shrink_by(&run, &picks, trial, |progress| progress.runs < 300)).next();
+        assert!(shrunk.expect("some exchange is lost after a flow").recording.outcome.tally.finished > 0);
     }
 
     #[test]

@@ -1,0 +1,153 @@
+//! A shorter story: fewer events, by another scenario or another answer, where fewer decisions do not help.
+
+use std::time::Duration;
+
+use crate::chooser::Pick;
+use crate::host::ClientHost;
+use crate::latency::Latency;
+use crate::run::Run;
+use crate::scenario::{Scenario, Span, Wait};
+use crate::shrink::places::Place;
+use crate::shrink::{Progress, Shrinker};
+use crate::site::Site;
+use crate::world::Outcome;
+
+/// Places of a site that are tried.
+const MOST_PLACES: usize = 12;
+/// Answers of a question that are all tried.
+const FEW_WAYS: u32 = 6;
+
+impl<H, T, G> Shrinker<'_, H, T, G>
+where
+    H: ClientHost,
+    T: FnMut(&Run<'_, H>, &[Pick]) -> (Outcome, Vec<Pick>),
+    G: FnMut(Progress) -> bool,
+{
+    /// Tries other scenarios, one name of them after the other.
+    pub(super) fn change_scenario(&mut self) {
+        for change in changes(&self.scenario) {
+            let mut scenario = self.scenario.clone();
+            change(&mut scenario);
+            if scenario != self.scenario && !self.spent {
+                self.try_shorter(&scenario);
+            }
+        }
+    }
+
+    /// Whether the story is shorter in this scenario: with the same picks, without sizes, or with a pick moved to where
+    /// the scenario has it now.
+    fn try_shorter(&mut self, scenario: &Scenario) -> bool {
+        let picks = self.picks.clone();
+        let sized = |pick: &&Pick| !matches!(pick.site, Site::Size | Site::Large);
+        let plain: Vec<Pick> = picks.iter().filter(sized).copied().collect();
+        if self.accept_shorter(scenario, &picks) || plain != picks && self.accept_shorter(scenario, &plain) {
+            return true;
+        }
+        let most = std::mem::replace(&mut self.most, self.events.saturating_sub(1));
+        let moved = self.accept_moved(scenario, &picks);
+        self.most = most;
+        moved
+    }
+
+    /// Tries other answers, one question after the other: larger pieces are fewer, and an odd bound may end what goes
+    /// on and on.
+    pub(super) fn change_picks(&mut self) {
+        let scenario = Scenario { odd_bounds: true, ..self.scenario.clone() };
+        let mut asked = vec![0; Site::ALL.len()];
+        for place in self.places(&scenario, &self.picks) {
+            let count = &mut asked[place.site as usize];
+            *count += 1;
+            if *count <= MOST_PLACES || place.site == Site::Bound {
+                self.change_pick(&scenario, place);
+            }
+        }
+    }
+
+    fn change_pick(&mut self, scenario: &Scenario, Place { site, key, ways }: Place) {
+        let at = |pick: &&Pick| (pick.site, pick.key) == (site, key);
+        let now = self.picks.iter().find(at).map_or(0, |pick| pick.value);
+        let values = if ways <= FEW_WAYS {
+            (0..ways).collect()
+        } else {
+            vec![ways - 1, ways / 2, ways / 4, ways / 16, 1]
+        };
+        for value in values.into_iter().filter(|value| *value != now) {
+            let mut picks: Vec<Pick> = self.picks.iter().filter(|pick| !at(pick)).copied().collect();
+            picks.extend((value > 0).then_some(Pick { site, key, value }));
+            self.accept_shorter(scenario, &picks);
+        }
+    }
+}
+
+/// Sets a name of a scenario.
+type Change = Box<dyn Fn(&mut Scenario)>;
+
+/// What is tried, that which leaves least to do for the others first.
+fn changes(scenario: &Scenario) -> Vec<Change> {
+    [waits(), surroundings(scenario), times(), bounds(), budgets(scenario)].into_iter().flatten().collect()
+}
+
+/// A change to each of these values.
+fn each<V: Clone + 'static>(values: impl IntoIterator<Item = V>, set: fn(&mut Scenario, V)) -> Vec<Change> {
+    let change = |value: V| -> Change { Box::new(move |scenario| set(scenario, value.clone())) };
+    values.into_iter().map(change).collect()
+}
+
+fn waits() -> Vec<Change> {
+    const SECONDS: [u32; 4] = [1, 5, 20, 200];
+    let waits = Wait::ALL.into_iter().flat_map(|wait| SECONDS.map(|seconds| (wait, seconds)));
+    let mut changes = each(waits, |scenario, (wait, seconds)| {
+        scenario.waits.insert(wait, seconds);
+    });
+    changes.extend(each([4, 20], |scenario, seconds| scenario.client_idle = Some(seconds)));
+    changes
+}
+
+/// Who takes part, and what is between them.
+fn surroundings(scenario: &Scenario) -> Vec<Change> {
+    let spans = [1, 2, 3].map(|count| Span::new(count, count));
+    let latencies = [Latency::Instant, Latency::Steady, Latency::Fixed(300), Latency::Fixed(5_000)];
+    [
+        each(0..=2, |scenario, level| scenario.level = Some(level)),
+        each(scenario.scripts.clone(), |scenario, kind| scenario.scripts = vec![kind]),
+        each(spans, |scenario, span| scenario.clients = span),
+        each(spans, |scenario, span| scenario.relays = span),
+        each(spans, |scenario, span| scenario.flows = span),
+        each(latencies, |scenario, latency| scenario.latency = latency),
+        each([false], |scenario, visitors| scenario.visitors = visitors),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn times() -> Vec<Change> {
+    let storms = [10, 100, 1_000, 5_000, 20_000, 60_000].map(Duration::from_millis);
+    let mut changes = each(storms, |scenario, storm| scenario.storm = storm);
+    let openings = [0, 100, 1_000].map(Duration::from_millis);
+    changes.extend(each(openings, |scenario, openings| scenario.openings = openings));
+    changes
+}
+
+/// How much is said, in how large pieces.
+fn bounds() -> Vec<Change> {
+    const BYTES: [usize; 3] = [1, 700, 1 << 16];
+    [
+        each([1, 100, 1_000, 4_000, 70_000, 300_000, 2_000_000], |scenario, bytes| scenario.bytes = bytes),
+        each([1, 2, 3, 8], |scenario, depth| scenario.depth = Some(depth)),
+        each(BYTES, |scenario, bytes| scenario.op_payload = Some(bytes)),
+        each(BYTES, |scenario, bytes| scenario.write_queue = Some(bytes)),
+        each([None], |scenario, link| (scenario.link, scenario.per_call) = (link, link)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Calls at a time, and calls a day where they are counted.
+fn budgets(scenario: &Scenario) -> Vec<Change> {
+    let days = scenario.daily_calls.into_iter().flat_map(|calls| [1, 2, 3, 4, 6, 8, 12, calls / 2]);
+    let mut changes = each([1, 2, 3], |scenario, calls| scenario.concurrency = calls);
+    changes.extend(each(days, |scenario, calls| scenario.daily_calls = Some(calls)));
+    changes
+}
