@@ -3,19 +3,22 @@
 //!
 //! Planting is for the whole process: nothing else may run beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use seqlane::planted::Bug;
 
+use crate::chooser::Pick;
 use crate::fault::Fault;
 use crate::mark::Mark;
 use crate::odds::Odds;
 use crate::property::Property;
-use crate::run::{Decisions, Run};
+use crate::run::{Decisions, Recording, Run};
 use crate::scenario::{Profile, Scenario, Span};
 use crate::script::Kind;
-use crate::shrink::shrink_in;
+use crate::shrink::{Shrunk, shrink_by};
+use crate::timeline::Timeline;
+use crate::trace::Trace;
 use crate::world::Outcome;
 use crate::{copies, isolation};
 
@@ -54,10 +57,10 @@ pub struct Score {
     pub hunt: Hunt,
     /// How many seeds it took, by batch; none where the bug was not found.
     pub seeds: Vec<Option<u64>>,
-    /// What was violated, in the first batch that found it, and the seed.
-    pub first: Option<(Property, u64)>,
-    /// The shrunk run of the first find: its picks and events.
-    pub shrunk: Option<(usize, u64)>,
+    /// What was violated in each batch that found it, and the seed.
+    pub finds: Vec<(Property, u64)>,
+    /// The find that could be made smallest.
+    pub shrunk: Option<Shrunk>,
 }
 
 impl Score {
@@ -66,6 +69,15 @@ impl Score {
         let mut seeds: Vec<u64> = self.seeds.iter().map(|seeds| seeds.unwrap_or(u64::MAX)).collect();
         seeds.sort_unstable();
         seeds.get(seeds.len() / 2).copied().filter(|seeds| *seeds < u64::MAX)
+    }
+
+    /// What was violated: first by the small run, then by the other finds.
+    pub fn properties(&self) -> Vec<&'static str> {
+        let small = self.shrunk.as_ref().and_then(|shrunk| shrunk.recording.outcome.violation.as_ref());
+        let found: BTreeSet<Property> = self.finds.iter().map(|(property, _)| *property).collect();
+        let small = small.map(|violation| violation.property);
+        let others = found.into_iter().filter(|property| Some(*property) != small);
+        small.into_iter().chain(others).map(Property::id).collect()
     }
 }
 
@@ -79,10 +91,7 @@ pub fn hunt_for(bug: Bug) -> Hunt {
         Bug::PollsQueue => ("pairs, a flow stalls", isolation::scenario(), Method::Pair),
         Bug::BlockedHoldsBatch => ("slow readers", slow_readers(), Method::Once),
         Bug::CreditTwice => ("bulk", Profile::Bulk.scenario(), Method::Once),
-        Bug::RefundForgotten => {
-            let relays = Span::new(1, 1);
-            ("bulk, one relay", Scenario { relays, ..Profile::Bulk.scenario() }, Method::Once)
-        }
+        Bug::RefundForgotten => ("large downloads", large_downloads(), Method::Once),
         Bug::OneCallMore | Bug::NeverRenewed => ("quota", Profile::Quota.scenario(), Method::Once),
         Bug::OldPollDrains | Bug::OldRunsAgain | Bug::ExpectedTwice => {
             ("F3 only", only(Fault::Duplicate), Method::Once)
@@ -164,6 +173,19 @@ fn slow_readers() -> Scenario {
     }
 }
 
+/// Nothing goes wrong, but bounds are odd, and a flow brings more than the smallest buffers take.
+fn large_downloads() -> Scenario {
+    Scenario {
+        level: Some(1),
+        clients: Span::new(1, 1),
+        relays: Span::new(1, 1),
+        flows: Span::new(1, 1),
+        bytes: 150_000,
+        scripts: vec![Kind::Download, Kind::Flood],
+        ..calm(Kind::Download)
+    }
+}
+
 /// Nothing goes wrong, but bounds are odd.
 fn calm(kind: Kind) -> Scenario {
     Scenario { scripts: vec![kind], odd_bounds: true, ..Profile::Calm.scenario() }
@@ -186,11 +208,11 @@ fn crowd(kind: Kind) -> Scenario {
 pub fn hunt(bug: Bug, batches: u64, most: u64) -> Score {
     /// Batches are this far apart.
     const STRIDE: u64 = 1_000_000;
-    let mut score = Score { bug, hunt: hunt_for(bug), seeds: Vec::new(), first: None, shrunk: None };
+    let mut score = Score { bug, hunt: hunt_for(bug), seeds: Vec::new(), finds: Vec::new(), shrunk: None };
     for batch in 0..batches {
         let found = chase(bug, &score.hunt, batch * STRIDE, most);
         score.seeds.push(found.map(|(_, seed)| seed - batch * STRIDE + 1));
-        score.first = score.first.or(found);
+        score.finds.extend(found);
     }
     Bug::weed();
     score
@@ -249,31 +271,73 @@ fn miss(bug: Bug, hunt: &Hunt, mark: Mark, from: u64, most: u64) -> Option<(Prop
     None
 }
 
-/// Makes the first find of a hunt small, in at most `runs` runs.
-pub fn shrink(score: &mut Score, runs: u64) {
-    let Some((property, seed)) = score.first.filter(|_| score.hunt.method == Method::Once) else { return };
-    score.bug.plant();
-    let run = Run::new(&score.hunt.scenario);
-    let picks = run.record(&Decisions::Seed(seed)).picks;
-    let shrunk = shrink_in(&run, &picks, |progress| progress.runs < runs);
+/// Makes the first `finds` of a hunt small, in at most `runs` runs each, and keeps the shortest.
+pub fn shrink(score: &mut Score, finds: usize, runs: u64) {
+    if score.hunt.method != Method::Once || runs == 0 {
+        return;
+    }
+    let finds = score.finds.iter().take(finds).filter_map(|(_, seed)| small(score, *seed, runs));
+    score.shrunk = finds.min_by_key(|shrunk| (length(shrunk), shrunk.recording.picks.len()));
     Bug::weed();
-    score.shrunk = shrunk
-        .filter(|shrunk| {
-            shrunk.recording.outcome.violation.as_ref().is_some_and(|found| found.property == property)
-        })
-        .map(|shrunk| (shrunk.recording.picks.len(), shrunk.recording.outcome.events));
+}
+
+/// How long a story is: as long as it has events, or, if they are many, lines.
+fn length(shrunk: &Shrunk) -> (bool, u64) {
+    const MANY: u64 = 30;
+    let events = shrunk.recording.outcome.events;
+    let many = events > MANY;
+    (many, if many { told(shrunk) as u64 } else { events })
+}
+
+/// Makes the find of a seed small. Only what passes without the bug counts: changes of the scenario shall not lead to
+/// something else that violates the same property.
+fn small(score: &Score, seed: u64, runs: u64) -> Option<Shrunk> {
+    /// Events of all runs that are tried: some ten seconds.
+    const MOST_WORK: u64 = 10_000_000;
+    let run = Run::new(&score.hunt.scenario);
+    let bug = score.bug;
+    bug.plant();
+    let picks = run.record(&Decisions::Seed(seed)).picks;
+    let trial = |run: &Run<'_>, picks: &[Pick]| {
+        let (mut outcome, asked) = run.pick(picks);
+        if outcome.violation.is_some() {
+            Bug::weed();
+            outcome.violation = outcome.violation.filter(|_| run.pick(picks).0.violation.is_none());
+            bug.plant();
+        }
+        (outcome, asked)
+    };
+    shrink_by(&run, &picks, trial, |progress| progress.runs < runs && progress.work < MOST_WORK)
+}
+
+/// How many lines the story of a small run has, with what repeats folded.
+pub fn told(shrunk: &Shrunk) -> usize {
+    Timeline::new(&trace(shrunk)).length()
+}
+
+/// A small run as a trace. A bundle would be made again, and then without the bug.
+pub fn trace(shrunk: &Shrunk) -> Trace {
+    let decisions = Decisions::Picks(shrunk.recording.picks.clone());
+    Trace::new(&Run::new(&shrunk.scenario), &decisions, &shrunk.recording)
 }
 
 /// The head of the table, as Markdown.
-pub const HEAD: &str = "| bug | area | what goes wrong | found by | in | median seeds | shrunk: decisions, events |\n\
+pub const HEAD: &str = "| bug | area | what goes wrong | found by | in | median seeds | shrunk: decisions, events, lines |\n\
      |---|---|---|---|---|--:|--:|\n";
 
 /// A bug's row of the table.
 pub fn row(score: &Score) -> String {
-    let Score { bug, hunt, first, shrunk, .. } = score;
-    let property = first.map_or("not found", |(property, _)| property.id());
+    let Score { bug, hunt, shrunk, .. } = score;
+    let properties = score.properties();
+    let properties = if properties.is_empty() { "not found".to_owned() } else { properties.join(", ") };
     let median = score.median().map_or_else(|| "-".to_owned(), |seeds| seeds.to_string());
-    let shrunk = shrunk.map_or_else(|| "-".to_owned(), |(picks, events)| format!("{picks}, {events}"));
+    let shrunk = shrunk.as_ref().map_or_else(
+        || "-".to_owned(),
+        |shrunk| {
+            let Recording { picks, outcome, .. } = &shrunk.recording;
+            format!("{}, {}, {}", picks.len(), outcome.events, told(shrunk))
+        },
+    );
     let (area, text) = (format!("{:?}", bug.area()).to_lowercase(), bug.text());
-    format!("| `{bug}` | {area} | {text} | {property} | {} | {median} | {shrunk} |\n", hunt.place)
+    format!("| `{bug}` | {area} | {text} | {properties} | {} | {median} | {shrunk} |\n", hunt.place)
 }

@@ -11,9 +11,9 @@ fn every_planted_bug_is_found_and_every_property_finds_one() {
     let mut finders = BTreeSet::new();
     let mut missed = Vec::new();
     for bug in Bug::ALL.iter().copied() {
-        match scoreboard::hunt(bug, 1, 10_000).first {
+        match scoreboard::hunt(bug, 1, 10_000).finds.first() {
             Some((property, _)) => {
-                finders.insert(property);
+                finders.insert(*property);
             }
             None => missed.push(bug),
         }
