@@ -15,6 +15,7 @@ use core::time::Duration;
 
 use crate::client::streams::exchange::Load;
 use crate::client::streams::lane::Lane;
+use crate::client::streams::standing::Standing;
 use crate::client::streams::surge::Ask;
 use crate::config::ClientConfig;
 use crate::time::{Instant, share};
@@ -135,7 +136,7 @@ impl Lane {
         let filled = self.expected().div_ceil(self.room(circumstances).max(1));
         let bulk = if filled > 0 {
             usize::try_from(filled).unwrap_or(usize::MAX).saturating_add(1).min(depth)
-        } else if self.blocked && self.took_lately(circumstances.now) {
+        } else if self.standing == Standing::Blocked && self.took_lately(circumstances.now) {
             depth
         } else {
             0

@@ -52,7 +52,7 @@ impl Lane {
         self.agenda.fingerprint(print);
         self.pool.fingerprint(print);
         print.value((&self.starved, self.next_stream, self.unheard, self.newest, self.backlog));
-        print.value((self.blocked, self.draining, self.untold, self.down, self.up));
+        print.value((self.standing, self.draining, self.untold, self.reported, self.down, self.up));
         for time in [self.heard, self.traffic, self.taken] {
             print.time(time);
         }

@@ -10,6 +10,7 @@ use crate::client::streams::exchange::{Load, Progress};
 use crate::client::streams::lane::Lane;
 use crate::client::streams::lateness::Size;
 use crate::client::streams::route::Route;
+use crate::client::streams::standing::Standing;
 use crate::client::streams::stream::Phase;
 use crate::config::{ClientConfig, OpenMode};
 use crate::flow::Within;
@@ -65,7 +66,8 @@ impl Lane {
         if newest {
             self.newest = Some(answer.header.answer);
             self.backlog = 0;
-            self.blocked = answer.header.flags.blocked;
+            let after = self.reported.is_some_and(|reported| answer.number > reported);
+            self.standing = Standing::told(answer.header.flags.blocked, after);
             self.draining = answer.header.flags.draining;
         }
         for frame in frames {

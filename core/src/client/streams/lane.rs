@@ -11,6 +11,7 @@ use crate::client::streams::amount::Amount;
 use crate::client::streams::exchange::{Exchanges, Item};
 use crate::client::streams::flight::Flight;
 use crate::client::streams::lateness::Lateness;
+use crate::client::streams::standing::Standing;
 use crate::client::streams::stream::{Phase, Stream};
 use crate::client::streams::surge::Surge;
 use crate::config::ClientConfig;
@@ -52,7 +53,7 @@ pub(in crate::client) struct Lane {
     /// The newest answer, and what it said.
     pub(super) newest: Option<AnswerNumber>,
     pub(super) backlog: u64,
-    pub(super) blocked: bool,
+    pub(super) standing: Standing,
     pub(super) draining: bool,
     /// When the node was last heard, and when payload last went either way.
     pub(super) heard: Instant,
@@ -60,6 +61,8 @@ pub(in crate::client) struct Lane {
     /// When an application last took bytes, and how many were taken of which no request told.
     pub(super) taken: Instant,
     pub(super) untold: u64,
+    /// The last request that told of any.
+    pub(super) reported: Option<ExchangeNumber>,
     pub(super) lateness: Lateness,
     pub(super) down: Amount,
     pub(super) up: Amount,
@@ -96,12 +99,13 @@ impl Lane {
             ended: Vec::new(),
             newest: None,
             backlog: 0,
-            blocked: false,
+            standing: Standing::Free,
             draining: false,
             heard: now,
             traffic: now,
             taken: now,
             untold: 0,
+            reported: None,
             lateness,
             down: Amount::new(
                 options.first_response,

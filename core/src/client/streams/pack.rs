@@ -219,7 +219,7 @@ impl Lane {
     }
 
     fn fill_acks(&mut self, packing: &mut Packing, now: Instant) {
-        let Self { streams, agenda, untold, .. } = self;
+        let Self { streams, agenda, .. } = self;
         while let Some(number) = agenda.acks.first().copied() {
             let Some(stream) = streams.get_mut(&number) else { break };
             if packing.room() < FACT || !packing.opens(number, stream) {
@@ -231,7 +231,10 @@ impl Lane {
             agenda.refresh(number, &mut stream.traffic, stream.open.is_due(), now);
         }
         agenda.note(now);
-        *untold = 0;
+        if core::mem::take(&mut self.untold) > 0 {
+            self.reported = Some(packing.by);
+            self.standing = self.standing.on_report();
+        }
     }
 
     fn fill_bulk(&mut self, packing: &mut Packing, now: Instant) {
