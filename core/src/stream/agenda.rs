@@ -11,7 +11,7 @@ use crate::wire::number::StreamNumber;
 pub(crate) struct Waiting {
     /// Since when there is any.
     pub(crate) since: Instant,
-    /// When bytes were last added to it.
+    /// When bytes were last added to it, as long as it is of one stream; nobody waits for what another stream adds.
     pub(crate) grew: Instant,
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct Agenda {
     pub(crate) sparse: BTreeSet<StreamNumber>,
     /// With data in bulk, in their order of deficit round robin.
     pub(crate) bulk: VecDeque<StreamNumber>,
-    bulk_set: BTreeSet<StreamNumber>,
+    in_bulk: BTreeSet<StreamNumber>,
     /// With an ACK.
     pub(crate) acks: BTreeSet<StreamNumber>,
     /// That ended, and whose farewell is due.
@@ -30,8 +30,8 @@ pub(crate) struct Agenda {
     /// For which DATA came, and that nobody knows.
     pub(crate) gone: BTreeSet<StreamNumber>,
     /// How long something of each kind has waited.
-    pub(crate) prompt: Option<Waiting>,
-    pub(crate) in_bulk: Option<Waiting>,
+    pub(crate) prompt_wait: Option<Waiting>,
+    pub(crate) bulk_wait: Option<Waiting>,
     pub(crate) acks_since: Option<Instant>,
     /// Sums over the streams.
     pub(crate) sums: Sums,
@@ -72,7 +72,7 @@ impl Agenda {
         put(&mut self.sparse, number, class == Some(Class::Sparse) || told || traffic.has_facts());
         put(&mut self.acks, number, traffic.has_ack());
         if class == Some(Class::Bulk) {
-            if self.bulk_set.insert(number) {
+            if self.in_bulk.insert(number) {
                 self.bulk.push_back(number);
             }
         } else {
@@ -80,10 +80,24 @@ impl Agenda {
             traffic.deficit = 0;
         }
         self.note(now);
-        let waiting = if class == Some(Class::Bulk) { &mut self.in_bulk } else { &mut self.prompt };
-        if let Some(waiting) = waiting.as_mut().filter(|_| grew) {
-            waiting.grew = now;
+        self.note_growth(class, grew, now);
+    }
+
+    fn note_growth(&mut self, class: Option<Class>, grew: bool, now: Instant) {
+        let only = if class == Some(Class::Bulk) { self.bulk.len() == 1 } else { self.is_of_one() };
+        let waiting = if class == Some(Class::Bulk) { &mut self.bulk_wait } else { &mut self.prompt_wait };
+        if let Some(waiting) = waiting {
+            waiting.grew = match (only, grew) {
+                (true, true) => now,
+                (true, false) => waiting.grew,
+                (false, _) => waiting.since,
+            };
         }
+    }
+
+    /// Whether what cannot wait is of one stream.
+    fn is_of_one(&self) -> bool {
+        self.sparse.len() == 1 && self.farewells.is_empty() && self.gone.is_empty()
     }
 
     /// A stream has ended.
@@ -96,7 +110,7 @@ impl Agenda {
 
     /// Mostly it is the stream whose turn it is that has nothing more.
     fn leave_bulk(&mut self, number: StreamNumber) {
-        if self.bulk_set.remove(&number) {
+        if self.in_bulk.remove(&number) {
             if self.bulk.front() == Some(&number) {
                 self.bulk.pop_front();
             } else {
@@ -121,8 +135,8 @@ impl Agenda {
         let Sums { sendable, blocked, beyond, span } = self.sums;
         print.value((&self.sparse, &self.bulk, &self.acks, &self.farewells, &self.gone));
         print.value((sendable, blocked, beyond, span));
-        print.value((self.prompt.is_some(), self.in_bulk.is_some(), self.acks_since.is_some()));
-        for Waiting { since, grew } in self.prompt.into_iter().chain(self.in_bulk) {
+        print.value((self.prompt_wait.is_some(), self.bulk_wait.is_some(), self.acks_since.is_some()));
+        for Waiting { since, grew } in self.prompt_wait.into_iter().chain(self.bulk_wait) {
             print.time(since);
             print.time(grew);
         }
@@ -132,8 +146,8 @@ impl Agenda {
     /// Keeps since when there is something of each kind.
     pub(crate) fn note(&mut self, now: Instant) {
         let waiting = Waiting { since: now, grew: now };
-        self.prompt = self.is_prompt().then(|| self.prompt.unwrap_or(waiting));
-        self.in_bulk = (!self.bulk.is_empty()).then(|| self.in_bulk.unwrap_or(waiting));
+        self.prompt_wait = self.is_prompt().then(|| self.prompt_wait.unwrap_or(waiting));
+        self.bulk_wait = (!self.bulk.is_empty()).then(|| self.bulk_wait.unwrap_or(waiting));
         self.acks_since = (!self.acks.is_empty()).then(|| self.acks_since.unwrap_or(now));
     }
 }

@@ -44,9 +44,12 @@ impl Options {
     ];
 
     pub(super) fn limits(&self) -> Limits {
+        /// 2 GB of them.
+        const MOST_WAITING: usize = 100_000;
         let heals = matches!(self.liveness, Liveness::Heal | Liveness::Both);
         Limits {
             states: self.max_states,
+            waiting: MOST_WAITING,
             heal: heals.then_some(self.heal_steps),
             reach: matches!(self.liveness, Liveness::Reach | Liveness::Both),
         }

@@ -10,9 +10,6 @@ use crate::explore::model::{Broken, Model};
 use crate::explore::twin::Hashed;
 use crate::property::Property;
 
-/// States that wait to be looked at before the newest go first. Each takes some 20 KB.
-const MOST_WAITING: usize = 100_000;
-
 /// States by their fingerprints.
 pub(super) type Prints<V> = HashMap<u128, V, BuildHasherDefault<Hashed>>;
 
@@ -21,6 +18,8 @@ pub(super) type Prints<V> = HashMap<u128, V, BuildHasherDefault<Hashed>>;
 pub struct Limits {
     /// The most states that are looked at.
     pub states: usize,
+    /// The most states that wait to be looked at before the newest go first. Each takes some 20 KB.
+    pub waiting: usize,
     /// The most steps of a healed run; none: healing is not checked.
     pub heal: Option<u32>,
     /// Whether it is checked that a done state can be reached from every state.
@@ -149,7 +148,11 @@ impl<M: Model> Search<'_, M> {
     }
 
     fn next(&mut self) -> Option<(u32, u32, M::State)> {
-        if self.waiting.len() > MOST_WAITING { self.waiting.pop_back() } else { self.waiting.pop_front() }
+        if self.waiting.len() > self.limits.waiting {
+            self.waiting.pop_back()
+        } else {
+            self.waiting.pop_front()
+        }
     }
 
     fn admit(&mut self, print: u128, link: Link<M::Step>, depth: u32, state: M::State) {

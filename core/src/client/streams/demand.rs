@@ -119,7 +119,7 @@ impl Lane {
 
     /// When bulk goes although it does not fill a packet.
     pub(super) fn bulk_at(&self) -> Option<Instant> {
-        let since = self.agenda.in_bulk?.since;
+        let since = self.agenda.bulk_wait?.since;
         let full = u64::try_from(self.agenda.sums.sendable).unwrap_or(u64::MAX) >= self.up.bytes();
         let wait = share(self.lateness.usual().p50, 1, BULK_WAIT).min(BULK_WAIT_LONGEST);
         Some(if full { since } else { since.saturating_add(wait) })

@@ -58,8 +58,8 @@ pub(super) struct Circumstances {
     pub(super) prompt: Option<Waiting>,
     pub(super) bulk: Option<Waiting>,
     pub(super) acks: Option<Instant>,
-    /// Whether the bulk fills the lowest request.
-    pub(super) full: bool,
+    /// Whether the bulk fills the lowest request, or is of several streams, which do not wait for each other.
+    pub(super) ready: bool,
     /// The small answer that is first to be repeated, and when.
     pub(super) repeat: Option<(Instant, ExchangeNumber)>,
 }
@@ -82,12 +82,12 @@ impl Patience {
         waiting.grew.saturating_add(self.settle).min(fill)
     }
 
-    /// Until when bulk waits that fills its answer or does not: who has the first bytes already waits a little longer for
-    /// the next, so that they need no round trip of their own.
-    fn bulk(&self, waiting: Waiting, full: bool) -> Instant {
+    /// Until when bulk waits. Where it is not ready to go, a little longer for the next bytes, so that these need no round
+    /// trip of their own.
+    fn bulk(&self, waiting: Waiting, ready: bool) -> Instant {
         let gap = share(self.fill, 1, 4).max(self.settle);
         let settled = waiting.since.saturating_add(self.settle);
-        if full { settled } else { Self { settle: gap, ..*self }.sparse(waiting) }
+        if ready { settled } else { Self { settle: gap, ..*self }.sparse(waiting) }
     }
 }
 
@@ -108,7 +108,7 @@ impl Circumstances {
         let due = [
             self.repeat.map(|(at, exchange)| (at, TimerKind::Confirm, Load::Repeat(exchange))),
             self.prompt.map(|waiting| (patience.sparse(waiting), TimerKind::Settle, Load::Anything)),
-            bulk.map(|waiting| (patience.bulk(waiting, self.full), TimerKind::Settle, Load::Bulk)),
+            bulk.map(|waiting| (patience.bulk(waiting, self.ready), TimerKind::Settle, Load::Bulk)),
             self.acks.map(|since| (since.saturating_add(patience.acks), TimerKind::AckDelay, Load::Anything)),
         ];
         let due = || due.iter().flatten();
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn bulk_leaves_the_reserve_for_what_is_sparse() {
-        let bulk = Circumstances { bulk: waiting(0, 0), full: true, ..two() };
+        let bulk = Circumstances { bulk: waiting(0, 0), ready: true, ..two() };
         assert_eq!(verdict(bulk, 10), Verdict::Answer(LOW, Load::Bulk));
         assert_eq!(verdict(Circumstances { held: 1, ..bulk }, 10), wait(100, TimerKind::Hold));
         let only = Circumstances { held: 1, reserve: 0, ..bulk };
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(verdict(coming(9), 19), wait(29, TimerKind::Settle));
         assert_eq!(verdict(coming(75), 79), wait(80, TimerKind::Settle));
         assert_eq!(verdict(coming(9), 29), Verdict::Answer(LOW, Load::Bulk));
-        assert_eq!(verdict(Circumstances { full: true, ..coming(9) }, 19), Verdict::Answer(LOW, Load::Bulk));
+        assert_eq!(verdict(Circumstances { ready: true, ..coming(9) }, 19), Verdict::Answer(LOW, Load::Bulk));
     }
 
     #[test]

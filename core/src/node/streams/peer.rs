@@ -286,10 +286,10 @@ impl Peer {
             reserve: self.reserve(),
             lowest: self.held.keys().next().copied(),
             ends: self.held.iter().map(|(exchange, held)| (held.until, *exchange)).min(),
-            prompt: self.agenda.prompt,
-            bulk: self.agenda.in_bulk,
+            prompt: self.agenda.prompt_wait,
+            bulk: self.agenda.bulk_wait,
             acks: self.agenda.acks_since,
-            full: self.fills_lowest(),
+            ready: self.agenda.bulk.len() > 1 || self.fills_lowest(),
             repeat: self.unconfirmed.first().copied(),
         }
     }

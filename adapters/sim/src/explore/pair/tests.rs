@@ -89,12 +89,23 @@ fn small_scopes_hold_to_the_end_and_heal_from_everywhere() {
         "up=2,down=0,unsent=1",
         "level=0,up=1,down=0,slow=1",
     ] {
-        let limits = Limits { states: 20_000, heal: Some(100), reach: true };
+        let limits = Limits { states: 20_000, waiting: 20_000, heal: Some(100), reach: true };
         let found = search(&pair(scope), limits, &mut |_| {});
         assert_eq!(found.failure, None, "{scope}");
         assert!(!found.truncated, "{scope}");
         assert!(found.done > 0 && found.dead == Some(0), "{scope}");
     }
+}
+
+#[test]
+fn a_search_that_may_keep_little_waiting_finds_the_same_states() {
+    let of = |waiting| {
+        let limits = Limits { states: 20_000, waiting, heal: Some(100), reach: true };
+        search(&pair("up=1,down=0,drop=1"), limits, &mut |_| {})
+    };
+    let (broad, deep) = (of(20_000), of(3));
+    assert!(deep.frontier < broad.frontier && deep.failure.is_none());
+    assert_eq!((deep.progress, deep.done, deep.dead), (broad.progress, broad.done, broad.dead));
 }
 
 #[test]

@@ -32,6 +32,34 @@ fn frames_are_answered_after_a_settle() {
     assert_eq!(pair.answer_after(request, 1).data(0), b"one two");
 }
 
+/// Upstream 0 says a byte every 5 ms, while a request is held.
+fn chattering(pair: &mut Pair) -> (UpstreamId, RequestId) {
+    pair.terms.confirm = 1_600;
+    let (chatter, other) = (pair.stream(0, 1), pair.stream(1, 2));
+    let request = pair.ask(3, &[]);
+    for _ in 0..10 {
+        pair.rig.data(chatter, b".");
+        pair.rig.run(5);
+    }
+    assert!(pair.rig.is_held(request));
+    (other, request)
+}
+
+#[test]
+fn a_stream_that_goes_on_speaking_is_answered_after_a_sixteenth_of_confirm() {
+    let mut pair = Pair::new();
+    let (_, request) = chattering(&mut pair);
+    assert_eq!(pair.answer_after(request, 10).data(0).len(), 10);
+}
+
+#[test]
+fn a_stream_that_goes_on_speaking_delays_no_other() {
+    let mut pair = Pair::new();
+    let (other, request) = chattering(&mut pair);
+    pair.rig.data(other, b"key");
+    assert_eq!(pair.answer(request).data(1), b"key");
+}
+
 #[test]
 fn what_came_before_the_request_is_answered_at_once() {
     let mut pair = Pair::new();
