@@ -152,8 +152,11 @@ impl Client {
                 self.start_over();
             } else {
                 // Until that is confirmed, asking again and again would cost calls.
-                let short = streams.rest();
-                streams.route_mut(id).into_iter().for_each(|route| route.on_useless(short, now));
+                let (short, patience) = (streams.rest(), streams.patience());
+                if let Some(route) = streams.route_mut(id) {
+                    route.on_useless(short, exchange.sent, now);
+                    route.on_doubt(patience, now);
+                }
             }
             return;
         }
@@ -247,7 +250,7 @@ impl Client {
                 ExchangeFailure::Garbage if packet.hello => garbled = route.on_garbled_hello(now),
                 ExchangeFailure::Unknown | ExchangeFailure::Garbage => {
                     route.on_cut(now.saturating_since(exchange.sent), packet.hold, now);
-                    route.on_useless(short, now);
+                    route.on_useless(short, exchange.sent, now);
                 }
                 ExchangeFailure::NotSent | ExchangeFailure::Refused { .. } | ExchangeFailure::TooLarge => {}
             }

@@ -238,7 +238,7 @@ impl Client {
         let is = |relay: RelayId, test: &dyn Fn(&Route) -> bool| {
             routes.iter().any(|route| route.relay == relay && test(route))
         };
-        let good = |route: &Route| route.is_good() && route.unknown.is_none() && !route.is_resting(now);
+        let good = |route: &Route| route.is_good() && !route.is_resting(now);
         let chosen = relays
             .choose_among(now, purpose, |relay| is(relay, &good) && Some(relay) != lost)
             .or_else(|| relays.choose_among(now, purpose, |relay| is(relay, &good)));

@@ -208,7 +208,7 @@ impl Lane {
     pub(super) fn hold(&self, config: &ClientConfig, circumstances: Circumstances) -> Duration {
         let longest = self.grants.max_hold.min(config.streams.idle_hold);
         // Where nothing moves and only an answer is missing, calls become rarer and rarer.
-        let quiet = share(circumstances.now.saturating_since(self.traffic), 1, 2);
+        let quiet = share(circumstances.now.saturating_since(self.traffic), 1, 4);
         let active = || self.lateness.usual().p50.saturating_mul(2).max(SHORTEST_HOLD).max(quiet);
         if !self.awaits() {
             Duration::ZERO

@@ -59,6 +59,7 @@ pub(super) enum Leads {
 ///
 /// ```text
 ///   Up ── late again and again, another relay answers ──▶ Down ── an answer ──▶ Up
+///   Up ── does not know the epoch ──────────────────────▶ Down
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Health {
@@ -94,8 +95,9 @@ pub(super) struct Route {
     hold: Option<(Duration, Instant)>,
     /// Since when its answers say that the epoch is unknown.
     pub(super) unknown: Option<Instant>,
-    /// Answers in a row that were no use, and until when it rests for it.
+    /// How often in a row calls came to nothing, when that was counted last, and until when it rests for it.
     useless: u32,
+    useless_since: Instant,
     rests: Instant,
     /// Hellos through it since one was answered.
     asked: u32,
@@ -119,6 +121,7 @@ impl Route {
             hold: None,
             unknown: None,
             useless: 0,
+            useless_since: Instant::ZERO,
             rests: Instant::ZERO,
             asked: 0,
             astray: 0,
@@ -166,9 +169,13 @@ impl Route {
         self.leads != Leads::Narrow && core::mem::replace(&mut self.leads, leads) != leads
     }
 
-    /// A call through it came to nothing. It rests for a moment, `short` the first time in a row, and then longer each
-    /// time.
-    pub(super) fn on_useless(&mut self, short: Duration, now: Instant) {
+    /// A call through it that was sent at `sent` came to nothing. It rests for a moment, `short` the first time in a row,
+    /// and then longer each time. All the calls that were out then count once: one outage ends them all.
+    pub(super) fn on_useless(&mut self, short: Duration, sent: Instant, now: Instant) {
+        if sent < self.useless_since {
+            return;
+        }
+        self.useless_since = now;
         let times = 1_u32.checked_shl(self.useless.min(16)).unwrap_or(u32::MAX);
         let short = if self.useless == 0 { short } else { short.max(REST_SECOND) };
         self.useless = self.useless.saturating_add(1);
@@ -246,10 +253,11 @@ impl Route {
         !core::mem::replace(&mut self.told, true)
     }
 
-    /// An exchange through it that was sent at `sent` was answered.
+    /// An exchange through it that was sent at `sent` was answered: it works, whatever came to nothing before.
     pub(super) fn on_answer(&mut self, sent: Instant) {
         self.lates = 0;
         self.useless = 0;
+        self.rests = Instant::ZERO;
         self.health = Health::Up;
         self.answered = Some(self.answered.map_or(sent, |answered| answered.max(sent)));
     }
@@ -275,6 +283,14 @@ impl Route {
     /// It is down.
     pub(super) fn on_down(&mut self, now: Instant) {
         self.health = Health::Down { probe: now.saturating_add(PROBE_FIRST), wait: PROBE_FIRST };
+    }
+
+    /// It does not know the epoch, which another one has yet to confirm. It is as good as down until then, and probed after
+    /// `patience`, in case that no other one is heard of.
+    pub(super) fn on_doubt(&mut self, patience: Duration, now: Instant) {
+        if self.health == Health::Up {
+            self.health = Health::Down { probe: now.saturating_add(patience), wait: patience };
+        }
     }
 
     /// When it is to be probed, if it is down.
@@ -324,6 +340,7 @@ impl Route {
             print.time(self.late_since);
         }
         print.value((self.useless, self.astray, self.asked));
+        print.time(self.useless_since);
         print.deadline(self.rests);
         print.time(self.answered.unwrap_or_default());
         if let Some((limit, until)) = self.hold {
@@ -380,13 +397,34 @@ mod tests {
     #[test]
     fn a_relay_whose_calls_come_to_nothing_rests_longer_and_longer() {
         let mut route = route();
-        route.on_useless(SECOND, at(0));
+        route.on_useless(SECOND, at(0), at(0));
         assert!(route.is_resting(at(0)) && !route.is_resting(at(1)));
-        route.on_useless(SECOND, at(1));
+        route.on_useless(SECOND, at(1), at(1));
         assert_eq!(route.rests_until(), at(3));
-        route.on_answer(at(3));
-        route.on_useless(SECOND, at(4));
-        assert_eq!(route.rests_until(), at(5));
+    }
+
+    #[test]
+    fn calls_that_one_outage_ends_count_once() {
+        let mut route = route();
+        for tenth in 0..10 {
+            route.on_useless(SECOND, at(tenth), at(30));
+        }
+        assert_eq!(route.rests_until(), at(31));
+        route.on_useless(SECOND, at(31), at(61));
+        assert_eq!(route.rests_until(), at(63));
+    }
+
+    #[test]
+    fn an_answer_ends_a_rest() {
+        let mut route = route();
+        for second in 0..5 {
+            route.on_useless(SECOND, at(second), at(second));
+        }
+        assert!(route.is_resting(at(5)));
+        route.on_answer(at(0));
+        assert!(!route.is_resting(at(5)));
+        route.on_useless(SECOND, at(6), at(6));
+        assert_eq!(route.rests_until(), at(7), "it is the first time in a row again");
     }
 
     #[test]
