@@ -13,6 +13,7 @@ use crate::id::{ExchangeId, StreamId};
 use crate::seq::Seq;
 use crate::time::Instant;
 use crate::wire::Sid;
+use crate::wire::number::AnswerNumber;
 
 impl Client {
     /// Feeds everything that decides what the client will do to `hasher`, relative to `now`.
@@ -63,6 +64,12 @@ impl Client {
         flows.chain(self.closes.iter().map(|closing| (closing.sid, None)))
     }
 
+    /// The newest answer at level 2, which the fingerprint does not have: what counts is which answers on their way are
+    /// newer, and in which order.
+    pub fn newest_answer(&self) -> Option<AnswerNumber> {
+        self.streams.as_ref()?.newest()
+    }
+
     fn exchange_fingerprint(
         &self,
         exchange: &Exchange,
@@ -72,6 +79,7 @@ impl Client {
         print.value((exchange.relay, exchange.class, exchange.body_len));
         if let Some(packet) = &exchange.packet {
             print.value(packet.place());
+            print.value(self.streams.as_ref().map(|streams| streams.counts(exchange.relay, exchange.sent)));
             print.time(exchange.sent);
             return;
         }

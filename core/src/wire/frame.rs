@@ -94,7 +94,7 @@ impl fmt::Display for FrameType {
 }
 
 /// One frame. A payload is a slice of the packet that it came in; `Debug` shows its length alone.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Frame {
     /// Open an upstream to `target`. Saying it again changes nothing.
     Open {

@@ -172,7 +172,7 @@ impl Status {
 pub const LEAST_PACKET: usize = 68 * 1024;
 
 /// What a node tells a client that it has taken up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Grants {
     /// Uplink bytes that a new stream may send without any WINDOW.
     pub uplink_window: u64,
@@ -220,7 +220,7 @@ impl Grants {
 }
 
 /// What a response says about the node and the client as wholes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Flags {
     /// The node shuts down: no new streams.
     pub draining: bool,
@@ -236,7 +236,7 @@ const UNKNOWN: u64 = 4;
 const GRANTS: u64 = 8;
 
 /// The header of a response packet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ResponseHeader {
     /// The client that asked.
     pub client: ClientId,

@@ -8,7 +8,7 @@ use crate::cli::verdict::{Failure, Verdict};
 /// Search small worlds to the end.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// A world to search: up=2,down=2,lanes=2,drop=1,dup=1,late=1,crash=1 (repeat for more; default: three)
+    /// A world to search: up=2,down=2,lanes=2,drop=1,dup=1,late=1,crash=1 (repeat for more; default: four)
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<Scope>,
     /// Look at no more states than this in a world

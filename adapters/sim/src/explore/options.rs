@@ -37,10 +37,11 @@ impl Default for Options {
 
 impl Options {
     /// What is explored when nothing is said: each in about a minute on one core.
-    pub const DEFAULT_SCOPES: [&str; 3] = [
+    pub const DEFAULT_SCOPES: [&str; 4] = [
         "up=1,down=1,drop=1,dup=1,late=1,crash=1",
         "up=2,down=1,drop=1,unsent=1,late=1",
         "level=0,up=2,down=2,drop=1,late=1,crash=1,slow=1",
+        "level=2,up=2,down=2,drop=1,dup=1,late=1,crash=1",
     ];
 
     pub(super) fn limits(&self) -> Limits {

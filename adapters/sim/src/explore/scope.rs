@@ -50,7 +50,7 @@ scope! {
     up = 1,
     /// Bytes that each upstream sends, one at a time.
     down = 1,
-    /// Data ops in flight per session; at level 2, exchanges in flight.
+    /// Data ops in flight per session; at level 2, exchanges in flight, whatever they carry.
     lanes = 2,
     /// Ops per batch.
     batch = 2,

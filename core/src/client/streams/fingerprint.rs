@@ -1,16 +1,28 @@
 //! The part of the client's fingerprint that is level 2.
 //!
-//! Numbers of exchanges, answers and streams are shared with the node and stay what they are; names and nonces do not
-//! matter.
+//! Numbers of exchanges and streams are shared with the node and stay what they are. Which answer is the newest counts by
+//! those that are on their way, which only the harness knows; names and nonces do not matter.
 
 use crate::client::streams::exchange::{Progress, Record};
 use crate::client::streams::greeting::{State, Streams};
 use crate::client::streams::lane::Lane;
 use crate::client::streams::stream::Stream;
 use crate::fingerprint::Fingerprint;
-use crate::id::StreamId;
+use crate::id::{RelayId, StreamId};
+use crate::time::Instant;
+use crate::wire::number::AnswerNumber;
 
 impl Streams {
+    /// The newest answer.
+    pub(in crate::client) fn newest(&self) -> Option<AnswerNumber> {
+        self.lane()?.newest
+    }
+
+    /// Whether a call through `relay` that was sent at `sent` counts when it comes to nothing.
+    pub(in crate::client) fn counts(&self, relay: RelayId, sent: Instant) -> bool {
+        self.routes.iter().any(|route| route.relay == relay && route.counts(sent))
+    }
+
     /// Everything that decides what level 2 does. `rank` numbers the flows.
     pub(in crate::client) fn fingerprint(
         &self,
@@ -18,7 +30,8 @@ impl Streams {
         print: &mut Fingerprint<'_>,
     ) {
         print.value((self.wanted, self.welcomed));
-        print.each(self.routes.iter(), |print, route| route.fingerprint(print));
+        let rivals = self.routes.len() > 1;
+        print.each(self.routes.iter(), |print, route| route.fingerprint(rivals, print));
         match &self.state {
             State::Greeting { next, lateness, .. } => {
                 print.value((0_u8, next));
@@ -51,7 +64,7 @@ impl Lane {
         });
         self.agenda.fingerprint(print);
         self.pool.fingerprint(print);
-        print.value((&self.starved, self.next_stream, self.unheard, self.newest, self.backlog));
+        print.value((&self.starved, self.next_stream, self.unheard, self.newest.is_some(), self.backlog));
         print.value((self.standing, self.draining, self.untold, self.reported, self.down, self.up));
         for time in [self.heard, self.traffic, self.taken] {
             print.time(time);

@@ -322,10 +322,16 @@ impl Route {
         self.hold.filter(|(_, until)| *until > now).map_or(Duration::MAX, |(limit, _)| limit)
     }
 
-    /// The route's part of a state's fingerprint.
+    /// Whether a call that was sent at `sent` counts when it comes to nothing: others did, that were out with it.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value((self.relay, self.lates, self.told, self.garbled, core::mem::discriminant(&self.leads)));
+    pub(super) fn counts(&self, sent: Instant) -> bool {
+        sent >= self.useless_since
+    }
+
+    /// The route's part of a state's fingerprint. Without `rivals` it is never judged by what others do.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, rivals: bool, print: &mut crate::fingerprint::Fingerprint<'_>) {
+        print.value((self.relay, self.told, self.garbled, core::mem::discriminant(&self.leads)));
         print.time(self.unknown.unwrap_or_default());
         match self.leads {
             Leads::Asked { at } => print.time(at),
@@ -336,13 +342,15 @@ impl Route {
             print.deadline(probe);
             print.value(wait);
         }
-        if self.lates > 0 {
+        if rivals {
+            print.value(self.lates);
+            print.time(self.answered.unwrap_or_default());
+        }
+        if rivals && self.lates > 0 {
             print.time(self.late_since);
         }
         print.value((self.useless, self.astray, self.asked));
-        print.time(self.useless_since);
         print.deadline(self.rests);
-        print.time(self.answered.unwrap_or_default());
         if let Some((limit, until)) = self.hold {
             print.value(limit);
             print.deadline(until);

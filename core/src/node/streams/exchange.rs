@@ -31,8 +31,8 @@ pub(super) enum Progress {
     Missing,
     /// Its request is held.
     Held,
-    /// It was answered by a packet of this size.
-    Answered(usize),
+    /// It was answered; what the client is told of that.
+    Answered(Status),
 }
 
 /// One exchange.
@@ -149,7 +149,7 @@ impl Exchanges {
     ) {
         let count = contents.len();
         if let Some(record) = self.get_mut(exchange) {
-            record.progress = Progress::Answered(size);
+            record.progress = Progress::Answered(Status::answered(size));
             record.contents = contents;
             record.repeats = repeats;
             self.items = self.items.saturating_add(count);
@@ -179,7 +179,7 @@ impl Exchanges {
         let told = self.records.iter().skip(first).map(|record| match record.progress {
             Progress::Missing => Status::Missing,
             Progress::Held => Status::Held,
-            Progress::Answered(size) => Status::answered(size),
+            Progress::Answered(status) => status,
         });
         told.collect()
     }

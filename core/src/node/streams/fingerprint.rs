@@ -1,7 +1,7 @@
 //! The part of the node's fingerprint that is level 2.
 //!
-//! Numbers of exchanges, answers and streams are shared with the client and stay what they are; names, nonces and
-//! statistics do not matter.
+//! Numbers of exchanges and streams are shared with the client and stay what they are. Answers only count by their order,
+//! and all that come are newer than those that went; names, nonces and statistics do not matter.
 
 use crate::fingerprint::Fingerprint;
 use crate::node::fingerprint::Ranks;
@@ -25,7 +25,7 @@ impl Peers {
 
 impl Peer {
     fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
-        print.value((self.answers, self.exchanges.done(), self.keep, self.confirm, &self.ended));
+        print.value((self.exchanges.done(), self.keep, self.confirm, &self.ended));
         print.each(self.exchanges.iter(), |print, record| {
             print.value((record.progress, record.named, &record.contents, record.repeats));
         });

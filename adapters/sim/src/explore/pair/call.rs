@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use seqlane::wire::direction::Direction;
+use seqlane::wire::frame::Frames;
+use seqlane::wire::number::AnswerNumber;
+use seqlane::wire::packet::{self, ResponseHeader};
 use seqlane::wire::seal::Seal;
 use seqlane::wire::{Op, Reply, Sid};
 use seqlane::{Instant, Node, Seq, SessionPlace};
@@ -16,6 +19,8 @@ use crate::explore::twin::Twin;
 pub(super) struct Request {
     pub(super) body: Bytes,
     pub(super) ops: Arc<[Op]>,
+    /// The packet that its first op carries, opened: its nonce is nothing that anybody reads.
+    packet: Option<Bytes>,
 }
 
 /// An exchange that the client waits for.
@@ -38,7 +43,9 @@ pub(super) struct Call {
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) body: Bytes,
-    pub(super) replies: Option<Arc<[Reply]>>,
+    replies: Option<Arc<[Reply]>>,
+    /// The packet that its first reply carries, opened.
+    packet: Option<(ResponseHeader, Frames)>,
 }
 
 impl Call {
@@ -83,19 +90,22 @@ fn hash_session(node: &Node, sid: &Sid, hasher: &mut Twin, ahead: impl Fn(Seq) -
     }
 }
 
-/// A packet without its nonce, which nobody reads.
-fn plain(packet: &Bytes, way: Direction) -> Option<Bytes> {
-    Seal::null(way).open(packet.clone()).ok()
-}
-
 impl Request {
+    pub(super) fn new(body: Bytes, ops: Vec<Op>) -> Self {
+        let packet = ops.first().and_then(|op| match op {
+            Op::Streams { packet } => Seal::null(Direction::Up).open(packet.clone()).ok(),
+            _ => None,
+        });
+        Self { body, ops: ops.into(), packet }
+    }
+
     /// What the node will make of it.
     pub(super) fn hash(&self, node: &Node, hasher: &mut Twin) {
         hasher.write_usize(self.ops.len());
         for op in &*self.ops {
             op.name().hash(hasher);
-            if let Op::Streams { packet } = op {
-                plain(packet, Direction::Up).hash(hasher);
+            if matches!(op, Op::Streams { .. }) {
+                self.packet.hash(hasher);
                 continue;
             }
             op.payload().map(|payload| payload.as_ref()).hash(hasher);
@@ -122,14 +132,32 @@ impl Request {
 }
 
 impl Answer {
-    /// What the client will make of it, as the answer to `request`.
-    pub(super) fn hash(&self, request: &Request, node: &Node, hasher: &mut Twin) {
+    /// The answer to `request`.
+    pub(super) fn new(body: Bytes, replies: Option<Vec<Reply>>, request: &Request) -> Self {
+        let carries = request.packet.is_some();
+        let sealed = replies.iter().flatten().next().filter(|_| carries).map(|reply| reply.data.clone());
+        let packet = sealed.and_then(|sealed| Seal::null(Direction::Down).open(sealed).ok());
+        let packet = packet.and_then(|plain| packet::decode_response(plain).ok());
+        Self { body, replies: replies.map(Arc::from), packet }
+    }
+
+    /// The number of the packet that it carries.
+    pub(super) fn number(&self) -> Option<AnswerNumber> {
+        self.packet.as_ref().map(|(header, _)| header.answer)
+    }
+
+    /// What the client will make of it, as the answer to `request`. Of its packet's number only the `rank` matters.
+    pub(super) fn hash(&self, request: &Request, rank: Option<usize>, node: &Node, hasher: &mut Twin) {
         let Some(replies) = &self.replies else { return self.body.hash(hasher) };
+        if let Some((header, frames)) = &self.packet {
+            rank.hash(hasher);
+            ResponseHeader { answer: AnswerNumber::ZERO, ..header.clone() }.hash(hasher);
+            frames.clone().for_each(|frame| frame.hash(hasher));
+        }
         hasher.write_usize(replies.len());
         for (place, reply) in replies.iter().enumerate() {
-            match request.ops.get(place) {
-                Some(Op::Streams { .. }) => plain(&reply.data, Direction::Down).hash(hasher),
-                _ => reply.data.as_ref().hash(hasher),
+            if self.packet.is_none() {
+                reply.data.as_ref().hash(hasher);
             }
             (reply.packets.len(), reply.eof, reply.code.is_some(), reply.caps, reply.damaged).hash(hasher);
             // An op's number comes back; it counts by how far the two are apart.

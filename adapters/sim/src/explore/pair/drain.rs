@@ -1,7 +1,6 @@
 //! Taking actions until both machines are idle, and carrying each out at once.
 
 use std::hash::Hash;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use seqlane::wire::reset::ResetCode;
@@ -142,7 +141,7 @@ impl Pair {
             let payload = op.payload().filter(|_| !packet);
             (6_u8, op.name(), payload.map(|payload| payload.as_ref())).hash(&mut state.output);
         }
-        let call = Call::new(Request { body, ops: Arc::from(ops) }, deadline);
+        let call = Call::new(Request::new(body, ops), deadline);
         if state.calls.insert(exchange, call).is_some() {
             return Err(Broken::new(Property::S13, "an exchange is sent twice"));
         }
@@ -257,7 +256,7 @@ impl Pair {
             (14_u8, data, reply.eof, reply.error.is_some()).hash(&mut state.output);
         }
         call.held = call.held.saturating_sub(1);
-        call.answers.push(Answer { body, replies: replies.map(Arc::from) });
+        call.answers.push(Answer::new(body, replies, &call.request));
         Ok(())
     }
 }

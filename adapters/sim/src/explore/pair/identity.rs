@@ -2,6 +2,8 @@
 
 use std::hash::{Hash, Hasher};
 
+use seqlane::wire::number::AnswerNumber;
+
 use crate::explore::pair::State;
 use crate::explore::pair::call::{Answer, Call, Request, hash_place};
 use crate::explore::pair::ends::Line;
@@ -50,8 +52,17 @@ impl State {
     /// The identity of an answer on its way.
     pub(super) fn answer(&self, call: &Call, answer: &Answer) -> u128 {
         let mut hasher = Twin::default();
-        answer.hash(&call.request, &self.node, &mut hasher);
+        answer.hash(&call.request, self.rank(answer), &self.node, &mut hasher);
         hasher.value()
+    }
+
+    /// How many answers on their way come between the client's newest one and this; none when it is older than that.
+    fn rank(&self, answer: &Answer) -> Option<usize> {
+        let newest = self.client.newest_answer();
+        let is_newer = |number: &AnswerNumber| newest.is_none_or(|newest| newest < *number);
+        let own = answer.number().filter(is_newer)?;
+        let others = self.calls.values().flat_map(|call| &call.answers).filter_map(Answer::number);
+        Some(others.filter(|other| is_newer(other) && *other < own).count())
     }
 
     fn hash_ends(&self, hasher: &mut Twin) {

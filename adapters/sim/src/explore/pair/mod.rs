@@ -91,7 +91,11 @@ impl Pair {
         let level = Level::from_number(scope.level).unwrap_or_default();
         let streams =
             ClientStreamOptions { max_depth: scope.lanes.max(2).into(), ..ClientStreamOptions::default() };
-        let relay = RelayOptions { form: Form::Node, ..RelayOptions::new(Secret::new(KEY)) };
+        let mut relay = RelayOptions { form: Form::Node, ..RelayOptions::new(Secret::new(KEY)) };
+        if scope.is_level_2() {
+            // Sparse payload goes beyond the depth, but never beyond what the relay takes.
+            relay.max_concurrent = scope.lanes.into();
+        }
         let client = ClientOptions {
             max_level: level,
             max_depth: scope.lanes.into(),

@@ -384,7 +384,15 @@ impl Pair {
         state.held.clear();
         state.upstreams.clear();
         state.calls.values_mut().for_each(|call| call.held = 0);
-        state.locals.iter_mut().for_each(|local| local.orphaned = true);
+        for local in &mut state.locals {
+            local.orphaned = true;
+            // A stream never gets another upstream. Answers on their way may still bring what this one sent, and how much
+            // that might have been is nothing to the machines.
+            if self.scope.is_level_2() {
+                local.upstream_sent = self.scope.down.into();
+                local.upstream_finished = false;
+            }
+        }
     }
 
     /// Jumps to the next deadline, and tells whose it is.

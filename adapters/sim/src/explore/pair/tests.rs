@@ -72,6 +72,10 @@ fn states_with_equal_fingerprints_behave_alike() {
         "up=1,down=1,warm=0,drop=1",
         "up=2,down=1,unsent=2",
         "flows=2,up=1,down=0,batch=3,reset=1",
+        "level=2,up=1,down=2,drop=1,late=1",
+        "level=2,up=2,down=1,dup=1,drop=1",
+        "level=2,up=1,down=1,dup=1,crash=1",
+        "level=2,up=1,down=1,late=1,crash=1",
     ];
     const STATES: usize = 700;
     for scope in scopes {
