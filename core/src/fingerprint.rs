@@ -32,6 +32,15 @@ impl<'a> Fingerprint<'a> {
         self.value((ahead, ago));
     }
 
+    /// Times, and how many there are.
+    pub(crate) fn times(&mut self, times: impl IntoIterator<Item = Instant>) {
+        for at in times {
+            self.value(true);
+            self.time(at);
+        }
+        self.value(false);
+    }
+
     /// A deadline of which it only matters how far ahead it is: one that has passed is one that has passed.
     pub(crate) fn deadline(&mut self, at: Instant) {
         self.value(micros(at.saturating_since(self.now)));

@@ -52,7 +52,7 @@
 //! | `level=0,up=2,down=2,drop=1,late=1,crash=1,slow=1` (default) | 233,662 | 862,555 | 9 | 6.1 |
 //! | `up=2,down=2,drop=1,late=1,crash=1,reset=1` | 326,038 | 1,353,594 | 16 | 10.4 |
 //! | `up=1,down=1,drop=1,dup=1,late=1,crash=1` (default) | 453,167 | 1,859,321 | 16 | 16.3 |
-//! | `level=2,up=2,down=2,drop=1,dup=1,late=1,crash=1` (default) | 1,077,249 | 2,190,630 | 18 | 51 |
+//! | `level=2,up=2,down=2,drop=1,dup=1,late=1,crash=1` (default) | 1,042,225 | 2,151,626 | 18 | 51 |
 //!
 //! A doubled request is the dearest fault: its second copy may come at any time, and a doubled open leaves a session
 //! that only the node's idle limit ends. So the world has an idle limit of 40 s in the place of 300 s.

@@ -332,7 +332,7 @@ impl Route {
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, rivals: bool, print: &mut crate::fingerprint::Fingerprint<'_>) {
         print.value((self.relay, self.told, self.garbled, core::mem::discriminant(&self.leads)));
-        print.time(self.unknown.unwrap_or_default());
+        print.times(self.unknown);
         match self.leads {
             Leads::Asked { at } => print.time(at),
             Leads::Elsewhere { until } => print.deadline(until),
@@ -344,10 +344,7 @@ impl Route {
         }
         if rivals {
             print.value(self.lates);
-            print.time(self.answered.unwrap_or_default());
-        }
-        if rivals && self.lates > 0 {
-            print.time(self.late_since);
+            print.times(self.answered.into_iter().chain((self.lates > 0).then_some(self.late_since)));
         }
         print.value((self.useless, self.astray, self.asked));
         print.deadline(self.rests);
