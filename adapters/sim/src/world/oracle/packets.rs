@@ -197,7 +197,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let moved = flows.map(|flow| flow.moved.max(flow.over.map_or(Time::ZERO, |(_, at)| at))).max();
         let moved = moved.unwrap_or(Time::ZERO);
         let hold = self.setup.client.streams.idle_hold.min(self.setup.node.streams.max_hold);
-        let (now, calm) = (self.now, self.setup.is_calm());
+        // When a relay comes back, what was lost is asked for at once.
+        let (now, calm) = (self.now, self.setup.is_calm() && self.setup.outages.is_empty());
         // An answer that takes its time keeps a client awake.
         let mut open =
             self.ledger.exchanges.range((client, ExchangeId::new(0))..(client + 1, ExchangeId::new(0)));
