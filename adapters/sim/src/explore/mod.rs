@@ -44,15 +44,15 @@
 //!
 //! | scope | states | transitions | worst heal | seconds |
 //! |---|---|---|---|---|
-//! | `up=1,down=1` | 629 | 1,371 | 11 steps | 0.01 |
-//! | `up=1,down=1,drop=1` | 3,222 | 9,011 | 11 | 0.06 |
-//! | `up=1,down=1,dup=1` | 19,664 | 52,339 | 16 | 0.5 |
-//! | `up=3,down=2,lanes=3` | 33,650 | 105,143 | 19 | 1.0 |
-//! | `up=2,down=1,drop=1,unsent=1,late=1` (default) | 198,919 | 629,233 | 13 | 5.5 |
-//! | `level=0,up=2,down=2,drop=1,late=1,crash=1,slow=1` (default) | 233,662 | 862,555 | 9 | 6.1 |
-//! | `up=2,down=2,drop=1,late=1,crash=1,reset=1` | 326,038 | 1,353,594 | 16 | 10.4 |
-//! | `up=1,down=1,drop=1,dup=1,late=1,crash=1` (default) | 453,167 | 1,859,321 | 16 | 16.3 |
-//! | `level=2,up=2,down=2,drop=1,dup=1,late=1,crash=1` (default) | 1,042,225 | 2,151,626 | 18 | 51 |
+//! | `up=1,down=1` | 835 | 1,762 | 11 steps | 0.02 |
+//! | `up=1,down=1,drop=1` | 3,808 | 10,641 | 11 | 0.07 |
+//! | `up=1,down=1,dup=1` | 20,979 | 55,105 | 16 | 0.5 |
+//! | `up=3,down=2,lanes=3` | 40,660 | 125,985 | 19 | 1.2 |
+//! | `up=2,down=1,drop=1,unsent=1,late=1` (default) | 225,608 | 711,063 | 13 | 5.9 |
+//! | `level=0,up=2,down=2,drop=1,late=1,crash=1,slow=1` (default) | 280,154 | 1,002,362 | 9 | 6.6 |
+//! | `up=2,down=2,drop=1,late=1,crash=1,reset=1` | 361,160 | 1,501,692 | 16 | 11 |
+//! | `up=1,down=1,drop=1,dup=1,late=1,crash=1` (default) | 477,392 | 1,936,215 | 16 | 16 |
+//! | `level=2,up=2,down=2,drop=1,dup=1,late=1,crash=1` (default) | 1,042,225 | 2,151,626 | 18 | 37 |
 //!
 //! A doubled request is the dearest fault: its second copy may come at any time, and a doubled open leaves a session
 //! that only the node's idle limit ends. So the world has an idle limit of 40 s in the place of 300 s.
