@@ -273,3 +273,52 @@ impl Streams {
         self.routes.iter_mut().for_each(Route::forget_node);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::caps::Level;
+    use crate::config::{ClientOptions, RelayOptions};
+    use crate::secret::Secret;
+
+    const NOW: Instant = Instant::from_micros(1_000_000);
+    const FIRST: RelayId = RelayId::new(0);
+
+    /// Level 2 over relays that lead where this says.
+    fn streams(leads: &[Leads]) -> Streams {
+        let relays = vec![RelayOptions::new(Secret::new("k")); leads.len()];
+        let options = ClientOptions { max_level: Level::Streams, ..ClientOptions::new(relays) };
+        let mut streams = Streams::new(&options.validate().unwrap(), [7; 32], NOW).unwrap();
+        streams.routes.iter_mut().zip(leads).for_each(|(route, leads)| route.leads = *leads);
+        streams
+    }
+
+    #[test]
+    fn the_only_relay_confirms_a_restart_itself() {
+        let mut streams = streams(&[Leads::Here]);
+        assert!(!streams.on_unknown(FIRST, NOW));
+        assert!(streams.on_unknown(FIRST, NOW));
+    }
+
+    #[test]
+    fn while_others_lead_there_a_relay_confirms_a_restart_itself_only_after_a_while() {
+        let mut streams = streams(&[Leads::Here, Leads::Here]);
+        let patience = streams.patience();
+        assert!(!streams.on_unknown(FIRST, NOW));
+        assert!(!streams.on_unknown(FIRST, NOW));
+        assert!(streams.on_unknown(FIRST, NOW.saturating_add(patience)));
+    }
+
+    #[test]
+    fn a_relay_that_is_too_narrow_for_chunks_confirms_a_restart_and_one_that_leads_elsewhere_does_not() {
+        for (second, confirms) in
+            [(Leads::Here, true), (Leads::Narrow, true), (Leads::Elsewhere { until: NOW }, false)]
+        {
+            let mut streams = streams(&[Leads::Here, second, Leads::Here]);
+            streams.routes[1].unknown = Some(NOW);
+            assert_eq!(streams.on_unknown(FIRST, NOW), confirms, "{second:?}");
+        }
+    }
+}
