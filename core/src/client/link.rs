@@ -46,6 +46,8 @@ pub(super) struct Link {
     /// When the last payload left.
     payload_sent: Instant,
     replies: ReorderQueue<Answered>,
+    /// Whether the session's end waits for an earlier reply: no later one will bring anything.
+    end_waits: bool,
     pub(super) depth: Depth,
     pace: Pace,
     /// Ops that the node cannot have had, to be sent again, in order.
@@ -100,6 +102,7 @@ impl Link {
             newest: Newest::Payload,
             payload_sent: now,
             replies: ReorderQueue::new(limits),
+            end_waits: false,
             depth: Depth::new(),
             pace: Pace::new(),
             unsent: VecDeque::new(),
@@ -158,7 +161,12 @@ impl Link {
         if self.in_flight == 0 {
             return queued == 0 && self.poll_at(circumstances) <= circumstances.now;
         }
-        if self.level == Level::Legacy || self.in_flight >= config.max_depth || !self.has_place(config) {
+        // What was lost before the end is awaited, and nothing else.
+        if self.level == Level::Legacy
+            || self.end_waits
+            || self.in_flight >= config.max_depth
+            || !self.has_place(config)
+        {
             return false;
         }
         let behind_payload =
@@ -184,6 +192,7 @@ impl Link {
             && self.newest == Newest::Payload
             && queued == 0
             && self.unsent.is_empty()
+            && !self.end_waits
             && !circumstances.short;
         wanted.then(|| self.payload_sent.saturating_add(circumstances.poll_behind))
     }
@@ -323,6 +332,7 @@ impl Link {
     fn place(&mut self, seq: Seq, answered: Answered) -> Result<Order, EndReason> {
         let bytes = answered.reply.data.len();
         let order = if seq == self.replies.expected() { Order::Ready } else { Order::Waits };
+        self.end_waits |= answered.reply.eof || answered.reply.error.is_some();
         match self.replies.insert(seq, answered, bytes) {
             Ok(()) => Ok(order),
             // Ops in flight are fewer than places, and each is answered once.

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::bench::*;
-use crate::client::ExchangeFailure;
+use crate::client::{EndReason, ExchangeFailure};
 use crate::wire::{Op, ReplyParts};
 use crate::{Caps, ClientOptions, LocalEvent};
 
@@ -42,6 +42,28 @@ fn bulk_replies_bring_pipelined_polls_and_empty_ones_take_them_back() {
         in_flight.extend(bench.calls.drain(..));
     }
     assert_eq!(in_flight.len(), 1);
+}
+
+#[test]
+fn a_session_whose_end_came_before_an_earlier_reply_is_polled_no_more() {
+    let mut bench = Bench::plain();
+    let (stream, poll) = bench.sequenced("s");
+    let bulk = vec![Bytes::from(vec![1; 64 * 1024])];
+    bench.answer(&poll, &[bringing(poll.op(), &bulk)]);
+    for _ in 0..10 {
+        let poll = bench.call();
+        bench.answer(&poll, &[bringing(poll.op(), &bulk)]);
+    }
+    let missing = bench.call();
+    assert_eq!(bench.calls.len(), 3);
+    for _ in 0..3 {
+        let poll = bench.call();
+        bench.answer(&poll, &[ReplyParts { eof: Some(true), ..empty(poll.op()) }]);
+    }
+    bench.pass(ms(10_000));
+    assert!(bench.calls.is_empty(), "it asks for more than what is missing");
+    bench.answer(&missing, &[bringing(missing.op(), &bulk)]);
+    assert_eq!(bench.ended[&stream], EndReason::Finished);
 }
 
 #[test]
