@@ -44,14 +44,14 @@
 //!
 //! | scope | states | transitions | worst heal | seconds |
 //! |---|---|---|---|---|
-//! | `up=1,down=1` | 835 | 1,762 | 11 steps | 0.02 |
-//! | `up=1,down=1,drop=1` | 3,808 | 10,641 | 11 | 0.07 |
-//! | `up=1,down=1,dup=1` | 20,979 | 55,105 | 16 | 0.5 |
-//! | `up=3,down=2,lanes=3` | 40,660 | 125,985 | 19 | 1.2 |
-//! | `up=2,down=1,drop=1,unsent=1,late=1` (default) | 225,608 | 711,063 | 13 | 5.9 |
+//! | `up=1,down=1` | 805 | 1,690 | 11 steps | 0.02 |
+//! | `up=1,down=1,drop=1` | 3,600 | 10,061 | 11 | 0.07 |
+//! | `up=1,down=1,dup=1` | 20,262 | 53,009 | 16 | 0.5 |
+//! | `up=3,down=2,lanes=3` | 30,396 | 90,900 | 19 | 0.9 |
+//! | `up=2,down=1,drop=1,unsent=1,late=1` (default) | 195,689 | 613,773 | 13 | 5 |
 //! | `level=0,up=2,down=2,drop=1,late=1,crash=1,slow=1` (default) | 280,154 | 1,002,362 | 9 | 6.6 |
-//! | `up=2,down=2,drop=1,late=1,crash=1,reset=1` | 361,160 | 1,501,692 | 16 | 11 |
-//! | `up=1,down=1,drop=1,dup=1,late=1,crash=1` (default) | 477,392 | 1,936,215 | 16 | 16 |
+//! | `up=2,down=2,drop=1,late=1,crash=1,reset=1` | 300,172 | 1,233,165 | 16 | 9 |
+//! | `up=1,down=1,drop=1,dup=1,late=1,crash=1` (default) | 451,957 | 1,822,251 | 16 | 14 |
 //! | `level=2,up=2,down=2,drop=1,dup=1,late=1,crash=1` (default) | 1,042,225 | 2,151,626 | 18 | 37 |
 //!
 //! A doubled request is the dearest fault: its second copy may come at any time, and a doubled open leaves a session
