@@ -260,3 +260,66 @@ impl Lane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::client::streams::lateness::Lateness;
+    use crate::client::streams::stream::Stream;
+    use crate::config::{ClientOptions, RelayOptions};
+    use crate::flow::Credit;
+    use crate::id::StreamId;
+    use crate::secret::Secret;
+    use crate::target::{FlowKind, Target};
+    use crate::wire::number::ExchangeNumber;
+    use crate::wire::packet::{ClientId, Epoch, Grants};
+
+    const NOW: Instant = Instant::from_micros(1_000_000);
+    const CALM: Circumstances = Circumstances { now: NOW, relays: 1, thrifty: false };
+    const GRANTS: Grants = Grants {
+        uplink_window: 4 << 20,
+        uplink_total: 64 << 20,
+        downlink_total: 64 << 20,
+        max_packet: 16 << 20,
+        max_hold: Duration::from_secs(25),
+        max_held: 64,
+        max_streams: 1_000,
+    };
+
+    fn config() -> ClientConfig {
+        ClientOptions::new(vec![RelayOptions::new(Secret::new("k"))]).validate().unwrap()
+    }
+
+    /// A lane with one stream, whose application has just taken bytes.
+    fn lane(config: &ClientConfig) -> Lane {
+        let (client, epoch) = (ClientId([1; 16]), Epoch([2; 16]));
+        let lateness = Lateness::new(1, NOW);
+        let mut lane = Lane::new(client, epoch, GRANTS, ExchangeNumber::ZERO, lateness, config, NOW);
+        let target = Target::new("host", 443).unwrap();
+        let id = StreamId::new(1);
+        lane.insert(Stream::new(id, target, FlowKind::Tcp, Credit::new(1), &GRANTS, config, NOW), NOW);
+        lane.taken = NOW;
+        lane
+    }
+
+    #[test]
+    fn a_node_out_of_credit_is_asked_for_all_that_may_be_in_flight_until_it_still_is_after_a_report() {
+        let config = config();
+        let mut lane = lane(&config);
+        let mut wanted = |standing, circumstances| {
+            lane.standing = standing;
+            lane.wanted(&config, circumstances)
+        };
+        assert_eq!(wanted(Standing::Free, CALM), 2);
+        assert!(wanted(Standing::Blocked, CALM) > 10);
+        assert_eq!(wanted(Standing::StillBlocked, CALM), 2);
+        let later = NOW.saturating_add(Duration::from_secs(60));
+        assert_eq!(
+            wanted(Standing::Blocked, Circumstances { now: later, ..CALM }),
+            2,
+            "nothing was taken lately"
+        );
+    }
+}

@@ -427,6 +427,6 @@ fn a_download_goes_on_soon_after_its_only_relay_works_again() {
     let before = rig.now;
     assert!(rig.run(5 * MINUTE, |rig| rig.app(stream).got.len() > got));
     let took = rig.now.saturating_since(before);
-    // In silence a request is held for a quarter of it, and waited for a little longer.
-    assert!(took < MINUTE / 3, "{took:?}");
+    // In silence a request is held for a quarter of it.
+    assert!(took < MINUTE / 4, "{took:?}");
 }
