@@ -13,8 +13,8 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use seqlane::wire::{self, Limits, Op, ReplyParts, Sid};
 use seqlane::{
-    Caps, Client, ClientAction, ClientEvent, ClientOptions, ExchangeId, FlowKind, Instant, Level, LocalEvent,
-    RelayOptions, Secret, StreamId, Target,
+    Caps, Client, ClientAction, ClientEvent, ClientOptions, ExchangeId, FlowId, FlowKind, Instant, Level,
+    LocalEvent, RelayOptions, Secret, Target,
 };
 
 const NOW: Instant = Instant::from_micros(1);
@@ -22,7 +22,7 @@ const OPS: usize = 50;
 
 struct Setup {
     client: Client,
-    streams: Vec<StreamId>,
+    streams: Vec<FlowId>,
     /// Ops that were answered.
     ops: u64,
     /// The time that the machine took.
@@ -98,7 +98,7 @@ impl Setup {
         let streams = std::mem::take(&mut self.streams);
         self.timed(|client| {
             for stream in &streams {
-                let event = ClientEvent::Local { stream: *stream, event: LocalEvent::Data(chunk.clone()) };
+                let event = ClientEvent::Local { flow: *stream, event: LocalEvent::Data(chunk.clone()) };
                 client.handle(NOW, event).expect("within credit");
             }
         });

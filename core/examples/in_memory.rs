@@ -26,8 +26,11 @@ fn main() -> Result<(), Box<dyn Error>> {
                 )?;
                 continue;
             }
-            ClientAction::Opened { stream } => {
-                client.handle(now, ClientEvent::Local { stream, event: LocalEvent::Data("hello".into()) })?;
+            ClientAction::Opened { flow: stream } => {
+                client.handle(
+                    now,
+                    ClientEvent::Local { flow: stream, event: LocalEvent::Data("hello".into()) },
+                )?;
                 continue;
             }
             ClientAction::Deliver { bytes, .. } => {

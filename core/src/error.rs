@@ -4,7 +4,7 @@
 
 use core::fmt;
 
-use crate::id::{ExchangeId, RequestId, StreamId, UpstreamId};
+use crate::id::{ExchangeId, FlowId, RequestId, UpstreamId};
 
 /// The caller broke the machines' contract. The machine's state is unchanged.
 ///
@@ -14,8 +14,8 @@ use crate::id::{ExchangeId, RequestId, StreamId, UpstreamId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Misuse {
-    /// No stream with this id was ever opened.
-    UnknownStream(StreamId),
+    /// No flow with this id was ever opened.
+    UnknownFlow(FlowId),
     /// No exchange with this id was ever sent.
     UnknownExchange(ExchangeId),
     /// No request with this id was ever handed in.
@@ -35,8 +35,8 @@ pub enum Misuse {
     WrongKind,
     /// A datagram of more than 65 535 bytes.
     DatagramTooLarge,
-    /// As many streams are open as the configuration allows; close one first.
-    StreamLimit,
+    /// As many flows are open as the configuration allows; close one first.
+    FlowLimit,
     /// The machine was closed and takes no new work.
     Closed,
 }
@@ -44,7 +44,7 @@ pub enum Misuse {
 impl fmt::Display for Misuse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownStream(id) => write!(f, "stream {id} was never opened"),
+            Self::UnknownFlow(id) => write!(f, "flow {id} was never opened"),
             Self::UnknownExchange(id) => write!(f, "exchange {id} was never sent"),
             Self::UnknownRequest(id) => write!(f, "request {id} was never handed in"),
             Self::UnknownUpstream(id) => write!(f, "upstream {id} was never opened"),
@@ -54,7 +54,7 @@ impl fmt::Display for Misuse {
             Self::AfterFin => f.write_str("data or a second end after the end of that direction"),
             Self::WrongKind => f.write_str("the event does not fit the kind or state of its flow"),
             Self::DatagramTooLarge => f.write_str("a datagram has at most 65535 bytes"),
-            Self::StreamLimit => f.write_str("as many streams are open as the configuration allows"),
+            Self::FlowLimit => f.write_str("as many flows are open as the configuration allows"),
             Self::Closed => f.write_str("the machine was closed and takes no new work"),
         }
     }

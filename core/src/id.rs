@@ -35,7 +35,7 @@ macro_rules! ids {
 
 ids! {
     /// One flow at the client, allocated by [`Client::open`](crate::Client::open).
-    StreamId;
+    FlowId;
     /// One HTTP request of the client with its response, allocated by the client.
     ExchangeId;
     /// One HTTP request at the node, allocated by the driver, each larger than the one before.

@@ -36,14 +36,14 @@
 //! // 2, 3: the application has spoken.
 //! let now = Instant::from_micros(900);
 //! let event = LocalEvent::Data("hello".into());
-//! client.handle(now, ClientEvent::Local { stream, event })?;
+//! client.handle(now, ClientEvent::Local { flow: stream, event })?;
 //!
 //! // 4, 5: what is to be done about it.
 //! let wake = loop {
 //!     match client.poll() {
 //!         ClientAction::Send { relay, body, .. } => println!("POST {} bytes to relay {relay}", body.len()),
-//!         ClientAction::Credit { stream, bytes } => println!("read {bytes} bytes more from stream {stream}"),
-//!         ClientAction::Opened { stream } => println!("stream {stream} is open"),
+//!         ClientAction::Credit { flow: stream, bytes } => println!("read {bytes} bytes more from stream {stream}"),
+//!         ClientAction::Opened { flow: stream } => println!("stream {stream} is open"),
 //!         ClientAction::Idle { wake } => break wake,
 //!         other => println!("{other:?}"),
 //!     }
@@ -101,15 +101,16 @@ macro_rules! planted {
     };
 }
 
-mod caps;
 mod client;
 mod close;
 mod config;
+mod connection;
+mod credit;
 mod error;
 #[cfg(feature = "model")]
 mod fingerprint;
-mod flow;
 mod id;
+mod level;
 mod node;
 #[cfg(feature = "planted")]
 pub mod planted;
@@ -119,13 +120,11 @@ mod reorder;
 mod secret;
 mod seq;
 mod stats;
-mod stream;
 mod target;
 mod time;
 mod timer;
 pub mod wire;
 
-pub use caps::{Caps, Level};
 pub use client::{
     BodyForm, Client, ClientAction, ClientEvent, ClientNotice, EndReason, ExchangeFailure, LocalEvent,
     OpenedPacket, Opener,
@@ -135,7 +134,8 @@ pub use config::{
     NodeStreamOptions, OpenMode, RelayOptions,
 };
 pub use error::{ConnectFailure, Misuse};
-pub use id::{ExchangeId, RelayId, RequestId, StreamId, UpstreamId};
+pub use id::{ExchangeId, FlowId, RelayId, RequestId, UpstreamId};
+pub use level::{Caps, Level};
 #[cfg(feature = "model")]
 pub use node::SessionPlace;
 pub use node::{

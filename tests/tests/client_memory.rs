@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use seqlane::wire::{self, Limits, Op, ReplyParts, Sid};
 use seqlane::{
-    Caps, Client, ClientAction, ClientEvent, ClientOptions, ExchangeId, FlowKind, Instant, Level, LocalEvent,
-    RelayOptions, Secret, StreamId, Target,
+    Caps, Client, ClientAction, ClientEvent, ClientOptions, ExchangeId, FlowId, FlowKind, Instant, Level,
+    LocalEvent, RelayOptions, Secret, Target,
 };
 use seqlane_tests::allocator::{Asked, Counting, count, live};
 
@@ -60,7 +60,7 @@ fn answer(client: &mut Client, exchange: ExchangeId, ops: &[Op], number: usize) 
     client.handle(NOW, ClientEvent::Reply { exchange, body }).expect("a call of ours");
 }
 
-fn link(client: &mut Client, number: usize) -> StreamId {
+fn link(client: &mut Client, number: usize) -> FlowId {
     let stream = client.open(NOW, Target::new("h", 22).expect("a target"), FlowKind::Tcp).expect("room");
     // Polls are answered at once too, so the client soon polls no more: nobody seems to hold them.
     while let Some((exchange, ops)) = next_call(client) {
@@ -84,11 +84,11 @@ fn an_idle_session_takes_at_most_2_kib() {
 }
 
 /// A call, its ops, and the answer that waits for it: so that only the client's own work is counted.
-fn round(client: &mut Client, stream: StreamId, chunk: &Bytes, chunks: usize) -> Asked {
+fn round(client: &mut Client, stream: FlowId, chunk: &Bytes, chunks: usize) -> Asked {
     let (asked, ()) = count(&mut || {
         for _ in 0..chunks {
             let event = LocalEvent::Data(chunk.clone());
-            client.handle(NOW, ClientEvent::Local { stream, event }).expect("within credit");
+            client.handle(NOW, ClientEvent::Local { flow: stream, event }).expect("within credit");
         }
     });
     while let Some((exchange, ops)) = next_call(client) {
@@ -114,13 +114,13 @@ fn taking_in_a_chunk_allocates_nothing_in_steady_state() {
 fn delivering_chunks_allocates_no_more_for_many_than_for_one() {
     let cost = |chunks: usize| {
         let mut client = client(100);
-        let streams: Vec<StreamId> = (0..chunks).map(|number| link(&mut client, number)).collect();
+        let streams: Vec<FlowId> = (0..chunks).map(|number| link(&mut client, number)).collect();
         let bytes = [Bytes::from(vec![7; 500])];
         let mut pieces = usize::MAX;
         for _ in 0..20 {
             for stream in &streams {
                 let event = LocalEvent::Data(Bytes::from_static(b"x"));
-                client.handle(NOW, ClientEvent::Local { stream: *stream, event }).expect("within credit");
+                client.handle(NOW, ClientEvent::Local { flow: *stream, event }).expect("within credit");
             }
             while let Some((exchange, ops)) = next_call(&mut client) {
                 if ops.len() != chunks || ops.iter().all(|op| op.payload().is_some_and(Bytes::is_empty)) {
@@ -150,7 +150,7 @@ fn delivering_chunks_allocates_no_more_for_many_than_for_one() {
             }
             for stream in &streams {
                 let event = LocalEvent::Written(0);
-                client.handle(NOW, ClientEvent::Local { stream: *stream, event }).expect("nothing wrong");
+                client.handle(NOW, ClientEvent::Local { flow: *stream, event }).expect("nothing wrong");
             }
         }
         pieces

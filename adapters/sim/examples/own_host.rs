@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use seqlane::{
-    Client, ClientAction, ClientConfig, ClientEvent, FlowKind, Instant, LocalEvent, Misuse, StreamId, Target,
+    Client, ClientAction, ClientConfig, ClientEvent, FlowId, FlowKind, Instant, LocalEvent, Misuse, Target,
     TimerKind, Wake,
 };
 use seqlane_sim::shrink::shrink_in;
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_millis(20);
 struct BulkHost {
     client: Client,
     /// Bytes that applications have taken and the client does not know of.
-    owed: BTreeMap<StreamId, usize>,
+    owed: BTreeMap<FlowId, usize>,
     due: Option<Instant>,
     /// The bug that the simulator shall find.
     forgetful: bool,
@@ -42,26 +42,26 @@ impl BulkHost {
     fn report(&mut self, now: Instant) -> Result<(), Misuse> {
         self.due = None;
         std::mem::take(&mut self.owed).into_iter().try_for_each(|(stream, bytes)| {
-            self.client.handle(now, ClientEvent::Local { stream, event: LocalEvent::Written(bytes) })
+            self.client.handle(now, ClientEvent::Local { flow: stream, event: LocalEvent::Written(bytes) })
         })
     }
 }
 
 impl ClientHost for BulkHost {
-    fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<StreamId, Misuse> {
+    fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, Misuse> {
         self.client.open(now, target, kind)
     }
 
     fn handle(&mut self, now: Instant, event: ClientEvent) -> Result<(), Misuse> {
         match event {
-            ClientEvent::Local { stream, event: LocalEvent::Written(bytes) } => {
+            ClientEvent::Local { flow: stream, event: LocalEvent::Written(bytes) } => {
                 self.due.get_or_insert(now.saturating_add(PATIENCE));
                 let owed = self.owed.entry(stream).or_default();
                 *owed += bytes;
                 if *owed >= BULK { self.report(now) } else { Ok(()) }
             }
             other => {
-                if let ClientEvent::Local { stream, event: LocalEvent::Reset } = &other {
+                if let ClientEvent::Local { flow: stream, event: LocalEvent::Reset } = &other {
                     self.owed.remove(stream);
                 }
                 if self.due.is_some_and(|due| due <= now) && !self.forgetful {
@@ -79,10 +79,10 @@ impl ClientHost for BulkHost {
                 let own = due.map(|at| Wake { at, timer: TimerKind::Coalesce });
                 ClientAction::Idle { wake: own.into_iter().chain(wake).min_by_key(|wake| wake.at) }
             }
-            ClientAction::Ended { stream, why } => {
+            ClientAction::Ended { flow: stream, why } => {
                 // Nothing may be reported of a flow that has ended; the simulator finds a host that does.
                 self.owed.remove(&stream);
-                ClientAction::Ended { stream, why }
+                ClientAction::Ended { flow: stream, why }
             }
             other => other,
         }

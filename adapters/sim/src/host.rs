@@ -1,6 +1,6 @@
 //! The code around a client: the machine itself, or an embedder's own host.
 
-use seqlane::{Client, ClientAction, ClientEvent, ClientStats, FlowKind, Instant, Misuse, StreamId, Target};
+use seqlane::{Client, ClientAction, ClientEvent, ClientStats, FlowId, FlowKind, Instant, Misuse, Target};
 
 /// What the world drives in place of a bare [`Client`].
 ///
@@ -11,7 +11,7 @@ pub trait ClientHost: Clone {
     ///
     /// # Errors
     /// [`Misuse`], as the client has it.
-    fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<StreamId, Misuse>;
+    fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, Misuse>;
 
     /// Takes in what happened, as [`Client::handle`].
     ///
@@ -32,7 +32,7 @@ pub trait ClientHost: Clone {
 }
 
 impl ClientHost for Client {
-    fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<StreamId, Misuse> {
+    fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, Misuse> {
         self.open(now, target, kind)
     }
 

@@ -4,10 +4,10 @@ use core::fmt;
 
 use bytes::Bytes;
 
-use crate::caps::Level;
 use crate::client::event::ExchangeFailure;
 use crate::error::ConnectFailure;
-use crate::id::{ExchangeId, RelayId, StreamId};
+use crate::id::{ExchangeId, FlowId, RelayId};
+use crate::level::Level;
 use crate::time::Instant;
 use crate::timer::Wake;
 use crate::wire::Body;
@@ -33,14 +33,14 @@ pub enum ClientAction {
     /// Write bytes to the application; for UDP, one datagram. Report `Written`.
     Deliver {
         /// The flow.
-        stream: StreamId,
+        flow: FlowId,
         /// The bytes.
         bytes: Bytes,
     },
     /// This many more bytes may be read from the application and handed in.
     Credit {
         /// The flow.
-        stream: StreamId,
+        flow: FlowId,
         /// Bytes in addition to earlier credit.
         bytes: usize,
     },
@@ -48,18 +48,18 @@ pub enum ClientAction {
     /// in confirmed opening.
     Opened {
         /// The flow.
-        stream: StreamId,
+        flow: FlowId,
     },
     /// Everything was delivered: close the writing half of the application's socket in order (FIN).
     Fin {
         /// The flow.
-        stream: StreamId,
+        flow: FlowId,
     },
     /// The flow is over; nothing follows for it. Unless the reason [is orderly](EndReason::is_orderly),
     /// reset the application's socket, so that nobody takes the cut for an end.
     Ended {
         /// The flow.
-        stream: StreamId,
+        flow: FlowId,
         /// Why.
         why: EndReason,
     },
@@ -84,16 +84,16 @@ impl fmt::Debug for ClientAction {
                 .field("form", form)
                 .field("deadline", deadline)
                 .finish(),
-            Self::Deliver { stream, bytes } => {
-                f.debug_struct("Deliver").field("stream", stream).field("len", &bytes.len()).finish()
+            Self::Deliver { flow, bytes } => {
+                f.debug_struct("Deliver").field("flow", flow).field("len", &bytes.len()).finish()
             }
-            Self::Credit { stream, bytes } => {
-                f.debug_struct("Credit").field("stream", stream).field("bytes", bytes).finish()
+            Self::Credit { flow, bytes } => {
+                f.debug_struct("Credit").field("flow", flow).field("bytes", bytes).finish()
             }
-            Self::Opened { stream } => f.debug_struct("Opened").field("stream", stream).finish(),
-            Self::Fin { stream } => f.debug_struct("Fin").field("stream", stream).finish(),
-            Self::Ended { stream, why } => {
-                f.debug_struct("Ended").field("stream", stream).field("why", why).finish()
+            Self::Opened { flow } => f.debug_struct("Opened").field("flow", flow).finish(),
+            Self::Fin { flow } => f.debug_struct("Fin").field("flow", flow).finish(),
+            Self::Ended { flow, why } => {
+                f.debug_struct("Ended").field("flow", flow).field("why", why).finish()
             }
             Self::Event(notice) => f.debug_tuple("Event").field(notice).finish(),
             Self::Idle { wake } => f.debug_struct("Idle").field("wake", wake).finish(),
@@ -185,7 +185,7 @@ pub enum ClientNotice {
     /// when it turns out that no relay keeps `seq`.
     Connected {
         /// The flow.
-        stream: StreamId,
+        flow: FlowId,
         /// Its level.
         level: Level,
     },

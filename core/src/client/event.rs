@@ -6,8 +6,8 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::client::opener::OpenedPacket;
-use crate::id::{ExchangeId, StreamId};
+use crate::client::streams::decryptor::OpenedPacket;
+use crate::id::{ExchangeId, FlowId};
 use crate::target::{FlowKind, Target};
 
 /// Something that happened outside the client, handed to [`Client::handle`](crate::Client::handle).
@@ -23,7 +23,7 @@ pub enum ClientEvent {
     /// Something happened on the application's socket.
     Local {
         /// The flow of that socket.
-        stream: StreamId,
+        flow: FlowId,
         /// What happened.
         event: LocalEvent,
     },
@@ -67,8 +67,8 @@ impl fmt::Debug for ClientEvent {
             Self::Open { target, kind } => {
                 f.debug_struct("Open").field("target", target).field("kind", kind).finish()
             }
-            Self::Local { stream, event } => {
-                f.debug_struct("Local").field("stream", stream).field("event", event).finish()
+            Self::Local { flow, event } => {
+                f.debug_struct("Local").field("flow", flow).field("event", event).finish()
             }
             Self::Answering { exchange } => f.debug_struct("Answering").field("exchange", exchange).finish(),
             Self::Reply { exchange, body } => {
@@ -153,7 +153,7 @@ mod tests {
         let local = LocalEvent::Data(bytes.clone());
         for event in [
             ClientEvent::Reply { exchange: ExchangeId::new(1), body: bytes },
-            ClientEvent::Local { stream: StreamId::new(1), event: local },
+            ClientEvent::Local { flow: FlowId::new(1), event: local },
         ] {
             let text = alloc::format!("{event:?}");
             assert!(!text.contains("payload") && text.contains('7'), "{text}");

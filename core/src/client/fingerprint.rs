@@ -3,13 +3,13 @@
 use alloc::collections::BTreeMap;
 use core::hash::Hasher;
 
-use crate::client::exchange::{Class, Exchange, OpOwner};
-use crate::client::flow::{Flow, Kind};
-use crate::client::relay::HOLD_THRESHOLD;
+use crate::client::calls::{Class, Exchange, OpOwner};
+use crate::client::flows::{Flow, Kind};
+use crate::client::relays::HOLD_THRESHOLD;
 use crate::client::{Client, ClientAction};
 use crate::config::ClientConfig;
 use crate::fingerprint::Fingerprint;
-use crate::id::{ExchangeId, StreamId};
+use crate::id::{ExchangeId, FlowId};
 use crate::seq::Seq;
 use crate::time::Instant;
 use crate::wire::Sid;
@@ -21,7 +21,7 @@ impl Client {
     /// Times count from `now`, flows and exchanges by their rank among the live ones, session ids and
     /// statistics not at all. States with equal fingerprints behave alike.
     pub fn fingerprint(&self, now: Instant, hasher: &mut impl Hasher) {
-        let streams: BTreeMap<StreamId, usize> = self.flows.keys().copied().zip(0..).collect();
+        let streams: BTreeMap<FlowId, usize> = self.flows.keys().copied().zip(0..).collect();
         let exchanges: BTreeMap<ExchangeId, usize> = self.exchanges.keys().copied().zip(0..).collect();
         let mut print = Fingerprint::new(now, hasher);
         print.value((self.stage, self.payload_in_flight, self.probe_wanted, self.settled, self.offered));
@@ -73,7 +73,7 @@ impl Client {
     fn exchange_fingerprint(
         &self,
         exchange: &Exchange,
-        streams: &BTreeMap<StreamId, usize>,
+        streams: &BTreeMap<FlowId, usize>,
         print: &mut Fingerprint<'_>,
     ) {
         print.value((exchange.relay, exchange.class, exchange.body_len));
@@ -131,7 +131,7 @@ impl Flow {
 
 fn action_fingerprint(
     action: &ClientAction,
-    streams: &BTreeMap<StreamId, usize>,
+    streams: &BTreeMap<FlowId, usize>,
     exchanges: &BTreeMap<ExchangeId, usize>,
     print: &mut Fingerprint<'_>,
 ) {
@@ -140,11 +140,11 @@ fn action_fingerprint(
             print.value((0_u8, exchanges.get(exchange), relay));
             print.time(*deadline);
         }
-        ClientAction::Deliver { stream, bytes } => print.value((1_u8, streams.get(stream), bytes)),
-        ClientAction::Credit { stream, bytes } => print.value((2_u8, streams.get(stream), bytes)),
-        ClientAction::Opened { stream } => print.value((3_u8, streams.get(stream))),
-        ClientAction::Fin { stream } => print.value((4_u8, streams.get(stream))),
-        ClientAction::Ended { stream, .. } => print.value((5_u8, streams.get(stream))),
+        ClientAction::Deliver { flow: stream, bytes } => print.value((1_u8, streams.get(stream), bytes)),
+        ClientAction::Credit { flow: stream, bytes } => print.value((2_u8, streams.get(stream), bytes)),
+        ClientAction::Opened { flow: stream } => print.value((3_u8, streams.get(stream))),
+        ClientAction::Fin { flow: stream } => print.value((4_u8, streams.get(stream))),
+        ClientAction::Ended { flow: stream, .. } => print.value((5_u8, streams.get(stream))),
         ClientAction::Event(_) | ClientAction::Idle { .. } => {}
     }
 }
@@ -158,8 +158,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::caps::Level;
     use crate::fingerprint::Fnv;
+    use crate::level::Level;
     use crate::{ClientEvent, ClientOptions, FlowKind, LocalEvent, RelayOptions, Secret, Target};
 
     fn print(client: &Client, now: Instant) -> u64 {
@@ -187,7 +187,7 @@ mod tests {
     fn open(client: &mut Client, now: Instant, text: &'static str) {
         let stream = client.open(now, Target::new("h", 443).unwrap(), FlowKind::Tcp).unwrap();
         let event = LocalEvent::Data(Bytes::from_static(text.as_bytes()));
-        client.handle(now, ClientEvent::Local { stream, event }).unwrap();
+        client.handle(now, ClientEvent::Local { flow: stream, event }).unwrap();
     }
 
     /// Every call is answered: opens are refused, and `seq` passes.
@@ -225,7 +225,7 @@ mod tests {
             let stream = client.open(origin, Target::new("h", 443).unwrap(), FlowKind::Tcp).unwrap();
             let sent = origin.saturating_add(Duration::from_millis(hesitation));
             let event = LocalEvent::Data(Bytes::from_static(b"x"));
-            client.handle(sent, ClientEvent::Local { stream, event }).unwrap();
+            client.handle(sent, ClientEvent::Local { flow: stream, event }).unwrap();
             let exchange = loop {
                 if let ClientAction::Send { exchange, .. } = client.poll() {
                     break exchange;

@@ -5,26 +5,16 @@
 //! the relays that can take them ([`relay`]); [`inbound`] hands replies back to the flows.
 
 mod action;
-mod association;
-mod batch;
-mod depth;
+mod calls;
+mod context;
 mod event;
-mod exchange;
 #[cfg(feature = "model")]
 mod fingerprint;
-mod flow;
-mod inbound;
-mod link;
-mod opener;
-mod outbound;
-mod outbox;
-mod pace;
-mod ready;
-mod relay;
-mod session;
+mod flows;
+mod relays;
+mod sessions;
 mod streams;
 mod unreachable;
-mod uplink;
 
 #[cfg(test)]
 mod tests;
@@ -35,26 +25,26 @@ use core::time::Duration;
 
 pub use action::{BodyForm, ClientAction, ClientNotice, EndReason};
 pub use event::{ClientEvent, ExchangeFailure, LocalEvent};
-pub use opener::{OpenedPacket, Opener};
+pub use streams::decryptor::{OpenedPacket, Opener};
 
-use crate::caps::Level;
 use crate::config::ClientConfig;
 use crate::error::Misuse;
-use crate::id::{Counter, ExchangeId, RelayId, SidMint, StreamId};
+use crate::id::{Counter, ExchangeId, FlowId, RelayId, SidMint};
+use crate::level::Level;
 use crate::stats::ClientStats;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::timer::{TimerKind, TimerQueue, TimerSlot, Wake};
 use crate::wire::Sid;
 
-use association::Association;
-use exchange::Exchange;
-use flow::{Flow, Kind};
-use link::{Circumstances, LONGEST_BEHIND, POLL_WAIT_NOT_HELD};
-use outbox::{Outbox, count};
-use ready::{Coalescing, Ready};
-use relay::{Path, RelayTable};
-use session::Session;
+use calls::Exchange;
+use context::{Outbox, count};
+use flows::{Flow, Kind};
+use relays::{Path, RelayTable};
+use sessions::datagrams::Association;
+use sessions::ready::{Coalescing, Ready};
+use sessions::sequencing::{Circumstances, LONGEST_BEHIND, POLL_WAIT_NOT_HELD};
+use sessions::session::Session;
 use streams::Streams;
 use unreachable::UnreachableCache;
 
@@ -83,7 +73,7 @@ pub struct Client {
     stage: Stage,
     stream_ids: Counter,
     exchange_ids: Counter,
-    flows: BTreeMap<StreamId, Flow>,
+    flows: BTreeMap<FlowId, Flow>,
     exchanges: BTreeMap<ExchangeId, Exchange>,
     relays: RelayTable,
     ready: Ready,
@@ -92,7 +82,7 @@ pub struct Client {
     coalesce_timer: TimerSlot,
     timers: TimerQueue<TimerOwner>,
     unreachable: UnreachableCache,
-    starved: BTreeSet<StreamId>,
+    starved: BTreeSet<FlowId>,
     payload_in_flight: usize,
     /// A session that no node has, for asking a relay whether `seq` passes.
     probe: Sid,
@@ -134,7 +124,7 @@ struct Closing {
 enum TimerOwner {
     Relay(RelayId),
     Exchange(ExchangeId),
-    Flow(StreamId),
+    Flow(FlowId),
     Coalesce,
     Closes,
     Streams,
@@ -194,16 +184,16 @@ impl Client {
     /// last `Ended`, which can be the very next action when the target is known to be unreachable.
     ///
     /// # Errors
-    /// [`Misuse::Closed`] after `Close`, [`Misuse::StreamLimit`] with as many flows as configured.
-    pub fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<StreamId, Misuse> {
+    /// [`Misuse::Closed`] after `Close`, [`Misuse::FlowLimit`] with as many flows as configured.
+    pub fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, Misuse> {
         if self.stage == Stage::Closed {
             return Err(Misuse::Closed);
         }
         if self.flows.len() >= self.config.max_streams {
-            return Err(Misuse::StreamLimit);
+            return Err(Misuse::FlowLimit);
         }
         self.advance(now);
-        let id = StreamId::new(self.stream_ids.next());
+        let id = FlowId::new(self.stream_ids.next());
         count(&mut self.out.stats.opened);
         if let Some(failure) = self.unreachable.lookup(self.now, &target) {
             count(&mut self.out.stats.unreachable_hits);
@@ -228,9 +218,9 @@ impl Client {
     pub fn handle(&mut self, now: Instant, event: ClientEvent) -> Result<(), Misuse> {
         match event {
             ClientEvent::Open { target, kind } => return self.open(now, target, kind).map(drop),
-            ClientEvent::Local { stream, event } => {
+            ClientEvent::Local { flow: stream, event } => {
                 if stream.number() >= self.stream_ids.issued() {
-                    return Err(Misuse::UnknownStream(stream));
+                    return Err(Misuse::UnknownFlow(stream));
                 }
                 return self.on_local(now, stream, event);
             }
@@ -356,7 +346,7 @@ impl Client {
         Some(Wake { at: if late { self.now } else { at }, timer })
     }
 
-    fn on_local(&mut self, now: Instant, id: StreamId, event: LocalEvent) -> Result<(), Misuse> {
+    fn on_local(&mut self, now: Instant, id: FlowId, event: LocalEvent) -> Result<(), Misuse> {
         let Some(flow) = self.flows.get_mut(&id) else { return Ok(()) };
         let at = self.now.max(now);
         match (&mut flow.kind, event) {
@@ -397,7 +387,7 @@ impl Client {
         }
     }
 
-    fn on_flow_timeout(&mut self, id: StreamId) {
+    fn on_flow_timeout(&mut self, id: FlowId) {
         let Some(flow) = self.flows.get_mut(&id) else { return };
         if let Kind::Stream(number) = flow.kind {
             return self.on_stream_timeout(id, number);
@@ -417,7 +407,7 @@ impl Client {
 
     /// After anything that may have changed a flow: queues what it wants, sets its timer, looks after its
     /// credit. What a flow wants is computed from its state, so nothing can be forgotten.
-    fn refresh(&mut self, id: StreamId) {
+    fn refresh(&mut self, id: FlowId) {
         if self.refresh_stream(id) {
             return;
         }
@@ -472,7 +462,7 @@ impl Client {
     }
 
     /// A flow is over: everything that it holds is given back, and the node is told if it does not know.
-    fn end(&mut self, id: StreamId, why: EndReason) {
+    fn end(&mut self, id: FlowId, why: EndReason) {
         let Some(mut flow) = self.flows.remove(&id) else { return };
         self.timers.set(&mut flow.timer, TimerOwner::Flow(id), None);
         self.starved.remove(&id);
@@ -492,15 +482,15 @@ impl Client {
         }
         // A stream's end was told when it was delivered.
         if why == EndReason::Finished && !matches!(flow.kind, Kind::Stream(_)) {
-            self.out.actions.push_back(ClientAction::Fin { stream: id });
+            self.out.actions.push_back(ClientAction::Fin { flow: id });
         }
         self.report_end(id, why);
         self.feed_starved();
     }
 
-    fn report_end(&mut self, stream: StreamId, why: EndReason) {
+    fn report_end(&mut self, stream: FlowId, why: EndReason) {
         count(&mut self.out.stats.ended);
-        self.out.actions.push_back(ClientAction::Ended { stream, why });
+        self.out.actions.push_back(ClientAction::Ended { flow: stream, why });
     }
 
     /// The node shall forget a session. The op rides with the next batch, or goes alone after a moment.

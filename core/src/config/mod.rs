@@ -14,7 +14,7 @@ use core::time::Duration;
 
 pub use streams::{ClientStreamOptions, NodeStreamOptions};
 
-use crate::caps::Level;
+use crate::level::Level;
 use crate::secret::Secret;
 
 const KIB: usize = 1024;

@@ -4,8 +4,8 @@ use crate::error::Misuse;
 use crate::id::UpstreamId;
 use crate::node::Node;
 use crate::node::event::{NodeEvent, UpstreamEvent};
-use crate::node::session::{Session, Source};
-use crate::node::upstream::{State, WriteQueue};
+use crate::node::sessions::session::{Session, Source};
+use crate::node::upstreams::{State, WriteQueue};
 use crate::target::FlowKind;
 
 /// The largest UDP payload that a length field can name.

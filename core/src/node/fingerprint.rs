@@ -6,9 +6,9 @@ use core::hash::Hasher;
 use crate::config::NodeConfig;
 use crate::fingerprint::Fingerprint;
 use crate::id::{RequestId, UpstreamId};
-use crate::node::batch::{Batch, Drain, OpRef, Role, Slot};
-use crate::node::reply::Fixed;
-use crate::node::upstream::{Opening, State};
+use crate::node::sessions::batch::{Batch, Drain, OpRef, Role, Slot};
+use crate::node::sessions::reply::Fixed;
+use crate::node::upstreams::{Opening, State};
 use crate::node::{Node, NodeAction};
 use crate::seq::Seq;
 use crate::time::Instant;
@@ -238,8 +238,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::caps::Level;
     use crate::fingerprint::Fnv;
+    use crate::level::Level;
     use crate::node::{Endpoint, NodeEvent, UpstreamEvent};
     use crate::{NodeOptions, Secret};
 

@@ -26,28 +26,16 @@
 //! `seq_queue_ops` bounds; and the logarithm of the number of sessions and requests. A poll costs a constant.
 
 mod action;
-mod answer;
-mod batch;
 mod contract;
-mod datagram;
-mod departed;
-mod downlink;
-mod ending;
 mod event;
 #[cfg(feature = "model")]
 mod fingerprint;
-mod hold;
-mod op;
-mod opening;
-mod reply;
-mod request;
-mod session;
+mod requests;
+mod sessions;
 mod streams;
 #[cfg(test)]
 mod tests;
-mod traffic;
-mod turn;
-mod upstream;
+mod upstreams;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -61,16 +49,16 @@ pub use fingerprint::SessionPlace;
 pub use streams::ClientFault;
 
 use crate::config::NodeConfig;
+use crate::credit::Pool;
 use crate::error::Misuse;
-use crate::flow::Pool;
 use crate::id::{Counter, RequestId, SidMint, UpstreamId};
-use crate::node::batch::{Batch, OpRef};
-use crate::node::departed::Departed;
-use crate::node::hold::Verdict;
-use crate::node::reply::Fixed;
+use crate::node::sessions::batch::{Batch, OpRef};
+use crate::node::sessions::closed::Departed;
+use crate::node::sessions::hold::Verdict;
+use crate::node::sessions::reply::Fixed;
 use crate::node::streams::Peers;
-use crate::node::streams::peer::PeerId;
-use crate::node::upstream::{State, Upstreams};
+use crate::node::streams::client::PeerId;
+use crate::node::upstreams::{State, Upstreams};
 use crate::stats::NodeStats;
 use crate::time::Instant;
 use crate::timer::{TimerKind, TimerQueue, Wake};

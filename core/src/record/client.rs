@@ -12,7 +12,7 @@ use super::mask::Mask;
 use crate::client::{Client, ClientAction, ClientEvent, ExchangeFailure, LocalEvent};
 use crate::config::{ClientOptions, ConfigError};
 use crate::error::Misuse;
-use crate::id::{ExchangeId, StreamId};
+use crate::id::{ExchangeId, FlowId};
 use crate::target::{FlowKind, MAX_HOST_LEN, Target};
 use crate::time::Instant;
 use crate::wire::direction::Direction;
@@ -114,7 +114,7 @@ impl Machine for Client {
                 put([kind, target.port().into()], out);
                 out.extend_from_slice(target.host().as_bytes());
             }
-            ClientEvent::Local { stream, event } => write_local(*stream, event, out),
+            ClientEvent::Local { flow: stream, event } => write_local(*stream, event, out),
             ClientEvent::Answering { exchange } => put([number::ANSWERING, exchange.number()], out),
             ClientEvent::Reply { exchange, body } => {
                 put([number::REPLY, exchange.number()], out);
@@ -137,14 +137,14 @@ impl Machine for Client {
             number::OPEN_TCP => open(&mut cursor, FlowKind::Tcp)?,
             number::OPEN_UDP => open(&mut cursor, FlowKind::Udp)?,
             kind @ number::DATA..=number::WRITTEN => {
-                let stream = StreamId::new(cursor.varint("the stream")?);
+                let stream = FlowId::new(cursor.varint("the stream")?);
                 let event = match kind {
                     number::DATA => LocalEvent::Data(cursor.rest(usize::MAX, "the bytes")?),
                     number::FIN => LocalEvent::Fin,
                     number::RESET => LocalEvent::Reset,
                     _ => LocalEvent::Written(cursor.number("the bytes written")?),
                 };
-                ClientEvent::Local { stream, event }
+                ClientEvent::Local { flow: stream, event }
             }
             number::ANSWERING => ClientEvent::Answering { exchange: exchange(&mut cursor)? },
             number::REPLY => {
@@ -175,7 +175,7 @@ pub(super) fn finished(cursor: &Cursor<'_>) -> Result<(), Problem> {
     if cursor.is_empty() { Ok(()) } else { Err(PacketError::OutOfRange("the length").into()) }
 }
 
-fn write_local(stream: StreamId, event: &LocalEvent, out: &mut Vec<u8>) {
+fn write_local(stream: FlowId, event: &LocalEvent, out: &mut Vec<u8>) {
     let stream = stream.number();
     match event {
         LocalEvent::Data(bytes) => {

@@ -8,7 +8,7 @@ use core::ops::Range;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use crate::caps::Caps;
+use crate::level::Caps;
 use crate::seq::Seq;
 use crate::wire::base64::{Arena, Decoded, decoded_len};
 use crate::wire::json::{Length, Raw, Sink, cut, quoted_base64, read_elements, read_object};

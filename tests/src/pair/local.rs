@@ -1,7 +1,7 @@
 //! The applications: what they do, and what they see of their flows.
 
 use seqlane::{
-    ClientAction, ClientEvent, EndReason, ExchangeId, FlowKind, LocalEvent, RelayId, StreamId, Target,
+    ClientAction, ClientEvent, EndReason, ExchangeId, FlowId, FlowKind, LocalEvent, RelayId, Target,
 };
 
 use super::content::{Content, Received, Sent};
@@ -96,8 +96,10 @@ impl Pair {
         }
     }
 
-    fn local(&mut self, stream: StreamId, event: LocalEvent) {
-        self.client.handle(self.now, ClientEvent::Local { stream, event }).expect("within the contract");
+    fn local(&mut self, stream: FlowId, event: LocalEvent) {
+        self.client
+            .handle(self.now, ClientEvent::Local { flow: stream, event })
+            .expect("within the contract");
         self.drain();
     }
 
@@ -107,7 +109,7 @@ impl Pair {
             ClientAction::Send { exchange, relay, body, .. } => {
                 self.on_send(exchange, relay, body.into_bytes());
             }
-            ClientAction::Deliver { stream, bytes } => {
+            ClientAction::Deliver { flow: stream, bytes } => {
                 let doubled = self.doubled;
                 let content = Content::down(stream.number());
                 let local = live(self.locals.get_mut(&stream));
@@ -121,16 +123,18 @@ impl Pair {
                     }
                 }
             }
-            ClientAction::Credit { stream, bytes } => live(self.locals.get_mut(&stream)).credit += bytes,
-            ClientAction::Opened { stream } => {
+            ClientAction::Credit { flow: stream, bytes } => {
+                live(self.locals.get_mut(&stream)).credit += bytes
+            }
+            ClientAction::Opened { flow: stream } => {
                 let opened = core::mem::replace(&mut live(self.locals.get_mut(&stream)).opened, true);
                 assert!(!opened, "S4: stream {stream} opened twice");
             }
-            ClientAction::Fin { stream } => {
+            ClientAction::Fin { flow: stream } => {
                 let fin = core::mem::replace(&mut live(self.locals.get_mut(&stream)).fin, true);
                 assert!(!fin, "S4: the downlink of stream {stream} ended twice");
             }
-            ClientAction::Ended { stream, why } => {
+            ClientAction::Ended { flow: stream, why } => {
                 let local = live(self.locals.get_mut(&stream));
                 local.ended = Some(why);
                 assert_eq!(local.fin, why == EndReason::Finished, "S1: a cut that looks like an end");

@@ -17,8 +17,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use seqlane::{
-    Client, ClientAction, ClientEvent, ClientStats, ExchangeId, FlowKind, Instant, Node, NodeAction,
-    NodeEvent, NodeStats, RequestId, StreamId, UpstreamId, Wake,
+    Client, ClientAction, ClientEvent, ClientStats, ExchangeId, FlowId, FlowKind, Instant, Node, NodeAction,
+    NodeEvent, NodeStats, RequestId, UpstreamId, Wake,
 };
 
 pub use setting::Setting;
@@ -42,7 +42,7 @@ pub struct Pair {
     held: BTreeMap<RequestId, Option<ExchangeId>>,
     replies: Vec<Reply>,
     next_request: u64,
-    locals: BTreeMap<StreamId, Local>,
+    locals: BTreeMap<FlowId, Local>,
     upstreams: BTreeMap<UpstreamId, Upstream>,
     /// Exchanges that were sent and have not ended.
     exchanges: BTreeSet<ExchangeId>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use seqlane::{
-    ConnectFailure, FlowKind, NodeAction, NodeEvent, NodeNotice, StreamId, UpstreamEvent, UpstreamId,
+    ConnectFailure, FlowId, FlowKind, NodeAction, NodeEvent, NodeNotice, UpstreamEvent, UpstreamId,
 };
 
 use super::content::{Content, Received, Sent};
@@ -183,8 +183,8 @@ impl Pair {
 }
 
 /// The application of the flow of this number.
-fn nth(locals: &mut BTreeMap<StreamId, Local>, flow: u64) -> &mut Local {
-    locals.get_mut(&StreamId::new(flow)).expect("S3: an upstream that no application asked for")
+fn nth(locals: &mut BTreeMap<FlowId, Local>, flow: u64) -> &mut Local {
+    locals.get_mut(&FlowId::new(flow)).expect("S3: an upstream that no application asked for")
 }
 
 /// An upstream that the node has not shut. One that was reset may still be spoken to: the two cross.

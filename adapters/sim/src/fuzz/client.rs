@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use seqlane::wire::{self, Limits, Op, ReplyParts, Sid};
 use seqlane::{
-    Caps, Client, ClientAction, ClientEvent, ClientOptions, ExchangeFailure, ExchangeId, FlowKind, Instant,
-    Level, LocalEvent, RelayOptions, Secret, Seq, StreamId, Target, Wake,
+    Caps, Client, ClientAction, ClientEvent, ClientOptions, ExchangeFailure, ExchangeId, FlowId, FlowKind,
+    Instant, Level, LocalEvent, RelayOptions, Secret, Seq, Target, Wake,
 };
 
 use crate::chooser::{Chooser, FromBytes};
@@ -28,7 +28,7 @@ struct Bench<'a> {
     now: Instant,
     wake: Option<Wake>,
     calls: BTreeMap<ExchangeId, Bytes>,
-    flows: BTreeMap<StreamId, Local>,
+    flows: BTreeMap<FlowId, Local>,
 }
 
 /// Local events, replies and failures of any kind: nothing panics, nothing is misuse, every flow ends once, every
@@ -95,13 +95,13 @@ impl Bench<'_> {
         }
     }
 
-    fn flow(&mut self) -> Option<StreamId> {
+    fn flow(&mut self) -> Option<FlowId> {
         let place = self.one_of(8) as usize;
         self.flows.iter().filter(|(_, flow)| !flow.ended).map(|(stream, _)| *stream).nth(place)
     }
 
-    fn local(&mut self, stream: StreamId, event: LocalEvent) {
-        self.event(ClientEvent::Local { stream, event });
+    fn local(&mut self, stream: FlowId, event: LocalEvent) {
+        self.event(ClientEvent::Local { flow: stream, event });
     }
 
     fn write(&mut self) {
@@ -210,18 +210,18 @@ impl Bench<'_> {
                         "an exchange is sent once"
                     );
                 }
-                ClientAction::Deliver { stream, bytes } => self.alive(stream).unread += bytes.len(),
-                ClientAction::Credit { stream, bytes } => self.alive(stream).credit += bytes,
-                ClientAction::Opened { stream } | ClientAction::Fin { stream } => {
+                ClientAction::Deliver { flow: stream, bytes } => self.alive(stream).unread += bytes.len(),
+                ClientAction::Credit { flow: stream, bytes } => self.alive(stream).credit += bytes,
+                ClientAction::Opened { flow: stream } | ClientAction::Fin { flow: stream } => {
                     self.alive(stream);
                 }
-                ClientAction::Ended { stream, .. } => self.alive(stream).ended = true,
+                ClientAction::Ended { flow: stream, .. } => self.alive(stream).ended = true,
                 ClientAction::Event(_) => {}
             }
         }
     }
 
-    fn alive(&mut self, stream: StreamId) -> &mut Local {
+    fn alive(&mut self, stream: FlowId) -> &mut Local {
         let flow = self.flows.get_mut(&stream).expect("a flow that was opened");
         assert!(!flow.ended, "nothing after the end of stream {stream}");
         flow

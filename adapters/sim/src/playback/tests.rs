@@ -1,7 +1,7 @@
 use seqlane::record::Scribe;
 use seqlane::{
-    Client, ClientAction, ClientEvent, ClientOptions, FlowKind, Level, LocalEvent, RelayOptions, Secret,
-    StreamId, Target,
+    Client, ClientAction, ClientEvent, ClientOptions, FlowId, FlowKind, Level, LocalEvent, RelayOptions,
+    Secret, Target,
 };
 
 use super::*;
@@ -16,11 +16,11 @@ fn recorded(see: impl Fn(ClientAction) -> ClientAction) -> Vec<u8> {
     let (start, mut file) = (Instant::from_micros(1_000_000), Vec::new());
     let mut client = Client::start(options(), [7; 32], start).expect("valid");
     let mut scribe = Scribe::<Client>::begin(&options(), [7; 32], start, &mut file);
-    let (stream, target) = (StreamId::new(0), Target::new("example.org", 80).expect("a target"));
+    let (stream, target) = (FlowId::new(0), Target::new("example.org", 80).expect("a target"));
     let events = [
         ClientEvent::Open { target, kind: FlowKind::Tcp },
-        ClientEvent::Local { stream, event: LocalEvent::Data("ping".into()) },
-        ClientEvent::Local { stream, event: LocalEvent::Written(9) },
+        ClientEvent::Local { flow: stream, event: LocalEvent::Data("ping".into()) },
+        ClientEvent::Local { flow: stream, event: LocalEvent::Written(9) },
         ClientEvent::Close,
     ];
     for (seconds, event) in (2..).zip(events) {
@@ -58,14 +58,14 @@ fn a_machine_that_does_the_same_is_replayed_to_the_end() {
 
 #[test]
 fn another_action_is_told_with_its_event_its_time_and_both() {
-    let stream = StreamId::new(0);
+    let stream = FlowId::new(0);
     let difference = difference(recorded(|action| match action {
-        ClientAction::Send { .. } => ClientAction::Fin { stream },
+        ClientAction::Send { .. } => ClientAction::Fin { flow: stream },
         other => other,
     }));
     assert_eq!((difference.event, difference.time), (2, Duration::from_secs(2)));
-    assert_eq!(difference.after, "Local { stream: StreamId(0), event: Data(4 bytes) }");
-    assert_eq!(difference.expected, "Fin { stream: StreamId(0) }");
+    assert_eq!(difference.after, "Local { stream: FlowId(0), event: Data(4 bytes) }");
+    assert_eq!(difference.expected, "Fin { stream: FlowId(0) }");
     assert!(difference.got.starts_with("Send { exchange: ExchangeId(0)"), "{difference:?}");
 }
 

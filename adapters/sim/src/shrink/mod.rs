@@ -249,7 +249,7 @@ mod tests {
     use std::time::Duration;
 
     use seqlane::{
-        Client, ClientAction, ClientEvent, ExchangeFailure, FlowKind, Instant, Misuse, StreamId, Target,
+        Client, ClientAction, ClientEvent, ExchangeFailure, FlowId, FlowKind, Instant, Misuse, Target,
     };
 
     use super::*;
@@ -261,7 +261,7 @@ mod tests {
     struct Fragile(Client);
 
     impl ClientHost for Fragile {
-        fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<StreamId, Misuse> {
+        fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, Misuse> {
             self.0.open(now, target, kind)
         }
 
@@ -314,7 +314,7 @@ mod tests {
     struct Late(Client, Instant);
 
     impl ClientHost for Late {
-        fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<StreamId, Misuse> {
+        fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, Misuse> {
             self.0.open(now, target, kind)
         }
 

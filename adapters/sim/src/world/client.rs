@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use seqlane::wire::reset::ResetCode;
 use seqlane::{
-    ClientAction, ClientConfig, ClientEvent, ClientNotice, EndReason, ExchangeId, Instant, Level, LocalEvent,
-    RelayId, StreamId, Wake,
+    ClientAction, ClientConfig, ClientEvent, ClientNotice, EndReason, ExchangeId, FlowId, Instant, Level,
+    LocalEvent, RelayId, Wake,
 };
 
 use crate::chooser::Chooser;
@@ -63,7 +63,7 @@ impl<H: ClientHost> ClientSide<H> {
         }
     }
 
-    pub(super) fn flow(&self, stream: StreamId) -> Option<usize> {
+    pub(super) fn flow(&self, stream: FlowId) -> Option<usize> {
         self.streams.get(usize::try_from(stream.number()).ok()?).copied()
     }
 }
@@ -83,7 +83,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     pub(super) fn local(&mut self, flow: usize, event: LocalEvent) {
         if let Some(stream) = self.flows[flow].stream {
-            self.client_handle(self.flows[flow].client, ClientEvent::Local { stream, event });
+            self.client_handle(self.flows[flow].client, ClientEvent::Local { flow: stream, event });
         }
     }
 
@@ -171,34 +171,34 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 std::hash::Hasher::write(&mut self.hash, &body);
                 self.send(client, exchange, relay, (form, body), deadline);
             }
-            ClientAction::Deliver { stream, bytes } => {
+            ClientAction::Deliver { flow: stream, bytes } => {
                 self.hash.absorb(stream.number() << 32 | bytes.len() as u64);
                 if let Some(flow) = self.flow_of(client, stream, "Deliver") {
                     self.on_deliver(flow, bytes);
                 }
             }
-            ClientAction::Credit { stream, bytes } => {
+            ClientAction::Credit { flow: stream, bytes } => {
                 self.hash.absorb(stream.number() << 32 | bytes as u64);
                 if let Some(flow) = self.flow_of(client, stream, "Credit") {
                     self.flows[flow].local.credit += bytes;
                     self.pump_local(flow);
                 }
             }
-            ClientAction::Opened { stream } => {
+            ClientAction::Opened { flow: stream } => {
                 if let Some(flow) = self.flow_of(client, stream, "Opened") {
                     self.tell(Actor::Client(client as u32), What::Opened { flow: flow as u32 });
                     self.flows[flow].local.opened = true;
                     self.pump_local(flow);
                 }
             }
-            ClientAction::Fin { stream } => {
+            ClientAction::Fin { flow: stream } => {
                 if let Some(flow) = self.flow_of(client, stream, "Fin") {
                     self.tell(Actor::Client(client as u32), What::Fin { flow: flow as u32 });
                     self.flows[flow].local.fin = true;
                     self.pump_local(flow);
                 }
             }
-            ClientAction::Ended { stream, why } => {
+            ClientAction::Ended { flow: stream, why } => {
                 self.hash.absorb(stream.number());
                 if let Some(flow) = self.flow_of(client, stream, "Ended") {
                     self.tell(Actor::Client(client as u32), What::Ended { flow: flow as u32, why });
@@ -211,7 +211,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     /// The flow of a stream that a client speaks of; nothing may be said of one that has ended (S4).
-    fn flow_of(&mut self, client: usize, stream: StreamId, action: &str) -> Option<usize> {
+    fn flow_of(&mut self, client: usize, stream: FlowId, action: &str) -> Option<usize> {
         let flow = self.clients[client].flow(stream);
         match flow {
             None => {
@@ -227,7 +227,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     fn on_client_notice(&mut self, client: usize, notice: ClientNotice) {
         match notice {
-            ClientNotice::Connected { stream, level } => self.on_connected(client, stream, level),
+            ClientNotice::Connected { flow: stream, level } => self.on_connected(client, stream, level),
             ClientNotice::StreamsReady { .. } => self.marks.set(Mark::StreamsReady),
             ClientNotice::StreamsUnsupported { .. } => self.marks.set(Mark::StreamsUnsupported),
             ClientNotice::RelayDown { relay, until } => {
@@ -245,7 +245,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     /// L8, too: what goes out as a stream is one.
-    fn on_connected(&mut self, client: usize, stream: StreamId, level: Level) {
+    fn on_connected(&mut self, client: usize, stream: FlowId, level: Level) {
         self.marks.set(match level {
             Level::Legacy => Mark::LegacyFlow,
             Level::Sequenced => Mark::SequencedFlow,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use seqlane::wire::packet::Epoch;
-use seqlane::{EndReason, FlowKind, LocalEvent, Misuse, StreamId, Target};
+use seqlane::{EndReason, FlowId, FlowKind, LocalEvent, Misuse, Target};
 
 use crate::chooser::Chooser;
 use crate::host::ClientHost;
@@ -28,7 +28,7 @@ const UDP_LINGER: Duration = Duration::from_secs(3);
 pub(super) struct Flow {
     pub(super) client: usize,
     pub(super) script: Script,
-    pub(super) stream: Option<StreamId>,
+    pub(super) stream: Option<FlowId>,
     pub(super) local: Local,
     /// Upstreams that were opened for it: one, unless an open was doubled.
     pub(super) upstreams: Vec<usize>,
@@ -158,7 +158,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 side.streams.push(flow);
                 self.flows[flow].stream = Some(stream);
             }
-            Err(Misuse::StreamLimit) => self.flows[flow].local.ended = Some(EndReason::NoRelay),
+            Err(Misuse::FlowLimit) => self.flows[flow].local.ended = Some(EndReason::NoRelay),
             Err(misuse) => self.violated(Property::S5, format!("client{client} refuses to open: {misuse}")),
         }
         if let Some(patience) = self.flows[flow].script.gives_up {

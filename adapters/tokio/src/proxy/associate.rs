@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
-use seqlane::{FlowKind, StreamId, Target};
+use seqlane::{FlowId, FlowKind, Target};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::mpsc;
@@ -75,7 +75,7 @@ impl Association {
         }
     }
 
-    fn on_action(&mut self, stream: StreamId, action: FlowAction) {
+    fn on_action(&mut self, stream: FlowId, action: FlowAction) {
         match action {
             FlowAction::Deliver(payload) => self.deliver(stream, &payload),
             FlowAction::Ended(_) => self.targets.forget(stream),
@@ -84,7 +84,7 @@ impl Association {
     }
 
     /// Sends at once or not at all, as a network would: nothing waits here for the application.
-    fn deliver(&self, stream: StreamId, payload: &[u8]) {
+    fn deliver(&self, stream: FlowId, payload: &[u8]) {
         let Some(target) = self.targets.by_stream.get(&stream) else { return };
         if let Application::Known(address) = self.application {
             let mut datagram = socks::header(target);
@@ -105,7 +105,7 @@ struct Targets {
     sender: ActionSender,
     most: usize,
     by_target: HashMap<Target, Entry>,
-    by_stream: HashMap<StreamId, Target>,
+    by_stream: HashMap<FlowId, Target>,
     uses: u64,
 }
 
@@ -156,7 +156,7 @@ impl Targets {
     }
 
     /// The machine has ended a flow.
-    fn forget(&mut self, stream: StreamId) {
+    fn forget(&mut self, stream: FlowId) {
         let target = self.by_stream.remove(&stream);
         if let Some(mut entry) = target.and_then(|target| self.by_target.remove(&target)) {
             entry.flow.ended();

@@ -1,7 +1,7 @@
 //! One flow, as seen by the task that owns its local socket.
 
 use bytes::Bytes;
-use seqlane::{EndReason, FlowKind, LocalEvent, Misuse, StreamId, Target};
+use seqlane::{EndReason, FlowId, FlowKind, LocalEvent, Misuse, Target};
 use tokio::sync::{mpsc, oneshot};
 
 use super::machine::Input;
@@ -21,14 +21,14 @@ pub(super) enum FlowAction {
 /// The channel has no bound of its own, so that a slow application never blocks the machine. The bound is
 /// the machine's: it polls for no flow that has more than `downlink_window` bytes unreported, and reports
 /// (`Written`) come as the application takes them. Datagrams are taken at once, and sent or dropped.
-pub(super) type ActionSender = mpsc::UnboundedSender<(StreamId, FlowAction)>;
+pub(super) type ActionSender = mpsc::UnboundedSender<(FlowId, FlowAction)>;
 
 /// Where flows are opened. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Flows {
     pub(super) inputs: mpsc::Sender<Input>,
     /// Reports that must not wait: at most one `Written` per delivered chunk and one `Reset` per flow.
-    pub(super) reports: mpsc::UnboundedSender<(StreamId, LocalEvent)>,
+    pub(super) reports: mpsc::UnboundedSender<(FlowId, LocalEvent)>,
 }
 
 impl Flows {
@@ -66,7 +66,7 @@ pub(super) enum OpenError {
 /// The right to speak for a flow. Dropped before the flow has ended, it resets the flow.
 #[derive(Debug)]
 pub(super) struct FlowHandle {
-    pub(super) stream: StreamId,
+    pub(super) stream: FlowId,
     flows: Flows,
     over: bool,
 }
@@ -115,7 +115,7 @@ impl Drop for FlowHandle {
 #[derive(Debug)]
 pub(super) struct Flow {
     pub(super) handle: FlowHandle,
-    pub(super) actions: mpsc::UnboundedReceiver<(StreamId, FlowAction)>,
+    pub(super) actions: mpsc::UnboundedReceiver<(FlowId, FlowAction)>,
 }
 
 impl Flow {

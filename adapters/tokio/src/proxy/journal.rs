@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use seqlane::{
-    ClientEvent, ClientNotice, EndReason, ExchangeFailure, ExchangeId, FlowKind, Instant, RelayId, StreamId,
+    ClientEvent, ClientNotice, EndReason, ExchangeFailure, ExchangeId, FlowId, FlowKind, Instant, RelayId,
     Target,
 };
 use tracing::{debug, info, warn};
@@ -57,12 +57,12 @@ impl Journal {
     }
 
     /// A flow begins.
-    pub(super) fn opening(&self, stream: StreamId, target: &Target, kind: FlowKind) {
+    pub(super) fn opening(&self, stream: FlowId, target: &Target, kind: FlowKind) {
         info!(%stream, %target, ?kind, "flow opened");
     }
 
     /// A flow is over.
-    pub(super) fn ended(&self, stream: StreamId, why: EndReason) {
+    pub(super) fn ended(&self, stream: FlowId, why: EndReason) {
         info!(%stream, %why, "flow ended");
     }
 
@@ -87,7 +87,7 @@ impl Journal {
     /// The machine has something to tell.
     pub(super) fn notice(&mut self, now: Instant, notice: &ClientNotice) {
         match *notice {
-            ClientNotice::Connected { stream, level } => {
+            ClientNotice::Connected { flow: stream, level } => {
                 info!(%stream, level = level.number(), "flow connected")
             }
             ClientNotice::ExchangeFailed { exchange, relay, why } => self.failed(now, exchange, relay, why),

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use seqlane::wire::Body;
 use seqlane::{
     BodyForm, Client, ClientAction, ClientEvent, ClientNotice, ClientStats, EndReason, ExchangeFailure,
-    ExchangeId, FlowKind, Instant, LocalEvent, Misuse, RelayId, StreamId, Target, TimerKind, Wake,
+    ExchangeId, FlowId, FlowKind, Instant, LocalEvent, Misuse, RelayId, Target, TimerKind, Wake,
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -40,10 +40,10 @@ pub(super) enum Input {
         target: Target,
         kind: FlowKind,
         actions: ActionSender,
-        answer: oneshot::Sender<Result<StreamId, Misuse>>,
+        answer: oneshot::Sender<Result<FlowId, Misuse>>,
     },
     Local {
-        stream: StreamId,
+        stream: FlowId,
         event: LocalEvent,
     },
     Stats(oneshot::Sender<ClientStats>),
@@ -64,9 +64,9 @@ pub(super) struct Machine {
     wake: Option<Wake>,
     stage: Stage,
     inputs: mpsc::Receiver<Input>,
-    reports: mpsc::UnboundedReceiver<(StreamId, LocalEvent)>,
+    reports: mpsc::UnboundedReceiver<(FlowId, LocalEvent)>,
     notices: broadcast::Sender<ClientNotice>,
-    flows: HashMap<StreamId, ActionSender>,
+    flows: HashMap<FlowId, ActionSender>,
     exchanger: Exchanger,
     doors: Vec<Door>,
     exchanges: JoinSet<Exchanged>,
@@ -101,7 +101,7 @@ enum Happened {
     Timeout,
     Answering(ExchangeId),
     Exchanged(Exchanged),
-    Reported(StreamId, LocalEvent),
+    Reported(FlowId, LocalEvent),
     Inputs,
     Abandoned,
     Nothing,
@@ -114,7 +114,7 @@ impl Machine {
         exchanger: Exchanger,
         doors: Vec<Door>,
         inputs: mpsc::Receiver<Input>,
-        reports: mpsc::UnboundedReceiver<(StreamId, LocalEvent)>,
+        reports: mpsc::UnboundedReceiver<(FlowId, LocalEvent)>,
         notices: broadcast::Sender<ClientNotice>,
         journal: Journal,
     ) -> Self {
@@ -198,11 +198,11 @@ impl Machine {
         self.handle(now, ended.event);
     }
 
-    fn on_reports(&mut self, now: Instant, stream: StreamId, event: LocalEvent) {
-        self.handle(now, ClientEvent::Local { stream, event });
+    fn on_reports(&mut self, now: Instant, stream: FlowId, event: LocalEvent) {
+        self.handle(now, ClientEvent::Local { flow: stream, event });
         for _ in 1..BUDGET {
             let Ok((stream, event)) = self.reports.try_recv() else { return };
-            self.handle(now, ClientEvent::Local { stream, event });
+            self.handle(now, ClientEvent::Local { flow: stream, event });
         }
     }
 
@@ -217,10 +217,10 @@ impl Machine {
                 if answer.send(opened).is_err()
                     && let Ok(stream) = opened
                 {
-                    self.handle(now, ClientEvent::Local { stream, event: LocalEvent::Reset });
+                    self.handle(now, ClientEvent::Local { flow: stream, event: LocalEvent::Reset });
                 }
             }
-            Input::Local { stream, event } => self.handle(now, ClientEvent::Local { stream, event }),
+            Input::Local { stream, event } => self.handle(now, ClientEvent::Local { flow: stream, event }),
             Input::Stats(answer) => {
                 // Whoever asked may have gone.
                 let _ = answer.send(self.client.stats().clone());
@@ -244,11 +244,13 @@ impl Machine {
                 ClientAction::Send { exchange, relay, body, form, deadline } => {
                     self.send(exchange, relay, body, form, deadline);
                 }
-                ClientAction::Deliver { stream, bytes } => self.tell(stream, FlowAction::Deliver(bytes)),
-                ClientAction::Credit { stream, bytes } => self.tell(stream, FlowAction::Credit(bytes)),
-                ClientAction::Opened { stream } => self.tell(stream, FlowAction::Opened),
-                ClientAction::Fin { stream } => self.tell(stream, FlowAction::Fin),
-                ClientAction::Ended { stream, why } => self.on_ended(stream, why),
+                ClientAction::Deliver { flow: stream, bytes } => {
+                    self.tell(stream, FlowAction::Deliver(bytes))
+                }
+                ClientAction::Credit { flow: stream, bytes } => self.tell(stream, FlowAction::Credit(bytes)),
+                ClientAction::Opened { flow: stream } => self.tell(stream, FlowAction::Opened),
+                ClientAction::Fin { flow: stream } => self.tell(stream, FlowAction::Fin),
+                ClientAction::Ended { flow: stream, why } => self.on_ended(stream, why),
                 ClientAction::Event(event) => {
                     self.journal.notice(self.clock.now(), &event);
                     // Nobody may be listening.
@@ -290,14 +292,14 @@ impl Machine {
         });
     }
 
-    fn on_ended(&mut self, stream: StreamId, why: EndReason) {
+    fn on_ended(&mut self, stream: FlowId, why: EndReason) {
         self.journal.ended(stream, why);
         self.tell(stream, FlowAction::Ended(why));
         self.flows.remove(&stream);
     }
 
     /// A flow whose task has gone resets itself, so there is nothing to do when nobody listens.
-    fn tell(&self, stream: StreamId, action: FlowAction) {
+    fn tell(&self, stream: FlowId, action: FlowAction) {
         if let Some(actions) = self.flows.get(&stream) {
             let _ = actions.send((stream, action));
         }

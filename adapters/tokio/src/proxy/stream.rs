@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
 
 use bytes::{Buf, Bytes};
-use seqlane::{EndReason, LocalEvent, StreamId};
+use seqlane::{EndReason, FlowId, LocalEvent};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::PollSender;
 
@@ -82,7 +82,7 @@ impl FlowStream {
         self.wakers.wake_by_ref();
     }
 
-    fn stream(&self) -> StreamId {
+    fn stream(&self) -> FlowId {
         self.flow.handle.stream
     }
 

@@ -17,7 +17,7 @@ use std::ops::Deref;
 use std::path::Path;
 
 use seqlane::record::Machine;
-use seqlane::{Client, ClientEvent, FlowKind, Instant, Misuse, StreamId, Target};
+use seqlane::{Client, ClientEvent, FlowId, FlowKind, Instant, Misuse, Target};
 
 pub(crate) use tape::{Finished, Tape};
 
@@ -58,7 +58,7 @@ impl<M: Machine> Taped<M> {
 
 impl Taped<Client> {
     /// Opens a flow: the one event that has an answer.
-    pub(crate) fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<StreamId, Misuse> {
+    pub(crate) fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, Misuse> {
         let Some(tape) = &mut self.tape else { return self.machine.open(now, target, kind) };
         tape.event(now, ClientEvent::Open { target: target.clone(), kind });
         self.machine.open(now, target, kind).inspect_err(|misuse| tape.refused(*misuse))

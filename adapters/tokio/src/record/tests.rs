@@ -51,7 +51,7 @@ fn client(tape: Tape<Client>) -> Taped<Client> {
     Taped::new(Client::new(config, [7; 32], Instant::ZERO), Some(tape), Instant::ZERO)
 }
 
-fn open(client: &mut Taped<Client>) -> StreamId {
+fn open(client: &mut Taped<Client>) -> FlowId {
     let target = Target::new("example.org", 80).expect("a target");
     client.open(Instant::ZERO, target, FlowKind::Tcp).expect("room for a flow")
 }
@@ -63,7 +63,8 @@ fn what_a_machine_is_told_and_wants_done_is_in_the_file_in_order() {
     let mut client = client(tape);
     let stream = open(&mut client);
     let event = LocalEvent::Written(1);
-    let misuse = client.handle(Instant::from_micros(5), ClientEvent::Local { stream, event }).unwrap_err();
+    let misuse =
+        client.handle(Instant::from_micros(5), ClientEvent::Local { flow: stream, event }).unwrap_err();
     let opened = client.poll();
     drop(client);
     writer.write(&options(), [7; 32], usize::MAX).expect("it can be written");
@@ -88,7 +89,7 @@ fn a_recording_that_falls_behind_ends_with_a_note_and_the_machine_goes_on() {
         // Nobody takes anything out: within the credit that was given or not, each is a message.
         for _ in 0..2 * most {
             let event = LocalEvent::Data(bytes.clone());
-            let _ = client.handle(Instant::ZERO, ClientEvent::Local { stream, event });
+            let _ = client.handle(Instant::ZERO, ClientEvent::Local { flow: stream, event });
         }
         assert!(client.stats().opened == 1 && client.handle(Instant::ZERO, ClientEvent::Close).is_ok());
         drop(client);

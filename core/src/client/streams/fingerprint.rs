@@ -3,12 +3,12 @@
 //! Numbers of exchanges and streams are shared with the node and stay what they are. Which answer is the newest counts by
 //! those that are on their way, which only the harness knows; names and nonces do not matter.
 
-use crate::client::streams::exchange::{Progress, Record};
-use crate::client::streams::greeting::{State, Streams};
-use crate::client::streams::lane::Lane;
+use crate::client::streams::connection::Lane;
+use crate::client::streams::handshake::{State, Streams};
+use crate::client::streams::sent::{Progress, Record};
 use crate::client::streams::stream::Stream;
 use crate::fingerprint::Fingerprint;
-use crate::id::{RelayId, StreamId};
+use crate::id::{FlowId, RelayId};
 use crate::time::Instant;
 use crate::wire::number::AnswerNumber;
 
@@ -26,7 +26,7 @@ impl Streams {
     /// Everything that decides what level 2 does. `rank` numbers the flows.
     pub(in crate::client) fn fingerprint(
         &self,
-        rank: impl Fn(StreamId) -> Option<usize>,
+        rank: impl Fn(FlowId) -> Option<usize>,
         print: &mut Fingerprint<'_>,
     ) {
         print.value((self.wanted, self.welcomed));
@@ -46,7 +46,7 @@ impl Streams {
 }
 
 impl Lane {
-    fn fingerprint(&self, rank: &impl Fn(StreamId) -> Option<usize>, print: &mut Fingerprint<'_>) {
+    fn fingerprint(&self, rank: &impl Fn(FlowId) -> Option<usize>, print: &mut Fingerprint<'_>) {
         print.value((self.exchanges.next(), self.exchanges.done(), self.exchanges.tally()));
         print.each(
             self.exchanges.iter().collect::<alloc::vec::Vec<_>>().into_iter(),

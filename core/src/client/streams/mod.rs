@@ -13,30 +13,30 @@
 //! late ([`lateness`]), how large packets are ([`amount`]), how much is under way ([`flight`]), how much is asked for while a
 //! download begins ([`surge`]) or the node is out of credit ([`standing`]), which relays work ([`route`]).
 
-mod adoption;
-mod amount;
-mod answers;
+mod app_events;
 mod calls;
-mod demand;
-mod exchange;
+mod congestion_window;
+mod connection;
+pub(super) mod decryptor;
 #[cfg(feature = "model")]
 mod fingerprint;
-mod flight;
-mod greeting;
-mod intake;
-mod lane;
-mod late;
-mod lateness;
-mod local;
+mod handshake;
+mod loss;
+mod next_request;
 mod pack;
+mod packet_size;
+mod peer_credit;
+mod receive;
+mod responses;
 mod round_trips;
-mod route;
-mod standing;
+mod sent;
+mod slow_start;
 mod stream;
-mod surge;
 #[cfg(test)]
 mod tests;
-mod wake;
+mod timeout;
+mod timers;
+mod upgrade;
 
 pub(super) use calls::PacketRef;
-pub(super) use greeting::Streams;
+pub(super) use handshake::Streams;

@@ -4,13 +4,13 @@
 use alloc::vec::Vec;
 use core::ops::Bound;
 
-use crate::client::streams::exchange::{Item, Load, Progress};
-use crate::client::streams::lane::Lane;
+use crate::client::streams::connection::Lane;
+use crate::client::streams::sent::{Item, Load, Progress};
 use crate::client::streams::stream::{Phase, Stream};
-use crate::stream::farewell::Word;
-use crate::stream::flow::Flow;
-use crate::stream::owed::Owed;
-use crate::stream::traffic::Class;
+use crate::connection::closing::Word;
+use crate::connection::pending::Owed;
+use crate::connection::stream::flow::Flow;
+use crate::connection::stream::traffic::Class;
 use crate::time::Instant;
 use crate::wire::frame::{Frame, MAX_DATA_OVERHEAD};
 use crate::wire::number::{ExchangeNumber, StreamNumber};

@@ -4,14 +4,14 @@ use bytes::Bytes;
 
 use crate::client::event::LocalEvent;
 use crate::config::ClientConfig;
+use crate::connection::pending::Owed;
+use crate::connection::stream::flow::{Datagrams, Flow};
+use crate::connection::stream::recv::RecvHalf;
+use crate::connection::stream::send::{SendHalf, SendState};
+use crate::connection::stream::traffic::Traffic;
+use crate::credit::{Credit, FLOOR};
 use crate::error::Misuse;
-use crate::flow::{Credit, FLOOR};
-use crate::id::StreamId;
-use crate::stream::flow::{Datagrams, Flow};
-use crate::stream::owed::Owed;
-use crate::stream::recv::RecvHalf;
-use crate::stream::send::{SendHalf, SendState};
-use crate::stream::traffic::Traffic;
+use crate::id::FlowId;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::wire::frame::MAX_DATAGRAM;
@@ -38,7 +38,7 @@ pub(super) enum Phase {
 /// One stream.
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
-    pub(super) id: StreamId,
+    pub(super) id: FlowId,
     pub(super) target: Target,
     pub(super) phase: Phase,
     /// OPEN.
@@ -55,7 +55,7 @@ pub(super) struct Stream {
 impl Stream {
     /// A stream whose application has been promised no more than every flow may keep.
     pub(super) fn new(
-        id: StreamId,
+        id: FlowId,
         target: Target,
         kind: FlowKind,
         mut credit: Credit,

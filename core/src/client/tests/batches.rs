@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::bench::*;
 use crate::wire::{Op, ReplyParts};
-use crate::{ClientOptions, FlowKind, StreamId};
+use crate::{ClientOptions, FlowId, FlowKind};
 
 /// A client whose relay has a place for every call of a test.
 fn roomy() -> ClientOptions {
@@ -19,7 +19,7 @@ fn roomy() -> ClientOptions {
 }
 
 /// Writes while a payload is in flight, so that the writes gather, and gives the calls that they end up in.
-fn gathered(bench: &mut Bench, writes: &[(StreamId, usize)]) -> Vec<Call> {
+fn gathered(bench: &mut Bench, writes: &[(FlowId, usize)]) -> Vec<Call> {
     let (first, _) = bench.sequenced("first");
     bench.write(first, "x");
     let first = bench.calls.drain(..).find(|call| !call.is_poll()).unwrap();
@@ -43,9 +43,9 @@ fn payloads(call: &Call) -> Vec<(String, usize)> {
 #[test]
 fn writes_of_many_flows_go_in_batches_of_50_ops_and_each_reply_finds_its_flow() {
     let mut bench = Bench::new(roomy());
-    let (streams, polls): (Vec<StreamId>, Vec<Call>) =
+    let (streams, polls): (Vec<FlowId>, Vec<Call>) =
         (0..120).map(|n| bench.sequenced(&alloc::format!("s{n}"))).unzip();
-    let writes: Vec<(StreamId, usize)> = streams.iter().map(|stream| (*stream, 10)).collect();
+    let writes: Vec<(FlowId, usize)> = streams.iter().map(|stream| (*stream, 10)).collect();
     let calls = gathered(&mut bench, &writes);
     assert_eq!(calls.iter().map(|call| call.ops.len()).collect::<Vec<_>>(), [50, 50, 20]);
     // Everything before the payload is answered, so that the payload's own reply is next.
@@ -121,7 +121,7 @@ fn bulk_flows_get_the_same_in_the_long_run() {
             // All of them before anything is sent: whoever writes alone goes alone.
             let credit = core::mem::take(bench.credit.get_mut(&stream).unwrap());
             let event = crate::LocalEvent::Data(vec![7; credit].into());
-            bench.client.handle(bench.now, crate::ClientEvent::Local { stream, event }).unwrap();
+            bench.client.handle(bench.now, crate::ClientEvent::Local { flow: stream, event }).unwrap();
         }
         bench.drain();
         // Less is answered than is written: every flow has something to send all the time.
@@ -143,10 +143,10 @@ fn opens_polls_and_payloads_of_one_moment_never_mix() {
     let (writer, poll) = bench.sequenced("writer");
     bench.client.open(bench.now, target(SERVER_FIRST), FlowKind::Tcp).unwrap();
     let event = crate::LocalEvent::Data(Bytes::from_static(b"x"));
-    bench.client.handle(bench.now, crate::ClientEvent::Local { stream: writer, event }).unwrap();
+    bench.client.handle(bench.now, crate::ClientEvent::Local { flow: writer, event }).unwrap();
     let udp = bench.client.open(bench.now, target(53), FlowKind::Udp).unwrap();
     let event = crate::LocalEvent::Data(Bytes::from_static(b"query"));
-    bench.client.handle(bench.now, crate::ClientEvent::Local { stream: udp, event }).unwrap();
+    bench.client.handle(bench.now, crate::ClientEvent::Local { flow: udp, event }).unwrap();
     let eof = ReplyParts { eof: Some(false), ..empty(poll.op()) };
     bench.answer(&poll, &[eof]);
     let kind = |op: &Op| match op {

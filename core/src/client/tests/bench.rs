@@ -8,13 +8,13 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::caps::Level;
 use crate::client::{
     Client, ClientAction, ClientEvent, ClientNotice, EndReason, ExchangeFailure, LocalEvent,
 };
+use crate::level::Level;
 use crate::wire::{self, Limits, Op, ReplyParts, Sid};
 use crate::{
-    Caps, ClientOptions, ExchangeId, FlowKind, Instant, Misuse, RelayId, RelayOptions, Secret, Seq, StreamId,
+    Caps, ClientOptions, ExchangeId, FlowId, FlowKind, Instant, Misuse, RelayId, RelayOptions, Secret, Seq,
     Target, Wake,
 };
 
@@ -67,12 +67,12 @@ pub(super) struct Bench {
     pub(super) client: Client,
     pub(super) now: Instant,
     pub(super) calls: VecDeque<Call>,
-    pub(super) delivered: BTreeMap<StreamId, Vec<u8>>,
-    pub(super) datagrams: BTreeMap<StreamId, Vec<Bytes>>,
-    pub(super) credit: BTreeMap<StreamId, usize>,
-    pub(super) opened: Vec<StreamId>,
-    pub(super) fins: Vec<StreamId>,
-    pub(super) ended: BTreeMap<StreamId, EndReason>,
+    pub(super) delivered: BTreeMap<FlowId, Vec<u8>>,
+    pub(super) datagrams: BTreeMap<FlowId, Vec<Bytes>>,
+    pub(super) credit: BTreeMap<FlowId, usize>,
+    pub(super) opened: Vec<FlowId>,
+    pub(super) fins: Vec<FlowId>,
+    pub(super) ended: BTreeMap<FlowId, EndReason>,
     pub(super) notices: Vec<ClientNotice>,
     pub(super) wake: Option<Wake>,
     pub(super) ways: Vec<Way>,
@@ -144,14 +144,16 @@ impl Bench {
                         _ => self.calls.push_back(call),
                     }
                 }
-                ClientAction::Deliver { stream, bytes } => {
+                ClientAction::Deliver { flow: stream, bytes } => {
                     self.delivered.entry(stream).or_default().extend_from_slice(&bytes);
                     self.datagrams.entry(stream).or_default().push(bytes);
                 }
-                ClientAction::Credit { stream, bytes } => *self.credit.entry(stream).or_default() += bytes,
-                ClientAction::Opened { stream } => self.opened.push(stream),
-                ClientAction::Fin { stream } => self.fins.push(stream),
-                ClientAction::Ended { stream, why } => {
+                ClientAction::Credit { flow: stream, bytes } => {
+                    *self.credit.entry(stream).or_default() += bytes
+                }
+                ClientAction::Opened { flow: stream } => self.opened.push(stream),
+                ClientAction::Fin { flow: stream } => self.fins.push(stream),
+                ClientAction::Ended { flow: stream, why } => {
                     assert_eq!(self.ended.insert(stream, why), None, "one end per stream");
                 }
                 ClientAction::Event(notice) => self.notices.push(notice),
@@ -180,18 +182,18 @@ impl Bench {
         self.now = end;
     }
 
-    pub(super) fn open(&mut self, target: Target, kind: FlowKind) -> StreamId {
+    pub(super) fn open(&mut self, target: Target, kind: FlowKind) -> FlowId {
         let id = self.client.open(self.now, target, kind).unwrap();
         self.drain();
         id
     }
 
     /// Opens a TCP flow that does not wait for first bytes.
-    pub(super) fn open_tcp(&mut self) -> StreamId {
+    pub(super) fn open_tcp(&mut self) -> FlowId {
         self.open(target(SERVER_FIRST), FlowKind::Tcp)
     }
 
-    pub(super) fn write(&mut self, stream: StreamId, bytes: impl AsRef<[u8]>) {
+    pub(super) fn write(&mut self, stream: FlowId, bytes: impl AsRef<[u8]>) {
         let bytes = Bytes::copy_from_slice(bytes.as_ref());
         if let Some(credit) = self.credit.get_mut(&stream) {
             *credit = credit.saturating_sub(bytes.len());
@@ -199,8 +201,8 @@ impl Bench {
         self.local(stream, LocalEvent::Data(bytes)).unwrap();
     }
 
-    pub(super) fn local(&mut self, stream: StreamId, event: LocalEvent) -> Result<(), Misuse> {
-        self.handle(ClientEvent::Local { stream, event })
+    pub(super) fn local(&mut self, stream: FlowId, event: LocalEvent) -> Result<(), Misuse> {
+        self.handle(ClientEvent::Local { flow: stream, event })
     }
 
     /// The next call that was made.
@@ -237,7 +239,7 @@ impl Bench {
     }
 
     /// An established session with this id, its first poll in flight.
-    pub(super) fn linked(&mut self, name: &str, caps: Option<Caps>) -> (StreamId, Call) {
+    pub(super) fn linked(&mut self, name: &str, caps: Option<Caps>) -> (FlowId, Call) {
         let stream = self.open_tcp();
         let connect = self.call();
         assert_eq!(connect.names(), ["connect"]);
@@ -252,11 +254,11 @@ impl Bench {
     }
 
     /// An established session of level 1.
-    pub(super) fn sequenced(&mut self, name: &str) -> (StreamId, Call) {
+    pub(super) fn sequenced(&mut self, name: &str) -> (FlowId, Call) {
         self.linked(name, Some(Caps::PIPELINE_SEQ))
     }
 
-    pub(super) fn delivered(&self, stream: StreamId) -> &[u8] {
+    pub(super) fn delivered(&self, stream: FlowId) -> &[u8] {
         self.delivered.get(&stream).map_or(&[], Vec::as_slice)
     }
 

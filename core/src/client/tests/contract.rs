@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::bench::*;
-use crate::client::relay::{Path, Purpose};
+use crate::client::relays::{Path, Purpose};
 use crate::client::{Client, ClientAction, ClientEvent, ExchangeFailure, LocalEvent};
-use crate::{ClientOptions, ExchangeId, FlowKind, Instant, Misuse, StreamId, TimerKind};
+use crate::{ClientOptions, ExchangeId, FlowId, FlowKind, Instant, Misuse, TimerKind};
 
 #[test]
 fn events_may_come_in_any_number_before_a_drain() {
@@ -16,7 +16,7 @@ fn events_may_come_in_any_number_before_a_drain() {
     let (stream, _) = bench.sequenced("s");
     for _ in 0..100 {
         let event = LocalEvent::Data(Bytes::from_static(b"x"));
-        bench.client.handle(bench.now, ClientEvent::Local { stream, event }).unwrap();
+        bench.client.handle(bench.now, ClientEvent::Local { flow: stream, event }).unwrap();
     }
     bench.drain();
     let sent: usize =
@@ -126,7 +126,7 @@ fn an_event_costs_no_walk_over_the_flows_that_wait_for_a_place() {
     bench.open_tcp();
     assert!(bench.client.ready.idle_polls.len() >= 20);
     // An entry that any walk over the queue would take out: there is no such flow.
-    let nobody = StreamId::new(9_999);
+    let nobody = FlowId::new(9_999);
     bench.client.ready.idle_polls.push_back(nobody);
     bench.handle(ClientEvent::Timeout).unwrap();
     assert_eq!(bench.client.ready.idle_polls.back(), Some(&nobody));
@@ -152,7 +152,7 @@ fn a_clone_goes_on_like_the_original() {
     let mut bench = Bench::plain();
     let (stream, _) = bench.sequenced("s");
     let mut twin = bench.client.clone();
-    let event = ClientEvent::Local { stream, event: LocalEvent::Data(Bytes::from_static(b"x")) };
+    let event = ClientEvent::Local { flow: stream, event: LocalEvent::Data(Bytes::from_static(b"x")) };
     let drain = |client: &mut Client| {
         let actions = core::iter::from_fn(|| {
             Some(client.poll()).filter(|action| !matches!(action, ClientAction::Idle { .. }))
@@ -167,8 +167,8 @@ fn a_clone_goes_on_like_the_original() {
 #[test]
 fn what_never_existed_is_misuse_and_what_has_ended_is_ignored() {
     let mut bench = Bench::plain();
-    let stream = StreamId::new(7);
-    assert_eq!(bench.local(stream, LocalEvent::Fin), Err(Misuse::UnknownStream(stream)));
+    let stream = FlowId::new(7);
+    assert_eq!(bench.local(stream, LocalEvent::Fin), Err(Misuse::UnknownFlow(stream)));
     let exchange = ExchangeId::new(7);
     let reply = ClientEvent::Reply { exchange, body: Bytes::new() };
     assert_eq!(bench.handle(reply), Err(Misuse::UnknownExchange(exchange)));
@@ -206,7 +206,7 @@ fn the_stream_limit_holds() {
     let mut bench = Bench::new(options);
     let first = bench.open(target(443), FlowKind::Tcp);
     bench.open(target(443), FlowKind::Tcp);
-    assert_eq!(bench.client.open(bench.now, target(443), FlowKind::Tcp), Err(Misuse::StreamLimit));
+    assert_eq!(bench.client.open(bench.now, target(443), FlowKind::Tcp), Err(Misuse::FlowLimit));
     bench.local(first, LocalEvent::Reset).unwrap();
     bench.client.open(bench.now, target(443), FlowKind::Tcp).unwrap();
 }

@@ -103,7 +103,7 @@ fn caps_that_pass_a_relay_which_loses_seq_do_not_mislead() {
     let stream = bench.open_tcp();
     let connect = bench.call();
     bench.answer(&connect, &[connected("s", Some(Caps::PIPELINE_SEQ))]);
-    assert!(bench.notices.contains(&ClientNotice::Connected { stream, level: Level::Legacy }));
+    assert!(bench.notices.contains(&ClientNotice::Connected { flow: stream, level: Level::Legacy }));
 }
 
 #[test]

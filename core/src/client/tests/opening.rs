@@ -137,7 +137,7 @@ fn connects_never_share_a_batch_with_data() {
     let (stream, _poll) = bench.sequenced("s");
     bench.client.open(bench.now, target(22), FlowKind::Tcp).unwrap();
     let event = LocalEvent::Data(Bytes::from_static(b"x"));
-    bench.handle(ClientEvent::Local { stream, event }).unwrap();
+    bench.handle(ClientEvent::Local { flow: stream, event }).unwrap();
     for call in &bench.calls {
         let connects = call.names().iter().filter(|name| **name == "connect").count();
         assert!(connects == 0 || connects == call.ops.len(), "{call:?}");

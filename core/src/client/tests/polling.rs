@@ -229,7 +229,7 @@ fn a_relay_that_is_out_does_not_count_as_one_that_holds() {
 }
 
 /// A session with a client that has learned that polls are not held, and hardly polls any more.
-fn slowed_down(bench: &mut Bench) -> crate::StreamId {
+fn slowed_down(bench: &mut Bench) -> crate::FlowId {
     let (stream, mut poll) = bench.sequenced("s");
     for _ in 0..4 {
         answer_unheld(bench, &poll);

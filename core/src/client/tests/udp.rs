@@ -5,9 +5,9 @@ use bytes::Bytes;
 use super::bench::*;
 use crate::client::{ClientNotice, EndReason, ExchangeFailure, LocalEvent};
 use crate::wire::{Op, ReplyParts};
-use crate::{ClientOptions, FlowKind, Misuse, StreamId};
+use crate::{ClientOptions, FlowId, FlowKind, Misuse};
 
-fn opened(bench: &mut Bench) -> (StreamId, Call) {
+fn opened(bench: &mut Bench) -> (FlowId, Call) {
     let stream = bench.open(target(53), FlowKind::Udp);
     bench.write(stream, "first");
     let open = bench.call();

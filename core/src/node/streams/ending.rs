@@ -2,18 +2,18 @@
 
 use alloc::vec::Vec;
 
-use crate::flow::Within;
+use crate::connection::closing::Word;
+use crate::connection::pending::Owed;
+use crate::connection::stream::flow::Flow;
+use crate::credit::Within;
 use crate::node::action::{ClientEnd, NodeAction, NodeNotice, SessionEnd, Shut};
-use crate::node::reply::Fixed;
-use crate::node::session::Source;
+use crate::node::sessions::reply::Fixed;
+use crate::node::sessions::session::Source;
 use crate::node::streams::Place;
+use crate::node::streams::client::{ClientFault, PeerId};
 use crate::node::streams::hold::Load;
-use crate::node::streams::peer::{ClientFault, PeerId};
 use crate::node::streams::stream::Stream;
 use crate::node::{Node, Owner};
-use crate::stream::farewell::Word;
-use crate::stream::flow::Flow;
-use crate::stream::owed::Owed;
 use crate::wire::reset::ResetCode;
 
 impl Node {

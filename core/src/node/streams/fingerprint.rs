@@ -6,7 +6,7 @@
 use crate::fingerprint::Fingerprint;
 use crate::node::fingerprint::Ranks;
 use crate::node::streams::Peers;
-use crate::node::streams::peer::{Peer, PeerId};
+use crate::node::streams::client::{Peer, PeerId};
 use crate::node::streams::stream::{Link, Stream};
 use crate::wire::packet::ResponseRoom;
 

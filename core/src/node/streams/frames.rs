@@ -2,17 +2,17 @@
 
 use bytes::Bytes;
 
-use crate::flow::{FLOOR, Within};
+use crate::connection::stream::flow::Flow;
+use crate::credit::{FLOOR, Within};
 use crate::id::UpstreamId;
 use crate::node::Node;
 use crate::node::action::{NodeAction, NodeNotice, SessionEnd};
+use crate::node::streams::client::{ClientFault, Peer, PeerId};
 use crate::node::streams::hold::Load;
-use crate::node::streams::peer::{ClientFault, Peer, PeerId};
 use crate::node::streams::stream::{Stream, compact};
 use crate::node::streams::{Place, StreamRef};
-use crate::node::upstream::{State, Upstream};
+use crate::node::upstreams::{State, Upstream};
 use crate::seq::Seq;
-use crate::stream::flow::Flow;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::wire::frame::Frame;

@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
-use crate::node::batch::OpRef;
-use crate::stream::agenda::Waiting;
+use crate::connection::scheduler::Waiting;
+use crate::node::sessions::batch::OpRef;
 use crate::time::{Instant, share};
 use crate::timer::TimerKind;
 use crate::wire::number::ExchangeNumber;

@@ -12,27 +12,27 @@
 //! say; what goes into its answer is [packed](pack), and remembered until the client confirms it. A [stream] has the
 //! two halves that both machines share, and an upstream like any session's.
 
+pub(super) mod client;
 mod ended;
 mod ending;
-mod exchange;
 #[cfg(feature = "model")]
 mod fingerprint;
 mod frames;
 mod hold;
-mod intake;
 mod pack;
-pub(super) mod peer;
-mod serve;
+mod receive;
+mod respond;
+mod sent;
 mod stream;
 mod upstream;
 
 use alloc::collections::BTreeMap;
 
-pub use peer::ClientFault;
+pub use client::ClientFault;
 
 use crate::config::NodeConfig;
 use crate::id::{Counter, EpochMint, UpstreamId};
-use crate::node::streams::peer::{Peer, PeerId};
+use crate::node::streams::client::{Peer, PeerId};
 use crate::time::Instant;
 use crate::wire::direction::Direction;
 use crate::wire::number::StreamNumber;

@@ -3,15 +3,15 @@
 use alloc::vec::Vec;
 use core::ops::Bound;
 
-use crate::flow::{Pool, Within};
-use crate::node::streams::exchange::Item;
-use crate::node::streams::peer::Peer;
+use crate::connection::closing::{Farewell, Word};
+use crate::connection::pending::Owed;
+use crate::connection::stream::flow::Flow;
+use crate::connection::stream::traffic::Class;
+use crate::credit::{Pool, Within};
+use crate::node::streams::client::Peer;
+use crate::node::streams::sent::Item;
 use crate::node::streams::stream::Stream;
 use crate::seq::Seq;
-use crate::stream::farewell::{Farewell, Word};
-use crate::stream::flow::Flow;
-use crate::stream::owed::Owed;
-use crate::stream::traffic::Class;
 use crate::time::Instant;
 use crate::wire::frame::{Frame, MAX_DATA_OVERHEAD};
 use crate::wire::number::{ExchangeNumber, StreamNumber};

@@ -3,18 +3,18 @@
 use bytes::Bytes;
 
 use crate::config::NodeConfig;
+use crate::connection::pending::Owed;
+use crate::connection::stream::flow::{Datagrams, Flow};
+use crate::connection::stream::recv::RecvHalf;
+use crate::connection::stream::send::SendHalf;
+use crate::connection::stream::traffic::Traffic;
+use crate::credit::{Credit, FLOOR};
 use crate::error::Misuse;
-use crate::flow::{Credit, FLOOR};
 use crate::id::UpstreamId;
 use crate::node::contract::{MAX_DATAGRAM, check_connecting};
 use crate::node::event::UpstreamEvent;
-use crate::node::session::Source;
-use crate::node::upstream::WriteQueue;
-use crate::stream::flow::{Datagrams, Flow};
-use crate::stream::owed::Owed;
-use crate::stream::recv::RecvHalf;
-use crate::stream::send::SendHalf;
-use crate::stream::traffic::Traffic;
+use crate::node::sessions::session::Source;
+use crate::node::upstreams::WriteQueue;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::timer::TimerKind;

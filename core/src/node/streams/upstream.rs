@@ -2,18 +2,18 @@
 
 use bytes::Bytes;
 
+use crate::connection::stream::flow::Flow;
+use crate::credit::Within;
 use crate::error::ConnectFailure;
-use crate::flow::Within;
 use crate::id::UpstreamId;
 use crate::node::Node;
 use crate::node::action::{NodeAction, NodeNotice, SessionEnd};
 use crate::node::event::UpstreamEvent;
-use crate::node::session::Source;
-use crate::node::streams::peer::{Peer, PeerId};
+use crate::node::sessions::session::Source;
+use crate::node::sessions::traffic::{DROPS_PER_NOTICE, ENOUGH_CREDIT};
+use crate::node::streams::client::{Peer, PeerId};
 use crate::node::streams::stream::{Link, Stream};
 use crate::node::streams::{Place, StreamRef};
-use crate::node::traffic::{DROPS_PER_NOTICE, ENOUGH_CREDIT};
-use crate::stream::flow::Flow;
 use crate::wire::reset::ResetCode;
 
 impl Node {

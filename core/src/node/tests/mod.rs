@@ -59,12 +59,12 @@ impl Rig {
 
     /// A node of level 0.
     fn legacy() -> Self {
-        Self::with(|options| options.max_level = crate::caps::Level::Legacy)
+        Self::with(|options| options.max_level = crate::level::Level::Legacy)
     }
 
     fn with(change: impl FnOnce(&mut NodeOptions)) -> Self {
         let mut options = NodeOptions::new(Secret::new(KEY));
-        options.max_level = crate::caps::Level::Sequenced;
+        options.max_level = crate::level::Level::Sequenced;
         change(&mut options);
         Self {
             node: Node::new(options.validate().unwrap(), [7; 32], Instant::ZERO),

@@ -64,7 +64,7 @@ fn connect_data_writes_its_first_bytes_and_brings_the_answer() {
     rig.run(10);
     let reply = rig.reply(request);
     assert_eq!((&*reply.data, reply.eof, reply.seq), (&b"world"[..], false, None));
-    assert_eq!(reply.caps, Some(crate::caps::Caps::PIPELINE_SEQ));
+    assert_eq!(reply.caps, Some(crate::level::Caps::PIPELINE_SEQ));
     let next = rig.batch(&[data(reply.sid.unwrap(), 0, b"more")]);
     assert!(rig.is_held(next), "the first data op has seq 0");
 }

@@ -4,15 +4,15 @@ use core::time::Duration;
 use super::*;
 use crate::client::{ExchangeFailure, LocalEvent};
 use crate::error::ConnectFailure;
-use crate::id::{ExchangeId, RequestId, StreamId, UpstreamId};
+use crate::id::{ExchangeId, FlowId, RequestId, UpstreamId};
 use crate::node::{Endpoint, NodeEvent, UpstreamEvent};
 use crate::record::{MAGIC, Problem};
 use crate::target::{FlowKind, Target};
 
 fn client_events() -> Vec<ClientEvent> {
-    let (stream, exchange) = (StreamId::new(70), ExchangeId::new(1 << 40));
+    let (stream, exchange) = (FlowId::new(70), ExchangeId::new(1 << 40));
     let target = Target::new("::1", 65_535).expect("a target");
-    let local = |event| ClientEvent::Local { stream, event };
+    let local = |event| ClientEvent::Local { flow: stream, event };
     let failed = |why| ClientEvent::ExchangeFailed { exchange, why };
     let wait = Duration::new(3, 999_999_999);
     vec![

@@ -1,10 +1,10 @@
 use core::time::Duration;
 
 use super::*;
-use crate::caps::Level;
 use crate::client::BodyForm;
 use crate::config::Form;
 use crate::id::{ExchangeId, RequestId};
+use crate::level::Level;
 use crate::node::{Endpoint, NodeAction, NodeEvent};
 use crate::record::Mask;
 use crate::seq::Seq;

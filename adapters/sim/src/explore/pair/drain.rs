@@ -68,28 +68,28 @@ impl Pair {
             ClientAction::Send { exchange, body, deadline, .. } => {
                 self.on_send(state, exchange, body.into_bytes(), deadline)?;
             }
-            ClientAction::Deliver { stream, bytes } => {
+            ClientAction::Deliver { flow: stream, bytes } => {
                 (1_u8, bytes.as_ref()).hash(&mut state.output);
                 if let Some(flow) = self.flow_of(state, stream) {
                     state.locals[flow].take(flow, &bytes)?;
                 }
                 let event = LocalEvent::Written(bytes.len());
-                self.tell_client(state, ClientEvent::Local { stream, event })?;
+                self.tell_client(state, ClientEvent::Local { flow: stream, event })?;
             }
-            ClientAction::Credit { stream, bytes } => {
+            ClientAction::Credit { flow: stream, bytes } => {
                 (2_u8, bytes).hash(&mut state.output);
                 if let Some(flow) = self.flow_of(state, stream) {
                     state.locals[flow].credit += bytes;
                 }
             }
             ClientAction::Opened { .. } => 3_u8.hash(&mut state.output),
-            ClientAction::Fin { stream } => {
+            ClientAction::Fin { flow: stream } => {
                 4_u8.hash(&mut state.output);
                 if let Some(flow) = self.flow_of(state, stream) {
                     state.locals[flow].fin = true;
                 }
             }
-            ClientAction::Ended { stream, why } => {
+            ClientAction::Ended { flow: stream, why } => {
                 (5_u8, why.to_string()).hash(&mut state.output);
                 if let Some(flow) = self.flow_of(state, stream) {
                     state.locals[flow].end(flow, why, self.scope.down.into())?;

@@ -1,7 +1,7 @@
 //! The two ends of a flow: an application that plays its script, and upstreams that play theirs.
 
 use bytes::Bytes;
-use seqlane::{EndReason, StreamId};
+use seqlane::{EndReason, FlowId};
 
 use crate::explore::model::Broken;
 use crate::pattern::{Direction, Pattern};
@@ -10,7 +10,7 @@ use crate::property::Property;
 /// The application's end of a flow.
 #[derive(Clone, Debug)]
 pub(super) struct Local {
-    pub(super) stream: StreamId,
+    pub(super) stream: FlowId,
     /// Bytes that it may still send, by credit.
     pub(super) credit: usize,
     pub(super) sent: u64,
@@ -30,7 +30,7 @@ pub(super) struct Local {
 }
 
 impl Local {
-    pub(super) const fn new(stream: StreamId) -> Self {
+    pub(super) const fn new(stream: FlowId) -> Self {
         Self {
             stream,
             credit: 0,

@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use seqlane::{
-    Client, ClientConfig, ClientEvent, ClientOptions, ClientStreamOptions, ExchangeId, FlowKind, Form,
-    Instant, Level, LocalEvent, Node, NodeConfig, NodeOptions, RelayOptions, RequestId, Secret, StreamId,
-    Target, UpstreamId, Wake,
+    Client, ClientConfig, ClientEvent, ClientOptions, ClientStreamOptions, ExchangeId, FlowId, FlowKind,
+    Form, Instant, Level, LocalEvent, Node, NodeConfig, NodeOptions, RelayOptions, RequestId, Secret, Target,
+    UpstreamId, Wake,
 };
 
 use crate::explore::model::{Broken, Model};
@@ -167,7 +167,7 @@ impl Pair {
 
     fn local(&self, state: &mut State, flow: usize, event: LocalEvent) -> Result<(), Broken> {
         let stream = state.locals[flow].stream;
-        self.tell_client(state, ClientEvent::Local { stream, event })?;
+        self.tell_client(state, ClientEvent::Local { flow: stream, event })?;
         self.drain(state)
     }
 
@@ -175,7 +175,7 @@ impl Pair {
         state.client.handle(state.now, event).map_err(|misuse| Broken::new(Property::S11, misuse.to_string()))
     }
 
-    fn flow_of(&self, state: &State, stream: StreamId) -> Option<usize> {
+    fn flow_of(&self, state: &State, stream: FlowId) -> Option<usize> {
         state.locals.iter().position(|local| local.stream == stream)
     }
 }

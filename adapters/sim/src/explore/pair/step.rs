@@ -342,7 +342,7 @@ impl Pair {
         local.sent += 1;
         local.credit -= 1;
         let stream = local.stream;
-        self.tell_client(state, ClientEvent::Local { stream, event: LocalEvent::Data(byte) })
+        self.tell_client(state, ClientEvent::Local { flow: stream, event: LocalEvent::Data(byte) })
     }
 
     fn speak(&self, state: &mut State, id: UpstreamId) -> Result<(), Broken> {

@@ -5,9 +5,9 @@ mod rig;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::caps::Level;
 use crate::client::{ClientNotice, EndReason, ExchangeFailure, LocalEvent};
 use crate::error::ConnectFailure;
+use crate::level::Level;
 use crate::wire::reset::ResetCode;
 
 use rig::{Faults, Rig, byte, options};

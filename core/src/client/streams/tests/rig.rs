@@ -9,13 +9,13 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::caps::Level;
 use crate::client::{
     BodyForm, Client, ClientAction, ClientEvent, ClientNotice, EndReason, ExchangeFailure, LocalEvent,
 };
 use crate::config::{ClientOptions, NodeOptions, RelayOptions};
 use crate::error::ConnectFailure;
-use crate::id::{ExchangeId, RequestId, StreamId, UpstreamId};
+use crate::id::{ExchangeId, FlowId, RequestId, UpstreamId};
+use crate::level::Level;
 use crate::node::{Endpoint, Node, NodeAction, NodeEvent, Shut, UpstreamEvent};
 use crate::secret::Secret;
 use crate::target::{FlowKind, Target};
@@ -78,7 +78,7 @@ pub(super) struct Rig {
     pub(super) node: Node,
     pub(super) now: Instant,
     pub(super) faults: Faults,
-    pub(super) apps: BTreeMap<StreamId, App>,
+    pub(super) apps: BTreeMap<FlowId, App>,
     pub(super) upstreams: BTreeMap<UpstreamId, Upstream>,
     pub(super) notices: Vec<ClientNotice>,
     /// Relays that pass nothing on.
@@ -191,27 +191,27 @@ impl Rig {
         self.wakes.1 = None;
     }
 
-    pub(super) fn open(&mut self, host: &str, to_send: usize, finish: bool) -> StreamId {
+    pub(super) fn open(&mut self, host: &str, to_send: usize, finish: bool) -> FlowId {
         let id = self.client.open(self.now, Target::new(host, 443).unwrap(), FlowKind::Tcp).unwrap();
         self.apps.insert(id, App { to_send, finish, ..App::default() });
         self.drain();
         id
     }
 
-    pub(super) fn open_udp(&mut self, host: &str) -> StreamId {
+    pub(super) fn open_udp(&mut self, host: &str) -> FlowId {
         let id = self.client.open(self.now, Target::new(host, 53).unwrap(), FlowKind::Udp).unwrap();
         self.apps.insert(id, App { udp: true, ..App::default() });
         self.drain();
         id
     }
 
-    pub(super) fn local(&mut self, stream: StreamId, event: LocalEvent) {
-        self.client.handle(self.now, ClientEvent::Local { stream, event }).unwrap();
+    pub(super) fn local(&mut self, stream: FlowId, event: LocalEvent) {
+        self.client.handle(self.now, ClientEvent::Local { flow: stream, event }).unwrap();
         self.drain();
     }
 
     /// Lets an application read what it left unread.
-    pub(super) fn read(&mut self, stream: StreamId) {
+    pub(super) fn read(&mut self, stream: FlowId) {
         let app = self.apps.get_mut(&stream).unwrap();
         app.stalled = false;
         let unread = core::mem::take(&mut app.unread);
@@ -220,7 +220,7 @@ impl Rig {
         }
     }
 
-    pub(super) fn write(&mut self, stream: StreamId, bytes: usize) {
+    pub(super) fn write(&mut self, stream: FlowId, bytes: usize) {
         self.apps.get_mut(&stream).unwrap().to_send += bytes;
         self.drain();
     }
@@ -337,7 +337,7 @@ impl Rig {
 
     /// Applications and upstreams send what they may.
     fn pump(&mut self) {
-        let streams: Vec<StreamId> = self.apps.keys().copied().collect();
+        let streams: Vec<FlowId> = self.apps.keys().copied().collect();
         for stream in streams {
             let app = self.apps.get_mut(&stream).unwrap();
             if app.ended.is_some() {
@@ -350,12 +350,12 @@ impl Rig {
                 app.sent += len;
                 app.credit -= len;
                 let event = LocalEvent::Data(bytes.into());
-                self.client.handle(self.now, ClientEvent::Local { stream, event }).unwrap();
+                self.client.handle(self.now, ClientEvent::Local { flow: stream, event }).unwrap();
             }
             if app.finish && !app.finished && app.sent == app.to_send {
                 app.finished = true;
                 let event = LocalEvent::Fin;
-                self.client.handle(self.now, ClientEvent::Local { stream, event }).unwrap();
+                self.client.handle(self.now, ClientEvent::Local { flow: stream, event }).unwrap();
             }
         }
         let upstreams: Vec<UpstreamId> = self.upstreams.keys().copied().collect();
@@ -418,7 +418,7 @@ impl Rig {
                 }
                 self.at(at, Happening::Arrive { exchange: number, body: body.to_vec(), form, copy: false });
             }
-            ClientAction::Deliver { stream, bytes } => {
+            ClientAction::Deliver { flow: stream, bytes } => {
                 let app = self.apps.get_mut(&stream).unwrap();
                 assert!(app.ended.is_none(), "S4: bytes after the end");
                 if app.udp {
@@ -430,17 +430,19 @@ impl Rig {
                     app.unread += bytes.len();
                 } else {
                     let event = LocalEvent::Written(bytes.len());
-                    self.client.handle(self.now, ClientEvent::Local { stream, event }).unwrap();
+                    self.client.handle(self.now, ClientEvent::Local { flow: stream, event }).unwrap();
                 }
             }
-            ClientAction::Credit { stream, bytes } => self.apps.entry(stream).or_default().credit += bytes,
+            ClientAction::Credit { flow: stream, bytes } => {
+                self.apps.entry(stream).or_default().credit += bytes
+            }
             ClientAction::Opened { .. } => {}
-            ClientAction::Fin { stream } => {
+            ClientAction::Fin { flow: stream } => {
                 let app = self.apps.get_mut(&stream).unwrap();
                 assert!(!app.fin, "two ends of one direction");
                 app.fin = true;
             }
-            ClientAction::Ended { stream, why } => {
+            ClientAction::Ended { flow: stream, why } => {
                 let app = self.apps.get_mut(&stream).unwrap();
                 assert!(app.ended.is_none(), "S4: two ends");
                 app.ended = Some(why);
@@ -516,7 +518,7 @@ impl Rig {
         }
     }
 
-    pub(super) fn app(&self, stream: StreamId) -> &App {
+    pub(super) fn app(&self, stream: FlowId) -> &App {
         &self.apps[&stream]
     }
 

@@ -14,7 +14,7 @@ mod sparse;
 mod udp;
 
 use super::*;
-use crate::caps::Level;
+use crate::level::Level;
 use crate::seq::Seq;
 use crate::wire::direction::Direction;
 use crate::wire::frame::Frame;

@@ -1,0 +1,372 @@
+//! A UDP flow at levels 0 and 1: datagrams without order, so that none waits for another.
+
+use alloc::collections::VecDeque;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::client::action::{ClientAction, ClientNotice, EndReason};
+use crate::client::context::{Outbox, count};
+use crate::client::event::LocalEvent;
+use crate::client::sessions::sequencing::Circumstances;
+use crate::client::sessions::session::{Outcome, Polling, Start, Wants};
+use crate::config::{ClientConfig, OpenMode};
+use crate::credit::Credit;
+use crate::error::Misuse;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
+use crate::id::FlowId;
+use crate::level::Level;
+use crate::target::{FlowKind, Target};
+use crate::time::Instant;
+use crate::timer::TimerKind;
+use crate::wire::{Op, Reply, Sid};
+
+/// The largest datagram: what the length field of UDP can say.
+const MAX_DATAGRAM: usize = 65_535;
+
+/// After a poll was lost, the next one waits this long: the relay table decides about worse.
+const POLL_AGAIN: Duration = Duration::from_millis(500);
+
+/// One UDP flow.
+#[derive(Clone, Debug)]
+pub(in crate::client) struct Association {
+    id: FlowId,
+    target: Target,
+    phase: Phase,
+    queue: VecDeque<Bytes>,
+    bytes: usize,
+    opened: Instant,
+    last_active: Instant,
+    announced: bool,
+}
+
+/// The wait after so many empty polls that were not held: doubled each time up to half a minute.
+fn poll_wait(empties: u32) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(30);
+    POLL_AGAIN.saturating_mul(1_u32.checked_shl(empties.saturating_sub(1)).unwrap_or(u32::MAX)).min(LONGEST)
+}
+
+/// ```text
+///   FirstDatagram ── one came, or the wait is over ──▶ OpenDue ◀── not sent ──┐
+///                                                       ▲ │ ▲                 │
+///                            Unlinked ── a datagram ────┘ │ └─ more wait ──┐  │
+///                               ▲                         ▼                │  │
+///                               └── a relay's answer ── Opening ───────────┴──┘
+///                                                         │ sid
+///                                                         ▼
+///                                                      Linked ── eof, error, idle ──▶ (ended)
+/// ```
+/// A relay that answers from its own cache ends the session it never had: the flow goes on without one.
+#[derive(Clone, Debug)]
+enum Phase {
+    FirstDatagram { until: Instant },
+    Unlinked,
+    OpenDue,
+    Opening,
+    Linked(Linked),
+}
+
+#[derive(Clone, Debug)]
+struct Linked {
+    sid: Sid,
+    polls: usize,
+    payloads: usize,
+    poll_from: Instant,
+    empties: u32,
+}
+
+impl Association {
+    pub(in crate::client) fn open(
+        id: FlowId,
+        target: Target,
+        config: &ClientConfig,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Self {
+        let announced = config.open == OpenMode::Optimistic;
+        if announced {
+            out.actions.push_back(ClientAction::Opened { flow: id });
+        }
+        let until = now.saturating_add(config.first_bytes_wait);
+        Self {
+            id,
+            target,
+            phase: Phase::FirstDatagram { until },
+            queue: VecDeque::new(),
+            bytes: 0,
+            opened: now,
+            last_active: now,
+            announced,
+        }
+    }
+
+    /// Hands over to a stream.
+    pub(in crate::client) fn start(&mut self) -> Start {
+        Start {
+            target: self.target.clone(),
+            flow: FlowKind::Udp,
+            bytes: core::mem::take(&mut self.queue),
+            finished: false,
+            credit: Credit::new(0),
+        }
+    }
+
+    pub(in crate::client) const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub(in crate::client) const fn sid(&self) -> Option<Sid> {
+        match &self.phase {
+            Phase::Linked(linked) => Some(linked.sid),
+            Phase::FirstDatagram { .. } | Phase::Unlinked | Phase::OpenDue | Phase::Opening => None,
+        }
+    }
+
+    /// Bytes of datagrams that wait.
+    pub(in crate::client) const fn kept(&self) -> usize {
+        self.bytes
+    }
+
+    /// Something happened on the application's socket. `Fin` and `Reset` are the machine's to handle.
+    pub(in crate::client) fn on_local(
+        &mut self,
+        event: LocalEvent,
+        now: Instant,
+        config: &ClientConfig,
+        out: &mut Outbox,
+    ) -> Result<(), Misuse> {
+        match event {
+            LocalEvent::Data(datagram) if datagram.len() > MAX_DATAGRAM => Err(Misuse::DatagramTooLarge),
+            LocalEvent::Data(datagram) => {
+                self.last_active = now;
+                self.push(datagram, config, out);
+                self.open_if_queued(now);
+                Ok(())
+            }
+            LocalEvent::Written(_) | LocalEvent::Fin | LocalEvent::Reset => Ok(()),
+        }
+    }
+
+    /// A flow without a session asks for one when it has something to send.
+    fn open_if_queued(&mut self, now: Instant) {
+        if let Phase::FirstDatagram { .. } | Phase::Unlinked = self.phase
+            && !self.queue.is_empty()
+        {
+            self.phase = Phase::OpenDue;
+            self.opened = now;
+        }
+    }
+
+    fn push(&mut self, datagram: Bytes, config: &ClientConfig, out: &mut Outbox) {
+        // On the wire an empty payload means none, so an empty datagram cannot be sent.
+        if datagram.is_empty() {
+            return;
+        }
+        if self.queue.len() >= config.udp_queue {
+            count(&mut out.stats.datagrams_dropped);
+            self.pop();
+        }
+        self.bytes = self.bytes.saturating_add(datagram.len());
+        self.queue.push_back(datagram);
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        let datagram = self.queue.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(datagram.len());
+        Some(datagram)
+    }
+
+    pub(in crate::client) fn wants(&self, now: Instant, config: &ClientConfig) -> Wants {
+        match &self.phase {
+            Phase::FirstDatagram { .. } | Phase::Unlinked | Phase::Opening => Wants::default(),
+            Phase::OpenDue => Wants { connect: true, ..Wants::default() },
+            Phase::Linked(linked) => Wants {
+                connect: false,
+                payload: self.queue.front().filter(|_| linked.payloads < config.max_depth).map(Bytes::len),
+                poll: (linked.polls == 0 && linked.poll_from <= now).then_some(Polling::Idle),
+            },
+        }
+    }
+
+    pub(in crate::client) fn deadline(
+        &self,
+        now: Instant,
+        config: &ClientConfig,
+    ) -> Option<(Instant, TimerKind)> {
+        let idle = (self.last_active.saturating_add(config.udp_idle), TimerKind::IdleFlow);
+        let phase = match &self.phase {
+            Phase::FirstDatagram { until } => Some((*until, TimerKind::FirstBytes)),
+            Phase::OpenDue => {
+                Some((self.opened.saturating_add(config.request_timeout), TimerKind::ReplyWatchdog))
+            }
+            Phase::Unlinked | Phase::Opening => None,
+            Phase::Linked(linked) => {
+                Some((linked.poll_from, TimerKind::Poll)).filter(|(at, _)| linked.polls == 0 && *at > now)
+            }
+        };
+        phase.into_iter().chain([idle]).min()
+    }
+
+    pub(in crate::client) fn on_timeout(&mut self, now: Instant, config: &ClientConfig) -> Outcome {
+        if self.last_active.saturating_add(config.udp_idle) <= now {
+            return Err(EndReason::Idle);
+        }
+        match &self.phase {
+            Phase::FirstDatagram { until } if *until <= now => {
+                self.phase = Phase::OpenDue;
+                Ok(())
+            }
+            Phase::OpenDue if self.opened.saturating_add(config.request_timeout) <= now => {
+                Err(EndReason::NoRelay)
+            }
+            Phase::FirstDatagram { .. }
+            | Phase::Unlinked
+            | Phase::OpenDue
+            | Phase::Opening
+            | Phase::Linked(_) => Ok(()),
+        }
+    }
+
+    /// The op that opens the flow, with its first datagram if there is one.
+    pub(in crate::client) fn take_open(&mut self) -> Op {
+        self.phase = Phase::Opening;
+        Op::UdpOpen { target: self.target.clone(), payload: self.pop().unwrap_or_default() }
+    }
+
+    /// The next datagram.
+    pub(in crate::client) fn take_payload(&mut self) -> Option<Op> {
+        let sid = self.sid()?;
+        let payload = self.pop()?;
+        if let Phase::Linked(linked) = &mut self.phase {
+            linked.payloads = linked.payloads.saturating_add(1);
+        }
+        Some(Op::UdpData { sid, payload })
+    }
+
+    pub(in crate::client) fn take_poll(&mut self) -> Option<Op> {
+        let Phase::Linked(linked) = &mut self.phase else { return None };
+        linked.polls = linked.polls.saturating_add(1);
+        Some(Op::UdpData { sid: linked.sid, payload: Bytes::new() })
+    }
+
+    /// The node cannot have had `op`.
+    pub(in crate::client) fn on_unsent(&mut self, op: Op) {
+        if let Phase::Opening = self.phase {
+            self.phase = Phase::OpenDue;
+        }
+        self.on_op_ended(&op);
+        if let Op::UdpOpen { payload, .. } | Op::UdpData { payload, .. } = op
+            && !payload.is_empty()
+        {
+            self.bytes = self.bytes.saturating_add(payload.len());
+            self.queue.push_front(payload);
+        }
+    }
+
+    /// The node may have had `op`, and its reply is lost: so are some datagrams, which UDP allows.
+    pub(in crate::client) fn on_lost(&mut self, op: &Op, now: Instant) -> Result<(), ()> {
+        self.on_op_ended(op);
+        match &mut self.phase {
+            Phase::Linked(linked) => {
+                linked.poll_from = now.saturating_add(POLL_AGAIN);
+                Ok(())
+            }
+            Phase::FirstDatagram { .. } | Phase::Unlinked | Phase::OpenDue | Phase::Opening => Err(()),
+        }
+    }
+
+    fn on_op_ended(&mut self, op: &Op) {
+        if let (Phase::Linked(linked), Op::UdpData { payload, .. }) = (&mut self.phase, op) {
+            let counter = if payload.is_empty() { &mut linked.polls } else { &mut linked.payloads };
+            *counter = counter.saturating_sub(1);
+        }
+    }
+
+    /// The node answered the open.
+    pub(in crate::client) fn on_open_reply(
+        &mut self,
+        reply: Reply,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Outcome {
+        if let Some(error) = &reply.error {
+            return Err(EndReason::of_failed_open(error));
+        }
+        let Some(sid) = reply.sid else { return Err(EndReason::NodeError) };
+        if !core::mem::replace(&mut self.announced, true) {
+            out.actions.push_back(ClientAction::Opened { flow: self.id });
+        }
+        if reply.eof {
+            self.phase = Phase::Unlinked;
+            self.take_packets(reply, now, out);
+            self.open_if_queued(now);
+            return Ok(());
+        }
+        self.phase = Phase::Linked(Linked { sid, polls: 0, payloads: 0, poll_from: now, empties: 0 });
+        out.notice(ClientNotice::Connected { flow: self.id, level: Level::Legacy });
+        self.on_packets(reply, now, out)
+    }
+
+    /// The node answered a datagram or a poll.
+    pub(in crate::client) fn on_data_reply(
+        &mut self,
+        op: &Op,
+        reply: Reply,
+        circumstances: Circumstances,
+        out: &mut Outbox,
+    ) -> Outcome {
+        self.on_op_ended(op);
+        if reply.error.is_some() {
+            return Err(EndReason::NodeError);
+        }
+        let empty = reply.packets.is_empty();
+        if empty && op.payload().is_some_and(Bytes::is_empty) {
+            count(&mut out.stats.empty_polls);
+        }
+        if let Phase::Linked(linked) = &mut self.phase {
+            linked.empties = if empty { linked.empties.saturating_add(1) } else { 0 };
+            let wait =
+                if circumstances.none_holds && empty { poll_wait(linked.empties) } else { Duration::ZERO };
+            linked.poll_from = circumstances.now.saturating_add(wait);
+        }
+        self.on_packets(reply, circumstances.now, out)
+    }
+
+    /// The flow's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(in crate::client) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value((&self.target, self.announced));
+        print.time(self.opened);
+        print.time(self.last_active);
+        match &self.phase {
+            Phase::FirstDatagram { until } => {
+                print.value(0_u8);
+                print.time(*until);
+            }
+            Phase::Unlinked => print.value(4_u8),
+            Phase::OpenDue => print.value(1_u8),
+            Phase::Opening => print.value(2_u8),
+            Phase::Linked(linked) => {
+                print.value((3_u8, linked.polls, linked.payloads, linked.empties.min(8)));
+                print.deadline(linked.poll_from);
+            }
+        }
+        print.each(self.queue.iter(), |print, datagram| print.value(datagram));
+    }
+
+    fn on_packets(&mut self, reply: Reply, now: Instant, out: &mut Outbox) -> Outcome {
+        let ended = reply.eof;
+        self.take_packets(reply, now, out);
+        if ended { Err(EndReason::Finished) } else { Ok(()) }
+    }
+
+    fn take_packets(&mut self, reply: Reply, now: Instant, out: &mut Outbox) {
+        if !reply.packets.is_empty() {
+            self.last_active = now;
+        }
+        for packet in reply.packets {
+            out.deliver(self.id, packet);
+        }
+    }
+}

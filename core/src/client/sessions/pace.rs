@@ -1,0 +1,133 @@
+//! Pace: how many payload bytes of one session may be unanswered.
+
+use core::time::Duration;
+
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
+
+/// Where every session begins: a round of it is taken in half a minute by an upstream of 35 KB/s.
+const FIRST: usize = 1024 * 1024;
+/// A session may always have this much unanswered: two reads of a socket.
+const LEAST: usize = 64 * 1024;
+/// Beyond three times the quickest answer, this much more is an upstream that does not keep up.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A window that follows the upstream.
+///
+/// A node gives an op up that waits half a minute for its turn (protocol.md 2 rule 2), and at levels 0 and 1
+/// the session with it. So no more is sent ahead than the upstream has shown to take: a whole window that was
+/// answered quickly doubles it, slow answers in a row halve it. A single slow one is the relay's: an upstream
+/// that does not keep up makes them all slow, since ops wait for each other.
+///
+/// ```text
+///   1 MiB ── a window answered quickly: doubled ──▶ the configured most
+///         ── a slow answer after a slow one: halved ──▶ 64 KiB
+/// ```
+#[derive(Clone, Debug)]
+pub(in crate::client) struct Pace {
+    window: usize,
+    /// Bytes answered quickly since the window last changed.
+    quick: usize,
+    quickest: Option<Duration>,
+    last: Answer,
+    unanswered: usize,
+}
+
+/// How long the last answer took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Answer {
+    Quick,
+    Slow,
+}
+
+impl Pace {
+    pub(in crate::client) const fn new() -> Self {
+        Self { window: FIRST, quick: 0, quickest: None, last: Answer::Quick, unanswered: 0 }
+    }
+
+    /// How many bytes the next op may have, of a session with `depth` ops in flight at most: its share of the
+    /// window, and nothing when the window is full.
+    pub(in crate::client) fn room(&self, depth: usize) -> usize {
+        let share = self.window.checked_div(depth).unwrap_or(self.window).max(LEAST);
+        self.window.saturating_sub(self.unanswered).min(share)
+    }
+
+    /// An op with `bytes` goes out.
+    pub(in crate::client) const fn on_sent(&mut self, bytes: usize) {
+        self.unanswered = self.unanswered.saturating_add(bytes);
+    }
+
+    /// An op with `bytes` has come back, in whatever way.
+    pub(in crate::client) const fn on_ended(&mut self, bytes: usize) {
+        self.unanswered = self.unanswered.saturating_sub(bytes);
+    }
+
+    /// An op with `bytes` was answered after `elapsed`; at most `most` shall be unanswered.
+    pub(in crate::client) fn on_answer(&mut self, bytes: usize, elapsed: Duration, most: usize) {
+        let quickest = self.quickest.map_or(elapsed, |quickest| quickest.min(elapsed));
+        self.quickest = Some(quickest);
+        if elapsed > quickest.saturating_mul(3).saturating_add(PATIENCE) {
+            if self.last == Answer::Slow {
+                self.window = (self.window / 2).max(LEAST);
+            }
+            self.last = Answer::Slow;
+            self.quick = 0;
+            return;
+        }
+        self.last = Answer::Quick;
+        self.quick = self.quick.saturating_add(bytes);
+        if self.quick >= self.window {
+            self.window = self.window.saturating_mul(2).min(most.max(LEAST));
+            self.quick = 0;
+        }
+    }
+
+    /// The pace's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(in crate::client) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value((self.window, self.quick, self.quickest, self.last, self.unanswered));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOST: usize = 8 << 20;
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_window_that_is_answered_quickly_doubles_up_to_the_most() {
+        let mut pace = Pace::new();
+        for window in [1, 2, 4, 8, 8] {
+            assert_eq!(pace.window, window << 20);
+            for _ in 0..16 {
+                pace.on_answer(pace.window / 16, SECOND, MOST);
+            }
+        }
+    }
+
+    #[test]
+    fn slow_answers_in_a_row_halve_it_down_to_the_least() {
+        let mut pace = Pace::new();
+        pace.on_answer(1, SECOND, MOST);
+        pace.on_answer(1, SECOND * 7, MOST);
+        assert_eq!(pace.window, FIRST, "one is the relay's");
+        pace.on_answer(1, SECOND * 7, MOST);
+        assert_eq!(pace.window, FIRST / 2);
+        for _ in 0..20 {
+            pace.on_answer(1, SECOND * 7, MOST);
+        }
+        assert_eq!(pace.window, LEAST);
+    }
+
+    #[test]
+    fn what_is_unanswered_takes_room_until_it_comes_back() {
+        let mut pace = Pace::new();
+        assert_eq!(pace.room(8), FIRST / 8);
+        pace.on_sent(FIRST);
+        assert_eq!(pace.room(8), 0);
+        pace.on_ended(1000);
+        assert_eq!(pace.room(1), 1000);
+    }
+}

@@ -1,0 +1,555 @@
+//! A TCP flow at levels 0 and 1, from the application's open to its end.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::client::action::{ClientAction, ClientNotice, EndReason};
+use crate::client::context::{Outbox, count};
+use crate::client::event::LocalEvent;
+use crate::client::sessions::sequencing::{Answered, Circumstances, Link, Order};
+use crate::client::sessions::uplink::Uplink;
+use crate::config::{ClientConfig, OpenMode};
+use crate::credit::{Credit, FLOOR};
+use crate::error::Misuse;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
+use crate::id::FlowId;
+use crate::level::Level;
+#[cfg(feature = "model")]
+use crate::seq::Seq;
+use crate::target::{FlowKind, Target};
+use crate::time::{Instant, share};
+use crate::timer::TimerKind;
+use crate::wire::{Op, Reply, Sid};
+
+/// One TCP flow.
+#[derive(Clone, Debug)]
+pub(in crate::client) struct Session {
+    id: FlowId,
+    target: Target,
+    opened: Instant,
+    phase: Phase,
+    uplink: Uplink,
+    credit: Credit,
+    /// When a half-closed session last had downlink, or the node took the last of its uplink.
+    quiet_since: Instant,
+}
+
+/// ```text
+///   FirstBytes ── first bytes, or the wait is over ──▶ ConnectDue ◀─────────┐
+///                                                        │                  │ not sent, or
+///        (optimistic opening on ordinary ports           │ in a batch       │ connect_data unknown
+///         starts here; all others at ConnectDue)         ▼                  │
+///                                                     Connecting ───────────┘
+///                                                        │ sid
+///                                                        ▼
+///                                                     Linked ── eof, error, lost exchange ──▶ (ended)
+/// ```
+#[derive(Clone, Debug)]
+enum Phase {
+    FirstBytes { until: Instant },
+    ConnectDue,
+    Connecting,
+    Linked(Box<Link>),
+}
+
+/// What a stream begins with that takes a flow's place.
+#[derive(Clone, Debug)]
+pub(in crate::client) struct Start {
+    pub(in crate::client) target: Target,
+    pub(in crate::client) flow: FlowKind,
+    /// What the application sent already.
+    pub(in crate::client) bytes: VecDeque<Bytes>,
+    /// Whether it will send nothing more.
+    pub(in crate::client) finished: bool,
+    pub(in crate::client) credit: Credit,
+}
+
+/// What a session wants sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::client) struct Wants {
+    /// Its open.
+    pub(in crate::client) connect: bool,
+    /// Ops with payload, or ops again: bytes that wait.
+    pub(in crate::client) payload: Option<usize>,
+    /// A poll.
+    pub(in crate::client) poll: Option<Polling>,
+}
+
+/// Which polls a session's poll may share a batch with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::client) enum Polling {
+    Idle,
+    Bulk,
+}
+
+/// First bytes that ride with an open: the head of a request, a TLS greeting.
+const FIRST_BYTES_MOST: usize = 16 * 1024;
+
+/// What became of a session.
+pub(in crate::client) type Outcome = Result<(), EndReason>;
+
+impl Session {
+    /// A flow whose application has just been accepted.
+    pub(in crate::client) fn open(
+        id: FlowId,
+        target: Target,
+        config: &ClientConfig,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Self {
+        let server_first = config.server_first_ports.contains(&target.port());
+        let mut credit = Credit::new(first_window(config));
+        let phase = match config.open {
+            OpenMode::Optimistic => {
+                out.actions.push_back(ClientAction::Opened { flow: id });
+                out.grant(id, &mut credit);
+                if server_first {
+                    count(&mut out.stats.first_bytes_skipped);
+                    Phase::ConnectDue
+                } else {
+                    Phase::FirstBytes { until: now.saturating_add(config.first_bytes_wait) }
+                }
+            }
+            OpenMode::Confirmed => Phase::ConnectDue,
+        };
+        Self { id, target, opened: now, phase, uplink: Uplink::default(), credit, quiet_since: now }
+    }
+
+    /// Hands over to a stream.
+    pub(in crate::client) fn start(&mut self) -> Start {
+        let uplink = core::mem::take(&mut self.uplink);
+        Start {
+            target: self.target.clone(),
+            flow: FlowKind::Tcp,
+            finished: uplink.is_finished(),
+            bytes: uplink.into_chunks(),
+            credit: core::mem::replace(&mut self.credit, Credit::new(0)),
+        }
+    }
+
+    pub(in crate::client) const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The node's name for this session, once it has one.
+    pub(in crate::client) const fn sid(&self) -> Option<Sid> {
+        match &self.phase {
+            Phase::Linked(link) => Some(link.sid),
+            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => None,
+        }
+    }
+
+    /// The level that the session speaks, once it is known.
+    pub(in crate::client) const fn level(&self) -> Option<Level> {
+        match &self.phase {
+            Phase::Linked(link) => Some(link.level),
+            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => None,
+        }
+    }
+
+    /// Bytes kept for this session in both directions.
+    pub(in crate::client) fn kept(&self) -> usize {
+        let waiting = match &self.phase {
+            Phase::Linked(link) => link.waiting_bytes(),
+            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => 0,
+        };
+        self.credit.kept().saturating_add(waiting)
+    }
+
+    /// Whether its reader would go on if the pool had room.
+    pub(in crate::client) const fn is_starved(&self) -> bool {
+        self.credit.is_starved() && !self.uplink.is_finished()
+    }
+
+    /// The pool has room again.
+    pub(in crate::client) fn regrant(&mut self, out: &mut Outbox) {
+        if self.may_read() {
+            out.grant(self.id, &mut self.credit);
+        }
+    }
+
+    /// Gives everything that the session keeps back.
+    pub(in crate::client) fn close(&mut self, out: &mut Outbox) {
+        self.credit.close(&mut out.pool);
+    }
+
+    /// Before a confirmed open, the application has nothing to say yet.
+    fn may_read(&self) -> bool {
+        let told = match self.phase {
+            Phase::Linked(_) | Phase::FirstBytes { .. } => true,
+            Phase::ConnectDue | Phase::Connecting => self.credit.was_granted(),
+        };
+        told && !self.uplink.is_finished()
+    }
+
+    /// Something happened on the application's socket. `Reset` is the machine's to handle.
+    pub(in crate::client) fn on_local(
+        &mut self,
+        event: LocalEvent,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<(), Misuse> {
+        match event {
+            LocalEvent::Data(bytes) => {
+                self.uplink.check_open()?;
+                self.credit.arrive(bytes.len()).map_err(|_| Misuse::CreditExceeded)?;
+                self.uplink.push(bytes);
+                if let Phase::FirstBytes { .. } = self.phase {
+                    count(&mut out.stats.first_bytes_hit);
+                    self.phase = Phase::ConnectDue;
+                }
+                if let Phase::Linked(link) = &mut self.phase {
+                    link.on_uplink(now);
+                }
+                self.regrant(out);
+            }
+            LocalEvent::Fin => {
+                self.uplink.finish()?;
+                #[cfg(feature = "planted")]
+                assert!(!planted!(PanicsOnFin), "a planted panic");
+                self.quiet_since = now;
+                if let Phase::FirstBytes { .. } = self.phase {
+                    self.phase = Phase::ConnectDue;
+                }
+            }
+            LocalEvent::Written(bytes) => match &mut self.phase {
+                Phase::Linked(link) => {
+                    link.undelivered = link.undelivered.checked_sub(bytes).ok_or(Misuse::WrittenTooMuch)?;
+                }
+                Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting if bytes == 0 => {}
+                Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => {
+                    return Err(Misuse::WrittenTooMuch);
+                }
+            },
+            LocalEvent::Reset => {}
+        }
+        Ok(())
+    }
+
+    /// What the session wants sent now.
+    pub(in crate::client) fn wants(&self, circumstances: Circumstances, config: &ClientConfig) -> Wants {
+        match &self.phase {
+            Phase::FirstBytes { .. } | Phase::Connecting => Wants::default(),
+            Phase::ConnectDue => Wants { connect: true, ..Wants::default() },
+            Phase::Linked(link) => {
+                let queued = self.uplink.len();
+                let payload = if link.has_unsent() {
+                    link.first_unsent().and_then(Op::payload).map(Bytes::len)
+                } else {
+                    let bytes = queued.min(link.room(config));
+                    Some(bytes).filter(|bytes| *bytes > 0 && link.may_send(config))
+                };
+                let polling = if link.depth.is_bulk() { Polling::Bulk } else { Polling::Idle };
+                let mute = planted!(HalfClosedMute) && self.uplink.is_finished();
+                let poll = (!mute && link.wants_poll(self.seen_by(circumstances, config), queued, config))
+                    .then_some(polling);
+                Wants { connect: false, payload, poll }
+            }
+        }
+    }
+
+    /// Notes what it wants, for the deadline of a session that no relay serves.
+    pub(in crate::client) fn note_wants(&mut self, wants: Wants, now: Instant) {
+        if let Phase::Linked(link) = &mut self.phase {
+            link.note_need(wants.payload.is_some() || wants.poll.is_some(), now);
+        }
+    }
+
+    /// The session's next deadline.
+    pub(in crate::client) fn deadline(
+        &self,
+        circumstances: Circumstances,
+        config: &ClientConfig,
+    ) -> Option<(Instant, TimerKind)> {
+        match &self.phase {
+            Phase::FirstBytes { until } => Some((*until, TimerKind::FirstBytes)),
+            Phase::ConnectDue => Some((self.open_deadline(config), TimerKind::ReplyWatchdog)),
+            Phase::Connecting => None,
+            Phase::Linked(link) => {
+                let circumstances = self.seen_by(circumstances, config);
+                let poll =
+                    link.poll_deadline(circumstances, self.uplink.len()).map(|at| (at, TimerKind::Poll));
+                let quiet = self.half_close_deadline(config).map(|at| (at, TimerKind::HalfClose));
+                let stranded = link.stranded_deadline(config).map(|at| (at, TimerKind::ReplyWatchdog));
+                poll.into_iter().chain(quiet).chain(stranded).min()
+            }
+        }
+    }
+
+    /// The circumstances of a session that half-closed: it asks again before its quiet time is over.
+    fn seen_by(&self, circumstances: Circumstances, config: &ClientConfig) -> Circumstances {
+        let quiet = share(config.half_close_quiet, 1, 2);
+        let not_held =
+            circumstances.not_held.min(if self.uplink.is_finished() { quiet } else { Duration::MAX });
+        Circumstances { not_held, ..circumstances }
+    }
+
+    fn open_deadline(&self, config: &ClientConfig) -> Instant {
+        self.opened.saturating_add(config.request_timeout)
+    }
+
+    fn half_close_deadline(&self, config: &ClientConfig) -> Option<Instant> {
+        // Not before everything was taken by the node: an upload may well outlast the quiet time.
+        let finished = self.uplink.is_finished() && self.credit.kept() == 0;
+        finished.then(|| self.quiet_since.saturating_add(config.half_close_quiet))
+    }
+
+    /// The session's deadline may have come.
+    pub(in crate::client) fn on_timeout(
+        &mut self,
+        now: Instant,
+        config: &ClientConfig,
+        out: &mut Outbox,
+    ) -> Outcome {
+        match &self.phase {
+            Phase::FirstBytes { until } if *until <= now => {
+                count(&mut out.stats.first_bytes_missed);
+                self.phase = Phase::ConnectDue;
+                Ok(())
+            }
+            // No relay could take the open in the time that a call may last.
+            Phase::ConnectDue if self.open_deadline(config) <= now => Err(EndReason::NoRelay),
+            Phase::Linked(link) if link.stranded_deadline(config).is_some_and(|at| at <= now) => {
+                Err(EndReason::NoRelay)
+            }
+            Phase::Linked(_) if self.half_close_deadline(config).is_some_and(|at| at <= now) => {
+                Err(EndReason::HalfCloseQuiet)
+            }
+            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting | Phase::Linked(_) => Ok(()),
+        }
+    }
+
+    /// The op that opens the session; with first bytes if there are some and the way takes them.
+    ///
+    /// More than a request's worth is an upload: the node would wait in vain for the answer to its first
+    /// part, and all the rest with it. Such bytes follow the open.
+    pub(in crate::client) fn take_connect(&mut self, with_data: bool, most: usize) -> Op {
+        self.phase = Phase::Connecting;
+        let target = self.target.clone();
+        if with_data && !planted!(FirstBytesStay) && (1..=FIRST_BYTES_MOST).contains(&self.uplink.len()) {
+            Op::ConnectData { target, payload: self.uplink.take(most) }
+        } else {
+            Op::Connect { target }
+        }
+    }
+
+    /// The next op with payload, of at most `most` bytes, or the next op that must go again.
+    pub(in crate::client) fn take_payload(
+        &mut self,
+        most: usize,
+        now: Instant,
+        config: &ClientConfig,
+    ) -> Option<Op> {
+        let Phase::Linked(link) = &mut self.phase else { return None };
+        if let Some(op) = link.next_unsent(now) {
+            return Some(op);
+        }
+        let payload = self.uplink.take(most.min(link.room(config)));
+        (!payload.is_empty()).then(|| link.next_op(payload, now))
+    }
+
+    /// A poll.
+    pub(in crate::client) fn take_poll(&mut self, now: Instant) -> Option<Op> {
+        let Phase::Linked(link) = &mut self.phase else { return None };
+        Some(link.next_op(Bytes::new(), now))
+    }
+
+    /// The size of the op that must go again first, if any must.
+    pub(in crate::client) fn first_unsent(&self) -> Option<&Op> {
+        match &self.phase {
+            Phase::Linked(link) => link.first_unsent(),
+            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => None,
+        }
+    }
+
+    /// Whether `op`, a poll, may be followed by a newer one: it is all that the session has in flight.
+    pub(in crate::client) fn is_parked(
+        &self,
+        op: &Op,
+        circumstances: Circumstances,
+        config: &ClientConfig,
+    ) -> bool {
+        match &self.phase {
+            Phase::Linked(link) => {
+                link.level == Level::Sequenced
+                    && link.is_alone(op)
+                    && link.may_send(config)
+                    && !link.depth.is_bulk()
+                    && link.undelivered < config.downlink_window
+                    && !circumstances.none_holds_sequenced
+            }
+            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => false,
+        }
+    }
+
+    /// Whether `op` is the newest one that was sent.
+    pub(in crate::client) fn is_newest(&self, op: &Op) -> bool {
+        match &self.phase {
+            Phase::Linked(link) => link.is_newest(op),
+            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => false,
+        }
+    }
+
+    /// Falls back to level 0, if nothing was sent at level 1 yet.
+    pub(in crate::client) fn downgrade(&mut self) -> bool {
+        match &mut self.phase {
+            Phase::Linked(link) => link.downgrade(),
+            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => false,
+        }
+    }
+
+    /// The node cannot have had `op`.
+    pub(in crate::client) fn on_unsent(&mut self, op: Op, now: Instant) {
+        match (&mut self.phase, op) {
+            (Phase::Linked(link), op) => link.on_unsent(op, now),
+            (_, Op::ConnectData { payload, .. }) => {
+                self.uplink.put_back(if planted!(FirstBytesLost) { Bytes::new() } else { payload });
+                self.phase = Phase::ConnectDue;
+            }
+            (_, _) => self.phase = Phase::ConnectDue,
+        }
+    }
+
+    /// The node answered the open. `level` is what the node and the relays make possible.
+    pub(in crate::client) fn on_connect_reply(
+        &mut self,
+        op: &Op,
+        reply: Reply,
+        level: Level,
+        now: Instant,
+        config: &ClientConfig,
+        out: &mut Outbox,
+    ) -> Outcome {
+        if let Some(error) = &reply.error {
+            return Err(EndReason::of_failed_open(error));
+        }
+        let Some(sid) = reply.sid.filter(|_| !reply.damaged) else { return Err(EndReason::NodeError) };
+        self.phase = Phase::Linked(Box::new(Link::new(sid, level, config, now)));
+        self.credit.widen(config.uplink_window);
+        self.quiet_since = now;
+        if config.open == OpenMode::Confirmed {
+            out.actions.push_back(ClientAction::Opened { flow: self.id });
+        }
+        out.notice(ClientNotice::Connected { flow: self.id, level });
+        self.credit.release(op.payload().map_or(0, Bytes::len), &mut out.pool);
+        self.regrant(out);
+        self.take_downlink(Answered { reply, poll: false }, now, config, out)
+    }
+
+    /// The node answered a data op.
+    pub(in crate::client) fn on_data_reply(
+        &mut self,
+        op: &Op,
+        reply: Reply,
+        elapsed: Duration,
+        now: Instant,
+        config: &ClientConfig,
+        out: &mut Outbox,
+    ) -> Outcome {
+        let Phase::Linked(link) = &mut self.phase else { return Ok(()) };
+        let taken = op.payload().map_or(0, Bytes::len);
+        if taken > 0 {
+            self.quiet_since = now;
+        }
+        self.credit.release(taken, &mut out.pool);
+        if planted!(CreditTwice) {
+            self.credit.release(taken, &mut out.pool);
+        }
+        if link.on_reply(op, reply, elapsed, config)? == Order::Waits {
+            count(&mut out.stats.reordered);
+        }
+        self.regrant(out);
+        while let Phase::Linked(link) = &mut self.phase {
+            let Some(answered) = link.next_reply() else { break };
+            self.take_downlink(answered, now, config, out)?;
+        }
+        Ok(())
+    }
+
+    /// The session's part of a state's fingerprint. A time counts as long as something can still look at it:
+    /// that of the open until there is a link, that of the last downlink after a half-close.
+    #[cfg(feature = "model")]
+    pub(in crate::client) fn fingerprint(&self, config: &ClientConfig, print: &mut Fingerprint<'_>) {
+        print.value(&self.target);
+        match &self.phase {
+            Phase::FirstBytes { until } => {
+                print.value(0_u8);
+                print.deadline(*until);
+                print.deadline(self.open_deadline(config));
+            }
+            Phase::ConnectDue => {
+                print.value(1_u8);
+                print.deadline(self.open_deadline(config));
+            }
+            Phase::Connecting => {
+                print.value(2_u8);
+                print.deadline(self.open_deadline(config));
+            }
+            Phase::Linked(link) => {
+                print.value(3_u8);
+                link.fingerprint(config, print);
+                if self.uplink.is_finished() {
+                    print.deadline(self.quiet_since.saturating_add(config.half_close_quiet));
+                }
+            }
+        }
+        self.uplink.fingerprint(print);
+        self.credit.fingerprint(print);
+    }
+
+    /// The number of the reply that comes next, for a fingerprint; none where there are no numbers on the wire.
+    #[cfg(feature = "model")]
+    pub(in crate::client) const fn expected(&self) -> Option<Seq> {
+        match &self.phase {
+            Phase::Linked(link) if matches!(link.level, Level::Sequenced) => Some(link.expected()),
+            Phase::Linked(_) | Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => None,
+        }
+    }
+
+    /// An op of this session that is in flight.
+    #[cfg(feature = "model")]
+    pub(in crate::client) fn op_fingerprint(&self, op: &Op, print: &mut Fingerprint<'_>) {
+        match &self.phase {
+            Phase::Linked(link) => link.op_fingerprint(op, print),
+            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => {
+                print.value((op.name(), op.payload()));
+            }
+        }
+    }
+
+    /// A reply whose turn it is.
+    fn take_downlink(
+        &mut self,
+        answered: Answered,
+        now: Instant,
+        config: &ClientConfig,
+        out: &mut Outbox,
+    ) -> Outcome {
+        let Answered { reply, poll } = answered;
+        if reply.error.is_some() || reply.damaged {
+            return Err(EndReason::NodeError);
+        }
+        let Phase::Linked(link) = &mut self.phase else { return Ok(()) };
+        link.on_downlink(now, reply.data.len(), poll, config);
+        if reply.data.is_empty() {
+            if poll {
+                count(&mut out.stats.empty_polls);
+            }
+        } else {
+            self.quiet_since = if planted!(HalfCloseHasty) { self.quiet_since } else { now };
+            link.undelivered = link.undelivered.saturating_add(reply.data.len());
+            out.deliver(self.id, reply.data);
+        }
+        if reply.eof { Err(EndReason::Finished) } else { Ok(()) }
+    }
+}
+
+/// Uplink bytes that may be kept before the open. A flow that may yet become a stream is promised no more than the node
+/// lets every stream keep.
+fn first_window(config: &ClientConfig) -> usize {
+    if config.max_level < Level::Streams { config.uplink_window } else { config.uplink_window.min(FLOOR) }
+}

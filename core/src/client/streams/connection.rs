@@ -1,0 +1,336 @@
+//! What client and node share for as long as both remember it: one name, one epoch, and the streams and exchanges of it.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::client::action::{ClientAction, EndReason};
+use crate::client::context::Outbox;
+use crate::client::event::LocalEvent;
+use crate::client::streams::congestion_window::Flight;
+use crate::client::streams::packet_size::Amount;
+use crate::client::streams::peer_credit::Standing;
+use crate::client::streams::sent::{Exchanges, Item};
+use crate::client::streams::slow_start::Surge;
+use crate::client::streams::stream::{Phase, Stream};
+use crate::client::streams::timeout::Lateness;
+use crate::config::ClientConfig;
+use crate::connection::closing::{Farewell, Word};
+use crate::connection::pending::Owed;
+use crate::connection::scheduler::Agenda;
+use crate::connection::stream::flow::Flow;
+use crate::credit::{Pool, Within};
+use crate::error::Misuse;
+use crate::id::FlowId;
+use crate::time::Instant;
+use crate::wire::number::{AnswerNumber, ExchangeNumber, StreamNumber};
+use crate::wire::packet::{ClientId, Epoch, Grants};
+use crate::wire::reset::ResetCode;
+
+/// The bytes of an uplink packet in bulk to begin with, and the least.
+const FIRST_REQUEST: u64 = 768 * 1024;
+const LEAST_REQUEST: u64 = 128 * 1024;
+
+/// A client instance, as the node knows it.
+#[derive(Clone, Debug)]
+pub(in crate::client) struct Lane {
+    pub(super) client: ClientId,
+    pub(super) epoch: Epoch,
+    pub(super) grants: Grants,
+    pub(super) exchanges: Exchanges,
+    pub(super) streams: BTreeMap<StreamNumber, Stream>,
+    pub(super) next_stream: StreamNumber,
+    /// Streams of which the node is not known to have heard.
+    pub(super) unheard: usize,
+    pub(super) agenda: Agenda,
+    pub(super) farewells: BTreeMap<StreamNumber, Farewell>,
+    /// What its streams may keep of uplink bytes.
+    pub(super) pool: Pool,
+    /// Streams that this pool had no credit for.
+    pub(super) starved: BTreeSet<StreamNumber>,
+    /// Streams that have ended, and why: the machine reports them.
+    pub(super) ended: Vec<(FlowId, EndReason)>,
+    /// The newest answer, and what it said.
+    pub(super) newest: Option<AnswerNumber>,
+    pub(super) backlog: u64,
+    pub(super) standing: Standing,
+    pub(super) draining: bool,
+    /// When the node was last heard, and when payload last went either way.
+    pub(super) heard: Instant,
+    pub(super) traffic: Instant,
+    /// When an application last took bytes, and how many were taken of which no request told.
+    pub(super) taken: Instant,
+    pub(super) untold: u64,
+    /// The last request that told of any.
+    pub(super) reported: Option<ExchangeNumber>,
+    pub(super) lateness: Lateness,
+    pub(super) down: Amount,
+    pub(super) up: Amount,
+    pub(super) down_flight: Flight,
+    pub(super) up_flight: Flight,
+    pub(super) surge: Surge,
+}
+
+impl Lane {
+    /// A lane whose hello was answered; `next` is its next exchange.
+    pub(super) fn new(
+        client: ClientId,
+        epoch: Epoch,
+        grants: Grants,
+        next: ExchangeNumber,
+        lateness: Lateness,
+        config: &ClientConfig,
+        now: Instant,
+    ) -> Self {
+        let options = &config.streams;
+        let packet = grants.max_packet.max(options.least_response);
+        let request = u64::try_from(options.most_request).unwrap_or(u64::MAX).min(packet);
+        Self {
+            client,
+            epoch,
+            exchanges: Exchanges::new(next),
+            streams: BTreeMap::new(),
+            next_stream: StreamNumber::ZERO,
+            unheard: 0,
+            agenda: Agenda::default(),
+            farewells: BTreeMap::new(),
+            pool: Pool::new(usize::try_from(grants.uplink_total).unwrap_or(usize::MAX)),
+            starved: BTreeSet::new(),
+            ended: Vec::new(),
+            newest: None,
+            backlog: 0,
+            standing: Standing::Free,
+            draining: false,
+            heard: now,
+            traffic: now,
+            taken: now,
+            untold: 0,
+            reported: None,
+            lateness,
+            down: Amount::new(
+                options.first_response,
+                options.least_response,
+                options.most_response.min(packet),
+            ),
+            up: Amount::new(FIRST_REQUEST, LEAST_REQUEST, request),
+            down_flight: Flight::new(now),
+            up_flight: Flight::new(now),
+            surge: Surge::new(),
+            grants,
+        }
+    }
+
+    /// Whether another stream may be opened.
+    pub(super) fn has_place(&self) -> bool {
+        self.streams.len() < usize::try_from(self.grants.max_streams).unwrap_or(usize::MAX)
+    }
+
+    /// Whether the node must still hear of anything, or the client of anything from it.
+    pub(super) fn is_in_use(&self) -> bool {
+        !self.streams.is_empty() || !self.farewells.is_empty() || self.exchanges.tally().late > 0
+    }
+
+    /// Whether the node may have forgotten the client by its own rules: `idle` is half of the time after which it does.
+    pub(super) fn is_stale(&self, now: Instant, idle: Duration) -> bool {
+        self.streams.is_empty() && now.saturating_since(self.heard) >= idle
+    }
+
+    /// When the node has forgotten the client, if it is not heard before.
+    pub(super) fn forgotten_at(&self, config: &ClientConfig) -> Option<Instant> {
+        self.is_in_use().then(|| self.heard.saturating_add(config.streams.idle))
+    }
+
+    /// Every stream is over.
+    pub(super) fn end_all(&mut self, why: EndReason) {
+        self.ended.extend(self.streams.values().map(|stream| (stream.id, why)));
+    }
+
+    /// A stream begins.
+    pub(super) fn insert(&mut self, stream: Stream, now: Instant) -> StreamNumber {
+        let number = self.next_stream;
+        self.next_stream = number.next();
+        self.unheard = self.unheard.saturating_add(1);
+        self.streams.insert(number, stream);
+        self.refresh(number, now);
+        number
+    }
+
+    /// A stream has changed: what it wants sent is looked up, and its end is reported.
+    pub(super) fn refresh(&mut self, number: StreamNumber, now: Instant) {
+        let Self { streams, agenda, ended, .. } = self;
+        let Some(stream) = streams.get_mut(&number) else { return };
+        if stream.traffic.flow.is_finished() {
+            return ended.push((stream.id, EndReason::Finished));
+        }
+        agenda.refresh(number, &mut stream.traffic, stream.open.is_due(), now);
+    }
+
+    /// Something happened on an application's socket.
+    pub(super) fn on_local(
+        &mut self,
+        number: StreamNumber,
+        event: LocalEvent,
+        now: Instant,
+        config: &ClientConfig,
+        out: &mut Outbox,
+    ) -> Result<(), Misuse> {
+        let Some(stream) = self.streams.get_mut(&number) else { return Ok(()) };
+        let taken = match event {
+            LocalEvent::Written(bytes) => u64::try_from(bytes).unwrap_or(u64::MAX),
+            LocalEvent::Data(_) | LocalEvent::Fin | LocalEvent::Reset => 0,
+        };
+        let dropped = stream.on_local(event, now, config)?;
+        out.stats.datagrams_dropped = out.stats.datagrams_dropped.saturating_add(dropped);
+        if taken > 0 && stream.traffic.flow.kind() == crate::target::FlowKind::Tcp {
+            self.untold = self.untold.saturating_add(taken);
+            self.taken = now;
+        }
+        self.grant(number, out);
+        self.refresh(number, now);
+        Ok(())
+    }
+
+    /// Gives the reader of an application's socket what credit there is.
+    pub(super) fn grant(&mut self, number: StreamNumber, out: &mut Outbox) {
+        let Some(stream) = self.streams.get_mut(&number) else { return };
+        let Flow::Tcp { send, .. } = &stream.traffic.flow else { return };
+        // Before a confirmed open, the application has nothing to say yet.
+        let told = stream.phase == Phase::Open || stream.credit.was_granted();
+        if !told || send.state() != crate::connection::stream::send::SendState::Open {
+            return;
+        }
+        let bytes = stream.credit.grant(&mut Within { inner: &mut self.pool, outer: &mut out.pool });
+        if bytes > 0 {
+            out.actions.push_back(ClientAction::Credit { flow: stream.id, bytes });
+        }
+        if stream.credit.is_starved() {
+            self.starved.insert(number);
+        }
+    }
+
+    /// Gives credit to streams that got none while there was none, the oldest first.
+    pub(in crate::client) fn feed(&mut self, out: &mut Outbox) {
+        while self.pool.has_room()
+            && out.pool.has_room()
+            && let Some(number) = self.starved.pop_first()
+        {
+            self.grant(number, out);
+        }
+    }
+
+    /// A stream is over. The node hears of it unless it said so itself.
+    pub(super) fn remove(
+        &mut self,
+        number: StreamNumber,
+        why: EndReason,
+        out: &mut Outbox,
+    ) -> Option<Stream> {
+        let mut stream = self.streams.remove(&number)?;
+        if stream.phase == Phase::Unheard {
+            self.unheard = self.unheard.saturating_sub(1);
+        }
+        self.agenda.remove(number, stream.traffic.counted);
+        self.starved.remove(&number);
+        let word = match (why, &stream.traffic.flow) {
+            (EndReason::Finished, Flow::Tcp { recv, .. }) => Some((Word::Ack(recv.taken()), recv.ack())),
+            // It is the node that ended it.
+            (EndReason::ConnectFailed(_) | EndReason::Reset(_), _) => None,
+            (_, Flow::Tcp { .. } | Flow::Udp(_)) => Some((Word::Reset(ResetCode::Aborted), Owed::Due)),
+        };
+        self.bid_farewell(number, word);
+        stream.credit.close(&mut Within { inner: &mut self.pool, outer: &mut out.pool });
+        self.feed(out);
+        Some(stream)
+    }
+
+    fn bid_farewell(&mut self, number: StreamNumber, word: Option<(Word, Owed)>) {
+        if let Some((word, owed)) = word.filter(|(_, owed)| !owed.is_settled()) {
+            self.farewells.insert(number, Farewell { word, owed });
+            if owed.is_due() {
+                self.agenda.farewells.insert(number);
+            }
+        }
+    }
+
+    /// The node heard of a stream.
+    pub(super) fn on_heard(&mut self, number: StreamNumber, phase: Phase) {
+        let Some(stream) = self.streams.get_mut(&number) else { return };
+        if stream.phase == Phase::Unheard {
+            self.unheard = self.unheard.saturating_sub(1);
+            stream.open = Owed::Settled;
+        }
+        if stream.phase != Phase::Open {
+            stream.phase = phase;
+        }
+    }
+
+    /// What an exchange carried has arrived.
+    pub(super) fn item_arrived(&mut self, item: Item, by: ExchangeNumber, now: Instant) {
+        let number = match item {
+            Item::Open(number) => {
+                self.on_heard(number, Phase::Heard);
+                number
+            }
+            Item::Chunk(number, seq) => {
+                if let Some(Flow::Tcp { send, .. }) = self.flow_mut(number) {
+                    send.arrived(seq);
+                }
+                number
+            }
+            Item::Ack(number) | Item::Window(number) | Item::Reset(number) => {
+                if let Some(Flow::Tcp { recv, .. }) = self.flow_mut(number) {
+                    recv.arrived(by);
+                } else if let Some(farewell) = self.farewells.get_mut(&number) {
+                    farewell.owed.arrived(by);
+                    if farewell.owed.is_settled() {
+                        self.farewells.remove(&number);
+                        self.agenda.farewells.remove(&number);
+                    }
+                }
+                number
+            }
+        };
+        self.refresh(number, now);
+    }
+
+    /// What an exchange carried may be lost.
+    pub(super) fn item_lost(&mut self, item: Item, by: ExchangeNumber, now: Instant) {
+        let number = match item {
+            Item::Open(number) => {
+                if let Some(stream) = self.streams.get_mut(&number) {
+                    stream.open.lost(by);
+                }
+                number
+            }
+            Item::Chunk(number, seq) => {
+                if let Some(Flow::Tcp { send, .. }) = self.flow_mut(number) {
+                    send.lost(seq, by);
+                }
+                number
+            }
+            Item::Ack(number) | Item::Window(number) | Item::Reset(number) => {
+                if let Some(Flow::Tcp { recv, .. }) = self.flow_mut(number) {
+                    recv.lost(by);
+                } else if let Some(farewell) = self.farewells.get_mut(&number) {
+                    if !planted!(FarewellOnce) {
+                        farewell.owed.lost(by);
+                    }
+                    if farewell.owed.is_due() {
+                        self.agenda.farewells.insert(number);
+                    }
+                }
+                number
+            }
+        };
+        self.refresh(number, now);
+    }
+
+    pub(super) fn flow_mut(&mut self, number: StreamNumber) -> Option<&mut Flow> {
+        self.streams.get_mut(&number).map(|stream| &mut stream.traffic.flow)
+    }
+
+    /// Payload bytes that are kept. Visits every stream.
+    pub(super) fn kept(&self) -> usize {
+        self.streams.values().map(|stream| stream.traffic.kept()).fold(0, usize::saturating_add)
+    }
+}

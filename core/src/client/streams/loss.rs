@@ -1,0 +1,189 @@
+//! Which exchanges are late, and what follows from it (protocol.md 3.2 rules 4, 5 and 10).
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::client::relays::path::Route;
+use crate::client::streams::connection::Lane;
+use crate::client::streams::sent::{Load, Progress, Record};
+use crate::client::streams::timeout::Size;
+use crate::connection::pending::Owed;
+use crate::id::RelayId;
+use crate::time::{Instant, share};
+use crate::wire::number::ExchangeNumber;
+
+/// What a node may take to say that payload has come: it waits for bytes to share an answer with.
+const NEWS_WAIT: Duration = Duration::from_millis(50);
+
+impl Lane {
+    /// When this exchange is late, if nothing is heard of it before.
+    fn late_at(&self, record: &Record) -> Option<Instant> {
+        let Record { relay, size, bytes, .. } = *record;
+        let allowance = || self.lateness.allowance(relay, size, bytes);
+        match record.progress {
+            // Its bytes are coming; the driver says when they stop.
+            Progress::Out | Progress::Reported { .. } if record.answering => None,
+            Progress::Out => {
+                let answer = record.held_until.saturating_add(allowance());
+                let news = record.sent.saturating_add(allowance()).saturating_add(NEWS_WAIT);
+                Some(if self.awaits_news(record) { answer.min(news) } else { answer })
+            }
+            Progress::Reported { at, .. } => {
+                Some(at.saturating_add(self.lateness.tolerance(relay, size, bytes)))
+            }
+            Progress::Late { .. } | Progress::Done => None,
+        }
+    }
+
+    /// Whether payload of this exchange must bring news: others are out that can carry them.
+    fn awaits_news(&self, record: &Record) -> bool {
+        let payload = matches!(record.load, Load::Sparse | Load::Bulk(_));
+        payload && !record.arrived && record.accompanied && self.exchanges.tally().waiting > 1
+    }
+
+    /// When the first exchange is late.
+    pub(super) fn next_late(&self) -> Option<Instant> {
+        self.exchanges.iter().filter_map(|(_, record)| self.late_at(record)).min()
+    }
+
+    /// Calls late what is.
+    pub(super) fn on_time(&mut self, routes: &mut [Route], now: Instant) {
+        while let Some((number, news)) = self.overdue(now) {
+            self.call_late(number, routes, now);
+            // The oldest answer, which should have carried the news, may be lost too.
+            let oldest = self.exchanges.iter().find(|(_, record)| record.waits()).map(|(number, _)| number);
+            if let Some(oldest) = oldest.filter(|oldest| news && *oldest < number) {
+                self.call_late(oldest, routes, now);
+            }
+        }
+    }
+
+    /// An exchange that is late now, and whether that is for want of news.
+    fn overdue(&self, now: Instant) -> Option<(ExchangeNumber, bool)> {
+        self.exchanges
+            .iter()
+            .find(|(_, record)| self.late_at(record).is_some_and(|at| at <= now))
+            .map(|(number, record)| (number, record.progress == Progress::Out && self.awaits_news(record)))
+    }
+
+    /// The answer of an exchange is taken for lost: what it carried can be sent again, and its own contents are asked
+    /// for.
+    pub(super) fn call_late(&mut self, number: ExchangeNumber, routes: &mut [Route], now: Instant) {
+        let Some(record) = self.exchanges.get(number).filter(|record| record.is_out()) else { return };
+        let (relay, sent) = (record.relay, record.sent);
+        if self.heard < sent {
+            self.on_silence(now);
+        }
+        self.give_up(number, now);
+        if let Some(route) = routes.iter_mut().find(|route| route.relay == relay) {
+            route.on_late(sent);
+        }
+        self.judge(relay, routes, now);
+    }
+
+    fn on_silence(&mut self, now: Instant) {
+        let before = self.lateness.backoff();
+        self.lateness.on_silence(now);
+        if self.lateness.backoff() > before {
+            self.down.on_silence();
+            self.up.on_silence();
+            self.down_flight.on_silence();
+            self.up_flight.on_silence();
+        }
+    }
+
+    /// A call that the node cannot have had: it says nothing about how long answers take.
+    pub(super) fn give_up_out(&mut self, number: ExchangeNumber, now: Instant) {
+        if self.exchanges.get(number).is_some_and(Record::is_out) {
+            self.give_up(number, now);
+        }
+    }
+
+    /// What an exchange carried can be sent again, and a RESEND of it is owed.
+    pub(super) fn give_up(&mut self, number: ExchangeNumber, now: Instant) {
+        let given = self.exchanges.change(number, |record| {
+            let size = match record.progress {
+                Progress::Reported { size, .. } => size,
+                Progress::Out | Progress::Late { .. } | Progress::Done => 0,
+            };
+            record.progress = match record.load {
+                Load::Probe => Progress::Done,
+                Load::Bare | Load::Sparse | Load::Bulk(_) => Progress::Late { resend: Owed::Due, size },
+            };
+            (record.arrived, record.contents.clone(), core::mem::take(&mut record.resends))
+        });
+        let Some((arrived, contents, resends)) = given else { return };
+        if !arrived {
+            for item in contents {
+                self.item_lost(item, number, now);
+            }
+            for asked in resends {
+                self.exchanges.change(asked, |record| {
+                    if let Progress::Late { resend, .. } = &mut record.progress {
+                        resend.lost(number);
+                    }
+                });
+            }
+        }
+    }
+
+    /// A relay is down when it is late again and again while another one answered something that was sent later.
+    fn judge(&mut self, relay: RelayId, routes: &mut [Route], now: Instant) {
+        let out: Vec<ExchangeNumber> = self
+            .exchanges
+            .iter()
+            .filter(|(_, record)| record.relay == relay && record.is_out())
+            .map(|(number, _)| number)
+            .collect();
+        let judged = routes.iter().find(|route| route.relay == relay);
+        let Some(since) = judged.and_then(|route| route.may_be_down(out.len())) else { return };
+        if !routes.iter().any(|other| other.relay != relay && other.answered_since(since)) {
+            return;
+        }
+        if let Some(route) = routes.iter_mut().find(|route| route.relay == relay) {
+            route.on_down(now);
+        }
+        for number in out {
+            self.give_up(number, now);
+        }
+    }
+
+    /// The node has an exchange.
+    pub(super) fn on_arrived(&mut self, number: ExchangeNumber, now: Instant) {
+        let arrived = self.exchanges.change(number, |record| {
+            let news = !core::mem::replace(&mut record.arrived, true);
+            let (contents, resends) =
+                (core::mem::take(&mut record.contents), core::mem::take(&mut record.resends));
+            news.then_some((contents, resends))
+        });
+        let Some((contents, resends)) = arrived.flatten() else { return };
+        for item in contents {
+            self.item_arrived(item, number, now);
+        }
+        for asked in resends {
+            self.exchanges.change(asked, |record| {
+                if matches!(record.progress, Progress::Late { .. }) {
+                    record.progress = Progress::Done;
+                }
+            });
+        }
+    }
+
+    /// The newest answer says that an exchange had not arrived when it was written.
+    pub(super) fn on_missing(
+        &mut self,
+        number: ExchangeNumber,
+        written: Instant,
+        routes: &mut [Route],
+        now: Instant,
+    ) {
+        let Some(record) = self.exchanges.get(number).filter(|record| record.progress == Progress::Out)
+        else {
+            return;
+        };
+        let way_up = share(self.lateness.allowance(record.relay, Size::Small, record.bytes), 1, 2);
+        if written.saturating_since(record.sent) > way_up && !record.answering {
+            self.call_late(number, routes, now);
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! What becomes of a call that carried a packet: an answer, or a failure.
+
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::client::Client;
+use crate::client::action::{BodyForm, ClientNotice, EndReason};
+use crate::client::calls::Exchange;
+use crate::client::context::count;
+use crate::client::event::ExchangeFailure;
+use crate::client::relays::Relay;
+use crate::client::relays::path::{Leads, Route};
+use crate::client::streams::calls::{PacketRef, is_narrow};
+use crate::client::streams::connection::Lane;
+use crate::client::streams::decryptor::OpenedPacket;
+use crate::client::streams::handshake::{State, Streams};
+use crate::client::streams::receive::Answer;
+use crate::id::{ExchangeId, RelayId};
+use crate::wire::frame::Frames;
+use crate::wire::packet::{ClientId, LEAST_PACKET, ResponseHeader};
+use crate::wire::reset::ResetCode;
+use crate::wire::{self, AnswerError, Limits};
+
+impl Client {
+    /// The answer of a call that carries a packet has begun to come.
+    pub(in crate::client) fn on_answering(&mut self, id: ExchangeId) {
+        let Some(PacketRef { client, number, .. }) =
+            self.exchanges.get(&id).and_then(|exchange| exchange.packet)
+        else {
+            return;
+        };
+        if let Some(lane) = self.lane_of(client) {
+            lane.exchanges.change(number, |record| record.answering = true);
+        }
+    }
+
+    fn lane_of(&mut self, client: ClientId) -> Option<&mut Lane> {
+        self.streams.as_mut()?.lane_mut().filter(|lane| lane.client == client)
+    }
+
+    /// A call that carried a packet was answered with `body`.
+    pub(in crate::client) fn on_packet_reply(
+        &mut self,
+        id: ExchangeId,
+        exchange: &Exchange,
+        packet: PacketRef,
+        body: Bytes,
+    ) {
+        match self.read_packet(exchange.relay, packet, body) {
+            Ok(opened) => self.on_opened_packet(id, exchange, packet, &opened),
+            Err(Some(why)) => self.fail_packet(id, exchange, packet, why),
+            Err(None) => {
+                count(&mut self.out.stats.answered);
+                self.on_no_streams(exchange.relay, packet);
+                self.sweep();
+            }
+        }
+    }
+
+    /// A call that carried a packet was answered with one.
+    pub(in crate::client) fn on_opened_packet(
+        &mut self,
+        id: ExchangeId,
+        exchange: &Exchange,
+        packet: PacketRef,
+        opened: &OpenedPacket,
+    ) {
+        let header = &opened.header;
+        if header.client != packet.client || header.exchange != packet.number {
+            return self.fail_packet(id, exchange, packet, ExchangeFailure::Garbage);
+        }
+        count(&mut self.out.stats.answered);
+        self.on_packet(exchange, packet, header, opened.frames.clone(), opened.len);
+        self.rearm_relay(exchange.relay);
+        self.sweep();
+    }
+
+    /// Reads a response packet out of the body of an answer; no reason when the node behind the relay has no level 2.
+    fn read_packet(
+        &mut self,
+        relay: RelayId,
+        packet: PacketRef,
+        body: Bytes,
+    ) -> Result<OpenedPacket, Option<ExchangeFailure>> {
+        let garbage = Some(ExchangeFailure::Garbage);
+        let sealed = match packet.form {
+            BodyForm::Packet => body,
+            BodyForm::Json => {
+                let limits = Limits { max_body: self.config.max_reply_body, max_ops: 1 };
+                let mut replies = match wire::decode_answer(&body, 1, limits) {
+                    Ok(replies) => replies,
+                    Err(AnswerError::Envelope(text)) => {
+                        return Err(Some(self.on_envelope_error(relay, &text)));
+                    }
+                    Err(
+                        AnswerError::TooLarge | AnswerError::NotAnAnswer | AnswerError::WrongLength { .. },
+                    ) => {
+                        return Err(garbage);
+                    }
+                };
+                let reply = replies.pop().ok_or(garbage)?;
+                if reply.error.as_deref() == Some("unauthorized") {
+                    self.out.notice(ClientNotice::Unauthorized { relay });
+                }
+                // A node that cannot open a hello has another secret.
+                if reply.is_unsupported("streams") || (packet.hello && reply.error.is_some()) {
+                    return Err(None);
+                }
+                if reply.error.is_some() || reply.damaged {
+                    return Err(garbage);
+                }
+                reply.data
+            }
+        };
+        self.opener().and_then(|opener| opener.open(packet.form, sealed)).ok_or(garbage)
+    }
+
+    /// A response packet to a packet of ours.
+    fn on_packet(
+        &mut self,
+        exchange: &Exchange,
+        packet: PacketRef,
+        header: &ResponseHeader,
+        frames: Frames,
+        len: usize,
+    ) {
+        let (now, id) = (self.now, exchange.relay);
+        if let Some(relay) = self.relays.get_mut(id) {
+            let up = relay.on_answer(now);
+            relay.on_round_trip(now.saturating_since(exchange.sent).saturating_sub(header.held));
+            self.out.notice(up);
+        }
+        let Self { streams: Some(streams), config, out, .. } = self else { return };
+        if streams.client() != packet.client {
+            return;
+        }
+        if packet.hello
+            && let Some(grants) = header.grants
+        {
+            if usize::try_from(grants.max_packet).is_ok_and(|most| most < LEAST_PACKET) {
+                return self.on_no_streams(id, packet);
+            }
+            streams.on_welcome(header.epoch, grants, config, now);
+        }
+        let Some(lane) = streams.lane_mut() else { return };
+        if header.epoch != lane.epoch || header.flags.unknown {
+            lane.give_up(packet.number, now);
+            if packet.hello {
+                self.on_no_streams(id, packet);
+            } else if streams.on_unknown(id, now) {
+                self.start_over();
+            } else {
+                // Until that is confirmed, asking again and again would cost calls.
+                let (short, patience) = (streams.rest(), streams.patience());
+                if let Some(route) = streams.route_mut(id) {
+                    route.on_useless(short, exchange.sent, now);
+                    route.on_doubt(patience, now);
+                }
+            }
+            return;
+        }
+        if streams.route_mut(id).is_some_and(Route::on_here) {
+            out.notice(ClientNotice::StreamsReady { relay: id });
+        }
+        for relay in streams.on_known(id, exchange.sent, now) {
+            out.notice(ClientNotice::StreamsUnsupported { relay });
+        }
+        let answer = Answer { number: packet.number, relay: id, sent: exchange.sent, header, len };
+        let Streams { routes, state: State::Ready(lane), .. } = streams else { return };
+        lane.on_answer(&answer, frames, routes, config, now, out);
+    }
+
+    /// The node behind a relay does not speak level 2, or not with us.
+    fn on_no_streams(&mut self, relay: RelayId, packet: PacketRef) {
+        let now = self.now;
+        let up = self.relays.get_mut(relay).and_then(|relay| relay.on_answer(now));
+        self.out.notice(up);
+        if let Some(lane) = self.lane_of(packet.client) {
+            lane.give_up(packet.number, now);
+        }
+        let news = self
+            .streams
+            .as_mut()
+            .and_then(|streams| streams.route_mut(relay))
+            .is_some_and(|route| route.on_elsewhere(now));
+        if news {
+            self.out.notice(ClientNotice::StreamsUnsupported { relay });
+        }
+        self.end_without_way();
+    }
+
+    /// The bodies of a relay turned out to be too small for level 2.
+    fn on_narrow(&mut self, relay: RelayId) {
+        let Self { streams: Some(streams), out, .. } = self else { return };
+        if streams.route_mut(relay).is_some_and(Route::on_narrow) {
+            out.notice(ClientNotice::StreamsUnsupported { relay });
+        }
+        self.end_without_way();
+    }
+
+    /// Where every relay is too narrow for chunks or leads elsewhere, the streams are lost.
+    fn end_without_way(&mut self) {
+        let Some(streams) = &mut self.streams else { return };
+        let narrow = streams.routes.iter().any(|route| route.leads == Leads::Narrow);
+        if narrow
+            && !streams.has_way()
+            && let Some(lane) = streams.lane_mut()
+        {
+            lane.end_all(EndReason::ExchangeLost(ExchangeFailure::TooLarge));
+        }
+    }
+
+    /// The node has forgotten the client: every stream ends, and the client greets anew.
+    pub(super) fn start_over(&mut self) {
+        if let Some(lane) = self.streams.as_mut().and_then(Streams::lane_mut) {
+            lane.end_all(EndReason::Reset(ResetCode::Gone));
+        }
+        // A stream gives back what it keeps while its lane is still there.
+        self.sweep();
+        if let Some(streams) = &mut self.streams {
+            streams.start_over(&self.config, self.now);
+        }
+    }
+
+    /// A call that carried a packet failed.
+    pub(in crate::client) fn fail_packet(
+        &mut self,
+        id: ExchangeId,
+        exchange: &Exchange,
+        packet: PacketRef,
+        why: ExchangeFailure,
+    ) {
+        let now = self.now;
+        let relay = exchange.relay;
+        self.report_failure(id, relay, why);
+        let table = self.relays.get_mut(relay);
+        let notice = match why {
+            ExchangeFailure::NotSent => table.and_then(|relay| relay.on_unreachable(now, &self.config)),
+            ExchangeFailure::TooLarge => table.and_then(|relay| relay.on_too_large(exchange.body_len)),
+            ExchangeFailure::Refused { retry_after } => self.on_refused(relay, retry_after),
+            // What is lost on the way is nothing that the relay is left alone for: level 2 has its own judgement.
+            ExchangeFailure::Unknown | ExchangeFailure::Garbage => None,
+        };
+        self.out.notice(notice);
+        let mut garbled = false;
+        let short = self.streams.as_ref().map_or(Duration::ZERO, |streams| streams.rest());
+        if let Some(route) = self.streams.as_mut().and_then(|streams| streams.route_mut(relay)) {
+            match why {
+                ExchangeFailure::Garbage if packet.hello => garbled = route.on_garbled_hello(now),
+                ExchangeFailure::Unknown | ExchangeFailure::Garbage => {
+                    route.on_cut(now.saturating_since(exchange.sent), packet.hold, now);
+                    route.on_useless(short, exchange.sent, now);
+                }
+                ExchangeFailure::NotSent | ExchangeFailure::Refused { .. } | ExchangeFailure::TooLarge => {}
+            }
+        }
+        self.out.notice(garbled.then_some(ClientNotice::StreamsUnsupported { relay }));
+        if let Some(Streams { routes, state: State::Ready(lane), .. }) = &mut self.streams
+            && lane.client == packet.client
+        {
+            match why {
+                // It says nothing about how long answers take.
+                ExchangeFailure::NotSent | ExchangeFailure::Refused { .. } | ExchangeFailure::TooLarge => {
+                    lane.give_up_out(packet.number, now);
+                }
+                ExchangeFailure::Unknown | ExchangeFailure::Garbage => {
+                    lane.call_late(packet.number, routes, now)
+                }
+            }
+        }
+        let narrow = |relay: &Relay| is_narrow(&relay.options, relay.max_body);
+        if why == ExchangeFailure::TooLarge && self.relays.get(relay).is_some_and(narrow) {
+            self.on_narrow(relay);
+        }
+        self.rearm_relay(relay);
+        self.sweep();
+    }
+}

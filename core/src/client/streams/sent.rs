@@ -1,0 +1,265 @@
+//! A client's exchanges, from the first that the node still has to remember (protocol.md 3.1, 3.2 rules 4 and 5).
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use crate::client::streams::timeout::Size;
+use crate::connection::pending::Owed;
+use crate::id::RelayId;
+use crate::seq::Seq;
+use crate::time::Instant;
+use crate::wire::number::{ExchangeNumber, StreamNumber};
+
+/// Something that went into a request and is to be repaired if that is lost. Of a fact its owner knows whether it is
+/// still owed, and to which exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Item {
+    Open(StreamNumber),
+    Chunk(StreamNumber, Seq),
+    Ack(StreamNumber),
+    Window(StreamNumber),
+    Reset(StreamNumber),
+}
+
+/// What became of an exchange's answer.
+///
+/// ```text
+///         status: answered
+///   Out ───────────────────▶ Reported
+///    │ ╲                       │  │
+///    │  └──── late ──┐ ┌─ late ┘  │ answer
+///    │               ▼ ▼          │
+///    │ answer       Late ── answer, or a carrier of its RESEND arrived ──┐
+///    ▼               │                                                   ▼
+///   Done ◀───────────┴───────────────────────────────────────────────── Done
+/// ```
+/// An exchange that allowed a header only is done when it is sent: nobody asks for its answer again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Progress {
+    /// It is out.
+    Out,
+    /// The node has answered it, with so many times 64 KiB; the client heard so at this time.
+    Reported { at: Instant, size: u32 },
+    /// Its answer is taken for lost. The RESEND that asks for its contents.
+    Late { resend: Owed, size: u32 },
+    /// Nothing of it is needed any more.
+    Done,
+}
+
+/// What an exchange carries up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Load {
+    /// Neither payload nor an end.
+    Bare,
+    /// A hello, or a header that asks whether a relay works.
+    Probe,
+    /// Sparse payload, OPEN, RESET, WINDOW.
+    Sparse,
+    /// So many bytes of payload in bulk.
+    Bulk(usize),
+}
+
+/// One exchange.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub(super) relay: RelayId,
+    pub(super) sent: Instant,
+    /// When its hold ends at the latest, if its request took no time on the way.
+    pub(super) held_until: Instant,
+    pub(super) size: Size,
+    /// Bytes that went up, or may come down, whichever is more.
+    pub(super) bytes: u64,
+    /// Bytes that its answer may have, as a packet.
+    pub(super) room: u64,
+    /// Bytes that its request might have had in bulk.
+    pub(super) up_room: u64,
+    pub(super) load: Load,
+    pub(super) contents: Vec<Item>,
+    /// The exchanges whose answers it asks for again.
+    pub(super) resends: Vec<ExchangeNumber>,
+    pub(super) progress: Progress,
+    /// Whether the node is known to have it.
+    pub(super) arrived: bool,
+    /// Whether others were out when it was sent, so that its payload must bring news.
+    pub(super) accompanied: bool,
+    /// Whether its answer has begun to come.
+    pub(super) answering: bool,
+}
+
+impl Record {
+    /// A request for nothing but a header.
+    pub(super) const fn probe(relay: RelayId, now: Instant) -> Self {
+        Self {
+            relay,
+            sent: now,
+            held_until: now,
+            size: Size::Small,
+            bytes: 0,
+            room: 0,
+            up_room: 0,
+            load: Load::Probe,
+            contents: Vec::new(),
+            resends: Vec::new(),
+            progress: Progress::Out,
+            arrived: false,
+            accompanied: false,
+            answering: false,
+        }
+    }
+
+    /// Whether the node may be holding it, so that it can bring whatever comes.
+    pub(super) const fn waits(&self) -> bool {
+        matches!(self.progress, Progress::Out) && !matches!(self.load, Load::Probe)
+    }
+
+    /// Whether its answer is still expected.
+    pub(super) const fn is_out(&self) -> bool {
+        matches!(self.progress, Progress::Out | Progress::Reported { .. })
+    }
+
+    /// Whether `done` may pass it.
+    const fn is_passed(&self) -> bool {
+        matches!((self.progress, self.load), (Progress::Done, _) | (_, Load::Probe))
+    }
+}
+
+/// What is counted of the exchanges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Tally {
+    /// Those that the node may be holding.
+    pub(super) waiting: usize,
+    /// Those that the node has answered, and whose answer has not come.
+    pub(super) under_way: usize,
+    /// Late ones whose RESEND is due.
+    pub(super) resends_due: usize,
+    /// Late ones that are not done.
+    pub(super) late: usize,
+    /// What their answers had, in units of 64 KiB.
+    pub(super) late_size: u64,
+    /// With sparse payload, neither late nor known to have arrived.
+    pub(super) sparse: usize,
+    /// With bulk, likewise; and their payload.
+    pub(super) bulk: usize,
+    pub(super) bulk_bytes: usize,
+}
+
+impl Tally {
+    fn count(&mut self, record: &Record, step: impl Fn(usize, usize) -> usize) {
+        let one = |counter: &mut usize, counts: bool| *counter = step(*counter, usize::from(counts));
+        one(&mut self.waiting, record.waits());
+        one(&mut self.under_way, matches!(record.progress, Progress::Reported { .. }));
+        let unknown = record.is_out() && !record.arrived;
+        one(&mut self.sparse, unknown && record.load == Load::Sparse);
+        if let Load::Bulk(bytes) = record.load
+            && unknown
+        {
+            self.bulk = step(self.bulk, 1);
+            self.bulk_bytes = step(self.bulk_bytes, bytes);
+        }
+        if let Progress::Late { resend, size } = record.progress {
+            self.late = step(self.late, 1);
+            self.resends_due = step(self.resends_due, usize::from(resend.is_due()));
+            let size = usize::try_from(size).unwrap_or(usize::MAX);
+            let sum = step(usize::try_from(self.late_size).unwrap_or(usize::MAX), size);
+            self.late_size = u64::try_from(sum).unwrap_or(u64::MAX);
+        }
+    }
+}
+
+/// The exchanges of a lane.
+#[derive(Clone, Debug)]
+pub(super) struct Exchanges {
+    /// The number of the first record.
+    first: ExchangeNumber,
+    records: VecDeque<Record>,
+    done: ExchangeNumber,
+    tally: Tally,
+}
+
+impl Exchanges {
+    /// Exchanges from `next` on; those before it were hellos.
+    pub(super) const fn new(next: ExchangeNumber) -> Self {
+        Self {
+            first: next,
+            records: VecDeque::new(),
+            done: next,
+            tally: Tally {
+                waiting: 0,
+                under_way: 0,
+                resends_due: 0,
+                late: 0,
+                late_size: 0,
+                sparse: 0,
+                bulk: 0,
+                bulk_bytes: 0,
+            },
+        }
+    }
+
+    /// The number of the next one.
+    pub(super) fn next(&self) -> ExchangeNumber {
+        let count = u64::try_from(self.records.len()).unwrap_or(u64::MAX);
+        ExchangeNumber::new(self.first.get().saturating_add(count))
+    }
+
+    /// Below this the node may forget them all.
+    pub(super) const fn done(&self) -> ExchangeNumber {
+        self.done
+    }
+
+    /// From `done` on.
+    pub(super) fn span(&self) -> u64 {
+        self.next().get().saturating_sub(self.done.get())
+    }
+
+    pub(super) const fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    pub(super) fn get(&self, number: ExchangeNumber) -> Option<&Record> {
+        self.records.get(self.place(number)?)
+    }
+
+    fn place(&self, number: ExchangeNumber) -> Option<usize> {
+        usize::try_from(number.get().checked_sub(self.first.get())?).ok()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ExchangeNumber, &Record)> {
+        (self.first.get()..).map(ExchangeNumber::new).zip(&self.records)
+    }
+
+    /// One more is out.
+    pub(super) fn push(&mut self, record: Record) {
+        self.tally.count(&record, usize::saturating_add);
+        self.records.push_back(record);
+        self.pass();
+    }
+
+    /// The one place in which a record changes.
+    pub(super) fn change<T>(
+        &mut self,
+        number: ExchangeNumber,
+        change: impl FnOnce(&mut Record) -> T,
+    ) -> Option<T> {
+        let place = self.place(number)?;
+        let record = self.records.get_mut(place)?;
+        self.tally.count(record, usize::saturating_sub);
+        let result = change(record);
+        self.tally.count(record, usize::saturating_add);
+        self.pass();
+        Some(result)
+    }
+
+    /// Moves `done` on, and forgets what nobody needs.
+    fn pass(&mut self) {
+        while self.get(self.done).is_some_and(Record::is_passed) {
+            self.done = self.done.next();
+        }
+        while self.first < self.done
+            && self.records.front().is_some_and(|record| record.progress == Progress::Done)
+        {
+            self.records.pop_front();
+            self.first = self.first.next();
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Time: what level 2 does when its timer comes, and when that is next.
+
+use core::time::Duration;
+
+use crate::client::relays::path::Health;
+use crate::client::streams::connection::Lane;
+use crate::client::streams::handshake::{State, Streams};
+use crate::client::{Client, TimerOwner};
+use crate::time::Instant;
+use crate::timer::TimerKind;
+
+impl Client {
+    /// Time has come for something of level 2.
+    pub(in crate::client) fn on_streams_timeout(&mut self) {
+        let now = self.now;
+        if let Some(Streams { routes, state: State::Ready(lane), .. }) = &mut self.streams {
+            lane.on_time(routes, now);
+            if lane.forgotten_at(&self.config).is_some_and(|at| at <= now) {
+                self.start_over();
+            }
+        }
+        self.sweep();
+        self.rearm_streams();
+    }
+
+    /// Reports the streams that have ended.
+    pub(in crate::client) fn sweep(&mut self) {
+        while let Some(lane) = self.streams.as_mut().and_then(Streams::lane_mut)
+            && !lane.ended.is_empty()
+        {
+            for (id, why) in core::mem::take(&mut lane.ended) {
+                self.end(id, why);
+            }
+        }
+    }
+
+    /// When level 2 wants to be woken.
+    pub(in crate::client) fn rearm_streams(&mut self) {
+        let now = self.now;
+        let Self { streams: Some(streams), timers, config, .. } = self else { return };
+        let mut due: Option<(Instant, TimerKind)> = None;
+        let mut note = |at: Option<Instant>, timer| {
+            if let Some(at) = at.filter(|at| *at > now) {
+                due = Some(due.map_or((at, timer), |due| due.min((at, timer))));
+            }
+        };
+        let sleeps = |lane: &&Lane| planted!(OwesAsleep) && lane.streams.is_empty();
+        let in_use = streams.lane().filter(|lane| !sleeps(lane)).is_some_and(Lane::is_in_use);
+        for route in &streams.routes {
+            note(streams.hello_at(route).filter(|_| streams.wanted || in_use), TimerKind::Hello);
+            note(Some(route.rests_until()).filter(|_| in_use), TimerKind::Probe);
+            let probed = matches!(route.health, Health::Down { .. }) && in_use;
+            note(route.probe_at().filter(|_| probed), TimerKind::Probe);
+        }
+        if let Some(lane) = streams.lane().filter(|lane| !sleeps(lane)) {
+            // What was measured since may have made something late already.
+            let soon = now.saturating_add(Duration::from_micros(1));
+            note(lane.next_late().map(|at| at.max(soon)), TimerKind::Late);
+            note(lane.forgotten_at(config).map(|at| at.max(soon)), TimerKind::IdleClient);
+            note(lane.bulk_at(), TimerKind::Coalesce);
+        }
+        streams.due = due.map_or(TimerKind::Hello, |(_, timer)| timer);
+        timers.set(&mut streams.timer, TimerOwner::Streams, due.map(|(at, _)| at));
+    }
+}

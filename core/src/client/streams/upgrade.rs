@@ -1,0 +1,67 @@
+//! Flows that open: they become streams where there is a lane, wait while that is not known, and stay sessions otherwise.
+
+use crate::client::flows::{Flow, Kind};
+use crate::client::sessions::session::Start;
+use crate::client::streams::handshake::{Outlook, Streams};
+use crate::client::streams::stream::Stream;
+use crate::client::{Client, LocalEvent};
+use crate::id::FlowId;
+
+impl Client {
+    /// Flows whose open is due become streams, if there is a lane.
+    pub(super) fn adopt_flows(&mut self) {
+        let Some(streams) = &mut self.streams else { return };
+        streams.wanted = false;
+        if self.ready.connects.is_empty() {
+            return;
+        }
+        streams.renew(&self.config, self.now);
+        match self.outlook() {
+            Some(Outlook::Ready) => {
+                while self.outlook() == Some(Outlook::Ready)
+                    && let Some(id) = self.next_connect()
+                {
+                    self.adopt(id);
+                }
+            }
+            Some(Outlook::Undecided) => {
+                // Flows that are over are still in the queue.
+                let waits = self.ready.connects.iter().any(|id| self.flows.contains_key(id));
+                if let Some(streams) = &mut self.streams {
+                    streams.wanted = waits;
+                }
+            }
+            Some(Outlook::Sessions) | None => {}
+        }
+    }
+
+    /// What a flow finds that opens now.
+    fn outlook(&self) -> Option<Outlook> {
+        Some(self.streams.as_ref()?.outlook(self.now, &self.relays))
+    }
+
+    /// Whether flows that open wait until it is known whether there is level 2.
+    pub(in crate::client) fn is_undecided(&self) -> bool {
+        self.outlook() == Some(Outlook::Undecided)
+    }
+
+    fn adopt(&mut self, id: FlowId) {
+        let Self { streams, flows, config, now, out, .. } = self;
+        let Some(lane) = streams.as_mut().and_then(Streams::lane_mut) else { return };
+        let Some(Flow { kind, .. }) = flows.get_mut(&id) else { return };
+        let Some(start) = kind.start() else { return };
+        let Start { target, flow, bytes, finished, credit } = start;
+        let mut stream = Stream::new(id, target, flow, credit, &lane.grants, config, *now);
+        for piece in bytes {
+            stream.begin_with(piece, config);
+        }
+        if finished {
+            // It was not finished before: it is new.
+            let _ = stream.on_local(LocalEvent::Fin, *now, config);
+        }
+        let number = lane.insert(stream, *now);
+        *kind = Kind::Stream(number);
+        lane.grant(number, out);
+        self.refresh(id);
+    }
+}

@@ -1,0 +1,89 @@
+//! Replies that need nothing from an upstream any more.
+
+use alloc::borrow::Cow;
+use alloc::string::ToString;
+use core::time::Duration;
+
+use crate::level::Caps;
+use crate::seq::Seq;
+use crate::wire::{BadOp, Code, ReplyParts, Sid};
+
+/// A reply without payload, owned until its batch is answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::node) struct Fixed {
+    pub(in crate::node) sid: Option<Sid>,
+    pub(in crate::node) eof: Option<bool>,
+    pub(in crate::node) error: Option<Cow<'static, str>>,
+    pub(in crate::node) code: Option<Code>,
+    pub(in crate::node) seq: Option<Seq>,
+    pub(in crate::node) caps: Option<Caps>,
+}
+
+impl Fixed {
+    /// The session is over, or was never there: the two look the same to a client.
+    pub(in crate::node) fn eof(sid: Sid, seq: Option<Seq>) -> Self {
+        Self { sid: Some(sid), eof: Some(true), seq, ..Self::default() }
+    }
+
+    /// The op has run, and there is nothing to say.
+    pub(in crate::node) fn empty(sid: Sid, seq: Option<Seq>) -> Self {
+        Self { sid: Some(sid), eof: Some(false), seq, ..Self::default() }
+    }
+
+    /// The op failed.
+    pub(in crate::node) fn error(text: impl Into<Cow<'static, str>>, seq: Option<Seq>) -> Self {
+        Self { error: Some(text.into()), seq, ..Self::default() }
+    }
+
+    /// The op could not be read.
+    pub(in crate::node) fn bad_op(bad: &BadOp, seq: Option<Seq>) -> Self {
+        Self { code: bad.code(), ..Self::error(bad.to_string(), seq) }
+    }
+
+    /// The number was used before.
+    pub(in crate::node) fn already_processed(seq: Seq, expected: Seq) -> Self {
+        Self::error(alloc::format!("seq {seq} already processed (expected {expected})"), Some(seq))
+    }
+
+    /// Another copy of the op waits for its turn.
+    pub(in crate::node) fn already_waits(seq: Seq, expected: Seq) -> Self {
+        Self::error(alloc::format!("seq {seq} already waits (expected {expected})"), Some(seq))
+    }
+
+    /// The reorder queue has no room for it.
+    pub(in crate::node) fn too_far_ahead(seq: Seq, expected: Seq) -> Self {
+        Self::error(alloc::format!("seq {seq} refused: too much waits for {expected} already"), Some(seq))
+    }
+
+    /// The op waited too long for an earlier one.
+    pub(in crate::node) fn timed_out(seq: Seq, expected: Seq, waited: Duration) -> Self {
+        let (seconds, tenths) = (waited.as_secs(), waited.subsec_millis() / 100);
+        let text = alloc::format!("seq {seq} timed out waiting for {expected} (waited {seconds}.{tenths}s)");
+        Self::error(text, Some(seq))
+    }
+
+    /// The reply, ready to be written.
+    pub(in crate::node) fn parts(&self) -> ReplyParts<'_> {
+        ReplyParts {
+            sid: self.sid,
+            eof: self.eof,
+            error: self.error.as_deref(),
+            code: self.code,
+            seq: self.seq,
+            caps: self.caps,
+            ..ReplyParts::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_says_what_was_missing_and_how_long() {
+        let reply = Fixed::timed_out(Seq::new(9), Seq::new(7), Duration::from_millis(30_049));
+        assert_eq!(reply.error.unwrap(), "seq 9 timed out waiting for 7 (waited 30.0s)");
+        assert_eq!(reply.seq, Some(Seq::new(9)));
+    }
+}

@@ -1,0 +1,306 @@
+//! One client of level 2, as the node knows it.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::fmt;
+use core::time::Duration;
+
+use crate::config::NodeConfig;
+use crate::connection::closing::{Farewell, Word};
+use crate::connection::pending::Owed;
+use crate::connection::scheduler::Agenda;
+use crate::connection::stream::Violation;
+use crate::connection::stream::flow::Flow;
+use crate::credit::Pool;
+use crate::node::streams::ended::Ended;
+use crate::node::streams::hold::{Circumstances, Held, Patience};
+use crate::node::streams::sent::{Exchanges, Item, Record};
+use crate::node::streams::stream::Stream;
+use crate::time::{Instant, share};
+use crate::timer::{TimerKind, TimerSlot};
+use crate::wire::number::{AnswerNumber, ExchangeNumber, StreamNumber};
+use crate::wire::packet::{ClientId, Epoch, Grants, RequestHeader};
+use crate::wire::reset::ResetCode;
+
+/// A client's place at the node, never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::node) struct PeerId(pub(super) u64);
+
+/// Ends that may wait for their confirmation however few streams a client may have at a time: it opens the next one as
+/// soon as it hears of an end, and confirms that only when every older exchange is done.
+const FEWEST_FAREWELLS: usize = 1024;
+
+/// Why a client is failed (protocol.md 3.2 rule 14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientFault {
+    /// A rule of a direction was broken: the text says which.
+    Stream(&'static str),
+    /// DATA came for a UDP stream.
+    DataOnDatagrams,
+    /// More uplink bytes are kept over all streams than were granted.
+    TotalExceeded,
+    /// The reorder queues of all streams together are too long.
+    ReorderExceeded,
+    /// An exchange is too far above `done`.
+    TooManyExchanges,
+    /// RESEND names an exchange that is not older than its own.
+    ResendOfFuture,
+    /// The streams that ended, or whose end is not confirmed, are too many.
+    TooManyEnded,
+}
+
+impl fmt::Display for ClientFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stream(what) => what,
+            Self::DataOnDatagrams => "DATA came for a UDP stream",
+            Self::TotalExceeded => "the peer sent more bytes over all streams than it was granted",
+            Self::ReorderExceeded => "too many chunks of all streams wait for earlier ones",
+            Self::TooManyExchanges => "an exchange is too far ahead of those that are done",
+            Self::ResendOfFuture => "RESEND names an exchange that is not older than its own",
+            Self::TooManyEnded => "too many streams have ended out of order, or without confirmation",
+        })
+    }
+}
+
+impl From<Violation> for ClientFault {
+    fn from(violation: Violation) -> Self {
+        Self::Stream(violation.text())
+    }
+}
+
+/// One client.
+#[derive(Clone, Debug)]
+pub(in crate::node) struct Peer {
+    pub(super) client: ClientId,
+    pub(super) epoch: Epoch,
+    pub(super) grants: Grants,
+    pub(super) exchanges: Exchanges,
+    /// The number of the next answer.
+    pub(super) answers: AnswerNumber,
+    /// From the request with the highest number: how many requests may be held, and when a small answer is repeated.
+    pub(super) keep: usize,
+    pub(super) confirm: Option<Duration>,
+    pub(super) held: BTreeMap<ExchangeNumber, Held>,
+    pub(super) streams: BTreeMap<StreamNumber, Stream>,
+    pub(super) ended: Ended,
+    pub(super) farewells: BTreeMap<StreamNumber, Farewell>,
+    pub(super) agenda: Agenda,
+    /// What its streams may keep of downlink bytes.
+    pub(super) pool: Pool,
+    /// Streams that this pool had no credit for.
+    pub(super) starved: BTreeSet<StreamNumber>,
+    /// Small answers that are not confirmed, by when they are repeated.
+    pub(super) unconfirmed: BTreeSet<(Instant, ExchangeNumber)>,
+    pub(super) last_seen: Instant,
+    pub(super) timer: TimerSlot,
+    /// What its timer is for.
+    pub(super) due: TimerKind,
+    /// Whether it is on the machine's agenda already.
+    pub(super) listed: bool,
+}
+
+impl Peer {
+    /// A client that says hello.
+    pub(super) fn new(hello: &RequestHeader, epoch: Epoch, grants: Grants, now: Instant) -> Self {
+        let total = grants.downlink_total.min(hello.total);
+        Self {
+            client: hello.client,
+            epoch,
+            grants,
+            exchanges: Exchanges::new(hello.done),
+            answers: AnswerNumber::ZERO,
+            keep: 0,
+            confirm: None,
+            held: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            ended: Ended::default(),
+            farewells: BTreeMap::new(),
+            agenda: Agenda::default(),
+            pool: Pool::new(usize::try_from(total).unwrap_or(usize::MAX)),
+            starved: BTreeSet::new(),
+            unconfirmed: BTreeSet::new(),
+            last_seen: now,
+            timer: TimerSlot::default(),
+            due: TimerKind::IdleClient,
+            listed: false,
+        }
+    }
+
+    /// Takes what the newest request says of the client as a whole.
+    pub(super) fn take_terms(&mut self, header: &RequestHeader) {
+        if header.exchange >= self.exchanges.seen() {
+            self.keep = usize::try_from(header.keep.min(self.grants.max_held)).unwrap_or(usize::MAX);
+            self.confirm = header.confirm;
+            let total = self.grants.downlink_total.min(header.total);
+            self.pool.set_total(usize::try_from(total).unwrap_or(usize::MAX));
+        }
+    }
+
+    /// Every exchange below `done` is confirmed, or was named: what those carried has arrived.
+    pub(super) fn confirm_below(&mut self, done: ExchangeNumber, now: Instant) {
+        while let Some((exchange, record)) = self.exchanges.forget(done) {
+            for item in record.contents {
+                self.item_arrived(item, exchange, now);
+            }
+        }
+        let done = self.exchanges.done();
+        self.unconfirmed.retain(|(_, exchange)| *exchange >= done);
+    }
+
+    fn item_arrived(&mut self, item: Item, by: ExchangeNumber, now: Instant) {
+        let (number, chunk) = match item {
+            Item::Chunk(number, seq) => (number, Some(seq)),
+            Item::Ack(number) | Item::Window(number) | Item::Opened(number) | Item::Reset(number) => {
+                (number, None)
+            }
+        };
+        if let Some(stream) = self.streams.get_mut(&number) {
+            match (&mut stream.traffic.flow, chunk) {
+                (Flow::Tcp { send, .. }, Some(seq)) => send.arrived(seq),
+                (Flow::Tcp { recv, .. }, None) => recv.arrived(by),
+                (Flow::Udp(_), _) => {}
+            }
+            stream.opened.arrived(by);
+            self.agenda.refresh(number, &mut stream.traffic, stream.opened.is_due(), now);
+        } else if let Some(farewell) = self.farewells.get_mut(&number) {
+            farewell.owed.arrived(by);
+            if farewell.owed.is_settled() {
+                self.forget_farewell(number);
+            }
+        }
+    }
+
+    /// The client says that the answer of `exchange` may be lost. Gives its request if it is held: it is answered
+    /// by a header.
+    pub(super) fn resend(&mut self, exchange: ExchangeNumber, now: Instant) -> Option<Held> {
+        self.exchanges.get_mut(exchange)?.named = true;
+        self.unconfirmed.retain(|(_, unconfirmed)| *unconfirmed != exchange);
+        for item in self.exchanges.take_contents(exchange) {
+            self.item_lost(item, exchange, now);
+        }
+        self.held.remove(&exchange)
+    }
+
+    pub(super) fn item_lost(&mut self, item: Item, by: ExchangeNumber, now: Instant) {
+        let (number, chunk) = match item {
+            Item::Chunk(number, seq) => (number, Some(seq)),
+            Item::Ack(number) | Item::Window(number) | Item::Opened(number) | Item::Reset(number) => {
+                (number, None)
+            }
+        };
+        if let Some(stream) = self.streams.get_mut(&number) {
+            match (&mut stream.traffic.flow, chunk) {
+                (Flow::Tcp { send, .. }, Some(seq)) => drop(send.lost(seq, by)),
+                (Flow::Tcp { recv, .. }, None) => recv.lost(by),
+                (Flow::Udp(_), _) => {}
+            }
+            stream.opened.lost(by);
+            self.agenda.refresh(number, &mut stream.traffic, stream.opened.is_due(), now);
+        } else if let Some(farewell) = self.farewells.get_mut(&number) {
+            if !planted!(FarewellOnce) {
+                farewell.owed.lost(by);
+            }
+            if farewell.owed.is_due() {
+                self.agenda.farewells.insert(number);
+                self.agenda.note(now);
+            }
+        }
+    }
+
+    /// A stream is over, and the client is owed this last word, if any.
+    pub(super) fn bid_farewell(&mut self, number: StreamNumber, word: Option<(Word, Owed)>, now: Instant) {
+        self.ended.insert(number);
+        match word.filter(|(_, owed)| !owed.is_settled()) {
+            Some((word, owed)) => {
+                self.farewells.insert(number, Farewell { word, owed });
+                if owed.is_due() {
+                    self.agenda.farewells.insert(number);
+                }
+            }
+            None => self.forget_farewell(number),
+        }
+        self.agenda.note(now);
+    }
+
+    pub(super) fn forget_farewell(&mut self, number: StreamNumber) {
+        self.farewells.remove(&number);
+        self.agenda.farewells.remove(&number);
+    }
+
+    /// The stream was refused before it began.
+    pub(super) fn refuse(&mut self, number: StreamNumber, code: ResetCode, now: Instant) {
+        self.bid_farewell(number, Some((Word::Reset(code), Owed::Due)), now);
+    }
+
+    /// Whether the sums and the numbers of ended streams are within their bounds.
+    pub(super) fn check(&self, config: &NodeConfig) -> Result<(), ClientFault> {
+        let most = usize::try_from(self.grants.max_streams).unwrap_or(usize::MAX).saturating_mul(2);
+        let beyond = u64::try_from(self.agenda.sums.beyond).unwrap_or(u64::MAX);
+        if beyond > self.grants.uplink_total {
+            Err(ClientFault::TotalExceeded)
+        } else if self.agenda.sums.span > config.streams.reorder_chunks {
+            Err(ClientFault::ReorderExceeded)
+        } else if self.ended.ranges() > most || self.farewells.len() > most.max(FEWEST_FAREWELLS) {
+            Err(ClientFault::TooManyEnded)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What its timer is for.
+    pub(in crate::node) const fn due(&self) -> TimerKind {
+        self.due
+    }
+
+    /// How long frames wait for company: a hundredth of the client's round trip, as far as it says how long that is, and
+    /// not at all where that is less than a timer can tell. Where bytes keep coming, a sixteenth, and 20 settles at most.
+    pub(super) fn patience(&self, config: &NodeConfig) -> Patience {
+        const LEAST: Duration = Duration::from_millis(1);
+        let longest = config.streams.settle.saturating_mul(20);
+        let (settle, acks) = (config.streams.settle, config.streams.ack_delay);
+        let Some(confirm) = self.confirm else { return Patience { settle, fill: settle, acks } };
+        let settle = share(confirm, 1, 100).min(settle);
+        if settle < LEAST {
+            return Patience { acks, ..Patience::default() };
+        }
+        Patience { settle, fill: share(confirm, 1, 16).min(longest), acks }
+    }
+
+    fn fills_lowest(&self) -> bool {
+        let room = self.held.values().next().map_or(u64::MAX, |held| held.room.get());
+        u64::try_from(self.agenda.sums.sendable).unwrap_or(u64::MAX) >= room
+    }
+
+    /// How many held requests bulk leaves for sparse data: all that are kept but one, or none where every stream is in
+    /// bulk, and has nothing else to say.
+    pub(super) fn reserve(&self) -> usize {
+        if self.agenda.bulk.len() >= self.streams.len() { 0 } else { self.keep.saturating_sub(1) }
+    }
+
+    /// What decides about the held requests.
+    pub(super) fn circumstances(&self) -> Circumstances {
+        Circumstances {
+            held: self.held.len(),
+            keep: self.keep,
+            reserve: self.reserve(),
+            lowest: self.held.keys().next().copied(),
+            ends: self.held.iter().map(|(exchange, held)| (held.until, *exchange)).min(),
+            prompt: self.agenda.prompt_wait,
+            bulk: self.agenda.bulk_wait,
+            acks: self.agenda.acks_since,
+            ready: self.agenda.bulk.len() > 1 || self.fills_lowest(),
+            repeat: self.unconfirmed.first().copied(),
+        }
+    }
+
+    /// When the client is dropped if it is not heard of.
+    pub(super) fn idle_deadline(&self, config: &NodeConfig) -> Instant {
+        self.last_seen.saturating_add(config.streams.idle)
+    }
+
+    /// What is known of an exchange that carries no more than a header.
+    pub(super) fn is_named(&self, exchange: ExchangeNumber) -> bool {
+        self.exchanges.get(exchange).is_some_and(|record: &Record| record.named)
+    }
+}

@@ -1,0 +1,212 @@
+//! Answers: when a held request gets one, and what it is.
+
+use alloc::vec::Vec;
+
+use crate::node::sessions::batch::{OpRef, Slot};
+use crate::node::streams::client::{Peer, PeerId};
+use crate::node::streams::hold::{Held, Load, Verdict};
+use crate::node::streams::pack::Packing;
+use crate::node::streams::{Peers, largest_packet};
+use crate::node::{Node, Owner, Phase, Task};
+use crate::time::Instant;
+use crate::timer::TimerKind;
+use crate::wire::Sealing;
+use crate::wire::number::{AnswerNumber, ExchangeNumber};
+use crate::wire::packet::{Epoch, Flags, PacketWriter, RequestHeader, ResponseHeader, ResponseRoom};
+use crate::wire::seal::TAG_LEN;
+
+/// An answer of at most this many bytes is repeated when it is not confirmed.
+const SMALL: usize = 16 * 1024;
+
+/// How often the wait for the next repeat doubles.
+const MAX_DOUBLINGS: u32 = 3;
+
+/// Statuses that an answer tells: together less than the 4 KiB that a response has beside its largest chunk. No client
+/// has as many exchanges out.
+const MAX_TOLD: usize = 1500;
+
+/// Bulk is spread over the requests that are there for it, in answers of at least this size.
+const LEAST_SHARE: usize = 256 * 1024;
+
+/// What an answer has around its payload, when its length is guessed.
+const AROUND: usize = 2 * 1024;
+
+/// Records of what answers carried, over all exchanges of a client: beyond it, answers carry a header alone until the
+/// client has done with some.
+const MAX_RECORDS: usize = 262_144;
+
+impl Node {
+    /// Puts a client on the agenda.
+    pub(super) fn touch_peer(&mut self, id: PeerId) {
+        if let Some(peer) = self.peers.get_mut(id)
+            && !peer.listed
+        {
+            peer.listed = true;
+            self.agenda.push_back(Task::Peer(id));
+        }
+    }
+
+    /// Answers what is to be answered, and sets the client's timer.
+    pub(in crate::node) fn serve(&mut self, id: PeerId) {
+        loop {
+            let Self { config, peers, timers, now, .. } = self;
+            let Some(peer) = peers.get_mut(id) else { return };
+            peer.listed = false;
+            match peer.circumstances().verdict(*now, peer.patience(config)) {
+                Verdict::Answer(_, Load::Repeat(old)) if !peer.needs_repeat(old) => {
+                    peer.unconfirmed.pop_first();
+                }
+                Verdict::Answer(exchange, load) => self.answer_held(id, exchange, load),
+                Verdict::Wait(at) => {
+                    let idle = (peer.idle_deadline(config), TimerKind::IdleClient);
+                    let (at, timer) = at.map_or(idle, |at| at.min(idle));
+                    peer.due = timer;
+                    return timers.set(&mut peer.timer, Owner::Peer(id), Some(at));
+                }
+            }
+        }
+    }
+
+    /// The client's deadline has passed.
+    pub(in crate::node) fn on_peer_deadline(&mut self, id: PeerId) {
+        let idle = self.peers.get(id).is_some_and(|peer| peer.idle_deadline(&self.config) <= self.now);
+        if idle { self.drop_idle_client(id) } else { self.touch_peer(id) }
+    }
+
+    /// Answers a held request now.
+    pub(super) fn answer_held(&mut self, id: PeerId, exchange: ExchangeNumber, load: Load) {
+        let draining = self.phase == Phase::Closed;
+        let largest = largest_packet(&self.config);
+        let Self { config: _, peers, stats, pool, now, .. } = self;
+        let Some(peer) = peers.table.get_mut(&id) else { return };
+        let Some(held) = peer.held.remove(&exchange) else { return };
+        // What this answer says of itself: that it was given.
+        peer.exchanges.answered(exchange, 0, Vec::new(), 0);
+        let header = peer.header(exchange, &held, *now, draining);
+        let limit = held.room.limit(largest);
+        let capacity = peer.agenda.sums.sendable.saturating_add(AROUND).min(limit);
+        let mut packing = Packing::new(&header, exchange, limit, capacity, pool);
+        let repeats = match load {
+            _ if peer.exchanges.items() > MAX_RECORDS => 0,
+            Load::Repeat(old) => {
+                peer.unconfirmed.pop_first();
+                let repeats = peer.exchanges.get(old).map_or(0, |record| record.repeats);
+                peer.fill_repeat(old, &mut packing, *now);
+                repeats.saturating_add(1).min(MAX_DOUBLINGS)
+            }
+            Load::Anything if peer.agenda.is_prompt() => {
+                peer.fill_prompt(&mut packing, *now);
+                0
+            }
+            Load::Anything | Load::Bulk => {
+                packing.narrow(peer.share(limit));
+                peer.fill_bulk(&mut packing, *now);
+                0
+            }
+        };
+        let count = |sum: u64, bytes: usize| sum.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        stats.downlink_bytes = count(stats.downlink_bytes, packing.first);
+        stats.repeated_bytes = count(stats.repeated_bytes, packing.again);
+        let packed = packing.finish(peer.agenda.sums.sendable);
+        let size = packed.writer.sealed_len();
+        peer.exchanges.answered(exchange, size, packed.contents, repeats);
+        if packed.vital
+            && size <= SMALL
+            && let Some(confirm) = peer.confirm
+        {
+            let wait = confirm.saturating_mul(1 << repeats);
+            peer.unconfirmed.insert((now.saturating_add(wait), exchange));
+        }
+        self.send_packet(held.at, packed.writer);
+    }
+
+    /// Answers another copy of a request with what its answer carried.
+    pub(super) fn answer_again(&mut self, id: PeerId, exchange: ExchangeNumber, copy: Held) {
+        let draining = self.phase == Phase::Closed;
+        let largest = largest_packet(&self.config);
+        let Self { peers, stats, pool, now, .. } = self;
+        let Some(peer) = peers.table.get_mut(&id) else { return };
+        let header = peer.header(exchange, &copy, *now, draining);
+        let mut packing = Packing::new(&header, exchange, copy.room.limit(largest), 0, pool);
+        peer.fill_again(exchange, &mut packing, *now);
+        let again = u64::try_from(packing.again).unwrap_or(u64::MAX);
+        stats.repeated_bytes = stats.repeated_bytes.saturating_add(again);
+        let packed = packing.finish(peer.agenda.sums.sendable);
+        self.send_packet(copy.at, packed.writer);
+    }
+
+    /// Answers a copy of a request with a header, and what the node grants if it was a hello.
+    pub(super) fn answer_bare(&mut self, id: PeerId, exchange: ExchangeNumber, copy: Held, hello: bool) {
+        let draining = self.phase == Phase::Closed;
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let mut header = peer.header(exchange, &copy, now, draining);
+        header.grants = Some(peer.grants).filter(|_| hello);
+        self.send_packet(copy.at, PacketWriter::response(&header, 0));
+    }
+
+    /// Answers a packet of an epoch that the node does not know. Nothing of it counted.
+    pub(super) fn answer_unknown(&mut self, at: OpRef, header: &RequestHeader, epoch: Epoch) {
+        let header = ResponseHeader {
+            client: header.client,
+            epoch,
+            exchange: header.exchange,
+            answer: AnswerNumber::ZERO,
+            seen: header.exchange,
+            statuses: Vec::new(),
+            held: core::time::Duration::ZERO,
+            flags: Flags { unknown: true, draining: self.phase == Phase::Closed, blocked: false },
+            grants: None,
+        };
+        let writer = PacketWriter::response(&header, 0);
+        self.send_packet(at, writer);
+    }
+
+    fn send_packet(&mut self, at: OpRef, writer: PacketWriter) {
+        let Peers { down, nonces, .. } = &mut self.peers;
+        let packet = Sealing::new(writer.finish(), down, nonces.next());
+        self.place(at, Slot::Packet(packet));
+    }
+}
+
+impl Peer {
+    /// The header of an answer that is given now.
+    fn header(
+        &mut self,
+        exchange: ExchangeNumber,
+        copy: &Held,
+        now: Instant,
+        draining: bool,
+    ) -> ResponseHeader {
+        let answer = self.answers;
+        self.answers = answer.next();
+        ResponseHeader {
+            client: self.client,
+            epoch: self.epoch,
+            exchange,
+            answer,
+            seen: self.exchanges.seen(),
+            statuses: self.exchanges.statuses(MAX_TOLD),
+            held: now.saturating_since(copy.arrived),
+            flags: Flags { draining, blocked: self.agenda.sums.blocked > 0, unknown: false },
+            grants: None,
+        }
+    }
+
+    /// What one answer takes of the bulk, so that all requests that are there for it get a share.
+    fn share(&self, limit: usize) -> usize {
+        let others = self.held.len().saturating_sub(self.reserve());
+        let requests = others.saturating_add(1);
+        let share = self.agenda.sums.sendable.checked_div(requests).unwrap_or(limit);
+        share.max(LEAST_SHARE).saturating_add(AROUND).min(limit)
+    }
+}
+
+impl ResponseRoom {
+    /// The longest packet.
+    fn limit(self, largest: usize) -> usize {
+        usize::try_from(self.get()).unwrap_or(usize::MAX).min(largest)
+    }
+}
+
+const _: () = assert!(MAX_TOLD * 2 + TAG_LEN < 4 * 1024);
