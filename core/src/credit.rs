@@ -140,7 +140,7 @@ impl Credit {
     }
 
     /// Whether the reader has no credit left and could not be given any.
-    pub(crate) const fn is_starved(&self) -> bool {
+    pub(crate) const fn is_blocked(&self) -> bool {
         self.promised == 0 && self.kept < self.window
     }
 
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(stalled.grant(&mut pool), FLOOR);
         stalled.arrive(FLOOR).unwrap();
         assert_eq!(stalled.grant(&mut pool), 0);
-        assert!(stalled.is_starved());
+        assert!(stalled.is_blocked());
         assert_eq!(other.grant(&mut pool), FLOOR);
     }
 

@@ -31,7 +31,7 @@ pub(super) struct Flow {
 pub(super) enum Kind {
     Session(Session),
     Association(Association),
-    /// At level 2: its place in the lane.
+    /// At level 2: its place in the connection.
     Stream(StreamNumber),
 }
 

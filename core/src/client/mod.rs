@@ -421,7 +421,7 @@ impl Client {
         let deadline = flow.deadline(circumstances, &self.config).map(|(at, _)| at);
         self.timers.set(&mut flow.timer, TimerOwner::Flow(id), deadline);
         if let Kind::Session(session) = &flow.kind
-            && session.is_starved()
+            && session.is_blocked()
         {
             self.starved.insert(id);
         }
@@ -524,8 +524,8 @@ impl Client {
                 session.regrant(&mut self.out);
             }
         }
-        if let Some(lane) = self.streams.as_mut().and_then(Streams::lane_mut) {
-            lane.feed(&mut self.out);
+        if let Some(connection) = self.streams.as_mut().and_then(Streams::connection_mut) {
+            connection.feed(&mut self.out);
         }
     }
 }

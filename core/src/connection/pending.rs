@@ -6,55 +6,55 @@ use crate::wire::number::ExchangeNumber;
 /// have been another value.
 ///
 /// ```text
-///            owe              carry(x)              arrived(x)
-///  Settled ───────▶ Due ──────────────────▶ Carried(x) ───────▶ Settled
+///            owe              send_in(x)              arrived(x)
+///  Clear ───────▶ Queued ──────────────────▶ InFlight(x) ───────▶ Clear
 ///                    ▲                       │      │ ▲
-///                    └── owe, lost(x) ───────┘      └─┘ carry(y): Carried(y)
+///                    └── owe, lost(x) ───────┘      └─┘ send_in(y): InFlight(y)
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) enum Owed {
+pub(crate) enum Pending {
     /// The peer knows, or there is nothing to know.
     #[default]
-    Settled,
+    Clear,
     /// The peer must be told.
-    Due,
+    Queued,
     /// This exchange tells it.
-    Carried(ExchangeNumber),
+    InFlight(ExchangeNumber),
 }
 
-impl Owed {
+impl Pending {
     /// There is something new to know.
-    pub(crate) const fn owe(&mut self) {
-        *self = Self::Due;
+    pub(crate) const fn queue(&mut self) {
+        *self = Self::Queued;
     }
 
     /// The fact goes into this exchange.
-    pub(crate) const fn carry(&mut self, by: ExchangeNumber) {
-        *self = Self::Carried(by);
+    pub(crate) const fn send_in(&mut self, by: ExchangeNumber) {
+        *self = Self::InFlight(by);
     }
 
     /// The exchange may be lost.
     pub(crate) fn lost(&mut self, by: ExchangeNumber) {
-        if *self == Self::Carried(by) {
-            *self = Self::Due;
+        if *self == Self::InFlight(by) {
+            *self = Self::Queued;
         }
     }
 
     /// The exchange has arrived.
-    pub(crate) fn arrived(&mut self, by: ExchangeNumber) {
-        if *self == Self::Carried(by) {
-            *self = Self::Settled;
+    pub(crate) fn acked(&mut self, by: ExchangeNumber) {
+        if *self == Self::InFlight(by) {
+            *self = Self::Clear;
         }
     }
 
     /// Whether the fact should go into the next packet.
-    pub(crate) const fn is_due(self) -> bool {
-        matches!(self, Self::Due)
+    pub(crate) const fn is_queued(self) -> bool {
+        matches!(self, Self::Queued)
     }
 
     /// Whether the peer knows.
-    pub(crate) const fn is_settled(self) -> bool {
-        matches!(self, Self::Settled)
+    pub(crate) const fn is_clear(self) -> bool {
+        matches!(self, Self::Clear)
     }
 }
 
@@ -67,26 +67,26 @@ mod tests {
 
     #[test]
     fn every_state_takes_every_event() {
-        use Owed::{Carried, Due, Settled};
-        type Event = (&'static str, fn(&mut Owed));
+        use Pending::{Clear, InFlight, Queued};
+        type Event = (&'static str, fn(&mut Pending));
         let events: [Event; 6] = [
-            ("owe", |owed| owed.owe()),
-            ("carry y", |owed| owed.carry(Y)),
-            ("lost x", |owed| owed.lost(X)),
-            ("lost y", |owed| owed.lost(Y)),
-            ("arrived x", |owed| owed.arrived(X)),
-            ("arrived y", |owed| owed.arrived(Y)),
+            ("queue", |pending| pending.queue()),
+            ("send y", |pending| pending.send_in(Y)),
+            ("lost x", |pending| pending.lost(X)),
+            ("lost y", |pending| pending.lost(Y)),
+            ("acked x", |pending| pending.acked(X)),
+            ("acked y", |pending| pending.acked(Y)),
         ];
         let matrix = [
-            (Settled, [Due, Carried(Y), Settled, Settled, Settled, Settled]),
-            (Due, [Due, Carried(Y), Due, Due, Due, Due]),
-            (Carried(X), [Due, Carried(Y), Due, Carried(X), Settled, Carried(X)]),
+            (Clear, [Queued, InFlight(Y), Clear, Clear, Clear, Clear]),
+            (Queued, [Queued, InFlight(Y), Queued, Queued, Queued, Queued]),
+            (InFlight(X), [Queued, InFlight(Y), Queued, InFlight(X), Clear, InFlight(X)]),
         ];
         for (before, after) in matrix {
             for ((name, event), after) in events.iter().zip(after) {
-                let mut owed = before;
-                event(&mut owed);
-                assert_eq!(owed, after, "{before:?}, {name}");
+                let mut pending = before;
+                event(&mut pending);
+                assert_eq!(pending, after, "{before:?}, {name}");
             }
         }
     }

@@ -17,7 +17,7 @@ pub(crate) struct Waiting {
 
 /// The streams of one client by what they have to send, and sums over all of them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Agenda {
+pub(crate) struct SendScheduler {
     /// With sparse data, OPEN, OPENED, WINDOW.
     pub(crate) sparse: BTreeSet<StreamNumber>,
     /// With data in bulk, in their order of deficit round robin.
@@ -26,7 +26,7 @@ pub(crate) struct Agenda {
     /// With an ACK.
     pub(crate) acks: BTreeSet<StreamNumber>,
     /// That ended, and whose farewell is due.
-    pub(crate) farewells: BTreeSet<StreamNumber>,
+    pub(crate) closing: BTreeSet<StreamNumber>,
     /// For which DATA came, and that nobody knows.
     pub(crate) gone: BTreeSet<StreamNumber>,
     /// How long something of each kind has waited.
@@ -60,7 +60,7 @@ impl Sums {
     }
 }
 
-impl Agenda {
+impl SendScheduler {
     /// A stream has changed. `told` is whether there is something beside its payload that cannot wait: OPEN or OPENED.
     pub(crate) fn refresh(&mut self, number: StreamNumber, traffic: &mut Traffic, told: bool, now: Instant) {
         traffic.note(now);
@@ -97,7 +97,7 @@ impl Agenda {
 
     /// Whether what cannot wait is of one stream.
     fn is_of_one(&self) -> bool {
-        self.sparse.len() == 1 && self.farewells.is_empty() && self.gone.is_empty()
+        self.sparse.len() == 1 && self.closing.is_empty() && self.gone.is_empty()
     }
 
     /// A stream has ended.
@@ -126,14 +126,14 @@ impl Agenda {
 
     /// Whether there is something that does not wait for company longer than a settle, and is not bulk.
     pub(crate) fn is_prompt(&self) -> bool {
-        !(self.sparse.is_empty() && self.farewells.is_empty() && self.gone.is_empty())
+        !(self.sparse.is_empty() && self.closing.is_empty() && self.gone.is_empty())
     }
 
     /// The agenda's part of a state's fingerprint.
     #[cfg(feature = "model")]
     pub(crate) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
         let Sums { sendable, blocked, beyond, span } = self.sums;
-        print.value((&self.sparse, &self.bulk, &self.acks, &self.farewells, &self.gone));
+        print.value((&self.sparse, &self.bulk, &self.acks, &self.closing, &self.gone));
         print.value((sendable, blocked, beyond, span));
         print.value((self.prompt_wait.is_some(), self.bulk_wait.is_some(), self.acks_since.is_some()));
         for Waiting { since, grew } in self.prompt_wait.into_iter().chain(self.bulk_wait) {

@@ -37,7 +37,7 @@ impl Node {
         print.each(self.requests.values(), |print, batch| ranks.batch(batch, print));
         print.each(self.upstreams.values(), |print, upstream| ranks.state(&upstream.state, print));
         print.each(self.departed.iter(), |print, departure| print.value(departure.map(|gone| gone.cut)));
-        self.peers.fingerprint(&ranks, &mut print);
+        self.connections.fingerprint(&ranks, &mut print);
         self.pool.fingerprint(&mut print);
         print.each(self.starved.iter(), |print, upstream| ranks.upstream(*upstream, print));
         print.each(self.actions.iter(), |print, action| ranks.action(action, print));
@@ -147,7 +147,9 @@ impl Ranks<'_> {
                 print.value(5_u8);
                 self.reply(reply, print);
             }
-            Slot::Exchange(peer, exchange) => print.value((6_u8, self.node.peers.rank(*peer), exchange)),
+            Slot::Exchange(connection, exchange) => {
+                print.value((6_u8, self.node.connections.rank(*connection), exchange))
+            }
             Slot::Packet(packet) => print.value((7_u8, packet.clone().into_packet())),
         });
     }
@@ -197,7 +199,7 @@ impl Ranks<'_> {
                 print.value(2_u8);
                 uplink.fingerprint(print);
             }
-            State::Stream(at) => print.value((3_u8, self.node.peers.rank(at.peer), at.number)),
+            State::Stream(at) => print.value((3_u8, self.node.connections.rank(at.connection), at.number)),
         }
     }
 

@@ -56,8 +56,8 @@ use crate::node::sessions::batch::{Batch, OpRef};
 use crate::node::sessions::closed::Departed;
 use crate::node::sessions::hold::Verdict;
 use crate::node::sessions::reply::Fixed;
-use crate::node::streams::Peers;
-use crate::node::streams::client::PeerId;
+use crate::node::streams::Connections;
+use crate::node::streams::client::ConnectionId;
 use crate::node::upstreams::{State, Upstreams};
 use crate::stats::NodeStats;
 use crate::time::Instant;
@@ -110,7 +110,7 @@ pub struct Node {
     sessions: BTreeMap<Sid, UpstreamId>,
     departed: Departed,
     /// The clients of level 2.
-    peers: Peers,
+    connections: Connections,
     pool: Pool,
     /// Upstreams that the pool had no credit for.
     starved: BTreeSet<UpstreamId>,
@@ -144,7 +144,7 @@ enum Phase {
 enum Owner {
     Request(RequestId),
     Upstream(UpstreamId),
-    Peer(PeerId),
+    Connection(ConnectionId),
 }
 
 /// What changed and has to be looked at before the event is done.
@@ -155,7 +155,7 @@ enum Task {
     /// Whether the next op of the upstream's session can run, whether it gets credit, and when its deadline is.
     Session(UpstreamId),
     /// Whether a held request of the client can be answered.
-    Peer(PeerId),
+    Connection(ConnectionId),
 }
 
 /// Slices of payload, never shown.
@@ -177,7 +177,7 @@ impl Node {
     pub fn new(config: NodeConfig, seed: [u8; 32], now: Instant) -> Self {
         let pool = Pool::new(config.total_buffer);
         let departed = Departed::new(config.max_sessions.max(FEWEST_DEPARTED));
-        let peers = Peers::new(&config, seed);
+        let connections = Connections::new(&config, seed);
         Self {
             config,
             now,
@@ -189,7 +189,7 @@ impl Node {
             upstreams: Upstreams::default(),
             sessions: BTreeMap::new(),
             departed,
-            peers,
+            connections,
             pool,
             starved: BTreeSet::new(),
             timers: TimerQueue::new(),
@@ -205,8 +205,8 @@ impl Node {
     /// that is, without any seal.
     #[cfg(any(test, feature = "model"))]
     pub fn unsealed(config: NodeConfig, seed: [u8; 32], now: Instant) -> Self {
-        let peers = Peers::unsealed(&config, seed);
-        Self { peers, ..Self::new(config, seed, now) }
+        let connections = Connections::unsealed(&config, seed);
+        Self { connections, ..Self::new(config, seed, now) }
     }
 
     /// Hands in what happened.
@@ -251,7 +251,7 @@ impl Node {
             State::Lingering(uplink) => uplink.unwritten(),
             State::Stream(_) => 0, // counted with its client
         });
-        bytes.fold(self.peers.buffered_bytes(), usize::saturating_add)
+        bytes.fold(self.connections.buffered_bytes(), usize::saturating_add)
     }
 
     /// Everything that is due. Each owner acts on its deadline, so that its next one is later.
@@ -260,7 +260,7 @@ impl Node {
             match owner {
                 Owner::Request(request) => self.list(request),
                 Owner::Upstream(upstream) => self.on_upstream_deadline(upstream),
-                Owner::Peer(peer) => self.on_peer_deadline(peer),
+                Owner::Connection(connection) => self.on_connection_deadline(connection),
             }
             self.work();
         }
@@ -294,7 +294,7 @@ impl Node {
                     self.grant(upstream);
                     self.arm(upstream);
                 }
-                Task::Peer(peer) => self.serve(peer),
+                Task::Connection(connection) => self.serve(connection),
             }
             self.feed_starved();
         }
@@ -340,7 +340,7 @@ impl Node {
         let timer = match owner {
             Owner::Request(request) => self.requests.get(&request)?.due,
             Owner::Upstream(upstream) => self.upstream_deadline(upstream)?.1,
-            Owner::Peer(peer) => self.peers.get(peer)?.due(),
+            Owner::Connection(connection) => self.connections.get(connection)?.due(),
         };
         Some(Wake { at, timer })
     }

@@ -139,7 +139,7 @@ impl Node {
                 }
                 Slot::Waiting(drain) => self.abandon(op, drain),
                 Slot::Closing(sid) => self.close_session(sid),
-                Slot::Exchange(peer, exchange) => self.on_exchange_gone(op, peer, exchange),
+                Slot::Exchange(connection, exchange) => self.on_exchange_gone(op, connection, exchange),
                 Slot::Unread | Slot::Ready(_) | Slot::Packet(_) => {}
             }
         }

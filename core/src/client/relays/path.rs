@@ -47,7 +47,7 @@ pub(in crate::client) enum Leads {
     Unknown,
     /// A hello went out.
     Asked { at: Instant },
-    /// To the node of the lane.
+    /// To the node of the connection.
     Here,
     /// To a node without level 2, with another secret, or to another node. Asked again after this time.
     Elsewhere { until: Instant },
@@ -156,7 +156,7 @@ impl Route {
         !core::mem::replace(&mut self.told, true)
     }
 
-    /// Whether there is or may be a way through it to the node of the lane.
+    /// Whether there is or may be a way through it to the node of the connection.
     pub(in crate::client) fn may_lead(&self) -> bool {
         match self.leads {
             Leads::Unknown | Leads::Asked { .. } | Leads::Here => true,

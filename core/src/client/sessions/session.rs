@@ -161,8 +161,8 @@ impl Session {
     }
 
     /// Whether its reader would go on if the pool had room.
-    pub(in crate::client) const fn is_starved(&self) -> bool {
-        self.credit.is_starved() && !self.uplink.is_finished()
+    pub(in crate::client) const fn is_blocked(&self) -> bool {
+        self.credit.is_blocked() && !self.uplink.is_finished()
     }
 
     /// The pool has room again.

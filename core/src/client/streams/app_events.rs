@@ -21,10 +21,13 @@ impl Client {
         number: StreamNumber,
         event: LocalEvent,
     ) -> Result<(), Misuse> {
-        let Some(lane) = self.streams.as_mut().and_then(Streams::lane_mut) else { return Ok(()) };
+        let Some(connection) = self.streams.as_mut().and_then(Streams::connection_mut) else { return Ok(()) };
         let gone = event == LocalEvent::Fin
-            && lane.streams.get(&number).is_some_and(|stream| stream.traffic.flow.kind() == FlowKind::Udp);
-        lane.on_local(number, event, at, &self.config, &mut self.out)?;
+            && connection
+                .streams
+                .get(&number)
+                .is_some_and(|stream| stream.traffic.flow.kind() == FlowKind::Udp);
+        connection.on_local(number, event, at, &self.config, &mut self.out)?;
         self.advance(at);
         if gone {
             self.end(id, EndReason::Local);
@@ -38,7 +41,10 @@ impl Client {
         let Self { flows, streams, timers, config, .. } = self;
         let Some(flow) = flows.get_mut(&id) else { return false };
         let Kind::Stream(number) = flow.kind else { return false };
-        let stream = streams.as_ref().and_then(Streams::lane).and_then(|lane| lane.streams.get(&number));
+        let stream = streams
+            .as_ref()
+            .and_then(Streams::connection)
+            .and_then(|connection| connection.streams.get(&number));
         let deadline = stream.and_then(|stream| stream.deadline(config));
         timers.set(&mut flow.timer, TimerOwner::Flow(id), deadline);
         true
@@ -46,8 +52,8 @@ impl Client {
 
     /// The timer of a stream has come; since it was set, its deadline may have moved.
     pub(in crate::client) fn on_stream_timeout(&mut self, id: FlowId, number: StreamNumber) {
-        let Some(lane) = self.streams.as_ref().and_then(Streams::lane) else { return };
-        let stream = lane.streams.get(&number);
+        let Some(connection) = self.streams.as_ref().and_then(Streams::connection) else { return };
+        let stream = connection.streams.get(&number);
         let over = stream.and_then(|stream| stream.deadline(&self.config)).is_some_and(|at| at <= self.now);
         if over {
             let udp = stream.is_some_and(|stream| stream.traffic.flow.kind() == FlowKind::Udp);
@@ -57,13 +63,13 @@ impl Client {
         }
     }
 
-    /// Takes a stream out of its lane; gives its target.
+    /// Takes a stream out of its connection; gives its target.
     pub(in crate::client) fn remove_stream(
         &mut self,
         number: StreamNumber,
         why: EndReason,
     ) -> Option<Target> {
-        let lane = self.streams.as_mut()?.lane_mut()?;
-        lane.remove(number, why, &mut self.out).map(|stream| stream.target)
+        let connection = self.streams.as_mut()?.connection_mut()?;
+        connection.remove(number, why, &mut self.out).map(|stream| stream.target)
     }
 }

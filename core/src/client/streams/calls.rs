@@ -67,7 +67,7 @@ impl Client {
         self.send_hello() || self.send_probe_packet() || self.send_request()
     }
 
-    fn circumstances_of_lane(&self) -> Circumstances {
+    fn circumstances_of_connection(&self) -> Circumstances {
         let routes = self.streams.iter().flat_map(|streams| &streams.routes);
         Circumstances {
             now: self.now,
@@ -92,9 +92,11 @@ impl Client {
     fn send_probe_packet(&mut self) -> bool {
         let now = self.now;
         let Self { streams: Some(streams), relays, .. } = self else { return false };
-        let Some(lane) = streams.lane().filter(|lane| lane.is_in_use()) else { return false };
+        let Some(connection) = streams.connection().filter(|connection| connection.is_in_use()) else {
+            return false;
+        };
         // An idle client has no use for it, and calls are dear.
-        if !lane.is_active(now) || self.stage == Stage::Closed {
+        if !connection.is_active(now) || self.stage == Stage::Closed {
             return false;
         }
         let due = streams.routes.iter().filter(|route| route.leads == Leads::Here);
@@ -124,10 +126,10 @@ impl Client {
                 *next = number.next();
                 (number, None, number)
             }
-            State::Ready(lane) => {
-                let (number, done) = (lane.exchanges.next(), lane.exchanges.done());
-                lane.exchanges.push(Record::probe(relay, now));
-                (number, Some(lane.epoch).filter(|_| !hello), done)
+            State::Ready(connection) => {
+                let (number, done) = (connection.exchanges.next(), connection.exchanges.done());
+                connection.exchanges.push(Record::probe(relay, now));
+                (number, Some(connection.epoch).filter(|_| !hello), done)
             }
         };
         let header = RequestHeader {
@@ -143,21 +145,21 @@ impl Client {
         };
         let mut packet = PacketWriter::request(&header, 0).finish();
         if planted!(ProbeCarries)
-            && let State::Ready(lane) = &mut streams.state
+            && let State::Ready(connection) = &mut streams.state
             && !hello
         {
-            packet = lane.pack(&header, number, Load::Sparse, BULK, now).packet;
+            packet = connection.pack(&header, number, Load::Sparse, BULK, now).packet;
         }
         let outgoing = Outgoing { relay, number, packet, hello, hold: Duration::ZERO, class: Class::Control };
         self.dispatch_packet(outgoing);
         true
     }
 
-    /// The next request of the lane.
+    /// The next request of the connection.
     fn send_request(&mut self) -> bool {
-        let circumstances = self.circumstances_of_lane();
-        let Some(lane) = self.streams.as_ref().and_then(Streams::lane) else { return false };
-        let Some(demand) = lane.demand(&self.config, circumstances) else { return false };
+        let circumstances = self.circumstances_of_connection();
+        let Some(connection) = self.streams.as_ref().and_then(Streams::connection) else { return false };
+        let Some(demand) = connection.demand(&self.config, circumstances) else { return false };
         let Some(relay) = self.choose_route(demand) else { return false };
         let limit = self.packet_limit(relay);
         let Self { streams: Some(streams), config, .. } = self else { return false };
@@ -166,38 +168,38 @@ impl Client {
             .iter()
             .find(|route| route.relay == relay)
             .map(|route| route.hold(circumstances.now));
-        let State::Ready(lane) = &mut streams.state else { return false };
+        let State::Ready(connection) = &mut streams.state else { return false };
         let now = circumstances.now;
-        let number = lane.exchanges.next();
-        let load = lane.load_of(demand);
-        let hold = lane.hold(config, circumstances).min(cap.unwrap_or(Duration::MAX));
-        let room = lane.room(circumstances);
+        let number = connection.exchanges.next();
+        let load = connection.load_of(demand);
+        let hold = connection.hold(config, circumstances).min(cap.unwrap_or(Duration::MAX));
+        let room = connection.room(circumstances);
         let header = RequestHeader {
-            client: lane.client,
-            epoch: Some(lane.epoch),
+            client: connection.client,
+            epoch: Some(connection.epoch),
             exchange: number,
-            done: lane.exchanges.done(),
+            done: connection.exchanges.done(),
             hold,
-            keep: u32::try_from(lane.keep(circumstances)).unwrap_or(u32::MAX),
+            keep: u32::try_from(connection.keep(circumstances)).unwrap_or(u32::MAX),
             room: ResponseRoom::Bytes(room),
             total: config.streams.downlink_total,
-            confirm: Some(lane.confirm()),
+            confirm: Some(connection.confirm()),
         };
-        let backlog = lane.backlog > 0;
-        let up_room = lane.up.bytes();
-        let packed = lane.pack(&header, number, load, limit, now);
+        let backlog = connection.backlog > 0;
+        let up_room = connection.up.bytes();
+        let packed = connection.pack(&header, number, load, limit, now);
         let load = match load {
             Load::Bulk(_) if packed.payload > 0 => Load::Bulk(packed.payload),
             Load::Bulk(_) => Load::Bare,
             Load::Bare | Load::Probe | Load::Sparse => load,
         };
         if packed.payload > 0 {
-            lane.traffic = now;
+            connection.traffic = now;
         }
-        let tally = lane.exchanges.tally();
+        let tally = connection.exchanges.tally();
         let bulk = packed.len > BULK || backlog;
         let expected = if backlog { room } else { 0 };
-        lane.exchanges.push(Record {
+        connection.exchanges.push(Record {
             relay,
             sent: now,
             held_until: now.saturating_add(hold),
@@ -206,7 +208,7 @@ impl Client {
             room,
             up_room,
             load,
-            contents: packed.contents,
+            frames: packed.frames,
             resends: packed.resends,
             progress: Progress::Out,
             arrived: false,
@@ -225,10 +227,10 @@ impl Client {
     fn choose_route(&mut self, demand: Demand) -> Option<RelayId> {
         let now = self.now;
         let Self { streams: Some(streams), relays, .. } = self else { return None };
-        let lane = streams.lane()?;
+        let connection = streams.connection()?;
         let due =
-            |record: &&Record| matches!(record.progress, Progress::Late { resend, .. } if resend.is_due());
-        let lost = lane.exchanges.iter().map(|(_, record)| record).find(due).map(|record| record.relay);
+            |record: &&Record| matches!(record.progress, Progress::Late { resend, .. } if resend.is_queued());
+        let lost = connection.exchanges.iter().map(|(_, record)| record).find(due).map(|record| record.relay);
         let lost = lost.filter(|_| demand == Demand::Repair);
         let routes = &streams.routes;
         let purpose = match demand {
@@ -254,7 +256,11 @@ impl Client {
 
     /// Bytes of the largest packet that a relay takes.
     fn packet_limit(&self, relay: RelayId) -> usize {
-        let granted = self.streams.as_ref().and_then(Streams::lane).map_or(0, |lane| lane.grants.max_packet);
+        let granted = self
+            .streams
+            .as_ref()
+            .and_then(Streams::connection)
+            .map_or(0, |connection| connection.grants.max_packet);
         let granted = usize::try_from(granted).unwrap_or(usize::MAX);
         let Some(relay) = self.relays.get(relay) else { return granted };
         granted.min(packet_room(&relay.options, relay.max_body))

@@ -10,14 +10,14 @@ use crate::client::event::LocalEvent;
 use crate::client::streams::congestion_window::Flight;
 use crate::client::streams::packet_size::Amount;
 use crate::client::streams::peer_credit::Standing;
-use crate::client::streams::sent::{Exchanges, Item};
+use crate::client::streams::sent::{Exchanges, SentFrame};
 use crate::client::streams::slow_start::Surge;
 use crate::client::streams::stream::{Phase, Stream};
 use crate::client::streams::timeout::Lateness;
 use crate::config::ClientConfig;
-use crate::connection::closing::{Farewell, Word};
-use crate::connection::pending::Owed;
-use crate::connection::scheduler::Agenda;
+use crate::connection::closing::{ClosingStream, Word};
+use crate::connection::pending::Pending;
+use crate::connection::scheduler::SendScheduler;
 use crate::connection::stream::flow::Flow;
 use crate::credit::{Pool, Within};
 use crate::error::Misuse;
@@ -33,7 +33,7 @@ const LEAST_REQUEST: u64 = 128 * 1024;
 
 /// A client instance, as the node knows it.
 #[derive(Clone, Debug)]
-pub(in crate::client) struct Lane {
+pub(in crate::client) struct NodeConnection {
     pub(super) client: ClientId,
     pub(super) epoch: Epoch,
     pub(super) grants: Grants,
@@ -41,13 +41,13 @@ pub(in crate::client) struct Lane {
     pub(super) streams: BTreeMap<StreamNumber, Stream>,
     pub(super) next_stream: StreamNumber,
     /// Streams of which the node is not known to have heard.
-    pub(super) unheard: usize,
-    pub(super) agenda: Agenda,
-    pub(super) farewells: BTreeMap<StreamNumber, Farewell>,
+    pub(super) unconfirmed: usize,
+    pub(super) scheduler: SendScheduler,
+    pub(super) closing: BTreeMap<StreamNumber, ClosingStream>,
     /// What its streams may keep of uplink bytes.
     pub(super) pool: Pool,
     /// Streams that this pool had no credit for.
-    pub(super) starved: BTreeSet<StreamNumber>,
+    pub(super) blocked: BTreeSet<StreamNumber>,
     /// Streams that have ended, and why: the machine reports them.
     pub(super) ended: Vec<(FlowId, EndReason)>,
     /// The newest answer, and what it said.
@@ -60,7 +60,7 @@ pub(in crate::client) struct Lane {
     pub(super) traffic: Instant,
     /// When an application last took bytes, and how many were taken of which no request told.
     pub(super) taken: Instant,
-    pub(super) untold: u64,
+    pub(super) unreported: u64,
     /// The last request that told of any.
     pub(super) reported: Option<ExchangeNumber>,
     pub(super) lateness: Lateness,
@@ -71,8 +71,8 @@ pub(in crate::client) struct Lane {
     pub(super) surge: Surge,
 }
 
-impl Lane {
-    /// A lane whose hello was answered; `next` is its next exchange.
+impl NodeConnection {
+    /// A connection whose hello was answered; `next` is its next exchange.
     pub(super) fn new(
         client: ClientId,
         epoch: Epoch,
@@ -91,11 +91,11 @@ impl Lane {
             exchanges: Exchanges::new(next),
             streams: BTreeMap::new(),
             next_stream: StreamNumber::ZERO,
-            unheard: 0,
-            agenda: Agenda::default(),
-            farewells: BTreeMap::new(),
+            unconfirmed: 0,
+            scheduler: SendScheduler::default(),
+            closing: BTreeMap::new(),
             pool: Pool::new(usize::try_from(grants.uplink_total).unwrap_or(usize::MAX)),
-            starved: BTreeSet::new(),
+            blocked: BTreeSet::new(),
             ended: Vec::new(),
             newest: None,
             backlog: 0,
@@ -104,7 +104,7 @@ impl Lane {
             heard: now,
             traffic: now,
             taken: now,
-            untold: 0,
+            unreported: 0,
             reported: None,
             lateness,
             down: Amount::new(
@@ -127,7 +127,7 @@ impl Lane {
 
     /// Whether the node must still hear of anything, or the client of anything from it.
     pub(super) fn is_in_use(&self) -> bool {
-        !self.streams.is_empty() || !self.farewells.is_empty() || self.exchanges.tally().late > 0
+        !self.streams.is_empty() || !self.closing.is_empty() || self.exchanges.tally().late > 0
     }
 
     /// Whether the node may have forgotten the client by its own rules: `idle` is half of the time after which it does.
@@ -149,7 +149,7 @@ impl Lane {
     pub(super) fn insert(&mut self, stream: Stream, now: Instant) -> StreamNumber {
         let number = self.next_stream;
         self.next_stream = number.next();
-        self.unheard = self.unheard.saturating_add(1);
+        self.unconfirmed = self.unconfirmed.saturating_add(1);
         self.streams.insert(number, stream);
         self.refresh(number, now);
         number
@@ -157,12 +157,12 @@ impl Lane {
 
     /// A stream has changed: what it wants sent is looked up, and its end is reported.
     pub(super) fn refresh(&mut self, number: StreamNumber, now: Instant) {
-        let Self { streams, agenda, ended, .. } = self;
+        let Self { streams, scheduler, ended, .. } = self;
         let Some(stream) = streams.get_mut(&number) else { return };
         if stream.traffic.flow.is_finished() {
             return ended.push((stream.id, EndReason::Finished));
         }
-        agenda.refresh(number, &mut stream.traffic, stream.open.is_due(), now);
+        scheduler.refresh(number, &mut stream.traffic, stream.open.is_queued(), now);
     }
 
     /// Something happened on an application's socket.
@@ -182,7 +182,7 @@ impl Lane {
         let dropped = stream.on_local(event, now, config)?;
         out.stats.datagrams_dropped = out.stats.datagrams_dropped.saturating_add(dropped);
         if taken > 0 && stream.traffic.flow.kind() == crate::target::FlowKind::Tcp {
-            self.untold = self.untold.saturating_add(taken);
+            self.unreported = self.unreported.saturating_add(taken);
             self.taken = now;
         }
         self.grant(number, out);
@@ -203,8 +203,8 @@ impl Lane {
         if bytes > 0 {
             out.actions.push_back(ClientAction::Credit { flow: stream.id, bytes });
         }
-        if stream.credit.is_starved() {
-            self.starved.insert(number);
+        if stream.credit.is_blocked() {
+            self.blocked.insert(number);
         }
     }
 
@@ -212,7 +212,7 @@ impl Lane {
     pub(in crate::client) fn feed(&mut self, out: &mut Outbox) {
         while self.pool.has_room()
             && out.pool.has_room()
-            && let Some(number) = self.starved.pop_first()
+            && let Some(number) = self.blocked.pop_first()
         {
             self.grant(number, out);
         }
@@ -226,28 +226,28 @@ impl Lane {
         out: &mut Outbox,
     ) -> Option<Stream> {
         let mut stream = self.streams.remove(&number)?;
-        if stream.phase == Phase::Unheard {
-            self.unheard = self.unheard.saturating_sub(1);
+        if stream.phase == Phase::Unconfirmed {
+            self.unconfirmed = self.unconfirmed.saturating_sub(1);
         }
-        self.agenda.remove(number, stream.traffic.counted);
-        self.starved.remove(&number);
+        self.scheduler.remove(number, stream.traffic.counted);
+        self.blocked.remove(&number);
         let word = match (why, &stream.traffic.flow) {
             (EndReason::Finished, Flow::Tcp { recv, .. }) => Some((Word::Ack(recv.taken()), recv.ack())),
             // It is the node that ended it.
             (EndReason::ConnectFailed(_) | EndReason::Reset(_), _) => None,
-            (_, Flow::Tcp { .. } | Flow::Udp(_)) => Some((Word::Reset(ResetCode::Aborted), Owed::Due)),
+            (_, Flow::Tcp { .. } | Flow::Udp(_)) => Some((Word::Reset(ResetCode::Aborted), Pending::Queued)),
         };
-        self.bid_farewell(number, word);
+        self.close_stream(number, word);
         stream.credit.close(&mut Within { inner: &mut self.pool, outer: &mut out.pool });
         self.feed(out);
         Some(stream)
     }
 
-    fn bid_farewell(&mut self, number: StreamNumber, word: Option<(Word, Owed)>) {
-        if let Some((word, owed)) = word.filter(|(_, owed)| !owed.is_settled()) {
-            self.farewells.insert(number, Farewell { word, owed });
-            if owed.is_due() {
-                self.agenda.farewells.insert(number);
+    fn close_stream(&mut self, number: StreamNumber, word: Option<(Word, Pending)>) {
+        if let Some((word, pending)) = word.filter(|(_, pending)| !pending.is_clear()) {
+            self.closing.insert(number, ClosingStream { word, pending });
+            if pending.is_queued() {
+                self.scheduler.closing.insert(number);
             }
         }
     }
@@ -255,9 +255,9 @@ impl Lane {
     /// The node heard of a stream.
     pub(super) fn on_heard(&mut self, number: StreamNumber, phase: Phase) {
         let Some(stream) = self.streams.get_mut(&number) else { return };
-        if stream.phase == Phase::Unheard {
-            self.unheard = self.unheard.saturating_sub(1);
-            stream.open = Owed::Settled;
+        if stream.phase == Phase::Unconfirmed {
+            self.unconfirmed = self.unconfirmed.saturating_sub(1);
+            stream.open = Pending::Clear;
         }
         if stream.phase != Phase::Open {
             stream.phase = phase;
@@ -265,26 +265,26 @@ impl Lane {
     }
 
     /// What an exchange carried has arrived.
-    pub(super) fn item_arrived(&mut self, item: Item, by: ExchangeNumber, now: Instant) {
+    pub(super) fn frame_acked(&mut self, item: SentFrame, by: ExchangeNumber, now: Instant) {
         let number = match item {
-            Item::Open(number) => {
+            SentFrame::Open(number) => {
                 self.on_heard(number, Phase::Heard);
                 number
             }
-            Item::Chunk(number, seq) => {
+            SentFrame::Chunk(number, seq) => {
                 if let Some(Flow::Tcp { send, .. }) = self.flow_mut(number) {
-                    send.arrived(seq);
+                    send.acked(seq);
                 }
                 number
             }
-            Item::Ack(number) | Item::Window(number) | Item::Reset(number) => {
+            SentFrame::Ack(number) | SentFrame::Window(number) | SentFrame::Reset(number) => {
                 if let Some(Flow::Tcp { recv, .. }) = self.flow_mut(number) {
-                    recv.arrived(by);
-                } else if let Some(farewell) = self.farewells.get_mut(&number) {
-                    farewell.owed.arrived(by);
-                    if farewell.owed.is_settled() {
-                        self.farewells.remove(&number);
-                        self.agenda.farewells.remove(&number);
+                    recv.acked(by);
+                } else if let Some(closing) = self.closing.get_mut(&number) {
+                    closing.pending.acked(by);
+                    if closing.pending.is_clear() {
+                        self.closing.remove(&number);
+                        self.scheduler.closing.remove(&number);
                     }
                 }
                 number
@@ -294,29 +294,29 @@ impl Lane {
     }
 
     /// What an exchange carried may be lost.
-    pub(super) fn item_lost(&mut self, item: Item, by: ExchangeNumber, now: Instant) {
+    pub(super) fn frame_lost(&mut self, item: SentFrame, by: ExchangeNumber, now: Instant) {
         let number = match item {
-            Item::Open(number) => {
+            SentFrame::Open(number) => {
                 if let Some(stream) = self.streams.get_mut(&number) {
                     stream.open.lost(by);
                 }
                 number
             }
-            Item::Chunk(number, seq) => {
+            SentFrame::Chunk(number, seq) => {
                 if let Some(Flow::Tcp { send, .. }) = self.flow_mut(number) {
                     send.lost(seq, by);
                 }
                 number
             }
-            Item::Ack(number) | Item::Window(number) | Item::Reset(number) => {
+            SentFrame::Ack(number) | SentFrame::Window(number) | SentFrame::Reset(number) => {
                 if let Some(Flow::Tcp { recv, .. }) = self.flow_mut(number) {
                     recv.lost(by);
-                } else if let Some(farewell) = self.farewells.get_mut(&number) {
+                } else if let Some(closing) = self.closing.get_mut(&number) {
                     if !planted!(FarewellOnce) {
-                        farewell.owed.lost(by);
+                        closing.pending.lost(by);
                     }
-                    if farewell.owed.is_due() {
-                        self.agenda.farewells.insert(number);
+                    if closing.pending.is_queued() {
+                        self.scheduler.closing.insert(number);
                     }
                 }
                 number

@@ -3,7 +3,7 @@
 //! Numbers of exchanges and streams are shared with the node and stay what they are. Which answer is the newest counts by
 //! those that are on their way, which only the harness knows; names and nonces do not matter.
 
-use crate::client::streams::connection::Lane;
+use crate::client::streams::connection::NodeConnection;
 use crate::client::streams::handshake::{State, Streams};
 use crate::client::streams::sent::{Progress, Record};
 use crate::client::streams::stream::Stream;
@@ -15,7 +15,7 @@ use crate::wire::number::AnswerNumber;
 impl Streams {
     /// The newest answer.
     pub(in crate::client) fn newest(&self) -> Option<AnswerNumber> {
-        self.lane()?.newest
+        self.connection()?.newest
     }
 
     /// Whether a call through `relay` that was sent at `sent` counts when it comes to nothing.
@@ -37,15 +37,15 @@ impl Streams {
                 print.value((0_u8, next));
                 lateness.fingerprint(print);
             }
-            State::Ready(lane) => {
+            State::Ready(connection) => {
                 print.value(1_u8);
-                lane.fingerprint(&rank, print);
+                connection.fingerprint(&rank, print);
             }
         }
     }
 }
 
-impl Lane {
+impl NodeConnection {
     fn fingerprint(&self, rank: &impl Fn(FlowId) -> Option<usize>, print: &mut Fingerprint<'_>) {
         print.value((self.exchanges.next(), self.exchanges.done(), self.exchanges.tally()));
         print.each(
@@ -59,13 +59,13 @@ impl Lane {
             print.value((number, rank(stream.id)));
             stream.fingerprint(print);
         });
-        print.each(self.farewells.iter(), |print, (number, farewell)| {
-            print.value((number, farewell.word, farewell.owed));
+        print.each(self.closing.iter(), |print, (number, closing)| {
+            print.value((number, closing.word, closing.pending));
         });
-        self.agenda.fingerprint(print);
+        self.scheduler.fingerprint(print);
         self.pool.fingerprint(print);
-        print.value((&self.starved, self.next_stream, self.unheard, self.newest.is_some(), self.backlog));
-        print.value((self.standing, self.draining, self.untold, self.reported, self.down, self.up));
+        print.value((&self.blocked, self.next_stream, self.unconfirmed, self.newest.is_some(), self.backlog));
+        print.value((self.standing, self.draining, self.unreported, self.reported, self.down, self.up));
         for time in [self.heard, self.traffic, self.taken] {
             print.time(time);
         }
@@ -78,7 +78,7 @@ impl Lane {
 
 impl Record {
     fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        print.value((self.relay, self.size, self.bytes, self.room, self.load, &self.contents, &self.resends));
+        print.value((self.relay, self.size, self.bytes, self.room, self.load, &self.frames, &self.resends));
         print.value((self.arrived, self.accompanied, self.answering));
         print.time(self.sent);
         print.time(self.held_until);

@@ -1,4 +1,4 @@
-//! How a client comes to share a lane with a node, and loses it (protocol.md 3.1 "Hello", 3.2 rules 12 and 13).
+//! How a client comes to share a connection with a node, and loses it (protocol.md 3.1 "Hello", 3.2 rules 12 and 13).
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -7,7 +7,7 @@ use core::time::Duration;
 use crate::client::relays::path::{HELLO_LONGEST, Leads, Patience, Route};
 use crate::client::relays::{Path, Purpose, RelayTable};
 use crate::client::streams::calls::is_narrow;
-use crate::client::streams::connection::Lane;
+use crate::client::streams::connection::NodeConnection;
 use crate::client::streams::timeout::{Lateness, Size};
 use crate::config::ClientConfig;
 use crate::id::{ClientMint, RelayId};
@@ -30,15 +30,15 @@ pub(in crate::client) struct Streams {
     pub(in crate::client) timer: TimerSlot,
     /// What the timer is for.
     pub(in crate::client) due: TimerKind,
-    /// How long a flow waits for a lane.
+    /// How long a flow waits for a connection.
     open_wait: Duration,
-    /// Whether a flow waits for the lane.
+    /// Whether a flow waits for the connection.
     pub(in crate::client) wanted: bool,
-    /// Whether there ever was a lane.
+    /// Whether there ever was a connection.
     pub(super) welcomed: bool,
 }
 
-/// Whether there is a lane.
+/// Whether there is a connection.
 ///
 /// ```text
 ///   Greeting ── a hello is answered ──▶ Ready
@@ -50,7 +50,7 @@ pub(super) enum State {
     /// Hellos go out under this name; the next has this number.
     Greeting { client: ClientId, next: ExchangeNumber, lateness: Lateness },
     /// There is one.
-    Ready(Box<Lane>),
+    Ready(Box<NodeConnection>),
 }
 
 /// What a flow that opens finds.
@@ -100,26 +100,26 @@ impl Streams {
         Self { up: Seal::null(Direction::Up), down: Seal::null(Direction::Down), ..self }
     }
 
-    pub(super) fn lane(&self) -> Option<&Lane> {
+    pub(super) fn connection(&self) -> Option<&NodeConnection> {
         match &self.state {
-            State::Ready(lane) => Some(lane),
+            State::Ready(connection) => Some(connection),
             State::Greeting { .. } => None,
         }
     }
 
-    pub(in crate::client) fn lane_mut(&mut self) -> Option<&mut Lane> {
+    pub(in crate::client) fn connection_mut(&mut self) -> Option<&mut NodeConnection> {
         match &mut self.state {
-            State::Ready(lane) => Some(lane),
+            State::Ready(connection) => Some(connection),
             State::Greeting { .. } => None,
         }
     }
 
     /// Payload bytes that are kept. Visits every stream.
     pub(in crate::client) fn kept(&self) -> usize {
-        self.lane().map_or(0, Lane::kept)
+        self.connection().map_or(0, NodeConnection::kept)
     }
 
-    /// Whether there is or may be a way to the node of the lane that every chunk fits.
+    /// Whether there is or may be a way to the node of the connection that every chunk fits.
     pub(super) fn has_way(&self) -> bool {
         self.routes.iter().any(Route::may_lead)
     }
@@ -132,14 +132,14 @@ impl Streams {
     pub(super) fn client(&self) -> ClientId {
         match &self.state {
             State::Greeting { client, .. } => *client,
-            State::Ready(lane) => lane.client,
+            State::Ready(connection) => connection.client,
         }
     }
 
     fn lateness(&self) -> &Lateness {
         match &self.state {
             State::Greeting { lateness, .. } => lateness,
-            State::Ready(lane) => &lane.lateness,
+            State::Ready(connection) => &connection.lateness,
         }
     }
 
@@ -154,13 +154,13 @@ impl Streams {
         let usable = |relay: RelayId| relays.is_usable(now, relay);
         let open = |route: &Route| matches!(route.leads, Leads::Asked { .. } | Leads::Unknown);
         match &self.state {
-            State::Ready(lane) => {
+            State::Ready(connection) => {
                 let leads = |route: &&Route| route.leads == Leads::Here;
                 let here = self.routes.iter().filter(leads).any(|route| usable(route.relay));
-                // Where nothing can be used, waiting for the node of the lane is as good as anything.
+                // Where nothing can be used, waiting for the node of the connection is as good as anything.
                 let none = !self.routes.iter().any(|route| usable(route.relay));
                 let known = self.routes.iter().any(|route| leads(&route));
-                if (here || none && known) && lane.has_place() && !lane.draining {
+                if (here || none && known) && connection.has_place() && !connection.draining {
                     Outlook::Ready
                 } else {
                     Outlook::Sessions
@@ -185,9 +185,11 @@ impl Streams {
         share(self.lateness().usual().p50, 1, 8)
     }
 
-    /// A flow is about to open: a lane that the node may have forgotten is replaced before.
+    /// A flow is about to open: a connection that the node may have forgotten is replaced before.
     pub(in crate::client) fn renew(&mut self, config: &ClientConfig, now: Instant) {
-        let stale = self.lane().is_some_and(|lane| lane.is_stale(now, share(config.streams.idle, 1, 2)));
+        let stale = self
+            .connection()
+            .is_some_and(|connection| connection.is_stale(now, share(config.streams.idle, 1, 2)));
         if stale && !planted!(SilentReturn) {
             self.start_over(config, now);
         }
@@ -214,21 +216,22 @@ impl Streams {
 
     /// Whether the node has streams of the client, or is to hear of their end.
     pub(in crate::client) fn is_in_use(&self) -> bool {
-        self.lane().is_some_and(Lane::is_in_use)
+        self.connection().is_some_and(NodeConnection::is_in_use)
     }
 
-    /// A flow waits for a lane only so long: in that time, every relay is to be asked several times.
+    /// A flow waits for a connection only so long: in that time, every relay is to be asked several times.
     fn hello_patience(&self) -> Patience {
         let longest = if self.wanted { share(self.open_wait, 1, 4) } else { HELLO_LONGEST };
         Patience { usual: self.patience(), longest }
     }
 
-    /// The first answer to a hello: there is a lane.
+    /// The first answer to a hello: there is a connection.
     pub(super) fn on_welcome(&mut self, epoch: Epoch, grants: Grants, config: &ClientConfig, now: Instant) {
         self.welcomed = true;
         if let State::Greeting { client, next, lateness } = &self.state {
-            let lane = Lane::new(*client, epoch, grants, *next, lateness.clone(), config, now);
-            self.state = State::Ready(Box::new(lane));
+            let connection =
+                NodeConnection::new(*client, epoch, grants, *next, lateness.clone(), config, now);
+            self.state = State::Ready(Box::new(connection));
         }
     }
 
@@ -247,7 +250,7 @@ impl Streams {
         second || before.is_some_and(|first| alone || now.saturating_since(first) >= patience)
     }
 
-    /// An exchange through `relay` that was sent at `sent` was answered in the lane's epoch: relays that say otherwise
+    /// An exchange through `relay` that was sent at `sent` was answered in the connection's epoch: relays that say otherwise
     /// lead elsewhere. Gives those that nobody was told of.
     pub(super) fn on_known(&mut self, relay: RelayId, sent: Instant, now: Instant) -> Vec<RelayId> {
         let mut astray = Vec::new();
@@ -264,11 +267,11 @@ impl Streams {
         astray
     }
 
-    /// The lane is over, and its streams have ended: the client greets under a new name. What was measured of the path
+    /// The connection is over, and its streams have ended: the client greets under a new name. What was measured of the path
     /// stays.
     pub(super) fn start_over(&mut self, config: &ClientConfig, now: Instant) {
-        let State::Ready(lane) = &mut self.state else { return };
-        let lateness = core::mem::replace(&mut lane.lateness, Lateness::new(config.relays.len(), now));
+        let State::Ready(connection) = &mut self.state else { return };
+        let lateness = core::mem::replace(&mut connection.lateness, Lateness::new(config.relays.len(), now));
         self.state = State::Greeting { client: self.ids.mint(), next: ExchangeNumber::ZERO, lateness };
         self.routes.iter_mut().for_each(Route::forget_node);
     }

@@ -4,10 +4,10 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::client::relays::path::Route;
-use crate::client::streams::connection::Lane;
+use crate::client::streams::connection::NodeConnection;
 use crate::client::streams::sent::{Load, Progress, Record};
 use crate::client::streams::timeout::Size;
-use crate::connection::pending::Owed;
+use crate::connection::pending::Pending;
 use crate::id::RelayId;
 use crate::time::{Instant, share};
 use crate::wire::number::ExchangeNumber;
@@ -15,7 +15,7 @@ use crate::wire::number::ExchangeNumber;
 /// What a node may take to say that payload has come: it waits for bytes to share an answer with.
 const NEWS_WAIT: Duration = Duration::from_millis(50);
 
-impl Lane {
+impl NodeConnection {
     /// When this exchange is late, if nothing is heard of it before.
     fn late_at(&self, record: &Record) -> Option<Instant> {
         let Record { relay, size, bytes, .. } = *record;
@@ -108,14 +108,14 @@ impl Lane {
             };
             record.progress = match record.load {
                 Load::Probe => Progress::Done,
-                Load::Bare | Load::Sparse | Load::Bulk(_) => Progress::Late { resend: Owed::Due, size },
+                Load::Bare | Load::Sparse | Load::Bulk(_) => Progress::Late { resend: Pending::Queued, size },
             };
-            (record.arrived, record.contents.clone(), core::mem::take(&mut record.resends))
+            (record.arrived, record.frames.clone(), core::mem::take(&mut record.resends))
         });
-        let Some((arrived, contents, resends)) = given else { return };
+        let Some((arrived, frames, resends)) = given else { return };
         if !arrived {
-            for item in contents {
-                self.item_lost(item, number, now);
+            for item in frames {
+                self.frame_lost(item, number, now);
             }
             for asked in resends {
                 self.exchanges.change(asked, |record| {
@@ -152,13 +152,13 @@ impl Lane {
     pub(super) fn on_arrived(&mut self, number: ExchangeNumber, now: Instant) {
         let arrived = self.exchanges.change(number, |record| {
             let news = !core::mem::replace(&mut record.arrived, true);
-            let (contents, resends) =
-                (core::mem::take(&mut record.contents), core::mem::take(&mut record.resends));
-            news.then_some((contents, resends))
+            let (frames, resends) =
+                (core::mem::take(&mut record.frames), core::mem::take(&mut record.resends));
+            news.then_some((frames, resends))
         });
-        let Some((contents, resends)) = arrived.flatten() else { return };
-        for item in contents {
-            self.item_arrived(item, number, now);
+        let Some((frames, resends)) = arrived.flatten() else { return };
+        for item in frames {
+            self.frame_acked(item, number, now);
         }
         for asked in resends {
             self.exchanges.change(asked, |record| {

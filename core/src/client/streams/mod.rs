@@ -8,7 +8,7 @@
 //!       └──────────────── intake ◀────┴── late ◀──────┘
 //! ```
 //!
-//! A [`lane`] is what client and node share: [`greeting`] makes one, and ends it when the node has forgotten it. What the
+//! A [`connection`] is what client and node share: [`greeting`] makes one, and ends it when the node has forgotten it. What the
 //! next request is for is decided by [`demand`], out of controllers that each have one number to find: when an answer is
 //! late ([`lateness`]), how large packets are ([`amount`]), how much is under way ([`flight`]), how much is asked for while a
 //! download begins ([`surge`]) or the node is out of credit ([`standing`]), which relays work ([`route`]).

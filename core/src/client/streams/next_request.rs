@@ -13,7 +13,7 @@
 
 use core::time::Duration;
 
-use crate::client::streams::connection::Lane;
+use crate::client::streams::connection::NodeConnection;
 use crate::client::streams::peer_credit::Standing;
 use crate::client::streams::sent::Load;
 use crate::client::streams::slow_start::Ask;
@@ -43,7 +43,7 @@ const SHORTEST_HOLD: Duration = Duration::from_millis(20);
 /// Responses that are asked for while calls are short.
 const THRIFTY_RESPONSE: u64 = 8 << 20;
 
-/// What the machine around the lane knows.
+/// What the machine around the connection knows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Circumstances {
     pub(super) now: Instant,
@@ -63,12 +63,12 @@ pub(super) enum Demand {
     Poll,
 }
 
-impl Lane {
+impl NodeConnection {
     /// The next request to make, if any.
     pub(super) fn demand(&self, config: &ClientConfig, circumstances: Circumstances) -> Option<Demand> {
         let tally = self.exchanges.tally();
         let out = tally.waiting.saturating_add(tally.under_way);
-        if self.exchanges.span() >= SPAN_MOST || !(self.is_in_use() || self.agenda.is_prompt()) {
+        if self.exchanges.span() >= SPAN_MOST || !(self.is_in_use() || self.scheduler.is_prompt()) {
             return None;
         }
         if self.lateness.is_silent() {
@@ -78,13 +78,13 @@ impl Lane {
         if tally.resends_due > 0 {
             return Some(Demand::Repair);
         }
-        if self.agenda.is_prompt() && tally.sparse < SPARSE_MOST {
+        if self.scheduler.is_prompt() && tally.sparse < SPARSE_MOST {
             return Some(Demand::Sparse);
         }
         if self.wants_bulk(config, circumstances.now) {
             return Some(Demand::Bulk);
         }
-        if self.untold >= self.report_at(config) {
+        if self.unreported >= self.report_at(config) {
             return Some(Demand::Report);
         }
         (tally.waiting < self.wanted(config, circumstances)).then_some(Demand::Poll)
@@ -94,9 +94,9 @@ impl Lane {
     fn trickle(&self, resends_due: usize) -> Demand {
         if resends_due > 0 {
             Demand::Repair
-        } else if self.agenda.is_prompt() {
+        } else if self.scheduler.is_prompt() {
             Demand::Sparse
-        } else if !self.agenda.bulk.is_empty() {
+        } else if !self.scheduler.bulk.is_empty() {
             Demand::Bulk
         } else {
             Demand::Poll
@@ -111,7 +111,7 @@ impl Lane {
     fn wants_bulk(&self, config: &ClientConfig, now: Instant) -> bool {
         let tally = self.exchanges.tally();
         let flying = u64::try_from(tally.bulk_bytes).unwrap_or(u64::MAX);
-        !self.agenda.bulk.is_empty()
+        !self.scheduler.bulk.is_empty()
             && flying < self.up_flight.limit(self.grants.uplink_total, self.lateness.usual().p50)
             && tally.bulk < config.streams.max_depth
             && self.bulk_at().is_some_and(|at| at <= now)
@@ -119,8 +119,8 @@ impl Lane {
 
     /// When bulk goes although it does not fill a packet.
     pub(super) fn bulk_at(&self) -> Option<Instant> {
-        let since = self.agenda.bulk_wait?.since;
-        let full = u64::try_from(self.agenda.sums.sendable).unwrap_or(u64::MAX) >= self.up.bytes();
+        let since = self.scheduler.bulk_wait?.since;
+        let full = u64::try_from(self.scheduler.sums.sendable).unwrap_or(u64::MAX) >= self.up.bytes();
         let wait = share(self.lateness.usual().p50, 1, BULK_WAIT).min(BULK_WAIT_LONGEST);
         Some(if full { since } else { since.saturating_add(wait) })
     }
@@ -232,10 +232,10 @@ impl Lane {
         tally.sparse > 0
             || tally.bulk > 0
             || self.backlog > 0
-            || self.unheard > 0
-            || self.agenda.is_prompt()
-            || !self.agenda.bulk.is_empty()
-            || !self.farewells.is_empty()
+            || self.unconfirmed > 0
+            || self.scheduler.is_prompt()
+            || !self.scheduler.bulk.is_empty()
+            || !self.closing.is_empty()
             || now.saturating_since(self.traffic) < lately
     }
 
@@ -254,8 +254,10 @@ impl Lane {
         match demand {
             Demand::Sparse => Load::Sparse,
             Demand::Bulk => Load::Bulk(0),
-            Demand::Repair | Demand::Report | Demand::Poll if self.agenda.is_prompt() => Load::Sparse,
-            Demand::Repair | Demand::Report | Demand::Poll if !self.agenda.bulk.is_empty() => Load::Bulk(0),
+            Demand::Repair | Demand::Report | Demand::Poll if self.scheduler.is_prompt() => Load::Sparse,
+            Demand::Repair | Demand::Report | Demand::Poll if !self.scheduler.bulk.is_empty() => {
+                Load::Bulk(0)
+            }
             Demand::Repair | Demand::Report | Demand::Poll => Load::Bare,
         }
     }
@@ -292,25 +294,26 @@ mod tests {
         ClientOptions::new(vec![RelayOptions::new(Secret::new("k"))]).validate().unwrap()
     }
 
-    /// A lane with one stream, whose application has just taken bytes.
-    fn lane(config: &ClientConfig) -> Lane {
+    /// A connection with one stream, whose application has just taken bytes.
+    fn connection(config: &ClientConfig) -> NodeConnection {
         let (client, epoch) = (ClientId([1; 16]), Epoch([2; 16]));
         let lateness = Lateness::new(1, NOW);
-        let mut lane = Lane::new(client, epoch, GRANTS, ExchangeNumber::ZERO, lateness, config, NOW);
+        let mut connection =
+            NodeConnection::new(client, epoch, GRANTS, ExchangeNumber::ZERO, lateness, config, NOW);
         let target = Target::new("host", 443).unwrap();
         let id = FlowId::new(1);
-        lane.insert(Stream::new(id, target, FlowKind::Tcp, Credit::new(1), &GRANTS, config, NOW), NOW);
-        lane.taken = NOW;
-        lane
+        connection.insert(Stream::new(id, target, FlowKind::Tcp, Credit::new(1), &GRANTS, config, NOW), NOW);
+        connection.taken = NOW;
+        connection
     }
 
     #[test]
     fn a_node_out_of_credit_is_asked_for_all_that_may_be_in_flight_until_it_still_is_after_a_report() {
         let config = config();
-        let mut lane = lane(&config);
+        let mut connection = connection(&config);
         let mut wanted = |standing, circumstances| {
-            lane.standing = standing;
-            lane.wanted(&config, circumstances)
+            connection.standing = standing;
+            connection.wanted(&config, circumstances)
         };
         assert_eq!(wanted(Standing::Free, CALM), 2);
         assert!(wanted(Standing::Blocked, CALM) > 10);

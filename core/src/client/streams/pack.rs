@@ -4,11 +4,11 @@
 use alloc::vec::Vec;
 use core::ops::Bound;
 
-use crate::client::streams::connection::Lane;
-use crate::client::streams::sent::{Item, Load, Progress};
+use crate::client::streams::connection::NodeConnection;
+use crate::client::streams::sent::{Load, Progress, SentFrame};
 use crate::client::streams::stream::{Phase, Stream};
 use crate::connection::closing::Word;
-use crate::connection::pending::Owed;
+use crate::connection::pending::Pending;
 use crate::connection::stream::flow::Flow;
 use crate::connection::stream::traffic::Class;
 use crate::time::Instant;
@@ -37,14 +37,14 @@ struct Packing {
     writer: PacketWriter,
     by: ExchangeNumber,
     limit: usize,
-    contents: Vec<Item>,
+    frames: Vec<SentFrame>,
     payload: usize,
 }
 
 /// A request whose frames are complete.
 pub(super) struct Packed {
     pub(super) packet: Unsealed,
-    pub(super) contents: Vec<Item>,
+    pub(super) frames: Vec<SentFrame>,
     pub(super) resends: Vec<ExchangeNumber>,
     /// Payload bytes.
     pub(super) payload: usize,
@@ -54,7 +54,7 @@ pub(super) struct Packed {
 
 impl Packing {
     fn room(&self) -> usize {
-        let full = self.contents.len() >= MAX_ITEMS;
+        let full = self.frames.len() >= MAX_ITEMS;
         if full { 0 } else { self.limit.saturating_sub(self.writer.sealed_len()) }
     }
 
@@ -62,15 +62,15 @@ impl Packing {
         self.room().saturating_sub(MAX_DATA_OVERHEAD)
     }
 
-    fn fact(&mut self, frame: &Frame, item: Item) {
+    fn fact(&mut self, frame: &Frame, item: SentFrame) {
         self.writer.push(frame);
-        self.contents.push(item);
+        self.frames.push(item);
     }
 
     /// Whether the OPEN of a stream of which the node may not have heard is in this packet, as it must be before any
     /// other frame of it.
     fn opens(&mut self, number: StreamNumber, stream: &mut Stream) -> bool {
-        if stream.phase != Phase::Unheard || stream.open == Owed::Carried(self.by) {
+        if stream.phase != Phase::Unconfirmed || stream.open == Pending::InFlight(self.by) {
             return true;
         }
         let open = Frame::Open {
@@ -82,8 +82,8 @@ impl Packing {
         if self.room() < open.encoded_len().saturating_add(FACT) {
             return false;
         }
-        self.fact(&open, Item::Open(number));
-        stream.open.carry(self.by);
+        self.fact(&open, SentFrame::Open(number));
+        stream.open.send_in(self.by);
         true
     }
 
@@ -96,7 +96,7 @@ impl Packing {
         let len = match &mut stream.traffic.flow {
             Flow::Tcp { send, .. } => {
                 let chunk = send.next(self.by, room)?;
-                self.contents.push(Item::Chunk(number, chunk.seq));
+                self.frames.push(SentFrame::Chunk(number, chunk.seq));
                 let len = chunk.len;
                 self.writer.push_data(chunk.head(number), len, chunk.slices);
                 len
@@ -114,7 +114,7 @@ impl Packing {
     }
 }
 
-impl Lane {
+impl NodeConnection {
     /// Writes the request `by`, of at most `limit` bytes.
     pub(super) fn pack(
         &mut self,
@@ -129,13 +129,14 @@ impl Lane {
             Load::Bare | Load::Probe | Load::Sparse => limit.min(SPARSE_PACKET),
         };
         let bulk = matches!(load, Load::Bulk(_));
-        let capacity = if bulk { self.agenda.sums.sendable.saturating_add(LEAST_CUT).min(limit) } else { 0 };
+        let capacity =
+            if bulk { self.scheduler.sums.sendable.saturating_add(LEAST_CUT).min(limit) } else { 0 };
         let writer = PacketWriter::request(header, capacity);
-        let mut packing = Packing { writer, by, limit, contents: Vec::new(), payload: 0 };
+        let mut packing = Packing { writer, by, limit, frames: Vec::new(), payload: 0 };
         let mut resends = Vec::new();
         if load != Load::Probe {
             resends = self.fill_resends(&mut packing);
-            self.fill_farewells(&mut packing);
+            self.fill_closing(&mut packing);
             if load == Load::Sparse {
                 self.fill_sparse(&mut packing, now);
             }
@@ -145,16 +146,16 @@ impl Lane {
             self.fill_bulk(&mut packing, now);
         }
         let len = packing.writer.sealed_len();
-        let Packing { writer, contents, payload, .. } = packing;
-        Packed { packet: writer.finish(), contents, resends, payload, len }
+        let Packing { writer, frames, payload, .. } = packing;
+        Packed { packet: writer.finish(), frames, resends, payload, len }
     }
 
     fn fill_resends(&mut self, packing: &mut Packing) -> Vec<ExchangeNumber> {
-        let is_due = |progress| matches!(progress, Progress::Late { resend, .. } if resend.is_due());
+        let is_queued = |progress| matches!(progress, Progress::Late { resend, .. } if resend.is_queued());
         let due: Vec<ExchangeNumber> = self
             .exchanges
             .iter()
-            .filter(|(_, record)| is_due(record.progress))
+            .filter(|(_, record)| is_queued(record.progress))
             .map(|(number, _)| number)
             .take(packing.room() / FACT)
             .collect();
@@ -165,38 +166,38 @@ impl Lane {
                     record.progress = Progress::Done;
                 }
                 if let Progress::Late { resend, .. } = &mut record.progress {
-                    resend.carry(packing.by);
+                    resend.send_in(packing.by);
                 }
             });
         }
         due
     }
 
-    fn fill_farewells(&mut self, packing: &mut Packing) {
-        while let Some(stream) = self.agenda.farewells.first().copied() {
+    fn fill_closing(&mut self, packing: &mut Packing) {
+        while let Some(stream) = self.scheduler.closing.first().copied() {
             if packing.room() < FACT {
                 break;
             }
-            self.agenda.farewells.remove(&stream);
-            let Some(farewell) = self.farewells.get_mut(&stream) else { continue };
-            match farewell.word {
-                Word::Ack(next) => packing.fact(&Frame::Ack { stream, next }, Item::Ack(stream)),
-                Word::Reset(code) => packing.fact(&Frame::Reset { stream, code }, Item::Reset(stream)),
+            self.scheduler.closing.remove(&stream);
+            let Some(closing) = self.closing.get_mut(&stream) else { continue };
+            match closing.word {
+                Word::Ack(next) => packing.fact(&Frame::Ack { stream, next }, SentFrame::Ack(stream)),
+                Word::Reset(code) => packing.fact(&Frame::Reset { stream, code }, SentFrame::Reset(stream)),
             }
-            farewell.owed.carry(packing.by);
+            closing.pending.send_in(packing.by);
         }
     }
 
     fn fill_sparse(&mut self, packing: &mut Packing, now: Instant) {
-        let mut next = self.agenda.sparse.first().copied();
+        let mut next = self.scheduler.sparse.first().copied();
         while let Some(number) = next {
             self.fill_sparse_stream(number, packing, now);
-            next = self.agenda.sparse.range((Bound::Excluded(number), Bound::Unbounded)).next().copied();
+            next = self.scheduler.sparse.range((Bound::Excluded(number), Bound::Unbounded)).next().copied();
         }
     }
 
     fn fill_sparse_stream(&mut self, number: StreamNumber, packing: &mut Packing, now: Instant) {
-        let Self { streams, agenda, .. } = self;
+        let Self { streams, scheduler, .. } = self;
         let Some(stream) = streams.get_mut(&number) else { return };
         if packing.room() < FACT || !packing.opens(number, stream) {
             return;
@@ -207,7 +208,7 @@ impl Lane {
             && packing.room() >= FACT
         {
             let limit = recv.put_window(by);
-            packing.fact(&Frame::Window { stream: number, limit }, Item::Window(number));
+            packing.fact(&Frame::Window { stream: number, limit }, SentFrame::Window(number));
         }
         while stream.traffic.class() == Some(Class::Sparse) {
             let room = stream.traffic.sparse_cut();
@@ -215,31 +216,31 @@ impl Lane {
                 break;
             }
         }
-        agenda.refresh(number, &mut stream.traffic, stream.open.is_due(), now);
+        scheduler.refresh(number, &mut stream.traffic, stream.open.is_queued(), now);
     }
 
     fn fill_acks(&mut self, packing: &mut Packing, now: Instant) {
-        let Self { streams, agenda, .. } = self;
-        while let Some(number) = agenda.acks.first().copied() {
+        let Self { streams, scheduler, .. } = self;
+        while let Some(number) = scheduler.acks.first().copied() {
             let Some(stream) = streams.get_mut(&number) else { break };
             if packing.room() < FACT || !packing.opens(number, stream) {
                 return;
             }
             let Flow::Tcp { recv, .. } = &mut stream.traffic.flow else { break };
             let next = recv.put_ack(packing.by);
-            packing.fact(&Frame::Ack { stream: number, next }, Item::Ack(number));
-            agenda.refresh(number, &mut stream.traffic, stream.open.is_due(), now);
+            packing.fact(&Frame::Ack { stream: number, next }, SentFrame::Ack(number));
+            scheduler.refresh(number, &mut stream.traffic, stream.open.is_queued(), now);
         }
-        agenda.note(now);
-        if core::mem::take(&mut self.untold) > 0 {
+        scheduler.note(now);
+        if core::mem::take(&mut self.unreported) > 0 {
             self.reported = Some(packing.by);
             self.standing = self.standing.on_report();
         }
     }
 
     fn fill_bulk(&mut self, packing: &mut Packing, now: Instant) {
-        let Self { streams, agenda, .. } = self;
-        while let Some(number) = agenda.bulk.front().copied() {
+        let Self { streams, scheduler, .. } = self;
+        while let Some(number) = scheduler.bulk.front().copied() {
             let Some(stream) = streams.get_mut(&number) else { break };
             let next = stream.traffic.flow.next_len();
             if stream.traffic.deficit < next {
@@ -253,11 +254,11 @@ impl Lane {
             let Some(sent) = packing.data(number, stream, turn) else { break };
             stream.traffic.deficit = stream.traffic.deficit.saturating_sub(sent);
             let turn_is_over = stream.traffic.deficit < stream.traffic.flow.next_len();
-            agenda.refresh(number, &mut stream.traffic, stream.open.is_due(), now);
-            if turn_is_over && agenda.bulk.front() == Some(&number) {
-                agenda.pass_turn();
+            scheduler.refresh(number, &mut stream.traffic, stream.open.is_queued(), now);
+            if turn_is_over && scheduler.bulk.front() == Some(&number) {
+                scheduler.pass_turn();
             }
         }
-        agenda.note(now);
+        scheduler.note(now);
     }
 }

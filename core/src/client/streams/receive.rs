@@ -6,7 +6,7 @@ use core::time::Duration;
 use crate::client::action::{ClientAction, ClientNotice, EndReason};
 use crate::client::context::Outbox;
 use crate::client::relays::path::Route;
-use crate::client::streams::connection::Lane;
+use crate::client::streams::connection::NodeConnection;
 use crate::client::streams::peer_credit::Standing;
 use crate::client::streams::sent::{Load, Progress};
 use crate::client::streams::stream::Phase;
@@ -27,7 +27,7 @@ use crate::wire::reset::ResetCode;
 /// Downlink chunks that would keep alive more than this many times their own length are copied out of their packet.
 const PIN_MULTIPLE: usize = 4;
 
-/// A response packet of the lane's client and epoch.
+/// A response packet of the connection's client and epoch.
 #[derive(Debug)]
 pub(super) struct Answer<'h> {
     pub(super) number: ExchangeNumber,
@@ -38,7 +38,7 @@ pub(super) struct Answer<'h> {
     pub(super) len: usize,
 }
 
-impl Lane {
+impl NodeConnection {
     /// An exchange was answered.
     pub(super) fn on_answer(
         &mut self,
@@ -192,9 +192,9 @@ impl Lane {
     ) {
         let Some(stream) = self.streams.get_mut(&number) else {
             // The node may not have heard how the stream ended.
-            if let Some(farewell) = self.farewells.get_mut(&number).filter(|_| !planted!(FarewellOnce)) {
-                farewell.owed.owe();
-                self.agenda.farewells.insert(number);
+            if let Some(closing) = self.closing.get_mut(&number).filter(|_| !planted!(FarewellOnce)) {
+                closing.pending.queue();
+                self.scheduler.closing.insert(number);
             }
             return;
         };

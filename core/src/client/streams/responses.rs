@@ -12,7 +12,7 @@ use crate::client::event::ExchangeFailure;
 use crate::client::relays::Relay;
 use crate::client::relays::path::{Leads, Route};
 use crate::client::streams::calls::{PacketRef, is_narrow};
-use crate::client::streams::connection::Lane;
+use crate::client::streams::connection::NodeConnection;
 use crate::client::streams::decryptor::OpenedPacket;
 use crate::client::streams::handshake::{State, Streams};
 use crate::client::streams::receive::Answer;
@@ -30,13 +30,13 @@ impl Client {
         else {
             return;
         };
-        if let Some(lane) = self.lane_of(client) {
-            lane.exchanges.change(number, |record| record.answering = true);
+        if let Some(connection) = self.connection_of(client) {
+            connection.exchanges.change(number, |record| record.answering = true);
         }
     }
 
-    fn lane_of(&mut self, client: ClientId) -> Option<&mut Lane> {
-        self.streams.as_mut()?.lane_mut().filter(|lane| lane.client == client)
+    fn connection_of(&mut self, client: ClientId) -> Option<&mut NodeConnection> {
+        self.streams.as_mut()?.connection_mut().filter(|connection| connection.client == client)
     }
 
     /// A call that carried a packet was answered with `body`.
@@ -143,9 +143,9 @@ impl Client {
             }
             streams.on_welcome(header.epoch, grants, config, now);
         }
-        let Some(lane) = streams.lane_mut() else { return };
-        if header.epoch != lane.epoch || header.flags.unknown {
-            lane.give_up(packet.number, now);
+        let Some(connection) = streams.connection_mut() else { return };
+        if header.epoch != connection.epoch || header.flags.unknown {
+            connection.give_up(packet.number, now);
             if packet.hello {
                 self.on_no_streams(id, packet);
             } else if streams.on_unknown(id, now) {
@@ -167,8 +167,8 @@ impl Client {
             out.notice(ClientNotice::StreamsUnsupported { relay });
         }
         let answer = Answer { number: packet.number, relay: id, sent: exchange.sent, header, len };
-        let Streams { routes, state: State::Ready(lane), .. } = streams else { return };
-        lane.on_answer(&answer, frames, routes, config, now, out);
+        let Streams { routes, state: State::Ready(connection), .. } = streams else { return };
+        connection.on_answer(&answer, frames, routes, config, now, out);
     }
 
     /// The node behind a relay does not speak level 2, or not with us.
@@ -176,8 +176,8 @@ impl Client {
         let now = self.now;
         let up = self.relays.get_mut(relay).and_then(|relay| relay.on_answer(now));
         self.out.notice(up);
-        if let Some(lane) = self.lane_of(packet.client) {
-            lane.give_up(packet.number, now);
+        if let Some(connection) = self.connection_of(packet.client) {
+            connection.give_up(packet.number, now);
         }
         let news = self
             .streams
@@ -205,18 +205,18 @@ impl Client {
         let narrow = streams.routes.iter().any(|route| route.leads == Leads::Narrow);
         if narrow
             && !streams.has_way()
-            && let Some(lane) = streams.lane_mut()
+            && let Some(connection) = streams.connection_mut()
         {
-            lane.end_all(EndReason::ExchangeLost(ExchangeFailure::TooLarge));
+            connection.end_all(EndReason::ExchangeLost(ExchangeFailure::TooLarge));
         }
     }
 
     /// The node has forgotten the client: every stream ends, and the client greets anew.
     pub(super) fn start_over(&mut self) {
-        if let Some(lane) = self.streams.as_mut().and_then(Streams::lane_mut) {
-            lane.end_all(EndReason::Reset(ResetCode::Gone));
+        if let Some(connection) = self.streams.as_mut().and_then(Streams::connection_mut) {
+            connection.end_all(EndReason::Reset(ResetCode::Gone));
         }
-        // A stream gives back what it keeps while its lane is still there.
+        // A stream gives back what it keeps while its connection is still there.
         self.sweep();
         if let Some(streams) = &mut self.streams {
             streams.start_over(&self.config, self.now);
@@ -256,16 +256,16 @@ impl Client {
             }
         }
         self.out.notice(garbled.then_some(ClientNotice::StreamsUnsupported { relay }));
-        if let Some(Streams { routes, state: State::Ready(lane), .. }) = &mut self.streams
-            && lane.client == packet.client
+        if let Some(Streams { routes, state: State::Ready(connection), .. }) = &mut self.streams
+            && connection.client == packet.client
         {
             match why {
                 // It says nothing about how long answers take.
                 ExchangeFailure::NotSent | ExchangeFailure::Refused { .. } | ExchangeFailure::TooLarge => {
-                    lane.give_up_out(packet.number, now);
+                    connection.give_up_out(packet.number, now);
                 }
                 ExchangeFailure::Unknown | ExchangeFailure::Garbage => {
-                    lane.call_late(packet.number, routes, now)
+                    connection.call_late(packet.number, routes, now)
                 }
             }
         }

@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::client::streams::timeout::Size;
-use crate::connection::pending::Owed;
+use crate::connection::pending::Pending;
 use crate::id::RelayId;
 use crate::seq::Seq;
 use crate::time::Instant;
@@ -13,7 +13,7 @@ use crate::wire::number::{ExchangeNumber, StreamNumber};
 /// Something that went into a request and is to be repaired if that is lost. Of a fact its owner knows whether it is
 /// still owed, and to which exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Item {
+pub(super) enum SentFrame {
     Open(StreamNumber),
     Chunk(StreamNumber, Seq),
     Ack(StreamNumber),
@@ -41,7 +41,7 @@ pub(super) enum Progress {
     /// The node has answered it, with so many times 64 KiB; the client heard so at this time.
     Reported { at: Instant, size: u32 },
     /// Its answer is taken for lost. The RESEND that asks for its contents.
-    Late { resend: Owed, size: u32 },
+    Late { resend: Pending, size: u32 },
     /// Nothing of it is needed any more.
     Done,
 }
@@ -74,7 +74,7 @@ pub(super) struct Record {
     /// Bytes that its request might have had in bulk.
     pub(super) up_room: u64,
     pub(super) load: Load,
-    pub(super) contents: Vec<Item>,
+    pub(super) frames: Vec<SentFrame>,
     /// The exchanges whose answers it asks for again.
     pub(super) resends: Vec<ExchangeNumber>,
     pub(super) progress: Progress,
@@ -98,7 +98,7 @@ impl Record {
             room: 0,
             up_room: 0,
             load: Load::Probe,
-            contents: Vec::new(),
+            frames: Vec::new(),
             resends: Vec::new(),
             progress: Progress::Out,
             arrived: false,
@@ -158,7 +158,7 @@ impl Tally {
         }
         if let Progress::Late { resend, size } = record.progress {
             self.late = step(self.late, 1);
-            self.resends_due = step(self.resends_due, usize::from(resend.is_due()));
+            self.resends_due = step(self.resends_due, usize::from(resend.is_queued()));
             let size = usize::try_from(size).unwrap_or(usize::MAX);
             let sum = step(usize::try_from(self.late_size).unwrap_or(usize::MAX), size);
             self.late_size = u64::try_from(sum).unwrap_or(u64::MAX);
@@ -166,7 +166,7 @@ impl Tally {
     }
 }
 
-/// The exchanges of a lane.
+/// The exchanges of a connection.
 #[derive(Clone, Debug)]
 pub(super) struct Exchanges {
     /// The number of the first record.

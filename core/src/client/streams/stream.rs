@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::client::event::LocalEvent;
 use crate::config::ClientConfig;
-use crate::connection::pending::Owed;
+use crate::connection::pending::Pending;
 use crate::connection::stream::flow::{Datagrams, Flow};
 use crate::connection::stream::recv::RecvHalf;
 use crate::connection::stream::send::{SendHalf, SendState};
@@ -24,13 +24,13 @@ const DATAGRAM_ROOM: usize = 4 * FLOOR;
 ///
 /// ```text
 ///            a carrier of its OPEN arrived            OPENED, DATA
-///  Unheard ────────────────────────────────▶ Heard ──────────────▶ Open
+///  Unconfirmed ────────────────────────────────▶ Heard ──────────────▶ Open
 ///     └────────────────── OPENED, DATA ───────────────────────────▶ ┘
 /// ```
-/// While it is unheard, every packet with a frame of the stream has its OPEN before it (protocol.md 3.2 rule 3).
+/// While it is unconfirmed, every packet with a frame of the stream has its OPEN before it (protocol.md 3.2 rule 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
-    Unheard,
+    Unconfirmed,
     Heard,
     Open,
 }
@@ -42,7 +42,7 @@ pub(super) struct Stream {
     pub(super) target: Target,
     pub(super) phase: Phase,
     /// OPEN.
-    pub(super) open: Owed,
+    pub(super) open: Pending,
     pub(super) traffic: Traffic,
     /// What may be read from the application.
     pub(super) credit: Credit,
@@ -76,8 +76,8 @@ impl Stream {
         Self {
             id,
             target,
-            phase: Phase::Unheard,
-            open: Owed::Due,
+            phase: Phase::Unconfirmed,
+            open: Pending::Queued,
             traffic: Traffic::new(flow, now),
             credit,
             window,
@@ -134,7 +134,7 @@ impl Stream {
     pub(super) fn deadline(&self, config: &ClientConfig) -> Option<Instant> {
         match (self.traffic.flow.kind(), self.phase) {
             (FlowKind::Udp, _) => Some(self.last_active.saturating_add(config.udp_idle)),
-            (FlowKind::Tcp, Phase::Unheard) => {
+            (FlowKind::Tcp, Phase::Unconfirmed) => {
                 Some(self.opened.saturating_add(config.streams.idle.saturating_mul(2)))
             }
             (FlowKind::Tcp, Phase::Heard | Phase::Open) => None,

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::client::relays::path::Health;
-use crate::client::streams::connection::Lane;
+use crate::client::streams::connection::NodeConnection;
 use crate::client::streams::handshake::{State, Streams};
 use crate::client::{Client, TimerOwner};
 use crate::time::Instant;
@@ -13,9 +13,9 @@ impl Client {
     /// Time has come for something of level 2.
     pub(in crate::client) fn on_streams_timeout(&mut self) {
         let now = self.now;
-        if let Some(Streams { routes, state: State::Ready(lane), .. }) = &mut self.streams {
-            lane.on_time(routes, now);
-            if lane.forgotten_at(&self.config).is_some_and(|at| at <= now) {
+        if let Some(Streams { routes, state: State::Ready(connection), .. }) = &mut self.streams {
+            connection.on_time(routes, now);
+            if connection.forgotten_at(&self.config).is_some_and(|at| at <= now) {
                 self.start_over();
             }
         }
@@ -25,10 +25,10 @@ impl Client {
 
     /// Reports the streams that have ended.
     pub(in crate::client) fn sweep(&mut self) {
-        while let Some(lane) = self.streams.as_mut().and_then(Streams::lane_mut)
-            && !lane.ended.is_empty()
+        while let Some(connection) = self.streams.as_mut().and_then(Streams::connection_mut)
+            && !connection.ended.is_empty()
         {
-            for (id, why) in core::mem::take(&mut lane.ended) {
+            for (id, why) in core::mem::take(&mut connection.ended) {
                 self.end(id, why);
             }
         }
@@ -44,20 +44,23 @@ impl Client {
                 due = Some(due.map_or((at, timer), |due| due.min((at, timer))));
             }
         };
-        let sleeps = |lane: &&Lane| planted!(OwesAsleep) && lane.streams.is_empty();
-        let in_use = streams.lane().filter(|lane| !sleeps(lane)).is_some_and(Lane::is_in_use);
+        let sleeps = |connection: &&NodeConnection| planted!(OwesAsleep) && connection.streams.is_empty();
+        let in_use = streams
+            .connection()
+            .filter(|connection| !sleeps(connection))
+            .is_some_and(NodeConnection::is_in_use);
         for route in &streams.routes {
             note(streams.hello_at(route).filter(|_| streams.wanted || in_use), TimerKind::Hello);
             note(Some(route.rests_until()).filter(|_| in_use), TimerKind::Probe);
             let probed = matches!(route.health, Health::Down { .. }) && in_use;
             note(route.probe_at().filter(|_| probed), TimerKind::Probe);
         }
-        if let Some(lane) = streams.lane().filter(|lane| !sleeps(lane)) {
+        if let Some(connection) = streams.connection().filter(|connection| !sleeps(connection)) {
             // What was measured since may have made something late already.
             let soon = now.saturating_add(Duration::from_micros(1));
-            note(lane.next_late().map(|at| at.max(soon)), TimerKind::Late);
-            note(lane.forgotten_at(config).map(|at| at.max(soon)), TimerKind::IdleClient);
-            note(lane.bulk_at(), TimerKind::Coalesce);
+            note(connection.next_late().map(|at| at.max(soon)), TimerKind::Late);
+            note(connection.forgotten_at(config).map(|at| at.max(soon)), TimerKind::IdleClient);
+            note(connection.bulk_at(), TimerKind::Coalesce);
         }
         streams.due = due.map_or(TimerKind::Hello, |(_, timer)| timer);
         timers.set(&mut streams.timer, TimerOwner::Streams, due.map(|(at, _)| at));

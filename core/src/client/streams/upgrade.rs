@@ -1,4 +1,4 @@
-//! Flows that open: they become streams where there is a lane, wait while that is not known, and stay sessions otherwise.
+//! Flows that open: they become streams where there is a connection, wait while that is not known, and stay sessions otherwise.
 
 use crate::client::flows::{Flow, Kind};
 use crate::client::sessions::session::Start;
@@ -8,7 +8,7 @@ use crate::client::{Client, LocalEvent};
 use crate::id::FlowId;
 
 impl Client {
-    /// Flows whose open is due become streams, if there is a lane.
+    /// Flows whose open is due become streams, if there is a connection.
     pub(super) fn adopt_flows(&mut self) {
         let Some(streams) = &mut self.streams else { return };
         streams.wanted = false;
@@ -47,11 +47,11 @@ impl Client {
 
     fn adopt(&mut self, id: FlowId) {
         let Self { streams, flows, config, now, out, .. } = self;
-        let Some(lane) = streams.as_mut().and_then(Streams::lane_mut) else { return };
+        let Some(connection) = streams.as_mut().and_then(Streams::connection_mut) else { return };
         let Some(Flow { kind, .. }) = flows.get_mut(&id) else { return };
         let Some(start) = kind.start() else { return };
         let Start { target, flow, bytes, finished, credit } = start;
-        let mut stream = Stream::new(id, target, flow, credit, &lane.grants, config, *now);
+        let mut stream = Stream::new(id, target, flow, credit, &connection.grants, config, *now);
         for piece in bytes {
             stream.begin_with(piece, config);
         }
@@ -59,9 +59,9 @@ impl Client {
             // It was not finished before: it is new.
             let _ = stream.on_local(LocalEvent::Fin, *now, config);
         }
-        let number = lane.insert(stream, *now);
+        let number = connection.insert(stream, *now);
         *kind = Kind::Stream(number);
-        lane.grant(number, out);
+        connection.grant(number, out);
         self.refresh(id);
     }
 }

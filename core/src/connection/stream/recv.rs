@@ -5,7 +5,7 @@ use core::fmt;
 
 use bytes::Bytes;
 
-use crate::connection::pending::Owed;
+use crate::connection::pending::Pending;
 use crate::connection::stream::{MAX_AHEAD, Violation};
 use crate::error::Misuse;
 #[cfg(feature = "model")]
@@ -85,8 +85,8 @@ pub(crate) struct RecvHalf {
     taken_bytes: u64,
     /// `taken_bytes` when an ACK or a WINDOW was last put into an exchange.
     reported: u64,
-    ack: Owed,
-    credit: Owed,
+    ack: Pending,
+    credit: Pending,
 }
 
 impl RecvHalf {
@@ -106,8 +106,8 @@ impl RecvHalf {
             taken: Seq::ZERO,
             taken_bytes: 0,
             reported: 0,
-            ack: Owed::Settled,
-            credit: Owed::Settled,
+            ack: Pending::Clear,
+            credit: Pending::Clear,
         }
     }
 
@@ -131,7 +131,7 @@ impl RecvHalf {
         match self.queue.insert(seq, Delivery { bytes, fin }, len) {
             Ok(()) => {}
             Err(Rejected::Old(_) | Rejected::Duplicate(_)) => {
-                self.ack.owe();
+                self.ack.queue();
                 return Ok(false);
             }
             Err(Rejected::Full(_)) => return Err(Violation::TooFarAhead),
@@ -143,7 +143,7 @@ impl RecvHalf {
         self.after_highest = self.after_highest.max(seq.next());
         if fin {
             self.state = RecvState::EndKnown(seq);
-            self.credit = Owed::Settled; // no new chunk can come
+            self.credit = Pending::Clear; // no new chunk can come
         }
         Ok(true)
     }
@@ -193,28 +193,28 @@ impl RecvHalf {
             self.delivered.pop_front();
             self.partly = self.partly.saturating_sub(len);
             self.taken = self.taken.next();
-            self.ack.owe();
+            self.ack.queue();
         }
         if let RecvState::Delivered(end) = self.state
             && self.delivered.is_empty()
         {
             self.state = RecvState::Finished(end);
-            self.credit = Owed::Settled;
+            self.credit = Pending::Clear;
             self.delivered = VecDeque::new();
         } else if self.end().is_none() && self.next_limit().saturating_sub(self.limit) >= self.window / REPORT
         {
-            self.credit.owe();
+            self.credit.queue();
         }
     }
 
     /// Whether the sender should hear what was taken.
     pub(crate) const fn is_ack_due(&self) -> bool {
-        self.ack.is_due()
+        self.ack.is_queued()
     }
 
     /// Whether the sender should get new credit: a quarter of the window has become free.
     pub(crate) const fn is_window_due(&self) -> bool {
-        self.credit.is_due()
+        self.credit.is_queued()
     }
 
     /// Bytes taken of which no exchange told the sender.
@@ -226,20 +226,20 @@ impl RecvHalf {
     ///
     /// Of a chunk that was taken in part there may be nothing to tell; then nothing is due.
     pub(crate) const fn is_report_due(&self) -> bool {
-        let tells = self.ack.is_due() || self.credit.is_due();
+        let tells = self.ack.is_queued() || self.credit.is_queued();
         tells && self.unreported() >= self.window / REPORT
     }
 
     /// The `next` of the ACK that goes into exchange `by`.
     pub(crate) const fn put_ack(&mut self, by: ExchangeNumber) -> Seq {
-        self.ack.carry(by);
+        self.ack.send_in(by);
         self.reported = self.taken_bytes;
         self.taken
     }
 
     /// The `limit` of the WINDOW that goes into exchange `by`. From then on it is promised.
     pub(crate) fn put_window(&mut self, by: ExchangeNumber) -> u64 {
-        self.credit.carry(by);
+        self.credit.send_in(by);
         self.limit = self.limit.max(self.next_limit());
         self.reported = self.taken_bytes;
         self.limit
@@ -252,9 +252,9 @@ impl RecvHalf {
     }
 
     /// Exchange `by` has arrived.
-    pub(crate) fn arrived(&mut self, by: ExchangeNumber) {
-        self.ack.arrived(by);
-        self.credit.arrived(by);
+    pub(crate) fn acked(&mut self, by: ExchangeNumber) {
+        self.ack.acked(by);
+        self.credit.acked(by);
     }
 
     /// The first chunk that was not taken: what an ACK says.
@@ -263,7 +263,7 @@ impl RecvHalf {
     }
 
     /// Whether the sender knows what was taken, and if not, what tells it.
-    pub(crate) const fn ack(&self) -> Owed {
+    pub(crate) const fn ack(&self) -> Pending {
         self.ack
     }
 

@@ -243,7 +243,7 @@ impl SendHalf {
     }
 
     /// An exchange that carried the chunk `seq`, whichever, has arrived: a selective acknowledgement.
-    pub(crate) fn arrived(&mut self, seq: Seq) {
+    pub(crate) fn acked(&mut self, seq: Seq) {
         if let Some(index) = self.index(seq) {
             self.place(index, Place::Arrived);
         }

@@ -9,7 +9,7 @@ use crate::level::Caps;
 use crate::node::event::Endpoint;
 use crate::node::sessions::hold::{Hold, Pace, Verdict, Wait, Waiting};
 use crate::node::sessions::reply::Fixed;
-use crate::node::streams::client::PeerId;
+use crate::node::streams::client::ConnectionId;
 use crate::seq::Seq;
 use crate::time::Instant;
 use crate::timer::{TimerKind, TimerSlot};
@@ -92,7 +92,7 @@ pub(in crate::node) enum Slot {
     /// The reply is known.
     Ready(Fixed),
     /// The op brought a packet of this client, and its exchange is held (level 2).
-    Exchange(PeerId, ExchangeNumber),
+    Exchange(ConnectionId, ExchangeNumber),
     /// The reply is this packet.
     Packet(Sealing),
 }

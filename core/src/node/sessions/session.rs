@@ -294,6 +294,6 @@ impl Session {
 
     /// Whether the node has stopped reading from the upstream.
     fn is_paused(&self, config: &NodeConfig) -> bool {
-        self.credit.is_starved() || self.credit.kept() >= config.session_buffer
+        self.credit.is_blocked() || self.credit.kept() >= config.session_buffer
     }
 }

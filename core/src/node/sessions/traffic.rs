@@ -127,7 +127,7 @@ impl Node {
         if bytes > 0 {
             actions.push_back(NodeAction::Credit { upstream, bytes });
         }
-        if session.credit.is_starved() {
+        if session.credit.is_blocked() {
             starved.insert(upstream);
         }
     }

@@ -5,15 +5,15 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::config::NodeConfig;
-use crate::connection::closing::{Farewell, Word};
-use crate::connection::pending::Owed;
-use crate::connection::scheduler::Agenda;
+use crate::connection::closing::{ClosingStream, Word};
+use crate::connection::pending::Pending;
+use crate::connection::scheduler::SendScheduler;
 use crate::connection::stream::Violation;
 use crate::connection::stream::flow::Flow;
 use crate::credit::Pool;
 use crate::node::streams::ended::Ended;
 use crate::node::streams::hold::{Circumstances, Held, Patience};
-use crate::node::streams::sent::{Exchanges, Item, Record};
+use crate::node::streams::sent::{Exchanges, Record, SentFrame};
 use crate::node::streams::stream::Stream;
 use crate::time::{Instant, share};
 use crate::timer::{TimerKind, TimerSlot};
@@ -23,11 +23,11 @@ use crate::wire::reset::ResetCode;
 
 /// A client's place at the node, never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::node) struct PeerId(pub(super) u64);
+pub(in crate::node) struct ConnectionId(pub(super) u64);
 
 /// Ends that may wait for their confirmation however few streams a client may have at a time: it opens the next one as
 /// soon as it hears of an end, and confirms that only when every older exchange is done.
-const FEWEST_FAREWELLS: usize = 1024;
+const LEAST_CLOSING: usize = 1024;
 
 /// Why a client is failed (protocol.md 3.2 rule 14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl fmt::Display for ClientFault {
         f.write_str(match self {
             Self::Stream(what) => what,
             Self::DataOnDatagrams => "DATA came for a UDP stream",
-            Self::TotalExceeded => "the peer sent more bytes over all streams than it was granted",
+            Self::TotalExceeded => "the connection sent more bytes over all streams than it was granted",
             Self::ReorderExceeded => "too many chunks of all streams wait for earlier ones",
             Self::TooManyExchanges => "an exchange is too far ahead of those that are done",
             Self::ResendOfFuture => "RESEND names an exchange that is not older than its own",
@@ -71,7 +71,7 @@ impl From<Violation> for ClientFault {
 
 /// One client.
 #[derive(Clone, Debug)]
-pub(in crate::node) struct Peer {
+pub(in crate::node) struct ClientConnection {
     pub(super) client: ClientId,
     pub(super) epoch: Epoch,
     pub(super) grants: Grants,
@@ -84,12 +84,12 @@ pub(in crate::node) struct Peer {
     pub(super) held: BTreeMap<ExchangeNumber, Held>,
     pub(super) streams: BTreeMap<StreamNumber, Stream>,
     pub(super) ended: Ended,
-    pub(super) farewells: BTreeMap<StreamNumber, Farewell>,
-    pub(super) agenda: Agenda,
+    pub(super) closing: BTreeMap<StreamNumber, ClosingStream>,
+    pub(super) scheduler: SendScheduler,
     /// What its streams may keep of downlink bytes.
     pub(super) pool: Pool,
     /// Streams that this pool had no credit for.
-    pub(super) starved: BTreeSet<StreamNumber>,
+    pub(super) blocked: BTreeSet<StreamNumber>,
     /// Small answers that are not confirmed, by when they are repeated.
     pub(super) unconfirmed: BTreeSet<(Instant, ExchangeNumber)>,
     pub(super) last_seen: Instant,
@@ -100,7 +100,7 @@ pub(in crate::node) struct Peer {
     pub(super) listed: bool,
 }
 
-impl Peer {
+impl ClientConnection {
     /// A client that says hello.
     pub(super) fn new(hello: &RequestHeader, epoch: Epoch, grants: Grants, now: Instant) -> Self {
         let total = grants.downlink_total.min(hello.total);
@@ -115,10 +115,10 @@ impl Peer {
             held: BTreeMap::new(),
             streams: BTreeMap::new(),
             ended: Ended::default(),
-            farewells: BTreeMap::new(),
-            agenda: Agenda::default(),
+            closing: BTreeMap::new(),
+            scheduler: SendScheduler::default(),
             pool: Pool::new(usize::try_from(total).unwrap_or(usize::MAX)),
-            starved: BTreeSet::new(),
+            blocked: BTreeSet::new(),
             unconfirmed: BTreeSet::new(),
             last_seen: now,
             timer: TimerSlot::default(),
@@ -140,33 +140,34 @@ impl Peer {
     /// Every exchange below `done` is confirmed, or was named: what those carried has arrived.
     pub(super) fn confirm_below(&mut self, done: ExchangeNumber, now: Instant) {
         while let Some((exchange, record)) = self.exchanges.forget(done) {
-            for item in record.contents {
-                self.item_arrived(item, exchange, now);
+            for item in record.frames {
+                self.frame_acked(item, exchange, now);
             }
         }
         let done = self.exchanges.done();
         self.unconfirmed.retain(|(_, exchange)| *exchange >= done);
     }
 
-    fn item_arrived(&mut self, item: Item, by: ExchangeNumber, now: Instant) {
+    fn frame_acked(&mut self, item: SentFrame, by: ExchangeNumber, now: Instant) {
         let (number, chunk) = match item {
-            Item::Chunk(number, seq) => (number, Some(seq)),
-            Item::Ack(number) | Item::Window(number) | Item::Opened(number) | Item::Reset(number) => {
-                (number, None)
-            }
+            SentFrame::Chunk(number, seq) => (number, Some(seq)),
+            SentFrame::Ack(number)
+            | SentFrame::Window(number)
+            | SentFrame::Opened(number)
+            | SentFrame::Reset(number) => (number, None),
         };
         if let Some(stream) = self.streams.get_mut(&number) {
             match (&mut stream.traffic.flow, chunk) {
-                (Flow::Tcp { send, .. }, Some(seq)) => send.arrived(seq),
-                (Flow::Tcp { recv, .. }, None) => recv.arrived(by),
+                (Flow::Tcp { send, .. }, Some(seq)) => send.acked(seq),
+                (Flow::Tcp { recv, .. }, None) => recv.acked(by),
                 (Flow::Udp(_), _) => {}
             }
-            stream.opened.arrived(by);
-            self.agenda.refresh(number, &mut stream.traffic, stream.opened.is_due(), now);
-        } else if let Some(farewell) = self.farewells.get_mut(&number) {
-            farewell.owed.arrived(by);
-            if farewell.owed.is_settled() {
-                self.forget_farewell(number);
+            stream.opened.acked(by);
+            self.scheduler.refresh(number, &mut stream.traffic, stream.opened.is_queued(), now);
+        } else if let Some(closing) = self.closing.get_mut(&number) {
+            closing.pending.acked(by);
+            if closing.pending.is_clear() {
+                self.forget_closing(number);
             }
         }
     }
@@ -176,18 +177,19 @@ impl Peer {
     pub(super) fn resend(&mut self, exchange: ExchangeNumber, now: Instant) -> Option<Held> {
         self.exchanges.get_mut(exchange)?.named = true;
         self.unconfirmed.retain(|(_, unconfirmed)| *unconfirmed != exchange);
-        for item in self.exchanges.take_contents(exchange) {
-            self.item_lost(item, exchange, now);
+        for item in self.exchanges.take_frames(exchange) {
+            self.frame_lost(item, exchange, now);
         }
         self.held.remove(&exchange)
     }
 
-    pub(super) fn item_lost(&mut self, item: Item, by: ExchangeNumber, now: Instant) {
+    pub(super) fn frame_lost(&mut self, item: SentFrame, by: ExchangeNumber, now: Instant) {
         let (number, chunk) = match item {
-            Item::Chunk(number, seq) => (number, Some(seq)),
-            Item::Ack(number) | Item::Window(number) | Item::Opened(number) | Item::Reset(number) => {
-                (number, None)
-            }
+            SentFrame::Chunk(number, seq) => (number, Some(seq)),
+            SentFrame::Ack(number)
+            | SentFrame::Window(number)
+            | SentFrame::Opened(number)
+            | SentFrame::Reset(number) => (number, None),
         };
         if let Some(stream) = self.streams.get_mut(&number) {
             match (&mut stream.traffic.flow, chunk) {
@@ -196,52 +198,52 @@ impl Peer {
                 (Flow::Udp(_), _) => {}
             }
             stream.opened.lost(by);
-            self.agenda.refresh(number, &mut stream.traffic, stream.opened.is_due(), now);
-        } else if let Some(farewell) = self.farewells.get_mut(&number) {
+            self.scheduler.refresh(number, &mut stream.traffic, stream.opened.is_queued(), now);
+        } else if let Some(closing) = self.closing.get_mut(&number) {
             if !planted!(FarewellOnce) {
-                farewell.owed.lost(by);
+                closing.pending.lost(by);
             }
-            if farewell.owed.is_due() {
-                self.agenda.farewells.insert(number);
-                self.agenda.note(now);
+            if closing.pending.is_queued() {
+                self.scheduler.closing.insert(number);
+                self.scheduler.note(now);
             }
         }
     }
 
     /// A stream is over, and the client is owed this last word, if any.
-    pub(super) fn bid_farewell(&mut self, number: StreamNumber, word: Option<(Word, Owed)>, now: Instant) {
+    pub(super) fn close_stream(&mut self, number: StreamNumber, word: Option<(Word, Pending)>, now: Instant) {
         self.ended.insert(number);
-        match word.filter(|(_, owed)| !owed.is_settled()) {
-            Some((word, owed)) => {
-                self.farewells.insert(number, Farewell { word, owed });
-                if owed.is_due() {
-                    self.agenda.farewells.insert(number);
+        match word.filter(|(_, pending)| !pending.is_clear()) {
+            Some((word, pending)) => {
+                self.closing.insert(number, ClosingStream { word, pending });
+                if pending.is_queued() {
+                    self.scheduler.closing.insert(number);
                 }
             }
-            None => self.forget_farewell(number),
+            None => self.forget_closing(number),
         }
-        self.agenda.note(now);
+        self.scheduler.note(now);
     }
 
-    pub(super) fn forget_farewell(&mut self, number: StreamNumber) {
-        self.farewells.remove(&number);
-        self.agenda.farewells.remove(&number);
+    pub(super) fn forget_closing(&mut self, number: StreamNumber) {
+        self.closing.remove(&number);
+        self.scheduler.closing.remove(&number);
     }
 
     /// The stream was refused before it began.
     pub(super) fn refuse(&mut self, number: StreamNumber, code: ResetCode, now: Instant) {
-        self.bid_farewell(number, Some((Word::Reset(code), Owed::Due)), now);
+        self.close_stream(number, Some((Word::Reset(code), Pending::Queued)), now);
     }
 
     /// Whether the sums and the numbers of ended streams are within their bounds.
     pub(super) fn check(&self, config: &NodeConfig) -> Result<(), ClientFault> {
         let most = usize::try_from(self.grants.max_streams).unwrap_or(usize::MAX).saturating_mul(2);
-        let beyond = u64::try_from(self.agenda.sums.beyond).unwrap_or(u64::MAX);
+        let beyond = u64::try_from(self.scheduler.sums.beyond).unwrap_or(u64::MAX);
         if beyond > self.grants.uplink_total {
             Err(ClientFault::TotalExceeded)
-        } else if self.agenda.sums.span > config.streams.reorder_chunks {
+        } else if self.scheduler.sums.span > config.streams.reorder_chunks {
             Err(ClientFault::ReorderExceeded)
-        } else if self.ended.ranges() > most || self.farewells.len() > most.max(FEWEST_FAREWELLS) {
+        } else if self.ended.ranges() > most || self.closing.len() > most.max(LEAST_CLOSING) {
             Err(ClientFault::TooManyEnded)
         } else {
             Ok(())
@@ -269,13 +271,13 @@ impl Peer {
 
     fn fills_lowest(&self) -> bool {
         let room = self.held.values().next().map_or(u64::MAX, |held| held.room.get());
-        u64::try_from(self.agenda.sums.sendable).unwrap_or(u64::MAX) >= room
+        u64::try_from(self.scheduler.sums.sendable).unwrap_or(u64::MAX) >= room
     }
 
     /// How many held requests bulk leaves for sparse data: all that are kept but one, or none where every stream is in
     /// bulk, and has nothing else to say.
     pub(super) fn reserve(&self) -> usize {
-        if self.agenda.bulk.len() >= self.streams.len() { 0 } else { self.keep.saturating_sub(1) }
+        if self.scheduler.bulk.len() >= self.streams.len() { 0 } else { self.keep.saturating_sub(1) }
     }
 
     /// What decides about the held requests.
@@ -286,10 +288,10 @@ impl Peer {
             reserve: self.reserve(),
             lowest: self.held.keys().next().copied(),
             ends: self.held.iter().map(|(exchange, held)| (held.until, *exchange)).min(),
-            prompt: self.agenda.prompt_wait,
-            bulk: self.agenda.bulk_wait,
-            acks: self.agenda.acks_since,
-            ready: self.agenda.bulk.len() > 1 || self.fills_lowest(),
+            prompt: self.scheduler.prompt_wait,
+            bulk: self.scheduler.bulk_wait,
+            acks: self.scheduler.acks_since,
+            ready: self.scheduler.bulk.len() > 1 || self.fills_lowest(),
             repeat: self.unconfirmed.first().copied(),
         }
     }

@@ -3,14 +3,14 @@
 use alloc::vec::Vec;
 
 use crate::connection::closing::Word;
-use crate::connection::pending::Owed;
+use crate::connection::pending::Pending;
 use crate::connection::stream::flow::Flow;
 use crate::credit::Within;
 use crate::node::action::{ClientEnd, NodeAction, NodeNotice, SessionEnd, Shut};
 use crate::node::sessions::reply::Fixed;
 use crate::node::sessions::session::Source;
 use crate::node::streams::Place;
-use crate::node::streams::client::{ClientFault, PeerId};
+use crate::node::streams::client::{ClientFault, ConnectionId};
 use crate::node::streams::hold::Load;
 use crate::node::streams::stream::Stream;
 use crate::node::{Node, Owner};
@@ -22,24 +22,24 @@ impl Node {
     pub(super) fn end_stream(&mut self, place: Place, why: SessionEnd, code: Option<ResetCode>) {
         let Place { id, number, upstream } = place;
         let now = self.now;
-        let Some(peer) = self.peers.get_mut(id) else { return };
-        let Some(mut stream) = peer.streams.remove(&number) else { return };
-        peer.agenda.remove(number, stream.traffic.counted);
-        peer.starved.remove(&number);
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Some(mut stream) = connection.streams.remove(&number) else { return };
+        connection.scheduler.remove(number, stream.traffic.counted);
+        connection.blocked.remove(&number);
         let word = match (code, &stream.traffic.flow) {
-            (Some(code), _) => Some((Word::Reset(code), Owed::Due)),
+            (Some(code), _) => Some((Word::Reset(code), Pending::Queued)),
             (None, Flow::Tcp { recv, .. }) if why == SessionEnd::Finished => {
                 Some((Word::Ack(recv.taken()), recv.ack()))
             }
             (None, Flow::Tcp { .. } | Flow::Udp(_)) => None,
         };
-        peer.bid_farewell(number, word, now);
-        stream.credit.close(&mut Within { inner: &mut peer.pool, outer: &mut self.pool });
+        connection.close_stream(number, word, now);
+        stream.credit.close(&mut Within { inner: &mut connection.pool, outer: &mut self.pool });
         self.starved.remove(&upstream);
         self.remove_upstream(upstream);
         self.part_stream(place, &stream, why);
         self.feed_streams(id);
-        self.touch_peer(id);
+        self.touch_connection(id);
     }
 
     fn part_stream(&mut self, place: Place, stream: &Stream, why: SessionEnd) {
@@ -56,28 +56,28 @@ impl Node {
 
     /// A client broke the rules: it is dropped with everything that it has, and its requests are answered as a packet
     /// that does not open.
-    pub(super) fn fail_client(&mut self, id: PeerId, fault: ClientFault) {
+    pub(super) fn fail_client(&mut self, id: ConnectionId, fault: ClientFault) {
         self.drop_client(id, ClientEnd::Failed(fault));
     }
 
     /// A client was not heard of for too long.
-    pub(super) fn drop_idle_client(&mut self, id: PeerId) {
+    pub(super) fn drop_idle_client(&mut self, id: ConnectionId) {
         self.drop_client(id, ClientEnd::Idle);
     }
 
-    fn drop_client(&mut self, id: PeerId, why: ClientEnd) {
+    fn drop_client(&mut self, id: ConnectionId, why: ClientEnd) {
         self.end_streams(id, SessionEnd::ClientLost, ResetCode::Gone);
-        let Some(mut peer) = self.peers.remove(id) else { return };
-        self.timers.set(&mut peer.timer, Owner::Peer(id), None);
-        for held in peer.held.values() {
+        let Some(mut connection) = self.connections.remove(id) else { return };
+        self.timers.set(&mut connection.timer, Owner::Connection(id), None);
+        for held in connection.held.values() {
             self.tell(held.at, Fixed::error("bad packet", None));
         }
-        self.notice(NodeNotice::ClientEnded { client: peer.client, why });
+        self.notice(NodeNotice::ClientEnded { client: connection.client, why });
     }
 
-    fn end_streams(&mut self, id: PeerId, why: SessionEnd, code: ResetCode) {
-        while let Some(peer) = self.peers.get(id)
-            && let Some((number, stream)) = peer.streams.first_key_value()
+    fn end_streams(&mut self, id: ConnectionId, why: SessionEnd, code: ResetCode) {
+        while let Some(connection) = self.connections.get(id)
+            && let Some((number, stream)) = connection.streams.first_key_value()
         {
             let place = Place { id, number: *number, upstream: stream.upstream };
             self.end_stream(place, why, Some(code));
@@ -86,10 +86,12 @@ impl Node {
 
     /// The node closes: every stream is reset, and every held request tells of it.
     pub(in crate::node) fn close_clients(&mut self) {
-        let clients: Vec<PeerId> = self.peers.table.keys().copied().collect();
+        let clients: Vec<ConnectionId> = self.connections.table.keys().copied().collect();
         for id in clients {
             self.end_streams(id, SessionEnd::NodeClosed, ResetCode::Draining);
-            while let Some(exchange) = self.peers.get(id).and_then(|peer| peer.held.keys().next().copied()) {
+            while let Some(exchange) =
+                self.connections.get(id).and_then(|connection| connection.held.keys().next().copied())
+            {
                 self.answer_held(id, exchange, Load::Anything);
             }
             self.drop_client(id, ClientEnd::NodeClosed);

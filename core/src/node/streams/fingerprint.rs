@@ -5,29 +5,29 @@
 
 use crate::fingerprint::Fingerprint;
 use crate::node::fingerprint::Ranks;
-use crate::node::streams::Peers;
-use crate::node::streams::client::{Peer, PeerId};
+use crate::node::streams::Connections;
+use crate::node::streams::client::{ClientConnection, ConnectionId};
 use crate::node::streams::stream::{Link, Stream};
 use crate::wire::packet::ResponseRoom;
 
-impl Peers {
+impl Connections {
     /// A client by its place among those that are known.
-    pub(in crate::node) fn rank(&self, id: PeerId) -> Option<usize> {
+    pub(in crate::node) fn rank(&self, id: ConnectionId) -> Option<usize> {
         self.table.keys().position(|known| *known == id)
     }
 
     /// Every client.
     pub(in crate::node) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
         print.value(self.promised);
-        print.each(self.table.values(), |print, peer| peer.fingerprint(ranks, print));
+        print.each(self.table.values(), |print, connection| connection.fingerprint(ranks, print));
     }
 }
 
-impl Peer {
+impl ClientConnection {
     fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
         print.value((self.exchanges.done(), self.keep, self.confirm, &self.ended));
         print.each(self.exchanges.iter(), |print, record| {
-            print.value((record.progress, record.named, &record.contents, record.repeats));
+            print.value((record.progress, record.named, &record.frames, record.repeats));
         });
         print.each(self.held.iter(), |print, (exchange, held)| {
             let room = match held.room {
@@ -44,12 +44,12 @@ impl Peer {
             ranks.upstream(stream.upstream, print);
             stream.fingerprint(print);
         });
-        print.each(self.farewells.iter(), |print, (number, farewell)| {
-            print.value((number, farewell.word, farewell.owed));
+        print.each(self.closing.iter(), |print, (number, closing)| {
+            print.value((number, closing.word, closing.pending));
         });
-        self.agenda.fingerprint(print);
+        self.scheduler.fingerprint(print);
         self.pool.fingerprint(print);
-        print.value(&self.starved);
+        print.value(&self.blocked);
         print.each(self.unconfirmed.iter(), |print, (at, exchange)| {
             print.value(exchange);
             print.deadline(*at);

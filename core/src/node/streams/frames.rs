@@ -7,7 +7,7 @@ use crate::credit::{FLOOR, Within};
 use crate::id::UpstreamId;
 use crate::node::Node;
 use crate::node::action::{NodeAction, NodeNotice, SessionEnd};
-use crate::node::streams::client::{ClientFault, Peer, PeerId};
+use crate::node::streams::client::{ClientConnection, ClientFault, ConnectionId};
 use crate::node::streams::hold::Load;
 use crate::node::streams::stream::{Stream, compact};
 use crate::node::streams::{Place, StreamRef};
@@ -34,7 +34,7 @@ impl Node {
     /// of `len` bytes.
     pub(super) fn on_frame(
         &mut self,
-        id: PeerId,
+        id: ConnectionId,
         exchange: ExchangeNumber,
         frame: Frame,
         fresh: bool,
@@ -57,17 +57,26 @@ impl Node {
             // These only go down; a packet with one of them was refused.
             Frame::Opened { .. } | Frame::Backlog { .. } | Frame::Gone { .. } => {}
         }
-        self.peers.get(id).map_or(Ok(()), |peer| peer.check(&self.config))
+        self.connections.get(id).map_or(Ok(()), |connection| connection.check(&self.config))
     }
 
     /// A stream that is known, or has ended, is not opened again.
-    fn on_open(&mut self, id: PeerId, number: StreamNumber, kind: FlowKind, window: u64, target: Target) {
-        let Self { config, peers, upstreams, now, .. } = self;
-        let Some(peer) = peers.get_mut(id) else { return };
-        if peer.streams.contains_key(&number) || peer.ended.contains(number) {
+    fn on_open(
+        &mut self,
+        id: ConnectionId,
+        number: StreamNumber,
+        kind: FlowKind,
+        window: u64,
+        target: Target,
+    ) {
+        let Self { config, connections, upstreams, now, .. } = self;
+        let Some(connection) = connections.get_mut(id) else { return };
+        if connection.streams.contains_key(&number) || connection.ended.contains(number) {
             return;
         }
-        let limit = if peer.streams.len() >= usize::try_from(peer.grants.max_streams).unwrap_or(usize::MAX) {
+        let limit = if connection.streams.len()
+            >= usize::try_from(connection.grants.max_streams).unwrap_or(usize::MAX)
+        {
             Some("streams.max_streams")
         } else if upstreams.len() >= config.max_sessions {
             Some("max_sessions")
@@ -75,13 +84,13 @@ impl Node {
             None
         };
         if let Some(limit) = limit {
-            peer.refuse(number, ResetCode::TooManyStreams, *now);
+            connection.refuse(number, ResetCode::TooManyStreams, *now);
             return self.notice(NodeNotice::LimitReached { limit });
         }
         let upstream = UpstreamId::new(self.opened.next());
         let stream = Stream::new(upstream, target.clone(), kind, window, config, *now);
-        peer.streams.insert(number, stream);
-        let at = StreamRef { peer: id, number };
+        connection.streams.insert(number, stream);
+        let at = StreamRef { connection: id, number };
         upstreams.insert(upstream, Upstream::new(State::Stream(at)));
         self.arm(upstream);
         let deadline = self.now.saturating_add(self.config.connect_deadline);
@@ -90,16 +99,16 @@ impl Node {
 
     fn on_chunk(
         &mut self,
-        id: PeerId,
+        id: ConnectionId,
         number: StreamNumber,
         chunk: Chunk,
         fresh: bool,
     ) -> Result<(), ClientFault> {
         let now = self.now;
-        let Some(peer) = self.peers.get_mut(id) else { return Ok(()) };
-        let Some(stream) = peer.streams.get_mut(&number) else {
+        let Some(connection) = self.connections.get_mut(id) else { return Ok(()) };
+        let Some(stream) = connection.streams.get_mut(&number) else {
             if fresh {
-                peer.on_stray_chunk(number, now);
+                connection.on_stray_chunk(number, now);
             }
             return Ok(());
         };
@@ -118,10 +127,10 @@ impl Node {
         Ok(())
     }
 
-    fn on_ack(&mut self, id: PeerId, number: StreamNumber, next: Seq) -> Result<(), ClientFault> {
-        let Self { peers, pool, .. } = self;
-        let Some(peer) = peers.get_mut(id) else { return Ok(()) };
-        let Peer { streams, pool: own, .. } = peer;
+    fn on_ack(&mut self, id: ConnectionId, number: StreamNumber, next: Seq) -> Result<(), ClientFault> {
+        let Self { connections, pool, .. } = self;
+        let Some(connection) = connections.get_mut(id) else { return Ok(()) };
+        let ClientConnection { streams, pool: own, .. } = connection;
         let Some(stream) = streams.get_mut(&number) else { return Ok(()) };
         let Flow::Tcp { send, .. } = &mut stream.traffic.flow else { return Ok(()) };
         let freed = send.acknowledge(next)?;
@@ -132,32 +141,35 @@ impl Node {
         Ok(())
     }
 
-    fn on_window(&mut self, id: PeerId, number: StreamNumber, limit: u64) {
+    fn on_window(&mut self, id: ConnectionId, number: StreamNumber, limit: u64) {
         let now = self.now;
-        let Some(peer) = self.peers.get_mut(id) else { return };
-        let Peer { streams, agenda, .. } = peer;
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let ClientConnection { streams, scheduler, .. } = connection;
         let Some(stream) = streams.get_mut(&number) else { return };
         if let Flow::Tcp { send, .. } = &mut stream.traffic.flow {
             send.window(limit);
-            agenda.refresh(number, &mut stream.traffic, stream.opened.is_due(), now);
+            scheduler.refresh(number, &mut stream.traffic, stream.opened.is_queued(), now);
         }
     }
 
     /// The client has no use for the stream any more, and needs no word about it; one that nobody knows never
     /// opens.
-    fn on_reset(&mut self, id: PeerId, number: StreamNumber) {
+    fn on_reset(&mut self, id: ConnectionId, number: StreamNumber) {
         let now = self.now;
-        let Some(peer) = self.peers.get_mut(id) else { return };
-        match peer.streams.get(&number).map(|stream| stream.upstream) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        match connection.streams.get(&number).map(|stream| stream.upstream) {
             Some(upstream) => self.end_stream(Place { id, number, upstream }, SessionEnd::Closed, None),
             None if planted!(ResetForgotten) => {}
-            None => peer.bid_farewell(number, None, now),
+            None => connection.close_stream(number, None, now),
         }
     }
 
-    fn on_datagram_frame(&mut self, id: PeerId, number: StreamNumber, bytes: Bytes) {
-        let Self { config, peers, stats, actions, now, .. } = self;
-        let Some(stream) = peers.get_mut(id).and_then(|peer| peer.streams.get_mut(&number)) else { return };
+    fn on_datagram_frame(&mut self, id: ConnectionId, number: StreamNumber, bytes: Bytes) {
+        let Self { config, connections, stats, actions, now, .. } = self;
+        let Some(stream) = connections.get_mut(id).and_then(|connection| connection.streams.get_mut(&number))
+        else {
+            return;
+        };
         let (upstream, open) = (stream.upstream, stream.is_open());
         let Flow::Udp(datagrams) = &mut stream.traffic.flow else { return };
         stream.last_active = *now;
@@ -172,31 +184,31 @@ impl Node {
     }
 
     /// A held request that is named is answered by a header: nobody would ask for what it carried.
-    fn on_resend(&mut self, id: PeerId, exchange: ExchangeNumber) {
+    fn on_resend(&mut self, id: ConnectionId, exchange: ExchangeNumber) {
         let now = self.now;
-        let Some(peer) = self.peers.get_mut(id) else { return };
-        if planted!(NamedRefilled) && peer.held.contains_key(&exchange) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if planted!(NamedRefilled) && connection.held.contains_key(&exchange) {
             return self.answer_held(id, exchange, Load::Anything);
         }
-        if let Some(held) = peer.resend(exchange, now) {
-            peer.exchanges.answered(exchange, 0, alloc::vec::Vec::new(), 0);
+        if let Some(held) = connection.resend(exchange, now) {
+            connection.exchanges.answered(exchange, 0, alloc::vec::Vec::new(), 0);
             self.answer_bare(id, exchange, held, false);
         }
     }
 }
 
-impl Peer {
+impl ClientConnection {
     /// DATA of a stream that is not there. If it has ended, the client may not have heard.
     fn on_stray_chunk(&mut self, number: StreamNumber, now: Instant) {
-        if let Some(farewell) = self.farewells.get_mut(&number) {
+        if let Some(closing) = self.closing.get_mut(&number) {
             if planted!(FarewellOnce) {
                 return;
             }
-            farewell.owed.owe();
-            self.agenda.farewells.insert(number);
-        } else if !self.ended.contains(number) && self.agenda.gone.len() < MAX_GONE {
-            self.agenda.gone.insert(number);
+            closing.pending.queue();
+            self.scheduler.closing.insert(number);
+        } else if !self.ended.contains(number) && self.scheduler.gone.len() < MAX_GONE {
+            self.scheduler.gone.insert(number);
         }
-        self.agenda.note(now);
+        self.scheduler.note(now);
     }
 }

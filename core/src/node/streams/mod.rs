@@ -5,10 +5,10 @@
 //!  Slot ───────────────▶ intake ───────────────▶ Stream ──────────────────▶ upstream
 //!   ▲                      │ exchange               │  ◀──────────────────── upstream
 //!   │       packet         ▼        what is due     ▼
-//!   └─────────────────── serve ◀─────────────── Agenda
+//!   └─────────────────── serve ◀─────────────── SendScheduler
 //! ```
 //!
-//! A [`peer::Peer`] is one client. A request of it is an [exchange] that is [held](hold) until there is something to
+//! A [`peer::ClientConnection`] is one client. A request of it is an [exchange] that is [held](hold) until there is something to
 //! say; what goes into its answer is [packed](pack), and remembered until the client confirms it. A [stream] has the
 //! two halves that both machines share, and an upstream like any session's.
 
@@ -32,7 +32,7 @@ pub use client::ClientFault;
 
 use crate::config::NodeConfig;
 use crate::id::{Counter, EpochMint, UpstreamId};
-use crate::node::streams::client::{Peer, PeerId};
+use crate::node::streams::client::{ClientConnection, ConnectionId};
 use crate::time::Instant;
 use crate::wire::direction::Direction;
 use crate::wire::number::StreamNumber;
@@ -42,15 +42,15 @@ use crate::wire::seal::{Nonces, Seal};
 /// The stream that an upstream belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StreamRef {
-    pub(super) peer: PeerId,
+    pub(super) connection: ConnectionId,
     pub(super) number: StreamNumber,
 }
 
 /// Every client that the node knows, and what opens and seals their packets.
 #[derive(Clone, Debug)]
-pub(super) struct Peers {
-    table: BTreeMap<PeerId, Peer>,
-    index: BTreeMap<ClientId, PeerId>,
+pub(super) struct Connections {
+    table: BTreeMap<ConnectionId, ClientConnection>,
+    index: BTreeMap<ClientId, ConnectionId>,
     known: Counter,
     epochs: EpochMint,
     nonces: Nonces,
@@ -60,7 +60,7 @@ pub(super) struct Peers {
     promised: u64,
 }
 
-impl Peers {
+impl Connections {
     pub(super) fn new(config: &NodeConfig, seed: [u8; 32]) -> Self {
         let secret = config.seal_secret();
         Self {
@@ -82,21 +82,21 @@ impl Peers {
         Self { up, down, ..Self::new(config, seed) }
     }
 
-    pub(super) fn get(&self, peer: PeerId) -> Option<&Peer> {
-        self.table.get(&peer)
+    pub(super) fn get(&self, connection: ConnectionId) -> Option<&ClientConnection> {
+        self.table.get(&connection)
     }
 
-    pub(super) fn get_mut(&mut self, peer: PeerId) -> Option<&mut Peer> {
-        self.table.get_mut(&peer)
+    pub(super) fn get_mut(&mut self, connection: ConnectionId) -> Option<&mut ClientConnection> {
+        self.table.get_mut(&connection)
     }
 
     /// Payload bytes that are kept for all of them. Visits every stream.
     pub(super) fn buffered_bytes(&self) -> usize {
-        let streams = self.table.values().flat_map(|peer| peer.streams.values());
+        let streams = self.table.values().flat_map(|connection| connection.streams.values());
         streams.map(|stream| stream.traffic.kept()).fold(0, usize::saturating_add)
     }
 
-    fn find(&self, client: ClientId) -> Option<PeerId> {
+    fn find(&self, client: ClientId) -> Option<ConnectionId> {
         self.index.get(&client).copied()
     }
 
@@ -123,19 +123,19 @@ impl Peers {
         })
     }
 
-    fn insert(&mut self, hello: &RequestHeader, grants: Grants, now: Instant) -> PeerId {
-        let id = PeerId(self.known.next());
+    fn insert(&mut self, hello: &RequestHeader, grants: Grants, now: Instant) -> ConnectionId {
+        let id = ConnectionId(self.known.next());
         self.promised = self.promised.saturating_add(grants.uplink_total);
         self.index.insert(hello.client, id);
-        self.table.insert(id, Peer::new(hello, self.epochs.mint(), grants, now));
+        self.table.insert(id, ClientConnection::new(hello, self.epochs.mint(), grants, now));
         id
     }
 
-    fn remove(&mut self, id: PeerId) -> Option<Peer> {
-        let peer = self.table.remove(&id)?;
-        self.promised = self.promised.saturating_sub(peer.grants.uplink_total);
-        self.index.remove(&peer.client);
-        Some(peer)
+    fn remove(&mut self, id: ConnectionId) -> Option<ClientConnection> {
+        let connection = self.table.remove(&id)?;
+        self.promised = self.promised.saturating_sub(connection.grants.uplink_total);
+        self.index.remove(&connection.client);
+        Some(connection)
     }
 }
 
@@ -152,7 +152,7 @@ fn largest_packet(config: &NodeConfig) -> usize {
 /// A stream's upstream, and where it is from now on: what the machine needs to act on both.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    id: PeerId,
+    id: ConnectionId,
     number: StreamNumber,
     upstream: UpstreamId,
 }

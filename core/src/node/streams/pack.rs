@@ -3,13 +3,13 @@
 use alloc::vec::Vec;
 use core::ops::Bound;
 
-use crate::connection::closing::{Farewell, Word};
-use crate::connection::pending::Owed;
+use crate::connection::closing::{ClosingStream, Word};
+use crate::connection::pending::Pending;
 use crate::connection::stream::flow::Flow;
 use crate::connection::stream::traffic::Class;
 use crate::credit::{Pool, Within};
-use crate::node::streams::client::Peer;
-use crate::node::streams::sent::Item;
+use crate::node::streams::client::ClientConnection;
+use crate::node::streams::sent::SentFrame;
 use crate::node::streams::stream::Stream;
 use crate::seq::Seq;
 use crate::time::Instant;
@@ -45,7 +45,7 @@ pub(super) struct Packing<'p> {
     limit: usize,
     /// By how much the numbers in it may grow.
     growth: usize,
-    contents: Vec<Item>,
+    frames: Vec<SentFrame>,
     /// Whether it carries DATA, OPENED or RESET.
     vital: bool,
     /// Payload bytes that go for the first time, and again.
@@ -58,7 +58,7 @@ pub(super) struct Packing<'p> {
 /// A response whose frames are complete.
 pub(super) struct Packed {
     pub(super) writer: PacketWriter,
-    pub(super) contents: Vec<Item>,
+    pub(super) frames: Vec<SentFrame>,
     pub(super) vital: bool,
 }
 
@@ -73,7 +73,7 @@ impl<'p> Packing<'p> {
         let writer = PacketWriter::response(header, capacity.min(limit));
         // BACKLOG comes last, and must fit.
         let limit = limit.saturating_sub(FACT);
-        Self { writer, by, limit, growth: 0, contents: Vec::new(), vital: false, first: 0, again: 0, pool }
+        Self { writer, by, limit, growth: 0, frames: Vec::new(), vital: false, first: 0, again: 0, pool }
     }
 
     /// Narrows the packet to `limit` bytes.
@@ -82,7 +82,7 @@ impl<'p> Packing<'p> {
     }
 
     fn room(&self) -> usize {
-        let full = self.contents.len() >= MAX_ITEMS;
+        let full = self.frames.len() >= MAX_ITEMS;
         let taken = self.writer.sealed_len().saturating_add(self.growth);
         if full { 0 } else { self.limit.saturating_sub(taken) }
     }
@@ -92,7 +92,7 @@ impl<'p> Packing<'p> {
     }
 
     /// Appends a frame without payload, if there is room.
-    fn fact(&mut self, frame: impl FnOnce() -> Frame, item: Option<Item>) -> bool {
+    fn fact(&mut self, frame: impl FnOnce() -> Frame, item: Option<SentFrame>) -> bool {
         if self.room() < FACT {
             return false;
         }
@@ -100,7 +100,7 @@ impl<'p> Packing<'p> {
         self.writer.push(&frame());
         let len = self.writer.sealed_len().saturating_sub(before);
         self.growth = self.growth.saturating_add(FACT.saturating_sub(len));
-        self.contents.extend(item);
+        self.frames.extend(item);
         true
     }
 
@@ -120,7 +120,7 @@ impl<'p> Packing<'p> {
             Flow::Tcp { send, .. } => {
                 let chunk = send.next(self.by, room)?;
                 let (len, first) = (chunk.len, chunk.first);
-                self.contents.push(Item::Chunk(number, chunk.seq));
+                self.frames.push(SentFrame::Chunk(number, chunk.seq));
                 self.writer.push_data(chunk.head(number), len, chunk.slices);
                 let count = if first { &mut self.first } else { &mut self.again };
                 *count = count.saturating_add(len);
@@ -146,58 +146,58 @@ impl<'p> Packing<'p> {
             let bytes = u64::try_from(backlog).unwrap_or(u64::MAX).min(varint::MAX);
             self.writer.push(&Frame::Backlog { bytes });
         }
-        Packed { writer: self.writer, contents: self.contents, vital: self.vital }
+        Packed { writer: self.writer, frames: self.frames, vital: self.vital }
     }
 }
 
-impl Peer {
+impl ClientConnection {
     /// Everything that is not bulk, and acknowledgements.
     pub(super) fn fill_prompt(&mut self, packing: &mut Packing<'_>, now: Instant) {
         packing.narrow(SPARSE_PACKET);
-        self.fill_farewells(packing);
-        let mut next = self.agenda.sparse.first().copied();
+        self.fill_closing(packing);
+        let mut next = self.scheduler.sparse.first().copied();
         while let Some(number) = next {
             self.fill_sparse(number, packing, now);
-            next = self.agenda.sparse.range((Bound::Excluded(number), Bound::Unbounded)).next().copied();
+            next = self.scheduler.sparse.range((Bound::Excluded(number), Bound::Unbounded)).next().copied();
         }
         self.fill_acks(packing, now);
     }
 
-    fn fill_farewells(&mut self, packing: &mut Packing<'_>) {
-        while let Some(number) = self.agenda.farewells.first().copied() {
-            let Some(farewell) = self.farewells.get_mut(&number) else {
-                self.agenda.farewells.remove(&number);
+    fn fill_closing(&mut self, packing: &mut Packing<'_>) {
+        while let Some(number) = self.scheduler.closing.first().copied() {
+            let Some(closing) = self.closing.get_mut(&number) else {
+                self.scheduler.closing.remove(&number);
                 continue;
             };
-            if !farewell.fill(number, packing) {
+            if !closing.fill(number, packing) {
                 break;
             }
-            farewell.owed.carry(packing.by);
-            self.agenda.farewells.remove(&number);
+            closing.pending.send_in(packing.by);
+            self.scheduler.closing.remove(&number);
         }
-        while let Some(stream) = self.agenda.gone.first().copied() {
+        while let Some(stream) = self.scheduler.gone.first().copied() {
             if !packing.fact(|| Frame::Gone { stream }, None) {
                 break;
             }
-            self.agenda.gone.remove(&stream);
+            self.scheduler.gone.remove(&stream);
         }
     }
 
     fn fill_sparse(&mut self, number: StreamNumber, packing: &mut Packing<'_>, now: Instant) {
-        let Self { streams, agenda, pool, .. } = self;
+        let Self { streams, scheduler, pool, .. } = self;
         let Some(stream) = streams.get_mut(&number) else { return };
         let by = packing.by;
-        if stream.opened.is_due()
-            && packing.fact(|| Frame::Opened { stream: number }, Some(Item::Opened(number)))
+        if stream.opened.is_queued()
+            && packing.fact(|| Frame::Opened { stream: number }, Some(SentFrame::Opened(number)))
         {
-            stream.opened.carry(by);
+            stream.opened.send_in(by);
             packing.vital = true;
         }
         if let Flow::Tcp { recv, .. } = &mut stream.traffic.flow
             && recv.is_window_due()
         {
             let window = || Frame::Window { stream: number, limit: recv.put_window(by) };
-            packing.fact(window, Some(Item::Window(number)));
+            packing.fact(window, Some(SentFrame::Window(number)));
         }
         while stream.traffic.class() == Some(Class::Sparse) {
             let room = stream.traffic.sparse_cut();
@@ -205,30 +205,30 @@ impl Peer {
                 break;
             }
         }
-        agenda.refresh(number, &mut stream.traffic, stream.opened.is_due(), now);
+        scheduler.refresh(number, &mut stream.traffic, stream.opened.is_queued(), now);
     }
 
     /// Acknowledgements.
     pub(super) fn fill_acks(&mut self, packing: &mut Packing<'_>, now: Instant) {
-        let Self { streams, agenda, .. } = self;
-        while let Some(number) = agenda.acks.first().copied() {
+        let Self { streams, scheduler, .. } = self;
+        while let Some(number) = scheduler.acks.first().copied() {
             let Some(stream) = streams.get_mut(&number) else { break };
             let Flow::Tcp { recv, .. } = &mut stream.traffic.flow else { break };
             let by = packing.by;
             let ack = || Frame::Ack { stream: number, next: recv.put_ack(by) };
-            if !packing.fact(ack, Some(Item::Ack(number))) {
+            if !packing.fact(ack, Some(SentFrame::Ack(number))) {
                 break;
             }
-            agenda.refresh(number, &mut stream.traffic, stream.opened.is_due(), now);
+            scheduler.refresh(number, &mut stream.traffic, stream.opened.is_queued(), now);
         }
-        agenda.note(now);
+        scheduler.note(now);
     }
 
     /// Data in bulk, and acknowledgements.
     pub(super) fn fill_bulk(&mut self, packing: &mut Packing<'_>, now: Instant) {
         self.fill_acks(packing, now);
-        let Self { streams, agenda, pool, .. } = self;
-        while let Some(number) = agenda.bulk.front().copied() {
+        let Self { streams, scheduler, pool, .. } = self;
+        while let Some(number) = scheduler.bulk.front().copied() {
             let Some(stream) = streams.get_mut(&number) else { break };
             let next = stream.traffic.flow.next_len();
             if stream.traffic.deficit < next {
@@ -243,31 +243,31 @@ impl Peer {
             };
             stream.traffic.deficit = stream.traffic.deficit.saturating_sub(sent);
             let turn_is_over = stream.traffic.deficit < stream.traffic.flow.next_len();
-            agenda.refresh(number, &mut stream.traffic, stream.opened.is_due(), now);
-            if turn_is_over && agenda.bulk.front() == Some(&number) {
-                agenda.pass_turn();
+            scheduler.refresh(number, &mut stream.traffic, stream.opened.is_queued(), now);
+            if turn_is_over && scheduler.bulk.front() == Some(&number) {
+                scheduler.pass_turn();
             }
         }
-        agenda.note(now);
+        scheduler.note(now);
     }
 
     /// What the answer of `exchange` carried, for another copy of its request. Its header may have grown since: what finds
     /// no room any more goes with another answer.
     pub(super) fn fill_again(&mut self, exchange: ExchangeNumber, packing: &mut Packing<'_>, now: Instant) {
-        let contents = self.exchanges.take_contents(exchange);
-        let (put, left): (Vec<Item>, Vec<Item>) =
-            contents.into_iter().partition(|item| self.put_again(*item, packing));
+        let frames = self.exchanges.take_frames(exchange);
+        let (put, left): (Vec<SentFrame>, Vec<SentFrame>) =
+            frames.into_iter().partition(|item| self.put_again(*item, packing));
         // What was left out is not confirmed with the exchange.
-        self.exchanges.put_contents(exchange, put);
+        self.exchanges.put_frames(exchange, put);
         for item in left {
-            self.item_lost(item, exchange, now);
+            self.frame_lost(item, exchange, now);
         }
     }
 
     /// Appends what an answer carried, as far as it still counts; says whether there was room.
-    fn put_again(&self, item: Item, packing: &mut Packing<'_>) -> bool {
+    fn put_again(&self, item: SentFrame, packing: &mut Packing<'_>) -> bool {
         match item {
-            Item::Chunk(number, seq) => {
+            SentFrame::Chunk(number, seq) => {
                 let Some(Flow::Tcp { send, .. }) = self.flow(number) else { return true };
                 let Some(chunk) = send.again(seq) else { return true };
                 if chunk.len > packing.data_room() {
@@ -277,25 +277,25 @@ impl Peer {
                 packing.writer.push_data(chunk.head(number), chunk.len, chunk.slices);
                 true
             }
-            Item::Opened(stream) => packing.fact(|| Frame::Opened { stream }, None),
-            Item::Window(stream) => match self.flow(stream) {
+            SentFrame::Opened(stream) => packing.fact(|| Frame::Opened { stream }, None),
+            SentFrame::Window(stream) => match self.flow(stream) {
                 Some(Flow::Tcp { recv, .. }) => {
                     packing.fact(|| Frame::Window { stream, limit: recv.limit() }, None)
                 }
                 Some(Flow::Udp(_)) | None => true,
             },
-            Item::Ack(stream) => match self.flow(stream) {
+            SentFrame::Ack(stream) => match self.flow(stream) {
                 Some(Flow::Tcp { recv, .. }) => {
                     packing.fact(|| Frame::Ack { stream, next: recv.taken() }, None)
                 }
-                Some(Flow::Udp(_)) | None => self.put_farewell(stream, packing),
+                Some(Flow::Udp(_)) | None => self.put_closing(stream, packing),
             },
-            Item::Reset(stream) => self.put_farewell(stream, packing),
+            SentFrame::Reset(stream) => self.put_closing(stream, packing),
         }
     }
 
-    fn put_farewell(&self, stream: StreamNumber, packing: &mut Packing<'_>) -> bool {
-        self.farewells.get(&stream).is_none_or(|farewell| farewell.fill(stream, packing))
+    fn put_closing(&self, stream: StreamNumber, packing: &mut Packing<'_>) -> bool {
+        self.closing.get(&stream).is_none_or(|closing| closing.fill(stream, packing))
     }
 
     fn flow(&self, number: StreamNumber) -> Option<&Flow> {
@@ -304,30 +304,32 @@ impl Peer {
 
     /// Whether anything that the answer of `old` carried is still under way with it.
     pub(super) fn needs_repeat(&self, old: ExchangeNumber) -> bool {
-        let carried = Owed::Carried(old);
-        let contents = self.exchanges.get(old).map_or(&[][..], |record| &record.contents);
-        contents.iter().any(|item| match *item {
-            Item::Chunk(number, seq) => match self.flow(number) {
+        let carried = Pending::InFlight(old);
+        let frames = self.exchanges.get(old).map_or(&[][..], |record| &record.frames);
+        frames.iter().any(|item| match *item {
+            SentFrame::Chunk(number, seq) => match self.flow(number) {
                 Some(Flow::Tcp { send, .. }) => send.carrier(seq) == Some(old),
                 Some(Flow::Udp(_)) | None => false,
             },
-            Item::Opened(number) => self.streams.get(&number).is_some_and(|stream| stream.opened == carried),
-            Item::Reset(number) => {
-                self.farewells.get(&number).is_some_and(|farewell| farewell.owed == carried)
+            SentFrame::Opened(number) => {
+                self.streams.get(&number).is_some_and(|stream| stream.opened == carried)
             }
-            Item::Ack(_) | Item::Window(_) => false,
+            SentFrame::Reset(number) => {
+                self.closing.get(&number).is_some_and(|closing| closing.pending == carried)
+            }
+            SentFrame::Ack(_) | SentFrame::Window(_) => false,
         })
     }
 
     /// What the answer of `old` carried, once more; the facts become owed again, and go with everything prompt.
     pub(super) fn fill_repeat(&mut self, old: ExchangeNumber, packing: &mut Packing<'_>, now: Instant) {
         packing.narrow(SPARSE_PACKET);
-        let contents = self.exchanges.get(old).map(|record| record.contents.clone()).unwrap_or_default();
-        for item in contents {
+        let frames = self.exchanges.get(old).map(|record| record.frames.clone()).unwrap_or_default();
+        for item in frames {
             match item {
-                Item::Chunk(number, seq) => self.repeat_chunk(number, seq, old, packing, now),
-                Item::Opened(_) | Item::Reset(_) | Item::Ack(_) | Item::Window(_) => {
-                    self.item_lost(item, old, now);
+                SentFrame::Chunk(number, seq) => self.repeat_chunk(number, seq, old, packing, now),
+                SentFrame::Opened(_) | SentFrame::Reset(_) | SentFrame::Ack(_) | SentFrame::Window(_) => {
+                    self.frame_lost(item, old, now);
                 }
             }
         }
@@ -342,28 +344,28 @@ impl Peer {
         packing: &mut Packing<'_>,
         now: Instant,
     ) {
-        let Self { streams, agenda, .. } = self;
+        let Self { streams, scheduler, .. } = self;
         let Some(stream) = streams.get_mut(&number) else { return };
         let Flow::Tcp { send, .. } = &mut stream.traffic.flow else { return };
         let room = packing.data_room();
         if send.carrier(seq) == Some(old)
             && let Some(chunk) = send.repeat(seq, packing.by, room)
         {
-            packing.contents.push(Item::Chunk(number, seq));
+            packing.frames.push(SentFrame::Chunk(number, seq));
             packing.again = packing.again.saturating_add(chunk.len);
             packing.vital = true;
             packing.writer.push_data(chunk.head(number), chunk.len, chunk.slices);
         }
-        agenda.refresh(number, &mut stream.traffic, stream.opened.is_due(), now);
+        scheduler.refresh(number, &mut stream.traffic, stream.opened.is_queued(), now);
     }
 }
 
-impl Farewell {
+impl ClosingStream {
     fn fill(&self, stream: StreamNumber, packing: &mut Packing<'_>) -> bool {
         match self.word {
-            Word::Ack(next) => packing.fact(|| Frame::Ack { stream, next }, Some(Item::Ack(stream))),
+            Word::Ack(next) => packing.fact(|| Frame::Ack { stream, next }, Some(SentFrame::Ack(stream))),
             Word::Reset(code) => {
-                let there = packing.fact(|| Frame::Reset { stream, code }, Some(Item::Reset(stream)));
+                let there = packing.fact(|| Frame::Reset { stream, code }, Some(SentFrame::Reset(stream)));
                 packing.vital |= there;
                 there
             }

@@ -9,7 +9,7 @@ use crate::node::Node;
 use crate::node::action::NodeNotice;
 use crate::node::sessions::batch::{OpRef, Slot};
 use crate::node::sessions::reply::Fixed;
-use crate::node::streams::client::{ClientFault, PeerId};
+use crate::node::streams::client::{ClientFault, ConnectionId};
 use crate::node::streams::hold::{Held, Load};
 use crate::node::streams::largest_packet;
 use crate::node::streams::sent::{Arrival, Progress};
@@ -21,7 +21,7 @@ use crate::wire::packet::{self, RequestHeader, ResponseRoom};
 /// A request packet on its way in.
 #[derive(Clone, Copy, Debug)]
 struct Request<'h> {
-    id: PeerId,
+    id: ConnectionId,
     at: OpRef,
     header: &'h RequestHeader,
     /// Bytes of its packet.
@@ -41,7 +41,8 @@ impl Node {
         if len > largest_packet(&self.config) {
             return self.bad_packet(at);
         }
-        let opened = self.peers.up.open(packet).ok().and_then(|plain| packet::decode_request(plain).ok());
+        let opened =
+            self.connections.up.open(packet).ok().and_then(|plain| packet::decode_request(plain).ok());
         match opened {
             Some((header, frames)) => self.on_request_packet(at, &header, frames, len, shared),
             None => self.bad_packet(at),
@@ -63,23 +64,23 @@ impl Node {
         len: usize,
         shared: bool,
     ) {
-        let known = self.peers.find(header.client);
-        let peer = known.and_then(|id| self.peers.get(id));
+        let known = self.connections.find(header.client);
+        let connection = known.and_then(|id| self.connections.get(id));
         let id = match (known, header.epoch) {
             (Some(id), None) => {
                 if planted!(HelloAnew) {
-                    let epoch = self.peers.epochs.mint();
-                    self.peers.table.entry(id).and_modify(|peer| peer.epoch = epoch);
+                    let epoch = self.connections.epochs.mint();
+                    self.connections.table.entry(id).and_modify(|connection| connection.epoch = epoch);
                 }
                 id
             }
-            (Some(id), epoch) if peer.is_some_and(|peer| Some(peer.epoch) == epoch) => id,
+            (Some(id), epoch) if connection.is_some_and(|connection| Some(connection.epoch) == epoch) => id,
             (_, Some(epoch)) => return self.answer_unknown(at, header, epoch),
-            (None, None) => match self.peers.grants(&self.config) {
+            (None, None) => match self.connections.grants(&self.config) {
                 Ok(grants) => {
                     self.stats.clients = self.stats.clients.saturating_add(1);
                     self.notice(NodeNotice::ClientJoined { client: header.client });
-                    self.peers.insert(header, grants, self.now)
+                    self.connections.insert(header, grants, self.now)
                 }
                 Err(limit) => {
                     self.notice(NodeNotice::LimitReached { limit });
@@ -97,28 +98,29 @@ impl Node {
     fn take(&mut self, request: Request<'_>, frames: Frames) -> Result<(), ClientFault> {
         let now = self.now;
         let Request { id, header, .. } = request;
-        let Some(peer) = self.peers.get_mut(id) else { return Ok(()) };
-        peer.last_seen = now;
-        let arrival = peer.exchanges.arrive(header.exchange).map_err(|_| ClientFault::TooManyExchanges)?;
-        peer.confirm_below(header.done, now);
-        peer.take_terms(header);
+        let Some(connection) = self.connections.get_mut(id) else { return Ok(()) };
+        connection.last_seen = now;
+        let arrival =
+            connection.exchanges.arrive(header.exchange).map_err(|_| ClientFault::TooManyExchanges)?;
+        connection.confirm_below(header.done, now);
+        connection.take_terms(header);
         self.answer_done(id);
         for frame in frames {
             self.on_frame(id, header.exchange, frame, arrival == Arrival::First, request.len)?;
         }
         self.admit_copy(request, arrival);
-        self.touch_peer(id);
+        self.touch_connection(id);
         Ok(())
     }
 
     /// Nobody will ask for what a held request below `done` would carry: it is answered by a header.
-    fn answer_done(&mut self, id: PeerId) {
-        while let Some(peer) = self.peers.get_mut(id)
+    fn answer_done(&mut self, id: ConnectionId) {
+        while let Some(connection) = self.connections.get_mut(id)
             && let Some((exchange, held)) =
-                peer.held.first_key_value().map(|(exchange, held)| (*exchange, *held))
-            && exchange < peer.exchanges.done()
+                connection.held.first_key_value().map(|(exchange, held)| (*exchange, *held))
+            && exchange < connection.exchanges.done()
         {
-            peer.held.remove(&exchange);
+            connection.held.remove(&exchange);
             self.answer_bare(id, exchange, held, false);
         }
     }
@@ -128,12 +130,12 @@ impl Node {
         let now = self.now;
         let Request { id, at, header, shared, .. } = request;
         let exchange = header.exchange;
-        let Some(peer) = self.peers.get_mut(id) else { return };
-        let max_hold = peer.grants.max_hold;
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let max_hold = connection.grants.max_hold;
         let bare = header.epoch.is_none()
             || header.room == ResponseRoom::HeaderOnly
-            || peer.is_named(exchange) && !planted!(NamedRefilled)
-            || exchange < peer.exchanges.done();
+            || connection.is_named(exchange) && !planted!(NamedRefilled)
+            || exchange < connection.exchanges.done();
         let hold = if shared { Duration::ZERO } else { header.hold.min(max_hold) };
         let held = Held { at, arrived: now, until: now.saturating_add(hold), room: header.room };
         match arrival {
@@ -145,14 +147,14 @@ impl Node {
             }
             Arrival::Answered if !bare => self.answer_again(id, exchange, held),
             Arrival::First if !bare => {
-                if let Some(record) = peer.exchanges.get_mut(exchange) {
+                if let Some(record) = connection.exchanges.get_mut(exchange) {
                     record.progress = Progress::Held;
                 }
-                peer.held.insert(exchange, held);
+                connection.held.insert(exchange, held);
                 self.place(at, Slot::Exchange(id, exchange));
             }
             Arrival::First => {
-                peer.exchanges.answered(exchange, 0, alloc::vec::Vec::new(), 0);
+                connection.exchanges.answered(exchange, 0, alloc::vec::Vec::new(), 0);
                 self.answer_bare(id, exchange, held, header.epoch.is_none());
             }
             Arrival::Below | Arrival::Held | Arrival::Answered => {
@@ -163,12 +165,17 @@ impl Node {
 
     /// The caller of a held request has gone. What its answer would have carried goes with another; a client that
     /// waits for this one learns that it was answered, and that nothing came.
-    pub(in crate::node) fn on_exchange_gone(&mut self, at: OpRef, id: PeerId, exchange: ExchangeNumber) {
-        let Some(peer) = self.peers.get_mut(id) else { return };
-        if peer.held.get(&exchange).is_some_and(|held| held.at == at) {
-            peer.held.remove(&exchange);
-            peer.exchanges.answered(exchange, 0, alloc::vec::Vec::new(), 0);
-            self.touch_peer(id);
+    pub(in crate::node) fn on_exchange_gone(
+        &mut self,
+        at: OpRef,
+        id: ConnectionId,
+        exchange: ExchangeNumber,
+    ) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.held.get(&exchange).is_some_and(|held| held.at == at) {
+            connection.held.remove(&exchange);
+            connection.exchanges.answered(exchange, 0, alloc::vec::Vec::new(), 0);
+            self.touch_connection(id);
         }
     }
 }

@@ -3,10 +3,10 @@
 use alloc::vec::Vec;
 
 use crate::node::sessions::batch::{OpRef, Slot};
-use crate::node::streams::client::{Peer, PeerId};
+use crate::node::streams::client::{ClientConnection, ConnectionId};
 use crate::node::streams::hold::{Held, Load, Verdict};
 use crate::node::streams::pack::Packing;
-use crate::node::streams::{Peers, largest_packet};
+use crate::node::streams::{Connections, largest_packet};
 use crate::node::{Node, Owner, Phase, Task};
 use crate::time::Instant;
 use crate::timer::TimerKind;
@@ -37,111 +37,120 @@ const MAX_RECORDS: usize = 262_144;
 
 impl Node {
     /// Puts a client on the agenda.
-    pub(super) fn touch_peer(&mut self, id: PeerId) {
-        if let Some(peer) = self.peers.get_mut(id)
-            && !peer.listed
+    pub(super) fn touch_connection(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id)
+            && !connection.listed
         {
-            peer.listed = true;
-            self.agenda.push_back(Task::Peer(id));
+            connection.listed = true;
+            self.agenda.push_back(Task::Connection(id));
         }
     }
 
     /// Answers what is to be answered, and sets the client's timer.
-    pub(in crate::node) fn serve(&mut self, id: PeerId) {
+    pub(in crate::node) fn serve(&mut self, id: ConnectionId) {
         loop {
-            let Self { config, peers, timers, now, .. } = self;
-            let Some(peer) = peers.get_mut(id) else { return };
-            peer.listed = false;
-            match peer.circumstances().verdict(*now, peer.patience(config)) {
-                Verdict::Answer(_, Load::Repeat(old)) if !peer.needs_repeat(old) => {
-                    peer.unconfirmed.pop_first();
+            let Self { config, connections, timers, now, .. } = self;
+            let Some(connection) = connections.get_mut(id) else { return };
+            connection.listed = false;
+            match connection.circumstances().verdict(*now, connection.patience(config)) {
+                Verdict::Answer(_, Load::Repeat(old)) if !connection.needs_repeat(old) => {
+                    connection.unconfirmed.pop_first();
                 }
                 Verdict::Answer(exchange, load) => self.answer_held(id, exchange, load),
                 Verdict::Wait(at) => {
-                    let idle = (peer.idle_deadline(config), TimerKind::IdleClient);
+                    let idle = (connection.idle_deadline(config), TimerKind::IdleClient);
                     let (at, timer) = at.map_or(idle, |at| at.min(idle));
-                    peer.due = timer;
-                    return timers.set(&mut peer.timer, Owner::Peer(id), Some(at));
+                    connection.due = timer;
+                    return timers.set(&mut connection.timer, Owner::Connection(id), Some(at));
                 }
             }
         }
     }
 
     /// The client's deadline has passed.
-    pub(in crate::node) fn on_peer_deadline(&mut self, id: PeerId) {
-        let idle = self.peers.get(id).is_some_and(|peer| peer.idle_deadline(&self.config) <= self.now);
-        if idle { self.drop_idle_client(id) } else { self.touch_peer(id) }
+    pub(in crate::node) fn on_connection_deadline(&mut self, id: ConnectionId) {
+        let idle = self
+            .connections
+            .get(id)
+            .is_some_and(|connection| connection.idle_deadline(&self.config) <= self.now);
+        if idle { self.drop_idle_client(id) } else { self.touch_connection(id) }
     }
 
     /// Answers a held request now.
-    pub(super) fn answer_held(&mut self, id: PeerId, exchange: ExchangeNumber, load: Load) {
+    pub(super) fn answer_held(&mut self, id: ConnectionId, exchange: ExchangeNumber, load: Load) {
         let draining = self.phase == Phase::Closed;
         let largest = largest_packet(&self.config);
-        let Self { config: _, peers, stats, pool, now, .. } = self;
-        let Some(peer) = peers.table.get_mut(&id) else { return };
-        let Some(held) = peer.held.remove(&exchange) else { return };
+        let Self { config: _, connections, stats, pool, now, .. } = self;
+        let Some(connection) = connections.table.get_mut(&id) else { return };
+        let Some(held) = connection.held.remove(&exchange) else { return };
         // What this answer says of itself: that it was given.
-        peer.exchanges.answered(exchange, 0, Vec::new(), 0);
-        let header = peer.header(exchange, &held, *now, draining);
+        connection.exchanges.answered(exchange, 0, Vec::new(), 0);
+        let header = connection.header(exchange, &held, *now, draining);
         let limit = held.room.limit(largest);
-        let capacity = peer.agenda.sums.sendable.saturating_add(AROUND).min(limit);
+        let capacity = connection.scheduler.sums.sendable.saturating_add(AROUND).min(limit);
         let mut packing = Packing::new(&header, exchange, limit, capacity, pool);
         let repeats = match load {
-            _ if peer.exchanges.items() > MAX_RECORDS => 0,
+            _ if connection.exchanges.items() > MAX_RECORDS => 0,
             Load::Repeat(old) => {
-                peer.unconfirmed.pop_first();
-                let repeats = peer.exchanges.get(old).map_or(0, |record| record.repeats);
-                peer.fill_repeat(old, &mut packing, *now);
+                connection.unconfirmed.pop_first();
+                let repeats = connection.exchanges.get(old).map_or(0, |record| record.repeats);
+                connection.fill_repeat(old, &mut packing, *now);
                 repeats.saturating_add(1).min(MAX_DOUBLINGS)
             }
-            Load::Anything if peer.agenda.is_prompt() => {
-                peer.fill_prompt(&mut packing, *now);
+            Load::Anything if connection.scheduler.is_prompt() => {
+                connection.fill_prompt(&mut packing, *now);
                 0
             }
             Load::Anything | Load::Bulk => {
-                packing.narrow(peer.share(limit));
-                peer.fill_bulk(&mut packing, *now);
+                packing.narrow(connection.share(limit));
+                connection.fill_bulk(&mut packing, *now);
                 0
             }
         };
         let count = |sum: u64, bytes: usize| sum.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         stats.downlink_bytes = count(stats.downlink_bytes, packing.first);
         stats.repeated_bytes = count(stats.repeated_bytes, packing.again);
-        let packed = packing.finish(peer.agenda.sums.sendable);
+        let packed = packing.finish(connection.scheduler.sums.sendable);
         let size = packed.writer.sealed_len();
-        peer.exchanges.answered(exchange, size, packed.contents, repeats);
+        connection.exchanges.answered(exchange, size, packed.frames, repeats);
         if packed.vital
             && size <= SMALL
-            && let Some(confirm) = peer.confirm
+            && let Some(confirm) = connection.confirm
         {
             let wait = confirm.saturating_mul(1 << repeats);
-            peer.unconfirmed.insert((now.saturating_add(wait), exchange));
+            connection.unconfirmed.insert((now.saturating_add(wait), exchange));
         }
         self.send_packet(held.at, packed.writer);
     }
 
     /// Answers another copy of a request with what its answer carried.
-    pub(super) fn answer_again(&mut self, id: PeerId, exchange: ExchangeNumber, copy: Held) {
+    pub(super) fn answer_again(&mut self, id: ConnectionId, exchange: ExchangeNumber, copy: Held) {
         let draining = self.phase == Phase::Closed;
         let largest = largest_packet(&self.config);
-        let Self { peers, stats, pool, now, .. } = self;
-        let Some(peer) = peers.table.get_mut(&id) else { return };
-        let header = peer.header(exchange, &copy, *now, draining);
+        let Self { connections, stats, pool, now, .. } = self;
+        let Some(connection) = connections.table.get_mut(&id) else { return };
+        let header = connection.header(exchange, &copy, *now, draining);
         let mut packing = Packing::new(&header, exchange, copy.room.limit(largest), 0, pool);
-        peer.fill_again(exchange, &mut packing, *now);
+        connection.fill_again(exchange, &mut packing, *now);
         let again = u64::try_from(packing.again).unwrap_or(u64::MAX);
         stats.repeated_bytes = stats.repeated_bytes.saturating_add(again);
-        let packed = packing.finish(peer.agenda.sums.sendable);
+        let packed = packing.finish(connection.scheduler.sums.sendable);
         self.send_packet(copy.at, packed.writer);
     }
 
     /// Answers a copy of a request with a header, and what the node grants if it was a hello.
-    pub(super) fn answer_bare(&mut self, id: PeerId, exchange: ExchangeNumber, copy: Held, hello: bool) {
+    pub(super) fn answer_bare(
+        &mut self,
+        id: ConnectionId,
+        exchange: ExchangeNumber,
+        copy: Held,
+        hello: bool,
+    ) {
         let draining = self.phase == Phase::Closed;
         let now = self.now;
-        let Some(peer) = self.peers.get_mut(id) else { return };
-        let mut header = peer.header(exchange, &copy, now, draining);
-        header.grants = Some(peer.grants).filter(|_| hello);
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let mut header = connection.header(exchange, &copy, now, draining);
+        header.grants = Some(connection.grants).filter(|_| hello);
         self.send_packet(copy.at, PacketWriter::response(&header, 0));
     }
 
@@ -163,13 +172,13 @@ impl Node {
     }
 
     fn send_packet(&mut self, at: OpRef, writer: PacketWriter) {
-        let Peers { down, nonces, .. } = &mut self.peers;
+        let Connections { down, nonces, .. } = &mut self.connections;
         let packet = Sealing::new(writer.finish(), down, nonces.next());
         self.place(at, Slot::Packet(packet));
     }
 }
 
-impl Peer {
+impl ClientConnection {
     /// The header of an answer that is given now.
     fn header(
         &mut self,
@@ -188,7 +197,7 @@ impl Peer {
             seen: self.exchanges.seen(),
             statuses: self.exchanges.statuses(MAX_TOLD),
             held: now.saturating_since(copy.arrived),
-            flags: Flags { draining, blocked: self.agenda.sums.blocked > 0, unknown: false },
+            flags: Flags { draining, blocked: self.scheduler.sums.blocked > 0, unknown: false },
             grants: None,
         }
     }
@@ -197,7 +206,7 @@ impl Peer {
     fn share(&self, limit: usize) -> usize {
         let others = self.held.len().saturating_sub(self.reserve());
         let requests = others.saturating_add(1);
-        let share = self.agenda.sums.sendable.checked_div(requests).unwrap_or(limit);
+        let share = self.scheduler.sums.sendable.checked_div(requests).unwrap_or(limit);
         share.max(LEAST_SHARE).saturating_add(AROUND).min(limit)
     }
 }

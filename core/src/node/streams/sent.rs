@@ -10,7 +10,7 @@ use crate::wire::packet::{MAX_STATUSES, Status};
 /// Something that went into an answer and is to be repaired if that is lost. Of a fact (OPENED, RESET, ACK,
 /// WINDOW) its owner knows whether it is still owed, and to which exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Item {
+pub(super) enum SentFrame {
     Chunk(StreamNumber, Seq),
     Ack(StreamNumber),
     Window(StreamNumber),
@@ -42,7 +42,7 @@ pub(super) struct Record {
     /// It was named in a RESEND: its answers carry nothing that needs repair, ever.
     pub(super) named: bool,
     /// What its answer carried.
-    pub(super) contents: Vec<Item>,
+    pub(super) frames: Vec<SentFrame>,
     /// How often its contents were repeated already before they went into it, as far as that still counts.
     pub(super) repeats: u32,
 }
@@ -131,7 +131,7 @@ impl Exchanges {
         let exchange = self.done;
         if let Some(record) = self.records.pop_front() {
             self.done = exchange.next();
-            self.items = self.items.saturating_sub(record.contents.len());
+            self.items = self.items.saturating_sub(record.frames.len());
             Some((exchange, record))
         } else {
             self.done = done;
@@ -144,31 +144,31 @@ impl Exchanges {
         &mut self,
         exchange: ExchangeNumber,
         size: usize,
-        contents: Vec<Item>,
+        frames: Vec<SentFrame>,
         repeats: u32,
     ) {
-        let count = contents.len();
+        let count = frames.len();
         if let Some(record) = self.get_mut(exchange) {
             record.progress = Progress::Answered(Status::answered(size));
-            record.contents = contents;
+            record.frames = frames;
             record.repeats = repeats;
             self.items = self.items.saturating_add(count);
         }
     }
 
     /// Takes what the answer to `exchange` carried.
-    pub(super) fn take_contents(&mut self, exchange: ExchangeNumber) -> Vec<Item> {
-        let contents = self.get_mut(exchange).map(|record| core::mem::take(&mut record.contents));
-        let contents = contents.unwrap_or_default();
-        self.items = self.items.saturating_sub(contents.len());
-        contents
+    pub(super) fn take_frames(&mut self, exchange: ExchangeNumber) -> Vec<SentFrame> {
+        let frames = self.get_mut(exchange).map(|record| core::mem::take(&mut record.frames));
+        let frames = frames.unwrap_or_default();
+        self.items = self.items.saturating_sub(frames.len());
+        frames
     }
 
     /// Puts back what was taken, or a part of it.
-    pub(super) fn put_contents(&mut self, exchange: ExchangeNumber, contents: Vec<Item>) {
-        let items = contents.len();
+    pub(super) fn put_frames(&mut self, exchange: ExchangeNumber, frames: Vec<SentFrame>) {
+        let items = frames.len();
         if let Some(record) = self.get_mut(exchange) {
-            record.contents = contents;
+            record.frames = frames;
             self.items = self.items.saturating_add(items);
         }
     }
@@ -216,7 +216,7 @@ mod tests {
     fn what_is_done_is_forgotten_in_order() {
         let mut exchanges = Exchanges::new(number(0));
         exchanges.arrive(number(1)).unwrap();
-        exchanges.answered(number(0), 1, alloc::vec![Item::Ack(StreamNumber::ZERO)], 0);
+        exchanges.answered(number(0), 1, alloc::vec![SentFrame::Ack(StreamNumber::ZERO)], 0);
         assert_eq!(exchanges.items(), 1);
         assert_eq!(exchanges.forget(number(1)).map(|(exchange, _)| exchange), Some(number(0)));
         assert_eq!(exchanges.items(), 0);

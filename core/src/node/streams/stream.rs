@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::config::NodeConfig;
-use crate::connection::pending::Owed;
+use crate::connection::pending::Pending;
 use crate::connection::stream::flow::{Datagrams, Flow};
 use crate::connection::stream::recv::RecvHalf;
 use crate::connection::stream::send::SendHalf;
@@ -35,7 +35,7 @@ pub(in crate::node) struct Stream {
     /// What may be read from upstream.
     pub(super) credit: Credit,
     /// OPENED.
-    pub(super) opened: Owed,
+    pub(super) opened: Pending,
     pub(super) last_active: Instant,
 }
 
@@ -81,7 +81,7 @@ impl Stream {
             source: Source::Live,
             uplink: WriteQueue::new(now),
             credit: Credit::new(keeps),
-            opened: Owed::Settled,
+            opened: Pending::Clear,
             last_active: now,
         }
     }

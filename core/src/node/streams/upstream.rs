@@ -11,18 +11,18 @@ use crate::node::action::{NodeAction, NodeNotice, SessionEnd};
 use crate::node::event::UpstreamEvent;
 use crate::node::sessions::session::Source;
 use crate::node::sessions::traffic::{DROPS_PER_NOTICE, ENOUGH_CREDIT};
-use crate::node::streams::client::{Peer, PeerId};
+use crate::node::streams::client::{ClientConnection, ConnectionId};
 use crate::node::streams::stream::{Link, Stream};
 use crate::node::streams::{Place, StreamRef};
 use crate::wire::reset::ResetCode;
 
 impl Node {
     fn stream(&self, at: StreamRef) -> Option<&Stream> {
-        self.peers.get(at.peer)?.streams.get(&at.number)
+        self.connections.get(at.connection)?.streams.get(&at.number)
     }
 
     fn stream_mut(&mut self, at: StreamRef) -> Option<&mut Stream> {
-        self.peers.get_mut(at.peer)?.streams.get_mut(&at.number)
+        self.connections.get_mut(at.connection)?.streams.get_mut(&at.number)
     }
 
     /// The stream of an upstream, for the checks of the contract.
@@ -37,7 +37,7 @@ impl Node {
         at: StreamRef,
         event: UpstreamEvent,
     ) {
-        let place = Place { id: at.peer, number: at.number, upstream };
+        let place = Place { id: at.connection, number: at.number, upstream };
         if self.stream(at).is_none_or(|stream| stream.source == Source::Reset) {
             return;
         }
@@ -58,7 +58,7 @@ impl Node {
         let Link::Connecting { target, .. } = core::mem::replace(&mut stream.link, Link::Open) else {
             return;
         };
-        stream.opened.owe();
+        stream.opened.queue();
         stream.last_active = now;
         let kind = stream.traffic.flow.kind();
         self.stats.sessions_opened = self.stats.sessions_opened.saturating_add(1);
@@ -78,7 +78,7 @@ impl Node {
     }
 
     fn on_stream_failed(&mut self, place: Place, failure: ConnectFailure) {
-        let at = StreamRef { peer: place.id, number: place.number };
+        let at = StreamRef { connection: place.id, number: place.number };
         let link = self.stream_mut(at).map(|stream| {
             // The driver has nothing left to shut.
             stream.source = Source::Reset;
@@ -103,8 +103,10 @@ impl Node {
     }
 
     fn on_stream_datagram(&mut self, at: StreamRef, place: Place, datagram: Bytes) {
-        let Self { config, peers, pool, stats, now, .. } = self;
-        let Some(Peer { streams, pool: own, .. }) = peers.get_mut(at.peer) else { return };
+        let Self { config, connections, pool, stats, now, .. } = self;
+        let Some(ClientConnection { streams, pool: own, .. }) = connections.get_mut(at.connection) else {
+            return;
+        };
         let Some(stream) = streams.get_mut(&at.number) else { return };
         let Flow::Udp(datagrams) = &mut stream.traffic.flow else { return };
         let mut pools = Within { inner: own, outer: pool };
@@ -151,9 +153,9 @@ impl Node {
 
     /// Hands what is in order to the upstream, once that is open.
     pub(super) fn deliver(&mut self, place: Place) {
-        let Self { peers, stats, actions, now, .. } = self;
+        let Self { connections, stats, actions, now, .. } = self;
         let Place { id, number, upstream } = place;
-        let stream = peers.get_mut(id).and_then(|peer| peer.streams.get_mut(&number));
+        let stream = connections.get_mut(id).and_then(|connection| connection.streams.get_mut(&number));
         let Some(stream) = stream else { return };
         if let Stream { traffic, link: Link::Open, uplink, .. } = stream
             && let Flow::Tcp { recv, .. } = &mut traffic.flow
@@ -178,49 +180,49 @@ impl Node {
     pub(super) fn settle_stream(&mut self, place: Place) {
         let now = self.now;
         let Place { id, number, upstream } = place;
-        let Some(Peer { streams, agenda, .. }) = self.peers.get_mut(id) else { return };
+        let Some(ClientConnection { streams, scheduler, .. }) = self.connections.get_mut(id) else { return };
         let Some(stream) = streams.get_mut(&number) else { return };
         if stream.traffic.flow.is_finished() {
             return self.end_stream(place, SessionEnd::Finished, None);
         }
-        agenda.refresh(number, &mut stream.traffic, stream.opened.is_due(), now);
+        scheduler.refresh(number, &mut stream.traffic, stream.opened.is_queued(), now);
         self.touch(upstream);
-        self.touch_peer(id);
+        self.touch_connection(id);
     }
 
     /// Gives the reader of a stream's upstream what credit there is.
     pub(in crate::node) fn grant_stream(&mut self, upstream: UpstreamId, at: StreamRef) {
-        let Self { peers, pool, starved, actions, .. } = self;
-        let Some(peer) = peers.get_mut(at.peer) else { return };
-        let Some(stream) = peer.streams.get_mut(&at.number) else { return };
+        let Self { connections, pool, starved, actions, .. } = self;
+        let Some(connection) = connections.get_mut(at.connection) else { return };
+        let Some(stream) = connection.streams.get_mut(&at.number) else { return };
         let reads = stream.is_open()
             && stream.source == Source::Live
             && matches!(stream.traffic.flow, Flow::Tcp { .. });
         if !reads || stream.credit.promised() >= ENOUGH_CREDIT {
             return;
         }
-        let bytes = stream.credit.grant(&mut Within { inner: &mut peer.pool, outer: pool });
+        let bytes = stream.credit.grant(&mut Within { inner: &mut connection.pool, outer: pool });
         if bytes > 0 {
             actions.push_back(NodeAction::Credit { upstream, bytes });
         }
-        if stream.credit.is_starved() {
-            if peer.pool.has_room() {
+        if stream.credit.is_blocked() {
+            if connection.pool.has_room() {
                 starved.insert(upstream);
             } else {
-                peer.starved.insert(at.number);
+                connection.blocked.insert(at.number);
             }
         }
     }
 
     /// Gives credit to streams that got none while their client's pool was empty, the oldest first.
-    pub(super) fn feed_streams(&mut self, id: PeerId) {
-        while let Some(peer) = self.peers.get_mut(id)
-            && peer.pool.has_room()
-            && let Some(number) = peer.starved.pop_first()
+    pub(super) fn feed_streams(&mut self, id: ConnectionId) {
+        while let Some(connection) = self.connections.get_mut(id)
+            && connection.pool.has_room()
+            && let Some(number) = connection.blocked.pop_first()
         {
-            let upstream = peer.streams.get(&number).map(|stream| stream.upstream);
+            let upstream = connection.streams.get(&number).map(|stream| stream.upstream);
             if let Some(upstream) = upstream {
-                self.grant_stream(upstream, StreamRef { peer: id, number });
+                self.grant_stream(upstream, StreamRef { connection: id, number });
             }
         }
     }
@@ -229,10 +231,12 @@ impl Node {
     pub(in crate::node) fn on_stream_deadline(&mut self, upstream: UpstreamId, at: StreamRef) {
         let Self { config, now, .. } = self;
         let (config, now) = (&*config, *now);
-        let Some(stream) = self.peers.get(at.peer).and_then(|peer| peer.streams.get(&at.number)) else {
+        let Some(stream) =
+            self.connections.get(at.connection).and_then(|connection| connection.streams.get(&at.number))
+        else {
             return;
         };
-        let place = Place { id: at.peer, number: at.number, upstream };
+        let place = Place { id: at.connection, number: at.number, upstream };
         if let Link::Connecting { target, .. } = &stream.link {
             let (target, failure) = (target.clone(), ConnectFailure::TimedOut);
             self.notice(NodeNotice::ConnectFailed { upstream, target, failure });

@@ -137,7 +137,7 @@ fn a_client_that_lost_its_node_says_hello_again_when_a_flow_opens_and_not_before
     let calls = rig.calls;
     rig.run(60 * MINUTE, |_| false);
     assert_eq!(rig.calls, calls);
-    assert!(rig.client.streams.as_ref().unwrap().lane().is_none(), "there was no use for one");
+    assert!(rig.client.streams.as_ref().unwrap().connection().is_none(), "there was no use for one");
     rig.open("echo", 1, true);
     assert!(rig.run(MINUTE, Rig::ended));
 }
@@ -228,7 +228,7 @@ fn a_node_that_takes_no_whole_chunk_gets_sessions() {
     rig.largest_grant = Some(60 * 1024);
     let stream = rig.open("echo", 1, false);
     assert!(rig.run(MINUTE, |rig| rig.app(stream).got.len() == 1));
-    assert!(rig.client.streams.as_ref().unwrap().lane().is_none());
+    assert!(rig.client.streams.as_ref().unwrap().connection().is_none());
 }
 
 #[test]
@@ -297,7 +297,7 @@ fn what_is_still_owed_when_the_last_flow_has_ended_is_held_nowhere() {
         owed += usize::from(in_use(&rig));
         let end = rig.now;
         let is_held = |rig: &Rig| {
-            let mut records = rig.client.streams.as_ref().unwrap().lane().unwrap().exchanges.iter();
+            let mut records = rig.client.streams.as_ref().unwrap().connection().unwrap().exchanges.iter();
             records.any(|(_, record)| record.sent > end && record.held_until > record.sent)
         };
         assert!(!rig.run(MINUTE, is_held), "seed {seed}");

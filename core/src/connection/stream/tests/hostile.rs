@@ -60,7 +60,7 @@ proptest! {
                 }
                 3 => {
                     half.lost(seq(number), exchange(number));
-                    half.arrived(seq(number));
+                    half.acked(seq(number));
                 }
                 _ => {
                     let below = |seq: Seq| sent.iter().take(usize::try_from(seq.number()).unwrap()).sum::<usize>();

@@ -163,7 +163,7 @@ impl Joined {
     fn known(&mut self, index: usize) {
         let Some(sending) = self.sendings.get(index).filter(|sending| sending.arrived) else { return };
         for chunk in &sending.chunks {
-            self.sender.arrived(Seq::new(chunk.seq));
+            self.sender.acked(Seq::new(chunk.seq));
         }
     }
 

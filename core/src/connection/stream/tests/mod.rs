@@ -78,7 +78,7 @@ mod fingerprints {
         assert_ne!(of(&sender(1, "abc")), of(&sender(2, "abc")));
         assert_ne!(of(&sender(1, "abc")), of(&sender(1, "abd")));
         let mut arrived = sender(1, "abc");
-        arrived.arrived(seq(0));
+        arrived.acked(seq(0));
         let mut lost = sender(1, "abc");
         lost.lost(seq(0), exchange(1));
         assert_ne!(of(&arrived), of(&lost));

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{bytes, exchange, seq};
 use crate::Misuse;
-use crate::connection::pending::Owed;
+use crate::connection::pending::Pending;
 use crate::connection::stream::recv::{Delivery, RecvHalf, RecvState};
 use crate::connection::stream::{MAX_AHEAD, Violation};
 
@@ -39,8 +39,8 @@ fn in_state(state: RecvState) -> RecvHalf {
 fn settle(half: &mut RecvHalf) {
     half.put_ack(exchange(9));
     half.put_window(exchange(9));
-    half.arrived(exchange(9));
-    assert!(half.ack().is_settled());
+    half.acked(exchange(9));
+    assert!(half.ack().is_clear());
 }
 
 /// What an event did, in words that a table can compare.
@@ -283,8 +283,8 @@ fn a_lost_acknowledgement_is_owed_again_unless_a_newer_one_is_under_way() {
     half.lost(exchange(2));
     assert!(half.is_ack_due());
     half.put_ack(exchange(3));
-    half.arrived(exchange(3));
-    assert!(half.ack().is_settled());
+    half.acked(exchange(3));
+    assert!(half.ack().is_clear());
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn another_copy_of_an_answer_says_what_the_first_said() {
     let told = (half.put_ack(exchange(1)), half.put_window(exchange(1)));
     assert_eq!(told, (seq(1), WINDOW + 4));
     assert_eq!((half.taken(), half.limit()), told);
-    assert_eq!(half.ack(), Owed::Carried(exchange(1)));
+    assert_eq!(half.ack(), Pending::InFlight(exchange(1)));
 }
 
 #[test]

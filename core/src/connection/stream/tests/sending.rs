@@ -111,7 +111,7 @@ fn every_state_takes_every_event() {
         (
             "arrived, lost, next",
             |half| {
-                half.arrived(seq(0));
+                half.acked(seq(0));
                 half.lost(seq(0), exchange(1));
                 chunk(half)
             },
@@ -221,7 +221,7 @@ fn a_chunk_that_arrived_in_any_exchange_is_not_sent_again() {
     half.write(bytes("a")).unwrap();
     next(&mut half, 1, ROOM);
     half.lost(seq(0), exchange(1));
-    half.arrived(seq(0));
+    half.acked(seq(0));
     assert_eq!(next(&mut half, 2, ROOM), None);
     assert_eq!(half.kept(), 1, "it is kept until it is taken");
 }
@@ -356,7 +356,7 @@ fn a_chunk_has_a_carrier_until_it_is_lost_or_has_arrived() {
     next(&mut half, 2, 1);
     assert_eq!([half.carrier(seq(0)), half.carrier(seq(1))], [Some(exchange(1)), Some(exchange(2))]);
     half.lost(seq(0), exchange(1));
-    half.arrived(seq(1));
+    half.acked(seq(1));
     assert_eq!([0, 1, 2].map(|number| half.carrier(seq(number))), [None; 3]);
 }
 
