@@ -126,8 +126,8 @@ mod timer;
 pub mod wire;
 
 pub use client::{
-    BodyForm, Client, ClientAction, ClientEvent, ClientNotice, EndReason, ExchangeFailure, LocalEvent,
-    OpenedPacket, Opener,
+    BodyForm, Client, ClientAction, ClientEvent, ClientNotice, DecryptedPacket, Decryptor, EndReason,
+    ExchangeFailure, LocalEvent,
 };
 pub use config::{
     Balance, ClientConfig, ClientOptions, ClientStreamOptions, ConfigError, Form, NodeConfig, NodeOptions,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use seqlane::wire::Body;
-use seqlane::{BodyForm, ClientEvent, ExchangeFailure, ExchangeId, Opener};
+use seqlane::{BodyForm, ClientEvent, Decryptor, ExchangeFailure, ExchangeId};
 
 /// Bodies from this size on, which take 0.1 ms, are made and opened on a thread that may block.
 const OWN_THREAD: usize = 64 * 1024;
@@ -16,10 +16,15 @@ pub(crate) async fn into_bytes(body: Body) -> Option<Bytes> {
 }
 
 /// What an answer is to the client whose call had a packet of this form.
-pub(crate) async fn open(opener: Opener, exchange: ExchangeId, form: BodyForm, body: Bytes) -> ClientEvent {
+pub(crate) async fn open(
+    decryptor: Decryptor,
+    exchange: ExchangeId,
+    form: BodyForm,
+    body: Bytes,
+) -> ClientEvent {
     if body.len() < OWN_THREAD {
-        return opener.event(exchange, form, body);
+        return decryptor.event(exchange, form, body);
     }
-    let opening = tokio::task::spawn_blocking(move || opener.event(exchange, form, body));
+    let opening = tokio::task::spawn_blocking(move || decryptor.event(exchange, form, body));
     opening.await.unwrap_or(ClientEvent::ExchangeFailed { exchange, why: ExchangeFailure::Unknown })
 }

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::client::streams::decryptor::OpenedPacket;
+use crate::client::streams::decryptor::DecryptedPacket;
 use crate::id::{ExchangeId, FlowId};
 use crate::target::{FlowKind, Target};
 
@@ -39,13 +39,13 @@ pub enum ClientEvent {
         /// The whole body.
         body: Bytes,
     },
-    /// An exchange whose call carried a packet was answered with this one, which an
-    /// [`Opener`](crate::Opener) has opened: the same as the `Reply` that it was opened from.
-    Opened {
+    /// An exchange whose call carried a packet was answered with this one, which a
+    /// [`Decryptor`](crate::Decryptor) has opened: equivalent to its `Reply`.
+    Decrypted {
         /// The exchange.
         exchange: ExchangeId,
         /// The packet.
-        packet: Box<OpenedPacket>,
+        packet: Box<DecryptedPacket>,
     },
     /// An exchange ended without a usable answer.
     ExchangeFailed {
@@ -74,8 +74,8 @@ impl fmt::Debug for ClientEvent {
             Self::Reply { exchange, body } => {
                 f.debug_struct("Reply").field("exchange", exchange).field("body_len", &body.len()).finish()
             }
-            Self::Opened { exchange, packet } => {
-                f.debug_struct("Opened").field("exchange", exchange).field("packet", packet).finish()
+            Self::Decrypted { exchange, packet } => {
+                f.debug_struct("Decrypted").field("exchange", exchange).field("packet", packet).finish()
             }
             Self::ExchangeFailed { exchange, why } => {
                 f.debug_struct("ExchangeFailed").field("exchange", exchange).field("why", why).finish()

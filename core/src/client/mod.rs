@@ -25,7 +25,7 @@ use core::time::Duration;
 
 pub use action::{BodyForm, ClientAction, ClientNotice, EndReason};
 pub use event::{ClientEvent, ExchangeFailure, LocalEvent};
-pub use streams::decryptor::{OpenedPacket, Opener};
+pub use streams::decryptor::{DecryptedPacket, Decryptor};
 
 use crate::config::ClientConfig;
 use crate::error::Misuse;
@@ -226,7 +226,7 @@ impl Client {
             }
             ClientEvent::Answering { exchange }
             | ClientEvent::Reply { exchange, .. }
-            | ClientEvent::Opened { exchange, .. }
+            | ClientEvent::Decrypted { exchange, .. }
             | ClientEvent::ExchangeFailed { exchange, .. }
                 if exchange.number() >= self.exchange_ids.issued() =>
             {
@@ -240,7 +240,7 @@ impl Client {
                 self.advance(now);
                 self.on_reply(exchange, body);
             }
-            ClientEvent::Opened { exchange, packet } => {
+            ClientEvent::Decrypted { exchange, packet } => {
                 self.advance(now);
                 self.on_opened(exchange, &packet);
             }
@@ -261,8 +261,8 @@ impl Client {
     }
 
     /// What opens answers on other threads; none for a client without level 2. It stays the same.
-    pub fn opener(&self) -> Option<Opener> {
-        self.streams.as_ref().map(|streams| Opener::new(&streams.down, self.config.max_reply_body))
+    pub fn decryptor(&self) -> Option<Decryptor> {
+        self.streams.as_ref().map(|streams| Decryptor::new(&streams.down, self.config.max_reply_body))
     }
 
     /// Takes the next thing to be done; [`Idle`](ClientAction::Idle) when there is nothing more.

@@ -81,7 +81,7 @@ impl Machine for Client {
         match event {
             ClientEvent::Reply { body: bytes, .. }
             | ClientEvent::Local { event: LocalEvent::Data(bytes), .. } => bytes.len(),
-            ClientEvent::Opened { packet, .. } => packet.len,
+            ClientEvent::Decrypted { packet, .. } => packet.len,
             ClientEvent::Open { .. }
             | ClientEvent::Local { .. }
             | ClientEvent::Answering { .. }
@@ -121,7 +121,7 @@ impl Machine for Client {
                 mask.cover(Direction::Down, body, out);
             }
             // Replayed, it is opened by the machine.
-            ClientEvent::Opened { exchange, packet } => {
+            ClientEvent::Decrypted { exchange, packet } => {
                 put([number::REPLY, exchange.number()], out);
                 out.extend_from_slice(&mask.seal(packet));
             }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::literal::{Field, Fields};
 use super::stand_in;
-use crate::client::OpenedPacket;
+use crate::client::DecryptedPacket;
 use crate::config::{ClientOptions, NodeOptions};
 use crate::secret::Secret;
 use crate::wire::direction::Direction;
@@ -95,7 +95,7 @@ impl Mask {
     }
 
     /// The body of an answer with this packet, sealed by the stand-in. That is no secret, so any nonce will do.
-    pub(super) fn seal(&self, packet: &OpenedPacket) -> Bytes {
+    pub(super) fn seal(&self, packet: &DecryptedPacket) -> Bytes {
         packet.sealed_again(&self.down.stand_in, Nonce::new([0; NONCE_LEN])).into_bytes()
     }
 

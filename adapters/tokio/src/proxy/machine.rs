@@ -270,7 +270,7 @@ impl Machine {
         let place = usize::try_from(relay.place()).unwrap_or(usize::MAX);
         let to = self.doors.get(place).and_then(|door| door.to(form)).cloned();
         let (exchanger, begin) = (self.exchanger.clone(), self.answering.begin.clone());
-        let opener = self.client.opener().filter(|_| body.is_packet());
+        let decryptor = self.client.decryptor().filter(|_| body.is_packet());
         self.exchanges.spawn(async move {
             let sent = tokio::time::Instant::now();
             // The machine may have gone; then nobody is to be told.
@@ -283,8 +283,8 @@ impl Machine {
             };
             let took = sent.elapsed();
             let answered = outcome.as_ref().map(Bytes::len).map_err(|why| *why);
-            let event = match (outcome, opener) {
-                (Ok(body), Some(opener)) => sealing::open(opener, exchange, form, body).await,
+            let event = match (outcome, decryptor) {
+                (Ok(body), Some(decryptor)) => sealing::open(decryptor, exchange, form, body).await,
                 (Ok(body), None) => ClientEvent::Reply { exchange, body },
                 (Err(why), _) => ClientEvent::ExchangeFailed { exchange, why },
             };

@@ -17,7 +17,7 @@ const REST_SECOND: Duration = Duration::from_millis(125);
 const REST_LONGEST: Duration = Duration::from_secs(30);
 
 /// Lates in a row after which a relay may be down.
-const LATES: u32 = 3;
+const LOSSES: u32 = 3;
 
 /// The first wait between probes of a relay that is down, and the longest.
 const PROBE_FIRST: Duration = Duration::from_secs(5);
@@ -87,8 +87,8 @@ pub(in crate::client) struct Route {
     pub(in crate::client) leads: Leads,
     pub(in crate::client) health: Health,
     /// Exchanges that were called late since one was answered, and when the first of them was sent.
-    lates: u32,
-    late_since: Instant,
+    losses: u32,
+    lost_since: Instant,
     /// When the newest exchange that was answered was sent.
     answered: Option<Instant>,
     /// The longest hold that it lets pass, and until when that is believed.
@@ -115,8 +115,8 @@ impl Route {
             relay,
             leads: Leads::Unknown,
             health: Health::Up,
-            lates: 0,
-            late_since: Instant::ZERO,
+            losses: 0,
+            lost_since: Instant::ZERO,
             answered: None,
             hold: None,
             unknown: None,
@@ -135,7 +135,7 @@ impl Route {
         self.lead(Leads::Unknown);
         self.unknown = None;
         self.health = Health::Up;
-        self.lates = 0;
+        self.losses = 0;
     }
 
     /// Whether it leads to the node, and is not down.
@@ -255,7 +255,7 @@ impl Route {
 
     /// An exchange through it that was sent at `sent` was answered: it works, whatever came to nothing before.
     pub(in crate::client) fn on_answer(&mut self, sent: Instant) {
-        self.lates = 0;
+        self.losses = 0;
         self.useless = 0;
         self.rests = Instant::ZERO;
         self.health = Health::Up;
@@ -263,16 +263,16 @@ impl Route {
     }
 
     /// An exchange through it that was sent at `sent` is late.
-    pub(in crate::client) fn on_late(&mut self, sent: Instant) {
-        self.late_since = if self.lates == 0 { sent } else { self.late_since.min(sent) };
-        self.lates = self.lates.saturating_add(1);
+    pub(in crate::client) fn on_loss(&mut self, sent: Instant) {
+        self.lost_since = if self.losses == 0 { sent } else { self.lost_since.min(sent) };
+        self.losses = self.losses.saturating_add(1);
     }
 
     /// Whether it is late so often that it is down, if another relay answered what was sent since; `out` exchanges through
     /// it are neither answered nor late. Of many, a few that are lost by chance are late before the next one is answered.
     pub(in crate::client) fn may_be_down(&self, out: usize) -> Option<Instant> {
-        let least = u32::try_from(out).unwrap_or(u32::MAX).max(LATES);
-        (self.health == Health::Up && self.lates >= least).then_some(self.late_since)
+        let least = u32::try_from(out).unwrap_or(u32::MAX).max(LOSSES);
+        (self.health == Health::Up && self.losses >= least).then_some(self.lost_since)
     }
 
     /// Whether it answered something that was sent after `since`.
@@ -347,8 +347,8 @@ impl Route {
             print.value(wait);
         }
         if rivals {
-            print.value(self.lates);
-            print.times(self.answered.into_iter().chain((self.lates > 0).then_some(self.late_since)));
+            print.value(self.losses);
+            print.times(self.answered.into_iter().chain((self.losses > 0).then_some(self.lost_since)));
         }
         print.value((self.useless, self.astray, self.asked));
         print.deadline(self.rests);
@@ -377,10 +377,10 @@ mod tests {
     fn three_lates_in_a_row_make_a_relay_suspect_and_an_answer_clears_it() {
         let mut route = route();
         for second in 5..7 {
-            route.on_late(at(second));
+            route.on_loss(at(second));
         }
         assert_eq!(route.may_be_down(0), None);
-        route.on_late(at(4));
+        route.on_loss(at(4));
         assert_eq!(route.may_be_down(3), Some(at(4)));
         assert_eq!(route.may_be_down(4), None, "so many are lost by chance");
         route.on_answer(at(1));

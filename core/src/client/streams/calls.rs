@@ -9,8 +9,8 @@ use crate::client::context::count;
 use crate::client::relays::path::{Leads, Route};
 use crate::client::relays::{Path, Purpose};
 use crate::client::streams::handshake::{State, Streams};
-use crate::client::streams::next_request::{Circumstances, Demand};
-use crate::client::streams::sent::{Load, Progress, Record};
+use crate::client::streams::next_request::{Circumstances, NextRequest};
+use crate::client::streams::sent::{Progress, Record, RequestPayload};
 use crate::client::streams::timeout::Size;
 use crate::client::{Client, Stage, TimerOwner};
 use crate::config::RelayOptions;
@@ -148,7 +148,7 @@ impl Client {
             && let State::Ready(connection) = &mut streams.state
             && !hello
         {
-            packet = connection.pack(&header, number, Load::Sparse, BULK, now).packet;
+            packet = connection.pack(&header, number, RequestPayload::Sparse, BULK, now).packet;
         }
         let outgoing = Outgoing { relay, number, packet, hello, hold: Duration::ZERO, class: Class::Control };
         self.dispatch_packet(outgoing);
@@ -186,12 +186,12 @@ impl Client {
             confirm: Some(connection.confirm()),
         };
         let backlog = connection.backlog > 0;
-        let up_room = connection.up.bytes();
+        let up_room = connection.request_size.bytes();
         let packed = connection.pack(&header, number, load, limit, now);
         let load = match load {
-            Load::Bulk(_) if packed.payload > 0 => Load::Bulk(packed.payload),
-            Load::Bulk(_) => Load::Bare,
-            Load::Bare | Load::Probe | Load::Sparse => load,
+            RequestPayload::Bulk(_) if packed.payload > 0 => RequestPayload::Bulk(packed.payload),
+            RequestPayload::Bulk(_) => RequestPayload::Bare,
+            RequestPayload::Bare | RequestPayload::Probe | RequestPayload::Sparse => load,
         };
         if packed.payload > 0 {
             connection.traffic = now;
@@ -217,25 +217,25 @@ impl Client {
         });
         let uplink = &mut self.out.stats.uplink_bytes;
         *uplink = uplink.saturating_add(u64::try_from(packed.payload).unwrap_or(u64::MAX));
-        let class = if load == Load::Bare { Class::IdlePoll } else { Class::Payload };
+        let class = if load == RequestPayload::Bare { Class::IdlePoll } else { Class::Payload };
         self.dispatch_packet(Outgoing { relay, number, packet: packed.packet, hello: false, hold, class });
         true
     }
 
     /// The relay for a request: a good one before one that is down, and for repair another than what was lost went
     /// through.
-    fn choose_route(&mut self, demand: Demand) -> Option<RelayId> {
+    fn choose_route(&mut self, demand: NextRequest) -> Option<RelayId> {
         let now = self.now;
         let Self { streams: Some(streams), relays, .. } = self else { return None };
         let connection = streams.connection()?;
         let due =
-            |record: &&Record| matches!(record.progress, Progress::Late { resend, .. } if resend.is_queued());
+            |record: &&Record| matches!(record.progress, Progress::Lost { resend, .. } if resend.is_queued());
         let lost = connection.exchanges.iter().map(|(_, record)| record).find(due).map(|record| record.relay);
-        let lost = lost.filter(|_| demand == Demand::Repair);
+        let lost = lost.filter(|_| demand == NextRequest::Repair);
         let routes = &streams.routes;
         let purpose = match demand {
-            Demand::Poll | Demand::Report => Purpose::Poll(Path::Any),
-            Demand::Repair | Demand::Sparse | Demand::Bulk => Purpose::Active(Path::Any),
+            NextRequest::Poll | NextRequest::Report => Purpose::Poll(Path::Any),
+            NextRequest::Repair | NextRequest::Sparse | NextRequest::Bulk => Purpose::Active(Path::Any),
         };
         let is = |relay: RelayId, test: &dyn Fn(&Route) -> bool| {
             routes.iter().any(|route| route.relay == relay && test(route))
@@ -249,7 +249,7 @@ impl Client {
             return chosen;
         }
         // What ends streams that found no way is small enough for any; a chunk is not.
-        let last = if streams.has_way() || demand == Demand::Bulk { Leads::Here } else { Leads::Narrow };
+        let last = if streams.has_way() || demand == NextRequest::Bulk { Leads::Here } else { Leads::Narrow };
         let left = |route: &Route| route.leads == last && !route.is_resting(now);
         relays.choose_among(now, purpose, |relay| is(relay, &left))
     }

@@ -27,7 +27,7 @@ enum Growth {
 
 /// The controller of one direction.
 #[derive(Clone, Debug)]
-pub(super) struct Flight {
+pub(super) struct CongestionWindow {
     arrivals: VecDeque<(Instant, u64)>,
     /// Bytes a second.
     rate: u64,
@@ -36,7 +36,7 @@ pub(super) struct Flight {
     halved: u32,
 }
 
-impl Flight {
+impl CongestionWindow {
     pub(super) const fn new(now: Instant) -> Self {
         Self {
             arrivals: VecDeque::new(),
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn little_is_always_allowed_and_never_more_than_three_quarters_of_the_total() {
-        let mut flight = Flight::new(at(0));
+        let mut flight = CongestionWindow::new(at(0));
         assert_eq!(flight.limit(128 * MIB, P50), 16 * MIB);
         assert_eq!(flight.limit(4 * MIB, P50), 3 * MIB);
         for second in 0..100 {
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn the_limit_follows_the_rate_and_is_generous_while_that_grows() {
-        let mut flight = Flight::new(at(0));
+        let mut flight = CongestionWindow::new(at(0));
         for tenth in 0..15 {
             flight.on_arrival(MIB, at(tenth * 100), P50);
         }
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn silence_halves_it() {
-        let mut flight = Flight::new(at(0));
+        let mut flight = CongestionWindow::new(at(0));
         flight.on_silence();
         flight.on_silence();
         assert_eq!(flight.limit(128 * MIB, P50), 4 * MIB);

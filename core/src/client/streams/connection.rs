@@ -7,13 +7,13 @@ use core::time::Duration;
 use crate::client::action::{ClientAction, EndReason};
 use crate::client::context::Outbox;
 use crate::client::event::LocalEvent;
-use crate::client::streams::congestion_window::Flight;
-use crate::client::streams::packet_size::Amount;
-use crate::client::streams::peer_credit::Standing;
+use crate::client::streams::congestion_window::CongestionWindow;
+use crate::client::streams::packet_size::PacketSize;
+use crate::client::streams::peer_credit::PeerCredit;
 use crate::client::streams::sent::{Exchanges, SentFrame};
-use crate::client::streams::slow_start::Surge;
+use crate::client::streams::slow_start::SlowStart;
 use crate::client::streams::stream::{Phase, Stream};
-use crate::client::streams::timeout::Lateness;
+use crate::client::streams::timeout::LossDetector;
 use crate::config::ClientConfig;
 use crate::connection::closing::{ClosingStream, Word};
 use crate::connection::pending::Pending;
@@ -53,7 +53,7 @@ pub(in crate::client) struct NodeConnection {
     /// The newest answer, and what it said.
     pub(super) newest: Option<AnswerNumber>,
     pub(super) backlog: u64,
-    pub(super) standing: Standing,
+    pub(super) peer_credit: PeerCredit,
     pub(super) draining: bool,
     /// When the node was last heard, and when payload last went either way.
     pub(super) heard: Instant,
@@ -63,12 +63,12 @@ pub(in crate::client) struct NodeConnection {
     pub(super) unreported: u64,
     /// The last request that told of any.
     pub(super) reported: Option<ExchangeNumber>,
-    pub(super) lateness: Lateness,
-    pub(super) down: Amount,
-    pub(super) up: Amount,
-    pub(super) down_flight: Flight,
-    pub(super) up_flight: Flight,
-    pub(super) surge: Surge,
+    pub(super) loss: LossDetector,
+    pub(super) response_size: PacketSize,
+    pub(super) request_size: PacketSize,
+    pub(super) response_window: CongestionWindow,
+    pub(super) request_window: CongestionWindow,
+    pub(super) slow_start: SlowStart,
 }
 
 impl NodeConnection {
@@ -78,7 +78,7 @@ impl NodeConnection {
         epoch: Epoch,
         grants: Grants,
         next: ExchangeNumber,
-        lateness: Lateness,
+        loss: LossDetector,
         config: &ClientConfig,
         now: Instant,
     ) -> Self {
@@ -99,23 +99,23 @@ impl NodeConnection {
             ended: Vec::new(),
             newest: None,
             backlog: 0,
-            standing: Standing::Free,
+            peer_credit: PeerCredit::Free,
             draining: false,
             heard: now,
             traffic: now,
             taken: now,
             unreported: 0,
             reported: None,
-            lateness,
-            down: Amount::new(
+            loss,
+            response_size: PacketSize::new(
                 options.first_response,
                 options.least_response,
                 options.most_response.min(packet),
             ),
-            up: Amount::new(FIRST_REQUEST, LEAST_REQUEST, request),
-            down_flight: Flight::new(now),
-            up_flight: Flight::new(now),
-            surge: Surge::new(),
+            request_size: PacketSize::new(FIRST_REQUEST, LEAST_REQUEST, request),
+            response_window: CongestionWindow::new(now),
+            request_window: CongestionWindow::new(now),
+            slow_start: SlowStart::new(),
             grants,
         }
     }
@@ -127,7 +127,7 @@ impl NodeConnection {
 
     /// Whether the node must still hear of anything, or the client of anything from it.
     pub(super) fn is_in_use(&self) -> bool {
-        !self.streams.is_empty() || !self.closing.is_empty() || self.exchanges.tally().late > 0
+        !self.streams.is_empty() || !self.closing.is_empty() || self.exchanges.tally().lost > 0
     }
 
     /// Whether the node may have forgotten the client by its own rules: `idle` is half of the time after which it does.

@@ -19,19 +19,19 @@ use crate::wire::{self, Limits};
 use crate::wire::{Body, Sealing, Wrapping};
 
 /// Opens the answers to calls that carry a packet, on any thread, and makes the events of them. From
-/// [`Client::opener`](crate::Client::opener).
+/// [`Client::decryptor`](crate::Client::decryptor).
 ///
 /// A driver need not use it: the client opens what it is given as [`Reply`](ClientEvent::Reply), and does the same
 /// then. That of a packet of 16 MiB takes some ten milliseconds, in which it does nothing else.
 #[derive(Clone)]
-pub struct Opener {
+pub struct Decryptor {
     seal: Seal,
     max_body: usize,
 }
 
 /// A response packet that was opened, and that reads well.
 #[derive(Clone, PartialEq, Eq)]
-pub struct OpenedPacket {
+pub struct DecryptedPacket {
     form: BodyForm,
     pub(in crate::client) header: ResponseHeader,
     pub(in crate::client) frames: Frames,
@@ -39,7 +39,7 @@ pub struct OpenedPacket {
     pub(crate) len: usize,
 }
 
-impl Opener {
+impl Decryptor {
     pub(in crate::client) fn new(seal: &Seal, max_body: usize) -> Self {
         Self { seal: seal.clone(), max_body }
     }
@@ -55,7 +55,7 @@ impl Opener {
             },
         };
         match self.open(form, sealed) {
-            Some(packet) => ClientEvent::Opened { exchange, packet: Box::new(packet) },
+            Some(packet) => ClientEvent::Decrypted { exchange, packet: Box::new(packet) },
             None => ClientEvent::ExchangeFailed { exchange, why: ExchangeFailure::Garbage },
         }
     }
@@ -68,16 +68,16 @@ impl Opener {
     }
 
     /// The packet under its seal, if it opens and reads well.
-    pub(in crate::client) fn open(&self, form: BodyForm, sealed: Bytes) -> Option<OpenedPacket> {
+    pub(in crate::client) fn open(&self, form: BodyForm, sealed: Bytes) -> Option<DecryptedPacket> {
         let len = sealed.len();
         let plain = self.seal.open(sealed).ok()?;
         let (header, frames) = packet::decode_response(plain).ok()?;
-        Some(OpenedPacket { form, header, frames, len })
+        Some(DecryptedPacket { form, header, frames, len })
     }
 }
 
 #[cfg(feature = "record")]
-impl OpenedPacket {
+impl DecryptedPacket {
     /// A body that opens to the same.
     pub(crate) fn sealed_again(&self, seal: &Seal, nonce: Nonce) -> Body {
         let wrapping = match self.form {
@@ -88,15 +88,15 @@ impl OpenedPacket {
     }
 }
 
-impl fmt::Debug for Opener {
+impl fmt::Debug for Decryptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opener").field("max_body", &self.max_body).finish_non_exhaustive()
+        f.debug_struct("Decryptor").field("max_body", &self.max_body).finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for OpenedPacket {
+impl fmt::Debug for DecryptedPacket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OpenedPacket({} bytes)", self.len)
+        write!(f, "DecryptedPacket({} bytes)", self.len)
     }
 }
 
@@ -156,31 +156,31 @@ mod tests {
     #[test]
     fn a_packet_opens_in_either_form() {
         let (client, exchange) = greeting();
-        let opener = client.opener().unwrap();
+        let decryptor = client.decryptor().unwrap();
         let bodies = [(BodyForm::Packet, packet("k")), (BodyForm::Json, json(&[packet("k")]))];
         for (form, body) in bodies {
-            let event = opener.event(exchange, form, body);
-            assert!(matches!(event, ClientEvent::Opened { .. }), "{event:?}");
+            let event = decryptor.event(exchange, form, body);
+            assert!(matches!(event, ClientEvent::Decrypted { .. }), "{event:?}");
         }
     }
 
     #[test]
     fn what_does_not_open_is_garbage_and_what_has_no_packet_is_left_to_the_client() {
         let (client, exchange) = greeting();
-        let opener = client.opener().unwrap();
+        let decryptor = client.decryptor().unwrap();
         let garbage = ClientEvent::ExchangeFailed { exchange, why: ExchangeFailure::Garbage };
-        assert_eq!(opener.event(exchange, BodyForm::Packet, packet("other")), garbage);
-        assert_eq!(opener.event(exchange, BodyForm::Json, json(&[packet("other")])), garbage);
+        assert_eq!(decryptor.event(exchange, BodyForm::Packet, packet("other")), garbage);
+        assert_eq!(decryptor.event(exchange, BodyForm::Json, json(&[packet("other")])), garbage);
         for body in ["<html>", r#"{"e":"unauthorized"}"#, r#"{"r":[{"e":"bad packet"}]}"#, r#"{"r":[{}]}"#] {
             let reply = ClientEvent::Reply { exchange, body: body.into() };
-            assert_eq!(opener.event(exchange, BodyForm::Json, body.into()), reply);
+            assert_eq!(decryptor.event(exchange, BodyForm::Json, body.into()), reply);
         }
     }
 
     #[test]
     fn a_packet_that_is_for_somebody_else_is_garbage_to_the_client() {
         let (mut client, exchange) = greeting();
-        let event = client.opener().unwrap().event(exchange, BodyForm::Packet, packet("k"));
+        let event = client.decryptor().unwrap().event(exchange, BodyForm::Packet, packet("k"));
         client.handle(NOW, event).unwrap();
         assert_eq!((client.stats().answered, client.stats().failed), (0, 1));
     }
@@ -189,18 +189,18 @@ mod tests {
     fn a_client_without_level_2_opens_nothing() {
         let mut options = ClientOptions::new(alloc::vec![RelayOptions::new(Secret::new("k"))]);
         options.max_level = Level::Sequenced;
-        assert!(Client::new(options.validate().unwrap(), [1; 32], NOW).opener().is_none());
+        assert!(Client::new(options.validate().unwrap(), [1; 32], NOW).decryptor().is_none());
     }
 
     #[test]
     fn a_debug_print_shows_no_payload() {
         let (client, exchange) = greeting();
         let len = packet("k").len();
-        let event = client.opener().unwrap().event(exchange, BodyForm::Packet, packet("k"));
+        let event = client.decryptor().unwrap().event(exchange, BodyForm::Packet, packet("k"));
         let text = alloc::format!("{event:?}");
         assert_eq!(
             text,
-            alloc::format!("Opened {{ exchange: {exchange:?}, packet: OpenedPacket({len} bytes) }}")
+            alloc::format!("Decrypted {{ exchange: {exchange:?}, packet: DecryptedPacket({len} bytes) }}")
         );
     }
 }

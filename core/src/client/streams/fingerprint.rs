@@ -33,9 +33,9 @@ impl Streams {
         let rivals = self.routes.len() > 1;
         print.each(self.routes.iter(), |print, route| route.fingerprint(rivals, print));
         match &self.state {
-            State::Greeting { next, lateness, .. } => {
+            State::Greeting { next, loss, .. } => {
                 print.value((0_u8, next));
-                lateness.fingerprint(print);
+                loss.fingerprint(print);
             }
             State::Ready(connection) => {
                 print.value(1_u8);
@@ -65,14 +65,21 @@ impl NodeConnection {
         self.scheduler.fingerprint(print);
         self.pool.fingerprint(print);
         print.value((&self.blocked, self.next_stream, self.unconfirmed, self.newest.is_some(), self.backlog));
-        print.value((self.standing, self.draining, self.unreported, self.reported, self.down, self.up));
+        print.value((
+            self.peer_credit,
+            self.draining,
+            self.unreported,
+            self.reported,
+            self.response_size,
+            self.request_size,
+        ));
         for time in [self.heard, self.traffic, self.taken] {
             print.time(time);
         }
-        self.lateness.fingerprint(print);
-        self.down_flight.fingerprint(print);
-        self.up_flight.fingerprint(print);
-        self.surge.fingerprint(print);
+        self.loss.fingerprint(print);
+        self.response_window.fingerprint(print);
+        self.request_window.fingerprint(print);
+        self.slow_start.fingerprint(print);
     }
 }
 
@@ -88,7 +95,7 @@ impl Record {
                 print.value((1_u8, size));
                 print.time(at);
             }
-            Progress::Late { resend, size } => print.value((2_u8, resend, size)),
+            Progress::Lost { resend, size } => print.value((2_u8, resend, size)),
             Progress::Done => print.value(3_u8),
         }
     }

@@ -8,7 +8,7 @@ use crate::client::relays::path::{HELLO_LONGEST, Leads, Patience, Route};
 use crate::client::relays::{Path, Purpose, RelayTable};
 use crate::client::streams::calls::is_narrow;
 use crate::client::streams::connection::NodeConnection;
-use crate::client::streams::timeout::{Lateness, Size};
+use crate::client::streams::timeout::{LossDetector, Size};
 use crate::config::ClientConfig;
 use crate::id::{ClientMint, RelayId};
 use crate::time::{Instant, share};
@@ -48,14 +48,14 @@ pub(in crate::client) struct Streams {
 #[derive(Clone, Debug)]
 pub(super) enum State {
     /// Hellos go out under this name; the next has this number.
-    Greeting { client: ClientId, next: ExchangeNumber, lateness: Lateness },
+    Greeting { client: ClientId, next: ExchangeNumber, loss: LossDetector },
     /// There is one.
     Ready(Box<NodeConnection>),
 }
 
 /// What a flow that opens finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::client) enum Outlook {
+pub(in crate::client) enum Availability {
     /// Level 2.
     Ready,
     /// It will be known soon.
@@ -78,14 +78,14 @@ impl Streams {
             }
             route
         });
-        let lateness = Lateness::new(config.relays.len(), now);
+        let loss = LossDetector::new(config.relays.len(), now);
         Some(Self {
             up,
             down,
             nonces: Nonces::new(seed),
             ids,
             routes: routes.collect(),
-            state: State::Greeting { client, next: ExchangeNumber::ZERO, lateness },
+            state: State::Greeting { client, next: ExchangeNumber::ZERO, loss },
             timer: TimerSlot::default(),
             due: TimerKind::Hello,
             open_wait: config.request_timeout,
@@ -136,20 +136,20 @@ impl Streams {
         }
     }
 
-    fn lateness(&self) -> &Lateness {
+    fn loss(&self) -> &LossDetector {
         match &self.state {
-            State::Greeting { lateness, .. } => lateness,
-            State::Ready(connection) => &connection.lateness,
+            State::Greeting { loss, .. } => loss,
+            State::Ready(connection) => &connection.loss,
         }
     }
 
     /// How long a hello may take before another one goes out.
     pub(super) fn patience(&self) -> Duration {
-        self.lateness().allowance(RelayId::new(u32::MAX), Size::Small, 0)
+        self.loss().timeout(RelayId::new(u32::MAX), Size::Small, 0)
     }
 
     /// What a flow that opens now finds, with these relays.
-    pub(in crate::client) fn outlook(&self, now: Instant, relays: &RelayTable) -> Outlook {
+    pub(in crate::client) fn outlook(&self, now: Instant, relays: &RelayTable) -> Availability {
         let patience = self.hello_patience();
         let usable = |relay: RelayId| relays.is_usable(now, relay);
         let open = |route: &Route| matches!(route.leads, Leads::Asked { .. } | Leads::Unknown);
@@ -161,9 +161,9 @@ impl Streams {
                 let none = !self.routes.iter().any(|route| usable(route.relay));
                 let known = self.routes.iter().any(|route| leads(&route));
                 if (here || none && known) && connection.has_place() && !connection.draining {
-                    Outlook::Ready
+                    Availability::Ready
                 } else {
-                    Outlook::Sessions
+                    Availability::Sessions
                 }
             }
             State::Greeting { .. } => {
@@ -175,14 +175,18 @@ impl Streams {
                 };
                 let pending =
                     |route: &Route| usable(route.relay) && route.is_pending(now, patience) && asks(route);
-                if silent || self.routes.iter().any(pending) { Outlook::Undecided } else { Outlook::Sessions }
+                if silent || self.routes.iter().any(pending) {
+                    Availability::Undecided
+                } else {
+                    Availability::Sessions
+                }
             }
         }
     }
 
     /// How long a relay rests the first time that a call through it came to nothing.
     pub(super) fn rest(&self) -> Duration {
-        share(self.lateness().usual().p50, 1, 8)
+        share(self.loss().rtt().p50, 1, 8)
     }
 
     /// A flow is about to open: a connection that the node may have forgotten is replaced before.
@@ -228,9 +232,8 @@ impl Streams {
     /// The first answer to a hello: there is a connection.
     pub(super) fn on_welcome(&mut self, epoch: Epoch, grants: Grants, config: &ClientConfig, now: Instant) {
         self.welcomed = true;
-        if let State::Greeting { client, next, lateness } = &self.state {
-            let connection =
-                NodeConnection::new(*client, epoch, grants, *next, lateness.clone(), config, now);
+        if let State::Greeting { client, next, loss } = &self.state {
+            let connection = NodeConnection::new(*client, epoch, grants, *next, loss.clone(), config, now);
             self.state = State::Ready(Box::new(connection));
         }
     }
@@ -271,8 +274,8 @@ impl Streams {
     /// stays.
     pub(super) fn start_over(&mut self, config: &ClientConfig, now: Instant) {
         let State::Ready(connection) = &mut self.state else { return };
-        let lateness = core::mem::replace(&mut connection.lateness, Lateness::new(config.relays.len(), now));
-        self.state = State::Greeting { client: self.ids.mint(), next: ExchangeNumber::ZERO, lateness };
+        let loss = core::mem::replace(&mut connection.loss, LossDetector::new(config.relays.len(), now));
+        self.state = State::Greeting { client: self.ids.mint(), next: ExchangeNumber::ZERO, loss };
         self.routes.iter_mut().for_each(Route::forget_node);
     }
 }

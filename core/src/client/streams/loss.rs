@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use crate::client::relays::path::Route;
 use crate::client::streams::connection::NodeConnection;
-use crate::client::streams::sent::{Load, Progress, Record};
+use crate::client::streams::sent::{Progress, Record, RequestPayload};
 use crate::client::streams::timeout::Size;
 use crate::connection::pending::Pending;
 use crate::id::RelayId;
@@ -17,43 +17,43 @@ const NEWS_WAIT: Duration = Duration::from_millis(50);
 
 impl NodeConnection {
     /// When this exchange is late, if nothing is heard of it before.
-    fn late_at(&self, record: &Record) -> Option<Instant> {
+    fn loss_at(&self, record: &Record) -> Option<Instant> {
         let Record { relay, size, bytes, .. } = *record;
-        let allowance = || self.lateness.allowance(relay, size, bytes);
+        let timeout = || self.loss.timeout(relay, size, bytes);
         match record.progress {
             // Its bytes are coming; the driver says when they stop.
             Progress::Out | Progress::Reported { .. } if record.answering => None,
             Progress::Out => {
-                let answer = record.held_until.saturating_add(allowance());
-                let news = record.sent.saturating_add(allowance()).saturating_add(NEWS_WAIT);
+                let answer = record.held_until.saturating_add(timeout());
+                let news = record.sent.saturating_add(timeout()).saturating_add(NEWS_WAIT);
                 Some(if self.awaits_news(record) { answer.min(news) } else { answer })
             }
             Progress::Reported { at, .. } => {
-                Some(at.saturating_add(self.lateness.tolerance(relay, size, bytes)))
+                Some(at.saturating_add(self.loss.reorder_timeout(relay, size, bytes)))
             }
-            Progress::Late { .. } | Progress::Done => None,
+            Progress::Lost { .. } | Progress::Done => None,
         }
     }
 
     /// Whether payload of this exchange must bring news: others are out that can carry them.
     fn awaits_news(&self, record: &Record) -> bool {
-        let payload = matches!(record.load, Load::Sparse | Load::Bulk(_));
+        let payload = matches!(record.load, RequestPayload::Sparse | RequestPayload::Bulk(_));
         payload && !record.arrived && record.accompanied && self.exchanges.tally().waiting > 1
     }
 
     /// When the first exchange is late.
-    pub(super) fn next_late(&self) -> Option<Instant> {
-        self.exchanges.iter().filter_map(|(_, record)| self.late_at(record)).min()
+    pub(super) fn next_loss(&self) -> Option<Instant> {
+        self.exchanges.iter().filter_map(|(_, record)| self.loss_at(record)).min()
     }
 
     /// Calls late what is.
     pub(super) fn on_time(&mut self, routes: &mut [Route], now: Instant) {
         while let Some((number, news)) = self.overdue(now) {
-            self.call_late(number, routes, now);
+            self.on_loss(number, routes, now);
             // The oldest answer, which should have carried the news, may be lost too.
             let oldest = self.exchanges.iter().find(|(_, record)| record.waits()).map(|(number, _)| number);
             if let Some(oldest) = oldest.filter(|oldest| news && *oldest < number) {
-                self.call_late(oldest, routes, now);
+                self.on_loss(oldest, routes, now);
             }
         }
     }
@@ -62,53 +62,55 @@ impl NodeConnection {
     fn overdue(&self, now: Instant) -> Option<(ExchangeNumber, bool)> {
         self.exchanges
             .iter()
-            .find(|(_, record)| self.late_at(record).is_some_and(|at| at <= now))
+            .find(|(_, record)| self.loss_at(record).is_some_and(|at| at <= now))
             .map(|(number, record)| (number, record.progress == Progress::Out && self.awaits_news(record)))
     }
 
     /// The answer of an exchange is taken for lost: what it carried can be sent again, and its own contents are asked
     /// for.
-    pub(super) fn call_late(&mut self, number: ExchangeNumber, routes: &mut [Route], now: Instant) {
+    pub(super) fn on_loss(&mut self, number: ExchangeNumber, routes: &mut [Route], now: Instant) {
         let Some(record) = self.exchanges.get(number).filter(|record| record.is_out()) else { return };
         let (relay, sent) = (record.relay, record.sent);
         if self.heard < sent {
             self.on_silence(now);
         }
-        self.give_up(number, now);
+        self.declare_lost(number, now);
         if let Some(route) = routes.iter_mut().find(|route| route.relay == relay) {
-            route.on_late(sent);
+            route.on_loss(sent);
         }
         self.judge(relay, routes, now);
     }
 
     fn on_silence(&mut self, now: Instant) {
-        let before = self.lateness.backoff();
-        self.lateness.on_silence(now);
-        if self.lateness.backoff() > before {
-            self.down.on_silence();
-            self.up.on_silence();
-            self.down_flight.on_silence();
-            self.up_flight.on_silence();
+        let before = self.loss.backoff();
+        self.loss.on_silence(now);
+        if self.loss.backoff() > before {
+            self.response_size.on_silence();
+            self.request_size.on_silence();
+            self.response_window.on_silence();
+            self.request_window.on_silence();
         }
     }
 
     /// A call that the node cannot have had: it says nothing about how long answers take.
-    pub(super) fn give_up_out(&mut self, number: ExchangeNumber, now: Instant) {
+    pub(super) fn declare_unsent_lost(&mut self, number: ExchangeNumber, now: Instant) {
         if self.exchanges.get(number).is_some_and(Record::is_out) {
-            self.give_up(number, now);
+            self.declare_lost(number, now);
         }
     }
 
     /// What an exchange carried can be sent again, and a RESEND of it is owed.
-    pub(super) fn give_up(&mut self, number: ExchangeNumber, now: Instant) {
+    pub(super) fn declare_lost(&mut self, number: ExchangeNumber, now: Instant) {
         let given = self.exchanges.change(number, |record| {
             let size = match record.progress {
                 Progress::Reported { size, .. } => size,
-                Progress::Out | Progress::Late { .. } | Progress::Done => 0,
+                Progress::Out | Progress::Lost { .. } | Progress::Done => 0,
             };
             record.progress = match record.load {
-                Load::Probe => Progress::Done,
-                Load::Bare | Load::Sparse | Load::Bulk(_) => Progress::Late { resend: Pending::Queued, size },
+                RequestPayload::Probe => Progress::Done,
+                RequestPayload::Bare | RequestPayload::Sparse | RequestPayload::Bulk(_) => {
+                    Progress::Lost { resend: Pending::Queued, size }
+                }
             };
             (record.arrived, record.frames.clone(), core::mem::take(&mut record.resends))
         });
@@ -119,7 +121,7 @@ impl NodeConnection {
             }
             for asked in resends {
                 self.exchanges.change(asked, |record| {
-                    if let Progress::Late { resend, .. } = &mut record.progress {
+                    if let Progress::Lost { resend, .. } = &mut record.progress {
                         resend.lost(number);
                     }
                 });
@@ -144,7 +146,7 @@ impl NodeConnection {
             route.on_down(now);
         }
         for number in out {
-            self.give_up(number, now);
+            self.declare_lost(number, now);
         }
     }
 
@@ -162,7 +164,7 @@ impl NodeConnection {
         }
         for asked in resends {
             self.exchanges.change(asked, |record| {
-                if matches!(record.progress, Progress::Late { .. }) {
+                if matches!(record.progress, Progress::Lost { .. }) {
                     record.progress = Progress::Done;
                 }
             });
@@ -181,9 +183,9 @@ impl NodeConnection {
         else {
             return;
         };
-        let way_up = share(self.lateness.allowance(record.relay, Size::Small, record.bytes), 1, 2);
+        let way_up = share(self.loss.timeout(record.relay, Size::Small, record.bytes), 1, 2);
         if written.saturating_since(record.sent) > way_up && !record.answering {
-            self.call_late(number, routes, now);
+            self.on_loss(number, routes, now);
         }
     }
 }

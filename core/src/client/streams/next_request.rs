@@ -14,8 +14,8 @@
 use core::time::Duration;
 
 use crate::client::streams::connection::NodeConnection;
-use crate::client::streams::peer_credit::Standing;
-use crate::client::streams::sent::Load;
+use crate::client::streams::peer_credit::PeerCredit;
+use crate::client::streams::sent::RequestPayload;
 use crate::client::streams::slow_start::Ask;
 use crate::config::ClientConfig;
 use crate::time::{Instant, share};
@@ -55,7 +55,7 @@ pub(super) struct Circumstances {
 
 /// What a request is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Demand {
+pub(super) enum NextRequest {
     Repair,
     Sparse,
     Bulk,
@@ -65,41 +65,41 @@ pub(super) enum Demand {
 
 impl NodeConnection {
     /// The next request to make, if any.
-    pub(super) fn demand(&self, config: &ClientConfig, circumstances: Circumstances) -> Option<Demand> {
+    pub(super) fn demand(&self, config: &ClientConfig, circumstances: Circumstances) -> Option<NextRequest> {
         let tally = self.exchanges.tally();
         let out = tally.waiting.saturating_add(tally.under_way);
         if self.exchanges.span() >= SPAN_MOST || !(self.is_in_use() || self.scheduler.is_prompt()) {
             return None;
         }
-        if self.lateness.is_silent() {
+        if self.loss.is_silent() {
             let trickle = (circumstances.relays / 2).max(2);
             return (out < trickle).then(|| self.trickle(tally.resends_due));
         }
         if tally.resends_due > 0 {
-            return Some(Demand::Repair);
+            return Some(NextRequest::Repair);
         }
         if self.scheduler.is_prompt() && tally.sparse < SPARSE_MOST {
-            return Some(Demand::Sparse);
+            return Some(NextRequest::Sparse);
         }
         if self.wants_bulk(config, circumstances.now) {
-            return Some(Demand::Bulk);
+            return Some(NextRequest::Bulk);
         }
         if self.unreported >= self.report_at(config) {
-            return Some(Demand::Report);
+            return Some(NextRequest::Report);
         }
-        (tally.waiting < self.wanted(config, circumstances)).then_some(Demand::Poll)
+        (tally.waiting < self.wanted(config, circumstances)).then_some(NextRequest::Poll)
     }
 
     /// In silence, a few requests that carry what matters most.
-    fn trickle(&self, resends_due: usize) -> Demand {
+    fn trickle(&self, resends_due: usize) -> NextRequest {
         if resends_due > 0 {
-            Demand::Repair
+            NextRequest::Repair
         } else if self.scheduler.is_prompt() {
-            Demand::Sparse
+            NextRequest::Sparse
         } else if !self.scheduler.bulk.is_empty() {
-            Demand::Bulk
+            NextRequest::Bulk
         } else {
-            Demand::Poll
+            NextRequest::Poll
         }
     }
 
@@ -112,7 +112,7 @@ impl NodeConnection {
         let tally = self.exchanges.tally();
         let flying = u64::try_from(tally.bulk_bytes).unwrap_or(u64::MAX);
         !self.scheduler.bulk.is_empty()
-            && flying < self.up_flight.limit(self.grants.uplink_total, self.lateness.usual().p50)
+            && flying < self.request_window.limit(self.grants.uplink_total, self.loss.rtt().p50)
             && tally.bulk < config.streams.max_depth
             && self.bulk_at().is_some_and(|at| at <= now)
     }
@@ -120,8 +120,9 @@ impl NodeConnection {
     /// When bulk goes although it does not fill a packet.
     pub(super) fn bulk_at(&self) -> Option<Instant> {
         let since = self.scheduler.bulk_wait?.since;
-        let full = u64::try_from(self.scheduler.sums.sendable).unwrap_or(u64::MAX) >= self.up.bytes();
-        let wait = share(self.lateness.usual().p50, 1, BULK_WAIT).min(BULK_WAIT_LONGEST);
+        let full =
+            u64::try_from(self.scheduler.sums.sendable).unwrap_or(u64::MAX) >= self.request_size.bytes();
+        let wait = share(self.loss.rtt().p50, 1, BULK_WAIT).min(BULK_WAIT_LONGEST);
         Some(if full { since } else { since.saturating_add(wait) })
     }
 
@@ -136,47 +137,47 @@ impl NodeConnection {
         let filled = self.expected().div_ceil(self.room(circumstances).max(1));
         let bulk = if filled > 0 {
             usize::try_from(filled).unwrap_or(usize::MAX).saturating_add(1).min(depth)
-        } else if self.standing == Standing::Blocked && self.took_lately(circumstances.now) {
+        } else if self.peer_credit == PeerCredit::Blocked && self.took_lately(circumstances.now) {
             depth
         } else {
             0
         };
-        let surge = self.surge(circumstances).map_or(0, |ask| ask.requests.min(depth));
+        let surge = self.slow_start(circumstances).map_or(0, |ask| ask.requests.min(depth));
         keep.max(bulk).max(surge)
     }
 
     /// What a download that begins asks for, unless the node told of as much, or calls are short.
-    fn surge(&self, circumstances: Circumstances) -> Option<Ask> {
+    fn slow_start(&self, circumstances: Circumstances) -> Option<Ask> {
         let told = self.expected().checked_div(self.response(circumstances)).unwrap_or(u64::MAX);
-        let ask = self.surge.ask(circumstances.now, self.lateness.usual().p50)?;
+        let ask = self.slow_start.ask(circumstances.now, self.loss.rtt().p50)?;
         let more = told < u64::try_from(ask.requests).unwrap_or(u64::MAX);
         (more && !circumstances.thrifty).then_some(ask)
     }
 
     /// Downlink bytes that wait at the node: those that it told of, and those that it must send again.
     fn expected(&self) -> u64 {
-        let repeated = self.exchanges.tally().late_size.saturating_mul(64 * 1024);
+        let repeated = self.exchanges.tally().lost_size.saturating_mul(64 * 1024);
         self.backlog.saturating_add(repeated)
     }
 
     /// Exchanges that may be out at a time.
     fn depth(&self, config: &ClientConfig, circumstances: Circumstances) -> usize {
         let total = self.grants.downlink_total.min(config.streams.downlink_total);
-        let limit = self.down_flight.limit(total, self.lateness.usual().p50);
+        let limit = self.response_window.limit(total, self.loss.rtt().p50);
         let depth = limit.div_ceil(self.room(circumstances).max(1)).saturating_add(1);
         usize::try_from(depth).unwrap_or(usize::MAX).min(config.streams.max_depth)
     }
 
     fn response(&self, circumstances: Circumstances) -> u64 {
         let least = if circumstances.thrifty { THRIFTY_RESPONSE.min(self.grants.max_packet) } else { 0 };
-        self.down.bytes().max(least)
+        self.response_size.bytes().max(least)
     }
 
     /// Bytes that the next response may have.
     pub(super) fn room(&self, circumstances: Circumstances) -> u64 {
         let whole = self.response(circumstances);
         let expected = self.expected();
-        let room = if let Some(ask) = self.surge(circumstances) {
+        let room = if let Some(ask) = self.slow_start(circumstances) {
             ask.room.min(self.grants.max_packet).max(whole)
         } else if expected > 0 && expected / SHARES < whole && !circumstances.thrifty {
             // While calls are short, a few large ones are better than many.
@@ -209,7 +210,7 @@ impl NodeConnection {
         let longest = self.grants.max_hold.min(config.streams.idle_hold);
         // Where nothing moves and only an answer is missing, calls become rarer and rarer.
         let quiet = share(circumstances.now.saturating_since(self.traffic), 1, 4);
-        let active = || self.lateness.usual().p50.saturating_mul(2).max(SHORTEST_HOLD).max(quiet);
+        let active = || self.loss.rtt().p50.saturating_mul(2).max(SHORTEST_HOLD).max(quiet);
         if !self.awaits() {
             Duration::ZERO
         } else if self.is_active(circumstances.now) {
@@ -222,13 +223,13 @@ impl NodeConnection {
     /// Whether anything moves, or should, or an answer is missing.
     pub(super) fn is_active(&self, now: Instant) -> bool {
         let tally = self.exchanges.tally();
-        tally.late > 0 || tally.under_way > 0 || self.moves(now)
+        tally.lost > 0 || tally.under_way > 0 || self.moves(now)
     }
 
     /// Whether anything moves, or should.
     fn moves(&self, now: Instant) -> bool {
         let tally = self.exchanges.tally();
-        let lately = self.lateness.usual().p50.saturating_mul(2);
+        let lately = self.loss.rtt().p50.saturating_mul(2);
         tally.sparse > 0
             || tally.bulk > 0
             || self.backlog > 0
@@ -240,25 +241,29 @@ impl NodeConnection {
     }
 
     fn took_lately(&self, now: Instant) -> bool {
-        now.saturating_since(self.taken) < self.lateness.usual().p50.saturating_mul(2)
+        now.saturating_since(self.taken) < self.loss.rtt().p50.saturating_mul(2)
     }
 
     /// After how long a small answer without confirmation is repeated.
     pub(super) fn confirm(&self) -> Duration {
         const LEAST: Duration = Duration::from_millis(20);
-        self.lateness.usual().p90.max(LEAST)
+        self.loss.rtt().p90.max(LEAST)
     }
 
     /// What a request of this kind carries.
-    pub(super) fn load_of(&self, demand: Demand) -> Load {
+    pub(super) fn load_of(&self, demand: NextRequest) -> RequestPayload {
         match demand {
-            Demand::Sparse => Load::Sparse,
-            Demand::Bulk => Load::Bulk(0),
-            Demand::Repair | Demand::Report | Demand::Poll if self.scheduler.is_prompt() => Load::Sparse,
-            Demand::Repair | Demand::Report | Demand::Poll if !self.scheduler.bulk.is_empty() => {
-                Load::Bulk(0)
+            NextRequest::Sparse => RequestPayload::Sparse,
+            NextRequest::Bulk => RequestPayload::Bulk(0),
+            NextRequest::Repair | NextRequest::Report | NextRequest::Poll if self.scheduler.is_prompt() => {
+                RequestPayload::Sparse
             }
-            Demand::Repair | Demand::Report | Demand::Poll => Load::Bare,
+            NextRequest::Repair | NextRequest::Report | NextRequest::Poll
+                if !self.scheduler.bulk.is_empty() =>
+            {
+                RequestPayload::Bulk(0)
+            }
+            NextRequest::Repair | NextRequest::Report | NextRequest::Poll => RequestPayload::Bare,
         }
     }
 }
@@ -269,7 +274,7 @@ mod tests {
 
     use super::*;
     use crate::client::streams::stream::Stream;
-    use crate::client::streams::timeout::Lateness;
+    use crate::client::streams::timeout::LossDetector;
     use crate::config::{ClientOptions, RelayOptions};
     use crate::credit::Credit;
     use crate::id::FlowId;
@@ -297,9 +302,9 @@ mod tests {
     /// A connection with one stream, whose application has just taken bytes.
     fn connection(config: &ClientConfig) -> NodeConnection {
         let (client, epoch) = (ClientId([1; 16]), Epoch([2; 16]));
-        let lateness = Lateness::new(1, NOW);
+        let loss = LossDetector::new(1, NOW);
         let mut connection =
-            NodeConnection::new(client, epoch, GRANTS, ExchangeNumber::ZERO, lateness, config, NOW);
+            NodeConnection::new(client, epoch, GRANTS, ExchangeNumber::ZERO, loss, config, NOW);
         let target = Target::new("host", 443).unwrap();
         let id = FlowId::new(1);
         connection.insert(Stream::new(id, target, FlowKind::Tcp, Credit::new(1), &GRANTS, config, NOW), NOW);
@@ -312,15 +317,15 @@ mod tests {
         let config = config();
         let mut connection = connection(&config);
         let mut wanted = |standing, circumstances| {
-            connection.standing = standing;
+            connection.peer_credit = standing;
             connection.wanted(&config, circumstances)
         };
-        assert_eq!(wanted(Standing::Free, CALM), 2);
-        assert!(wanted(Standing::Blocked, CALM) > 10);
-        assert_eq!(wanted(Standing::StillBlocked, CALM), 2);
+        assert_eq!(wanted(PeerCredit::Free, CALM), 2);
+        assert!(wanted(PeerCredit::Blocked, CALM) > 10);
+        assert_eq!(wanted(PeerCredit::StillBlocked, CALM), 2);
         let later = NOW.saturating_add(Duration::from_secs(60));
         assert_eq!(
-            wanted(Standing::Blocked, Circumstances { now: later, ..CALM }),
+            wanted(PeerCredit::Blocked, Circumstances { now: later, ..CALM }),
             2,
             "nothing was taken lately"
         );

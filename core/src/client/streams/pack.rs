@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 
 use crate::client::streams::connection::NodeConnection;
-use crate::client::streams::sent::{Load, Progress, SentFrame};
+use crate::client::streams::sent::{Progress, RequestPayload, SentFrame};
 use crate::client::streams::stream::{Phase, Stream};
 use crate::connection::closing::Word;
 use crate::connection::pending::Pending;
@@ -120,24 +120,26 @@ impl NodeConnection {
         &mut self,
         header: &RequestHeader,
         by: ExchangeNumber,
-        load: Load,
+        load: RequestPayload,
         limit: usize,
         now: Instant,
     ) -> Packed {
         let limit = match load {
-            Load::Bulk(_) => limit.min(usize::try_from(self.up.bytes()).unwrap_or(usize::MAX)),
-            Load::Bare | Load::Probe | Load::Sparse => limit.min(SPARSE_PACKET),
+            RequestPayload::Bulk(_) => {
+                limit.min(usize::try_from(self.request_size.bytes()).unwrap_or(usize::MAX))
+            }
+            RequestPayload::Bare | RequestPayload::Probe | RequestPayload::Sparse => limit.min(SPARSE_PACKET),
         };
-        let bulk = matches!(load, Load::Bulk(_));
+        let bulk = matches!(load, RequestPayload::Bulk(_));
         let capacity =
             if bulk { self.scheduler.sums.sendable.saturating_add(LEAST_CUT).min(limit) } else { 0 };
         let writer = PacketWriter::request(header, capacity);
         let mut packing = Packing { writer, by, limit, frames: Vec::new(), payload: 0 };
         let mut resends = Vec::new();
-        if load != Load::Probe {
+        if load != RequestPayload::Probe {
             resends = self.fill_resends(&mut packing);
             self.fill_closing(&mut packing);
-            if load == Load::Sparse {
+            if load == RequestPayload::Sparse {
                 self.fill_sparse(&mut packing, now);
             }
             self.fill_acks(&mut packing, now);
@@ -151,7 +153,7 @@ impl NodeConnection {
     }
 
     fn fill_resends(&mut self, packing: &mut Packing) -> Vec<ExchangeNumber> {
-        let is_queued = |progress| matches!(progress, Progress::Late { resend, .. } if resend.is_queued());
+        let is_queued = |progress| matches!(progress, Progress::Lost { resend, .. } if resend.is_queued());
         let due: Vec<ExchangeNumber> = self
             .exchanges
             .iter()
@@ -165,7 +167,7 @@ impl NodeConnection {
                 if planted!(DoneOnNaming) {
                     record.progress = Progress::Done;
                 }
-                if let Progress::Late { resend, .. } = &mut record.progress {
+                if let Progress::Lost { resend, .. } = &mut record.progress {
                     resend.send_in(packing.by);
                 }
             });
@@ -234,7 +236,7 @@ impl NodeConnection {
         scheduler.note(now);
         if core::mem::take(&mut self.unreported) > 0 {
             self.reported = Some(packing.by);
-            self.standing = self.standing.on_report();
+            self.peer_credit = self.peer_credit.on_report();
         }
     }
 

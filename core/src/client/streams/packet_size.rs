@@ -9,13 +9,13 @@ use crate::time::share;
 
 /// The controller of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Amount {
+pub(super) struct PacketSize {
     bytes: u64,
     least: u64,
     most: u64,
 }
 
-impl Amount {
+impl PacketSize {
     /// Begins with `first` bytes, within bounds.
     pub(super) fn new(first: u64, least: u64, most: u64) -> Self {
         let most = most.max(least);
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn full_packets_that_come_quickly_make_the_next_ones_larger() {
-        let mut amount = Amount::new(400, 100, 1_000);
+        let mut amount = PacketSize::new(400, 100, 1_000);
         amount.on_trip(400, false, USUAL, USUAL);
         assert_eq!(amount.bytes(), 400);
         for _ in 0..3 {
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn slow_packets_and_silence_make_them_smaller() {
-        let mut amount = Amount::new(400, 100, 1_000);
+        let mut amount = PacketSize::new(400, 100, 1_000);
         amount.on_trip(400, true, 2 * USUAL, USUAL);
         assert_eq!(amount.bytes(), 400);
         for _ in 0..3 {

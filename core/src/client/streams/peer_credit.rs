@@ -9,7 +9,7 @@
 ///    └── not blocked ── any
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Standing {
+pub(super) enum PeerCredit {
     /// Nothing waits for credit.
     Free,
     /// Bytes wait for credit that a report on its way may give.
@@ -19,7 +19,7 @@ pub(super) enum Standing {
     StillBlocked,
 }
 
-impl Standing {
+impl PeerCredit {
     /// The newest answer says whether bytes wait for credit; it answers a request from `after` the last report, or from
     /// before.
     pub(super) const fn told(blocked: bool, after: bool) -> Self {
@@ -45,10 +45,10 @@ mod tests {
 
     #[test]
     fn what_is_blocked_after_a_report_is_so_until_the_next() {
-        assert_eq!(Standing::told(true, false), Standing::Blocked);
-        let still = Standing::told(true, true);
-        assert_eq!(still, Standing::StillBlocked);
-        assert_eq!(still.on_report(), Standing::Blocked);
-        assert_eq!(Standing::told(false, true).on_report(), Standing::Free);
+        assert_eq!(PeerCredit::told(true, false), PeerCredit::Blocked);
+        let still = PeerCredit::told(true, true);
+        assert_eq!(still, PeerCredit::StillBlocked);
+        assert_eq!(still.on_report(), PeerCredit::Blocked);
+        assert_eq!(PeerCredit::told(false, true).on_report(), PeerCredit::Free);
     }
 }

@@ -7,8 +7,8 @@ use crate::client::action::{ClientAction, ClientNotice, EndReason};
 use crate::client::context::Outbox;
 use crate::client::relays::path::Route;
 use crate::client::streams::connection::NodeConnection;
-use crate::client::streams::peer_credit::Standing;
-use crate::client::streams::sent::{Load, Progress};
+use crate::client::streams::peer_credit::PeerCredit;
+use crate::client::streams::sent::{Progress, RequestPayload};
 use crate::client::streams::stream::Phase;
 use crate::client::streams::timeout::Size;
 use crate::config::{ClientConfig, OpenMode};
@@ -60,14 +60,14 @@ impl NodeConnection {
         self.exchanges.change(answer.number, |record| record.progress = Progress::Done);
         let newest = self.newest.is_none_or(|newest| newest < answer.header.answer);
         // News are as old as their own way down.
-        let way_down = round_trip.saturating_sub(share(self.lateness.usual().p50, 1, 2));
+        let way_down = round_trip.saturating_sub(share(self.loss.rtt().p50, 1, 2));
         let written = Instant::from_micros(now.as_micros().saturating_sub(micros(way_down)));
         self.take_statuses(answer.header, newest, written, routes, now);
         if newest {
             self.newest = Some(answer.header.answer);
             self.backlog = 0;
             let after = self.reported.is_some_and(|reported| answer.number > reported);
-            self.standing = Standing::told(answer.header.flags.blocked, after);
+            self.peer_credit = PeerCredit::told(answer.header.flags.blocked, after);
             self.draining = answer.header.flags.draining;
         }
         for frame in frames {
@@ -84,24 +84,24 @@ impl NodeConnection {
     fn measure(&mut self, answer: &Answer<'_>, round_trip: Duration, now: Instant) {
         let Some(record) = self.exchanges.get(answer.number) else { return };
         let (size, room, up_room, load) = (record.size, record.room, record.up_room, record.load);
-        let late = matches!(record.progress, Progress::Late { .. });
+        let late = matches!(record.progress, Progress::Lost { .. });
         if record.progress == Progress::Done {
             return;
         }
-        let p50 = self.lateness.usual().p50;
-        self.lateness.on_answer(answer.relay, size, round_trip, late, now);
+        let p50 = self.loss.rtt().p50;
+        self.loss.on_answer(answer.relay, size, round_trip, late, now);
         let len = u64::try_from(answer.len).unwrap_or(u64::MAX);
-        self.surge.on_answer(len, now, p50);
+        self.slow_start.on_answer(len, now, p50);
         if size == Size::Bulk {
             let full = len.saturating_add(MIN_RESPONSE) >= room;
-            self.down.on_trip(room, full, round_trip, self.down_flight.pace(p50));
-            self.down_flight.on_arrival(len, now, p50);
+            self.response_size.on_trip(room, full, round_trip, self.response_window.pace(p50));
+            self.response_window.on_arrival(len, now, p50);
         }
-        if let Load::Bulk(bytes) = load {
+        if let RequestPayload::Bulk(bytes) = load {
             let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
             let full = bytes.saturating_add(MIN_RESPONSE) >= up_room;
-            self.up.on_trip(up_room, full, round_trip, self.up_flight.pace(p50));
-            self.up_flight.on_arrival(bytes, now, p50);
+            self.request_size.on_trip(up_room, full, round_trip, self.request_window.pace(p50));
+            self.request_window.on_arrival(bytes, now, p50);
         }
     }
 

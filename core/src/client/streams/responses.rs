@@ -13,7 +13,7 @@ use crate::client::relays::Relay;
 use crate::client::relays::path::{Leads, Route};
 use crate::client::streams::calls::{PacketRef, is_narrow};
 use crate::client::streams::connection::NodeConnection;
-use crate::client::streams::decryptor::OpenedPacket;
+use crate::client::streams::decryptor::DecryptedPacket;
 use crate::client::streams::handshake::{State, Streams};
 use crate::client::streams::receive::Answer;
 use crate::id::{ExchangeId, RelayId};
@@ -48,7 +48,7 @@ impl Client {
         body: Bytes,
     ) {
         match self.read_packet(exchange.relay, packet, body) {
-            Ok(opened) => self.on_opened_packet(id, exchange, packet, &opened),
+            Ok(opened) => self.on_decrypted_packet(id, exchange, packet, &opened),
             Err(Some(why)) => self.fail_packet(id, exchange, packet, why),
             Err(None) => {
                 count(&mut self.out.stats.answered);
@@ -59,12 +59,12 @@ impl Client {
     }
 
     /// A call that carried a packet was answered with one.
-    pub(in crate::client) fn on_opened_packet(
+    pub(in crate::client) fn on_decrypted_packet(
         &mut self,
         id: ExchangeId,
         exchange: &Exchange,
         packet: PacketRef,
-        opened: &OpenedPacket,
+        opened: &DecryptedPacket,
     ) {
         let header = &opened.header;
         if header.client != packet.client || header.exchange != packet.number {
@@ -82,7 +82,7 @@ impl Client {
         relay: RelayId,
         packet: PacketRef,
         body: Bytes,
-    ) -> Result<OpenedPacket, Option<ExchangeFailure>> {
+    ) -> Result<DecryptedPacket, Option<ExchangeFailure>> {
         let garbage = Some(ExchangeFailure::Garbage);
         let sealed = match packet.form {
             BodyForm::Packet => body,
@@ -113,7 +113,7 @@ impl Client {
                 reply.data
             }
         };
-        self.opener().and_then(|opener| opener.open(packet.form, sealed)).ok_or(garbage)
+        self.decryptor().and_then(|decryptor| decryptor.open(packet.form, sealed)).ok_or(garbage)
     }
 
     /// A response packet to a packet of ours.
@@ -145,7 +145,7 @@ impl Client {
         }
         let Some(connection) = streams.connection_mut() else { return };
         if header.epoch != connection.epoch || header.flags.unknown {
-            connection.give_up(packet.number, now);
+            connection.declare_lost(packet.number, now);
             if packet.hello {
                 self.on_no_streams(id, packet);
             } else if streams.on_unknown(id, now) {
@@ -177,7 +177,7 @@ impl Client {
         let up = self.relays.get_mut(relay).and_then(|relay| relay.on_answer(now));
         self.out.notice(up);
         if let Some(connection) = self.connection_of(packet.client) {
-            connection.give_up(packet.number, now);
+            connection.declare_lost(packet.number, now);
         }
         let news = self
             .streams
@@ -262,10 +262,10 @@ impl Client {
             match why {
                 // It says nothing about how long answers take.
                 ExchangeFailure::NotSent | ExchangeFailure::Refused { .. } | ExchangeFailure::TooLarge => {
-                    connection.give_up_out(packet.number, now);
+                    connection.declare_unsent_lost(packet.number, now);
                 }
                 ExchangeFailure::Unknown | ExchangeFailure::Garbage => {
-                    connection.call_late(packet.number, routes, now)
+                    connection.on_loss(packet.number, routes, now)
                 }
             }
         }

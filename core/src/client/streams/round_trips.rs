@@ -14,7 +14,7 @@ const ENOUGH: usize = 8;
 
 /// What is usual among some round trips.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Usual {
+pub(super) struct RttQuantiles {
     /// Half of them were no longer.
     pub(super) p50: Duration,
     /// Nine in ten were no longer.
@@ -25,7 +25,7 @@ pub(super) struct Usual {
 #[derive(Clone, Debug, Default)]
 pub(super) struct RoundTrips {
     samples: VecDeque<u64>,
-    usual: Option<Usual>,
+    quantiles: Option<RttQuantiles>,
 }
 
 impl RoundTrips {
@@ -41,7 +41,8 @@ impl RoundTrips {
             let place = sorted.len().saturating_sub(1).saturating_mul(tenths) / 10;
             Duration::from_micros(sorted.get(place).copied().unwrap_or_default())
         };
-        self.usual = (sorted.len() >= ENOUGH).then(|| Usual { p50: quantile(5), p90: quantile(9) });
+        self.quantiles =
+            (sorted.len() >= ENOUGH).then(|| RttQuantiles { p50: quantile(5), p90: quantile(9) });
     }
 
     /// How many are known.
@@ -50,8 +51,8 @@ impl RoundTrips {
     }
 
     /// What is usual, once enough are known.
-    pub(super) const fn usual(&self) -> Option<Usual> {
-        self.usual
+    pub(super) const fn quantiles(&self) -> Option<RttQuantiles> {
+        self.quantiles
     }
 
     /// The window's part of a state's fingerprint.
@@ -71,12 +72,12 @@ mod tests {
         for millis in 1..=7 {
             trips.note(Duration::from_millis(millis));
         }
-        assert_eq!(trips.usual(), None);
+        assert_eq!(trips.quantiles(), None);
         for millis in 1..=100 {
             trips.note(Duration::from_millis(millis));
         }
-        let usual = trips.usual().unwrap();
-        assert_eq!((usual.p50, usual.p90), (Duration::from_millis(68), Duration::from_millis(93)));
+        let rtt = trips.quantiles().unwrap();
+        assert_eq!((rtt.p50, rtt.p90), (Duration::from_millis(68), Duration::from_millis(93)));
         assert_eq!(trips.len(), WINDOW);
     }
 }

@@ -27,9 +27,9 @@ pub(super) enum SentFrame {
 ///         status: answered
 ///   Out ───────────────────▶ Reported
 ///    │ ╲                       │  │
-///    │  └──── late ──┐ ┌─ late ┘  │ answer
+///    │  └──── loss ──┐ ┌─ loss ┘  │ answer
 ///    │               ▼ ▼          │
-///    │ answer       Late ── answer, or a carrier of its RESEND arrived ──┐
+///    │ answer       Lost ── answer, or a carrier of its RESEND arrived ──┐
 ///    ▼               │                                                   ▼
 ///   Done ◀───────────┴───────────────────────────────────────────────── Done
 /// ```
@@ -41,14 +41,14 @@ pub(super) enum Progress {
     /// The node has answered it, with so many times 64 KiB; the client heard so at this time.
     Reported { at: Instant, size: u32 },
     /// Its answer is taken for lost. The RESEND that asks for its contents.
-    Late { resend: Pending, size: u32 },
+    Lost { resend: Pending, size: u32 },
     /// Nothing of it is needed any more.
     Done,
 }
 
 /// What an exchange carries up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Load {
+pub(super) enum RequestPayload {
     /// Neither payload nor an end.
     Bare,
     /// A hello, or a header that asks whether a relay works.
@@ -73,7 +73,7 @@ pub(super) struct Record {
     pub(super) room: u64,
     /// Bytes that its request might have had in bulk.
     pub(super) up_room: u64,
-    pub(super) load: Load,
+    pub(super) load: RequestPayload,
     pub(super) frames: Vec<SentFrame>,
     /// The exchanges whose answers it asks for again.
     pub(super) resends: Vec<ExchangeNumber>,
@@ -97,7 +97,7 @@ impl Record {
             bytes: 0,
             room: 0,
             up_room: 0,
-            load: Load::Probe,
+            load: RequestPayload::Probe,
             frames: Vec::new(),
             resends: Vec::new(),
             progress: Progress::Out,
@@ -109,7 +109,7 @@ impl Record {
 
     /// Whether the node may be holding it, so that it can bring whatever comes.
     pub(super) const fn waits(&self) -> bool {
-        matches!(self.progress, Progress::Out) && !matches!(self.load, Load::Probe)
+        matches!(self.progress, Progress::Out) && !matches!(self.load, RequestPayload::Probe)
     }
 
     /// Whether its answer is still expected.
@@ -119,7 +119,7 @@ impl Record {
 
     /// Whether `done` may pass it.
     const fn is_passed(&self) -> bool {
-        matches!((self.progress, self.load), (Progress::Done, _) | (_, Load::Probe))
+        matches!((self.progress, self.load), (Progress::Done, _) | (_, RequestPayload::Probe))
     }
 }
 
@@ -133,9 +133,9 @@ pub(super) struct Tally {
     /// Late ones whose RESEND is due.
     pub(super) resends_due: usize,
     /// Late ones that are not done.
-    pub(super) late: usize,
+    pub(super) lost: usize,
     /// What their answers had, in units of 64 KiB.
-    pub(super) late_size: u64,
+    pub(super) lost_size: u64,
     /// With sparse payload, neither late nor known to have arrived.
     pub(super) sparse: usize,
     /// With bulk, likewise; and their payload.
@@ -149,19 +149,19 @@ impl Tally {
         one(&mut self.waiting, record.waits());
         one(&mut self.under_way, matches!(record.progress, Progress::Reported { .. }));
         let unknown = record.is_out() && !record.arrived;
-        one(&mut self.sparse, unknown && record.load == Load::Sparse);
-        if let Load::Bulk(bytes) = record.load
+        one(&mut self.sparse, unknown && record.load == RequestPayload::Sparse);
+        if let RequestPayload::Bulk(bytes) = record.load
             && unknown
         {
             self.bulk = step(self.bulk, 1);
             self.bulk_bytes = step(self.bulk_bytes, bytes);
         }
-        if let Progress::Late { resend, size } = record.progress {
-            self.late = step(self.late, 1);
+        if let Progress::Lost { resend, size } = record.progress {
+            self.lost = step(self.lost, 1);
             self.resends_due = step(self.resends_due, usize::from(resend.is_queued()));
             let size = usize::try_from(size).unwrap_or(usize::MAX);
-            let sum = step(usize::try_from(self.late_size).unwrap_or(usize::MAX), size);
-            self.late_size = u64::try_from(sum).unwrap_or(u64::MAX);
+            let sum = step(usize::try_from(self.lost_size).unwrap_or(usize::MAX), size);
+            self.lost_size = u64::try_from(sum).unwrap_or(u64::MAX);
         }
     }
 }
@@ -187,8 +187,8 @@ impl Exchanges {
                 waiting: 0,
                 under_way: 0,
                 resends_due: 0,
-                late: 0,
-                late_size: 0,
+                lost: 0,
+                lost_size: 0,
                 sparse: 0,
                 bulk: 0,
                 bulk_bytes: 0,

@@ -45,12 +45,12 @@ pub(super) struct Ask {
 
 /// The controller of one client's downloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Surge {
+pub(super) struct SlowStart {
     course: Course,
     last: Option<Instant>,
 }
 
-impl Surge {
+impl SlowStart {
     pub(super) const fn new() -> Self {
         Self { course: Course::Level, last: None }
     }
@@ -112,20 +112,20 @@ mod tests {
         Instant::from_micros(millis * 1_000)
     }
 
-    fn requests(surge: &Surge, millis: u64) -> Option<usize> {
+    fn requests(surge: &SlowStart, millis: u64) -> Option<usize> {
         surge.ask(at(millis), P50).map(|ask| ask.requests)
     }
 
     #[test]
     fn small_answers_ask_for_nothing() {
-        let mut surge = Surge::new();
+        let mut surge = SlowStart::new();
         (0..100).for_each(|tenth| surge.on_answer(10_000, at(100 * tenth), P50));
         assert_eq!(surge.ask(at(10_000), P50), None);
     }
 
     #[test]
     fn a_download_that_begins_gets_more_room_and_a_large_one_more_requests() {
-        let mut surge = Surge::new();
+        let mut surge = SlowStart::new();
         surge.on_answer(60_000, at(0), P50);
         assert_eq!(requests(&surge, 0), Some(1));
         surge.on_answer(MIB, at(10), P50);
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn what_brings_no_more_than_before_is_level_until_it_has_been_quiet() {
-        let mut surge = Surge::new();
+        let mut surge = SlowStart::new();
         for millis in [0, 1_000, 1_300, 1_600, 2_000] {
             surge.on_answer(MIB, at(millis), P50);
         }
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn what_brings_nothing_for_two_round_trips_is_over() {
-        let mut surge = Surge::new();
+        let mut surge = SlowStart::new();
         surge.on_answer(MIB, at(0), P50);
         assert_eq!(requests(&surge, 1_999), Some(REQUESTS));
         assert_eq!(requests(&surge, 2_000), None);

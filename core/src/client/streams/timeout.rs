@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use alloc::vec::Vec;
 
-use crate::client::streams::round_trips::{RoundTrips, Usual};
+use crate::client::streams::round_trips::{RoundTrips, RttQuantiles};
 use crate::id::RelayId;
 use crate::time::{Instant, share};
 
@@ -27,7 +27,8 @@ const MARGIN_LEAST: u32 = 1_000;
 const MARGIN_MOST: u32 = 6_000;
 
 /// What is taken for usual before anything was measured: a slow hosted relay.
-const FIRST: Usual = Usual { p50: Duration::from_millis(2_000), p90: Duration::from_millis(3_200) };
+const FIRST: RttQuantiles =
+    RttQuantiles { p50: Duration::from_millis(2_000), p90: Duration::from_millis(3_200) };
 
 /// What a byte of bulk adds to it: a link of about 300 kB/s.
 const FIRST_A_BYTE: Duration = Duration::from_micros(3);
@@ -70,7 +71,7 @@ impl ByClass {
 
 /// The controller.
 #[derive(Clone, Debug)]
-pub(super) struct Lateness {
+pub(super) struct LossDetector {
     all: ByClass,
     relays: Vec<ByClass>,
     margin: u32,
@@ -80,7 +81,7 @@ pub(super) struct Lateness {
     backed_off: Instant,
 }
 
-impl Lateness {
+impl LossDetector {
     pub(super) fn new(relays: usize, now: Instant) -> Self {
         let relays = core::iter::repeat_with(ByClass::default).take(relays).collect();
         Self {
@@ -94,39 +95,39 @@ impl Lateness {
     }
 
     /// What is usual for small exchanges over all relays.
-    pub(super) fn usual(&self) -> Usual {
-        self.all.small.usual().unwrap_or(FIRST)
+    pub(super) fn rtt(&self) -> RttQuantiles {
+        self.all.small.quantiles().unwrap_or(FIRST)
     }
 
     /// What is usual for an exchange of this class with so many bytes, through this relay.
-    fn usual_of(&self, relay: RelayId, size: Size, bytes: u64) -> Usual {
+    fn rtt_of(&self, relay: RelayId, size: Size, bytes: u64) -> RttQuantiles {
         let own = usize::try_from(relay.place()).ok().and_then(|place| self.relays.get(place));
         let own = own.map(|own| own.of(size)).filter(|own| own.len() >= RELAY_ENOUGH);
-        let known = own.and_then(RoundTrips::usual).or_else(|| self.all.of(size).usual());
+        let known = own.and_then(RoundTrips::quantiles).or_else(|| self.all.of(size).quantiles());
         known.unwrap_or_else(|| match size {
             Size::Small => FIRST,
             Size::Bulk => {
                 let more = FIRST_A_BYTE.saturating_mul(u32::try_from(bytes).unwrap_or(u32::MAX));
-                Usual { p50: FIRST.p50.saturating_add(more), p90: FIRST.p90.saturating_add(more) }
+                RttQuantiles { p50: FIRST.p50.saturating_add(more), p90: FIRST.p90.saturating_add(more) }
             }
         })
     }
 
     /// L for an exchange of this class with so many bytes, through this relay.
-    pub(super) fn allowance(&self, relay: RelayId, size: Size, bytes: u64) -> Duration {
-        let usual = self.usual_of(relay, size, bytes);
-        usual.p50.saturating_add(self.margin_of(usual)).saturating_mul(self.backoff)
+    pub(super) fn timeout(&self, relay: RelayId, size: Size, bytes: u64) -> Duration {
+        let rtt = self.rtt_of(relay, size, bytes);
+        rtt.p50.saturating_add(self.margin_of(rtt)).saturating_mul(self.backoff)
     }
 
     /// How long after it is known to be answered an answer of this class may still be overtaken.
-    pub(super) fn tolerance(&self, relay: RelayId, size: Size, bytes: u64) -> Duration {
+    pub(super) fn reorder_timeout(&self, relay: RelayId, size: Size, bytes: u64) -> Duration {
         const LEAST: Duration = Duration::from_millis(250);
-        self.margin_of(self.usual_of(relay, size, bytes)).max(LEAST).saturating_mul(self.backoff)
+        self.margin_of(self.rtt_of(relay, size, bytes)).max(LEAST).saturating_mul(self.backoff)
     }
 
-    fn margin_of(&self, usual: Usual) -> Duration {
-        let spread = share(usual.p90.saturating_sub(usual.p50), self.margin, 1_000);
-        spread.max(share(usual.p50, 1, MARGIN_PART)).max(LEAST_MARGIN)
+    fn margin_of(&self, rtt: RttQuantiles) -> Duration {
+        let spread = share(rtt.p90.saturating_sub(rtt.p50), self.margin, 1_000);
+        spread.max(share(rtt.p50, 1, MARGIN_PART)).max(LEAST_MARGIN)
     }
 
     /// An answer came after this round trip; `late` when it had been called late.
@@ -146,7 +147,7 @@ impl Lateness {
         if !late {
             // 1 - 0.25 x 0.06
             self.margin = (self.margin.saturating_mul(985) / 1_000).max(MARGIN_LEAST);
-        } else if now.saturating_since(self.widened) >= self.usual().p50 {
+        } else if now.saturating_since(self.widened) >= self.rtt().p50 {
             self.margin = (self.margin.saturating_mul(3) / 2).min(MARGIN_MOST);
             self.widened = now;
         }
@@ -155,7 +156,7 @@ impl Lateness {
     /// Nothing at all was answered since something overdue was sent (protocol.md 3.2 rule 10). Doubles every wait, once
     /// in each of them.
     pub(super) fn on_silence(&mut self, now: Instant) {
-        let wait = self.usual().p50.saturating_mul(self.backoff);
+        let wait = self.rtt().p50.saturating_mul(self.backoff);
         if self.backoff == 1 || now.saturating_since(self.backed_off) >= wait {
             if self.backoff < BACKOFF_MOST || wait < BACKOFF_LONG {
                 self.backoff = self.backoff.saturating_mul(2);
@@ -178,8 +179,8 @@ impl Lateness {
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
         print.value((self.margin, self.backoff));
-        print.since(self.widened, self.usual().p50);
-        print.since(self.backed_off, self.usual().p50.saturating_mul(self.backoff));
+        print.since(self.widened, self.rtt().p50);
+        print.since(self.backed_off, self.rtt().p50.saturating_mul(self.backoff));
         for class in core::iter::once(&self.all).chain(&self.relays) {
             class.small.fingerprint(print);
             class.bulk.fingerprint(print);
@@ -198,8 +199,8 @@ mod tests {
         Instant::from_micros(millis * 1_000)
     }
 
-    fn measured(trips: impl Iterator<Item = u64>) -> Lateness {
-        let mut lateness = Lateness::new(1, at(0));
+    fn measured(trips: impl Iterator<Item = u64>) -> LossDetector {
+        let mut lateness = LossDetector::new(1, at(0));
         for millis in trips {
             lateness.on_answer(RELAY, Size::Small, Duration::from_millis(millis), false, at(0));
         }
@@ -208,49 +209,49 @@ mod tests {
 
     #[test]
     fn before_anything_is_known_a_relay_is_taken_for_slow() {
-        let lateness = Lateness::new(1, at(0));
-        assert_eq!(lateness.allowance(RELAY, Size::Small, 0), Duration::from_millis(4_400));
-        assert_eq!(lateness.allowance(RELAY, Size::Bulk, 1_000_000), Duration::from_millis(7_400));
+        let lateness = LossDetector::new(1, at(0));
+        assert_eq!(lateness.timeout(RELAY, Size::Small, 0), Duration::from_millis(4_400));
+        assert_eq!(lateness.timeout(RELAY, Size::Bulk, 1_000_000), Duration::from_millis(7_400));
     }
 
     #[test]
     fn what_is_usual_is_measured_and_classes_are_apart() {
         let lateness = measured((0..64).map(|n| 1_000 + n * 10));
-        let allowance = lateness.allowance(RELAY, Size::Small, 0);
-        assert!((SECOND..2 * SECOND).contains(&allowance), "{allowance:?}");
+        let timeout = lateness.timeout(RELAY, Size::Small, 0);
+        assert!((SECOND..2 * SECOND).contains(&timeout), "{timeout:?}");
         assert_eq!(
-            lateness.allowance(RELAY, Size::Bulk, 0),
-            Duration::from_millis(2_000 + 1_200 * 76 / 100).max(lateness.allowance(RELAY, Size::Bulk, 0))
+            lateness.timeout(RELAY, Size::Bulk, 0),
+            Duration::from_millis(2_000 + 1_200 * 76 / 100).max(lateness.timeout(RELAY, Size::Bulk, 0))
         );
     }
 
     #[test]
     fn the_margin_shrinks_with_answers_in_time_and_grows_with_those_called_late() {
         let mut lateness = measured((0..64).map(|n| 1_000 + n * 10));
-        let before = lateness.allowance(RELAY, Size::Small, 0);
+        let before = lateness.timeout(RELAY, Size::Small, 0);
         lateness.on_answer(RELAY, Size::Small, Duration::from_millis(1_300), false, at(10));
-        let shrunk = lateness.allowance(RELAY, Size::Small, 0);
+        let shrunk = lateness.timeout(RELAY, Size::Small, 0);
         assert!(shrunk <= before);
         lateness.on_answer(RELAY, Size::Small, Duration::from_millis(1_300), true, at(5_000));
-        let grown = lateness.allowance(RELAY, Size::Small, 0);
+        let grown = lateness.timeout(RELAY, Size::Small, 0);
         assert!(grown > shrunk);
         lateness.on_answer(RELAY, Size::Small, Duration::from_millis(1_300), true, at(5_001));
-        assert_eq!(lateness.allowance(RELAY, Size::Small, 0), grown, "once in a round trip");
+        assert_eq!(lateness.timeout(RELAY, Size::Small, 0), grown, "once in a round trip");
     }
 
     #[test]
     fn where_round_trips_do_not_vary_a_margin_is_left() {
         let lateness = measured((0..200).map(|_| 1));
-        assert_eq!(lateness.allowance(RELAY, Size::Small, 0), Duration::from_millis(51));
+        assert_eq!(lateness.timeout(RELAY, Size::Small, 0), Duration::from_millis(51));
     }
 
     #[test]
     fn silence_doubles_every_wait_up_to_eight_times_and_an_answer_ends_it() {
         let mut lateness = measured((0..64).map(|_| 1_000));
-        let allowance = lateness.allowance(RELAY, Size::Small, 0);
+        let timeout = lateness.timeout(RELAY, Size::Small, 0);
         for (now, times) in [(0, 2), (1, 2), (2_000, 4), (6_000, 8), (60_000, 8)] {
             lateness.on_silence(at(now));
-            assert_eq!(lateness.allowance(RELAY, Size::Small, 0), allowance * times, "at {now} ms");
+            assert_eq!(lateness.timeout(RELAY, Size::Small, 0), timeout * times, "at {now} ms");
         }
         assert!(lateness.is_silent());
         lateness.on_answer(RELAY, Size::Small, SECOND, false, at(61_000));

@@ -58,7 +58,7 @@ impl Client {
         if let Some(connection) = streams.connection().filter(|connection| !sleeps(connection)) {
             // What was measured since may have made something late already.
             let soon = now.saturating_add(Duration::from_micros(1));
-            note(connection.next_late().map(|at| at.max(soon)), TimerKind::Late);
+            note(connection.next_loss().map(|at| at.max(soon)), TimerKind::Late);
             note(connection.forgotten_at(config).map(|at| at.max(soon)), TimerKind::IdleClient);
             note(connection.bulk_at(), TimerKind::Coalesce);
         }

@@ -2,7 +2,7 @@
 
 use crate::client::flows::{Flow, Kind};
 use crate::client::sessions::session::Start;
-use crate::client::streams::handshake::{Outlook, Streams};
+use crate::client::streams::handshake::{Availability, Streams};
 use crate::client::streams::stream::Stream;
 use crate::client::{Client, LocalEvent};
 use crate::id::FlowId;
@@ -17,32 +17,32 @@ impl Client {
         }
         streams.renew(&self.config, self.now);
         match self.outlook() {
-            Some(Outlook::Ready) => {
-                while self.outlook() == Some(Outlook::Ready)
+            Some(Availability::Ready) => {
+                while self.outlook() == Some(Availability::Ready)
                     && let Some(id) = self.next_connect()
                 {
                     self.adopt(id);
                 }
             }
-            Some(Outlook::Undecided) => {
+            Some(Availability::Undecided) => {
                 // Flows that are over are still in the queue.
                 let waits = self.ready.connects.iter().any(|id| self.flows.contains_key(id));
                 if let Some(streams) = &mut self.streams {
                     streams.wanted = waits;
                 }
             }
-            Some(Outlook::Sessions) | None => {}
+            Some(Availability::Sessions) | None => {}
         }
     }
 
     /// What a flow finds that opens now.
-    fn outlook(&self) -> Option<Outlook> {
+    fn outlook(&self) -> Option<Availability> {
         Some(self.streams.as_ref()?.outlook(self.now, &self.relays))
     }
 
     /// Whether flows that open wait until it is known whether there is level 2.
     pub(in crate::client) fn is_undecided(&self) -> bool {
-        self.outlook() == Some(Outlook::Undecided)
+        self.outlook() == Some(Availability::Undecided)
     }
 
     fn adopt(&mut self, id: FlowId) {

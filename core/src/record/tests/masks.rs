@@ -219,9 +219,9 @@ fn a_node_of_level_2_with_stand_ins_does_what_the_one_with_the_secrets_did() {
 
 #[test]
 fn an_answer_that_was_opened_is_recorded_as_a_reply_that_opens_to_the_same() {
-    let opener = |mut options: ClientOptions| {
+    let decryptor = |mut options: ClientOptions| {
         options.max_level = Level::Streams;
-        Client::new(options.validate().expect("valid options"), [7; 32], Instant::ZERO).opener()
+        Client::new(options.validate().expect("valid options"), [7; 32], Instant::ZERO).decryptor()
     };
     let header = ResponseHeader {
         client: ClientId([3; 16]),
@@ -242,9 +242,9 @@ fn an_answer_that_was_opened_is_recorded_as_a_reply_that_opens_to_the_same() {
     let json = wire::encode_answer(&[ReplyParts { data, ..ReplyParts::default() }]);
     let exchange = ExchangeId::new(2);
     for (form, body) in [(BodyForm::Packet, packet), (BodyForm::Json, json)] {
-        let opened = opener(client_options()).expect("level 2").event(exchange, form, body.clone());
+        let opened = decryptor(client_options()).expect("level 2").event(exchange, form, body.clone());
         let recorded = client(recorded::<Client>(&client_options(), core::slice::from_ref(&opened)));
-        let again = opener(recorded.options.clone()).expect("level 2");
+        let again = decryptor(recorded.options.clone()).expect("level 2");
         let [ClientEvent::Reply { exchange, body: covered }] = &events(recorded)[..] else {
             panic!("a reply")
         };

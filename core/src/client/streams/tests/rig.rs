@@ -273,9 +273,9 @@ impl Rig {
             }
             Happening::Return { exchange, body, status } => {
                 let exchange = ExchangeId::new(exchange);
-                let opener = self.client.opener().filter(|_| self.opens);
-                let event = match (status, opener.zip(self.forms.get(&exchange.number()))) {
-                    (200, Some((opener, form))) => opener.event(exchange, *form, body.into()),
+                let decryptor = self.client.decryptor().filter(|_| self.opens);
+                let event = match (status, decryptor.zip(self.forms.get(&exchange.number()))) {
+                    (200, Some((decryptor, form))) => decryptor.event(exchange, *form, body.into()),
                     (200, None) => ClientEvent::Reply { exchange, body: body.into() },
                     (status, _) => {
                         let why = match status {
