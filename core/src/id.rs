@@ -1,11 +1,9 @@
-//! Names for the things that cross the machines' boundary: monotone numbers, never reused.
+//! Ids of what crosses the machines' boundary: numbers that count up and are never reused.
 
 use core::fmt;
+use core::marker::PhantomData;
 
 use sha2::{Digest, Sha256};
-
-use crate::wire::Sid;
-use crate::wire::packet::{ClientId, Epoch};
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -44,18 +42,18 @@ ids! {
     UpstreamId;
 }
 
-/// A relay of the client: its place in [`ClientOptions::relays`](crate::ClientOptions::relays).
+/// A relay of the client: its index in [`ClientOptions::relays`](crate::ClientOptions::relays).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RelayId(u32);
 
 impl RelayId {
-    /// The relay at this place of the configuration.
-    pub const fn new(place: u32) -> Self {
-        Self(place)
+    /// The relay at this index of the configuration.
+    pub const fn new(index: u32) -> Self {
+        Self(index)
     }
 
-    /// The relay's place in the configuration.
-    pub const fn place(self) -> u32 {
+    /// The relay's index in the configuration.
+    pub const fn index(self) -> u32 {
         self.0
     }
 }
@@ -84,100 +82,99 @@ impl Counter {
     }
 }
 
-/// Mints names of 16 bytes that nobody without the seed can guess: the first bytes of
-/// SHA-256(label | seed | n), n in 8 bytes, highest first.
-#[derive(Clone)]
-struct Mint {
-    label: &'static [u8],
-    seed: [u8; 32],
-    minted: Counter,
+/// A type whose values are made of 16 bytes that nobody without the machine's seed can guess.
+pub(crate) trait Generated {
+    /// What keeps the values of one type apart from those of another that has the same seed.
+    const LABEL: &'static [u8];
+
+    /// The value with these bytes.
+    fn from_bytes(bytes: [u8; 16]) -> Self;
 }
 
-impl Mint {
-    const fn new(label: &'static [u8], seed: [u8; 32]) -> Self {
-        Self { label, seed, minted: Counter(0) }
+/// Generates values of one type: the n-th has the first 16 bytes of SHA-256(label | seed | n), n in 8 bytes,
+/// highest first.
+#[derive(Clone)]
+pub(crate) struct IdGenerator<T> {
+    seed: [u8; 32],
+    generated: Counter,
+    of: PhantomData<T>,
+}
+
+impl<T: Generated> IdGenerator<T> {
+    pub(crate) const fn new(seed: [u8; 32]) -> Self {
+        Self { seed, generated: Counter(0), of: PhantomData }
     }
 
-    fn next(&mut self) -> [u8; 16] {
+    /// A value that was not generated before.
+    pub(crate) fn generate(&mut self) -> T {
         let digest = Sha256::new()
-            .chain_update(self.label)
+            .chain_update(T::LABEL)
             .chain_update(self.seed)
-            .chain_update(self.minted.next().to_be_bytes())
+            .chain_update(self.generated.next().to_be_bytes())
             .finalize();
         let mut bytes = [0; 16];
         for (byte, random) in bytes.iter_mut().zip(digest.iter()) {
             *byte = *random;
         }
-        bytes
+        T::from_bytes(bytes)
     }
 }
 
 /// The seed is left out.
-impl fmt::Debug for Mint {
+impl<T> fmt::Debug for IdGenerator<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mint").field("minted", &self.minted).finish_non_exhaustive()
+        f.debug_struct("IdGenerator").field("generated", &self.generated).finish_non_exhaustive()
     }
-}
-
-macro_rules! mints {
-    ($($(#[$doc:meta])* $name:ident, $label:literal => $minted:ty, $make:expr;)*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Debug)]
-        pub(crate) struct $name(Mint);
-
-        impl $name {
-            pub(crate) const fn new(seed: [u8; 32]) -> Self {
-                Self(Mint::new($label, seed))
-            }
-
-            /// The next one.
-            pub(crate) fn mint(&mut self) -> $minted {
-                $make(self.0.next())
-            }
-        }
-    )*};
-}
-
-mints! {
-    /// Mints session ids: random-looking UUIDs (version 4), the form of the deployed nodes.
-    SidMint, b"seqlane sid" => Sid, Sid::uuid;
-    /// Mints names of client instances (protocol.md 3.1).
-    ClientMint, b"seqlane client" => ClientId, ClientId;
-    /// Mints epochs (protocol.md 3.1).
-    EpochMint, b"seqlane epoch" => Epoch, Epoch;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn minted_sids_are_version_4_uuids_and_differ() {
-        let mut mint = SidMint::new([7; 32]);
-        let (a, b) = (mint.mint(), mint.mint());
-        assert_ne!(a, b);
-        for sid in [a, b] {
-            let parts: alloc::vec::Vec<&str> = sid.as_str().split('-').collect();
-            assert_eq!(parts.iter().map(|part| part.len()).collect::<alloc::vec::Vec<_>>(), [8, 4, 4, 4, 12]);
-            assert!(parts[2].starts_with('4'));
-            assert!(parts[3].starts_with(['8', '9', 'a', 'b']));
+    /// An id of a test.
+    #[derive(Debug, PartialEq)]
+    struct Id([u8; 16]);
+
+    impl Generated for Id {
+        const LABEL: &'static [u8] = b"id";
+
+        fn from_bytes(bytes: [u8; 16]) -> Self {
+            Self(bytes)
+        }
+    }
+
+    /// An id of another kind.
+    struct Other([u8; 16]);
+
+    impl Generated for Other {
+        const LABEL: &'static [u8] = b"other";
+
+        fn from_bytes(bytes: [u8; 16]) -> Self {
+            Self(bytes)
         }
     }
 
     #[test]
-    fn the_same_seed_mints_the_same_sids() {
-        assert_eq!(SidMint::new([1; 32]).mint(), SidMint::new([1; 32]).mint());
-        assert_ne!(SidMint::new([1; 32]).mint(), SidMint::new([2; 32]).mint());
+    fn the_ids_of_one_generator_differ() {
+        let mut ids = IdGenerator::<Id>::new([7; 32]);
+        assert_ne!(ids.generate(), ids.generate());
     }
 
     #[test]
-    fn names_of_one_seed_share_nothing() {
-        let Epoch(epoch) = EpochMint::new([1; 32]).mint();
-        assert_ne!(Sid::uuid(epoch), SidMint::new([1; 32]).mint());
+    fn the_same_seed_generates_the_same_ids() {
+        assert_eq!(IdGenerator::<Id>::new([1; 32]).generate(), IdGenerator::new([1; 32]).generate());
+        assert_ne!(IdGenerator::<Id>::new([1; 32]).generate(), IdGenerator::new([2; 32]).generate());
     }
 
     #[test]
-    fn debug_hides_the_seed() {
-        assert!(!alloc::format!("{:?}", SidMint::new([77; 32])).contains("77"));
+    fn ids_of_two_kinds_with_one_seed_share_nothing() {
+        let (Id(id), Other(other)) =
+            (IdGenerator::new([1; 32]).generate(), IdGenerator::new([1; 32]).generate());
+        assert_ne!(id, other);
+    }
+
+    #[test]
+    fn a_debug_print_hides_the_seed() {
+        assert!(!alloc::format!("{:?}", IdGenerator::<Id>::new([77; 32])).contains("77"));
     }
 }

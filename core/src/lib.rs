@@ -126,11 +126,11 @@ mod timer;
 pub mod wire;
 
 pub use client::{
-    BodyForm, Client, ClientAction, ClientEvent, ClientNotice, DecryptedPacket, Decryptor, EndReason,
-    ExchangeFailure, LocalEvent,
+    Client, ClientAction, ClientEvent, ClientNotice, DecryptedPacket, Decryptor, EndReason, ExchangeFailure,
+    LocalEvent,
 };
 pub use config::{
-    Balance, ClientConfig, ClientOptions, ClientStreamOptions, ConfigError, Form, NodeConfig, NodeOptions,
+    Balance, ClientConfig, ClientOptions, ClientStreamOptions, ConfigError, NodeConfig, NodeOptions,
     NodeStreamOptions, OpenMode, RelayOptions,
 };
 pub use error::{ConnectFailure, Misuse};
@@ -149,6 +149,7 @@ pub use stats::{ClientStats, NodeStats};
 pub use target::{BadTarget, FlowKind, MAX_HOST_LEN, Target};
 pub use time::Instant;
 pub use timer::{TimerKind, Wake};
+pub use wire::{BodyForm, Form};
 
 /// The examples of the embedding guide, compiled and run with the tests.
 #[cfg(doctest)]

@@ -10,8 +10,8 @@ use crate::id::{ExchangeId, FlowId, RelayId};
 use crate::level::Level;
 use crate::time::Instant;
 use crate::timer::Wake;
-use crate::wire::Body;
 use crate::wire::reset::ResetCode;
+use crate::wire::{Body, BodyForm};
 
 /// What the driver shall do, from [`Client::poll`](crate::Client::poll).
 #[derive(Clone, PartialEq, Eq)]
@@ -99,16 +99,6 @@ impl fmt::Debug for ClientAction {
             Self::Idle { wake } => f.debug_struct("Idle").field("wake", wake).finish(),
         }
     }
-}
-
-/// What the body of a call is (protocol.md 1 and 3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BodyForm {
-    /// A batch as JSON: to the relay's address, or to `/tunnel/batch` of a node.
-    Json,
-    /// A packet as it is, `application/octet-stream`, with the relay's key as bearer token: to the relay's address, or
-    /// to `/tunnel/streams` of a node. The body of an answer with status 200 is a packet too.
-    Packet,
 }
 
 /// Why a flow ended at the client.

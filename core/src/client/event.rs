@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::client::streams::decryptor::DecryptedPacket;
+use crate::client::streams::decrypted::DecryptedPacket;
 use crate::id::{ExchangeId, FlowId};
 use crate::target::{FlowKind, Target};
 
@@ -40,7 +40,7 @@ pub enum ClientEvent {
         body: Bytes,
     },
     /// An exchange whose call carried a packet was answered with this one, which a
-    /// [`Decryptor`](crate::Decryptor) has opened: equivalent to its `Reply`.
+    /// [`Decryptor`](crate::Decryptor) has decrypted. It counts as the `Reply` that it was decrypted from.
     Decrypted {
         /// The exchange.
         exchange: ExchangeId,

@@ -23,13 +23,14 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::fmt;
 use core::time::Duration;
 
-pub use action::{BodyForm, ClientAction, ClientNotice, EndReason};
+pub use action::{ClientAction, ClientNotice, EndReason};
 pub use event::{ClientEvent, ExchangeFailure, LocalEvent};
-pub use streams::decryptor::{DecryptedPacket, Decryptor};
+pub use streams::decrypted::DecryptedPacket;
+pub use streams::decryptor::Decryptor;
 
 use crate::config::ClientConfig;
 use crate::error::Misuse;
-use crate::id::{Counter, ExchangeId, FlowId, RelayId, SidMint};
+use crate::id::{Counter, ExchangeId, FlowId, IdGenerator, RelayId};
 use crate::level::Level;
 use crate::stats::ClientStats;
 use crate::target::{FlowKind, Target};
@@ -133,9 +134,9 @@ enum TimerOwner {
 impl Client {
     /// A client without flows. `seed` should be secret and unlike that of any other client.
     pub fn new(config: ClientConfig, seed: [u8; 32], now: Instant) -> Self {
-        let mut mint = SidMint::new(seed);
+        let mut sids = IdGenerator::new(seed);
         if planted!(SeedAmbient, ambient) {
-            mint.mint();
+            let _: Sid = sids.generate();
         }
         let mut client = Self {
             now,
@@ -153,7 +154,7 @@ impl Client {
             unreachable: UnreachableCache::new(config.unreachable_entries, config.unreachable_ttl),
             starved: BTreeSet::new(),
             payload_in_flight: 0,
-            probe: mint.mint(),
+            probe: sids.generate(),
             offered: Level::Legacy,
             probe_wanted: false,
             streams: None,
@@ -242,7 +243,7 @@ impl Client {
             }
             ClientEvent::Decrypted { exchange, packet } => {
                 self.advance(now);
-                self.on_opened(exchange, &packet);
+                self.on_decrypted(exchange, &packet);
             }
             ClientEvent::ExchangeFailed { exchange, why } => {
                 self.advance(now);

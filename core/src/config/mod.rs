@@ -16,6 +16,7 @@ pub use streams::{ClientStreamOptions, NodeStreamOptions};
 
 use crate::level::Level;
 use crate::secret::Secret;
+use crate::wire::Form;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -57,17 +58,6 @@ fn within<T: PartialOrd>(
     reason: &'static str,
 ) -> Result<(), ConfigError> {
     check(range.contains(value), option, reason)
-}
-
-/// The JSON form that a peer takes (protocol.md 1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
-pub enum Form {
-    /// A relay script: `{"k","t":"batch","ops"}`.
-    #[default]
-    Relay,
-    /// A node, with no relay between: `{"k","ops"}`.
-    Node,
 }
 
 /// When a flow's application is told that it is open (protocol.md 2).

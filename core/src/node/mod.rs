@@ -51,7 +51,7 @@ pub use streams::ClientFault;
 use crate::config::NodeConfig;
 use crate::credit::Pool;
 use crate::error::Misuse;
-use crate::id::{Counter, RequestId, SidMint, UpstreamId};
+use crate::id::{Counter, IdGenerator, RequestId, UpstreamId};
 use crate::node::sessions::batch::{Batch, OpRef};
 use crate::node::sessions::closed::Departed;
 use crate::node::sessions::hold::Verdict;
@@ -102,7 +102,7 @@ pub struct Node {
     config: NodeConfig,
     now: Instant,
     phase: Phase,
-    sids: SidMint,
+    sids: IdGenerator<Sid>,
     opened: Counter,
     last_request: Option<RequestId>,
     requests: BTreeMap<RequestId, Batch>,
@@ -182,7 +182,7 @@ impl Node {
             config,
             now,
             phase: Phase::Running,
-            sids: SidMint::new(seed),
+            sids: IdGenerator::new(seed),
             opened: Counter::default(),
             last_request: None,
             requests: BTreeMap::new(),

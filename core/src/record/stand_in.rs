@@ -5,8 +5,8 @@ use core::fmt;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use serde::ser::Serializer;
 
-use crate::config::Form;
 use crate::secret::Secret;
+use crate::wire::Form;
 use crate::wire::request_overhead;
 
 /// The letter.

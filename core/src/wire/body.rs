@@ -9,10 +9,9 @@ use core::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
-use crate::config::Form;
 use crate::secret::Secret;
 use crate::wire::base64::encoded_len;
-use crate::wire::envelope::{encode_answer, encode_request, encode_single_answer};
+use crate::wire::envelope::{Form, encode_answer, encode_request, encode_single_answer};
 use crate::wire::op::Op;
 use crate::wire::reply::ReplyParts;
 use crate::wire::seal::{Nonce, Seal, Unsealed};
@@ -162,6 +161,16 @@ impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Body({} bytes)", self.len())
     }
+}
+
+/// What the body of a call is (protocol.md 1 and 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BodyForm {
+    /// A batch as JSON: to the relay's address, or to `/tunnel/batch` of a node.
+    Json,
+    /// A packet as it is, `application/octet-stream`, with the relay's key as bearer token: to the relay's address, or
+    /// to `/tunnel/streams` of a node. The body of an answer with status 200 is a packet too.
+    Packet,
 }
 
 #[cfg(test)]

@@ -9,12 +9,22 @@ use bytes::Bytes;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::config::Form;
 use crate::secret::Secret;
-use crate::wire::base64::Arena;
+use crate::wire::arena::Arena;
 use crate::wire::json::{Elements, Length, OrNull, Raw, ReadElements, Sink, Text, cut, read_object};
 use crate::wire::op::{BadOp, Op, OpFields};
 use crate::wire::reply::{MAX_ERROR_LEN, MAX_PACKETS, Reply, ReplyFields, ReplyParts};
+
+/// The JSON form that a peer takes (protocol.md 1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+pub enum Form {
+    /// A relay script: `{"k","t":"batch","ops"}`.
+    #[default]
+    Relay,
+    /// A node, with no relay between: `{"k","ops"}`.
+    Node,
+}
 
 /// What a reader accepts at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

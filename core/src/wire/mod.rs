@@ -49,6 +49,7 @@
 //! The code that writes a body is also the code that measures it, so the buffer is allocated once, with the
 //! very size that [`Op::encoded_len`] and [`request_overhead`] foretell.
 
+mod arena;
 pub mod base64;
 mod body;
 mod cursor;
@@ -67,13 +68,13 @@ pub mod sid;
 mod tests;
 pub mod varint;
 
-pub use body::Body;
+pub use body::{Body, BodyForm};
 pub(crate) use body::{Sealing, Wrapping};
 #[cfg(feature = "record")]
 pub(crate) use cursor::Cursor;
 pub use cursor::PacketError;
 pub use envelope::{
-    Answer, AnswerError, Limits, Request, RequestError, SingleRequest, decode_answer, decode_request,
+    Answer, AnswerError, Form, Limits, Request, RequestError, SingleRequest, decode_answer, decode_request,
     decode_single, encode_answer, encode_error, encode_request, encode_single_answer, request_overhead,
 };
 pub use op::{BadOp, Op};

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::seq::Seq;
 use crate::target::{BadTarget, Target};
-use crate::wire::base64::{Arena, Decoded};
+use crate::wire::arena::{Arena, Decoded};
 use crate::wire::json::{Length, Raw, Sink, cut, read_object};
 use crate::wire::reply::Code;
 use crate::wire::sid::Sid;

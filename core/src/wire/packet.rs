@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use crate::id::Generated;
 use crate::wire::cursor::{Cursor, PacketError};
 use crate::wire::direction::Direction;
 use crate::wire::frame::{DataHead, Frame, Frames, MAX_CHUNK, as_u64};
@@ -27,9 +28,25 @@ const STATUS_UNIT: u64 = 64 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(pub [u8; 16]);
 
+impl Generated for ClientId {
+    const LABEL: &'static [u8] = b"seqlane client";
+
+    fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
 /// What the node gave the client in answer to its hello: 16 random bytes. Nothing from before it is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub [u8; 16]);
+
+impl Generated for Epoch {
+    const LABEL: &'static [u8] = b"seqlane epoch";
+
+    fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
 
 /// How large a response may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 
 use crate::level::Caps;
 use crate::seq::Seq;
-use crate::wire::base64::{Arena, Decoded, decoded_len};
+use crate::wire::arena::{Arena, Decoded};
+use crate::wire::base64::decoded_len;
 use crate::wire::json::{Length, Raw, Sink, cut, quoted_base64, read_elements, read_object};
 use crate::wire::sid::Sid;
 

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::id::Generated;
+
 /// The longest session id, in bytes. Deployed nodes send 36 (a UUID), deployed relays 10 (`edns-cache`).
 pub const MAX_SID_LEN: usize = 64;
 
@@ -22,7 +24,7 @@ impl Sid {
     }
 
     /// The version 4 UUID with these random bytes.
-    pub(crate) fn uuid(random: [u8; 16]) -> Self {
+    fn uuid(random: [u8; 16]) -> Self {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         const DASHES: [usize; 4] = [8, 13, 18, 23];
         let mut value = u128::from_be_bytes(random);
@@ -50,6 +52,15 @@ impl Sid {
     }
 }
 
+/// Random-looking UUIDs of version 4, the form of the deployed nodes.
+impl Generated for Sid {
+    const LABEL: &'static [u8] = b"seqlane sid";
+
+    fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self::uuid(bytes)
+    }
+}
+
 impl fmt::Debug for Sid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A session id is a bearer token for its session: the first characters tell sessions apart.
@@ -61,6 +72,7 @@ impl fmt::Debug for Sid {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::IdGenerator;
 
     #[test]
     fn ids_of_every_legal_length_round_trip() {
@@ -76,6 +88,17 @@ mod tests {
     fn any_text_is_an_id() {
         assert_eq!(Sid::new("edns-cache").unwrap().as_str(), "edns-cache");
         assert_eq!(Sid::new("ü/\"").unwrap().as_str(), "ü/\"");
+    }
+
+    #[test]
+    fn generated_ids_are_uuids_that_differ() {
+        let mut ids = IdGenerator::<Sid>::new([7; 32]);
+        let (a, b) = (ids.generate(), ids.generate());
+        assert_ne!(a, b);
+        for sid in [a, b] {
+            let lengths = sid.as_str().split('-').map(str::len).collect::<alloc::vec::Vec<_>>();
+            assert_eq!(lengths, [8, 4, 4, 4, 12]);
+        }
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Pair {
         let number = RequestId::new(self.next_request);
         self.next_request += 1;
         self.held.insert(number, awaited.then_some(request.exchange));
-        let strips = self.setting.second_strips && request.relay.place() == 1;
+        let strips = self.setting.second_strips && request.relay.index() == 1;
         let body = if strips { without_seq(&request.body) } else { request.body.clone() };
         let event = NodeEvent::Request { request: number, endpoint: Endpoint::Batch, body };
         self.node.handle(self.now, event).expect("S9: a request is never misuse");

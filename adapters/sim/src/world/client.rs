@@ -167,7 +167,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         match action {
             ClientAction::Send { exchange, relay, body, form, deadline } => {
                 let body = body.into_bytes();
-                self.hash.absorb(exchange.number() << 8 | u64::from(relay.place()));
+                self.hash.absorb(exchange.number() << 8 | u64::from(relay.index()));
                 std::hash::Hasher::write(&mut self.hash, &body);
                 self.send(client, exchange, relay, (form, body), deadline);
             }

@@ -99,7 +99,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     ) -> Arc<[Note]> {
         let side = &self.clients[client];
         let limits = Limits { max_body: 256 << 20, max_ops: side.config.max_batch_ops };
-        let Some(options) = side.config.relays.get(relay.place() as usize) else {
+        let Some(options) = side.config.relays.get(relay.index() as usize) else {
             self.violated(
                 Property::S10,
                 format!("client{client} sends through relay {relay}, which is none"),
@@ -429,7 +429,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if self.now.after(PEACE) < until {
             return;
         }
-        let book = self.ledger.relays.entry((client, relay.place())).or_default();
+        let book = self.ledger.relays.entry((client, relay.index())).or_default();
         book.late_calls += 1;
         if book.late_calls > MOST_LATE_CALLS {
             let what = format!(
@@ -541,7 +541,7 @@ fn size(bytes: u64) -> usize {
 }
 
 fn options_of(config: &ClientConfig, relay: RelayId) -> Option<RelayOptions> {
-    config.relays.get(relay.place() as usize).cloned()
+    config.relays.get(relay.index() as usize).cloned()
 }
 
 /// Uplink bytes that a client may keep of one flow, at whatever level it turns out to be.

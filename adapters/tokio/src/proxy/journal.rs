@@ -163,11 +163,11 @@ impl Journal {
     }
 
     fn address(&self, relay: RelayId) -> &str {
-        let place = usize::try_from(relay.place()).unwrap_or(usize::MAX);
+        let place = usize::try_from(relay.index()).unwrap_or(usize::MAX);
         self.relays.get(place).map_or("unknown", |entry| &entry.address)
     }
 
     fn entry(&mut self, relay: RelayId) -> Option<&mut Entry> {
-        self.relays.get_mut(usize::try_from(relay.place()).ok()?)
+        self.relays.get_mut(usize::try_from(relay.index()).ok()?)
     }
 }

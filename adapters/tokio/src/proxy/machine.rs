@@ -267,7 +267,7 @@ impl Machine {
     fn send(&mut self, exchange: ExchangeId, relay: RelayId, body: Body, form: BodyForm, deadline: Instant) {
         self.journal.calling(exchange, relay, body.len());
         let deadline = self.clock.to_tokio(deadline);
-        let place = usize::try_from(relay.place()).unwrap_or(usize::MAX);
+        let place = usize::try_from(relay.index()).unwrap_or(usize::MAX);
         let to = self.doors.get(place).and_then(|door| door.to(form)).cloned();
         let (exchanger, begin) = (self.exchanger.clone(), self.answering.begin.clone());
         let decryptor = self.client.decryptor().filter(|_| body.is_packet());

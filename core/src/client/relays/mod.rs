@@ -398,11 +398,11 @@ impl RelayTable {
     }
 
     pub(super) fn get(&self, id: RelayId) -> Option<&Relay> {
-        usize::try_from(id.place()).ok().and_then(|place| self.relays.get(place))
+        usize::try_from(id.index()).ok().and_then(|place| self.relays.get(place))
     }
 
     pub(super) fn get_mut(&mut self, id: RelayId) -> Option<&mut Relay> {
-        usize::try_from(id.place()).ok().and_then(|place| self.relays.get_mut(place))
+        usize::try_from(id.index()).ok().and_then(|place| self.relays.get_mut(place))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Relay> {
@@ -463,7 +463,7 @@ impl RelayTable {
                 .map(|relay| relay.id),
             Balance::RoundRobin => candidates
                 .min_by_key(|relay| {
-                    let place = usize::try_from(relay.id.place()).unwrap_or_default();
+                    let place = usize::try_from(relay.id.index()).unwrap_or_default();
                     place.saturating_add(count).saturating_sub(turn).checked_rem(count)
                 })
                 .map(|relay| relay.id),
@@ -473,7 +473,7 @@ impl RelayTable {
         let chosen = best(&mut self.relays.iter().filter(fits).filter(rested).filter(held))
             .or_else(|| best(&mut self.relays.iter().filter(fits).filter(rested)))
             .or_else(|| best(&mut self.relays.iter().filter(fits).filter(|relay| relay.is_last_resort())))?;
-        let place = usize::try_from(chosen.place()).unwrap_or_default();
+        let place = usize::try_from(chosen.index()).unwrap_or_default();
         self.next = place.saturating_add(1).checked_rem(count).unwrap_or_default();
         Some(chosen)
     }

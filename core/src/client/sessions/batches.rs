@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::client::action::{BodyForm, ClientAction};
+use crate::client::action::ClientAction;
 use crate::client::calls::{Class, Exchange, OpOwner, Sent};
 use crate::client::context::count;
 use crate::client::flows::{Flow, Kind};
@@ -16,7 +16,7 @@ use crate::id::{ExchangeId, FlowId, RelayId};
 use crate::level::Level;
 use crate::seq::Seq;
 use crate::timer::TimerSlot;
-use crate::wire::{self, Op};
+use crate::wire::{self, BodyForm, Op};
 
 /// Sessions that wait with nothing but a held poll.
 #[derive(Default)]

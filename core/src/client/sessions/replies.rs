@@ -14,7 +14,7 @@ use crate::client::event::ExchangeFailure;
 use crate::client::flows::Kind;
 use crate::client::relays::{HOLD_THRESHOLD, Path, SeqPath};
 use crate::client::streams::Streams;
-use crate::client::streams::decryptor::DecryptedPacket;
+use crate::client::streams::decrypted::DecryptedPacket;
 use crate::id::{ExchangeId, FlowId, RelayId};
 use crate::level::{Caps, Level};
 use crate::time::{Instant, share};
@@ -58,11 +58,11 @@ impl Client {
         }
     }
 
-    /// A call was answered with a packet that is open already.
-    pub(in crate::client) fn on_opened(&mut self, id: ExchangeId, opened: &DecryptedPacket) {
+    /// A call was answered with a packet that is already decrypted.
+    pub(in crate::client) fn on_decrypted(&mut self, id: ExchangeId, decrypted: &DecryptedPacket) {
         let Some(exchange) = self.take_exchange(id) else { return };
         match exchange.packet {
-            Some(packet) => self.on_decrypted_packet(id, &exchange, packet, opened),
+            Some(packet) => self.on_decrypted_packet(id, &exchange, packet, decrypted),
             // A call without a packet has no answer with one.
             None => self.fail(id, exchange, ExchangeFailure::Garbage),
         }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::client::action::{BodyForm, ClientAction};
+use crate::client::action::ClientAction;
 use crate::client::calls::{Class, Exchange};
 use crate::client::context::count;
 use crate::client::relays::path::{Leads, Route};
@@ -19,7 +19,7 @@ use crate::timer::TimerSlot;
 use crate::wire::number::ExchangeNumber;
 use crate::wire::packet::{ClientId, LEAST_PACKET, PacketWriter, RequestHeader, ResponseRoom};
 use crate::wire::seal::Unsealed;
-use crate::wire::{Sealing, Wrapping};
+use crate::wire::{BodyForm, Sealing, Wrapping};
 
 /// What a request of more, and the answer to it, counts as.
 const BULK: usize = 128 * 1024;

@@ -1,42 +1,26 @@
-//! Packets out of the answers that bring them: what takes time with every byte of an answer, and needs nothing of the
-//! machine.
+//! Decryption of response packets outside the client (protocol.md 3.1).
 
 use alloc::boxed::Box;
 use core::fmt;
 
 use bytes::Bytes;
 
-use crate::client::action::BodyForm;
 use crate::client::event::{ClientEvent, ExchangeFailure};
+use crate::client::streams::decrypted::DecryptedPacket;
 use crate::id::ExchangeId;
-use crate::wire::frame::Frames;
-use crate::wire::packet::{self, ResponseHeader};
+use crate::wire::packet;
 use crate::wire::seal::Seal;
-#[cfg(feature = "record")]
-use crate::wire::seal::{Nonce, Unsealed};
-use crate::wire::{self, Limits};
-#[cfg(feature = "record")]
-use crate::wire::{Body, Sealing, Wrapping};
+use crate::wire::{self, BodyForm, Limits};
 
-/// Opens the answers to calls that carry a packet, on any thread, and makes the events of them. From
+/// Decrypts the answers to calls that carry a packet, on any thread, and makes their events. From
 /// [`Client::decryptor`](crate::Client::decryptor).
 ///
-/// A driver need not use it: the client opens what it is given as [`Reply`](ClientEvent::Reply), and does the same
-/// then. That of a packet of 16 MiB takes some ten milliseconds, in which it does nothing else.
+/// Its use is optional: the client does the same with what it is given as [`Reply`](ClientEvent::Reply). A packet of
+/// 16 MiB takes some ten milliseconds, in which the client does nothing else.
 #[derive(Clone)]
 pub struct Decryptor {
     seal: Seal,
     max_body: usize,
-}
-
-/// A response packet that was opened, and that reads well.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DecryptedPacket {
-    form: BodyForm,
-    pub(in crate::client) header: ResponseHeader,
-    pub(in crate::client) frames: Frames,
-    /// Bytes of the packet, sealed.
-    pub(crate) len: usize,
 }
 
 impl Decryptor {
@@ -54,7 +38,7 @@ impl Decryptor {
                 None => return ClientEvent::Reply { exchange, body },
             },
         };
-        match self.open(form, sealed) {
+        match self.decrypt(form, sealed) {
             Some(packet) => ClientEvent::Decrypted { exchange, packet: Box::new(packet) },
             None => ClientEvent::ExchangeFailed { exchange, why: ExchangeFailure::Garbage },
         }
@@ -67,8 +51,8 @@ impl Decryptor {
         (reply.error.is_none() && !reply.damaged && !reply.data.is_empty()).then_some(reply.data)
     }
 
-    /// The packet under its seal, if it opens and reads well.
-    pub(in crate::client) fn open(&self, form: BodyForm, sealed: Bytes) -> Option<DecryptedPacket> {
+    /// The packet under its seal, if it decrypts and parses.
+    pub(in crate::client) fn decrypt(&self, form: BodyForm, sealed: Bytes) -> Option<DecryptedPacket> {
         let len = sealed.len();
         let plain = self.seal.open(sealed).ok()?;
         let (header, frames) = packet::decode_response(plain).ok()?;
@@ -76,27 +60,9 @@ impl Decryptor {
     }
 }
 
-#[cfg(feature = "record")]
-impl DecryptedPacket {
-    /// A body that opens to the same.
-    pub(crate) fn sealed_again(&self, seal: &Seal, nonce: Nonce) -> Body {
-        let wrapping = match self.form {
-            BodyForm::Packet => Wrapping::Raw,
-            BodyForm::Json => Wrapping::Answer,
-        };
-        Sealing::new(Unsealed::of(self.frames.packet()), seal, nonce).into_body(wrapping)
-    }
-}
-
 impl fmt::Debug for Decryptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decryptor").field("max_body", &self.max_body).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for DecryptedPacket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DecryptedPacket({} bytes)", self.len)
     }
 }
 
@@ -114,7 +80,7 @@ mod tests {
     use crate::wire::ReplyParts;
     use crate::wire::direction::Direction;
     use crate::wire::number::{AnswerNumber, ExchangeNumber};
-    use crate::wire::packet::{ClientId, Epoch, Flags, PacketWriter};
+    use crate::wire::packet::{ClientId, Epoch, Flags, PacketWriter, ResponseHeader};
     use crate::wire::seal::Nonce;
 
     const NOW: Instant = Instant::ZERO;

@@ -10,7 +10,7 @@ use crate::client::streams::calls::is_narrow;
 use crate::client::streams::connection::NodeConnection;
 use crate::client::streams::timeout::{LossDetector, Size};
 use crate::config::ClientConfig;
-use crate::id::{ClientMint, RelayId};
+use crate::id::{IdGenerator, RelayId};
 use crate::time::{Instant, share};
 use crate::timer::{TimerKind, TimerSlot};
 use crate::wire::direction::Direction;
@@ -24,7 +24,7 @@ pub(in crate::client) struct Streams {
     pub(super) up: Seal,
     pub(in crate::client) down: Seal,
     pub(super) nonces: Nonces,
-    ids: ClientMint,
+    ids: IdGenerator<ClientId>,
     pub(super) routes: Vec<Route>,
     pub(super) state: State,
     pub(in crate::client) timer: TimerSlot,
@@ -69,8 +69,8 @@ impl Streams {
     pub(in crate::client) fn new(config: &ClientConfig, seed: [u8; 32], now: Instant) -> Option<Self> {
         let secret = config.seal_secret()?;
         let (up, down) = (Seal::new(secret, Direction::Up), Seal::new(secret, Direction::Down));
-        let mut ids = ClientMint::new(seed);
-        let client = ids.mint();
+        let mut ids = IdGenerator::new(seed);
+        let client = ids.generate();
         let routes = (0..).zip(&config.relays).map(|(place, relay)| {
             let mut route = Route::new(RelayId::new(place));
             if is_narrow(relay, relay.max_body) {
@@ -275,7 +275,7 @@ impl Streams {
     pub(super) fn start_over(&mut self, config: &ClientConfig, now: Instant) {
         let State::Ready(connection) = &mut self.state else { return };
         let loss = core::mem::replace(&mut connection.loss, LossDetector::new(config.relays.len(), now));
-        self.state = State::Greeting { client: self.ids.mint(), next: ExchangeNumber::ZERO, loss };
+        self.state = State::Greeting { client: self.ids.generate(), next: ExchangeNumber::ZERO, loss };
         self.routes.iter_mut().for_each(Route::forget_node);
     }
 }

@@ -17,6 +17,7 @@ mod app_events;
 mod calls;
 mod congestion_window;
 mod connection;
+pub(super) mod decrypted;
 pub(super) mod decryptor;
 #[cfg(feature = "model")]
 mod fingerprint;

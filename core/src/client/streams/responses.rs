@@ -5,7 +5,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::client::Client;
-use crate::client::action::{BodyForm, ClientNotice, EndReason};
+use crate::client::action::{ClientNotice, EndReason};
 use crate::client::calls::Exchange;
 use crate::client::context::count;
 use crate::client::event::ExchangeFailure;
@@ -13,14 +13,14 @@ use crate::client::relays::Relay;
 use crate::client::relays::path::{Leads, Route};
 use crate::client::streams::calls::{PacketRef, is_narrow};
 use crate::client::streams::connection::NodeConnection;
-use crate::client::streams::decryptor::DecryptedPacket;
+use crate::client::streams::decrypted::DecryptedPacket;
 use crate::client::streams::handshake::{State, Streams};
 use crate::client::streams::receive::Answer;
 use crate::id::{ExchangeId, RelayId};
 use crate::wire::frame::Frames;
 use crate::wire::packet::{ClientId, LEAST_PACKET, ResponseHeader};
 use crate::wire::reset::ResetCode;
-use crate::wire::{self, AnswerError, Limits};
+use crate::wire::{self, AnswerError, BodyForm, Limits};
 
 impl Client {
     /// The answer of a call that carries a packet has begun to come.
@@ -64,14 +64,14 @@ impl Client {
         id: ExchangeId,
         exchange: &Exchange,
         packet: PacketRef,
-        opened: &DecryptedPacket,
+        decrypted: &DecryptedPacket,
     ) {
-        let header = &opened.header;
+        let header = &decrypted.header;
         if header.client != packet.client || header.exchange != packet.number {
             return self.fail_packet(id, exchange, packet, ExchangeFailure::Garbage);
         }
         count(&mut self.out.stats.answered);
-        self.on_packet(exchange, packet, header, opened.frames.clone(), opened.len);
+        self.on_packet(exchange, packet, header, decrypted.frames.clone(), decrypted.len);
         self.rearm_relay(exchange.relay);
         self.sweep();
     }
@@ -113,7 +113,7 @@ impl Client {
                 reply.data
             }
         };
-        self.decryptor().and_then(|decryptor| decryptor.open(packet.form, sealed)).ok_or(garbage)
+        self.decryptor().and_then(|decryptor| decryptor.decrypt(packet.form, sealed)).ok_or(garbage)
     }
 
     /// A response packet to a packet of ours.

@@ -101,7 +101,7 @@ impl LossDetector {
 
     /// What is usual for an exchange of this class with so many bytes, through this relay.
     fn rtt_of(&self, relay: RelayId, size: Size, bytes: u64) -> RttQuantiles {
-        let own = usize::try_from(relay.place()).ok().and_then(|place| self.relays.get(place));
+        let own = usize::try_from(relay.index()).ok().and_then(|place| self.relays.get(place));
         let own = own.map(|own| own.of(size)).filter(|own| own.len() >= RELAY_ENOUGH);
         let known = own.and_then(RoundTrips::quantiles).or_else(|| self.all.of(size).quantiles());
         known.unwrap_or_else(|| match size {
@@ -140,7 +140,7 @@ impl LossDetector {
         now: Instant,
     ) {
         self.all.of_mut(size).note(round_trip);
-        if let Some(own) = usize::try_from(relay.place()).ok().and_then(|place| self.relays.get_mut(place)) {
+        if let Some(own) = usize::try_from(relay.index()).ok().and_then(|place| self.relays.get_mut(place)) {
             own.of_mut(size).note(round_trip);
         }
         self.backoff = 1;

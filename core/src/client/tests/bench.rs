@@ -138,7 +138,7 @@ impl Bench {
                     let body_len = body.len();
                     let call = Call { exchange, relay, ops, body_len, deadline };
                     let is_probe = |op: &Op| matches!(op, Op::Data { sid, .. } if *sid == self.client.probe);
-                    match self.ways[relay.place() as usize] {
+                    match self.ways[relay.index() as usize] {
                         Way::Silent => self.calls.push_back(call),
                         way if call.ops.iter().any(is_probe) => self.answer_probe(&call, way),
                         _ => self.calls.push_back(call),

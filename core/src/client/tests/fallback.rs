@@ -119,7 +119,7 @@ fn a_clean_relay_keeps_level_1_beside_one_that_loses_seq() {
         bench.write(stream, "x");
         for call in bench.calls.drain(..) {
             let sequenced = call.seqs().iter().any(Option::is_some);
-            assert!(!sequenced || call.relay.place() == 1, "{call:?}");
+            assert!(!sequenced || call.relay.index() == 1, "{call:?}");
             clean += usize::from(sequenced);
         }
     }

@@ -198,7 +198,7 @@ fn polls_go_on_when_only_some_relays_do_not_hold_them() {
     let (_, mut poll) = bench.sequenced("s");
     let mut held = 0;
     for _ in 0..20 {
-        let second = poll.relay.place() == 1;
+        let second = poll.relay.index() == 1;
         held += u32::from(second);
         bench.pass(ms(if second { 15_000 } else { 100 }));
         bench.answer(&poll, &[empty(poll.op())]);
@@ -338,14 +338,14 @@ fn a_relay_without_room_does_not_count_as_one_that_holds() {
     options.relays[1].max_concurrent = 1;
     let mut bench = Bench::new(options);
     let (_, mut poll) = bench.sequenced("s");
-    while poll.relay.place() == 1 {
+    while poll.relay.index() == 1 {
         bench.pass(ms(15_000));
         bench.answer(&poll, &[empty(poll.op())]);
         poll = bench.only_call();
     }
     // The open is never answered, and takes the only place of the other relay.
     bench.open_tcp();
-    assert_eq!(bench.call().relay.place(), 1);
+    assert_eq!(bench.call().relay.index(), 1);
     for _ in 0..4 {
         answer_unheld(&mut bench, &poll);
         bench.pass(ms(600));

@@ -18,7 +18,7 @@ fn round_robin_takes_each_relay_in_turn() {
     let places: alloc::vec::Vec<u32> = (0..4)
         .map(|_| {
             bench.open_tcp();
-            bench.call().relay.place()
+            bench.call().relay.index()
         })
         .collect();
     assert_eq!(places, [0, 1, 0, 1]);
@@ -33,7 +33,7 @@ fn the_faster_relay_gets_more() {
         let connect = bench.calls.pop_back().unwrap();
         bench.pass(ms(if connect.relay == FIRST { 900 } else { 50 }));
         bench.answer(&connect, &[connected(&alloc::format!("s{n}"), None)]);
-        counts[connect.relay.place() as usize] += 1;
+        counts[connect.relay.index() as usize] += 1;
         bench.local(stream, crate::LocalEvent::Reset).unwrap();
         bench.pass(ms(41));
         for call in bench.calls.drain(..).collect::<alloc::vec::Vec<_>>() {

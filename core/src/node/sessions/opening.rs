@@ -35,7 +35,7 @@ impl Node {
     pub(in crate::node) fn on_opened(&mut self, upstream: UpstreamId) {
         let Some(State::Connecting(connect)) = self.remove_upstream(upstream) else { return };
         let kind = connect.opening.kind();
-        let sid = self.sids.mint();
+        let sid = self.sids.generate();
         let session = Session::new(sid, kind, &self.config, self.now);
         self.upstreams.insert(upstream, Upstream::new(State::Open(Box::new(session))));
         self.sessions.insert(sid, upstream);

@@ -31,12 +31,12 @@ use alloc::collections::BTreeMap;
 pub use client::ClientFault;
 
 use crate::config::NodeConfig;
-use crate::id::{Counter, EpochMint, UpstreamId};
+use crate::id::{Counter, IdGenerator, UpstreamId};
 use crate::node::streams::client::{ClientConnection, ConnectionId};
 use crate::time::Instant;
 use crate::wire::direction::Direction;
 use crate::wire::number::StreamNumber;
-use crate::wire::packet::{ClientId, Grants, RequestHeader};
+use crate::wire::packet::{ClientId, Epoch, Grants, RequestHeader};
 use crate::wire::seal::{Nonces, Seal};
 
 /// The stream that an upstream belongs to.
@@ -52,7 +52,7 @@ pub(super) struct Connections {
     table: BTreeMap<ConnectionId, ClientConnection>,
     index: BTreeMap<ClientId, ConnectionId>,
     known: Counter,
-    epochs: EpochMint,
+    epochs: IdGenerator<Epoch>,
     nonces: Nonces,
     up: Seal,
     down: Seal,
@@ -67,7 +67,7 @@ impl Connections {
             table: BTreeMap::new(),
             index: BTreeMap::new(),
             known: Counter::default(),
-            epochs: EpochMint::new(seed),
+            epochs: IdGenerator::new(seed),
             nonces: Nonces::new(seed),
             up: Seal::new(secret, Direction::Up),
             down: Seal::new(secret, Direction::Down),
@@ -127,7 +127,7 @@ impl Connections {
         let id = ConnectionId(self.known.next());
         self.promised = self.promised.saturating_add(grants.uplink_total);
         self.index.insert(hello.client, id);
-        self.table.insert(id, ClientConnection::new(hello, self.epochs.mint(), grants, now));
+        self.table.insert(id, ClientConnection::new(hello, self.epochs.generate(), grants, now));
         id
     }
 

@@ -69,7 +69,7 @@ impl Node {
         let id = match (known, header.epoch) {
             (Some(id), None) => {
                 if planted!(HelloAnew) {
-                    let epoch = self.connections.epochs.mint();
+                    let epoch = self.connections.epochs.generate();
                     self.connections.table.entry(id).and_modify(|connection| connection.epoch = epoch);
                 }
                 id

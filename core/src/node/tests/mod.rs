@@ -23,13 +23,13 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::config::{Form, NodeOptions};
+use crate::config::NodeOptions;
 use crate::error::ConnectFailure;
 use crate::secret::Secret;
 use crate::seq::Seq;
 use crate::target::{FlowKind, Target};
 use crate::timer::TimerKind;
-use crate::wire::{self, Limits, Op, Reply};
+use crate::wire::{self, Form, Limits, Op, Reply};
 
 const KEY: &str = "the key";
 

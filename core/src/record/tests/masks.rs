@@ -1,8 +1,6 @@
 use core::time::Duration;
 
 use super::*;
-use crate::client::BodyForm;
-use crate::config::Form;
 use crate::id::{ExchangeId, RequestId};
 use crate::level::Level;
 use crate::node::{Endpoint, NodeAction, NodeEvent};
@@ -16,6 +14,7 @@ use crate::wire::packet::{
 };
 use crate::wire::seal::{Nonce, Seal};
 use crate::wire::{self, Limits, Op, ReplyParts, Sid};
+use crate::wire::{BodyForm, Form};
 
 const LIMITS: Limits = Limits { max_body: 1 << 20, max_ops: 50 };
 

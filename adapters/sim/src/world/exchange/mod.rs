@@ -83,19 +83,19 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let gist = if S::GISTS { Gist::of_request(form, &body) } else { Gist::default() };
         self.tell(
             Actor::Client(client as u32),
-            What::Send { exchange: name, relay: relay.place(), bytes: body.len() as u64, gist },
+            What::Send { exchange: name, relay: relay.index(), bytes: body.len() as u64, gist },
         );
         self.tally.calls += 1;
         let notes = self.check_send(client, exchange, relay, form, &body);
         self.clients[client].exchanges.insert(exchange, (relay, deadline));
         self.at(self.when(client, deadline), Event::GiveUp(client, exchange));
         let key = key((client as u64) << 48 | exchange.number(), 0);
-        let (up, down) = self.draw_way(relay.place() as usize, key);
+        let (up, down) = self.draw_way(relay.index() as usize, key);
         self.note_way(&notes, up + down);
         let flight = self.network.flights.insert(Flight {
             client,
             exchange,
-            relay: relay.place() as usize,
+            relay: relay.index() as usize,
             node: 0,
             key,
             copy: 0,

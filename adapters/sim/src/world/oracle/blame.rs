@@ -118,7 +118,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
         let now = self.client_now(client);
         let busy =
-            |relay: u32| self.clients[client].exchanges.values().any(|(used, _)| used.place() == relay);
+            |relay: u32| self.clients[client].exchanges.values().any(|(used, _)| used.index() == relay);
         let free = |relay: &u32| {
             let Some(book) = self.ledger.relays.get(&(client, *relay)) else { return true };
             let limit = self.daily_calls(client, *relay);

@@ -25,10 +25,10 @@ const IDLE_POLLS: u64 = 60;
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// R3: a call goes out through a relay.
     pub(in crate::world) fn note_call(&mut self, client: usize, relay: RelayId) {
-        self.renew(client, relay.place());
+        self.renew(client, relay.index());
         let now = self.client_now(client);
-        let limit = self.daily_calls(client, relay.place());
-        let book = self.ledger.relays.entry((client, relay.place())).or_default();
+        let limit = self.daily_calls(client, relay.index());
+        let book = self.ledger.relays.entry((client, relay.index())).or_default();
         book.spent += 1;
         let spent = book.spent;
         let early = book.alone_until.filter(|until| *until > now);
@@ -81,7 +81,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         // The only way to the node of streams is asked again before that forgets them.
         let (usual, pause) = (config.refused_backoff, config.refused_backoff.min(config.streams.idle / 2));
         let now = self.client_now(client);
-        let Some(book) = self.ledger.relays.get_mut(&(client, relay.place())) else { return };
+        let Some(book) = self.ledger.relays.get_mut(&(client, relay.index())) else { return };
         book.refused = false;
         book.ended = self.now;
         match event {
@@ -112,7 +112,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let config = &self.clients[client].config;
         let first = config.relay_backoff.max(SHORTEST_PAUSE);
         let longest = config.relay_backoff_max;
-        let Some(book) = self.ledger.relays.get_mut(&(client, relay.place())) else { return };
+        let Some(book) = self.ledger.relays.get_mut(&(client, relay.index())) else { return };
         let most = first.saturating_mul(1 << book.setbacks.min(20)).min(longest);
         let (refused, setbacks) = (book.refused, book.setbacks);
         book.setbacks += 1;

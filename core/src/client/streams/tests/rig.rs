@@ -10,7 +10,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::client::{
-    BodyForm, Client, ClientAction, ClientEvent, ClientNotice, EndReason, ExchangeFailure, LocalEvent,
+    Client, ClientAction, ClientEvent, ClientNotice, EndReason, ExchangeFailure, LocalEvent,
 };
 use crate::config::{ClientOptions, NodeOptions, RelayOptions};
 use crate::error::ConnectFailure;
@@ -23,7 +23,7 @@ use crate::time::Instant;
 use crate::wire::direction::Direction;
 use crate::wire::packet::{self, PacketWriter};
 use crate::wire::seal::{Nonces, Seal};
-use crate::wire::{self, Limits, ReplyParts};
+use crate::wire::{self, BodyForm, Limits, ReplyParts};
 
 /// Of a thousand requests, or replies, so many.
 #[derive(Clone, Copy, Debug, Default)]
@@ -391,11 +391,11 @@ impl Rig {
                 }
                 let body = body.into_bytes();
                 self.calls += 1;
-                *self.calls_of.entry(relay.place()).or_default() += 1;
+                *self.calls_of.entry(relay.index()).or_default() += 1;
                 let form = u8::from(form == BodyForm::Packet);
-                self.relays.insert(number, relay.place());
+                self.relays.insert(number, relay.index());
                 self.at(deadline, Happening::GiveUp { exchange: number });
-                let refusal = if self.refusing.contains(&relay.place()) {
+                let refusal = if self.refusing.contains(&relay.index()) {
                     Some(429)
                 } else {
                     (body.len() > self.largest_body).then_some(413)
@@ -405,7 +405,7 @@ impl Rig {
                     self.at(at, Happening::Return { exchange: number, body: Vec::new(), status });
                     return;
                 }
-                if self.draw(1_000) < self.faults.lose_request || self.dead.contains(&relay.place()) {
+                if self.draw(1_000) < self.faults.lose_request || self.dead.contains(&relay.index()) {
                     return;
                 }
                 let at = self.now.saturating_add(self.way());
