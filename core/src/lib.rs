@@ -106,14 +106,17 @@ mod close;
 mod config;
 mod connection;
 mod credit;
+mod datagrams;
 mod error;
 #[cfg(feature = "model")]
 mod fingerprint;
 mod id;
 mod level;
 mod node;
+mod pin;
 #[cfg(feature = "planted")]
 pub mod planted;
+mod queue;
 #[cfg(feature = "record")]
 pub mod record;
 mod reorder;

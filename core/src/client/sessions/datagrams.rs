@@ -1,6 +1,6 @@
 //! A UDP flow at levels 0 and 1: datagrams without order, so that none waits for another.
 
-use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use crate::client::sessions::sequencing::Circumstances;
 use crate::client::sessions::session::{Outcome, Polling, Start, Wants};
 use crate::config::{ClientConfig, OpenMode};
 use crate::credit::Credit;
+use crate::datagrams::DatagramQueue;
 use crate::error::Misuse;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
@@ -34,8 +35,7 @@ pub(in crate::client) struct Association {
     id: FlowId,
     target: Target,
     phase: Phase,
-    queue: VecDeque<Bytes>,
-    bytes: usize,
+    queue: DatagramQueue,
     opened: Instant,
     last_active: Instant,
     announced: bool,
@@ -93,8 +93,7 @@ impl Association {
             id,
             target,
             phase: Phase::FirstDatagram { until },
-            queue: VecDeque::new(),
-            bytes: 0,
+            queue: DatagramQueue::default(),
             opened: now,
             last_active: now,
             announced,
@@ -103,10 +102,12 @@ impl Association {
 
     /// Hands over to a stream.
     pub(in crate::client) fn start(&mut self) -> Start {
+        let mut bytes = Vec::new();
+        self.queue.take_into(usize::MAX, &mut bytes);
         Start {
             target: self.target.clone(),
             flow: FlowKind::Udp,
-            bytes: core::mem::take(&mut self.queue),
+            bytes,
             finished: false,
             credit: Credit::new(0),
         }
@@ -125,7 +126,7 @@ impl Association {
 
     /// Bytes of datagrams that wait.
     pub(in crate::client) const fn kept(&self) -> usize {
-        self.bytes
+        self.queue.bytes()
     }
 
     /// Something happened on the application's socket. `Fin` and `Reset` are the machine's to handle.
@@ -163,18 +164,8 @@ impl Association {
         if datagram.is_empty() {
             return;
         }
-        if self.queue.len() >= config.udp_queue {
-            count(&mut out.stats.datagrams_dropped);
-            self.pop();
-        }
-        self.bytes = self.bytes.saturating_add(datagram.len());
-        self.queue.push_back(datagram);
-    }
-
-    fn pop(&mut self) -> Option<Bytes> {
-        let datagram = self.queue.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(datagram.len());
-        Some(datagram)
+        let dropped = self.queue.push(datagram, config.udp_queue, usize::MAX);
+        out.stats.datagrams_dropped = out.stats.datagrams_dropped.saturating_add(dropped);
     }
 
     pub(in crate::client) fn wants(&self, now: Instant, config: &ClientConfig) -> Wants {
@@ -183,7 +174,7 @@ impl Association {
             Phase::OpenDue => Wants { connect: true, ..Wants::default() },
             Phase::Linked(linked) => Wants {
                 connect: false,
-                payload: self.queue.front().filter(|_| linked.payloads < config.max_depth).map(Bytes::len),
+                payload: self.queue.next_len().filter(|_| linked.payloads < config.max_depth),
                 poll: (linked.polls == 0 && linked.poll_from <= now).then_some(Polling::Idle),
             },
         }
@@ -231,13 +222,13 @@ impl Association {
     /// The op that opens the flow, with its first datagram if there is one.
     pub(in crate::client) fn take_open(&mut self) -> Op {
         self.phase = Phase::Opening;
-        Op::UdpOpen { target: self.target.clone(), payload: self.pop().unwrap_or_default() }
+        Op::UdpOpen { target: self.target.clone(), payload: self.queue.pop().unwrap_or_default() }
     }
 
     /// The next datagram.
     pub(in crate::client) fn take_payload(&mut self) -> Option<Op> {
         let sid = self.sid()?;
-        let payload = self.pop()?;
+        let payload = self.queue.pop()?;
         if let Phase::Linked(linked) = &mut self.phase {
             linked.payloads = linked.payloads.saturating_add(1);
         }
@@ -259,8 +250,7 @@ impl Association {
         if let Op::UdpOpen { payload, .. } | Op::UdpData { payload, .. } = op
             && !payload.is_empty()
         {
-            self.bytes = self.bytes.saturating_add(payload.len());
-            self.queue.push_front(payload);
+            self.queue.put_back(payload);
         }
     }
 
@@ -352,7 +342,7 @@ impl Association {
                 print.deadline(linked.poll_from);
             }
         }
-        print.each(self.queue.iter(), |print, datagram| print.value(datagram));
+        self.queue.fingerprint(print);
     }
 
     fn on_packets(&mut self, reply: Reply, now: Instant, out: &mut Outbox) -> Outcome {

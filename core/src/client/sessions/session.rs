@@ -1,7 +1,7 @@
 //! A TCP flow at levels 0 and 1, from the application's open to its end.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -62,7 +62,7 @@ pub(in crate::client) struct Start {
     pub(in crate::client) target: Target,
     pub(in crate::client) flow: FlowKind,
     /// What the application sent already.
-    pub(in crate::client) bytes: VecDeque<Bytes>,
+    pub(in crate::client) bytes: Vec<Bytes>,
     /// Whether it will send nothing more.
     pub(in crate::client) finished: bool,
     pub(in crate::client) credit: Credit,
@@ -126,7 +126,7 @@ impl Session {
             target: self.target.clone(),
             flow: FlowKind::Tcp,
             finished: uplink.is_finished(),
-            bytes: uplink.into_chunks(),
+            bytes: uplink.into_pieces(),
             credit: core::mem::replace(&mut self.credit, Credit::new(0)),
         }
     }

@@ -17,15 +17,13 @@ use crate::connection::stream::flow::Flow;
 use crate::credit::Within;
 use crate::id::RelayId;
 use crate::level::Level;
+use crate::pin::compact;
 use crate::seq::Seq;
 use crate::time::{Instant, micros, share};
 use crate::wire::frame::{Frame, Frames};
 use crate::wire::number::{ExchangeNumber, StreamNumber};
 use crate::wire::packet::{MIN_RESPONSE, ResponseHeader, Status};
 use crate::wire::reset::ResetCode;
-
-/// Downlink chunks that would keep alive more than this many times their own length are copied out of their packet.
-const PIN_MULTIPLE: usize = 4;
 
 /// A response packet of the connection's client and epoch.
 #[derive(Debug)]
@@ -257,14 +255,5 @@ fn reason(code: ResetCode) -> EndReason {
         | ResetCode::Draining
         | ResetCode::TooManyStreams
         | ResetCode::Violation => EndReason::Reset(code),
-    }
-}
-
-/// A payload of a packet of `packet` bytes, as it may be kept.
-fn compact(payload: Bytes, packet: usize) -> Bytes {
-    if payload.len().saturating_mul(PIN_MULTIPLE) < packet {
-        Bytes::copy_from_slice(&payload)
-    } else {
-        payload
     }
 }

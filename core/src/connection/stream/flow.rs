@@ -1,13 +1,8 @@
 //! What a stream carries, at either end: two numbered directions, or datagrams.
 
-use alloc::collections::VecDeque;
-use core::fmt;
-
-use bytes::Bytes;
-
 use crate::connection::stream::recv::{RecvHalf, RecvState};
 use crate::connection::stream::send::{SendHalf, SendState};
-use crate::credit::{Credit, Lender};
+use crate::datagrams::DatagramQueue;
 use crate::target::FlowKind;
 
 /// The payload of one stream.
@@ -33,7 +28,7 @@ impl Flow {
     pub(crate) fn sendable(&self) -> usize {
         match self {
             Self::Tcp { send, .. } => send.sendable(),
-            Self::Udp(datagrams) => datagrams.sending.bytes,
+            Self::Udp(datagrams) => datagrams.sending.bytes(),
         }
     }
 
@@ -41,7 +36,7 @@ impl Flow {
     pub(crate) fn is_ready(&self) -> bool {
         match self {
             Self::Tcp { send, .. } => send.is_ready(),
-            Self::Udp(datagrams) => !datagrams.sending.queue.is_empty(),
+            Self::Udp(datagrams) => !datagrams.sending.is_empty(),
         }
     }
 
@@ -49,7 +44,7 @@ impl Flow {
     pub(crate) fn next_len(&self) -> usize {
         match self {
             Self::Tcp { send, .. } => send.next_len(),
-            Self::Udp(datagrams) => datagrams.sending.queue.front().map_or(0, Bytes::len),
+            Self::Udp(datagrams) => datagrams.sending.next_len().unwrap_or(0),
         }
     }
 
@@ -75,7 +70,7 @@ impl Flow {
     pub(crate) fn kept_in(&self) -> usize {
         match self {
             Self::Tcp { recv, .. } => recv.waiting().saturating_add(recv.untaken()),
-            Self::Udp(datagrams) => datagrams.received.bytes,
+            Self::Udp(datagrams) => datagrams.received.bytes(),
         }
     }
 
@@ -83,7 +78,7 @@ impl Flow {
     pub(crate) const fn kept_out(&self) -> usize {
         match self {
             Self::Tcp { send, .. } => send.kept(),
-            Self::Udp(datagrams) => datagrams.sending.bytes,
+            Self::Udp(datagrams) => datagrams.sending.bytes(),
         }
     }
 
@@ -105,9 +100,8 @@ impl Flow {
             }
             Self::Udp(datagrams) => {
                 print.value(1_u8);
-                for queue in [&datagrams.received, &datagrams.sending] {
-                    print.each(queue.iter(), |print, datagram| print.value(datagram));
-                }
+                datagrams.received.fingerprint(print);
+                datagrams.sending.fingerprint(print);
             }
         }
     }
@@ -117,92 +111,7 @@ impl Flow {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Datagrams {
     /// From the peer, on their way to a socket that does not take them yet.
-    pub(crate) received: Queue,
+    pub(crate) received: DatagramQueue,
     /// On their way to the peer.
-    pub(crate) sending: Queue,
-}
-
-/// Datagrams in order, the oldest of which make room for the newest.
-#[derive(Clone, Default)]
-pub(crate) struct Queue {
-    queue: VecDeque<Bytes>,
-    bytes: usize,
-    dropped: u64,
-}
-
-impl Queue {
-    /// Appends a datagram; at most `most` of them wait, with `room` bytes. Says how many were dropped for it.
-    pub(crate) fn push(&mut self, datagram: Bytes, most: usize, room: usize) -> u64 {
-        let before = self.dropped;
-        while self.queue.len() >= most || self.bytes.saturating_add(datagram.len()) > room {
-            if self.drop_oldest().is_none() {
-                break;
-            }
-        }
-        self.append(datagram);
-        self.dropped.saturating_sub(before)
-    }
-
-    /// Appends a datagram from the socket; at most `most` of them wait, with as many bytes as there is credit for.
-    /// Says how many were dropped before and after.
-    pub(crate) fn arrive(
-        &mut self,
-        datagram: Bytes,
-        most: usize,
-        credit: &mut Credit,
-        pool: &mut impl Lender,
-    ) -> (u64, u64) {
-        let before = self.dropped;
-        while self.queue.len() >= most
-            && let Some(bytes) = self.drop_oldest()
-        {
-            credit.release(bytes, pool);
-        }
-        // An empty queue always has room: the floor of a stream's credit is larger than any datagram.
-        while credit.arrive(datagram.len()).is_err() {
-            if credit.grant(pool) == 0 {
-                let Some(bytes) = self.drop_oldest() else { break };
-                credit.release(bytes, pool);
-            }
-        }
-        self.append(datagram);
-        (before, self.dropped)
-    }
-
-    fn append(&mut self, datagram: Bytes) {
-        self.bytes = self.bytes.saturating_add(datagram.len());
-        self.queue.push_back(datagram);
-    }
-
-    fn drop_oldest(&mut self) -> Option<usize> {
-        let bytes = self.pop()?.len();
-        self.dropped = self.dropped.saturating_add(1);
-        Some(bytes)
-    }
-
-    /// Takes the oldest.
-    pub(crate) fn pop(&mut self) -> Option<Bytes> {
-        let oldest = self.queue.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(oldest.len());
-        Some(oldest)
-    }
-
-    /// Takes the oldest if it has at most `room` bytes.
-    pub(crate) fn pop_within(&mut self, room: usize) -> Option<Bytes> {
-        let fits = self.queue.front().is_some_and(|oldest| oldest.len() <= room);
-        if fits { self.pop() } else { None }
-    }
-
-    /// The datagrams, for a fingerprint.
-    #[cfg(feature = "model")]
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Bytes> {
-        self.queue.iter()
-    }
-}
-
-/// Never shows the bytes.
-impl fmt::Debug for Queue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} datagrams of {} bytes, {} dropped", self.queue.len(), self.bytes, self.dropped)
-    }
+    pub(crate) sending: DatagramQueue,
 }

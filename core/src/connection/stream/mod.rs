@@ -11,7 +11,6 @@
 //! concerns.
 
 pub(crate) mod flow;
-mod pieces;
 pub(crate) mod recv;
 pub(crate) mod send;
 #[cfg(test)]

@@ -4,11 +4,11 @@ use alloc::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::connection::stream::pieces::{Mark, Pieces, Slices};
 use crate::connection::stream::{MAX_AHEAD, Violation};
 use crate::error::Misuse;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
+use crate::queue::{ByteQueue, Position, Slices};
 use crate::seq::Seq;
 use crate::wire::frame::{DataHead, MAX_CHUNK};
 use crate::wire::number::{ExchangeNumber, StreamNumber};
@@ -62,7 +62,7 @@ enum Place {
 
 #[derive(Clone, Debug)]
 struct Chunk {
-    start: Mark,
+    start: Position,
     len: usize,
     fin: bool,
     place: Place,
@@ -97,9 +97,9 @@ impl Outgoing<'_> {
 #[derive(Clone, Debug)]
 pub(crate) struct SendHalf {
     state: SendState,
-    pieces: Pieces,
+    queue: ByteQueue,
     /// Where the bytes begin that are in no chunk.
-    cut: Mark,
+    cut: Position,
     /// Bytes in no chunk.
     uncut: usize,
     /// The chunks that are not acknowledged; the first has the number `acked`.
@@ -119,8 +119,8 @@ impl SendHalf {
     pub(crate) fn new(limit: u64) -> Self {
         Self {
             state: SendState::Open,
-            pieces: Pieces::default(),
-            cut: Mark::default(),
+            queue: ByteQueue::default(),
+            cut: Position::default(),
             uncut: 0,
             chunks: VecDeque::new(),
             acked: Seq::ZERO,
@@ -138,7 +138,7 @@ impl SendHalf {
             SendState::Open => {
                 let waits = self.uncut > 0;
                 self.uncut = self.uncut.saturating_add(bytes.len());
-                self.pieces.push(bytes, waits);
+                self.queue.push_behind(bytes, waits);
                 Ok(())
             }
             SendState::Ending | SendState::Sent | SendState::Finished => Err(Misuse::AfterFin),
@@ -213,8 +213,8 @@ impl SendHalf {
         if self.chunks.len() >= MAX_AHEAD || (len == 0 && !fin) {
             return None;
         }
-        let start = self.pieces.behind(self.cut, 0);
-        self.cut = self.pieces.behind(start, len);
+        let start = self.queue.behind(self.cut, 0);
+        self.cut = self.queue.behind(start, len);
         self.uncut = self.uncut.saturating_sub(len);
         self.sent = self.sent.saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
         if fin {
@@ -225,10 +225,10 @@ impl SendHalf {
         Some(self.outgoing(index, start, len, fin, true))
     }
 
-    fn outgoing(&self, index: usize, start: Mark, len: usize, fin: bool, first: bool) -> Outgoing<'_> {
+    fn outgoing(&self, index: usize, start: Position, len: usize, fin: bool, first: bool) -> Outgoing<'_> {
         let ahead = u64::try_from(index).unwrap_or(u64::MAX);
         let seq = Seq::new(self.acked.number().saturating_add(ahead));
-        Outgoing { seq, fin, len, first, slices: self.pieces.slices(start, len) }
+        Outgoing { seq, fin, len, first, slices: self.queue.slices(start, len) }
     }
 
     /// The exchange `by`, which carried the chunk `seq`, may be lost. Whether the chunk can be sent again now: not
@@ -272,11 +272,11 @@ impl SendHalf {
     }
 
     fn release(&mut self, freed: usize) {
-        if freed == self.pieces.len() {
-            self.cut = self.pieces.clear();
+        if freed == self.queue.len() {
+            self.cut = self.queue.clear();
         } else {
             let front = self.chunks.front().map_or(self.cut, |chunk| chunk.start);
-            self.pieces.release(front, freed);
+            self.queue.release(front, freed);
         }
     }
 
@@ -313,7 +313,7 @@ impl SendHalf {
 
     /// Bytes kept: written, and not acknowledged.
     pub(crate) const fn kept(&self) -> usize {
-        self.pieces.len()
+        self.queue.len()
     }
 
     /// Bytes that could be sent now.
@@ -350,7 +350,7 @@ impl SendHalf {
     #[cfg(feature = "model")]
     pub(crate) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
         print.value((self.state, self.uncut, self.acked, self.sent, self.limit));
-        print.each(self.pieces.iter(), |print, piece| print.value(piece));
+        print.each(self.queue.iter(), |print, piece| print.value(piece));
         print.each(self.chunks.iter(), |print, chunk| {
             print.value((chunk.len, chunk.fin, chunk.place));
         });

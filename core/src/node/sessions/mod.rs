@@ -2,8 +2,6 @@
 
 pub(super) mod batch;
 pub(super) mod closed;
-pub(super) mod datagrams;
-pub(super) mod downlink;
 pub(super) mod ending;
 pub(super) mod hold;
 pub(super) mod op;

@@ -12,6 +12,7 @@ use crate::node::sessions::reply::Fixed;
 use crate::node::sessions::sequencer::QueuedOp;
 use crate::node::sessions::session::Source;
 use crate::node::upstreams::Opening;
+use crate::pin::compact;
 use crate::reorder::Rejected;
 use crate::seq::Seq;
 use crate::target::FlowKind;
@@ -290,26 +291,5 @@ impl Node {
                 }
             }
         }
-    }
-}
-
-/// A payload that may be kept, and keeps nothing much larger alive: alone it would pin the payloads of its whole
-/// batch.
-fn compact(payload: Bytes, pinned: usize) -> Bytes {
-    if payload.len() < pinned / 2 { Bytes::copy_from_slice(&payload) } else { payload }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_payload_that_is_most_of_its_batch_is_kept_and_a_smaller_one_is_copied() {
-        let arena = Bytes::from(alloc::vec![7; 100]);
-        let (large, small) = (arena.slice(..50), arena.slice(50..99));
-        assert_eq!(compact(large.clone(), arena.len()).as_ptr(), large.as_ptr());
-        let copy = compact(small.clone(), arena.len());
-        assert_ne!(copy.as_ptr(), small.as_ptr());
-        assert_eq!(copy, small);
     }
 }

@@ -6,15 +6,15 @@ use bytes::Bytes;
 
 use crate::config::NodeConfig;
 use crate::credit::{Credit, Exceeded, Pool};
+use crate::datagrams::DatagramQueue;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 #[cfg(feature = "model")]
 use crate::node::fingerprint::Ranks;
 use crate::node::sessions::batch::OpRef;
-use crate::node::sessions::datagrams::Datagrams;
-use crate::node::sessions::downlink::Chunks;
 use crate::node::sessions::sequencer::Turn;
 use crate::node::upstreams::WriteQueue;
+use crate::queue::ByteQueue;
 use crate::target::FlowKind;
 use crate::time::Instant;
 use crate::timer::TimerKind;
@@ -55,8 +55,8 @@ pub(in crate::node) enum Source {
 /// What came and was not fetched.
 #[derive(Clone, Debug)]
 pub(in crate::node) enum Downlink {
-    Tcp(Chunks),
-    Udp(Datagrams),
+    Tcp(ByteQueue),
+    Udp(DatagramQueue),
 }
 
 /// An op that waits for what comes from upstream.
@@ -78,8 +78,8 @@ pub(in crate::node) struct Taken {
 impl Session {
     pub(in crate::node) fn new(sid: Sid, kind: FlowKind, config: &NodeConfig, now: Instant) -> Self {
         let downlink = match kind {
-            FlowKind::Tcp => Downlink::Tcp(Chunks::default()),
-            FlowKind::Udp => Downlink::Udp(Datagrams::default()),
+            FlowKind::Tcp => Downlink::Tcp(ByteQueue::default()),
+            FlowKind::Udp => Downlink::Udp(DatagramQueue::default()),
         };
         Self {
             sid,
@@ -107,8 +107,8 @@ impl Session {
         self.last_active = now;
         self.last_arrival = now;
         match &mut self.downlink {
-            Downlink::Tcp(chunks) => chunks.push(bytes),
-            Downlink::Udp(datagrams) => datagrams.push(bytes),
+            Downlink::Tcp(queue) => queue.push(bytes),
+            Downlink::Udp(datagrams) => drop(datagrams.push(bytes, usize::MAX, usize::MAX)),
         }
         Ok(())
     }
@@ -123,23 +123,9 @@ impl Session {
         now: Instant,
     ) -> (u64, u64) {
         let Downlink::Udp(datagrams) = &mut self.downlink else { return (0, 0) };
-        let before = datagrams.dropped();
-        while datagrams.len() >= most
-            && let Some(bytes) = datagrams.drop_oldest()
-        {
-            self.credit.release(bytes, pool);
-        }
-        // An empty queue always has room: the floor of a session's credit is larger than any datagram.
-        while self.credit.arrive(datagram.len()).is_err() {
-            if self.credit.grant(pool) == 0 {
-                let Some(bytes) = datagrams.drop_oldest() else { break };
-                self.credit.release(bytes, pool);
-            }
-        }
-        datagrams.push(datagram);
         self.last_active = now;
         self.last_arrival = now;
-        (before, datagrams.dropped())
+        datagrams.push_with_credit(datagram, most, &mut self.credit, pool)
     }
 
     /// Nothing more will come from upstream. That is news, also to those that have heard of bytes.
@@ -156,8 +142,8 @@ impl Session {
     /// Moves at most `most` bytes of what came to the end of `into`.
     pub(in crate::node) fn take(&mut self, most: usize, into: &mut Vec<Bytes>, pool: &mut Pool) -> Taken {
         let bytes = match &mut self.downlink {
-            Downlink::Tcp(chunks) => chunks.take(most, into),
-            Downlink::Udp(datagrams) => datagrams.take(most, into),
+            Downlink::Tcp(queue) => queue.take_into(most, into),
+            Downlink::Udp(datagrams) => datagrams.take_into(most, into),
         };
         if !(planted!(RefundForgotten) && bytes == most) {
             self.credit.release(bytes, pool);
@@ -240,7 +226,7 @@ impl Session {
     /// Bytes that are kept for the client.
     pub(in crate::node) const fn kept(&self) -> usize {
         match &self.downlink {
-            Downlink::Tcp(chunks) => chunks.bytes(),
+            Downlink::Tcp(queue) => queue.len(),
             Downlink::Udp(datagrams) => datagrams.bytes(),
         }
     }
@@ -251,13 +237,13 @@ impl Session {
         let config = ranks.config();
         print.value(self.source);
         match &self.downlink {
-            Downlink::Tcp(chunks) => {
+            Downlink::Tcp(queue) => {
                 print.value(0_u8);
-                print.each(chunks.iter(), |print, chunk| print.value(chunk));
+                print.each(queue.iter(), |print, piece| print.value(piece));
             }
             Downlink::Udp(datagrams) => {
-                print.value((1_u8, datagrams.dropped()));
-                print.each(datagrams.iter(), |print, datagram| print.value(datagram));
+                print.value(1_u8);
+                datagrams.fingerprint(print);
             }
         }
         self.credit.fingerprint(print);
@@ -282,8 +268,8 @@ impl Session {
 
     fn is_drained(&self) -> bool {
         match &self.downlink {
-            Downlink::Tcp(chunks) => chunks.bytes() == 0,
-            Downlink::Udp(datagrams) => datagrams.len() == 0,
+            Downlink::Tcp(queue) => queue.is_empty(),
+            Downlink::Udp(datagrams) => datagrams.is_empty(),
         }
     }
 

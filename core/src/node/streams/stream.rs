@@ -1,7 +1,5 @@
 //! One stream of a client, with its upstream.
 
-use bytes::Bytes;
-
 use crate::config::NodeConfig;
 use crate::connection::pending::Pending;
 use crate::connection::stream::flow::{Datagrams, Flow};
@@ -18,9 +16,6 @@ use crate::node::upstreams::WriteQueue;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::timer::TimerKind;
-
-/// Uplink chunks that would keep alive more than this many times their own length are copied out of their packet.
-const PIN_MULTIPLE: usize = 4;
 
 /// One stream.
 #[derive(Clone, Debug)]
@@ -129,29 +124,5 @@ impl Stream {
     /// When nothing has happened for too long. A TCP stream lives as long as its client.
     pub(super) fn idle_deadline(&self, config: &NodeConfig) -> Option<Instant> {
         (self.traffic.flow.kind() == FlowKind::Udp).then(|| self.last_active.saturating_add(config.udp_idle))
-    }
-}
-
-/// A payload of a packet of `packet` bytes, as it may be kept.
-pub(super) fn compact(payload: Bytes, packet: usize) -> Bytes {
-    if payload.len().saturating_mul(PIN_MULTIPLE) < packet {
-        Bytes::copy_from_slice(&payload)
-    } else {
-        payload
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_payload_keeps_alive_at_most_four_times_itself() {
-        let packet = Bytes::from(alloc::vec![7; 100]);
-        let (large, small) = (packet.slice(..25), packet.slice(25..49));
-        assert_eq!(compact(large.clone(), packet.len()).as_ptr(), large.as_ptr());
-        let copy = compact(small.clone(), packet.len());
-        assert_ne!(copy.as_ptr(), small.as_ptr());
-        assert_eq!(copy, small);
     }
 }

@@ -111,7 +111,7 @@ impl Node {
         let Flow::Udp(datagrams) = &mut stream.traffic.flow else { return };
         let mut pools = Within { inner: own, outer: pool };
         let (before, dropped) =
-            datagrams.sending.arrive(datagram, config.udp_queue, &mut stream.credit, &mut pools);
+            datagrams.sending.push_with_credit(datagram, config.udp_queue, &mut stream.credit, &mut pools);
         stream.last_active = *now;
         stats.datagrams_dropped = stats.datagrams_dropped.saturating_add(dropped.saturating_sub(before));
         if dropped > before && (before == 0 || before / DROPS_PER_NOTICE < dropped / DROPS_PER_NOTICE) {
