@@ -5,7 +5,7 @@ use core::hash::Hasher;
 
 use crate::client::calls::{Class, Exchange, OpOwner};
 use crate::client::flows::{Flow, Kind};
-use crate::client::relays::HOLD_THRESHOLD;
+use crate::client::relays::{HOLD_THRESHOLD, Relay};
 use crate::client::{Client, ClientAction};
 use crate::config::ClientConfig;
 use crate::fingerprint::Fingerprint;
@@ -79,13 +79,14 @@ impl Client {
         print.value((exchange.relay, exchange.class, exchange.body_len));
         if let Some(packet) = &exchange.packet {
             print.value(packet.place());
-            print.value(self.streams.as_ref().map(|streams| streams.counts(exchange.relay, exchange.sent)));
+            let counts = |relay: &Relay| relay.health().counts_failure(exchange.sent);
+            print.value(self.relays.get(exchange.relay).map(counts));
             print.time(exchange.sent);
             return;
         }
         match exchange.class {
             // Better than no round trip at all.
-            Class::Connect if self.relays.knows_round_trip(exchange.relay) => {}
+            Class::Connect if self.relays.get(exchange.relay).is_some_and(Relay::knows_round_trip) => {}
             // The answer tells how long the round trip was.
             Class::Connect | Class::Payload | Class::Control => print.time(exchange.sent),
             // The answer tells whether the relay holds polls.

@@ -41,7 +41,7 @@ use crate::wire::Sid;
 use calls::Exchange;
 use context::{Outbox, count};
 use flows::{Flow, Kind};
-use relays::{Path, RelayTable};
+use relays::{Path, Relay, Relays};
 use sessions::datagrams::Association;
 use sessions::ready::{Coalescing, Ready};
 use sessions::sequencing::{Circumstances, LONGEST_BEHIND, POLL_WAIT_NOT_HELD};
@@ -76,7 +76,7 @@ pub struct Client {
     exchange_ids: Counter,
     flows: BTreeMap<FlowId, Flow>,
     exchanges: BTreeMap<ExchangeId, Exchange>,
-    relays: RelayTable,
+    relays: Relays,
     ready: Ready,
     closes: VecDeque<Closing>,
     close_timer: TimerSlot,
@@ -145,7 +145,7 @@ impl Client {
             exchange_ids: Counter::default(),
             flows: BTreeMap::new(),
             exchanges: BTreeMap::new(),
-            relays: RelayTable::new(&config, now),
+            relays: Relays::new(&config, now),
             ready: Ready::default(),
             closes: VecDeque::new(),
             close_timer: TimerSlot::default(),
@@ -162,12 +162,12 @@ impl Client {
             out: Outbox::new(config.uplink_total),
             config,
         };
-        let relays: alloc::vec::Vec<RelayId> = client.relays.iter().map(|relay| relay.id).collect();
+        let relays: alloc::vec::Vec<RelayId> = client.relays.iter().map(Relay::id).collect();
         for relay in relays {
             client.rearm_relay(relay);
         }
         if client.config.max_level >= Level::Streams {
-            client.streams = Streams::new(&client.config, seed, now);
+            client.streams = Streams::new(&client.config, seed, &mut client.relays, now);
         }
         client
     }
@@ -458,7 +458,7 @@ impl Client {
             // What became due while the host slept is done before it is forgotten.
             relay.on_timeout(self.now);
             let deadline = relay.deadline(self.now).map(|(at, _)| at);
-            self.timers.set(&mut relay.timer, TimerOwner::Relay(id), deadline);
+            self.timers.set(relay.timer(), TimerOwner::Relay(id), deadline);
         }
     }
 

@@ -6,7 +6,7 @@ use crate::client::action::ClientAction;
 use crate::client::calls::{Class, Exchange, OpOwner, Sent};
 use crate::client::context::count;
 use crate::client::flows::{Flow, Kind};
-use crate::client::relays::{Path, Purpose, SeqPath};
+use crate::client::relays::{Path, Purpose};
 use crate::client::sessions::batch::{Batch, Draft, Share, share};
 use crate::client::sessions::ready::Coalescing;
 use crate::client::sessions::sequencing::is_poll;
@@ -50,8 +50,8 @@ impl Client {
             return false;
         };
         let Some((mut batch, with_data, crowded)) = self.relays.get_mut(relay).map(|relay| {
-            let batch = Batch::new(&relay.options, relay.max_body, self.config.max_batch_ops);
-            (batch, relay.connect_data, relay.is_crowded())
+            let batch = Batch::new(relay.options(), relay.passes().max_body(), self.config.max_batch_ops);
+            (batch, relay.passes().takes_connect_data(), relay.is_crowded())
         }) else {
             return false;
         };
@@ -104,10 +104,10 @@ impl Client {
         if !core::mem::take(&mut self.probe_wanted) {
             return false;
         }
-        let Some(id) = self.relays.unproven(self.now) else { return false };
+        let Some(id) = self.relays.seq_unknown(self.now) else { return false };
         let Some(relay) = self.relays.get_mut(id) else { return false };
-        relay.seq = SeqPath::Probing;
-        let mut batch = Batch::new(&relay.options, relay.max_body, self.config.max_batch_ops);
+        relay.passes_mut().on_seq_probe();
+        let mut batch = Batch::new(relay.options(), relay.passes().max_body(), self.config.max_batch_ops);
         let op = Op::Data { sid: self.probe, seq: Some(Seq::ZERO), payload: bytes::Bytes::new() };
         batch.push(OpOwner::Probe, op);
         // There may be others to ask.
@@ -224,8 +224,8 @@ impl Client {
         }
         let id = self.relays.choose(self.now, purpose)?;
         let relay = self.relays.get_mut(id)?;
-        let carries = if relay.seq == SeqPath::Kept { Path::Sequenced } else { Path::Any };
-        let batch = Batch::new(&relay.options, relay.max_body, self.config.max_batch_ops);
+        let carries = relay.carries();
+        let batch = Batch::new(relay.options(), relay.passes().max_body(), self.config.max_batch_ops);
         Some(Draft { relay: id, carries, batch })
     }
 
@@ -384,7 +384,7 @@ impl Client {
         let ops = batch.ops;
         let Some(relay) = self.relays.get_mut(id) else { return };
         let body =
-            wire::encode_request(relay.options.form, &relay.options.key, ops.iter().map(|sent| &sent.op));
+            wire::encode_request(relay.options().form, &relay.options().key, ops.iter().map(|sent| &sent.op));
         let spent = relay.on_sent(self.now);
         self.out.notice(spent);
         let exchange = ExchangeId::new(self.exchange_ids.next());

@@ -12,7 +12,7 @@ use crate::client::calls::{Class, Exchange, OpOwner, Sent};
 use crate::client::context::count;
 use crate::client::event::ExchangeFailure;
 use crate::client::flows::Kind;
-use crate::client::relays::{HOLD_THRESHOLD, Path, SeqPath};
+use crate::client::relays::{HOLD_THRESHOLD, Path, Relay};
 use crate::client::streams::Streams;
 use crate::client::streams::decrypted::DecryptedPacket;
 use crate::id::{ExchangeId, FlowId, RelayId};
@@ -142,23 +142,25 @@ impl Client {
         let Some(relay) = self.relays.get_mut(exchange.relay) else { return };
         let up = relay.on_answer(self.now);
         match exchange.class {
-            Class::Payload | Class::Control => relay.on_round_trip(elapsed),
+            Class::Payload | Class::Control => relay.round_trip_mut().on_sample(elapsed),
             // A connect lasts as long as its target: better than nothing, worse than anything else.
-            Class::Connect => relay.on_first_round_trip(elapsed),
-            Class::IdlePoll if tells_hold => relay.on_hold_observed(self.now, elapsed >= HOLD_THRESHOLD),
+            Class::Connect => relay.round_trip_mut().on_rough_sample(elapsed),
+            Class::IdlePoll if tells_hold => relay.hold_mut().on_poll(self.now, elapsed >= HOLD_THRESHOLD),
             Class::IdlePoll | Class::BulkPoll => {}
         }
         self.out.notice(up);
     }
 
     fn on_probe_reply(&mut self, id: RelayId, reply: &Reply) {
-        let Some(relay) = self.relays.get_mut(id).filter(|relay| relay.seq == SeqPath::Probing) else {
+        let Some(passes) =
+            self.relays.get_mut(id).map(Relay::passes_mut).filter(|passes| passes.is_probing_seq())
+        else {
             return;
         };
         if reply.seq == Some(crate::seq::Seq::ZERO) {
-            relay.seq = SeqPath::Kept;
+            passes.on_seq_kept();
         } else if reply.error.is_some() || reply.damaged {
-            relay.seq = SeqPath::Unknown;
+            passes.on_seq_probe_lost();
         } else {
             self.lose_seq(id);
         }
@@ -167,8 +169,9 @@ impl Client {
     /// A relay does not keep `seq`: level 1 is over through it, and only through it. Sessions of level 1
     /// that have no other way left go on at level 0 if they sent nothing yet, and end otherwise.
     fn lose_seq(&mut self, id: RelayId) {
-        let Some(relay) = self.relays.get_mut(id).filter(|relay| relay.seq != SeqPath::Lost) else { return };
-        relay.seq = SeqPath::Lost;
+        if !self.relays.get_mut(id).is_some_and(|relay| relay.passes_mut().on_seq_lost()) {
+            return;
+        }
         self.report_lost_seq();
         if self.relays.can_sequence() {
             return;
@@ -192,7 +195,7 @@ impl Client {
     /// A relay is to blame only when the node behind it would have kept `seq`.
     fn report_lost_seq(&mut self) {
         if self.offered >= Level::Sequenced {
-            for relay in self.relays.newly_lost() {
+            for relay in self.relays.take_seq_losses() {
                 self.out.actions.push_back(ClientAction::Event(ClientNotice::SeqUnsupported { relay }));
             }
         }
@@ -251,9 +254,7 @@ impl Client {
     }
 
     fn lose_connect_data(&mut self, id: RelayId) {
-        if let Some(relay) = self.relays.get_mut(id)
-            && core::mem::replace(&mut relay.connect_data, false)
-        {
+        if self.relays.get_mut(id).is_some_and(|relay| relay.passes_mut().on_connect_data_refused()) {
             self.out.notice(ClientNotice::ConnectDataUnsupported { relay: id });
         }
     }
@@ -368,8 +369,8 @@ impl Client {
     fn on_too_large(&mut self, exchange: Exchange) {
         let Some(relay) = self.relays.get_mut(exchange.relay) else { return };
         let lowered = relay.on_too_large(exchange.body_len);
-        let limit = relay.max_body;
-        let overhead = wire::request_overhead(relay.options.form, &relay.options.key);
+        let limit = relay.passes().max_body();
+        let overhead = wire::request_overhead(relay.options().form, &relay.options().key);
         self.out.notice(lowered);
         for sent in exchange.ops {
             let fits = overhead.saturating_add(sent.op.encoded_len()) <= limit && exchange.body_len > limit;
@@ -436,9 +437,8 @@ impl Client {
         let probes = exchange.ops.iter().any(|sent| sent.owner == OpOwner::Probe);
         if let Some(relay) = self.relays.get_mut(exchange.relay)
             && probes
-            && relay.seq == SeqPath::Probing
         {
-            relay.seq = SeqPath::Unknown;
+            relay.passes_mut().on_seq_probe_lost();
         }
     }
 }

@@ -6,20 +6,18 @@ use core::time::Duration;
 use crate::client::action::ClientAction;
 use crate::client::calls::{Class, Exchange};
 use crate::client::context::count;
-use crate::client::relays::path::{Leads, Route};
-use crate::client::relays::{Path, Purpose};
+use crate::client::relays::{Path, Purpose, Relay};
 use crate::client::streams::handshake::{State, Streams};
 use crate::client::streams::next_request::{Circumstances, NextRequest};
+use crate::client::streams::round_trips::Size;
 use crate::client::streams::sent::{Progress, Record, RequestPayload};
-use crate::client::streams::timeout::Size;
 use crate::client::{Client, Stage, TimerOwner};
-use crate::config::RelayOptions;
 use crate::id::{ExchangeId, RelayId};
 use crate::timer::TimerSlot;
 use crate::wire::number::ExchangeNumber;
-use crate::wire::packet::{ClientId, LEAST_PACKET, PacketWriter, RequestHeader, ResponseRoom};
+use crate::wire::packet::{ClientId, PacketWriter, RequestHeader, ResponseRoom};
 use crate::wire::seal::Unsealed;
-use crate::wire::{BodyForm, Sealing, Wrapping};
+use crate::wire::{BodyForm, Sealing};
 
 /// What a request of more, and the answer to it, counts as.
 const BULK: usize = 128 * 1024;
@@ -63,15 +61,14 @@ impl Client {
         if self.streams.is_none() {
             return false;
         }
-        self.adopt_flows();
+        self.upgrade_flows();
         self.send_hello() || self.send_probe_packet() || self.send_request()
     }
 
     fn circumstances_of_connection(&self) -> Circumstances {
-        let routes = self.streams.iter().flat_map(|streams| &streams.routes);
         Circumstances {
             now: self.now,
-            relays: routes.filter(|route| route.leads == Leads::Here).count(),
+            relays: self.relays.iter().filter(|relay| relay.destination().is_here()).count(),
             thrifty: self.relays.is_tight(self.now),
         }
     }
@@ -81,10 +78,7 @@ impl Client {
             return false;
         }
         let Self { streams: Some(streams), relays, now, .. } = self else { return false };
-        let (now, purpose) = (*now, Purpose::Active(Path::Any));
-        let Some(relay) = streams.wants_hello(now, |relay| relays.could_take(now, relay, purpose)) else {
-            return false;
-        };
+        let Some(relay) = streams.wants_hello(*now, relays) else { return false };
         self.send_header(relay, true)
     }
 
@@ -99,15 +93,14 @@ impl Client {
         if !connection.is_active(now) || self.stage == Stage::Closed {
             return false;
         }
-        let due = streams.routes.iter().filter(|route| route.leads == Leads::Here);
-        let mut due =
-            due.filter(|route| route.probe_at().is_some_and(|at| at <= now)).map(|route| route.relay);
-        let Some(relay) = due.find(|relay| relays.could_take(now, *relay, Purpose::Active(Path::Any))) else {
-            return false;
+        let due = |relay: &&mut Relay| {
+            relay.destination().is_here()
+                && relay.health().probe_at().is_some_and(|at| at <= now)
+                && relay.can_take(now, Purpose::Active(Path::Any))
         };
-        if let Some(route) = streams.route_mut(relay) {
-            route.on_probe(now);
-        }
+        let Some(relay) = relays.iter_mut().find(due) else { return false };
+        relay.health_mut().on_probe(now);
+        let relay = relay.id();
         self.send_header(relay, false)
     }
 
@@ -116,12 +109,12 @@ impl Client {
         let now = self.now;
         let total = self.config.streams.downlink_total;
         let Some(streams) = &mut self.streams else { return false };
-        if hello && let Some(route) = streams.route_mut(relay) {
-            route.on_hello(now);
+        if hello && let Some(relay) = self.relays.get_mut(relay) {
+            relay.destination_mut().on_hello(now);
         }
         let client = streams.client();
         let (number, epoch, done) = match &mut streams.state {
-            State::Greeting { next, .. } => {
+            State::Handshake { next, .. } => {
                 let number = *next;
                 *next = number.next();
                 (number, None, number)
@@ -162,17 +155,13 @@ impl Client {
         let Some(demand) = connection.demand(&self.config, circumstances) else { return false };
         let Some(relay) = self.choose_route(demand) else { return false };
         let limit = self.packet_limit(relay);
-        let Self { streams: Some(streams), config, .. } = self else { return false };
-        let cap = streams
-            .routes
-            .iter()
-            .find(|route| route.relay == relay)
-            .map(|route| route.hold(circumstances.now));
+        let Self { streams: Some(streams), relays, config, .. } = self else { return false };
+        let ceiling = relays.get(relay).map(|relay| relay.hold().ceiling(circumstances.now));
         let State::Ready(connection) = &mut streams.state else { return false };
         let now = circumstances.now;
         let number = connection.exchanges.next();
         let load = connection.load_of(demand);
-        let hold = connection.hold(config, circumstances).min(cap.unwrap_or(Duration::MAX));
+        let hold = connection.hold(config, circumstances).min(ceiling.unwrap_or(Duration::MAX));
         let room = connection.room(circumstances);
         let header = RequestHeader {
             client: connection.client,
@@ -232,26 +221,24 @@ impl Client {
             |record: &&Record| matches!(record.progress, Progress::Lost { resend, .. } if resend.is_queued());
         let lost = connection.exchanges.iter().map(|(_, record)| record).find(due).map(|record| record.relay);
         let lost = lost.filter(|_| demand == NextRequest::Repair);
-        let routes = &streams.routes;
         let purpose = match demand {
             NextRequest::Poll | NextRequest::Report => Purpose::Poll(Path::Any),
             NextRequest::Repair | NextRequest::Sparse | NextRequest::Bulk => Purpose::Active(Path::Any),
         };
-        let is = |relay: RelayId, test: &dyn Fn(&Route) -> bool| {
-            routes.iter().any(|route| route.relay == relay && test(route))
-        };
-        let good = |route: &Route| route.is_good() && !route.is_resting(now);
+        let good = |relay: &Relay| relay.is_good(now);
         let chosen = relays
-            .choose_among(now, purpose, |relay| is(relay, &good) && Some(relay) != lost)
-            .or_else(|| relays.choose_among(now, purpose, |relay| is(relay, &good)));
-        // One that is only full is worth waiting for: what goes through one that is down has to be repaired.
-        if chosen.is_some() || routes.iter().any(|route| good(route) && relays.is_usable(now, route.relay)) {
+            .choose_among(now, purpose, |relay| good(relay) && Some(relay.id()) != lost)
+            .or_else(|| relays.choose_among(now, purpose, good));
+        // One that is only full is worth waiting for: what goes through one that is silent has to be repaired.
+        if chosen.is_some() || relays.iter().any(|relay| good(relay) && relay.is_usable(now)) {
             return chosen;
         }
         // What ends streams that found no way is small enough for any; a chunk is not.
-        let last = if streams.has_way() || demand == NextRequest::Bulk { Leads::Here } else { Leads::Narrow };
-        let left = |route: &Route| route.leads == last && !route.is_resting(now);
-        relays.choose_among(now, purpose, |relay| is(relay, &left))
+        let here = relays.may_reach_node() || demand == NextRequest::Bulk;
+        let leads = |relay: &Relay| {
+            if here { relay.destination().is_here() } else { relay.destination().is_narrow() }
+        };
+        relays.choose_among(now, purpose, |relay| leads(relay) && !relay.health().is_backing_off(now))
     }
 
     /// Bytes of the largest packet that a relay takes.
@@ -263,7 +250,7 @@ impl Client {
             .map_or(0, |connection| connection.grants.max_packet);
         let granted = usize::try_from(granted).unwrap_or(usize::MAX);
         let Some(relay) = self.relays.get(relay) else { return granted };
-        granted.min(packet_room(&relay.options, relay.max_body))
+        granted.min(relay.passes().max_packet(relay.options()))
     }
 
     fn dispatch_packet(&mut self, outgoing: Outgoing) {
@@ -273,8 +260,8 @@ impl Client {
         let packet = Sealing::new(packet, &streams.up, streams.nonces.next());
         let Some(relay) = self.relays.get_mut(id) else { return };
         // A hello is understood by every node, if only to be refused.
-        let form = if hello { BodyForm::Json } else { form_of(&relay.options) };
-        let body = packet.into_body(wrapping(&relay.options, form));
+        let form = if hello { BodyForm::Json } else { relay.packet_form() };
+        let body = packet.into_body(relay.wrapping(form));
         let spent = relay.on_sent(self.now);
         self.out.notice(spent);
         let exchange = ExchangeId::new(self.exchange_ids.next());
@@ -293,33 +280,4 @@ impl Client {
             .insert(exchange, Exchange { relay: id, class, sent, body_len, ops: Vec::new(), packet, timer });
         self.out.actions.push_back(ClientAction::Send { exchange, relay: id, body, form, deadline });
     }
-}
-
-/// What a packet travels in through a relay.
-fn wrapping(options: &RelayOptions, form: BodyForm) -> Wrapping {
-    match form {
-        BodyForm::Packet => Wrapping::Raw,
-        BodyForm::Json => Wrapping::Request(options.form, options.key.clone()),
-    }
-}
-
-/// Whether bodies of at most `max_body` bytes through a relay are too small for some chunk.
-pub(super) fn is_narrow(options: &RelayOptions, max_body: usize) -> bool {
-    packet_room(options, max_body) < LEAST_PACKET
-}
-
-/// Bytes of the largest packet in a body of at most `max_body` bytes.
-fn packet_room(options: &RelayOptions, max_body: usize) -> usize {
-    match form_of(options) {
-        BodyForm::Packet => max_body,
-        BodyForm::Json => {
-            let around = wrapping(options, BodyForm::Json).len(0);
-            (max_body.saturating_sub(around) / 4).saturating_mul(3)
-        }
-    }
-}
-
-/// What bodies through a relay are.
-const fn form_of(options: &RelayOptions) -> BodyForm {
-    if options.binary { BodyForm::Packet } else { BodyForm::Json }
 }

@@ -8,8 +8,7 @@ use crate::client::streams::handshake::{State, Streams};
 use crate::client::streams::sent::{Progress, Record};
 use crate::client::streams::stream::Stream;
 use crate::fingerprint::Fingerprint;
-use crate::id::{FlowId, RelayId};
-use crate::time::Instant;
+use crate::id::FlowId;
 use crate::wire::number::AnswerNumber;
 
 impl Streams {
@@ -18,22 +17,15 @@ impl Streams {
         self.connection()?.newest
     }
 
-    /// Whether a call through `relay` that was sent at `sent` counts when it comes to nothing.
-    pub(in crate::client) fn counts(&self, relay: RelayId, sent: Instant) -> bool {
-        self.routes.iter().any(|route| route.relay == relay && route.counts(sent))
-    }
-
     /// Everything that decides what level 2 does. `rank` numbers the flows.
     pub(in crate::client) fn fingerprint(
         &self,
         rank: impl Fn(FlowId) -> Option<usize>,
         print: &mut Fingerprint<'_>,
     ) {
-        print.value((self.wanted, self.welcomed));
-        let rivals = self.routes.len() > 1;
-        print.each(self.routes.iter(), |print, route| route.fingerprint(rivals, print));
+        print.value((self.wanted, self.accepted));
         match &self.state {
-            State::Greeting { next, loss, .. } => {
+            State::Handshake { next, loss, .. } => {
                 print.value((0_u8, next));
                 loss.fingerprint(print);
             }

@@ -3,10 +3,10 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::client::relays::path::Route;
+use crate::client::relays::{Relay, Relays};
 use crate::client::streams::connection::NodeConnection;
+use crate::client::streams::round_trips::{RttQuantiles, Size};
 use crate::client::streams::sent::{Progress, Record, RequestPayload};
-use crate::client::streams::timeout::Size;
 use crate::connection::pending::Pending;
 use crate::id::RelayId;
 use crate::time::{Instant, share};
@@ -17,9 +17,10 @@ const NEWS_WAIT: Duration = Duration::from_millis(50);
 
 impl NodeConnection {
     /// When this exchange is late, if nothing is heard of it before.
-    fn loss_at(&self, record: &Record) -> Option<Instant> {
+    fn loss_at(&self, record: &Record, relays: &Relays) -> Option<Instant> {
         let Record { relay, size, bytes, .. } = *record;
-        let timeout = || self.loss.timeout(relay, size, bytes);
+        let own = || rtt_through(relays, relay, size);
+        let timeout = || self.loss.timeout(own(), size, bytes);
         match record.progress {
             // Its bytes are coming; the driver says when they stop.
             Progress::Out | Progress::Reported { .. } if record.answering => None,
@@ -29,7 +30,7 @@ impl NodeConnection {
                 Some(if self.awaits_news(record) { answer.min(news) } else { answer })
             }
             Progress::Reported { at, .. } => {
-                Some(at.saturating_add(self.loss.reorder_timeout(relay, size, bytes)))
+                Some(at.saturating_add(self.loss.reorder_timeout(own(), size, bytes)))
             }
             Progress::Lost { .. } | Progress::Done => None,
         }
@@ -42,43 +43,43 @@ impl NodeConnection {
     }
 
     /// When the first exchange is late.
-    pub(super) fn next_loss(&self) -> Option<Instant> {
-        self.exchanges.iter().filter_map(|(_, record)| self.loss_at(record)).min()
+    pub(super) fn next_loss(&self, relays: &Relays) -> Option<Instant> {
+        self.exchanges.iter().filter_map(|(_, record)| self.loss_at(record, relays)).min()
     }
 
     /// Calls late what is.
-    pub(super) fn on_time(&mut self, routes: &mut [Route], now: Instant) {
-        while let Some((number, news)) = self.overdue(now) {
-            self.on_loss(number, routes, now);
+    pub(super) fn on_time(&mut self, relays: &mut Relays, now: Instant) {
+        while let Some((number, news)) = self.overdue(relays, now) {
+            self.on_loss(number, relays, now);
             // The oldest answer, which should have carried the news, may be lost too.
             let oldest = self.exchanges.iter().find(|(_, record)| record.waits()).map(|(number, _)| number);
             if let Some(oldest) = oldest.filter(|oldest| news && *oldest < number) {
-                self.on_loss(oldest, routes, now);
+                self.on_loss(oldest, relays, now);
             }
         }
     }
 
     /// An exchange that is late now, and whether that is for want of news.
-    fn overdue(&self, now: Instant) -> Option<(ExchangeNumber, bool)> {
+    fn overdue(&self, relays: &Relays, now: Instant) -> Option<(ExchangeNumber, bool)> {
         self.exchanges
             .iter()
-            .find(|(_, record)| self.loss_at(record).is_some_and(|at| at <= now))
+            .find(|(_, record)| self.loss_at(record, relays).is_some_and(|at| at <= now))
             .map(|(number, record)| (number, record.progress == Progress::Out && self.awaits_news(record)))
     }
 
     /// The answer of an exchange is taken for lost: what it carried can be sent again, and its own contents are asked
     /// for.
-    pub(super) fn on_loss(&mut self, number: ExchangeNumber, routes: &mut [Route], now: Instant) {
+    pub(super) fn on_loss(&mut self, number: ExchangeNumber, relays: &mut Relays, now: Instant) {
         let Some(record) = self.exchanges.get(number).filter(|record| record.is_out()) else { return };
         let (relay, sent) = (record.relay, record.sent);
         if self.heard < sent {
             self.on_silence(now);
         }
         self.declare_lost(number, now);
-        if let Some(route) = routes.iter_mut().find(|route| route.relay == relay) {
-            route.on_loss(sent);
+        if let Some(relay) = relays.get_mut(relay) {
+            relay.health_mut().on_exchange_lost(sent);
         }
-        self.judge(relay, routes, now);
+        self.judge(relay, relays, now);
     }
 
     fn on_silence(&mut self, now: Instant) {
@@ -130,20 +131,20 @@ impl NodeConnection {
     }
 
     /// A relay is down when it is late again and again while another one answered something that was sent later.
-    fn judge(&mut self, relay: RelayId, routes: &mut [Route], now: Instant) {
+    fn judge(&mut self, relay: RelayId, relays: &mut Relays, now: Instant) {
         let out: Vec<ExchangeNumber> = self
             .exchanges
             .iter()
             .filter(|(_, record)| record.relay == relay && record.is_out())
             .map(|(number, _)| number)
             .collect();
-        let judged = routes.iter().find(|route| route.relay == relay);
-        let Some(since) = judged.and_then(|route| route.may_be_down(out.len())) else { return };
-        if !routes.iter().any(|other| other.relay != relay && other.answered_since(since)) {
+        let judged = relays.get(relay).map(Relay::health);
+        let Some(since) = judged.and_then(|health| health.suspect_since(out.len())) else { return };
+        if !relays.iter().any(|other| other.id() != relay && other.health().has_answered_since(since)) {
             return;
         }
-        if let Some(route) = routes.iter_mut().find(|route| route.relay == relay) {
-            route.on_down(now);
+        if let Some(relay) = relays.get_mut(relay) {
+            relay.health_mut().on_silent(now);
         }
         for number in out {
             self.declare_lost(number, now);
@@ -176,16 +177,22 @@ impl NodeConnection {
         &mut self,
         number: ExchangeNumber,
         written: Instant,
-        routes: &mut [Route],
+        relays: &mut Relays,
         now: Instant,
     ) {
         let Some(record) = self.exchanges.get(number).filter(|record| record.progress == Progress::Out)
         else {
             return;
         };
-        let way_up = share(self.loss.timeout(record.relay, Size::Small, record.bytes), 1, 2);
+        let own = rtt_through(relays, record.relay, Size::Small);
+        let way_up = share(self.loss.timeout(own, Size::Small, record.bytes), 1, 2);
         if written.saturating_since(record.sent) > way_up && !record.answering {
-            self.on_loss(number, routes, now);
+            self.on_loss(number, relays, now);
         }
     }
+}
+
+/// The round trips of exchanges of a size through a relay, if enough of them are known.
+fn rtt_through(relays: &Relays, relay: RelayId, size: Size) -> Option<RttQuantiles> {
+    relays.get(relay)?.round_trip().quantiles(size)
 }

@@ -29,7 +29,7 @@ mod packet_size;
 mod peer_credit;
 mod receive;
 mod responses;
-mod round_trips;
+pub(super) mod round_trips;
 mod sent;
 mod slow_start;
 mod stream;

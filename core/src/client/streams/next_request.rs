@@ -302,7 +302,7 @@ mod tests {
     /// A connection with one stream, whose application has just taken bytes.
     fn connection(config: &ClientConfig) -> NodeConnection {
         let (client, epoch) = (ClientId([1; 16]), Epoch([2; 16]));
-        let loss = LossDetector::new(1, NOW);
+        let loss = LossDetector::new(NOW);
         let mut connection =
             NodeConnection::new(client, epoch, GRANTS, ExchangeNumber::ZERO, loss, config, NOW);
         let target = Target::new("host", 443).unwrap();

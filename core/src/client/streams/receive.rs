@@ -5,12 +5,12 @@ use core::time::Duration;
 
 use crate::client::action::{ClientAction, ClientNotice, EndReason};
 use crate::client::context::Outbox;
-use crate::client::relays::path::Route;
+use crate::client::relays::Relays;
 use crate::client::streams::connection::NodeConnection;
 use crate::client::streams::peer_credit::PeerCredit;
+use crate::client::streams::round_trips::Size;
 use crate::client::streams::sent::{Progress, RequestPayload};
 use crate::client::streams::stream::Phase;
-use crate::client::streams::timeout::Size;
 use crate::config::{ClientConfig, OpenMode};
 use crate::connection::stream::Violation;
 use crate::connection::stream::flow::Flow;
@@ -42,17 +42,17 @@ impl NodeConnection {
         &mut self,
         answer: &Answer<'_>,
         frames: Frames,
-        routes: &mut [Route],
+        relays: &mut Relays,
         config: &ClientConfig,
         now: Instant,
         out: &mut Outbox,
     ) {
         let elapsed = now.saturating_since(answer.sent);
         let round_trip = elapsed.saturating_sub(answer.header.held);
-        self.measure(answer, round_trip, now);
+        self.measure(answer, round_trip, relays, now);
         self.heard = now;
-        if let Some(route) = routes.iter_mut().find(|route| route.relay == answer.relay) {
-            route.on_answer(answer.sent);
+        if let Some(relay) = relays.get_mut(answer.relay) {
+            relay.health_mut().on_exchange_answered(answer.sent);
         }
         self.on_arrived(answer.number, now);
         self.exchanges.change(answer.number, |record| record.progress = Progress::Done);
@@ -60,7 +60,7 @@ impl NodeConnection {
         // News are as old as their own way down.
         let way_down = round_trip.saturating_sub(share(self.loss.rtt().p50, 1, 2));
         let written = Instant::from_micros(now.as_micros().saturating_sub(micros(way_down)));
-        self.take_statuses(answer.header, newest, written, routes, now);
+        self.take_statuses(answer.header, newest, written, relays, now);
         if newest {
             self.newest = Some(answer.header.answer);
             self.backlog = 0;
@@ -79,7 +79,7 @@ impl NodeConnection {
     }
 
     /// What an answer says of the path.
-    fn measure(&mut self, answer: &Answer<'_>, round_trip: Duration, now: Instant) {
+    fn measure(&mut self, answer: &Answer<'_>, round_trip: Duration, relays: &mut Relays, now: Instant) {
         let Some(record) = self.exchanges.get(answer.number) else { return };
         let (size, room, up_room, load) = (record.size, record.room, record.up_room, record.load);
         let late = matches!(record.progress, Progress::Lost { .. });
@@ -87,7 +87,10 @@ impl NodeConnection {
             return;
         }
         let p50 = self.loss.rtt().p50;
-        self.loss.on_answer(answer.relay, size, round_trip, late, now);
+        if let Some(relay) = relays.get_mut(answer.relay) {
+            relay.round_trip_mut().on_exchange(size, round_trip);
+        }
+        self.loss.on_answer(size, round_trip, late, now);
         let len = u64::try_from(answer.len).unwrap_or(u64::MAX);
         self.slow_start.on_answer(len, now, p50);
         if size == Size::Bulk {
@@ -108,7 +111,7 @@ impl NodeConnection {
         header: &ResponseHeader,
         newest: bool,
         written: Instant,
-        routes: &mut [Route],
+        relays: &mut Relays,
         now: Instant,
     ) {
         for (number, status) in header.statuses() {
@@ -121,7 +124,7 @@ impl NodeConnection {
                         self.exchanges.change(number, |record| record.progress = progress);
                     }
                 }
-                Status::Missing if newest => self.on_missing(number, written, routes, now),
+                Status::Missing if newest => self.on_missing(number, written, relays, now),
                 Status::Missing => {}
             }
         }

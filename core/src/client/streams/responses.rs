@@ -10,8 +10,7 @@ use crate::client::calls::Exchange;
 use crate::client::context::count;
 use crate::client::event::ExchangeFailure;
 use crate::client::relays::Relay;
-use crate::client::relays::path::{Leads, Route};
-use crate::client::streams::calls::{PacketRef, is_narrow};
+use crate::client::streams::calls::PacketRef;
 use crate::client::streams::connection::NodeConnection;
 use crate::client::streams::decrypted::DecryptedPacket;
 use crate::client::streams::handshake::{State, Streams};
@@ -128,10 +127,10 @@ impl Client {
         let (now, id) = (self.now, exchange.relay);
         if let Some(relay) = self.relays.get_mut(id) {
             let up = relay.on_answer(now);
-            relay.on_round_trip(now.saturating_since(exchange.sent).saturating_sub(header.held));
+            relay.round_trip_mut().on_sample(now.saturating_since(exchange.sent).saturating_sub(header.held));
             self.out.notice(up);
         }
-        let Self { streams: Some(streams), config, out, .. } = self else { return };
+        let Self { streams: Some(streams), relays, config, out, .. } = self else { return };
         if streams.client() != packet.client {
             return;
         }
@@ -141,34 +140,33 @@ impl Client {
             if usize::try_from(grants.max_packet).is_ok_and(|most| most < LEAST_PACKET) {
                 return self.on_no_streams(id, packet);
             }
-            streams.on_welcome(header.epoch, grants, config, now);
+            streams.on_accepted(header.epoch, grants, config, now);
         }
         let Some(connection) = streams.connection_mut() else { return };
         if header.epoch != connection.epoch || header.flags.unknown {
             connection.declare_lost(packet.number, now);
             if packet.hello {
                 self.on_no_streams(id, packet);
-            } else if streams.on_unknown(id, now) {
+            } else if relays.on_unknown_epoch(id, streams.hello_timeout(), now) {
                 self.start_over();
             } else {
                 // Until that is confirmed, asking again and again would cost calls.
-                let (short, patience) = (streams.rest(), streams.patience());
-                if let Some(route) = streams.route_mut(id) {
-                    route.on_useless(short, exchange.sent, now);
-                    route.on_doubt(patience, now);
+                if let Some(relay) = relays.get_mut(id) {
+                    relay.health_mut().on_exchange_failed(streams.first_backoff(), exchange.sent, now);
+                    relay.health_mut().on_doubt(streams.hello_timeout(), now);
                 }
             }
             return;
         }
-        if streams.route_mut(id).is_some_and(Route::on_here) {
+        if relays.get_mut(id).is_some_and(|relay| relay.destination_mut().on_here()) {
             out.notice(ClientNotice::StreamsReady { relay: id });
         }
-        for relay in streams.on_known(id, exchange.sent, now) {
+        for relay in relays.on_known_epoch(id, exchange.sent, now) {
             out.notice(ClientNotice::StreamsUnsupported { relay });
         }
         let answer = Answer { number: packet.number, relay: id, sent: exchange.sent, header, len };
-        let Streams { routes, state: State::Ready(connection), .. } = streams else { return };
-        connection.on_answer(&answer, frames, routes, config, now, out);
+        let State::Ready(connection) = &mut streams.state else { return };
+        connection.on_answer(&answer, frames, relays, config, now, out);
     }
 
     /// The node behind a relay does not speak level 2, or not with us.
@@ -179,12 +177,7 @@ impl Client {
         if let Some(connection) = self.connection_of(packet.client) {
             connection.declare_lost(packet.number, now);
         }
-        let news = self
-            .streams
-            .as_mut()
-            .and_then(|streams| streams.route_mut(relay))
-            .is_some_and(|route| route.on_elsewhere(now));
-        if news {
+        if self.relays.get_mut(relay).is_some_and(|relay| relay.destination_mut().on_elsewhere(now)) {
             self.out.notice(ClientNotice::StreamsUnsupported { relay });
         }
         self.end_without_way();
@@ -192,20 +185,18 @@ impl Client {
 
     /// The bodies of a relay turned out to be too small for level 2.
     fn on_narrow(&mut self, relay: RelayId) {
-        let Self { streams: Some(streams), out, .. } = self else { return };
-        if streams.route_mut(relay).is_some_and(Route::on_narrow) {
-            out.notice(ClientNotice::StreamsUnsupported { relay });
+        if self.relays.get_mut(relay).is_some_and(|relay| relay.destination_mut().on_narrow()) {
+            self.out.notice(ClientNotice::StreamsUnsupported { relay });
         }
         self.end_without_way();
     }
 
     /// Where every relay is too narrow for chunks or leads elsewhere, the streams are lost.
     fn end_without_way(&mut self) {
-        let Some(streams) = &mut self.streams else { return };
-        let narrow = streams.routes.iter().any(|route| route.leads == Leads::Narrow);
+        let narrow = self.relays.iter().any(|relay| relay.destination().is_narrow());
         if narrow
-            && !streams.has_way()
-            && let Some(connection) = streams.connection_mut()
+            && !self.relays.may_reach_node()
+            && let Some(connection) = self.streams.as_mut().and_then(Streams::connection_mut)
         {
             connection.end_all(EndReason::ExchangeLost(ExchangeFailure::TooLarge));
         }
@@ -219,7 +210,7 @@ impl Client {
         // A stream gives back what it keeps while its connection is still there.
         self.sweep();
         if let Some(streams) = &mut self.streams {
-            streams.start_over(&self.config, self.now);
+            streams.start_over(&mut self.relays, self.now);
         }
     }
 
@@ -244,19 +235,21 @@ impl Client {
         };
         self.out.notice(notice);
         let mut garbled = false;
-        let short = self.streams.as_ref().map_or(Duration::ZERO, |streams| streams.rest());
-        if let Some(route) = self.streams.as_mut().and_then(|streams| streams.route_mut(relay)) {
+        let backoff = self.streams.as_ref().map_or(Duration::ZERO, |streams| streams.first_backoff());
+        if let Some(relay) = self.relays.get_mut(relay) {
             match why {
-                ExchangeFailure::Garbage if packet.hello => garbled = route.on_garbled_hello(now),
+                ExchangeFailure::Garbage if packet.hello => {
+                    garbled = relay.destination_mut().on_garbled_hello(now);
+                }
                 ExchangeFailure::Unknown | ExchangeFailure::Garbage => {
-                    route.on_cut(now.saturating_since(exchange.sent), packet.hold, now);
-                    route.on_useless(short, exchange.sent, now);
+                    relay.hold_mut().on_cut(now.saturating_since(exchange.sent), packet.hold, now);
+                    relay.health_mut().on_exchange_failed(backoff, exchange.sent, now);
                 }
                 ExchangeFailure::NotSent | ExchangeFailure::Refused { .. } | ExchangeFailure::TooLarge => {}
             }
         }
         self.out.notice(garbled.then_some(ClientNotice::StreamsUnsupported { relay }));
-        if let Some(Streams { routes, state: State::Ready(connection), .. }) = &mut self.streams
+        if let Some(Streams { state: State::Ready(connection), .. }) = &mut self.streams
             && connection.client == packet.client
         {
             match why {
@@ -265,11 +258,11 @@ impl Client {
                     connection.declare_unsent_lost(packet.number, now);
                 }
                 ExchangeFailure::Unknown | ExchangeFailure::Garbage => {
-                    connection.on_loss(packet.number, routes, now)
+                    connection.on_loss(packet.number, &mut self.relays, now)
                 }
             }
         }
-        let narrow = |relay: &Relay| is_narrow(&relay.options, relay.max_body);
+        let narrow = |relay: &Relay| relay.passes().is_narrow(relay.options());
         if why == ExchangeFailure::TooLarge && self.relays.get(relay).is_some_and(narrow) {
             self.on_narrow(relay);
         }

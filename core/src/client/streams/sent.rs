@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::client::streams::timeout::Size;
+use crate::client::streams::round_trips::Size;
 use crate::connection::pending::Pending;
 use crate::id::RelayId;
 use crate::seq::Seq;

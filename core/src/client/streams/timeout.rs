@@ -1,40 +1,25 @@
-//! When an exchange is late: the time in which answers usually come, and a margin that learns (protocol.md 3.2 rule 4).
+//! The timeout of level 2 exchanges (protocol.md 3.2 rule 4).
 //!
-//! L = p50 + m (p90 - p50) of the round trips of the exchange's class, times the backoff. The margin m shrinks a little
-//! with every answer that came in time and grows by half when an answer came after it was called late. So about 6 % of
-//! exchanges are called late for nothing: that is the share of calls spent on hedging.
+//! L = p50 + m (p90 - p50) of the round trips of the exchange's size, times the backoff. The margin m shrinks a little
+//! with every answer in time, and grows by half when the answer of an exchange comes that was declared lost. So about 6 %
+//! of exchanges are declared lost without need: that is the share of calls spent on hedging.
 
 use core::time::Duration;
 
-use alloc::vec::Vec;
-
-use crate::client::streams::round_trips::{RoundTrips, RttQuantiles};
-use crate::id::RelayId;
+use crate::client::streams::round_trips::{RoundTrips, RttQuantiles, Size};
 use crate::time::{Instant, share};
-
-/// The classes of exchanges whose round trips are kept apart. An exchange's class is fixed when it is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Size {
-    /// Little went up, and nothing in bulk was expected down.
-    Small,
-    /// Anything else.
-    Bulk,
-}
 
 /// The margin, in thousandths.
 const MARGIN_FIRST: u32 = 2_000;
 const MARGIN_LEAST: u32 = 1_000;
 const MARGIN_MOST: u32 = 6_000;
 
-/// What is taken for usual before anything was measured: a slow hosted relay.
+/// Assumed before anything was measured: a slow hosted relay.
 const FIRST: RttQuantiles =
     RttQuantiles { p50: Duration::from_millis(2_000), p90: Duration::from_millis(3_200) };
 
 /// What a byte of bulk adds to it: a link of about 300 kB/s.
 const FIRST_A_BYTE: Duration = Duration::from_micros(3);
-
-/// Round trips of one relay that are enough to go by it alone.
-const RELAY_ENOUGH: usize = 32;
 
 /// The margin is at least this part of a round trip, and at least [`LEAST_MARGIN`]: where round trips hardly vary, a
 /// busy processor still makes some later than others.
@@ -46,34 +31,11 @@ const LEAST_MARGIN: Duration = Duration::from_millis(50);
 const BACKOFF_MOST: u32 = 8;
 const BACKOFF_LONG: Duration = Duration::from_secs(4);
 
-/// Round trips by class.
-#[derive(Clone, Debug, Default)]
-struct ByClass {
-    small: RoundTrips,
-    bulk: RoundTrips,
-}
-
-impl ByClass {
-    const fn of(&self, size: Size) -> &RoundTrips {
-        match size {
-            Size::Small => &self.small,
-            Size::Bulk => &self.bulk,
-        }
-    }
-
-    const fn of_mut(&mut self, size: Size) -> &mut RoundTrips {
-        match size {
-            Size::Small => &mut self.small,
-            Size::Bulk => &mut self.bulk,
-        }
-    }
-}
-
-/// The controller.
+/// Finds the time after which an exchange counts as lost.
 #[derive(Clone, Debug)]
 pub(super) struct LossDetector {
-    all: ByClass,
-    relays: Vec<ByClass>,
+    /// Over all relays.
+    round_trips: RoundTrips,
     margin: u32,
     /// When the margin grew last.
     widened: Instant,
@@ -82,11 +44,9 @@ pub(super) struct LossDetector {
 }
 
 impl LossDetector {
-    pub(super) fn new(relays: usize, now: Instant) -> Self {
-        let relays = core::iter::repeat_with(ByClass::default).take(relays).collect();
+    pub(super) fn new(now: Instant) -> Self {
         Self {
-            all: ByClass::default(),
-            relays,
+            round_trips: RoundTrips::default(),
             margin: MARGIN_FIRST,
             widened: now,
             backoff: 1,
@@ -94,17 +54,14 @@ impl LossDetector {
         }
     }
 
-    /// What is usual for small exchanges over all relays.
+    /// The quantiles of small exchanges over all relays.
     pub(super) fn rtt(&self) -> RttQuantiles {
-        self.all.small.quantiles().unwrap_or(FIRST)
+        self.round_trips.quantiles(Size::Small, 0).unwrap_or(FIRST)
     }
 
-    /// What is usual for an exchange of this class with so many bytes, through this relay.
-    fn rtt_of(&self, relay: RelayId, size: Size, bytes: u64) -> RttQuantiles {
-        let own = usize::try_from(relay.index()).ok().and_then(|place| self.relays.get(place));
-        let own = own.map(|own| own.of(size)).filter(|own| own.len() >= RELAY_ENOUGH);
-        let known = own.and_then(RoundTrips::quantiles).or_else(|| self.all.of(size).quantiles());
-        known.unwrap_or_else(|| match size {
+    /// The quantiles for an exchange of this size with so many bytes; `own` are those of its relay, if enough is known.
+    fn rtt_of(&self, own: Option<RttQuantiles>, size: Size, bytes: u64) -> RttQuantiles {
+        own.or_else(|| self.round_trips.quantiles(size, 0)).unwrap_or_else(|| match size {
             Size::Small => FIRST,
             Size::Bulk => {
                 let more = FIRST_A_BYTE.saturating_mul(u32::try_from(bytes).unwrap_or(u32::MAX));
@@ -113,16 +70,16 @@ impl LossDetector {
         })
     }
 
-    /// L for an exchange of this class with so many bytes, through this relay.
-    pub(super) fn timeout(&self, relay: RelayId, size: Size, bytes: u64) -> Duration {
-        let rtt = self.rtt_of(relay, size, bytes);
+    /// L for an exchange of this size with so many bytes, through a relay with these round trips.
+    pub(super) fn timeout(&self, own: Option<RttQuantiles>, size: Size, bytes: u64) -> Duration {
+        let rtt = self.rtt_of(own, size, bytes);
         rtt.p50.saturating_add(self.margin_of(rtt)).saturating_mul(self.backoff)
     }
 
-    /// How long after it is known to be answered an answer of this class may still be overtaken.
-    pub(super) fn reorder_timeout(&self, relay: RelayId, size: Size, bytes: u64) -> Duration {
+    /// How long after an exchange is reported answered its answer may still be overtaken by others.
+    pub(super) fn reorder_timeout(&self, own: Option<RttQuantiles>, size: Size, bytes: u64) -> Duration {
         const LEAST: Duration = Duration::from_millis(250);
-        self.margin_of(self.rtt_of(relay, size, bytes)).max(LEAST).saturating_mul(self.backoff)
+        self.margin_of(self.rtt_of(own, size, bytes)).max(LEAST).saturating_mul(self.backoff)
     }
 
     fn margin_of(&self, rtt: RttQuantiles) -> Duration {
@@ -130,21 +87,11 @@ impl LossDetector {
         spread.max(share(rtt.p50, 1, MARGIN_PART)).max(LEAST_MARGIN)
     }
 
-    /// An answer came after this round trip; `late` when it had been called late.
-    pub(super) fn on_answer(
-        &mut self,
-        relay: RelayId,
-        size: Size,
-        round_trip: Duration,
-        late: bool,
-        now: Instant,
-    ) {
-        self.all.of_mut(size).note(round_trip);
-        if let Some(own) = usize::try_from(relay.index()).ok().and_then(|place| self.relays.get_mut(place)) {
-            own.of_mut(size).note(round_trip);
-        }
+    /// An answer came after this round trip; `lost` if its exchange had been declared lost.
+    pub(super) fn on_answer(&mut self, size: Size, round_trip: Duration, lost: bool, now: Instant) {
+        self.round_trips.on_sample(size, round_trip);
         self.backoff = 1;
-        if !late {
+        if !lost {
             // 1 - 0.25 x 0.06
             self.margin = (self.margin.saturating_mul(985) / 1_000).max(MARGIN_LEAST);
         } else if now.saturating_since(self.widened) >= self.rtt().p50 {
@@ -153,8 +100,8 @@ impl LossDetector {
         }
     }
 
-    /// Nothing at all was answered since something overdue was sent (protocol.md 3.2 rule 10). Doubles every wait, once
-    /// in each of them.
+    /// Nothing was answered since an overdue exchange was sent (protocol.md 3.2 rule 10). Doubles every timeout, once in
+    /// each of them.
     pub(super) fn on_silence(&mut self, now: Instant) {
         let wait = self.rtt().p50.saturating_mul(self.backoff);
         if self.backoff == 1 || now.saturating_since(self.backed_off) >= wait {
@@ -170,7 +117,7 @@ impl LossDetector {
         self.backoff > 1
     }
 
-    /// By what every wait is multiplied.
+    /// The factor of every timeout.
     pub(super) const fn backoff(&self) -> u32 {
         self.backoff
     }
@@ -181,10 +128,7 @@ impl LossDetector {
         print.value((self.margin, self.backoff));
         print.since(self.widened, self.rtt().p50);
         print.since(self.backed_off, self.rtt().p50.saturating_mul(self.backoff));
-        for class in core::iter::once(&self.all).chain(&self.relays) {
-            class.small.fingerprint(print);
-            class.bulk.fingerprint(print);
-        }
+        self.round_trips.fingerprint(print);
     }
 }
 
@@ -192,7 +136,6 @@ impl LossDetector {
 mod tests {
     use super::*;
 
-    const RELAY: RelayId = RelayId::new(0);
     const SECOND: Duration = Duration::from_secs(1);
 
     fn at(millis: u64) -> Instant {
@@ -200,70 +143,70 @@ mod tests {
     }
 
     fn measured(trips: impl Iterator<Item = u64>) -> LossDetector {
-        let mut lateness = LossDetector::new(1, at(0));
+        let mut detector = LossDetector::new(at(0));
         for millis in trips {
-            lateness.on_answer(RELAY, Size::Small, Duration::from_millis(millis), false, at(0));
+            detector.on_answer(Size::Small, Duration::from_millis(millis), false, at(0));
         }
-        lateness
+        detector
     }
 
     #[test]
-    fn before_anything_is_known_a_relay_is_taken_for_slow() {
-        let lateness = LossDetector::new(1, at(0));
-        assert_eq!(lateness.timeout(RELAY, Size::Small, 0), Duration::from_millis(4_400));
-        assert_eq!(lateness.timeout(RELAY, Size::Bulk, 1_000_000), Duration::from_millis(7_400));
+    fn before_anything_is_known_a_slow_relay_is_assumed() {
+        let detector = LossDetector::new(at(0));
+        assert_eq!(detector.timeout(None, Size::Small, 0), Duration::from_millis(4_400));
+        assert_eq!(detector.timeout(None, Size::Bulk, 1_000_000), Duration::from_millis(7_400));
     }
 
     #[test]
-    fn what_is_usual_is_measured_and_classes_are_apart() {
-        let lateness = measured((0..64).map(|n| 1_000 + n * 10));
-        let timeout = lateness.timeout(RELAY, Size::Small, 0);
+    fn round_trips_are_measured_and_sizes_are_apart() {
+        let detector = measured((0..64).map(|n| 1_000 + n * 10));
+        let timeout = detector.timeout(None, Size::Small, 0);
         assert!((SECOND..2 * SECOND).contains(&timeout), "{timeout:?}");
         assert_eq!(
-            lateness.timeout(RELAY, Size::Bulk, 0),
-            Duration::from_millis(2_000 + 1_200 * 76 / 100).max(lateness.timeout(RELAY, Size::Bulk, 0))
+            detector.timeout(None, Size::Bulk, 0),
+            Duration::from_millis(2_000 + 1_200 * 76 / 100).max(detector.timeout(None, Size::Bulk, 0))
         );
     }
 
     #[test]
-    fn the_margin_shrinks_with_answers_in_time_and_grows_with_those_called_late() {
-        let mut lateness = measured((0..64).map(|n| 1_000 + n * 10));
-        let before = lateness.timeout(RELAY, Size::Small, 0);
-        lateness.on_answer(RELAY, Size::Small, Duration::from_millis(1_300), false, at(10));
-        let shrunk = lateness.timeout(RELAY, Size::Small, 0);
+    fn the_margin_shrinks_with_answers_in_time_and_grows_with_those_declared_lost() {
+        let mut detector = measured((0..64).map(|n| 1_000 + n * 10));
+        let before = detector.timeout(None, Size::Small, 0);
+        detector.on_answer(Size::Small, Duration::from_millis(1_300), false, at(10));
+        let shrunk = detector.timeout(None, Size::Small, 0);
         assert!(shrunk <= before);
-        lateness.on_answer(RELAY, Size::Small, Duration::from_millis(1_300), true, at(5_000));
-        let grown = lateness.timeout(RELAY, Size::Small, 0);
+        detector.on_answer(Size::Small, Duration::from_millis(1_300), true, at(5_000));
+        let grown = detector.timeout(None, Size::Small, 0);
         assert!(grown > shrunk);
-        lateness.on_answer(RELAY, Size::Small, Duration::from_millis(1_300), true, at(5_001));
-        assert_eq!(lateness.timeout(RELAY, Size::Small, 0), grown, "once in a round trip");
+        detector.on_answer(Size::Small, Duration::from_millis(1_300), true, at(5_001));
+        assert_eq!(detector.timeout(None, Size::Small, 0), grown, "once in a round trip");
     }
 
     #[test]
     fn where_round_trips_do_not_vary_a_margin_is_left() {
-        let lateness = measured((0..200).map(|_| 1));
-        assert_eq!(lateness.timeout(RELAY, Size::Small, 0), Duration::from_millis(51));
+        let detector = measured((0..200).map(|_| 1));
+        assert_eq!(detector.timeout(None, Size::Small, 0), Duration::from_millis(51));
     }
 
     #[test]
     fn silence_doubles_every_wait_up_to_eight_times_and_an_answer_ends_it() {
-        let mut lateness = measured((0..64).map(|_| 1_000));
-        let timeout = lateness.timeout(RELAY, Size::Small, 0);
+        let mut detector = measured((0..64).map(|_| 1_000));
+        let timeout = detector.timeout(None, Size::Small, 0);
         for (now, times) in [(0, 2), (1, 2), (2_000, 4), (6_000, 8), (60_000, 8)] {
-            lateness.on_silence(at(now));
-            assert_eq!(lateness.timeout(RELAY, Size::Small, 0), timeout * times, "at {now} ms");
+            detector.on_silence(at(now));
+            assert_eq!(detector.timeout(None, Size::Small, 0), timeout * times, "at {now} ms");
         }
-        assert!(lateness.is_silent());
-        lateness.on_answer(RELAY, Size::Small, SECOND, false, at(61_000));
-        assert!(!lateness.is_silent());
+        assert!(detector.is_silent());
+        detector.on_answer(Size::Small, SECOND, false, at(61_000));
+        assert!(!detector.is_silent());
     }
 
     #[test]
     fn on_a_fast_path_silence_doubles_every_wait_until_few_calls_are_made() {
-        let mut lateness = measured((0..64).map(|_| 50));
+        let mut detector = measured((0..64).map(|_| 50));
         for second in 0..600 {
-            lateness.on_silence(at(second * 1_000));
+            detector.on_silence(at(second * 1_000));
         }
-        assert_eq!(lateness.backoff(), 128, "50 ms times 64 is less than 4 s");
+        assert_eq!(detector.backoff(), 128, "50 ms times 64 is less than 4 s");
     }
 }

@@ -2,7 +2,6 @@
 
 use core::time::Duration;
 
-use crate::client::relays::path::Health;
 use crate::client::streams::connection::NodeConnection;
 use crate::client::streams::handshake::{State, Streams};
 use crate::client::{Client, TimerOwner};
@@ -13,8 +12,8 @@ impl Client {
     /// Time has come for something of level 2.
     pub(in crate::client) fn on_streams_timeout(&mut self) {
         let now = self.now;
-        if let Some(Streams { routes, state: State::Ready(connection), .. }) = &mut self.streams {
-            connection.on_time(routes, now);
+        if let Some(Streams { state: State::Ready(connection), .. }) = &mut self.streams {
+            connection.on_time(&mut self.relays, now);
             if connection.forgotten_at(&self.config).is_some_and(|at| at <= now) {
                 self.start_over();
             }
@@ -37,7 +36,7 @@ impl Client {
     /// When level 2 wants to be woken.
     pub(in crate::client) fn rearm_streams(&mut self) {
         let now = self.now;
-        let Self { streams: Some(streams), timers, config, .. } = self else { return };
+        let Self { streams: Some(streams), relays, timers, config, .. } = self else { return };
         let mut due: Option<(Instant, TimerKind)> = None;
         let mut note = |at: Option<Instant>, timer| {
             if let Some(at) = at.filter(|at| *at > now) {
@@ -49,16 +48,15 @@ impl Client {
             .connection()
             .filter(|connection| !sleeps(connection))
             .is_some_and(NodeConnection::is_in_use);
-        for route in &streams.routes {
-            note(streams.hello_at(route).filter(|_| streams.wanted || in_use), TimerKind::Hello);
-            note(Some(route.rests_until()).filter(|_| in_use), TimerKind::Probe);
-            let probed = matches!(route.health, Health::Down { .. }) && in_use;
-            note(route.probe_at().filter(|_| probed), TimerKind::Probe);
+        for relay in relays.iter() {
+            note(streams.hello_at(relay).filter(|_| streams.wanted || in_use), TimerKind::Hello);
+            note(Some(relay.health().backoff_until()).filter(|_| in_use), TimerKind::Probe);
+            note(relay.health().probe_at().filter(|_| in_use), TimerKind::Probe);
         }
         if let Some(connection) = streams.connection().filter(|connection| !sleeps(connection)) {
             // What was measured since may have made something late already.
             let soon = now.saturating_add(Duration::from_micros(1));
-            note(connection.next_loss().map(|at| at.max(soon)), TimerKind::Late);
+            note(connection.next_loss(relays).map(|at| at.max(soon)), TimerKind::Late);
             note(connection.forgotten_at(config).map(|at| at.max(soon)), TimerKind::IdleClient);
             note(connection.bulk_at(), TimerKind::Coalesce);
         }

@@ -9,19 +9,19 @@ use crate::id::FlowId;
 
 impl Client {
     /// Flows whose open is due become streams, if there is a connection.
-    pub(super) fn adopt_flows(&mut self) {
+    pub(super) fn upgrade_flows(&mut self) {
         let Some(streams) = &mut self.streams else { return };
         streams.wanted = false;
         if self.ready.connects.is_empty() {
             return;
         }
-        streams.renew(&self.config, self.now);
-        match self.outlook() {
+        streams.renew(&mut self.relays, &self.config, self.now);
+        match self.availability() {
             Some(Availability::Ready) => {
-                while self.outlook() == Some(Availability::Ready)
+                while self.availability() == Some(Availability::Ready)
                     && let Some(id) = self.next_connect()
                 {
-                    self.adopt(id);
+                    self.upgrade(id);
                 }
             }
             Some(Availability::Undecided) => {
@@ -36,16 +36,16 @@ impl Client {
     }
 
     /// What a flow finds that opens now.
-    fn outlook(&self) -> Option<Availability> {
-        Some(self.streams.as_ref()?.outlook(self.now, &self.relays))
+    fn availability(&self) -> Option<Availability> {
+        Some(self.streams.as_ref()?.availability(self.now, &self.relays))
     }
 
     /// Whether flows that open wait until it is known whether there is level 2.
     pub(in crate::client) fn is_undecided(&self) -> bool {
-        self.outlook() == Some(Availability::Undecided)
+        self.availability() == Some(Availability::Undecided)
     }
 
-    fn adopt(&mut self, id: FlowId) {
+    fn upgrade(&mut self, id: FlowId) {
         let Self { streams, flows, config, now, out, .. } = self;
         let Some(connection) = streams.as_mut().and_then(Streams::connection_mut) else { return };
         let Some(Flow { kind, .. }) = flows.get_mut(&id) else { return };

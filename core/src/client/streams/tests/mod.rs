@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use crate::client::{ClientNotice, EndReason, ExchangeFailure, LocalEvent};
 use crate::error::ConnectFailure;
+use crate::id::RelayId;
 use crate::level::Level;
 use crate::wire::reset::ResetCode;
 
@@ -233,9 +234,7 @@ fn a_node_that_takes_no_whole_chunk_gets_sessions() {
 
 #[test]
 fn a_relay_that_carries_much_is_not_down_because_a_few_calls_were_lost() {
-    let is_down = |rig: &Rig| {
-        rig.client.streams.as_ref().unwrap().routes.iter().any(|route| route.probe_at().is_some())
-    };
+    let is_down = |rig: &Rig| rig.client.relays.iter().any(|relay| relay.health().probe_at().is_some());
     // Near the end little is out, and three that are lost may be all.
     let is_full = |rig: &Rig| rig.upstreams.values().all(|upstream| upstream.got.len() < 60 * MIB);
     for seed in 1..6 {
@@ -257,7 +256,10 @@ fn a_full_relay_is_waited_for_where_the_other_one_is_down() {
         rig.write(stream, 1);
         assert!(rig.run(5 * MINUTE, |rig| rig.app(stream).got.len() == place));
     }
-    assert!(rig.client.streams.as_ref().unwrap().routes[1].probe_at().is_some(), "known to be down");
+    assert!(
+        rig.client.relays.get(RelayId::new(1)).unwrap().health().probe_at().is_some(),
+        "known to be down"
+    );
     let before = rig.calls_of[&1];
     for place in 60..120 {
         rig.write(stream, 1);
@@ -392,9 +394,9 @@ fn a_relay_whose_node_knows_nothing_rests_and_is_asked_again_when_no_other_one_i
     rig.dead.push(1);
     rig.restart_node();
     rig.write(stream, 1);
-    let first = |rig: &Rig| rig.client.streams.as_ref().unwrap().routes[0].clone();
-    assert!(rig.run(MINUTE, |rig| first(rig).unknown.is_some()));
-    assert!(first(&rig).is_resting(rig.now));
+    let first = |rig: &Rig| rig.client.relays.get(RelayId::new(0)).unwrap().clone();
+    assert!(rig.run(MINUTE, |rig| first(rig).destination().confirms_unknown_epoch()));
+    assert!(first(&rig).health().is_backing_off(rig.now));
     // The one that is dead says neither that, nor otherwise.
     assert!(rig.run(MINUTE / 4, Rig::ended));
 }

@@ -1,0 +1,276 @@
+//! Where a relay leads, as hellos find out (protocol.md 3.1 Hello, 3.2 rule 12).
+
+use core::time::Duration;
+
+use super::backoff::backoff;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
+use crate::time::Instant;
+
+/// How long a relay counts as one that leads elsewhere; doubled each time up to the longest.
+const MISMATCH_FIRST: Duration = Duration::from_secs(5);
+const MISMATCH_LONGEST: Duration = Duration::from_secs(600);
+
+/// ```text
+///             hello        answered, with the epoch
+///   Unknown ────────▶ Asked ─────────────────────▶ Here
+///      ▲                │ answered otherwise         │ unknown, and another relay is believed
+///      │                ▼                            ▼
+///      └── time ── Elsewhere ◀───────────────────────┘
+///
+///   any ── its bodies turn out to be too small ──▶ Narrow
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum State {
+    /// No hello went out.
+    Unknown,
+    /// A hello went out.
+    Asked { at: Instant },
+    /// To the node of the connection.
+    Here,
+    /// To a node without level 2, with another secret, or to another node. Asked again after this time.
+    Elsewhere { until: Instant },
+    /// Its bodies are too small for a chunk, which is never cut again: no chunk goes through it.
+    Narrow,
+}
+
+/// How long hellos wait for their answers.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::client) struct HelloDelays {
+    /// The wait after the first hello.
+    pub(in crate::client) first: Duration,
+    /// The wait after any number of them.
+    pub(in crate::client) longest: Duration,
+}
+
+/// Where one relay leads.
+#[derive(Clone, Debug)]
+pub(in crate::client) struct Destination {
+    state: State,
+    /// Hellos since one was answered.
+    hellos: u32,
+    /// Answers in a row that led elsewhere.
+    mismatches: u32,
+    /// Whether the answer to the last hello was garbage.
+    garbled: bool,
+    /// Since when its answers say that the epoch is unknown.
+    unknown_epoch: Option<Instant>,
+    /// Whether an observer was told that there is no level 2 through it.
+    reported: bool,
+}
+
+impl Destination {
+    pub(super) const fn new() -> Self {
+        Self {
+            state: State::Unknown,
+            hellos: 0,
+            mismatches: 0,
+            garbled: false,
+            unknown_epoch: None,
+            reported: false,
+        }
+    }
+
+    /// Whether no hello went out.
+    pub(in crate::client) fn is_unknown(&self) -> bool {
+        self.state == State::Unknown
+    }
+
+    /// Whether no answer has told.
+    pub(in crate::client) const fn is_open(&self) -> bool {
+        matches!(self.state, State::Unknown | State::Asked { .. })
+    }
+
+    /// Whether it leads to the node of the connection.
+    pub(in crate::client) fn is_here(&self) -> bool {
+        self.state == State::Here
+    }
+
+    /// Whether chunks are too large for it.
+    pub(in crate::client) fn is_narrow(&self) -> bool {
+        self.state == State::Narrow
+    }
+
+    /// Whether chunks may reach the node of the connection through it.
+    pub(in crate::client) const fn may_be_here(&self) -> bool {
+        match self.state {
+            State::Unknown | State::Asked { .. } | State::Here => true,
+            State::Elsewhere { .. } | State::Narrow => false,
+        }
+    }
+
+    /// What was known of the node is void.
+    pub(super) fn forget_node(&mut self) {
+        self.change(State::Unknown);
+        self.unknown_epoch = None;
+    }
+
+    /// It leads to the node. Returns whether that is new.
+    pub(in crate::client) fn on_here(&mut self) -> bool {
+        (self.mismatches, self.hellos) = (0, 0);
+        self.reported = false;
+        self.change(State::Here)
+    }
+
+    /// Its bodies are too small. Returns whether that is to be reported.
+    pub(in crate::client) fn on_narrow(&mut self) -> bool {
+        self.change(State::Narrow);
+        !core::mem::replace(&mut self.reported, true)
+    }
+
+    /// It does not lead to the node. Returns whether that is to be reported.
+    pub(in crate::client) fn on_elsewhere(&mut self, now: Instant) -> bool {
+        let wait = backoff(MISMATCH_FIRST, self.mismatches, MISMATCH_LONGEST);
+        self.mismatches = self.mismatches.saturating_add(1);
+        self.hellos = 0;
+        self.change(State::Elsewhere { until: now.saturating_add(wait) });
+        !core::mem::replace(&mut self.reported, true)
+    }
+
+    /// The answer to a hello was garbage. The second time in a row, that counts as an answer of a node without level 2:
+    /// then returns whether it is to be reported.
+    pub(in crate::client) fn on_garbled_hello(&mut self, now: Instant) -> bool {
+        self.garbled = !self.garbled;
+        if !self.garbled {
+            return self.on_elsewhere(now);
+        }
+        self.change(State::Unknown);
+        false
+    }
+
+    /// Returns whether the state was another. What is too narrow stays so.
+    fn change(&mut self, state: State) -> bool {
+        self.state != State::Narrow && core::mem::replace(&mut self.state, state) != state
+    }
+
+    /// A hello goes out.
+    pub(in crate::client) fn on_hello(&mut self, now: Instant) {
+        self.hellos = self.hellos.saturating_add(1);
+        self.change(State::Asked { at: now });
+    }
+
+    /// Whether a hello is due.
+    pub(in crate::client) fn wants_hello(&self, now: Instant, delays: HelloDelays) -> bool {
+        self.is_unknown() || self.hello_at(delays).is_some_and(|at| at <= now)
+    }
+
+    /// When the next hello is due after one that was not answered, or led elsewhere: later each time.
+    pub(in crate::client) fn hello_at(&self, delays: HelloDelays) -> Option<Instant> {
+        match self.state {
+            State::Asked { at } => {
+                let wait = backoff(delays.first, self.hellos.saturating_sub(1), delays.longest);
+                Some(at.saturating_add(wait))
+            }
+            State::Elsewhere { until } => Some(until),
+            State::Unknown | State::Here | State::Narrow => None,
+        }
+    }
+
+    /// Whether the answer to the first hello may still come in time: a relay that is silent then holds nobody up.
+    pub(in crate::client) fn is_pending(&self, now: Instant, delays: HelloDelays) -> bool {
+        match self.state {
+            State::Unknown => true,
+            State::Asked { .. } => self.hellos <= 1 && self.hello_at(delays).is_some_and(|at| now < at),
+            State::Here | State::Elsewhere { .. } | State::Narrow => false,
+        }
+    }
+
+    /// An answer does not know the epoch. Returns since when that is so, if it was before.
+    pub(super) fn on_unknown_epoch(&mut self, now: Instant) -> Option<Instant> {
+        let before = self.unknown_epoch;
+        self.unknown_epoch = Some(before.unwrap_or(now));
+        before
+    }
+
+    /// Whether it confirms what another relay says: that the node does not know the epoch. A relay that is too narrow for
+    /// chunks led to the node all the same.
+    pub(in crate::client) const fn confirms_unknown_epoch(&self) -> bool {
+        matches!(self.state, State::Here | State::Narrow) && self.unknown_epoch.is_some()
+    }
+
+    /// An answer knows the epoch.
+    pub(super) const fn on_known_epoch(&mut self) {
+        self.unknown_epoch = None;
+    }
+
+    /// Another relay answers an exchange that was sent at `sent` in the epoch. One that did not know it before leads
+    /// elsewhere: then returns whether that is to be reported.
+    pub(super) fn on_epoch_known_elsewhere(&mut self, sent: Instant, now: Instant) -> bool {
+        let differs = self.unknown_epoch.is_some_and(|since| since < sent);
+        if differs {
+            self.unknown_epoch = None;
+        }
+        differs && self.on_elsewhere(now)
+    }
+
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value((self.reported, self.garbled, core::mem::discriminant(&self.state)));
+        print.value((self.mismatches, self.hellos));
+        print.times(self.unknown_epoch);
+        match self.state {
+            State::Asked { at } => print.time(at),
+            State::Elsewhere { until } => print.deadline(until),
+            State::Unknown | State::Here | State::Narrow => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const DELAYS: HelloDelays = HelloDelays { first: SECOND, longest: Duration::from_secs(60) };
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_micros(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn hellos_are_repeated_after_a_time_that_depends_on_the_last_answer() {
+        let mut relay = Destination::new();
+        assert!(relay.wants_hello(at(0), DELAYS) && relay.is_pending(at(0), DELAYS));
+        relay.on_hello(at(0));
+        assert!(!relay.wants_hello(at(0), DELAYS) && relay.is_pending(at(0), DELAYS));
+        assert!(relay.wants_hello(at(1), DELAYS) && !relay.is_pending(at(1), DELAYS));
+        relay.on_hello(at(1));
+        assert!(!relay.is_pending(at(1), DELAYS), "only the first hello holds a flow up");
+        assert!(!relay.wants_hello(at(2), DELAYS) && relay.wants_hello(at(3), DELAYS), "longer and longer");
+        assert!(relay.on_elsewhere(at(1)));
+        assert!(!relay.on_elsewhere(at(2)), "reported once");
+        assert!(!relay.wants_hello(at(11), DELAYS) && relay.wants_hello(at(12), DELAYS));
+        assert!(relay.on_here());
+        assert!(relay.on_elsewhere(at(20)), "reported again");
+        assert!(relay.wants_hello(at(25), DELAYS));
+    }
+
+    #[test]
+    fn a_hello_holds_a_flow_up_until_the_next_one_is_due_and_no_longer() {
+        let mut relay = Destination::new();
+        let delays = HelloDelays { first: Duration::from_secs(10), longest: Duration::from_secs(2) };
+        relay.on_hello(at(0));
+        assert!(relay.is_pending(at(1), delays) && !relay.is_pending(at(2), delays));
+        assert_eq!(relay.hello_at(delays), Some(at(2)));
+    }
+
+    #[test]
+    fn a_relay_that_is_too_narrow_is_never_asked_again() {
+        let mut relay = Destination::new();
+        relay.on_hello(at(0));
+        assert!(relay.on_narrow() && !relay.on_narrow(), "reported once");
+        assert!(!relay.on_here());
+        relay.forget_node();
+        assert!(!relay.wants_hello(at(1_000), DELAYS) && !relay.may_be_here());
+        assert_eq!(relay.hello_at(DELAYS), None);
+    }
+
+    #[test]
+    fn the_second_garbled_hello_counts_as_an_answer() {
+        let mut relay = Destination::new();
+        relay.on_hello(at(0));
+        assert!(!relay.on_garbled_hello(at(1)) && relay.is_unknown());
+        relay.on_hello(at(1));
+        assert!(relay.on_garbled_hello(at(2)) && !relay.may_be_here());
+    }
+}

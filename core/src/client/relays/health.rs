@@ -1,0 +1,395 @@
+//! Whether a relay works: what calls at any level tell, and what level 2 exchanges tell (protocol.md 2.5, 3.2 rule 10).
+//!
+//! The two judgements are separate because their evidence differs. A call of level 0 or 1 that fails is a strike against
+//! its relay, whatever other relays do. An exchange of level 2 that is lost only counts against its relay when another
+//! one answers what was sent later, and costs a backoff instead of an absence.
+
+use core::time::Duration;
+
+use super::backoff::backoff;
+use crate::config::ClientConfig;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
+use crate::time::Instant;
+
+/// The first pause after a relay could not be reached; doubled each time.
+const UNREACHABLE_BACKOFF: Duration = Duration::from_millis(250);
+
+/// The longest pause that a refusal can ask for: one call an hour costs nothing.
+const RETRY_AFTER_MOST: Duration = Duration::from_secs(60 * 60);
+
+/// The shortest backoff after the second failed exchange in a row, before it is doubled.
+const SECOND_BACKOFF: Duration = Duration::from_millis(125);
+
+/// The longest backoff after failed exchanges.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+
+/// Lost exchanges in a row after which a relay may be down.
+const LOSSES: u32 = 3;
+
+/// The first wait between probes of a relay that is down, and the longest.
+const PROBE_FIRST: Duration = Duration::from_secs(5);
+const PROBE_LONGEST: Duration = Duration::from_secs(60);
+
+/// Whether calls go to a relay, at every level.
+///
+/// ```text
+///   Up ── strikes, unreachable, refused ──▶ Down ── an answer; after a refusal not before `until` ──▶ Up
+///    └──◀── old strikes expire ──┘           └──▶ tried again at `until`
+/// ```
+#[derive(Clone, Copy, Debug)]
+enum Service {
+    Up { strikes: u32, since: Instant },
+    Down { until: Instant, cause: Cause },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Cause {
+    /// It times out or answers garbage: used all the same when nothing else is left.
+    Failing,
+    /// It cannot be reached: not used before its time, unless an answer shows that it can.
+    Unreachable,
+    /// It refused a call: not used before its time, whatever the calls in flight bring.
+    Refusing,
+}
+
+/// Whether a relay answers level 2 exchanges.
+///
+/// ```text
+///   Answering ── lost again and again, another relay answers ──▶ Silent ── an answer ──▶ Answering
+///   Answering ── it does not know the epoch ───────────────────▶ Silent
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exchanges {
+    Answering,
+    /// Probed at this time, and then after this wait.
+    Silent {
+        probe: Instant,
+        wait: Duration,
+    },
+}
+
+/// The health of one relay.
+#[derive(Clone, Debug)]
+pub(in crate::client) struct Health {
+    service: Service,
+    /// How often in a row the service went down.
+    setbacks: u32,
+    exchanges: Exchanges,
+    /// Exchanges lost since one was answered, and when the first of them was sent.
+    losses: u32,
+    lost_since: Instant,
+    /// When the newest answered exchange was sent.
+    answered: Option<Instant>,
+    /// Failed exchanges in a row, when that was last counted, and the end of the backoff.
+    failures: u32,
+    failed_at: Instant,
+    backoff_until: Instant,
+}
+
+impl Health {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self {
+            service: Service::Up { strikes: 0, since: now },
+            setbacks: 0,
+            exchanges: Exchanges::Answering,
+            losses: 0,
+            lost_since: Instant::ZERO,
+            answered: None,
+            failures: 0,
+            failed_at: Instant::ZERO,
+            backoff_until: Instant::ZERO,
+        }
+    }
+
+    /// A call brought a usable answer. Returns whether the service was down and is up now.
+    pub(super) fn on_answer(&mut self, now: Instant) -> bool {
+        if self.is_refusing(now) {
+            return false;
+        }
+        let was_down = matches!(self.service, Service::Down { .. });
+        self.service = Service::Up { strikes: 0, since: now };
+        self.setbacks = if planted!(BackoffGrows) { self.setbacks } else { 0 };
+        was_down
+    }
+
+    /// A call failed by the relay's fault. Returns until when the service is down, if that is new.
+    pub(super) fn on_strike(&mut self, now: Instant, config: &ClientConfig) -> Option<Instant> {
+        match &mut self.service {
+            Service::Up { strikes, since } => {
+                if now.saturating_since(*since) > config.strike_window {
+                    *strikes = 0;
+                }
+                if *strikes == 0 {
+                    *since = now;
+                }
+                *strikes = strikes.saturating_add(1);
+                if *strikes < config.strikes {
+                    return None;
+                }
+            }
+            // One pause for all calls that were in flight when it went down.
+            Service::Down { until, .. } if now < *until => return None,
+            Service::Down { .. } => {}
+        }
+        let pause = backoff(config.relay_backoff, self.setbacks, config.relay_backoff_max);
+        Some(self.take_down(now, pause, Cause::Failing))
+    }
+
+    /// The relay could not be reached. Returns until when the service is down, if that is new.
+    pub(super) fn on_unreachable(&mut self, now: Instant, config: &ClientConfig) -> Option<Instant> {
+        let known = matches!(self.service, Service::Down { until, cause: Cause::Unreachable } if now < until);
+        if known || self.is_refusing(now) {
+            return None;
+        }
+        let pause = backoff(UNREACHABLE_BACKOFF, self.setbacks, config.relay_backoff_max);
+        Some(self.take_down(now, pause, Cause::Unreachable))
+    }
+
+    /// The relay refused a call for `pause`. Returns until when the service is down, if that is new. Of several refusals
+    /// the longest counts.
+    pub(super) fn on_refused(
+        &mut self,
+        now: Instant,
+        pause: Duration,
+        config: &ClientConfig,
+    ) -> Option<Instant> {
+        if planted!(RefusedAtOnce) {
+            return None;
+        }
+        let pause = pause.clamp(UNREACHABLE_BACKOFF, config.refused_backoff.max(RETRY_AFTER_MOST));
+        match self.service {
+            Service::Down { until, cause: Cause::Refusing } if now.saturating_add(pause) <= until => None,
+            Service::Up { .. } | Service::Down { .. } => Some(self.take_down(now, pause, Cause::Refusing)),
+        }
+    }
+
+    fn take_down(&mut self, now: Instant, pause: Duration, cause: Cause) -> Instant {
+        let until = now.saturating_add(pause);
+        self.setbacks = self.setbacks.saturating_add(1);
+        self.service = Service::Down { until, cause };
+        until
+    }
+
+    /// When a service that is down is tried again.
+    pub(super) const fn retry_at(&self) -> Option<Instant> {
+        match self.service {
+            Service::Down { until, .. } => Some(until),
+            Service::Up { .. } => None,
+        }
+    }
+
+    /// Whether calls may go to it.
+    pub(super) fn is_up(&self, now: Instant) -> bool {
+        self.retry_at().is_none_or(|until| until <= now)
+    }
+
+    /// Whether calls may go to it when no other relay is left.
+    pub(super) const fn is_last_resort(&self) -> bool {
+        matches!(self.service, Service::Down { cause: Cause::Failing, .. })
+    }
+
+    fn is_refusing(&self, now: Instant) -> bool {
+        matches!(self.service, Service::Down { until, cause: Cause::Refusing } if now < until)
+    }
+
+    /// An exchange that was sent at `sent` was answered.
+    pub(in crate::client) fn on_exchange_answered(&mut self, sent: Instant) {
+        self.losses = 0;
+        self.failures = 0;
+        self.backoff_until = Instant::ZERO;
+        self.exchanges = Exchanges::Answering;
+        self.answered = Some(self.answered.map_or(sent, |answered| answered.max(sent)));
+    }
+
+    /// An exchange that was sent at `sent` is lost.
+    pub(in crate::client) fn on_exchange_lost(&mut self, sent: Instant) {
+        self.lost_since = if self.losses == 0 { sent } else { self.lost_since.min(sent) };
+        self.losses = self.losses.saturating_add(1);
+    }
+
+    /// The call of an exchange that was sent at `sent` failed. The backoff is `first` the first time in a row, and doubles
+    /// from then on. All calls that were in flight together count once: one outage ends them all.
+    pub(in crate::client) fn on_exchange_failed(&mut self, first: Duration, sent: Instant, now: Instant) {
+        if !self.counts_failure(sent) {
+            return;
+        }
+        self.failed_at = now;
+        let base = if self.failures == 0 { first } else { first.max(SECOND_BACKOFF) };
+        self.backoff_until = now.saturating_add(backoff(base, self.failures, LONGEST_BACKOFF));
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// Whether a failed call that was sent at `sent` is not counted with others already.
+    pub(in crate::client) fn counts_failure(&self, sent: Instant) -> bool {
+        sent >= self.failed_at
+    }
+
+    /// Whether exchanges avoid it because their calls failed.
+    pub(in crate::client) fn is_backing_off(&self, now: Instant) -> bool {
+        self.backoff_until > now
+    }
+
+    pub(in crate::client) const fn backoff_until(&self) -> Instant {
+        self.backoff_until
+    }
+
+    /// Whether it answers exchanges, as far as is known.
+    pub(super) fn is_answering(&self) -> bool {
+        self.exchanges == Exchanges::Answering
+    }
+
+    /// Whether it is silent if another relay answered something that was sent after the returned time. `outstanding`
+    /// exchanges through it are neither answered nor lost: of many, a few are lost by chance before the next answer.
+    pub(in crate::client) fn suspect_since(&self, outstanding: usize) -> Option<Instant> {
+        let least = u32::try_from(outstanding).unwrap_or(u32::MAX).max(LOSSES);
+        (self.is_answering() && self.losses >= least).then_some(self.lost_since)
+    }
+
+    /// Whether it answered an exchange that was sent after `since`.
+    pub(in crate::client) fn has_answered_since(&self, since: Instant) -> bool {
+        self.answered.is_some_and(|answered| answered > since)
+    }
+
+    /// Another relay answers, this one does not.
+    pub(in crate::client) fn on_silent(&mut self, now: Instant) {
+        self.exchanges = Exchanges::Silent { probe: now.saturating_add(PROBE_FIRST), wait: PROBE_FIRST };
+    }
+
+    /// It does not know the epoch, and no other relay has confirmed that yet. It counts as silent until then, and is
+    /// probed after `wait` in case that no other relay is heard of.
+    pub(in crate::client) fn on_doubt(&mut self, wait: Duration, now: Instant) {
+        if self.is_answering() {
+            self.exchanges = Exchanges::Silent { probe: now.saturating_add(wait), wait };
+        }
+    }
+
+    /// When a silent relay is probed next.
+    pub(in crate::client) const fn probe_at(&self) -> Option<Instant> {
+        match self.exchanges {
+            Exchanges::Silent { probe, .. } => Some(probe),
+            Exchanges::Answering => None,
+        }
+    }
+
+    /// A probe goes out.
+    pub(in crate::client) fn on_probe(&mut self, now: Instant) {
+        if let Exchanges::Silent { probe, wait } = &mut self.exchanges {
+            *wait = wait.saturating_mul(2).min(PROBE_LONGEST);
+            *probe = now.saturating_add(*wait);
+        }
+    }
+
+    /// Exchanges with the node so far count no more: the node has lost the client.
+    pub(super) const fn forget_exchanges(&mut self) {
+        self.exchanges = Exchanges::Answering;
+        self.losses = 0;
+    }
+
+    /// Without `rivals` it is never judged by what other relays do.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, rivals: bool, config: &ClientConfig, print: &mut Fingerprint<'_>) {
+        print.value(self.setbacks);
+        match self.service {
+            Service::Up { strikes, since } => {
+                print.value((0_u8, strikes));
+                // Without strikes it does not matter since when.
+                if strikes > 0 {
+                    print.since(since, config.strike_window);
+                }
+            }
+            Service::Down { until, cause } => {
+                print.value((1_u8, cause));
+                print.deadline(until);
+            }
+        }
+        if let Exchanges::Silent { probe, wait } = self.exchanges {
+            print.deadline(probe);
+            print.value(wait);
+        }
+        if rivals {
+            print.value(self.losses);
+            print.times(self.answered.into_iter().chain((self.losses > 0).then_some(self.lost_since)));
+        }
+        print.value(self.failures);
+        print.deadline(self.backoff_until);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_micros(seconds * 1_000_000)
+    }
+
+    fn health() -> Health {
+        Health::new(at(0))
+    }
+
+    #[test]
+    fn three_losses_in_a_row_make_a_relay_suspect_and_an_answer_clears_it() {
+        let mut health = health();
+        for second in 5..7 {
+            health.on_exchange_lost(at(second));
+        }
+        assert_eq!(health.suspect_since(0), None);
+        health.on_exchange_lost(at(4));
+        assert_eq!(health.suspect_since(3), Some(at(4)));
+        assert_eq!(health.suspect_since(4), None, "so many are lost by chance");
+        health.on_exchange_answered(at(1));
+        assert_eq!(health.suspect_since(0), None);
+    }
+
+    #[test]
+    fn a_silent_relay_is_probed_less_and_less_often_until_it_answers() {
+        let mut health = health();
+        health.on_silent(at(0));
+        assert!(!health.is_answering());
+        let mut probes = alloc::vec::Vec::new();
+        for _ in 0..5 {
+            let probe = health.probe_at().unwrap();
+            probes.push(probe.as_micros() / 1_000_000);
+            health.on_probe(probe);
+        }
+        assert_eq!(probes, [5, 15, 35, 75, 135]);
+        health.on_exchange_answered(at(130));
+        assert!(health.is_answering());
+    }
+
+    #[test]
+    fn failed_exchanges_double_the_backoff() {
+        let mut health = health();
+        health.on_exchange_failed(SECOND, at(0), at(0));
+        assert_eq!(health.backoff_until(), at(1));
+        health.on_exchange_failed(SECOND, at(1), at(1));
+        assert_eq!(health.backoff_until(), at(3));
+    }
+
+    #[test]
+    fn calls_that_one_outage_ends_count_once() {
+        let mut health = health();
+        for tenth in 0..10 {
+            health.on_exchange_failed(SECOND, at(tenth), at(30));
+        }
+        assert_eq!(health.backoff_until(), at(31));
+        health.on_exchange_failed(SECOND, at(31), at(61));
+        assert_eq!(health.backoff_until(), at(63));
+    }
+
+    #[test]
+    fn an_answered_exchange_ends_the_backoff() {
+        let mut health = health();
+        for second in 0..5 {
+            health.on_exchange_failed(SECOND, at(second), at(second));
+        }
+        assert!(health.backoff_until() > at(5));
+        health.on_exchange_answered(at(0));
+        assert!(health.backoff_until() <= at(5));
+        health.on_exchange_failed(SECOND, at(6), at(6));
+        assert_eq!(health.backoff_until(), at(7), "it is the first time in a row again");
+    }
+}
