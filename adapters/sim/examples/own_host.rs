@@ -11,7 +11,9 @@ use seqlane::{
     TimerKind, Wake,
 };
 use seqlane_sim::shrink::shrink_in;
-use seqlane_sim::{ClientHost, Decisions, Fault, Figures, Odds, Profile, Run, Scenario, Seeds, Swarm};
+use seqlane_sim::{
+    ClientHost, DecisionSource, Fault, Figures, Probability, Profile, Run, Scenario, Seeds, Swarm,
+};
 
 /// Bytes of a flow that are reported at once.
 const BULK: usize = 16 << 10;
@@ -95,7 +97,7 @@ impl ClientHost for BulkHost {
 
 fn main() {
     // Windows at their edges, and calls that overtake each other.
-    let net = [(Fault::Reorder, Odds::of(1, 20))].into();
+    let net = [(Fault::Reorder, Probability::of(1, 20))].into();
     let scenario = Scenario { odd_bounds: true, level: Some(1), net, ..Profile::Calm.scenario() };
     let seeds = Seeds { first: 0, end: Some(300) };
     let swarm =
@@ -111,8 +113,8 @@ fn main() {
     let figures = swarm(run);
     let (seed, violation) = figures.first_failure().expect("the forgotten timer is found");
     println!("without its timer, seed {seed}: {violation}\n");
-    let picks = run.record(&Decisions::Seed(seed)).picks;
-    let small = shrink_in(&run, &picks, |progress| progress.runs < 1000).expect("it fails again");
+    let decisions = run.record(&DecisionSource::Seed(seed)).decisions;
+    let small = shrink_in(&run, &decisions, |progress| progress.runs < 1000).expect("it fails again");
     for entry in &small.recording.entries {
         println!("{:>14} {:<10} {}", entry.at.to_string(), entry.actor.to_string(), entry.what);
     }

@@ -5,11 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoints::Checkpoints;
-use crate::chooser::Pick;
+use crate::chooser::Decision;
 use crate::host::ClientHost;
 use crate::origin::Origin;
 use crate::property::Violation;
-use crate::run::{Decisions, Limits, Recording, Run};
+use crate::run::{DecisionSource, Limits, Recording, Run};
 use crate::scenario::Scenario;
 use crate::seed::Seed;
 
@@ -19,7 +19,7 @@ const VERSION: u32 = 1;
 
 /// A recorded run: its decisions, and what came of them.
 ///
-/// A seed finds the run again with the same code only. The picks survive changes elsewhere, and are what a
+/// A seed finds the run again with the same code only. The decisions survive changes elsewhere, and are what a
 /// collection of past findings consists of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bundle {
@@ -43,7 +43,8 @@ pub struct Bundle {
     /// Where the run was cut off.
     pub limits: Limits,
     /// The decisions that were not benign.
-    pub picks: Vec<Pick>,
+    #[serde(alias = "picks")]
+    pub decisions: Vec<Decision>,
     /// Hashes on its way.
     pub checkpoints: Checkpoints,
 }
@@ -82,7 +83,7 @@ impl Bundle {
             hash: recording.outcome.hash,
             scenario: run.scenario().clone(),
             limits: run.limits(),
-            picks: recording.picks.clone(),
+            decisions: recording.decisions.clone(),
             checkpoints: recording.checkpoints.clone(),
         }
     }
@@ -108,17 +109,17 @@ impl Bundle {
         Ok(bundle)
     }
 
-    /// As text, a pick a line.
+    /// As text, a decision a line.
     pub fn write(&self) -> String {
-        let picks = |pick: &Pick| serde_json::to_string(pick).expect("a pick is JSON");
-        let listed: Vec<String> = self.picks.iter().map(picks).collect();
-        let rest = Self { picks: Vec::new(), ..self.clone() };
+        let decisions = |decision: &Decision| serde_json::to_string(decision).expect("a decision is JSON");
+        let listed: Vec<String> = self.decisions.iter().map(decisions).collect();
+        let rest = Self { decisions: Vec::new(), ..self.clone() };
         let text = serde_json::to_string_pretty(&rest).expect("a bundle is JSON");
         let listed =
             if listed.is_empty() { String::new() } else { format!("\n    {}\n  ", listed.join(",\n    ")) };
         let checkpoints = serde_json::to_string(&self.checkpoints).expect("checkpoints are JSON");
-        let (head, _) = text.split_once("\"picks\": []").expect("a bundle has picks");
-        format!("{head}\"picks\": [{listed}],\n  \"checkpoints\": {checkpoints}\n}}\n")
+        let (head, _) = text.split_once("\"decisions\": []").expect("a bundle has decisions");
+        format!("{head}\"decisions\": [{listed}],\n  \"checkpoints\": {checkpoints}\n}}\n")
     }
 
     /// Makes the run again, with the bare client.
@@ -129,7 +130,7 @@ impl Bundle {
     /// Makes the run again, with the hosts of `run`.
     pub fn replay_in<H: ClientHost>(&self, run: &Run<'_, H>) -> Replay {
         let run = run.of(&self.scenario).within(self.limits);
-        let recording = run.record(&Decisions::Picks(self.picks.clone()));
+        let recording = run.record(&DecisionSource::List(self.decisions.clone()));
         let same = recording.outcome.hash == self.hash && recording.outcome.events == self.events;
         let differs = (!same).then(|| {
             let last = self.events.min(recording.outcome.events) + 1;
@@ -147,14 +148,14 @@ mod tests {
     fn bundle() -> Bundle {
         let scenario = Profile::Swarm.scenario();
         let run = Run::new(&scenario);
-        Bundle::new(&run, Some(42), &run.record(&Decisions::Seed(42)))
+        Bundle::new(&run, Some(42), &run.record(&DecisionSource::Seed(42)))
     }
 
     #[test]
     fn a_bundle_is_the_same_after_it_was_written_and_read() {
         let bundle = bundle();
         assert_eq!(Bundle::read(&bundle.write()), Ok(bundle.clone()));
-        let empty = Bundle { picks: Vec::new(), seed: None, ..bundle };
+        let empty = Bundle { decisions: Vec::new(), seed: None, ..bundle };
         assert_eq!(Bundle::read(&empty.write()), Ok(empty));
     }
 
@@ -171,7 +172,7 @@ mod tests {
         let event = bundle.events / 2;
         let mut wrong = Checkpoints::default();
         let scenario = bundle.scenario.clone();
-        let chooser = crate::chooser::Recorded::new(bundle.picks.iter().copied());
+        let chooser = crate::chooser::Recorded::new(bundle.decisions.iter().copied());
         Run::new(&scenario).watched(chooser, crate::trace::NoTrace, |world| {
             wrong.note(world.events(), if world.events() < event { world.hash() } else { !world.hash() });
             true

@@ -22,7 +22,7 @@ macro_rules! faults {
                 match self { $(Self::$name => $id,)* }
             }
 
-            /// The name in scenario files and for `--set net.NAME=ODDS`.
+            /// The name in scenario files and for `--set net.NAME=PROBABILITY`.
             pub const fn option(self) -> &'static str {
                 match self { $(Self::$name => $option,)* }
             }

@@ -6,19 +6,19 @@ use std::time::Duration;
 use seqlane::Level;
 
 use crate::chooser::{Chooser, Seeded};
-use crate::odds::Odds;
+use crate::decision_point::DecisionPoint;
+use crate::probability::Probability;
 use crate::property::{Property, Violation};
 use crate::run::Run;
 use crate::scenario::{Profile, Scenario, Span};
 use crate::script::Kind;
-use crate::site::Site;
 use crate::time::Time;
 use crate::trace::{Entry, Observer, What};
 use crate::world::Outcome;
 
 /// How long bytes of the flows that do not stall were on their way, at the 99th percentile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pair {
+pub struct Delays {
     /// When nobody stalls.
     pub alone: Duration,
     /// When a flow stalls.
@@ -41,7 +41,7 @@ pub fn scenario() -> Scenario {
         bytes: 30_000,
         op_payload: Some(700),
         write_queue: Some(1500),
-        net: [(crate::Fault::Upstream, Odds::ALWAYS)].into(),
+        net: [(crate::Fault::Upstream, Probability::ALWAYS)].into(),
         ..Profile::Calm.scenario()
     }
 }
@@ -54,21 +54,21 @@ struct Stalling {
 }
 
 impl Chooser for Stalling {
-    fn pick(&mut self, site: Site, key: u64, n: u32) -> u32 {
+    fn decide(&mut self, point: DecisionPoint, key: u64, n: u32) -> u32 {
         /// The place of an upstream that reads nothing among its ways to misbehave.
         const READS_NOTHING: u32 = 6;
-        match site {
-            Site::Upstream if self.stalls && key == STALLED => READS_NOTHING,
-            Site::Upstream => 0,
-            Site::Script if key == STALLED => 0,
-            Site::Script => 1 + self.seed.pick(site, key, n - 1),
-            Site::Size if key == STALLED => n - 1,
-            _ => self.seed.pick(site, key, n),
+        match point {
+            DecisionPoint::Upstream if self.stalls && key == STALLED => READS_NOTHING,
+            DecisionPoint::Upstream => 0,
+            DecisionPoint::Script if key == STALLED => 0,
+            DecisionPoint::Script => 1 + self.seed.decide(point, key, n - 1),
+            DecisionPoint::Size if key == STALLED => n - 1,
+            _ => self.seed.decide(point, key, n),
         }
     }
 
-    fn weigh(&mut self, site: Site, odds: Odds) {
-        self.seed.weigh(site, odds);
+    fn weigh(&mut self, point: DecisionPoint, probability: Probability) {
+        self.seed.weigh(point, probability);
     }
 }
 
@@ -76,13 +76,13 @@ impl Chooser for Stalling {
 ///
 /// # Errors
 /// The run beside a stalled flow, when something is violated in it: [`Property::I1`], or any other.
-pub fn check(scenario: &Scenario, seed: u64) -> Result<Pair, Box<Outcome>> {
+pub fn check(scenario: &Scenario, seed: u64) -> Result<Delays, Box<Outcome>> {
     let (calm, alone) = delays(scenario, seed, false);
     let (outcome, beside) = delays(scenario, seed, true);
     if outcome.violation.is_some() {
         return Err(Box::new(outcome));
     }
-    let pair = Pair { alone: percentile(alone), beside: percentile(beside) };
+    let pair = Delays { alone: percentile(alone), beside: percentile(beside) };
     if calm.violation.is_none() && pair.beside > pair.alone + SHARE {
         let what = format!("beside a stalled flow others take {:?} instead of {:?}", pair.beside, pair.alone);
         let violation = Violation { property: Property::I1, at: outcome.time, event: outcome.events, what };

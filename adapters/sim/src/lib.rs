@@ -4,7 +4,7 @@
 //!  application ─▶ Client ─▶ relays, links ─▶ Node ─▶ upstream
 //!        the machines of the crate `seqlane`, unchanged, on one event heap with virtual time
 //!
-//!  Chooser ── every decision ──▶ World ── every step ──▶ oracle (properties), hash, marks, trace
+//!  Chooser ── every decision ──▶ World ── every step ──▶ oracle (properties), hash, coverage, trace
 //! ```
 //!
 //! A [`World`] is one run. A [`Scenario`] says what runs are like, a [`Chooser`] makes every decision, and the
@@ -50,23 +50,25 @@ pub mod checkpoints;
 pub mod chooser;
 pub mod clock;
 pub mod copies;
+pub mod coverage;
+pub mod decision_point;
 pub mod explore;
 pub mod fault;
 pub mod fuzz;
 pub mod guard;
 pub mod hash;
+mod hash128;
 pub mod heap;
 mod hex;
 pub mod host;
 pub mod isolation;
 pub mod latency;
 pub mod link;
-pub mod mark;
-pub mod odds;
 pub mod origin;
 pub mod pattern;
 pub mod plan;
 pub mod playback;
+pub mod probability;
 pub mod property;
 pub mod rng;
 pub mod run;
@@ -76,7 +78,6 @@ pub mod scoreboard;
 pub mod script;
 pub mod seed;
 pub mod shrink;
-pub mod site;
 pub mod swarm;
 pub mod time;
 pub mod timeline;
@@ -84,16 +85,16 @@ pub mod trace;
 pub mod world;
 
 pub use bundle::Bundle;
-pub use chooser::{Chooser, Exhaustive, FromBytes, Pick, Recorded, Recorder, Seeded};
+pub use chooser::{Chooser, Decision, Exhaustive, FromBytes, Recorded, Recorder, Seeded};
+pub use coverage::{Coverage, CoveragePoint};
+pub use decision_point::DecisionPoint;
 pub use fault::Fault;
 pub use host::ClientHost;
-pub use mark::{Mark, Marks};
-pub use odds::Odds;
+pub use probability::Probability;
 pub use property::{Property, Violation};
-pub use run::{Decisions, Limits, Recording, Run};
+pub use run::{DecisionSource, Limits, Recording, Run};
 pub use scenario::{BadScenario, Profile, Scenario};
 pub use seed::{Seed, Seeds};
-pub use site::Site;
 pub use swarm::{Figures, Swarm};
 pub use time::Time;
 pub use world::{Outcome, Tally, World};

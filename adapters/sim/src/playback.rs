@@ -58,7 +58,7 @@ pub struct Difference {
 
 /// One entry of a recording, as it is replayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step<'a> {
+pub struct ReplayedEntry<'a> {
     /// Its number, counted from 0.
     pub entry: u64,
     /// When, since the start of the machine.
@@ -87,7 +87,7 @@ pub fn play(file: Bytes) -> Result<Playback, BadRecording> {
 ///
 /// # Errors
 /// Those of [`play`].
-pub fn play_to(file: Bytes, watch: impl FnMut(Step<'_>)) -> Result<Playback, BadRecording> {
+pub fn play_to(file: Bytes, watch: impl FnMut(ReplayedEntry<'_>)) -> Result<Playback, BadRecording> {
     match Recording::read(file)? {
         Recording::Client(recorded) => drive(*recorded, watch),
         Recording::Node(recorded) => drive(*recorded, watch),
@@ -109,7 +109,7 @@ struct Player<M: Machine> {
 
 fn drive<M: Machine>(
     recorded: Recorded<M>,
-    mut watch: impl FnMut(Step<'_>),
+    mut watch: impl FnMut(ReplayedEntry<'_>),
 ) -> Result<Playback, BadRecording> {
     let Recorded { options, seed, start, program, entries } = recorded;
     let mask = M::mask(&options);
@@ -122,7 +122,7 @@ fn drive<M: Machine>(
         let step = entry.map_err(End::Broken).and_then(|entry| {
             let (kind, text) = told::<M>(&entry);
             let time = player.time_of(&entry);
-            watch(Step { entry: number, time, kind, text: &text });
+            watch(ReplayedEntry { entry: number, time, kind, text: &text });
             guarded(|| player.step(entry, &text)).unwrap_or_else(|panic| {
                 Err(player.differs("no panic".to_owned(), format!("a panic: {panic}")))
             })

@@ -35,10 +35,10 @@ const fn finish(state: u64) -> u64 {
 /// The number that belongs to a place in a run: the seed, where the decision is made, and for whom.
 ///
 /// Each place has its own, so a decision that is added or taken away moves no other.
-pub const fn keyed(seed: u64, site: u64, key: u64) -> u64 {
+pub const fn keyed(seed: u64, point: u64, key: u64) -> u64 {
     // One after the other, so that no two of the three can take each other's place.
     let seeded = finish(seed.wrapping_add(0x9e37_79b9_7f4a_7c15));
-    let placed = finish(seeded ^ site.wrapping_mul(0xd6e8_feb8_6659_fd93));
+    let placed = finish(seeded ^ point.wrapping_mul(0xd6e8_feb8_6659_fd93));
     finish(placed.wrapping_add(key.wrapping_mul(0xa076_1d64_78bd_642f)))
 }
 

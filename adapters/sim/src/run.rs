@@ -4,10 +4,10 @@ use seqlane::{Client, ClientConfig, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoints::Checkpoints;
-use crate::chooser::{Chooser, Pick, Recorded, Recorder, Seeded};
+use crate::chooser::{Chooser, Decision, Recorded, Recorder, Seeded};
+use crate::coverage::Coverage;
 use crate::guard::guarded;
 use crate::host::ClientHost;
-use crate::mark::Marks;
 use crate::property::{Property, Violation};
 use crate::scenario::Scenario;
 use crate::time::Time;
@@ -33,11 +33,11 @@ impl Default for Limits {
 /// What decides a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Decisions {
+pub enum DecisionSource {
     /// A seed: the same run only as long as nobody changes what is decided, where, and how often.
     Seed(#[serde(with = "crate::hex")] u64),
-    /// Picks: the same story even after the code around it has changed.
-    Picks(Vec<Pick>),
+    /// List: the same story even after the code around it has changed.
+    List(Vec<Decision>),
 }
 
 /// A run that was written down.
@@ -46,7 +46,7 @@ pub struct Recording {
     /// How it ended.
     pub outcome: Outcome,
     /// The decisions that were not benign. They alone make the run again.
-    pub picks: Vec<Pick>,
+    pub decisions: Vec<Decision>,
     /// Hashes on its way.
     pub checkpoints: Checkpoints,
     /// What happened, entry by entry.
@@ -56,13 +56,13 @@ pub struct Recording {
 /// Makes runs of a scenario: with the bare client, or with an embedder's own host around it.
 ///
 /// ```
-/// use seqlane_sim::{Decisions, Profile, Run};
+/// use seqlane_sim::{DecisionSource, Profile, Run};
 ///
 /// let scenario = Profile::Swarm.scenario();
 /// let run = Run::new(&scenario);
-/// let recording = run.record(&Decisions::Seed(42));
-/// // The picks alone make the same run.
-/// assert_eq!(run.record(&Decisions::Picks(recording.picks)).outcome, recording.outcome);
+/// let recording = run.record(&DecisionSource::Seed(42));
+/// // The decisions alone make the same run.
+/// assert_eq!(run.record(&DecisionSource::List(recording.decisions)).outcome, recording.outcome);
 /// ```
 #[derive(Debug)]
 pub struct Run<'a, H = Client> {
@@ -152,29 +152,31 @@ impl<'a, H: ClientHost> Run<'a, H> {
     }
 
     /// Makes a run, and writes down everything.
-    pub fn record(&self, decisions: &Decisions) -> Recording {
+    pub fn record(&self, decisions: &DecisionSource) -> Recording {
         let mut entries = Vec::new();
-        let (outcome, picks, checkpoints) = match decisions {
-            Decisions::Seed(seed) => self.note(Seeded::new(*seed), &mut entries),
-            Decisions::Picks(picks) => self.note(Recorded::new(picks.iter().copied()), &mut entries),
+        let (outcome, decisions, checkpoints) = match decisions {
+            DecisionSource::Seed(seed) => self.note(Seeded::new(*seed), &mut entries),
+            DecisionSource::List(decisions) => {
+                self.note(Recorded::new(decisions.iter().copied()), &mut entries)
+            }
         };
-        Recording { outcome, picks, checkpoints, entries }
+        Recording { outcome, decisions, checkpoints, entries }
     }
 
-    /// Makes a run, and keeps its picks: without a trace, for many runs.
-    pub fn pick(&self, picks: &[Pick]) -> (Outcome, Vec<Pick>) {
-        let (outcome, picks, _) = self.note(Recorded::new(picks.iter().copied()), NoTrace);
-        (outcome, picks)
+    /// Makes a run, and keeps its decisions: without a trace, for many runs.
+    pub fn replay(&self, decisions: &[Decision]) -> (Outcome, Vec<Decision>) {
+        let (outcome, decisions, _) = self.note(Recorded::new(decisions.iter().copied()), NoTrace);
+        (outcome, decisions)
     }
 
-    fn note<C: Chooser, S: Sink>(&self, chooser: C, sink: S) -> (Outcome, Vec<Pick>, Checkpoints) {
+    fn note<C: Chooser, S: Sink>(&self, chooser: C, sink: S) -> (Outcome, Vec<Decision>, Checkpoints) {
         let mut recorder = Recorder::new(chooser);
         let mut checkpoints = Checkpoints::default();
         let outcome = self.watched(&mut recorder, sink, |world| {
             checkpoints.note(world.events(), world.hash());
             true
         });
-        (outcome, recorder.picks().to_vec(), checkpoints)
+        (outcome, recorder.decisions().to_vec(), checkpoints)
     }
 
     /// D1: makes the run of a seed twice. Where the two differ, the outcome is the first one's with a violation
@@ -201,7 +203,7 @@ fn stillborn(what: String) -> Outcome {
         hash: 0,
         events: 0,
         time: Time::ZERO,
-        marks: Marks::default(),
+        coverage: Coverage::default(),
         tally: Tally::default(),
     }
 }

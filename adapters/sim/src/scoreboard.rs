@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use seqlane::planted::Bug;
 
-use crate::chooser::Pick;
+use crate::chooser::Decision;
+use crate::coverage::CoveragePoint;
 use crate::fault::Fault;
-use crate::mark::Mark;
-use crate::odds::Odds;
+use crate::probability::Probability;
 use crate::property::Property;
-use crate::run::{Decisions, Recording, Run};
+use crate::run::{DecisionSource, Recording, Run};
 use crate::scenario::{Profile, Scenario, Span};
 use crate::script::Kind;
 use crate::shrink::{Shrunk, shrink_by};
@@ -44,8 +44,8 @@ pub enum Method {
     Copy,
     /// A pair of runs, with one flow stalled and without (I1).
     Pair,
-    /// Runs until this mark ought to have been set ten times (M1).
-    Mark(Mark),
+    /// Runs until this point ought to have been set ten times (M1).
+    CoveragePoint(CoveragePoint),
 }
 
 /// What came of the hunt for a bug.
@@ -87,7 +87,9 @@ pub fn hunt_for(bug: Bug) -> Hunt {
     let (place, scenario, method) = match bug {
         Bug::SeedAmbient => ("swarm, each run twice", swarm(), Method::Twice),
         Bug::TimeAmbient => ("swarm, with a copy", swarm(), Method::Copy),
-        Bug::FirstBytesStay => ("swarm, marks", swarm(), Method::Mark(Mark::FirstBytesRode)),
+        Bug::FirstBytesStay => {
+            ("swarm, coverage", swarm(), Method::CoveragePoint(CoveragePoint::FirstBytesRode))
+        }
         Bug::PollsQueue => ("pairs, a flow stalls", isolation::scenario(), Method::Pair),
         Bug::BlockedHoldsBatch => ("slow readers", slow_readers(), Method::Once),
         Bug::CreditTwice => ("bulk", Profile::Bulk.scenario(), Method::Once),
@@ -135,13 +137,13 @@ pub fn hunt_for(bug: Bug) -> Hunt {
 
 /// The profile `swarm` with one kind of fault, at level 1.
 fn only(fault: Fault) -> Scenario {
-    let net = [(fault, Odds::of(1, 5))].into();
+    let net = [(fault, Probability::of(1, 5))].into();
     Scenario { level: Some(1), swarm: false, net, ..Profile::Swarm.scenario() }
 }
 
 /// The profile `swarm` with these kinds of faults, at level 2.
 fn lossy(faults: &[Fault]) -> Scenario {
-    let net = faults.iter().map(|fault| (*fault, Odds::of(1, 5))).collect();
+    let net = faults.iter().map(|fault| (*fault, Probability::of(1, 5))).collect();
     Scenario { level: Some(2), swarm: false, odd_bounds: false, net, ..Profile::Swarm.scenario() }
 }
 
@@ -152,7 +154,7 @@ fn seldom() -> Scenario {
         flows: Span::new(2, 4),
         scripts: vec![Kind::Echo, Kind::Download],
         openings: Duration::from_secs(200),
-        storm: Duration::from_secs(220),
+        fault_phase: Duration::from_secs(220),
         client_idle: Some(20),
         ..Profile::Calm.scenario()
     }
@@ -221,8 +223,8 @@ pub fn hunt(bug: Bug, batches: u64, most: u64) -> Score {
 /// The first seed from `from` on that finds the bug, and what is violated. A seed that finds something without
 /// the bug does not count.
 fn chase(bug: Bug, hunt: &Hunt, from: u64, most: u64) -> Option<(Property, u64)> {
-    if let Method::Mark(mark) = hunt.method {
-        return miss(bug, hunt, mark, from, most);
+    if let Method::CoveragePoint(point) = hunt.method {
+        return miss(bug, hunt, point, from, most);
     }
     for seed in from..from + most {
         bug.plant();
@@ -241,7 +243,7 @@ fn violated(hunt: &Hunt, seed: u64) -> Option<Property> {
     let run = Run::new(&hunt.scenario);
     let of = |outcome: &Outcome| outcome.violation.as_ref().map(|violation| violation.property);
     match hunt.method {
-        Method::Once | Method::Mark(_) => of(&run.seeded(seed)),
+        Method::Once | Method::CoveragePoint(_) => of(&run.seeded(seed)),
         Method::Twice => of(&run.twice(seed)),
         Method::Copy => {
             let most = run.limits().events;
@@ -251,19 +253,19 @@ fn violated(hunt: &Hunt, seed: u64) -> Option<Property> {
     }
 }
 
-/// M1: the mark is set again and again without the bug, and never with it.
-fn miss(bug: Bug, hunt: &Hunt, mark: Mark, from: u64, most: u64) -> Option<(Property, u64)> {
-    /// So many runs without the mark are no accident, where others have it.
+/// M1: the point is set again and again without the bug, and never with it.
+fn miss(bug: Bug, hunt: &Hunt, point: CoveragePoint, from: u64, most: u64) -> Option<(Property, u64)> {
+    /// So many runs without the point are no accident, where others have it.
     const ENOUGH: u32 = 10;
     let run = Run::new(&hunt.scenario);
     let mut missed = 0;
     for seed in from..from + most {
         bug.plant();
-        if run.seeded(seed).marks.has(mark) {
+        if run.seeded(seed).coverage.has(point) {
             return None;
         }
         Bug::weed();
-        missed += u32::from(run.seeded(seed).marks.has(mark));
+        missed += u32::from(run.seeded(seed).coverage.has(point));
         if missed == ENOUGH {
             return Some((Property::M1, seed));
         }
@@ -277,7 +279,7 @@ pub fn shrink(score: &mut Score, finds: usize, runs: u64) {
         return;
     }
     let finds = score.finds.iter().take(finds).filter_map(|(_, seed)| small(score, *seed, runs));
-    score.shrunk = finds.min_by_key(|shrunk| (length(shrunk), shrunk.recording.picks.len()));
+    score.shrunk = finds.min_by_key(|shrunk| (length(shrunk), shrunk.recording.decisions.len()));
     Bug::weed();
 }
 
@@ -297,17 +299,17 @@ fn small(score: &Score, seed: u64, runs: u64) -> Option<Shrunk> {
     let run = Run::new(&score.hunt.scenario);
     let bug = score.bug;
     bug.plant();
-    let picks = run.record(&Decisions::Seed(seed)).picks;
-    let trial = |run: &Run<'_>, picks: &[Pick]| {
-        let (mut outcome, asked) = run.pick(picks);
+    let decisions = run.record(&DecisionSource::Seed(seed)).decisions;
+    let trial = |run: &Run<'_>, decisions: &[Decision]| {
+        let (mut outcome, asked) = run.replay(decisions);
         if outcome.violation.is_some() {
             Bug::weed();
-            outcome.violation = outcome.violation.filter(|_| run.pick(picks).0.violation.is_none());
+            outcome.violation = outcome.violation.filter(|_| run.replay(decisions).0.violation.is_none());
             bug.plant();
         }
         (outcome, asked)
     };
-    shrink_by(&run, &picks, trial, |progress| progress.runs < runs && progress.work < MOST_WORK)
+    shrink_by(&run, &decisions, trial, |progress| progress.runs < runs && progress.work < MOST_WORK)
 }
 
 /// How many lines the story of a small run has, with what repeats folded.
@@ -317,7 +319,7 @@ pub fn told(shrunk: &Shrunk) -> usize {
 
 /// A small run as a trace. A bundle would be made again, and then without the bug.
 pub fn trace(shrunk: &Shrunk) -> Trace {
-    let decisions = Decisions::Picks(shrunk.recording.picks.clone());
+    let decisions = DecisionSource::List(shrunk.recording.decisions.clone());
     Trace::new(&Run::new(&shrunk.scenario), &decisions, &shrunk.recording)
 }
 
@@ -334,8 +336,8 @@ pub fn row(score: &Score) -> String {
     let shrunk = shrunk.as_ref().map_or_else(
         || "-".to_owned(),
         |shrunk| {
-            let Recording { picks, outcome, .. } = &shrunk.recording;
-            format!("{}, {}, {}", picks.len(), outcome.events, told(shrunk))
+            let Recording { decisions, outcome, .. } = &shrunk.recording;
+            format!("{}, {}, {}", decisions.len(), outcome.events, told(shrunk))
         },
     );
     let (area, text) = (format!("{:?}", bug.area()).to_lowercase(), bug.text());

@@ -81,7 +81,7 @@ pub struct Script {
     pub upstream_reads: Pace,
     /// What happens when the node opens the upstream.
     pub opening: Opening,
-    /// How long the upstream takes to answer; none: the seed picks.
+    /// How long the upstream takes to answer; none: the seed decisions.
     pub answers_after: Option<Duration>,
     /// Bytes a second that come from the upstream; none: all at once.
     pub rate: Option<u64>,

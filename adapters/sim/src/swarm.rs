@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use seqlane::Client;
 
+use crate::coverage::{Coverage, CoveragePoint};
 use crate::fault::Fault;
 use crate::host::ClientHost;
-use crate::mark::{Mark, Marks};
 use crate::property::{Property, Violation};
 use crate::run::Run;
 use crate::seed::Seeds;
@@ -50,8 +50,8 @@ pub struct Figures {
     pub calls: u64,
     /// How often each kind of fault struck.
     pub faults: [u64; Fault::ALL.len()],
-    /// Runs in which each mark was set, in the order of [`Mark::all`].
-    pub marks: Vec<u64>,
+    /// Runs in which each point was set, in the order of [`CoveragePoint::all`].
+    pub coverage: Vec<u64>,
     /// What was violated, and by which seeds.
     pub failures: BTreeMap<Property, Failures>,
     /// The hash and events of every run by seed, if they were to be kept.
@@ -77,7 +77,7 @@ impl Figures {
         self.lost += tally.lost;
         self.calls += tally.calls;
         self.faults.iter_mut().zip(tally.faults).for_each(|(sum, count)| *sum += count);
-        self.mark(outcome.marks);
+        self.point(outcome.coverage);
         if keep_hash {
             self.hashes.insert(seed, (outcome.hash, outcome.events));
         }
@@ -87,10 +87,10 @@ impl Figures {
         }
     }
 
-    fn mark(&mut self, marks: Marks) {
-        self.marks.resize(Mark::all().count(), 0);
-        for (sum, mark) in self.marks.iter_mut().zip(Mark::all()) {
-            *sum += u64::from(marks.has(mark));
+    fn point(&mut self, coverage: Coverage) {
+        self.coverage.resize(CoveragePoint::all().count(), 0);
+        for (sum, point) in self.coverage.iter_mut().zip(CoveragePoint::all()) {
+            *sum += u64::from(coverage.has(point));
         }
     }
 
@@ -102,8 +102,8 @@ impl Figures {
         self.lost += other.lost;
         self.calls += other.calls;
         self.faults.iter_mut().zip(other.faults).for_each(|(sum, count)| *sum += count);
-        self.marks.resize(self.marks.len().max(other.marks.len()), 0);
-        self.marks.iter_mut().zip(other.marks).for_each(|(sum, count)| *sum += count);
+        self.coverage.resize(self.coverage.len().max(other.coverage.len()), 0);
+        self.coverage.iter_mut().zip(other.coverage).for_each(|(sum, count)| *sum += count);
         for (property, failures) in other.failures {
             self.failures.entry(property).or_default().add(failures.count, failures.seeds);
         }
@@ -121,9 +121,11 @@ impl Figures {
         firsts.map(|(seed, violation)| (*seed, violation)).min_by_key(|(seed, _)| *seed)
     }
 
-    /// Each mark with the number of runs that set it.
-    pub fn marked(&self) -> impl Iterator<Item = (Mark, u64)> {
-        Mark::all().enumerate().map(|(place, mark)| (mark, self.marks.get(place).copied().unwrap_or(0)))
+    /// Each point with the number of runs that set it.
+    pub fn covered(&self) -> impl Iterator<Item = (CoveragePoint, u64)> {
+        CoveragePoint::all()
+            .enumerate()
+            .map(|(place, point)| (point, self.coverage.get(place).copied().unwrap_or(0)))
     }
 }
 
@@ -198,7 +200,10 @@ mod tests {
         let (one, three) = (figures(1), figures(3));
         assert_eq!(one.seeds, 50);
         assert_eq!(one.hashes, three.hashes);
-        assert_eq!((one.events, one.simulated, one.marks), (three.events, three.simulated, three.marks));
+        assert_eq!(
+            (one.events, one.simulated, one.coverage),
+            (three.events, three.simulated, three.coverage)
+        );
     }
 
     #[test]

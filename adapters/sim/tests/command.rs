@@ -26,7 +26,7 @@ fn path(directory: &Path, name: &str) -> String {
 #[test]
 fn bad_usage_is_told_in_one_line_and_exits_with_2() {
     for arguments in [
-        &["run", "--profile", "stormy"][..],
+        &["run", "--profile", "faulty"][..],
         &["run", "--set", "net.lose-rely=1/2"],
         &["run", "--seed", "often"],
         &["replay", "no-such-file.json"],
@@ -77,8 +77,8 @@ fn what_never_happens_is_missed() {
 fn a_run_is_drawn_in_every_form() {
     let directory = directory("pictures");
     let bundle = path(&directory, "run.json");
-    let stormy = ["--profile", "calm", "--set", "net.lose-reply=1/3", "--seed", "4"];
-    sim(&[&["run", "--bundle", &bundle], &stormy[..]].concat());
+    let faulty = ["--profile", "calm", "--set", "net.lose-reply=1/3", "--seed", "4"];
+    sim(&[&["run", "--bundle", &bundle], &faulty[..]].concat());
     for (name, start) in [
         ("run.svg", "<svg xmlns"),
         ("run.html", "<!DOCTYPE html>"),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use seqlane_sim::{Bundle, Decisions, Run};
+use seqlane_sim::{Bundle, DecisionSource, Run};
 
 fn bundles() -> Vec<(PathBuf, Bundle)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
@@ -22,7 +22,7 @@ fn bundles() -> Vec<(PathBuf, Bundle)> {
 fn what_was_found_once_does_not_come_back() {
     for (path, bundle) in bundles() {
         let run = Run::new(&bundle.scenario).within(bundle.limits);
-        let outcome = run.record(&Decisions::Picks(bundle.picks)).outcome;
+        let outcome = run.record(&DecisionSource::List(bundle.decisions)).outcome;
         let back = outcome.violation.map(|violation| violation.to_string());
         assert_eq!(back, None, "{} is back", path.display());
     }
@@ -32,6 +32,6 @@ fn what_was_found_once_does_not_come_back() {
 fn every_case_says_what_it_violated_when_it_was_found() {
     for (path, bundle) in bundles() {
         assert!(bundle.violation.is_some(), "{} violated nothing", path.display());
-        assert!(bundle.scenario.profile.scenario() != bundle.scenario || !bundle.picks.is_empty());
+        assert!(bundle.scenario.profile.scenario() != bundle.scenario || !bundle.decisions.is_empty());
     }
 }

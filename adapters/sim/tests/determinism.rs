@@ -1,9 +1,9 @@
-//! The same decisions give the same run: in this process, in others, from picks, and from the middle on.
+//! The same decisions give the same run: in this process, in others, from decisions, and from the middle on.
 
 use std::process::Command;
 
 use seqlane_sim::trace::NoTrace;
-use seqlane_sim::{Decisions, Profile, Run, Seeded, Seeds, Swarm, World};
+use seqlane_sim::{DecisionSource, Profile, Run, Seeded, Seeds, Swarm, World};
 
 const SEEDS: u64 = 200;
 
@@ -42,10 +42,10 @@ fn the_picks_of_a_run_make_it_again() {
         // The profile of figures moves megabytes in every run.
         let seeds = if profile == Profile::Hosted { 2 } else { 30 };
         for seed in 0..seeds {
-            let recording = run.record(&Decisions::Seed(seed));
-            let again = run.record(&Decisions::Picks(recording.picks.clone()));
+            let recording = run.record(&DecisionSource::Seed(seed));
+            let again = run.record(&DecisionSource::List(recording.decisions.clone()));
             assert_eq!(again.outcome, recording.outcome, "seed {seed} of {profile}");
-            assert_eq!(again.picks, recording.picks, "seed {seed} of {profile}");
+            assert_eq!(again.decisions, recording.decisions, "seed {seed} of {profile}");
         }
     }
 }
@@ -55,7 +55,7 @@ fn a_trace_changes_nothing() {
     let scenario = Profile::Swarm.scenario();
     let run = Run::new(&scenario);
     for seed in 0..60 {
-        assert_eq!(run.record(&Decisions::Seed(seed)).outcome, run.seeded(seed), "seed {seed}");
+        assert_eq!(run.record(&DecisionSource::Seed(seed)).outcome, run.seeded(seed), "seed {seed}");
     }
 }
 

@@ -1,7 +1,7 @@
-//! Decisions from bytes, as fuzzers and property tests have them.
+//! DecisionSource from bytes, as fuzzers and property tests have them.
 
 use crate::chooser::Chooser;
-use crate::site::Site;
+use crate::decision_point::DecisionPoint;
 
 /// Takes one byte a decision, two where there are more than 256 ways, and answers 0 when they have run out:
 /// a short input is a run that heals.
@@ -27,7 +27,7 @@ impl<'a> FromBytes<'a> {
 }
 
 impl Chooser for FromBytes<'_> {
-    fn pick(&mut self, _site: Site, _key: u64, n: u32) -> u32 {
+    fn decide(&mut self, _point: DecisionPoint, _key: u64, n: u32) -> u32 {
         if n <= 1 {
             return 0;
         }
@@ -43,8 +43,8 @@ mod tests {
     #[test]
     fn bytes_that_ran_out_are_benign() {
         let mut chooser = FromBytes::new(&[5, 1, 2]);
-        assert_eq!(chooser.pick(Site::Garbage, 0, 4), 1);
-        assert_eq!(chooser.pick(Site::Latency, 0, 65_536), 0x0102);
-        assert_eq!(chooser.pick(Site::Garbage, 1, 4), 0);
+        assert_eq!(chooser.decide(DecisionPoint::Garbage, 0, 4), 1);
+        assert_eq!(chooser.decide(DecisionPoint::Latency, 0, 65_536), 0x0102);
+        assert_eq!(chooser.decide(DecisionPoint::Garbage, 1, 4), 0);
     }
 }

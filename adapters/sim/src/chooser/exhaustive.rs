@@ -1,18 +1,18 @@
 //! Every combination of decisions, one run after the other.
 
 use crate::chooser::Chooser;
-use crate::site::Site;
+use crate::decision_point::DecisionPoint;
 
 /// An odometer over the decisions of a run: the last decision turns first, and one that is exhausted carries
-/// over to the one before. Decisions beyond `depth`, and those of sites that are not listed, are benign.
+/// over to the one before. DecisionSource beyond `depth`, and those of points that are not listed, are benign.
 ///
 /// ```
-/// use seqlane_sim::{Chooser, Exhaustive, Site};
+/// use seqlane_sim::{Chooser, Exhaustive, DecisionPoint};
 ///
 /// let mut runs = Vec::new();
-/// let mut chooser = Exhaustive::new(&[Site::LoseReply, Site::Duplicate], 2);
+/// let mut chooser = Exhaustive::new(&[DecisionPoint::LoseReply, DecisionPoint::Duplicate], 2);
 /// loop {
-///     runs.push((chooser.pick(Site::LoseReply, 0, 2), chooser.pick(Site::Duplicate, 0, 3)));
+///     runs.push((chooser.decide(DecisionPoint::LoseReply, 0, 2), chooser.decide(DecisionPoint::Duplicate, 0, 3)));
 ///     if !chooser.next_run() {
 ///         break;
 ///     }
@@ -21,7 +21,7 @@ use crate::site::Site;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Exhaustive {
-    sites: Vec<Site>,
+    points: Vec<DecisionPoint>,
     depth: usize,
     /// What was decided, of how many, in the order of asking.
     wheels: Vec<(u32, u32)>,
@@ -29,9 +29,9 @@ pub struct Exhaustive {
 }
 
 impl Exhaustive {
-    /// Tries all answers to the first `depth` questions of these sites.
-    pub fn new(sites: &[Site], depth: usize) -> Self {
-        Self { sites: sites.to_vec(), depth, wheels: Vec::new(), asked: 0 }
+    /// Tries all answers to the first `depth` questions of these points.
+    pub fn new(points: &[DecisionPoint], depth: usize) -> Self {
+        Self { points: points.to_vec(), depth, wheels: Vec::new(), asked: 0 }
     }
 
     /// Goes on to the next combination; false when there is none.
@@ -49,8 +49,8 @@ impl Exhaustive {
 }
 
 impl Chooser for Exhaustive {
-    fn pick(&mut self, site: Site, _key: u64, n: u32) -> u32 {
-        if !self.sites.contains(&site) || self.asked >= self.depth {
+    fn decide(&mut self, point: DecisionPoint, _key: u64, n: u32) -> u32 {
+        if !self.points.contains(&point) || self.asked >= self.depth {
             return 0;
         }
         if self.asked == self.wheels.len() {

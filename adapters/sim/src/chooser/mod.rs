@@ -1,13 +1,13 @@
 //! Who decides: one trait, four answers.
 //!
-//! Everything that a run could do in more than one way is asked for at a [`Site`]. The answer 0 is always the
+//! Everything that a run could do in more than one way is asked for at a [`DecisionPoint`]. The answer 0 is always the
 //! benign one: no fault, the smallest workload, the shortest way. So the list of answers that are not 0 *is*
 //! the run, a shorter list is a simpler run, and a list that ends early is a run that heals.
 //!
 //! | chooser | answers |
 //! |---|---|
-//! | [`Seeded`] | from a seed, each place on its own, weighted by site |
-//! | [`Recorded`] | from a list of picks; 0 wherever the list is silent |
+//! | [`Seeded`] | from a seed, each place on its own, weighted by point |
+//! | [`Recorded`] | from a list of decisions; 0 wherever the list is silent |
 //! | [`Exhaustive`] | every combination, one after the other |
 //! | [`FromBytes`] | from bytes, as fuzzers have them; 0 when they run out |
 
@@ -18,40 +18,40 @@ mod seeded;
 
 pub use bytes::FromBytes;
 pub use exhaustive::Exhaustive;
-pub use recorded::{Pick, Recorded, Recorder};
+pub use recorded::{Decision, Recorded, Recorder};
 pub use seeded::Seeded;
 
-use crate::odds::Odds;
-use crate::site::Site;
+use crate::decision_point::DecisionPoint;
+use crate::probability::Probability;
 
 /// Carries every decision of a run.
 pub trait Chooser {
     /// One of `n` ways, below `n`; 0 is the benign one. `key` names for whom: the same place is asked once.
-    fn pick(&mut self, site: Site, key: u64, n: u32) -> u32;
+    fn decide(&mut self, point: DecisionPoint, key: u64, n: u32) -> u32;
 
-    /// How often this site shall answer anything but 0. Only a chooser that draws at random listens.
-    fn weigh(&mut self, site: Site, odds: Odds) {
-        let _ = (site, odds);
+    /// How often this point shall answer anything but 0. Only a chooser that draws at random listens.
+    fn weigh(&mut self, point: DecisionPoint, probability: Probability) {
+        let _ = (point, probability);
     }
 }
 
 impl<C: Chooser + ?Sized> Chooser for &mut C {
-    fn pick(&mut self, site: Site, key: u64, n: u32) -> u32 {
-        (**self).pick(site, key, n)
+    fn decide(&mut self, point: DecisionPoint, key: u64, n: u32) -> u32 {
+        (**self).decide(point, key, n)
     }
 
-    fn weigh(&mut self, site: Site, odds: Odds) {
-        (**self).weigh(site, odds);
+    fn weigh(&mut self, point: DecisionPoint, probability: Probability) {
+        (**self).weigh(point, probability);
     }
 }
 
 impl<C: Chooser + ?Sized> Chooser for Box<C> {
-    fn pick(&mut self, site: Site, key: u64, n: u32) -> u32 {
-        (**self).pick(site, key, n)
+    fn decide(&mut self, point: DecisionPoint, key: u64, n: u32) -> u32 {
+        (**self).decide(point, key, n)
     }
 
-    fn weigh(&mut self, site: Site, odds: Odds) {
-        (**self).weigh(site, odds);
+    fn weigh(&mut self, point: DecisionPoint, probability: Probability) {
+        (**self).weigh(point, probability);
     }
 }
 

@@ -3,16 +3,18 @@
 use std::time::{Duration, Instant};
 
 use seqlane_sim::trace::NoTrace;
-use seqlane_sim::{Chooser, Decisions, Odds, Profile, Run, Scenario, Seeded, Site, Time};
+use seqlane_sim::{
+    Chooser, DecisionPoint, DecisionSource, Probability, Profile, Run, Scenario, Seeded, Time,
+};
 use serde_json::json;
 
 use crate::cli::console::Console;
 use crate::cli::table::table;
-use crate::cli::verdict::{Failure, Verdict};
+use crate::cli::verdict::{CliError, Verdict};
 
 /// Measure how fast runs are, on one core.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
+pub(crate) struct BenchArgs {
     /// Spend this long on each figure
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = humantime::parse_duration)]
     each: Duration,
@@ -49,7 +51,7 @@ fn used() -> Option<Duration> {
 }
 
 /// A figure, and the least that it shall be.
-struct Figure {
+struct BenchFigure {
     name: &'static str,
     value: f64,
     unit: &'static str,
@@ -57,13 +59,13 @@ struct Figure {
     holds: bool,
 }
 
-pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
+pub(crate) fn run(args: BenchArgs, console: &Console) -> Result<Verdict, CliError> {
     let mut figures = swarm(args.each);
     figures.push(busy(args.each)?);
     figures.push(idle(args.each)?);
     figures.extend(again());
     let mut table = table(&["figure", "measured ", "", "bound", ""]);
-    for Figure { name, value, unit, bound, holds } in &figures {
+    for BenchFigure { name, value, unit, bound, holds } in &figures {
         let value = if *value < 100.0 { format!("{value:.3}") } else { format!("{value:.0}") };
         let held = if *holds { "" } else { "MISSED" };
         table.add_row([name, value.as_str(), unit, bound, held]);
@@ -85,16 +87,16 @@ pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
     Ok(Verdict::Pass)
 }
 
-fn least(name: &'static str, value: f64, unit: &'static str, bound: (&'static str, f64)) -> Figure {
-    Figure { name, value, unit, bound: bound.0, holds: value >= bound.1 }
+fn least(name: &'static str, value: f64, unit: &'static str, bound: (&'static str, f64)) -> BenchFigure {
+    BenchFigure { name, value, unit, bound: bound.0, holds: value >= bound.1 }
 }
 
-fn most(name: &'static str, value: f64, unit: &'static str, bound: (&'static str, f64)) -> Figure {
-    Figure { name, value, unit, bound: bound.0, holds: value <= bound.1 }
+fn most(name: &'static str, value: f64, unit: &'static str, bound: (&'static str, f64)) -> BenchFigure {
+    BenchFigure { name, value, unit, bound: bound.0, holds: value <= bound.1 }
 }
 
 /// Short runs of the profile `swarm`, one after the other.
-fn swarm(each: Duration) -> Vec<Figure> {
+fn swarm(each: Duration) -> Vec<BenchFigure> {
     let scenario = Profile::Swarm.scenario();
     let run = Run::new(&scenario);
     let (watch, mut events, mut seeds) = (Watch::start(), 0, 0);
@@ -116,16 +118,16 @@ fn swarm(each: Duration) -> Vec<Figure> {
 struct Full(Seeded);
 
 impl Chooser for Full {
-    fn pick(&mut self, site: Site, key: u64, n: u32) -> u32 {
-        match site {
-            Site::Size | Site::Flows | Site::Clients => n - 1,
-            Site::Pace => 0,
-            _ => self.0.pick(site, key, n),
+    fn decide(&mut self, point: DecisionPoint, key: u64, n: u32) -> u32 {
+        match point {
+            DecisionPoint::Size | DecisionPoint::Flows | DecisionPoint::Clients => n - 1,
+            DecisionPoint::Pace => 0,
+            _ => self.0.decide(point, key, n),
         }
     }
 
-    fn weigh(&mut self, site: Site, odds: Odds) {
-        self.0.weigh(site, odds);
+    fn weigh(&mut self, point: DecisionPoint, probability: Probability) {
+        self.0.weigh(point, probability);
     }
 }
 
@@ -145,7 +147,7 @@ fn speed(each: Duration, scenario: &Scenario, flows: u64) -> f64 {
 }
 
 /// 32 flows that exchange requests and answers of 5 kB for as long as their scripts last.
-fn busy(each: Duration) -> Result<Figure, Failure> {
+fn busy(each: Duration) -> Result<BenchFigure, CliError> {
     let settings = [
         "clients=[1,1]",
         "flows=[32,32]",
@@ -153,7 +155,7 @@ fn busy(each: Duration) -> Result<Figure, Failure> {
         "bytes=320000",
         "link=none",
         "daily-calls=none",
-        "storm=1h",
+        "fault-phase=1h",
         "openings=0s",
     ];
     let scenario = Scenario::assemble(Some(Profile::Hosted), None, &settings)?;
@@ -162,14 +164,14 @@ fn busy(each: Duration) -> Result<Figure, Failure> {
 }
 
 /// 8 flows that are open and say nothing.
-fn idle(each: Duration) -> Result<Figure, Failure> {
+fn idle(each: Duration) -> Result<BenchFigure, CliError> {
     let settings = [
         "clients=[1,1]",
         "flows=[8,8]",
         "scripts=['idle']",
         "link=none",
         "daily-calls=none",
-        "storm=30d",
+        "fault-phase=30d",
         "openings=0s",
     ];
     let scenario = Scenario::assemble(Some(Profile::Hosted), None, &settings)?;
@@ -178,14 +180,15 @@ fn idle(each: Duration) -> Result<Figure, Failure> {
 }
 
 /// What it takes to see a run again, and to see that it is the same.
-fn again() -> Vec<Figure> {
+fn again() -> Vec<BenchFigure> {
     const SEEDS: u64 = 400;
     let scenario = Profile::Swarm.scenario();
     let run = Run::new(&scenario);
-    let picks: Vec<_> = (0..SEEDS).map(|seed| run.record(&Decisions::Seed(seed)).picks).collect();
-    let slowest = picks.into_iter().map(|picks| {
+    let decisions: Vec<_> =
+        (0..SEEDS).map(|seed| run.record(&DecisionSource::Seed(seed)).decisions).collect();
+    let slowest = decisions.into_iter().map(|decisions| {
         let watch = Watch::start();
-        run.record(&Decisions::Picks(picks));
+        run.record(&DecisionSource::List(decisions));
         watch.seconds()
     });
     let slowest = slowest.fold(0.0, f64::max);

@@ -8,7 +8,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use crate::cli::verdict::Failure;
+use crate::cli::verdict::CliError;
 
 /// What every verb takes.
 #[derive(Args, Debug)]
@@ -20,12 +20,12 @@ pub(crate) struct Console {
 
 impl Console {
     /// Prints text, unless JSON is wanted.
-    pub(crate) fn say(&self, text: &str) -> Result<(), Failure> {
+    pub(crate) fn say(&self, text: &str) -> Result<(), CliError> {
         if self.json { Ok(()) } else { print(text) }
     }
 
     /// Prints a JSON document, if it is wanted.
-    pub(crate) fn document(&self, document: &impl Serialize) -> Result<(), Failure> {
+    pub(crate) fn document(&self, document: &impl Serialize) -> Result<(), CliError> {
         if !self.json {
             return Ok(());
         }
@@ -47,20 +47,20 @@ impl Console {
 }
 
 /// Prints to the standard output at once.
-fn print(text: &str) -> Result<(), Failure> {
+fn print(text: &str) -> Result<(), CliError> {
     let mut output = std::io::stdout().lock();
     output
         .write_all(text.as_bytes())
         .and_then(|()| output.flush())
-        .map_err(|error| Failure::usage(format!("cannot write to the standard output: {error}")))
+        .map_err(|error| CliError::usage(format!("cannot write to the standard output: {error}")))
 }
 
 /// Writes a file, or the standard output for `-`.
-pub(crate) fn write_to(path: &Path, text: &str) -> Result<(), Failure> {
+pub(crate) fn write_to(path: &Path, text: &str) -> Result<(), CliError> {
     if path == Path::new("-") {
         return print(text);
     }
-    std::fs::write(path, text).map_err(|error| Failure::file(path, error))
+    std::fs::write(path, text).map_err(|error| CliError::file(path, error))
 }
 
 /// A command line that can be pasted into a shell, for this very program.

@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use seqlane_sim::trace::{How, Line, Trace, diverge};
+use seqlane_sim::trace::{How, Trace, TraceLine, diverge};
 use serde_json::json;
 
 use crate::cli::console::Console;
-use crate::cli::story::Story;
-use crate::cli::verdict::{Failure, Verdict};
+use crate::cli::recorded_run::RecordedRun;
+use crate::cli::verdict::{CliError, Verdict};
 
 /// Find where two runs part.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
+pub(crate) struct DiffArgs {
     /// A trace or a bundle
     left: PathBuf,
     /// Another one
@@ -21,9 +21,9 @@ pub(crate) struct Args {
     context: usize,
 }
 
-pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
-    let left = Story::read(&args.left)?.into_trace();
-    let right = Story::read(&args.right)?.into_trace();
+pub(crate) fn run(args: DiffArgs, console: &Console) -> Result<Verdict, CliError> {
+    let left = RecordedRun::read(&args.left)?.into_trace();
+    let right = RecordedRun::read(&args.right)?.into_trace();
     let Some(divergence) = diverge(&left, &right) else {
         console.say(&format!("the same run: {} entries\n", left.lines.len()))?;
         console.document(&json!({ "same": true, "entries": left.lines.len() }))?;
@@ -57,7 +57,13 @@ pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
     Ok(Verdict::Differs)
 }
 
-fn show_rest(console: &Console, sign: char, trace: &Trace, index: usize, most: usize) -> Result<(), Failure> {
+fn show_rest(
+    console: &Console,
+    sign: char,
+    trace: &Trace,
+    index: usize,
+    most: usize,
+) -> Result<(), CliError> {
     let rest = trace.lines.get(index..).unwrap_or_default();
     if rest.is_empty() {
         return console.say(&format!("{sign} (the end)\n"));
@@ -65,7 +71,7 @@ fn show_rest(console: &Console, sign: char, trace: &Trace, index: usize, most: u
     rest.iter().take(most.max(1)).try_for_each(|line| show(console, sign, line))
 }
 
-fn show(console: &Console, sign: char, line: &Line) -> Result<(), Failure> {
+fn show(console: &Console, sign: char, line: &TraceLine) -> Result<(), CliError> {
     let (time, actor) = (line.t.to_string(), line.at.to_string());
     console.say(&format!("{sign} {:>6} {time:>16}  {actor:<10} {}\n", line.i, line.text))
 }

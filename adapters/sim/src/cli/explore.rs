@@ -3,11 +3,11 @@
 use seqlane_sim::explore::{self, Counterexample, Liveness, Options, Paths, Scope};
 
 use crate::cli::console::{Console, count};
-use crate::cli::verdict::{Failure, Verdict};
+use crate::cli::verdict::{CliError, Verdict};
 
 /// Search small worlds to the end.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
+pub(crate) struct ExploreArgs {
     /// A world to search: up=2,down=2,lanes=2,drop=1,dup=1,late=1,crash=1 (repeat for more; default: four)
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<Scope>,
@@ -25,11 +25,11 @@ pub(crate) struct Args {
     depth: usize,
 }
 
-pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
+pub(crate) fn run(args: ExploreArgs, console: &Console) -> Result<Verdict, CliError> {
     if args.paths { every_path(&args, console) } else { every_state(args, console) }
 }
 
-fn every_state(args: Args, console: &Console) -> Result<Verdict, Failure> {
+fn every_state(args: ExploreArgs, console: &Console) -> Result<Verdict, CliError> {
     let mut options = Options { max_states: args.max_states, liveness: args.liveness, ..Options::default() };
     if !args.scopes.is_empty() {
         options.scopes = args.scopes;
@@ -48,7 +48,7 @@ fn every_state(args: Args, console: &Console) -> Result<Verdict, Failure> {
     })
 }
 
-fn every_path(args: &Args, console: &Console) -> Result<Verdict, Failure> {
+fn every_path(args: &ExploreArgs, console: &Console) -> Result<Verdict, CliError> {
     let paths = Paths { depth: args.depth, ..Paths::default() };
     let bar = console.bar(None);
     let report = paths.run(&mut |runs| {

@@ -6,27 +6,29 @@ use serde_json::{Value, json};
 use crate::cli::console::Console;
 use crate::cli::scenario::ScenarioArgs;
 use crate::cli::table::table;
-use crate::cli::verdict::{Failure, Verdict};
+use crate::cli::verdict::{CliError, Verdict};
 
 /// List what can go wrong, and how often it does in a scenario.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
+pub(crate) struct FaultsArgs {
     #[command(flatten)]
     scenario: ScenarioArgs,
 }
 
-pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
+pub(crate) fn run(args: FaultsArgs, console: &Console) -> Result<Verdict, CliError> {
     let scenario = args.scenario.scenario()?;
-    let odds = |fault: &Fault| scenario.net.get(fault).map_or_else(|| "0".to_owned(), ToString::to_string);
-    let mut table = table(&["fault", "--set net.NAME=ODDS", "odds ", "from level ", "what happens"]);
+    let probability =
+        |fault: &Fault| scenario.net.get(fault).map_or_else(|| "0".to_owned(), ToString::to_string);
+    let mut table =
+        table(&["fault", "--set net.NAME=PROBABILITY", "probability ", "from level ", "what happens"]);
     for fault in Fault::ALL {
         let level = fault.from_level().to_string();
-        table.add_row([fault.id(), fault.option(), &odds(fault), &level, fault.text()]);
+        table.add_row([fault.id(), fault.option(), &probability(fault), &level, fault.text()]);
     }
     console.say(&format!("{}\n", table.trim_fmt()))?;
     let all = Fault::ALL.iter().map(|fault| {
         json!({
-            "id": fault.id(), "name": fault.option(), "odds": odds(fault),
+            "id": fault.id(), "name": fault.option(), "probability": probability(fault),
             "from_level": fault.from_level(), "text": fault.text(),
         })
     });

@@ -11,11 +11,11 @@ mod plan;
 mod planted;
 mod playback;
 mod props;
+mod recorded_run;
 mod replay;
 mod run;
 mod scenario;
 mod shrink;
-mod story;
 mod swarm;
 mod table;
 mod timeline;
@@ -26,18 +26,18 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 use self::console::Console;
-use self::verdict::{Failure, Verdict};
+use self::verdict::{CliError, Verdict};
 
-/// Declares the verbs: a module each, with `Args` and `run`.
+/// Declares the verbs: a module each, with its arguments and `run`.
 macro_rules! verbs {
-    ($($(#[$about:meta])* $name:ident => $module:ident $(if $feature:tt)?,)*) => {
+    ($($(#[$about:meta])* $name:ident($args:ident) => $module:ident $(if $feature:tt)?,)*) => {
         #[derive(Debug, Subcommand)]
         enum Verb {
-            $($(#[$about])* $(#[cfg(feature = $feature)])? $name($module::Args),)*
+            $($(#[$about])* $(#[cfg(feature = $feature)])? $name($module::$args),)*
         }
 
         impl Verb {
-            fn run(self, console: &Console) -> Result<Verdict, Failure> {
+            fn run(self, console: &Console) -> Result<Verdict, CliError> {
                 match self {
                     $($(#[cfg(feature = $feature)])? Self::$name(args) => $module::run(args, console),)*
                 }
@@ -48,31 +48,31 @@ macro_rules! verbs {
 
 verbs! {
     /// Make one run
-    Run => run,
+    Run(RunArgs) => run,
     /// Make many runs, and make every failure small
-    Swarm => swarm,
+    Swarm(SwarmArgs) => swarm,
     /// Make the run of a bundle, a trace or a recording of real sockets again, exactly
-    Replay => replay,
+    Replay(ReplayArgs) => replay,
     /// Make a failing run small
-    Shrink => shrink,
+    Shrink(ShrinkArgs) => shrink,
     /// Draw a run
-    Timeline => timeline,
+    Timeline(TimelineArgs) => timeline,
     /// Find where two runs part
-    Diff => diff,
+    Diff(DiffArgs) => diff,
     /// Search small worlds to the end
-    Explore => explore,
+    Explore(ExploreArgs) => explore,
     /// List what must hold
-    Props => props,
+    Props(PropsArgs) => props,
     /// List what can go wrong
-    Faults => faults,
+    Faults(FaultsArgs) => faults,
     /// Count what happens sometimes, and say what never does
-    Coverage => coverage,
+    Coverage(CoverageArgs) => coverage,
     /// Measure the machines in virtual time, and draw what was found
-    Plan => plan,
+    Plan(PlanArgs) => plan,
     /// Measure how fast runs are
-    Bench => bench,
+    Bench(BenchArgs) => bench,
     /// Count the seeds that it takes to find each planted bug
-    Planted => planted if "planted",
+    Planted(PlantedArgs) => planted if "planted",
 }
 
 /// The real machines, on a network made of seeds.
@@ -90,7 +90,7 @@ struct Cli {
 }
 
 /// Reads the command line and does what it says.
-pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> Result<Verdict, Failure> {
+pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> Result<Verdict, CliError> {
     let cli = Cli::try_parse_from(arguments)?;
     #[cfg(feature = "planted")]
     cli.plant.into_iter().for_each(seqlane::planted::Bug::plant);
@@ -110,7 +110,7 @@ Examples:
   seqlane-sim replay failures/failure-S2-0x2a.json --verbose
   seqlane-sim replay client.recording
   seqlane-sim explore --scope up=2,down=2,drop=1,crash=1
-  seqlane-sim timeline failures/failure-S2-0x2a.min.json -o story.html
+  seqlane-sim timeline failures/failure-S2-0x2a.min.json -o timeline.html
 
 Exit codes: 0 pass, 1 a safety property violated, 2 bad usage or an unusable file, 3 not deterministic,
 4 a liveness property violated, 5 something never happened that must happen sometimes, 6 a bound exceeded.";

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use seqlane_sim::plan::{BUILT_IN, BadRun, Choice, LEVEL2, Plan, html, json, markdown, table};
 
 use crate::cli::console::{Console, write_to};
-use crate::cli::verdict::{Failure, Verdict};
+use crate::cli::verdict::{CliError, Verdict};
 
 /// Measure the machines in virtual time, and draw what was found.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
+pub(crate) struct PlanArgs {
     /// The plan, a TOML file; without it the one that is built in
     #[arg(value_name = "FILE")]
     plan: Option<PathBuf>,
@@ -36,9 +36,9 @@ pub(crate) struct Args {
     print: bool,
 }
 
-pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
+pub(crate) fn run(args: PlanArgs, console: &Console) -> Result<Verdict, CliError> {
     let text = match &args.plan {
-        Some(path) => std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?,
+        Some(path) => std::fs::read_to_string(path).map_err(|error| CliError::file(path, error))?,
         None if args.table.as_deref() == Some("level2") => LEVEL2.to_owned(),
         None => BUILT_IN.to_owned(),
     };
@@ -47,7 +47,7 @@ pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
         return Ok(Verdict::Pass);
     }
     let choice = Choice { only: args.only, seeds: args.seeds };
-    let plan = Plan::parse(&text, &choice).map_err(|error| Failure::usage(error.to_string()))?;
+    let plan = Plan::parse(&text, &choice).map_err(|error| CliError::usage(error.to_string()))?;
     let bar = console.bar(Some(plan.runs()));
     let ran = plan.run(usize::from(args.jobs), || bar.inc(1));
     bar.finish_and_clear();
@@ -67,7 +67,7 @@ pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
 }
 
 /// A run that did wrong: there are no figures then.
-fn tell(console: &Console, bad: &BadRun) -> Result<Verdict, Failure> {
+fn tell(console: &Console, bad: &BadRun) -> Result<Verdict, CliError> {
     console.say(&format!("{bad}\n"))?;
     console.document(&serde_json::json!({ "violation": bad.violation, "seed": bad.seed }))?;
     Ok(Verdict::of(Some(&bad.violation)))

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use crate::cli::console::Console;
 use crate::cli::run::write_trace;
-use crate::cli::verdict::{Failure, Verdict};
+use crate::cli::verdict::{CliError, Verdict};
 
 /// Find every planted bug, and print how many seeds that took, as a table in Markdown.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
+pub(crate) struct PlantedArgs {
     /// Only these bugs
     bugs: Vec<String>,
     /// Batches of seeds, for the median
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     traces: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
+pub(crate) fn run(args: PlantedArgs, console: &Console) -> Result<Verdict, CliError> {
     let wanted = |bug: &Bug| args.bugs.is_empty() || args.bugs.iter().any(|name| name == bug.id());
     let mut scores = Vec::new();
     console.say(scoreboard::HEAD)?;
@@ -49,12 +49,12 @@ pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
     let rows = scores.iter().map(|score| {
         let finds: Vec<u64> = score.finds.iter().map(|(_, seed)| *seed).collect();
         let small = score.shrunk.as_ref().map(|shrunk| &shrunk.recording);
-        let picks = small.map(|small| small.picks.len());
+        let decisions = small.map(|small| small.decisions.len());
         let events = small.map(|small| small.outcome.events);
         let lines = score.shrunk.as_ref().map(scoreboard::told);
         json!({
             "bug": score.bug.id(), "properties": score.properties(), "finds": finds, "seeds": score.seeds,
-            "median": score.median(), "picks": picks, "events": events, "lines": lines,
+            "median": score.median(), "decisions": decisions, "events": events, "lines": lines,
         })
     });
     console.document(&rows.collect::<Value>())?;
@@ -63,7 +63,7 @@ pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
 }
 
 /// Writes the small run of a bug down.
-fn keep(directory: &Path, bug: Bug, shrunk: &Shrunk) -> Result<(), Failure> {
-    std::fs::create_dir_all(directory).map_err(|error| Failure::file(directory, error))?;
+fn keep(directory: &Path, bug: Bug, shrunk: &Shrunk) -> Result<(), CliError> {
+    std::fs::create_dir_all(directory).map_err(|error| CliError::file(directory, error))?;
     write_trace(&directory.join(format!("{bug}.jsonl")), &scoreboard::trace(shrunk))
 }

@@ -4,11 +4,11 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Instant;
 
-use seqlane_sim::playback::{Difference, End, Playback, Step, play_to};
+use seqlane_sim::playback::{Difference, End, Playback, ReplayedEntry, play_to};
 use serde_json::{Value, json};
 
 use crate::cli::console::{Console, count};
-use crate::cli::verdict::{Failure, Verdict};
+use crate::cli::verdict::{CliError, Verdict};
 
 /// Drives the recorded machine again; tells the entries whose numbers are in `told`.
 pub(crate) fn run(
@@ -16,17 +16,17 @@ pub(crate) fn run(
     file: Vec<u8>,
     told: Option<RangeInclusive<u64>>,
     console: &Console,
-) -> Result<Verdict, Failure> {
+) -> Result<Verdict, CliError> {
     let start = Instant::now();
     let mut said = Ok(());
-    let playback = play_to(file.into(), |step: Step<'_>| {
+    let playback = play_to(file.into(), |step: ReplayedEntry<'_>| {
         if told.as_ref().is_some_and(|told| told.contains(&step.entry)) && said.is_ok() {
-            let Step { entry, time, kind, text } = step;
+            let ReplayedEntry { entry, time, kind, text } = step;
             said = console.say(&format!("{entry:>6} {:>14.6}  {kind:<8} {text}\n", time.as_secs_f64()));
         }
     });
     said?;
-    let playback = playback.map_err(|error| Failure::file(path, error))?;
+    let playback = playback.map_err(|error| CliError::file(path, error))?;
     let Playback { machine, program, events, actions, time, end } = &playback;
     console.say(&format!(
         "a {machine}, recorded by version {program}: {}, {} in {:.6} s, replayed in {:.1?}\n",
@@ -47,7 +47,7 @@ pub(crate) fn run(
         }
         End::Broken(error) => {
             console.say("it did the same as far as the recording can be read\n")?;
-            Err(Failure::file(path, error))
+            Err(CliError::file(path, error))
         }
     }
 }

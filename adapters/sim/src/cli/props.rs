@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 
 use crate::cli::console::Console;
 use crate::cli::table::table;
-use crate::cli::verdict::{Failure, Verdict};
+use crate::cli::verdict::{CliError, Verdict};
 
 /// List what must hold.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {}
+pub(crate) struct PropsArgs {}
 
-pub(crate) fn run(_args: Args, console: &Console) -> Result<Verdict, Failure> {
+pub(crate) fn run(_args: PropsArgs, console: &Console) -> Result<Verdict, CliError> {
     let mut table = table(&["property", "it must hold that"]);
     for property in Property::ALL {
         table.add_row([property.id(), property.text()]);

@@ -5,22 +5,22 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use seqlane_sim::playback::is_recording;
-use seqlane_sim::trace::{Line, Trace, diverge};
+use seqlane_sim::trace::{Trace, TraceLine, diverge};
 use seqlane_sim::{Recording, Run};
 use serde_json::json;
 
 use crate::cli::console::{Console, command};
 use crate::cli::playback;
+use crate::cli::recorded_run::RecordedRun;
 use crate::cli::run::{document, tell, tell_entries, write_trace};
-use crate::cli::story::Story;
-use crate::cli::verdict::{Failure, Verdict};
+use crate::cli::verdict::{CliError, Verdict};
 
 /// Entries that are told when only the end of a range is given.
 const CONTEXT: u64 = 20;
 
 /// Make the run of a bundle, a trace or a recording of real sockets again, exactly.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
+pub(crate) struct ReplayArgs {
     /// A bundle (failure-….json), a trace (….jsonl), or what `seqlane node` or `seqlane client` wrote with --record
     file: PathBuf,
     /// Tell what happened up to this entry
@@ -37,7 +37,7 @@ pub(crate) struct Args {
     trace: Option<PathBuf>,
 }
 
-impl Args {
+impl ReplayArgs {
     /// The entries that somebody wants to be told.
     fn told(&self) -> Option<RangeInclusive<u64>> {
         let is_wanted = self.verbose || self.from.is_some() || self.until.is_some();
@@ -48,28 +48,28 @@ impl Args {
     }
 }
 
-pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
-    let file = std::fs::read(&args.file).map_err(|error| Failure::file(&args.file, error))?;
+pub(crate) fn run(args: ReplayArgs, console: &Console) -> Result<Verdict, CliError> {
+    let file = std::fs::read(&args.file).map_err(|error| CliError::file(&args.file, error))?;
     if is_recording(&file) {
         if args.trace.is_some() {
-            return Err(Failure::usage("--trace: a recording of real sockets has no trace"));
+            return Err(CliError::usage("--trace: a recording of real sockets has no trace"));
         }
         return playback::run(&args.file, file, args.told(), console);
     }
     drop(file);
-    let story = Story::read(&args.file)?;
+    let recorded_run = RecordedRun::read(&args.file)?;
     let start = Instant::now();
-    let recording = story.record();
+    let recording = recorded_run.record();
     let took = start.elapsed();
     if let Some(path) = &args.trace {
-        let run = Run::new(story.scenario()).within(story.limits());
-        write_trace(path, &Trace::new(&run, &story.decisions(), &recording))?;
+        let run = Run::new(recorded_run.scenario()).within(recorded_run.limits());
+        write_trace(path, &Trace::new(&run, &recorded_run.decisions(), &recording))?;
     }
     if let Some(entries) = args.told() {
         tell_entries(console, &recording, *entries.start(), *entries.end())?;
     }
     tell(console, &recording.outcome, took)?;
-    let difference = difference(&story, &recording);
+    let difference = difference(&recorded_run, &recording);
     console.document(&json!({ "outcome": document(&recording.outcome), "differs": difference }))?;
     if let Some(difference) = difference {
         console.say(&format!("NOT THE RECORDED RUN: {difference}\n"))?;
@@ -84,26 +84,26 @@ pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
 }
 
 /// Where the run of today leaves the recorded one, in words.
-fn difference(story: &Story, recording: &Recording) -> Option<String> {
-    let origin = match story {
-        Story::Bundle(bundle) => &bundle.origin,
-        Story::Trace(trace) => &trace.header.origin,
+fn difference(recorded_run: &RecordedRun, recording: &Recording) -> Option<String> {
+    let origin = match recorded_run {
+        RecordedRun::Bundle(bundle) => &bundle.origin,
+        RecordedRun::Trace(trace) => &trace.header.origin,
     };
     let commit = origin.commit.as_ref().map(|commit| format!("; it was recorded at {commit}"));
     let commit = commit.unwrap_or_default();
-    match story {
-        Story::Bundle(bundle) => {
+    match recorded_run {
+        RecordedRun::Bundle(bundle) => {
             let same = recording.outcome.hash == bundle.hash && recording.outcome.events == bundle.events;
             let last = bundle.events.min(recording.outcome.events) + 1;
             let (from, to) = bundle.checkpoints.differ(&recording.checkpoints).unwrap_or((last, last));
             let place = if from == to { format!("event {to}") } else { format!("events {from} to {to}") };
             (!same).then(|| format!("it differs first after {place}{commit}"))
         }
-        Story::Trace(trace) => {
-            let run = Run::new(story.scenario()).within(story.limits());
-            let now = Trace::new(&run, &story.decisions(), recording);
+        RecordedRun::Trace(trace) => {
+            let run = Run::new(recorded_run.scenario()).within(recorded_run.limits());
+            let now = Trace::new(&run, &recorded_run.decisions(), recording);
             let divergence = diverge(trace, &now)?;
-            let told = |line: Option<&Line>| match line {
+            let told = |line: Option<&TraceLine>| match line {
                 Some(line) => format!("`{} {}` at {}, event {}", line.at, line.text, line.t, line.e),
                 None => "the end".to_owned(),
             };

@@ -4,16 +4,16 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use seqlane_sim::trace::Trace;
-use seqlane_sim::{Bundle, Decisions, Outcome, Recording, Run, Seed, Time};
+use seqlane_sim::{Bundle, DecisionSource, Outcome, Recording, Run, Seed, Time};
 use serde_json::{Value, json};
 
 use crate::cli::console::{Console, command, count};
 use crate::cli::scenario::ScenarioArgs;
-use crate::cli::verdict::{Failure, Verdict};
+use crate::cli::verdict::{CliError, Verdict};
 
 /// Make one run.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
+pub(crate) struct RunArgs {
     /// What decides the run: a number, 0xHEX, or a commit of 40 digits
     #[arg(long, value_name = "SEED", default_value = "0")]
     seed: Seed,
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     check_determinism: bool,
 }
 
-pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
+pub(crate) fn run(args: RunArgs, console: &Console) -> Result<Verdict, CliError> {
     let scenario = args.scenario.scenario()?;
     let run = Run::new(&scenario).within(args.scenario.limits());
     let Seed(seed) = args.seed;
@@ -38,14 +38,14 @@ pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
     let outcome = if args.check_determinism { run.twice(seed) } else { run.seeded(seed) };
     let took = start.elapsed();
     if args.trace.is_some() || args.bundle.is_some() {
-        let decisions = Decisions::Seed(seed);
+        let decisions = DecisionSource::Seed(seed);
         let recording = run.record(&decisions);
         if let Some(path) = &args.trace {
             write_trace(path, &Trace::new(&run, &decisions, &recording))?;
         }
         if let Some(path) = &args.bundle {
             let text = Bundle::new(&run, Some(seed), &recording).write();
-            std::fs::write(path, text).map_err(|error| Failure::file(path, error))?;
+            std::fs::write(path, text).map_err(|error| CliError::file(path, error))?;
         }
     }
     console.say(&format!("seed {}, profile {}\n", args.seed, scenario.profile))?;
@@ -65,15 +65,15 @@ pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
 }
 
 /// Writes a trace to a file.
-pub(crate) fn write_trace(path: &PathBuf, trace: &Trace) -> Result<(), Failure> {
-    let failed = |error| Failure::file(path, error);
+pub(crate) fn write_trace(path: &PathBuf, trace: &Trace) -> Result<(), CliError> {
+    let failed = |error| CliError::file(path, error);
     let file = std::fs::File::create(path).map_err(failed)?;
     let mut out = std::io::BufWriter::new(file);
     trace.write(&mut out).and_then(|()| std::io::Write::flush(&mut out)).map_err(failed)
 }
 
 /// Tells what came of a run.
-pub(crate) fn tell(console: &Console, outcome: &Outcome, took: Duration) -> Result<(), Failure> {
+pub(crate) fn tell(console: &Console, outcome: &Outcome, took: Duration) -> Result<(), CliError> {
     let tally = &outcome.tally;
     let (finished, lost) = (count(tally.finished, "flow"), tally.lost);
     console.say(&format!(
@@ -121,7 +121,7 @@ pub(crate) fn tell_entries(
     recording: &Recording,
     from: u64,
     until: u64,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let wanted = recording.entries.iter().filter(|entry| (from..=until).contains(&entry.index));
     for entry in wanted {
         let cause = entry.cause.map(|cause| format!("  (because of {cause})")).unwrap_or_default();

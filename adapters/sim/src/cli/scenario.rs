@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use seqlane_sim::{Limits, Profile, Scenario, Time};
 
-use crate::cli::verdict::Failure;
+use crate::cli::verdict::CliError;
 
 /// What runs are like.
 #[derive(Args, Clone, Debug)]
@@ -30,13 +30,13 @@ pub(crate) struct ScenarioArgs {
 
 impl ScenarioArgs {
     /// The scenario that was asked for.
-    pub(crate) fn scenario(&self) -> Result<Scenario, Failure> {
+    pub(crate) fn scenario(&self) -> Result<Scenario, CliError> {
         let file = self.scenario.as_ref();
         let text = file
-            .map(|path| std::fs::read_to_string(path).map_err(|error| Failure::file(path, error)))
+            .map(|path| std::fs::read_to_string(path).map_err(|error| CliError::file(path, error)))
             .transpose()?;
         Scenario::assemble(self.profile, text.as_deref(), &self.settings).map_err(|error| match file {
-            Some(path) => Failure::file(path, error),
+            Some(path) => CliError::file(path, error),
             None => error.into(),
         })
     }

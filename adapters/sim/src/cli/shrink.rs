@@ -7,13 +7,13 @@ use seqlane_sim::shrink::shrink;
 use serde_json::json;
 
 use crate::cli::console::{Console, command, count};
+use crate::cli::recorded_run::RecordedRun;
 use crate::cli::run::tell_entries;
-use crate::cli::story::Story;
-use crate::cli::verdict::{Failure, Verdict};
+use crate::cli::verdict::{CliError, Verdict};
 
 /// Make a failing run small.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
+pub(crate) struct ShrinkArgs {
     /// A bundle (failure-….json) or a trace (….jsonl)
     file: PathBuf,
     /// Spend at most this long
@@ -24,29 +24,33 @@ pub(crate) struct Args {
     output: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
-    let bundle = Story::read(&args.file)?.into_bundle();
+pub(crate) fn run(args: ShrinkArgs, console: &Console) -> Result<Verdict, CliError> {
+    let bundle = RecordedRun::read(&args.file)?.into_bundle();
     let bar = console.bar(None);
     let start = Instant::now();
     let shrunk = shrink(&bundle, |progress| {
-        let (picks, events) = (count(progress.picks as u64, "pick"), count(progress.events, "event"));
-        bar.set_message(format!("{picks} and {events} left after {} runs", progress.runs));
+        let (decisions, events) =
+            (count(progress.decisions as u64, "decision"), count(progress.events, "event"));
+        bar.set_message(format!("{decisions} and {events} left after {} runs", progress.runs));
         start.elapsed() < args.budget
     });
     bar.finish_and_clear();
     let Some(shrunk) = shrunk else {
-        return Err(Failure::file(&args.file, "the run violates nothing, so there is nothing to make small"));
+        return Err(CliError::file(
+            &args.file,
+            "the run violates nothing, so there is nothing to make small",
+        ));
     };
     let small = shrunk.bundle(bundle.seed, bundle.limits);
     let path = args.output.unwrap_or_else(|| args.file.with_extension("min.json"));
-    std::fs::write(&path, small.write()).map_err(|error| Failure::file(&path, error))?;
+    std::fs::write(&path, small.write()).map_err(|error| CliError::file(&path, error))?;
     tell_entries(console, &shrunk.recording, 0, u64::MAX)?;
-    let (picks, entries) = (small.picks.len(), shrunk.recording.entries.len());
+    let (decisions, entries) = (small.decisions.len(), shrunk.recording.entries.len());
     let whole = if shrunk.complete { "" } else { ", cut short by its budget" };
     console.say(&format!(
         "{} to {}, {} to {}, {entries} entries, after {} in {:.1?}{whole}\n",
-        bundle.picks.len(),
-        count(picks as u64, "pick"),
+        bundle.decisions.len(),
+        count(decisions as u64, "decision"),
         bundle.events,
         count(small.events, "event"),
         count(shrunk.progress.runs, "run"),
@@ -56,7 +60,7 @@ pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
         console.say(&format!("VIOLATION {violation}\n"))?;
     }
     console.document(&json!({
-        "file": path, "picks": small.picks, "events": small.events, "entries": entries,
+        "file": path, "decisions": small.decisions, "events": small.events, "entries": entries,
         "runs": shrunk.progress.runs, "complete": shrunk.complete, "violation": small.violation,
     }))?;
     console.say(&format!("{}\n", command(["replay".to_owned(), path.display().to_string()])))?;

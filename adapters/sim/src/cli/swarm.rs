@@ -6,21 +6,21 @@ mod report;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-pub(crate) use self::report::{marks, marks_document};
+pub(crate) use self::report::{coverage, coverage_document};
 use seqlane_sim::{Figures, Property, Run, Scenario, Seeds, Swarm};
 use serde_json::json;
 
 use crate::cli::console::{Console, command};
 use crate::cli::coverage::never;
 use crate::cli::scenario::ScenarioArgs;
-use crate::cli::verdict::{Failure, Verdict};
+use crate::cli::verdict::{CliError, Verdict};
 
 /// Seeds of a swarm that is told neither how many nor how long.
 const SEEDS: u64 = 10_000;
 
 /// Make many runs, and make every failure small.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
+pub(crate) struct SwarmArgs {
     #[command(flatten)]
     pub(crate) many: ManyArgs,
     /// Stop at the first failure
@@ -30,8 +30,8 @@ pub(crate) struct Args {
     #[arg(long)]
     check_determinism: bool,
     /// Fail unless everything happened that must happen sometimes
-    #[arg(long)]
-    require_marks: bool,
+    #[arg(long, alias = "require-marks")]
+    require_coverage: bool,
     /// Print the hash of every run, and nothing else
     #[arg(long, conflicts_with = "json")]
     hashes: bool,
@@ -102,7 +102,7 @@ impl ManyArgs {
     }
 }
 
-pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
+pub(crate) fn run(args: SwarmArgs, console: &Console) -> Result<Verdict, CliError> {
     let scenario = args.many.scenario.scenario()?;
     let ran = args.many.run(console, &scenario, args.check_determinism, args.hashes, |figures| {
         !args.stop_on_first || figures.failures.is_empty()
@@ -115,7 +115,7 @@ pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
     }
     report::tell(console, &scenario, &ran)?;
     let found = failures::keep(&args, console, &scenario, &ran.figures)?;
-    let missing = if args.require_marks { never(&scenario, &ran.figures) } else { Vec::new() };
+    let missing = if args.require_coverage { never(&scenario, &ran.figures) } else { Vec::new() };
     if let Some(directory) = &args.report {
         report::write(directory, &scenario, &ran, &found)?;
     }
@@ -129,25 +129,25 @@ pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
     if missing.is_empty() {
         return Ok(Verdict::Pass);
     }
-    let names: Vec<String> = missing.iter().map(|mark| format!("{mark:?}")).collect();
+    let names: Vec<String> = missing.iter().map(|point| format!("{point:?}")).collect();
     console.say(&format!("M1 violated: never happened: {}\n", names.join(", ")))?;
     Ok(Verdict::Violated(Property::M1))
 }
 
 /// The command line that makes one seed's run.
-fn again(args: &Args, seed: u64) -> String {
+fn again(args: &SwarmArgs, seed: u64) -> String {
     let seed = seqlane_sim::Seed(seed).to_string();
     command(["run".to_owned(), "--seed".to_owned(), seed].into_iter().chain(args.many.scenario.words()))
 }
 
 /// What a program is told of one failure.
-fn failure_document(failure: &failures::Found) -> serde_json::Value {
+fn failure_document(failure: &failures::KeptFailure) -> serde_json::Value {
     json!({
         "seed": seqlane_sim::Seed(failure.seed).to_string(),
         "violation": failure.violation,
         "bundle": failure.bundle,
         "small": failure.small,
-        "picks": failure.picks,
+        "decisions": failure.decisions,
         "entries": failure.entries,
     })
 }

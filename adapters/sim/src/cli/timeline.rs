@@ -7,12 +7,12 @@ use seqlane_sim::timeline::{self, Timeline, View};
 use serde_json::json;
 
 use crate::cli::console::{Console, write_to};
-use crate::cli::story::Story;
-use crate::cli::verdict::{Failure, Verdict};
+use crate::cli::recorded_run::RecordedRun;
+use crate::cli::verdict::{CliError, Verdict};
 
 /// Draw a run.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
+pub(crate) struct TimelineArgs {
     /// A bundle (failure-….json) or a trace (….jsonl)
     file: PathBuf,
     /// The form; else the one that the output's name asks for, else text
@@ -60,8 +60,8 @@ impl Form {
     }
 }
 
-pub(crate) fn run(args: Args, console: &Console) -> Result<Verdict, Failure> {
-    let trace = Story::read(&args.file)?.into_trace();
+pub(crate) fn run(args: TimelineArgs, console: &Console) -> Result<Verdict, CliError> {
+    let trace = RecordedRun::read(&args.file)?.into_trace();
     let form = args.format.or_else(|| Form::of(&args.output)).unwrap_or(Form::Text);
     // A viewer of traces has its own ways of leaving out.
     let whole = args.whole || matches!(form, Form::Perfetto);

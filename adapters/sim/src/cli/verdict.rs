@@ -41,14 +41,14 @@ impl Verdict {
 
 /// Why a verb could not do what it was told: exit code 2.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) enum CliError {
     /// What it was told makes no sense, or a file cannot be used.
     Usage(String),
     /// The command line reader has something to say: its own text and exit code (2, or 0 for help).
     CommandLine(clap::Error),
 }
 
-impl Failure {
+impl CliError {
     pub(crate) fn usage(text: impl Into<String>) -> Self {
         Self::Usage(text.into())
     }
@@ -74,13 +74,13 @@ impl Failure {
     }
 }
 
-impl From<clap::Error> for Failure {
+impl From<clap::Error> for CliError {
     fn from(error: clap::Error) -> Self {
         Self::CommandLine(error)
     }
 }
 
-impl From<BadScenario> for Failure {
+impl From<BadScenario> for CliError {
     fn from(error: BadScenario) -> Self {
         Self::Usage(error.to_string())
     }

@@ -1,7 +1,7 @@
 //! Exhaustive search: every behaviour of the real machines, in a world that is small enough.
 //!
 //! ```text
-//!   application ─ Write, Finish, Reset ─▶ Client ─ requests in flight ─▶ Node ─ Connect, Speak, Hush ─ upstream
+//!   application ─ Write, Finish, Reset ─▶ Client ─ requests in flight ─▶ Node ─ Connect, Speak, FinishUpstream ─ upstream
 //!                                           ▲                              │
 //!                                           └────── answers in flight ─────┘
 //!
@@ -71,7 +71,6 @@ mod scope;
 mod search;
 #[cfg(test)]
 mod tests;
-mod twin;
 
 use std::time::Instant;
 
@@ -81,7 +80,7 @@ pub use pair::Pair;
 pub use paths::{Paths, PathsReport};
 pub use report::{Counterexample, Report, ScopeReport};
 pub use scope::{BadScope, Scope};
-pub use search::{Failure, Found, Limits, Progress, search};
+pub use search::{Refutation, SearchLimits, SearchProgress, SearchResult, search};
 
 /// Explores every scope, up to the first failure, and tells `watch` now and then how far it is.
 ///
@@ -93,7 +92,7 @@ pub use search::{Failure, Found, Limits, Progress, search};
 /// assert_eq!(report.exit_code(), 0, "{report}");
 /// # Ok::<(), seqlane_sim::explore::BadScope>(())
 /// ```
-pub fn run(options: &Options, watch: &mut dyn FnMut(Scope, Progress)) -> Report {
+pub fn run(options: &Options, watch: &mut dyn FnMut(Scope, SearchProgress)) -> Report {
     let mut report = Report::default();
     for scope in &options.scopes {
         let began = Instant::now();

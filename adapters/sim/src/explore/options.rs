@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::explore::scope::Scope;
-use crate::explore::search::Limits;
+use crate::explore::search::SearchLimits;
 
 /// What [`run`](crate::explore::run) explores.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,11 +44,11 @@ impl Options {
         "level=2,up=2,down=2,drop=1,dup=1,late=1,crash=1",
     ];
 
-    pub(super) fn limits(&self) -> Limits {
+    pub(super) fn limits(&self) -> SearchLimits {
         /// 2 GB of them.
         const MOST_WAITING: usize = 100_000;
         let heals = matches!(self.liveness, Liveness::Heal | Liveness::Both);
-        Limits {
+        SearchLimits {
             states: self.max_states,
             waiting: MOST_WAITING,
             heal: heals.then_some(self.heal_steps),

@@ -10,12 +10,12 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::chooser::{Chooser, Exhaustive};
+use crate::decision_point::DecisionPoint;
 use crate::explore::report::Counterexample;
-use crate::odds::Odds;
+use crate::probability::Probability;
 use crate::property::Violation;
 use crate::scenario::{Profile, Scenario, Span};
 use crate::script::Kind;
-use crate::site::Site;
 use crate::trace::NoTrace;
 use crate::world::World;
 
@@ -25,7 +25,7 @@ pub struct Paths {
     /// What runs are like. Only kinds of faults that it allows can happen.
     pub scenario: Scenario,
     /// Whose decisions are tried. All others are benign.
-    pub sites: Vec<Site>,
+    pub points: Vec<DecisionPoint>,
     /// How many decisions of a run are tried; those after them are benign.
     pub depth: usize,
     /// The most runs.
@@ -45,13 +45,19 @@ impl Default for Paths {
             level: Some(1),
             net: [LoseRequest, LoseReply, Duplicate, Late, Crash]
                 .into_iter()
-                .map(|fault| (fault, Odds::of(1, 2)))
+                .map(|fault| (fault, Probability::of(1, 2)))
                 .collect(),
             ..Profile::Calm.scenario()
         };
         Self {
             scenario,
-            sites: vec![Site::LoseRequest, Site::LoseReply, Site::Duplicate, Site::Late, Site::Crash],
+            points: vec![
+                DecisionPoint::LoseRequest,
+                DecisionPoint::LoseReply,
+                DecisionPoint::Duplicate,
+                DecisionPoint::Late,
+                DecisionPoint::Crash,
+            ],
             depth: 12,
             max_runs: 1_000_000,
             max_events: 1_000_000,
@@ -81,16 +87,16 @@ pub struct PathsReport {
 /// Remembers what was asked last, beside the odometer.
 struct Noted {
     odometer: Exhaustive,
-    picks: Vec<String>,
+    decisions: Vec<String>,
 }
 
 impl Chooser for Noted {
-    fn pick(&mut self, site: Site, key: u64, n: u32) -> u32 {
-        let pick = self.odometer.pick(site, key, n);
-        if pick != 0 {
-            self.picks.push(format!("{} answers {pick} of {n}", site.name()));
+    fn decide(&mut self, point: DecisionPoint, key: u64, n: u32) -> u32 {
+        let decision = self.odometer.decide(point, key, n);
+        if decision != 0 {
+            self.decisions.push(format!("{} answers {decision} of {n}", point.name()));
         }
-        pick
+        decision
     }
 }
 
@@ -109,16 +115,16 @@ impl Paths {
             seconds: 0.0,
             counterexample: None,
         };
-        let mut odometer = Exhaustive::new(&self.sites, self.depth);
+        let mut odometer = Exhaustive::new(&self.points, self.depth);
         loop {
-            let mut noted = Noted { odometer, picks: Vec::new() };
+            let mut noted = Noted { odometer, decisions: Vec::new() };
             let outcome = World::with(&self.scenario, &mut noted, NoTrace).run(self.max_events);
             report.runs += 1;
             report.events += outcome.events;
             report.finished += outcome.tally.finished;
             report.lost += outcome.tally.lost;
             if let Some(violation) = outcome.violation {
-                report.counterexample = Some(counterexample(violation, noted.picks));
+                report.counterexample = Some(counterexample(violation, noted.decisions));
                 break;
             }
             odometer = noted.odometer;
@@ -188,7 +194,7 @@ mod tests {
 
     #[test]
     fn without_sites_there_is_one_run_and_nothing_goes_wrong_in_it() {
-        let report = Paths { sites: Vec::new(), ..Paths::default() }.run(&mut |_| {});
+        let report = Paths { points: Vec::new(), ..Paths::default() }.run(&mut |_| {});
         assert_eq!((report.runs, report.finished, report.lost), (1, 1, 0));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::explore::scope::Scope;
-use crate::explore::search::{Failure, Found};
+use crate::explore::search::{Refutation, SearchResult};
 use crate::property::Property;
 
 /// What was found in every scope.
@@ -57,7 +57,7 @@ pub struct Counterexample {
 }
 
 impl Counterexample {
-    fn new<S: fmt::Display>(failure: Failure<S>) -> Self {
+    fn new<S: fmt::Display>(failure: Refutation<S>) -> Self {
         let told = |steps: Vec<S>| steps.iter().map(ToString::to_string).collect();
         Self {
             property: failure.broken.property,
@@ -69,7 +69,7 @@ impl Counterexample {
 }
 
 impl ScopeReport {
-    pub(super) fn new<S: fmt::Display>(scope: Scope, found: Found<S>, took: Duration) -> Self {
+    pub(super) fn new<S: fmt::Display>(scope: Scope, found: SearchResult<S>, took: Duration) -> Self {
         Self {
             scope,
             states: found.progress.states,

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::explore::healing::{Healing, Sick};
 use crate::explore::model::{Broken, Model};
-use crate::explore::twin::Hashed;
+use crate::hash128::Hashed;
 use crate::property::Property;
 
 /// States by their fingerprints.
@@ -15,7 +15,7 @@ pub(super) type Prints<V> = HashMap<u128, V, BuildHasherDefault<Hashed>>;
 
 /// What limits a search, and what it checks beside safety.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct SearchLimits {
     /// The most states that are looked at.
     pub states: usize,
     /// The most states that wait to be looked at before the newest go first. Each takes some 20 KB.
@@ -28,7 +28,7 @@ pub struct Limits {
 
 /// What a search has found so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct SearchProgress {
     /// Distinct states.
     pub states: usize,
     /// States whose every step was tried.
@@ -39,9 +39,9 @@ pub struct Progress {
 
 /// How a search ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found<S> {
+pub struct SearchResult<S> {
     /// The numbers.
-    pub progress: Progress,
+    pub progress: SearchProgress,
     /// States in which everything is done.
     pub done: usize,
     /// Steps on the longest way by which a state was found: the shortest one to the state that is furthest away, if no
@@ -56,12 +56,12 @@ pub struct Found<S> {
     /// States from which no done state can be reached; none: not checked.
     pub dead: Option<usize>,
     /// What does not hold, and the shortest way there.
-    pub failure: Option<Failure<S>>,
+    pub failure: Option<Refutation<S>>,
 }
 
 /// A property that does not hold, and how to get there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure<S> {
+pub struct Refutation<S> {
     /// What does not hold.
     pub broken: Broken,
     /// The steps from the start.
@@ -72,7 +72,7 @@ pub struct Failure<S> {
 
 /// How a state was reached first.
 #[derive(Clone, Copy, Debug)]
-struct Link<S> {
+struct Reached<S> {
     parent: u32,
     step: Option<S>,
 }
@@ -80,19 +80,23 @@ struct Link<S> {
 /// A search in progress.
 struct Search<'a, M: Model> {
     model: &'a M,
-    limits: Limits,
+    limits: SearchLimits,
     seen: Prints<u32>,
-    links: Vec<Link<M::Step>>,
+    links: Vec<Reached<M::Step>>,
     /// Every transition, from and to, for the way back from done states.
     edges: Vec<(u32, u32)>,
     done: Vec<u32>,
     waiting: VecDeque<(u32, u32, M::State)>,
     healing: Healing<'a, M>,
-    found: Found<M::Step>,
+    found: SearchResult<M::Step>,
 }
 
 /// Looks at every state of `model` and tells `watch` now and then how far it is.
-pub fn search<M: Model>(model: &M, limits: Limits, watch: &mut dyn FnMut(Progress)) -> Found<M::Step> {
+pub fn search<M: Model>(
+    model: &M,
+    limits: SearchLimits,
+    watch: &mut dyn FnMut(SearchProgress),
+) -> SearchResult<M::Step> {
     let mut search = Search {
         model,
         limits,
@@ -102,8 +106,8 @@ pub fn search<M: Model>(model: &M, limits: Limits, watch: &mut dyn FnMut(Progres
         done: Vec::new(),
         waiting: VecDeque::new(),
         healing: Healing::new(model, limits.heal.unwrap_or(0)),
-        found: Found {
-            progress: Progress::default(),
+        found: SearchResult {
+            progress: SearchProgress::default(),
             done: 0,
             depth: 0,
             frontier: 0,
@@ -123,12 +127,12 @@ pub fn search<M: Model>(model: &M, limits: Limits, watch: &mut dyn FnMut(Progres
 type At<S> = (u32, Option<S>, Vec<S>);
 
 impl<M: Model> Search<'_, M> {
-    fn run(&mut self, watch: &mut dyn FnMut(Progress)) -> Result<(), (Broken, At<M::Step>)> {
+    fn run(&mut self, watch: &mut dyn FnMut(SearchProgress)) -> Result<(), (Broken, At<M::Step>)> {
         /// How often the watcher is told.
         const EVERY: usize = 4096;
         let root = self.model.root().map_err(|broken| (broken, (0, None, Vec::new())))?;
         let print = self.model.print(&root);
-        self.admit(print, Link { parent: 0, step: None }, 0, root);
+        self.admit(print, Reached { parent: 0, step: None }, 0, root);
         while let Some((id, depth, state)) = self.next() {
             self.found.depth = self.found.depth.max(depth);
             if self.limits.heal.is_some() {
@@ -155,7 +159,7 @@ impl<M: Model> Search<'_, M> {
         }
     }
 
-    fn admit(&mut self, print: u128, link: Link<M::Step>, depth: u32, state: M::State) {
+    fn admit(&mut self, print: u128, link: Reached<M::Step>, depth: u32, state: M::State) {
         let id = self.links.len() as u32;
         self.seen.insert(print, id);
         self.links.push(link);
@@ -184,7 +188,7 @@ impl<M: Model> Search<'_, M> {
                 }
                 None => {
                     let fresh = self.links.len() as u32;
-                    self.admit(print, Link { parent: id, step: Some(step) }, depth + 1, next);
+                    self.admit(print, Reached { parent: id, step: Some(step) }, depth + 1, next);
                     fresh
                 }
             };
@@ -221,16 +225,16 @@ impl<M: Model> Search<'_, M> {
     fn fail(&mut self, broken: Broken, (at, step, then): At<M::Step>) {
         let mut steps: Vec<M::Step> = step.into_iter().collect();
         let mut id = at;
-        while let Some(Link { parent, step: Some(step) }) = self.links.get(id as usize).copied() {
+        while let Some(Reached { parent, step: Some(step) }) = self.links.get(id as usize).copied() {
             steps.push(step);
             id = parent;
         }
         steps.reverse();
-        self.found.failure = Some(Failure { broken, steps, then });
+        self.found.failure = Some(Refutation { broken, steps, then });
     }
 
-    fn conclude(self) -> Found<M::Step> {
-        Found { done: self.done.len(), ..self.found }
+    fn conclude(self) -> SearchResult<M::Step> {
+        SearchResult { done: self.done.len(), ..self.found }
     }
 }
 

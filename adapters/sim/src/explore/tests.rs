@@ -133,12 +133,12 @@ impl Model for Toy {
     }
 }
 
-fn explore(wrong: Wrong, liveness: Liveness) -> Found<Move> {
+fn explore(wrong: Wrong, liveness: Liveness) -> SearchResult<Move> {
     let options = Options { liveness, heal_steps: 40, ..Options::default() };
     search(&Toy { wrong, items: 2 }, options.limits(), &mut |_| {})
 }
 
-fn property(found: &Found<Move>) -> Option<Property> {
+fn property(found: &SearchResult<Move>) -> Option<Property> {
     found.failure.as_ref().map(|failure| failure.broken.property)
 }
 

@@ -11,11 +11,11 @@ use seqlane::{
 };
 
 use crate::chooser::{Chooser, FromBytes};
-use crate::site::Site;
+use crate::decision_point::DecisionPoint;
 
 /// A flow as its application sees it.
 #[derive(Default)]
-struct Local {
+struct ArbitraryApplication {
     credit: usize,
     unread: usize,
     finished: bool,
@@ -28,10 +28,10 @@ struct Bench<'a> {
     now: Instant,
     wake: Option<Wake>,
     calls: BTreeMap<ExchangeId, Bytes>,
-    flows: BTreeMap<FlowId, Local>,
+    flows: BTreeMap<FlowId, ArbitraryApplication>,
 }
 
-/// Local events, replies and failures of any kind: nothing panics, nothing is misuse, every flow ends once, every
+/// ArbitraryApplication events, replies and failures of any kind: nothing panics, nothing is misuse, every flow ends once, every
 /// wake is later than the one before.
 ///
 /// # Panics
@@ -66,7 +66,7 @@ pub fn client(data: &[u8]) {
 
 impl Bench<'_> {
     fn one_of(&mut self, n: u32) -> u32 {
-        self.decide.pick(Site::Host, 0, n)
+        self.decide.decide(DecisionPoint::Host, 0, n)
     }
 
     fn event(&mut self, event: ClientEvent) {
@@ -91,7 +91,7 @@ impl Bench<'_> {
         let port = if self.one_of(2) == 0 { 443 } else { 25 };
         let target = Target::new("h", port).expect("a target");
         if let Ok(stream) = self.client.open(self.now, target, kind) {
-            self.flows.insert(stream, Local::default());
+            self.flows.insert(stream, ArbitraryApplication::default());
         }
     }
 
@@ -221,7 +221,7 @@ impl Bench<'_> {
         }
     }
 
-    fn alive(&mut self, stream: FlowId) -> &mut Local {
+    fn alive(&mut self, stream: FlowId) -> &mut ArbitraryApplication {
         let flow = self.flows.get_mut(&stream).expect("a flow that was opened");
         assert!(!flow.ended, "nothing after the end of stream {stream}");
         flow

@@ -8,7 +8,7 @@ use seqlane::{Endpoint, Form, Instant, Node, NodeAction, NodeOptions, Secret, Se
 
 use crate::fuzz::node_bench::NodeBench;
 
-struct Run<'a> {
+struct SessionsDriver<'a> {
     bench: NodeBench<'a>,
     sids: Vec<Sid>,
 }
@@ -31,8 +31,10 @@ pub fn node(data: &[u8]) {
         ..NodeOptions::new(Secret::new("k"))
     };
     let node = Node::new(options.validate().expect("valid"), [2; 32], Instant::ZERO);
-    let mut run =
-        Run { bench: NodeBench::new(data, node), sids: vec![Sid::new("nobody").expect("a session id")] };
+    let mut run = SessionsDriver {
+        bench: NodeBench::new(data, node),
+        sids: vec![Sid::new("nobody").expect("a session id")],
+    };
     for _ in 0..data.len().min(300) {
         run.step();
         run.bench.drain();
@@ -41,7 +43,7 @@ pub fn node(data: &[u8]) {
     run.bench.close();
 }
 
-impl Run<'_> {
+impl SessionsDriver<'_> {
     fn one_of(&mut self, n: u32) -> u32 {
         self.bench.one_of(n)
     }

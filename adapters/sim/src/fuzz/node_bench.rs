@@ -10,13 +10,13 @@ use seqlane::{
 };
 
 use crate::chooser::{Chooser, FromBytes};
-use crate::site::Site;
+use crate::decision_point::DecisionPoint;
 
 /// What upstreams send counts up from 0 and begins again after this many bytes.
 pub(super) const CYCLE: usize = 251;
 
 /// An upstream as the driver sees it.
-struct Upstream {
+struct ArbitraryUpstream {
     kind: FlowKind,
     open: bool,
     credit: usize,
@@ -26,7 +26,7 @@ struct Upstream {
     half_closed: bool,
 }
 
-impl Upstream {
+impl ArbitraryUpstream {
     /// The next `len` bytes that it sends.
     fn send(&mut self, len: usize) -> Bytes {
         let bytes: Vec<u8> = (self.sent..self.sent + len).map(|place| (place % CYCLE) as u8).collect();
@@ -72,7 +72,7 @@ pub(super) struct NodeBench<'a> {
     wake: Option<Wake>,
     requests: u64,
     held: BTreeSet<RequestId>,
-    upstreams: BTreeMap<UpstreamId, Upstream>,
+    upstreams: BTreeMap<UpstreamId, ArbitraryUpstream>,
     /// What the node wanted done, for a target that looks at it.
     pub(super) seen: Vec<NodeAction>,
 }
@@ -92,7 +92,7 @@ impl<'a> NodeBench<'a> {
     }
 
     pub(super) fn one_of(&mut self, n: u32) -> u32 {
-        self.decide.pick(Site::Host, 0, n)
+        self.decide.decide(DecisionPoint::Host, 0, n)
     }
 
     fn event(&mut self, event: NodeEvent) {
@@ -186,7 +186,7 @@ impl<'a> NodeBench<'a> {
     }
 
     fn on_open(&mut self, upstream: UpstreamId, kind: FlowKind) {
-        let opened = Upstream {
+        let opened = ArbitraryUpstream {
             kind,
             open: false,
             credit: 0,

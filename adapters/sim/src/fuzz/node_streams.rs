@@ -27,7 +27,7 @@ const MOST_STEPS: u32 = 1_000;
 /// Packets that may come again.
 const REMEMBERED: usize = 12;
 
-struct Run<'a> {
+struct StreamsDriver<'a> {
     bench: NodeBench<'a>,
     oracle: NodeOracle,
     peers: [Peer; 3],
@@ -49,7 +49,7 @@ pub fn node_streams(data: &[u8]) {
     let options = options();
     let bound = bound(&options);
     let node = Node::unsealed(options.validate().expect("valid"), [2; 32], Instant::ZERO);
-    let mut run = Run {
+    let mut run = StreamsDriver {
         bench: NodeBench::new(data, node),
         oracle: NodeOracle::default(),
         peers: [1, 2, 3].map(Peer::new),
@@ -103,7 +103,7 @@ fn bound(options: &NodeOptions) -> usize {
     totals + options.max_sessions * 2 * FLOOR
 }
 
-impl Run<'_> {
+impl StreamsDriver<'_> {
     fn one_of(&mut self, n: u32) -> u32 {
         self.bench.one_of(n)
     }

@@ -15,8 +15,8 @@ use seqlane::wire::varint;
 use seqlane::{FlowKind, Seq, Target};
 
 use crate::chooser::{Chooser, FromBytes};
+use crate::decision_point::DecisionPoint;
 use crate::fuzz::node_bench::CYCLE;
-use crate::site::Site;
 
 /// Streams that a client speaks of at a time: more than a node lets it have.
 const STREAMS: u32 = 4;
@@ -31,7 +31,7 @@ pub(super) const PORTS: u16 = 16_384;
 const FAR: u64 = 4096;
 
 fn one_of(decide: &mut FromBytes<'_>, n: u32) -> u32 {
-    decide.pick(Site::Host, 0, n)
+    decide.decide(DecisionPoint::Host, 0, n)
 }
 
 fn any<T: Copy, const N: usize>(decide: &mut FromBytes<'_>, of: [T; N]) -> T {

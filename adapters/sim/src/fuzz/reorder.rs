@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use seqlane::{Rejected, ReorderLimits, ReorderQueue, Seq};
 
 use crate::chooser::{Chooser, FromBytes};
-use crate::site::Site;
+use crate::decision_point::DecisionPoint;
 
 /// Inserts, pops and removals: the queue does what a map with the same limits does.
 ///
@@ -13,20 +13,20 @@ use crate::site::Site;
 /// When it does something else.
 pub fn reorder(data: &[u8]) {
     let mut decide = FromBytes::new(data);
-    let mut pick = |n| decide.pick(Site::Host, 0, n);
-    let limits = ReorderLimits { items: pick(9) as usize, bytes: pick(200) as usize };
+    let mut decision = |n| decide.decide(DecisionPoint::Host, 0, n);
+    let limits = ReorderLimits { items: decision(9) as usize, bytes: decision(200) as usize };
     let mut queue = ReorderQueue::new(limits);
     let mut model: BTreeMap<u64, usize> = BTreeMap::new();
     let mut expected = 0_u64;
     for _ in 0..data.len().min(400) {
-        let near = (expected + u64::from(pick(12))).saturating_sub(2);
-        match pick(3) {
+        let near = (expected + u64::from(decision(12))).saturating_sub(2);
+        match decision(3) {
             0 => {
                 assert_eq!(queue.pop(), model.remove(&expected));
                 expected = queue.expected().number();
             }
             1 => assert_eq!(queue.remove(Seq::new(near)), model.remove(&near)),
-            _ => insert(&mut queue, &mut model, limits, near, pick(60) as usize),
+            _ => insert(&mut queue, &mut model, limits, near, decision(60) as usize),
         }
         assert_eq!((queue.len(), queue.bytes()), (model.len(), model.values().sum::<usize>()));
     }

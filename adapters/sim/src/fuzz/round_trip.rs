@@ -5,7 +5,7 @@ use seqlane::wire::{self, Limits, Op, ReplyParts, Sid};
 use seqlane::{Caps, Form, Secret, Seq, Target};
 
 use crate::chooser::{Chooser, FromBytes};
-use crate::site::Site;
+use crate::decision_point::DecisionPoint;
 
 const LIMITS: Limits = Limits { max_body: 1 << 20, max_ops: 64 };
 
@@ -13,7 +13,7 @@ struct Maker<'a>(FromBytes<'a>);
 
 impl Maker<'_> {
     fn one_of(&mut self, n: u32) -> u32 {
-        self.0.pick(Site::Host, 0, n)
+        self.0.decide(DecisionPoint::Host, 0, n)
     }
 
     fn bytes(&mut self) -> Bytes {

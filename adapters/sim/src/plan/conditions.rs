@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 use crate::latency::Latency;
-use crate::odds::Odds;
 use crate::plan::round_trip::RoundTrip;
 use crate::plan::size::Size;
 use crate::plan::workload::Workload;
+use crate::probability::Probability;
 use crate::scenario::{FlowSetup, KEY, Outage, RelaySetup, Setup};
 use crate::script::Script;
 
@@ -24,9 +24,9 @@ pub struct Conditions {
     /// The round trip of a call.
     pub round_trip: RoundTrip,
     /// How often a request is lost silently, and how often a reply is.
-    pub loss: Odds,
+    pub loss: Probability,
     /// How often a request arrives twice. Never at level 0, which nothing there could survive.
-    pub duplicates: Odds,
+    pub duplicates: Probability,
     /// One of the answers 10 to 19 of each run is lost silently, and nothing else; of answers with payload, where
     /// `spared` says how large those are.
     pub lose_one: bool,
@@ -66,8 +66,8 @@ impl Default for Conditions {
         Self {
             level: Level::default().number(),
             round_trip: RoundTrip(Latency::Hosted),
-            loss: Odds::NEVER,
-            duplicates: Odds::NEVER,
+            loss: Probability::NEVER,
+            duplicates: Probability::NEVER,
             lose_one: false,
             spared: Size(0),
             binary: false,
@@ -181,15 +181,15 @@ impl Conditions {
                     spoiled: false,
                 })
                 .collect(),
-            visitors: Vec::new(),
+            foreign_clients: Vec::new(),
             outages: self.outages(),
             restarts: self.at(self.restarts).into_iter().collect(),
             spared: usize::try_from(self.spared.0).unwrap_or(usize::MAX),
             other_is_old: false,
-            faults: Fault::ALL.iter().map(|fault| self.odds(*fault)).collect(),
+            faults: Fault::ALL.iter().map(|fault| self.probability(*fault)).collect(),
             latency: self.round_trip.0,
             ties: false,
-            storm: FOR_EVER,
+            fault_phase: FOR_EVER,
             link: Some((self.link.0, self.per_call.0)),
         }
     }
@@ -217,13 +217,13 @@ impl Conditions {
         dead.into_iter().chain(silent).collect()
     }
 
-    fn odds(&self, fault: Fault) -> Odds {
+    fn probability(&self, fault: Fault) -> Probability {
         match fault {
             // Which one it is, the chooser decides.
-            Fault::LoseReply if self.lose_one => Odds::ALWAYS,
+            Fault::LoseReply if self.lose_one => Probability::ALWAYS,
             Fault::LoseRequest | Fault::LoseReply => self.loss,
             Fault::Duplicate if self.level >= Fault::Duplicate.from_level() => self.duplicates,
-            _ => Odds::NEVER,
+            _ => Probability::NEVER,
         }
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::plan::figure::Figure;
-use crate::plan::knob::Knob;
+use crate::plan::parameter::Parameter;
 use crate::plan::requirement::Requirement;
 use crate::plan::workload::Workload;
 
@@ -70,7 +70,7 @@ pub struct SweepDefinition {
     /// What is done.
     pub workload: Workload,
     /// What the x axis is.
-    pub vary: Knob,
+    pub vary: Parameter,
     /// Its values, as conditions write them.
     pub values: Vec<Value>,
     /// What the lines are; without it the levels of the plan.
@@ -90,7 +90,7 @@ pub struct SweepDefinition {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SeriesDefinition {
     /// What differs from line to line.
-    pub vary: Knob,
+    pub vary: Parameter,
     /// Its values, as conditions write them.
     pub values: Vec<Value>,
 }

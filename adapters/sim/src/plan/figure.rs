@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::aggregate::{Aggregate, CALL_PARTS};
 use crate::plan::conditions::Conditions;
 use crate::plan::limit::limit;
-use crate::plan::summary::{CALL_PARTS, Summary};
 use crate::plan::workload::Workload;
 
 macro_rules! figures {
@@ -92,45 +92,45 @@ const DAY: f64 = 86_400.0;
 
 impl Figure {
     /// The figure of a point; none where its runs do not show it.
-    pub fn of(self, summary: &Summary, conditions: &Conditions, workload: Workload) -> Option<f64> {
-        let goodput = || summary.goodput.median().map(|bytes| bytes as f64);
-        let calls = summary.calls.0 as f64;
+    pub fn of(self, aggregate: &Aggregate, conditions: &Conditions, workload: Workload) -> Option<f64> {
+        let goodput = || aggregate.goodput.median().map(|bytes| bytes as f64);
+        let calls = aggregate.calls.0 as f64;
         match self {
             Self::Goodput => goodput().map(|bytes| bytes / MEGA),
             Self::OfLimit => Some(100.0 * goodput()? / limit(conditions, workload)?),
             Self::Completion => {
-                let (flows, finished) = summary.flows;
+                let (flows, finished) = aggregate.flows;
                 (flows > 0).then(|| 100.0 * finished as f64 / flows as f64)
             }
             Self::CallsPerMb => {
-                summary.calls_per_byte.median().map(|parts| parts as f64 * MEGA / CALL_PARTS as f64)
+                aggregate.calls_per_byte.median().map(|parts| parts as f64 * MEGA / CALL_PARTS as f64)
             }
             Self::CallsPerEcho => {
-                let echoes = summary.echoes.len();
+                let echoes = aggregate.echoes.len();
                 (echoes > 0).then(|| calls / echoes as f64)
             }
             Self::CallsPerDay => {
-                let seconds = summary.calls.1.as_secs_f64();
+                let seconds = aggregate.calls.1.as_secs_f64();
                 (seconds > 0.0).then(|| calls * DAY / seconds)
             }
-            Self::EchoP50 => summary.echoes.seconds(500),
-            Self::EchoP95 => summary.echoes.seconds(950),
-            Self::EchoP99 => summary.echoes.seconds(990),
-            Self::PushP50 => summary.pushes.seconds(500),
-            Self::PushP99 => summary.pushes.seconds(990),
-            Self::StallP50 => summary.stalls.seconds(500),
-            Self::StallMost => summary.stalls.seconds(1000),
-            Self::StallP99 => summary.stalls.seconds(990),
-            Self::Steady => summary.steady.median().map(|bytes| bytes as f64 / MEGA),
+            Self::EchoP50 => aggregate.echoes.seconds(500),
+            Self::EchoP95 => aggregate.echoes.seconds(950),
+            Self::EchoP99 => aggregate.echoes.seconds(990),
+            Self::PushP50 => aggregate.pushes.seconds(500),
+            Self::PushP99 => aggregate.pushes.seconds(990),
+            Self::StallP50 => aggregate.stalls.seconds(500),
+            Self::StallMost => aggregate.stalls.seconds(1000),
+            Self::StallP99 => aggregate.stalls.seconds(990),
+            Self::Steady => aggregate.steady.median().map(|bytes| bytes as f64 / MEGA),
             Self::SteadyCallsPerMb => {
-                summary.steady_calls.median().map(|parts| parts as f64 * MEGA / CALL_PARTS as f64)
+                aggregate.steady_calls.median().map(|parts| parts as f64 * MEGA / CALL_PARTS as f64)
             }
-            Self::HitP50 => summary.hit.seconds(500),
-            Self::HitP99 => summary.hit.seconds(990),
-            Self::GoneP50 => summary.gone.seconds(500),
-            Self::GoneP99 => summary.gone.seconds(990),
-            Self::NoticedP50 => summary.noticed.seconds(500),
-            Self::NoticedMost => summary.noticed.seconds(1000),
+            Self::HitP50 => aggregate.hit.seconds(500),
+            Self::HitP99 => aggregate.hit.seconds(990),
+            Self::GoneP50 => aggregate.gone.seconds(500),
+            Self::GoneP99 => aggregate.gone.seconds(990),
+            Self::NoticedP50 => aggregate.noticed.seconds(500),
+            Self::NoticedMost => aggregate.noticed.seconds(1000),
         }
     }
 

@@ -59,8 +59,8 @@ impl Measurement {
         let flows = probe.flows();
         let judged = |flow: &&FlowProbe| !flow.is_echo() || flows.len() == 1;
         let bulk = flows.iter().find(|flow| flow.is_bulk());
-        let waits = |pick: fn(&FlowProbe) -> bool| {
-            flows.iter().filter(|flow| pick(flow)).flat_map(|flow| flow.waits.iter().copied()).collect()
+        let waits = |select: fn(&FlowProbe) -> bool| {
+            flows.iter().filter(|flow| select(flow)).flat_map(|flow| flow.waits.iter().copied()).collect()
         };
         Self {
             flows: flows.iter().filter(judged).count() as u32,

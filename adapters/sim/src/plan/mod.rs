@@ -4,7 +4,7 @@
 //!   definition (TOML) ─▶ Plan: points, each with its Conditions and its Workload
 //!                          │  runner: every point under every seed
 //!                          ▼
-//!   World under a Probe ─▶ Measurement ─▶ Summary of a point ─▶ Figures: table, JSON, pictures
+//!   World under a Probe ─▶ Measurement ─▶ Aggregate of a point ─▶ Figures: table, JSON, pictures
 //! ```
 //!
 //! The same plan has the same figures on every machine and on any number of threads.
@@ -19,14 +19,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod aggregate;
 mod conditions;
 mod definition;
 mod figure;
 mod json;
-mod knob;
 mod limit;
 mod measure;
 mod network;
+mod parameter;
 mod probe;
 mod report;
 mod requirement;
@@ -35,10 +36,10 @@ mod round_trip;
 mod runner;
 mod samples;
 mod size;
-mod summary;
 mod table;
 mod workload;
 
+pub use aggregate::Aggregate;
 pub use conditions::Conditions;
 pub use definition::{
     CaseDefinition, Definition, PercentilesDefinition, PlotDefinition, SeriesDefinition, SweepDefinition,
@@ -46,10 +47,10 @@ pub use definition::{
 };
 pub use figure::Figure;
 pub use json::json;
-pub use knob::Knob;
 pub use limit::limit;
 pub use measure::Measurement;
 pub use network::NetworkOnly;
+pub use parameter::Parameter;
 pub use probe::Probe;
 pub use report::html;
 pub use requirement::{Measure, Requirement};
@@ -58,7 +59,6 @@ pub use round_trip::{BadRoundTrip, RoundTrip};
 pub use runner::{BadRun, Results};
 pub use samples::Samples;
 pub use size::{BadSize, Size};
-pub use summary::Summary;
 pub use table::{markdown, table};
 pub use workload::{Role, Until, Workload};
 

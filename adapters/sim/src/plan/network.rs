@@ -1,9 +1,9 @@
 //! Who decides a measured run: a seed for what the network does, and the benign way everywhere else.
 
 use crate::chooser::{Chooser, Seeded};
-use crate::odds::Odds;
+use crate::decision_point::DecisionPoint;
+use crate::probability::Probability;
 use crate::rng::{below, keyed};
-use crate::site::Site;
 
 /// Draws round trips, losses and duplicates; what is lost is lost silently.
 #[derive(Clone, Debug)]
@@ -25,14 +25,14 @@ impl NetworkOnly {
         const SPARED: u32 = 10;
         /// Among how many of the next it is.
         const AMONG: u32 = 10;
-        let nth = SPARED + below(keyed(seed, Site::LoseReply as u64, 0), AMONG);
+        let nth = SPARED + below(keyed(seed, DecisionPoint::LoseReply as u64, 0), AMONG);
         Self { lose_one: Some(nth), ..Self::new(seed) }
     }
 
     fn lose_reply(&mut self, key: u64, n: u32) -> u32 {
         const SILENTLY: u32 = 1;
         match &mut self.lose_one {
-            None => self.seeded.pick(Site::LoseReply, key, n).min(SILENTLY),
+            None => self.seeded.decide(DecisionPoint::LoseReply, key, n).min(SILENTLY),
             Some(left) => {
                 let this = *left == 0;
                 *left = left.wrapping_sub(1);
@@ -43,19 +43,20 @@ impl NetworkOnly {
 }
 
 impl Chooser for NetworkOnly {
-    fn pick(&mut self, site: Site, key: u64, n: u32) -> u32 {
-        match site {
-            Site::LoseReply => self.lose_reply(key, n),
-            Site::LoseRequest => self.seeded.pick(site, key, n).min(1),
-            Site::Latency | Site::Split | Site::Duplicate | Site::DuplicateDelay => {
-                self.seeded.pick(site, key, n)
-            }
+    fn decide(&mut self, point: DecisionPoint, key: u64, n: u32) -> u32 {
+        match point {
+            DecisionPoint::LoseReply => self.lose_reply(key, n),
+            DecisionPoint::LoseRequest => self.seeded.decide(point, key, n).min(1),
+            DecisionPoint::Latency
+            | DecisionPoint::Split
+            | DecisionPoint::Duplicate
+            | DecisionPoint::DuplicateDelay => self.seeded.decide(point, key, n),
             _ => 0,
         }
     }
 
-    fn weigh(&mut self, site: Site, odds: Odds) {
-        self.seeded.weigh(site, odds);
+    fn weigh(&mut self, point: DecisionPoint, probability: Probability) {
+        self.seeded.weigh(point, probability);
     }
 }
 
@@ -67,7 +68,8 @@ mod tests {
     fn exactly_one_answer_is_lost_and_not_one_of_the_first() {
         for seed in 0..50 {
             let mut chooser = NetworkOnly::losing_one(seed);
-            let lost: Vec<u64> = (0..1000).filter(|key| chooser.pick(Site::LoseReply, *key, 3) > 0).collect();
+            let lost: Vec<u64> =
+                (0..1000).filter(|key| chooser.decide(DecisionPoint::LoseReply, *key, 3) > 0).collect();
             assert_eq!(lost.len(), 1);
             assert!((10..20).contains(&lost[0]));
         }
@@ -76,9 +78,10 @@ mod tests {
     #[test]
     fn a_loss_is_silent_and_nothing_but_the_network_is_drawn() {
         let mut chooser = NetworkOnly::new(3);
-        chooser.weigh(Site::LoseRequest, Odds::of(1, 2));
-        let picks: Vec<u32> = (0..100).map(|key| chooser.pick(Site::LoseRequest, key, 3)).collect();
-        assert!(picks.contains(&1) && !picks.contains(&2));
-        assert!((0..100).all(|key| chooser.pick(Site::Connect, key, 80) == 0));
+        chooser.weigh(DecisionPoint::LoseRequest, Probability::of(1, 2));
+        let decisions: Vec<u32> =
+            (0..100).map(|key| chooser.decide(DecisionPoint::LoseRequest, key, 3)).collect();
+        assert!(decisions.contains(&1) && !decisions.contains(&2));
+        assert!((0..100).all(|key| chooser.decide(DecisionPoint::Connect, key, 80) == 0));
     }
 }

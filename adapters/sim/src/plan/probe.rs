@@ -200,7 +200,7 @@ impl Probe {
 
 impl Sink for Probe {
     const ON: bool = true;
-    const GISTS: bool = false;
+    const SUMMARIES: bool = false;
 
     fn record(&mut self, entry: &Entry) {
         if let What::Send { .. } = entry.what
@@ -212,7 +212,7 @@ impl Sink for Probe {
             What::Strike { fault: Fault::LoseReply, .. } => {
                 self.flows.iter_mut().for_each(|flow| flow.struck = Some(entry.at));
             }
-            What::Weather { fault: Fault::Restart, .. } => self.restarted = Some(entry.at),
+            What::Environment { fault: Fault::Restart, .. } => self.restarted = Some(entry.at),
             _ => {}
         }
         let flow = entry.what.flow().and_then(|flow| self.flows.get_mut(flow as usize));

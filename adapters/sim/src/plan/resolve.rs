@@ -10,7 +10,7 @@ use crate::plan::definition::{
     Waits,
 };
 use crate::plan::figure::Figure;
-use crate::plan::knob::Knob;
+use crate::plan::parameter::Parameter;
 use crate::plan::requirement::Requirement;
 use crate::plan::workload::Workload;
 
@@ -76,7 +76,7 @@ pub struct Sweep {
     /// The heading of its pictures.
     pub title: String,
     /// The x axis.
-    pub vary: Knob,
+    pub vary: Parameter,
     /// The lines.
     pub series: Vec<Series>,
     /// The pictures.
@@ -194,7 +194,7 @@ impl Plan {
     fn points_of(&mut self, base: &Table, case: &CaseDefinition, seeds: u32) -> Result<Vec<usize>, BadPlan> {
         let mut points = Vec::new();
         for level in self.levels.clone() {
-            let level = (Knob::Level, &Value::from(i64::from(level)));
+            let level = (Parameter::Level, &Value::from(i64::from(level)));
             let conditions = overlay(&[base, &case.conditions], &[level])
                 .map_err(|BadPlan(why)| BadPlan(format!("case {}: {why}", case.name)))?;
             points.push(self.point(conditions, case.workload, seeds));
@@ -204,7 +204,7 @@ impl Plan {
 
     fn add_sweep(&mut self, base: &Table, sweep: &SweepDefinition, seeds: u32) -> Result<(), BadPlan> {
         let levels = || SeriesDefinition {
-            vary: Knob::Level,
+            vary: Parameter::Level,
             values: self.levels.iter().map(|level| Value::from(i64::from(*level))).collect(),
         };
         let lines = sweep.series.clone().unwrap_or_else(levels);
@@ -291,13 +291,13 @@ fn choose(definition: &mut Definition, only: &[String]) -> Result<(), BadPlan> {
     Ok(())
 }
 
-fn overlay(tables: &[&Table], turned: &[(Knob, &Value)]) -> Result<Conditions, BadPlan> {
+fn overlay(tables: &[&Table], turned: &[(Parameter, &Value)]) -> Result<Conditions, BadPlan> {
     let mut table = Table::new();
     for below in tables {
         table.extend(below.iter().map(|(key, value)| (key.clone(), value.clone())));
     }
-    for (knob, value) in turned {
-        table.insert(knob.name().to_owned(), (*value).clone());
+    for (parameter, value) in turned {
+        table.insert(parameter.name().to_owned(), (*value).clone());
     }
     let conditions: Conditions = table.try_into().map_err(bad)?;
     conditions.check().map_err(BadPlan)?;

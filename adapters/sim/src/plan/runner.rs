@@ -4,14 +4,14 @@ use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use crate::plan::aggregate::Aggregate;
 use crate::plan::measure::Measurement;
 use crate::plan::resolve::{Plan, Point};
-use crate::plan::summary::Summary;
 use crate::property::Violation;
 
 /// What the points of a plan showed, by their places.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Results(Vec<Summary>);
+pub struct Results(Vec<Aggregate>);
 
 /// A run of a plan that violated a property: no figure is worth anything until that is mended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct BadRun {
 
 impl Results {
     /// Of the point at this place.
-    pub fn of(&self, point: usize) -> &Summary {
+    pub fn of(&self, point: usize) -> &Aggregate {
         &self.0[point]
     }
 }
@@ -91,7 +91,7 @@ impl Plan {
                 }
             }
         }
-        Ok(Results(runs.iter().map(|runs| Summary::new(runs)).collect()))
+        Ok(Results(runs.iter().map(|runs| Aggregate::new(runs)).collect()))
     }
 }
 
@@ -136,7 +136,7 @@ mod tests {
                 };
                 for workload in [Workload::Download(Size(16 * MIB)), Workload::Upload(Size(8 * MIB))] {
                     let run = Measurement::take(&conditions, workload, 1).unwrap();
-                    let goodput = Figure::Goodput.of(&Summary::new(&[run]), &conditions, workload).unwrap();
+                    let goodput = Figure::Goodput.of(&Aggregate::new(&[run]), &conditions, workload).unwrap();
                     let most = limit(&conditions, workload).unwrap() / 1e6;
                     assert!(goodput > most / 50.0 && goodput <= most, "{goodput} of {most}: {conditions:?}");
                 }
@@ -157,7 +157,7 @@ mod tests {
         };
         let workload = Workload::Download(Size(bytes));
         let run = Measurement::take(&conditions, workload, 1).unwrap();
-        bytes as f64 / 1e6 / Figure::Goodput.of(&Summary::new(&[run]), &conditions, workload).unwrap()
+        bytes as f64 / 1e6 / Figure::Goodput.of(&Aggregate::new(&[run]), &conditions, workload).unwrap()
     }
 
     #[test]

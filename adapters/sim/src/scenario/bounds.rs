@@ -5,7 +5,7 @@ use std::time::Duration;
 use seqlane::{Balance, ClientOptions, ClientStreamOptions, Level, NodeOptions, NodeStreamOptions, OpenMode};
 
 use crate::chooser::Chooser;
-use crate::site::Site;
+use crate::decision_point::DecisionPoint;
 
 /// Sets bounds of the machines to the least that is allowed, to one more, or to something large.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl<'a, C: Chooser> Bounds<'a, C> {
 
     fn one_of<T: Copy>(&mut self, value: &mut T, others: &[T]) {
         let ways = others.len() as u32 + 1;
-        let way = self.chooser.pick(Site::Bound, self.asked, ways);
+        let way = self.chooser.decide(DecisionPoint::Bound, self.asked, ways);
         self.asked += 1;
         if let Some(other) = (way as usize).checked_sub(1).and_then(|place| others.get(place)) {
             *value = *other;

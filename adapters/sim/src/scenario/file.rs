@@ -28,10 +28,10 @@ impl Scenario {
     /// ```
     /// use seqlane_sim::{Profile, Scenario};
     ///
-    /// let file = "profile = 'calm'\nstorm = '10s'\n[net]\nlose-reply = '3/100'";
+    /// let file = "profile = 'calm'\nfault-phase = '10s'\n[net]\nlose-reply = '3/100'";
     /// let scenario = Scenario::assemble(None, Some(file), &["flows=[1,8]", "net.late=1/50"])?;
     /// assert_eq!(scenario.profile, Profile::Calm);
-    /// assert_eq!((scenario.storm.as_secs(), scenario.flows.most, scenario.net.len()), (10, 8, 2));
+    /// assert_eq!((scenario.fault_phase.as_secs(), scenario.flows.most, scenario.net.len()), (10, 8, 2));
     /// # Ok::<(), seqlane_sim::BadScenario>(())
     /// ```
     ///
@@ -49,7 +49,7 @@ impl Scenario {
         };
         let mut table = Table::try_from(profile.or(own).unwrap_or_default().scenario()).map_err(bad)?;
         for (key, value) in file {
-            table.insert(key, value);
+            table.insert(today(&key).to_owned(), value);
         }
         for setting in settings {
             set(&mut table, setting.as_ref())?;
@@ -85,12 +85,21 @@ fn bad(error: impl fmt::Display) -> BadScenario {
     BadScenario(error.to_string().trim_end().to_owned())
 }
 
+/// The present name of a key: two of them had other names once.
+fn today(key: &str) -> &str {
+    match key {
+        "visitors" => "foreign-clients",
+        "storm" => "fault-phase",
+        other => other,
+    }
+}
+
 /// Applies `key=value` to a table.
 fn set(table: &mut Table, setting: &str) -> Result<(), BadScenario> {
     let (key, text) = setting
         .split_once('=')
         .ok_or_else(|| BadScenario(format!("`{setting}` sets nothing: write it as flows=[1,8]")))?;
-    let (key, text) = (key.trim(), text.trim());
+    let (key, text) = (today(key.trim()), text.trim());
     if text == "none" {
         table.remove(key);
         return Ok(());
@@ -120,7 +129,7 @@ mod tests {
 
     use super::*;
     use crate::fault::Fault;
-    use crate::odds::Odds;
+    use crate::probability::Probability;
     use crate::scenario::Wait;
 
     #[test]
@@ -149,7 +158,7 @@ mod tests {
     fn the_odds_of_a_fault_are_set_by_its_name() {
         let settings = ["net.lose-reply=3/100", "net.late=0"];
         let scenario = Scenario::assemble(Some(Profile::Calm), None, &settings).unwrap();
-        let net = [(Fault::LoseReply, Odds::of(3, 100)), (Fault::Late, Odds::NEVER)];
+        let net = [(Fault::LoseReply, Probability::of(3, 100)), (Fault::Late, Probability::NEVER)];
         assert_eq!(scenario.net, net.into());
     }
 
@@ -176,7 +185,7 @@ mod tests {
             ("flws=[1,2]", "flws"),
             ("net.lose-rely=1/2", "lose-rely"),
             ("net.late=3/2", "3/2"),
-            ("storm=soon", "soon"),
+            ("fault-phase=soon", "soon"),
             ("relays=[0,2]", "relays"),
             ("scripts=[]", "scripts"),
             ("level=3", "level 3"),

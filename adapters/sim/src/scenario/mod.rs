@@ -16,12 +16,12 @@ pub use bounds::Bounds;
 pub use file::BadScenario;
 pub use profile::{Profile, UnknownProfile};
 pub(crate) use setup::KEY;
-pub use setup::{FlowSetup, Outage, RelaySetup, Setup, VisitorSetup};
+pub use setup::{FlowSetup, ForeignClientSetup, Outage, RelaySetup, Setup};
 pub use wait::Wait;
 
 use crate::fault::Fault;
 use crate::latency::Latency;
-use crate::odds::Odds;
+use crate::probability::Probability;
 use crate::script::Kind;
 
 /// From the fewest to the most.
@@ -53,7 +53,7 @@ impl From<Span> for (u32, u32) {
     }
 }
 
-/// Everything that shapes runs; a seed then picks one of them.
+/// Everything that shapes runs; a seed then decisions one of them.
 ///
 /// A scenario file is TOML with these names; what it leaves out is as in its profile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,11 +61,11 @@ impl From<Span> for (u32, u32) {
 pub struct Scenario {
     /// The profile that it started from.
     pub profile: Profile,
-    /// The highest level that clients may use; none: the seed picks.
+    /// The highest level that clients may use; none: the seed decisions.
     pub level: Option<u8>,
-    /// The highest level of the node; none: that of the clients, or what the seed picks where it picks that too.
+    /// The highest level of the node; none: that of the clients, or what the seed decisions where it decisions that too.
     pub node_level: Option<u8>,
-    /// The highest level of the node that some relays lead to instead (F12); none: the seed picks.
+    /// The highest level of the node that some relays lead to instead (F12); none: the seed decisions.
     pub other_level: Option<u8>,
     /// Seconds after which a node forgets a client of level 2 that is silent; none: as the machines have it.
     pub client_idle: Option<u32>,
@@ -78,15 +78,16 @@ pub struct Scenario {
     /// The conversations to choose from.
     pub scripts: Vec<Kind>,
     /// Whether callers from elsewhere visit the node.
-    pub visitors: bool,
+    #[serde(alias = "visitors")]
+    pub foreign_clients: bool,
     /// Bytes of a conversation, at most.
     pub bytes: u64,
     /// Flows begin within this time.
     #[serde(with = "human")]
     pub openings: Duration,
     /// How long faults happen; after it one relay is healed, and everything must come to its end.
-    #[serde(with = "human")]
-    pub storm: Duration,
+    #[serde(with = "human", alias = "storm")]
+    pub fault_phase: Duration,
     /// Round trips.
     pub latency: Latency,
     /// Bytes a second of the link that all calls of a client share, each way; none: no limit.
@@ -106,12 +107,12 @@ pub struct Scenario {
     /// Waits of the machines, in seconds; those that are not here are as the machines have them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub waits: BTreeMap<Wait, u32>,
-    /// Whether the seed picks odd bounds for the machines: the least, one more, and large ones.
+    /// Whether the seed decisions odd bounds for the machines: the least, one more, and large ones.
     pub odd_bounds: bool,
-    /// Whether the seed picks which of the faults happen at all; else all of them do, as often as `net` says.
+    /// Whether the seed decisions which of the faults happen at all; else all of them do, as often as `net` says.
     pub swarm: bool,
     /// Whether events of the same time come in any order; else in the order in which they were scheduled.
     pub ties: bool,
     /// The fault kinds, and how often each happens at most where it can.
-    pub net: BTreeMap<Fault, Odds>,
+    pub net: BTreeMap<Fault, Probability>,
 }

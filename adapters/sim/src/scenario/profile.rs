@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 use crate::latency::Latency;
-use crate::odds::Odds;
+use crate::probability::Probability;
 use crate::scenario::{Scenario, Span};
 use crate::script::Kind;
 
@@ -62,10 +62,10 @@ impl Profile {
             relays: Span::new(1, 3),
             flows: Span::new(1, 4),
             scripts: Kind::ALL.to_vec(),
-            visitors: false,
+            foreign_clients: false,
             bytes: 4_000,
             openings: Duration::from_secs(5),
-            storm: Duration::from_secs(40),
+            fault_phase: Duration::from_secs(40),
             latency: Latency::Near,
             link: None,
             per_call: None,
@@ -84,11 +84,11 @@ impl Profile {
             Self::Calm => calm,
             Self::Swarm => Scenario {
                 relays: Span::new(1, 4),
-                visitors: true,
+                foreign_clients: true,
                 odd_bounds: true,
                 swarm: true,
                 ties: true,
-                net: Fault::ALL.iter().map(|fault| (*fault, Odds::of(1, 5))).collect(),
+                net: Fault::ALL.iter().map(|fault| (*fault, Probability::of(1, 5))).collect(),
                 ..calm
             },
             Self::Bulk => {
@@ -98,16 +98,18 @@ impl Profile {
                 clients: Span::new(1, 3),
                 relays: Span::new(2, 4),
                 flows: Span::new(4, 12),
-                visitors: true,
+                foreign_clients: true,
                 odd_bounds: true,
                 ties: true,
-                storm: Duration::from_secs(120),
-                net: Fault::ALL.iter().map(|fault| (*fault, Odds::of(1, 20))).collect(),
+                fault_phase: Duration::from_secs(120),
+                net: Fault::ALL.iter().map(|fault| (*fault, Probability::of(1, 20))).collect(),
                 ..calm
             },
-            Self::Quota => {
-                Scenario { daily_calls: Some(60), net: [(Fault::Refuse, Odds::of(1, 10))].into(), ..calm }
-            }
+            Self::Quota => Scenario {
+                daily_calls: Some(60),
+                net: [(Fault::Refuse, Probability::of(1, 10))].into(),
+                ..calm
+            },
             Self::Hosted => Scenario {
                 clients: Span::new(1, 1),
                 relays: Span::new(4, 4),

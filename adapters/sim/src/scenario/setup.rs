@@ -6,12 +6,12 @@ use seqlane::{ClientOptions, ConnectFailure, Form, Level, NodeOptions, RelayOpti
 use serde::Serialize;
 
 use crate::chooser::{Chooser, key};
+use crate::decision_point::DecisionPoint;
 use crate::fault::Fault;
 use crate::latency::{Latency, QUANTILES};
-use crate::odds::Odds;
+use crate::probability::Probability;
 use crate::scenario::{Bounds, Scenario};
 use crate::script::{Kind, Opening, Pace, Script, Side};
-use crate::site::Site;
 
 /// The key that clients and node share. It must never show up in a debug print (S12).
 pub(crate) const KEY: &str = "sim-key-41f2";
@@ -57,7 +57,7 @@ pub struct FlowSetup {
 
 /// A caller that speaks to the node itself, with data and a close in one batch.
 #[derive(Clone, Debug, Serialize)]
-pub struct VisitorSetup {
+pub struct ForeignClientSetup {
     /// When it comes, after the start.
     pub at: Duration,
     /// Whether its close stands before its data.
@@ -92,8 +92,8 @@ pub struct Setup {
     pub relays: Vec<RelaySetup>,
     /// The flows.
     pub flows: Vec<FlowSetup>,
-    /// The visitors.
-    pub visitors: Vec<VisitorSetup>,
+    /// The foreign clients.
+    pub foreign_clients: Vec<ForeignClientSetup>,
     /// Whether the other node does not know `connect_data`.
     pub other_is_old: bool,
     /// Relays that are out of order at known times, beside what faults bring.
@@ -103,13 +103,13 @@ pub struct Setup {
     /// Answers with shorter bodies are not lost by F2.
     pub spared: usize,
     /// How often each kind of fault happens, by its place in [`Fault::ALL`].
-    pub faults: Vec<Odds>,
+    pub faults: Vec<Probability>,
     /// Round trips.
     pub latency: Latency,
     /// Whether ties are broken in any order.
     pub ties: bool,
     /// How long faults happen.
-    pub storm: Duration,
+    pub fault_phase: Duration,
     /// Bytes a second of each client's link and of one call; none: no limit.
     pub link: Option<(u64, u64)>,
 }
@@ -121,22 +121,23 @@ impl Setup {
         let mut faults = faults(scenario, level, chooser);
         let on = |fault: Fault| !faults[fault.index()].is_never();
         let clients =
-            ranged(chooser, Site::Clients, 0, scenario.clients.least, scenario.clients.most) as usize;
+            ranged(chooser, DecisionPoint::Clients, 0, scenario.clients.least, scenario.clients.most)
+                as usize;
         let relays = relays(scenario, level, clients as u32, chooser, &on);
         let (client, node) = machines(scenario, (level, node_level), &relays, chooser);
         let flows = flows(scenario, clients, (on(Fault::Upstream), roomy(&client, &node)), chooser);
-        let latency = match on(Fault::HeavyTail).then(|| chooser.pick(Site::HeavyTail, 0, 2) + 1) {
+        let latency = match on(Fault::HeavyTail).then(|| chooser.decide(DecisionPoint::HeavyTail, 0, 2) + 1) {
             Some(1) => Latency::Heavy,
             Some(2) => Latency::Bimodal,
             _ => scenario.latency,
         };
-        let other_is_old = on(Fault::Mixed) && chooser.pick(Site::Mixed, OLD, 2) == 1;
+        let other_is_old = on(Fault::Mixed) && chooser.decide(DecisionPoint::Mixed, OLD, 2) == 1;
         let other_level = other_level(scenario, on(Fault::Mixed), chooser);
         // A node of level 0 has nothing that tells a second copy of an op from a new one.
         if node.max_level == Level::Legacy || on(Fault::Mixed) && other_level == Level::Legacy {
-            faults[Fault::Duplicate.index()] = Odds::NEVER;
+            faults[Fault::Duplicate.index()] = Probability::NEVER;
         }
-        let visitors = visitors(scenario, chooser);
+        let foreign_clients = foreign_clients(scenario, chooser);
         let link = scenario.link.map(|link| (link, scenario.per_call.unwrap_or(link)));
         Self {
             level,
@@ -146,7 +147,7 @@ impl Setup {
             clients,
             relays,
             flows,
-            visitors,
+            foreign_clients,
             outages: Vec::new(),
             restarts: Vec::new(),
             spared: 0,
@@ -154,24 +155,24 @@ impl Setup {
             faults,
             latency,
             ties: scenario.ties,
-            storm: scenario.storm,
+            fault_phase: scenario.fault_phase,
             link,
         }
     }
 
     /// How often a kind of fault happens.
-    pub fn odds(&self, fault: Fault) -> Odds {
+    pub fn probability(&self, fault: Fault) -> Probability {
         self.faults[fault.index()]
     }
 
     /// Whether nothing goes wrong in this run.
     pub fn is_calm(&self) -> bool {
-        self.faults.iter().all(|odds| odds.is_never())
+        self.faults.iter().all(|probability| probability.is_never())
     }
 }
 
-fn ranged<C: Chooser>(chooser: &mut C, site: Site, key: u64, least: u32, most: u32) -> u32 {
-    least + chooser.pick(site, key, most - least + 1)
+fn ranged<C: Chooser>(chooser: &mut C, point: DecisionPoint, key: u64, least: u32, most: u32) -> u32 {
+    least + chooser.decide(point, key, most - least + 1)
 }
 
 /// The highest levels of the clients and of the node: half of the clients have level 2, and most nodes what their
@@ -182,10 +183,10 @@ fn levels<C: Chooser>(scenario: &Scenario, chooser: &mut C) -> (Level, Level) {
         [None, None, None, Some(Level::Sequenced), Some(Level::Legacy), Some(Level::Streams)];
     let asked = |number: Option<u8>| number.and_then(Level::from_number);
     let clients = asked(scenario.level)
-        .unwrap_or_else(|| CLIENTS[chooser.pick(Site::Level, 0, 4) as usize % CLIENTS.len()]);
+        .unwrap_or_else(|| CLIENTS[chooser.decide(DecisionPoint::Level, 0, 4) as usize % CLIENTS.len()]);
     let node = asked(scenario.node_level).unwrap_or_else(|| match scenario.level {
         Some(_) => clients,
-        None => NODES[chooser.pick(Site::Level, 1, 6) as usize % NODES.len()].unwrap_or(clients),
+        None => NODES[chooser.decide(DecisionPoint::Level, 1, 6) as usize % NODES.len()].unwrap_or(clients),
     });
     (clients, node)
 }
@@ -194,31 +195,31 @@ fn other_level<C: Chooser>(scenario: &Scenario, mixed: bool, chooser: &mut C) ->
     const LEVELS: [Level; 3] = [Level::Legacy, Level::Streams, Level::Sequenced];
     let asked = scenario.other_level.and_then(Level::from_number);
     asked.unwrap_or_else(|| {
-        let place = if mixed { chooser.pick(Site::Level, 2, 3) } else { 0 };
+        let place = if mixed { chooser.decide(DecisionPoint::Level, 2, 3) } else { 0 };
         LEVELS[place as usize % LEVELS.len()]
     })
 }
 
-fn faults<C: Chooser>(scenario: &Scenario, level: Level, chooser: &mut C) -> Vec<Odds> {
+fn faults<C: Chooser>(scenario: &Scenario, level: Level, chooser: &mut C) -> Vec<Probability> {
     /// The key of the question whether anything goes wrong at all.
     const ANY: u64 = u64::MAX;
     let number = level as u8;
-    let calm = scenario.swarm && chooser.pick(Site::FaultOn, ANY, 8) == 0;
+    let calm = scenario.swarm && chooser.decide(DecisionPoint::FaultOn, ANY, 8) == 0;
     Fault::ALL
         .iter()
         .map(|fault| {
-            let most = scenario.net.get(fault).copied().unwrap_or(Odds::NEVER);
+            let most = scenario.net.get(fault).copied().unwrap_or(Probability::NEVER);
             if calm || most.is_never() || fault.from_level() > number {
-                return Odds::NEVER;
+                return Probability::NEVER;
             }
             if !scenario.swarm {
                 return most;
             }
-            let on = chooser.pick(Site::FaultOn, fault.index() as u64, 4) == 1;
+            let on = chooser.decide(DecisionPoint::FaultOn, fault.index() as u64, 4) == 1;
             if !on {
-                return Odds::NEVER;
+                return Probability::NEVER;
             }
-            let weight = chooser.pick(Site::FaultOdds, fault.index() as u64, 100);
+            let weight = chooser.decide(DecisionPoint::FaultProbability, fault.index() as u64, 100);
             most.scaled(100 - weight, 100)
         })
         .collect()
@@ -234,15 +235,16 @@ fn relays<C: Chooser>(
     const RENEWALS: [Option<Duration>; 3] =
         [None, Some(Duration::from_secs(20)), Some(Duration::from_secs(60))];
     const BODY_CAPS: [Option<usize>; 3] = [None, Some(66_000), Some(200_000)];
-    let count = ranged(chooser, Site::Relays, 0, scenario.relays.least, scenario.relays.most);
+    let count = ranged(chooser, DecisionPoint::Relays, 0, scenario.relays.least, scenario.relays.most);
     (0..u64::from(count))
         .map(|relay| {
-            let mut ask = |fault, site, n| if on(fault) { chooser.pick(site, relay, n) } else { 0 };
-            let queueing = ask(Fault::Queueing, Site::Queueing, 3);
-            let other_node = ask(Fault::Mixed, Site::Mixed, 3) == 1;
-            let binary =
-                level == Level::Streams && scenario.swarm && chooser.pick(Site::Binary, relay, 4) == 1;
-            let mut ask = |fault, site, n| if on(fault) { chooser.pick(site, relay, n) } else { 0 };
+            let mut ask = |fault, point, n| if on(fault) { chooser.decide(point, relay, n) } else { 0 };
+            let queueing = ask(Fault::Queueing, DecisionPoint::Queueing, 3);
+            let other_node = ask(Fault::Mixed, DecisionPoint::Mixed, 3) == 1;
+            let binary = level == Level::Streams
+                && scenario.swarm
+                && chooser.decide(DecisionPoint::Binary, relay, 4) == 1;
+            let mut ask = |fault, point, n| if on(fault) { chooser.decide(point, relay, n) } else { 0 };
             RelaySetup {
                 // Every client keeps to the limit of its own account.
                 concurrency: if queueing > 0 {
@@ -251,12 +253,12 @@ fn relays<C: Chooser>(
                     scenario.concurrency.saturating_mul(clients)
                 },
                 queues: queueing > 0,
-                daily_calls: match ask(Fault::Refuse, Site::Quota, 4) {
+                daily_calls: match ask(Fault::Refuse, DecisionPoint::Quota, 4) {
                     1 => Some(20),
                     _ => scenario.daily_calls,
                 },
-                renews_in: RENEWALS[ask(Fault::Refuse, Site::Renewal, 3) as usize],
-                body_cap: BODY_CAPS[ask(Fault::BodyCap, Site::BodyCap, 3) as usize],
+                renews_in: RENEWALS[ask(Fault::Refuse, DecisionPoint::Renewal, 3) as usize],
+                body_cap: BODY_CAPS[ask(Fault::BodyCap, DecisionPoint::BodyCap, 3) as usize],
                 other_node,
                 binary,
             }
@@ -306,7 +308,7 @@ fn machines<C: Chooser>(
         node.write_queue = bytes;
     }
     if scenario.odd_bounds {
-        chooser.weigh(Site::Bound, Odds::of(1, 6));
+        chooser.weigh(DecisionPoint::Bound, Probability::of(1, 6));
         let mut bounds = Bounds::new(chooser);
         bounds.client(&mut client);
         bounds.node(&mut node);
@@ -331,19 +333,20 @@ fn flows<C: Chooser>(
     const LARGE: (u32, u64) = (40, 200);
     let mut flows = Vec::new();
     for client in 0..clients {
-        let count = ranged(chooser, Site::Flows, client as u64, scenario.flows.least, scenario.flows.most);
+        let count =
+            ranged(chooser, DecisionPoint::Flows, client as u64, scenario.flows.least, scenario.flows.most);
         for _ in 0..count {
             let flow = flows.len() as u64;
-            let script = chooser.pick(Site::Script, flow, scenario.scripts.len() as u32) as usize;
-            let share = u64::from(chooser.pick(Site::Size, flow, QUANTILES));
+            let script = chooser.decide(DecisionPoint::Script, flow, scenario.scripts.len() as u32) as usize;
+            let share = u64::from(chooser.decide(DecisionPoint::Size, flow, QUANTILES));
             // Squared, so that most flows are small and a few are large.
             let size = 1 + ((share * share) >> 16) * scenario.bytes / u64::from(QUANTILES);
-            let many = large && scenario.swarm && chooser.pick(Site::Large, flow, LARGE.0) == 1;
+            let many = large && scenario.swarm && chooser.decide(DecisionPoint::Large, flow, LARGE.0) == 1;
             let mut script =
                 Script::new(scenario.scripts[script], if many { size.saturating_mul(LARGE.1) } else { size });
-            let how = if trouble { chooser.pick(Site::Upstream, flow, 16) } else { 0 };
+            let how = if trouble { chooser.decide(DecisionPoint::Upstream, flow, 16) } else { 0 };
             spoil(&mut script, how);
-            let pace = chooser.pick(Site::Pace, key(flow, 0), 1000);
+            let pace = chooser.decide(DecisionPoint::Pace, key(flow, 0), 1000);
             let at = scenario.openings * pace / 1000;
             let setup = FlowSetup { client, at, script, again: None, spoiled: (1..=13).contains(&how) };
             let again = again(&setup, flow as usize, chooser);
@@ -359,7 +362,7 @@ fn again<C: Chooser>(failed: &FlowSetup, flow: usize, chooser: &mut C) -> Option
     if !matches!(failed.script.opening, Opening::Fail(_)) {
         return None;
     }
-    let seconds = chooser.pick(Site::Again, flow as u64, 60);
+    let seconds = chooser.decide(DecisionPoint::Again, flow as u64, 60);
     (seconds > 0).then(|| FlowSetup {
         at: failed.at + Duration::from_secs(u64::from(seconds)),
         again: Some(flow),
@@ -367,13 +370,14 @@ fn again<C: Chooser>(failed: &FlowSetup, flow: usize, chooser: &mut C) -> Option
     })
 }
 
-fn visitors<C: Chooser>(scenario: &Scenario, chooser: &mut C) -> Vec<VisitorSetup> {
-    let count = if scenario.visitors { chooser.pick(Site::Visitors, 0, 4) } else { 0 };
+fn foreign_clients<C: Chooser>(scenario: &Scenario, chooser: &mut C) -> Vec<ForeignClientSetup> {
+    let count =
+        if scenario.foreign_clients { chooser.decide(DecisionPoint::ForeignClients, 0, 4) } else { 0 };
     (0..u64::from(count))
-        .map(|visitor| {
-            let pace = chooser.pick(Site::Pace, key(visitor, 2), 1000);
-            let closes_first = chooser.pick(Site::Visitors, 1 + visitor, 2) == 1;
-            VisitorSetup { at: scenario.openings * pace / 1000, closes_first }
+        .map(|foreign_client| {
+            let pace = chooser.decide(DecisionPoint::Pace, key(foreign_client, 2), 1000);
+            let closes_first = chooser.decide(DecisionPoint::ForeignClients, 1 + foreign_client, 2) == 1;
+            ForeignClientSetup { at: scenario.openings * pace / 1000, closes_first }
         })
         .collect()
 }

@@ -1,7 +1,7 @@
 //! A failing run made small: fewer decisions, smaller ones, a shorter story, and the same property violated.
 //!
-//! The answer 0 is benign everywhere, so a pick that is taken away is a decision that went well, and every
-//! subset of the picks is a run. What the smaller run no longer asks falls away by itself.
+//! The answer 0 is benign everywhere, so a decision that is taken away is a decision that went well, and every
+//! subset of the decisions is a run. What the smaller run no longer asks falls away by itself.
 //!
 //! ```text
 //!   decisions ── none is left to take away ──▶ events ── nothing is shorter ──▶ (done)
@@ -11,45 +11,45 @@
 //! scenario change, where the story becomes shorter by it.
 
 mod decisions;
+mod events;
 mod narrow;
 mod places;
-mod story;
 
 use crate::bundle::Bundle;
-use crate::chooser::Pick;
+use crate::chooser::Decision;
+use crate::decision_point::DecisionPoint;
 use crate::host::ClientHost;
 use crate::property::Property;
-use crate::run::{Decisions, Limits, Recording, Run};
+use crate::run::{DecisionSource, Limits, Recording, Run};
 use crate::scenario::Scenario;
-use crate::site::Site;
 use crate::world::Outcome;
 
-/// The sites that make up the workload and the surroundings, the most telling first.
-const WORKLOAD: [Site; 15] = [
-    Site::Clients,
-    Site::Flows,
-    Site::Relays,
-    Site::Script,
-    Site::Size,
-    Site::Pace,
-    Site::Bound,
-    Site::Level,
-    Site::Latency,
-    Site::Split,
-    Site::Connect,
-    Site::HeavyTail,
-    Site::FaultOdds,
-    Site::Tie,
-    Site::Ruin,
+/// The points that make up the workload and the surroundings, the most telling first.
+const WORKLOAD: [DecisionPoint; 15] = [
+    DecisionPoint::Clients,
+    DecisionPoint::Flows,
+    DecisionPoint::Relays,
+    DecisionPoint::Script,
+    DecisionPoint::Size,
+    DecisionPoint::Pace,
+    DecisionPoint::Bound,
+    DecisionPoint::Level,
+    DecisionPoint::Latency,
+    DecisionPoint::Split,
+    DecisionPoint::Connect,
+    DecisionPoint::HeavyTail,
+    DecisionPoint::FaultProbability,
+    DecisionPoint::Tie,
+    DecisionPoint::Ruin,
 ];
 
 /// How far the work has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub struct ShrinkProgress {
     /// Runs that were tried.
     pub runs: u64,
-    /// Picks that are left.
-    pub picks: usize,
+    /// List that are left.
+    pub decisions: usize,
     /// Events that are left.
     pub events: u64,
     /// Events of all runs that were tried.
@@ -64,7 +64,7 @@ pub struct Shrunk {
     /// The small run.
     pub recording: Recording,
     /// How far the work came.
-    pub progress: Progress,
+    pub progress: ShrinkProgress,
     /// Whether nothing smaller was found in the end; else the work was cut short.
     pub complete: bool,
 }
@@ -76,36 +76,36 @@ impl Shrunk {
     }
 }
 
-/// Makes a failing run small, as long as `go_on` says so. None where the picks violate nothing.
-pub fn shrink(bundle: &Bundle, go_on: impl FnMut(Progress) -> bool) -> Option<Shrunk> {
-    shrink_in(&Run::new(&bundle.scenario).within(bundle.limits), &bundle.picks, go_on)
+/// Makes a failing run small, as long as `go_on` says so. None where the decisions violate nothing.
+pub fn shrink(bundle: &Bundle, go_on: impl FnMut(ShrinkProgress) -> bool) -> Option<Shrunk> {
+    shrink_in(&Run::new(&bundle.scenario).within(bundle.limits), &bundle.decisions, go_on)
 }
 
 /// The same with the hosts of `run`.
 pub fn shrink_in<H: ClientHost>(
     run: &Run<'_, H>,
-    picks: &[Pick],
-    go_on: impl FnMut(Progress) -> bool,
+    decisions: &[Decision],
+    go_on: impl FnMut(ShrinkProgress) -> bool,
 ) -> Option<Shrunk> {
-    shrink_by(run, picks, |run, picks| run.pick(picks), go_on)
+    shrink_by(run, decisions, |run, decisions| run.replay(decisions), go_on)
 }
 
-/// The same with a `trial` that makes the run of some picks, and says how it ended and what was picked: where a
+/// The same with a `trial` that makes the run of some decisions, and says how it ended and what was picked: where a
 /// violation counts on some condition.
 pub fn shrink_by<H: ClientHost>(
     run: &Run<'_, H>,
-    picks: &[Pick],
-    mut trial: impl FnMut(&Run<'_, H>, &[Pick]) -> (Outcome, Vec<Pick>),
-    go_on: impl FnMut(Progress) -> bool,
+    decisions: &[Decision],
+    mut trial: impl FnMut(&Run<'_, H>, &[Decision]) -> (Outcome, Vec<Decision>),
+    go_on: impl FnMut(ShrinkProgress) -> bool,
 ) -> Option<Shrunk> {
-    let (outcome, picks) = trial(run, picks);
+    let (outcome, decisions) = trial(run, decisions);
     let property = outcome.violation.as_ref()?.property;
     let mut shrinker = Shrinker {
         run: run.of(run.scenario()),
         trial,
         scenario: run.scenario().clone(),
         property,
-        picks,
+        decisions,
         events: outcome.events,
         most: u64::MAX,
         runs: 1,
@@ -125,7 +125,7 @@ struct Shrinker<'a, H, T, G> {
     trial: T,
     scenario: Scenario,
     property: Property,
-    picks: Vec<Pick>,
+    decisions: Vec<Decision>,
     events: u64,
     /// What has more events is not accepted.
     most: u64,
@@ -139,8 +139,8 @@ struct Shrinker<'a, H, T, G> {
 impl<H, T, G> Shrinker<'_, H, T, G>
 where
     H: ClientHost,
-    T: FnMut(&Run<'_, H>, &[Pick]) -> (Outcome, Vec<Pick>),
-    G: FnMut(Progress) -> bool,
+    T: FnMut(&Run<'_, H>, &[Decision]) -> (Outcome, Vec<Decision>),
+    G: FnMut(ShrinkProgress) -> bool,
 {
     /// What becomes much longer than the first run shall not take the time of the others.
     fn limit(&mut self) {
@@ -158,7 +158,7 @@ where
 
     /// Takes decisions away, once each. Whether anything became smaller.
     fn fewer_decisions(&mut self) -> bool {
-        let before = (self.picks.clone(), self.scenario.clone());
+        let before = (self.decisions.clone(), self.scenario.clone());
         self.cut_workload();
         self.drop_faults();
         self.drop_any();
@@ -168,7 +168,7 @@ where
         self.renumber();
         self.transplant();
         self.shorten();
-        !self.spent && before != (self.picks.clone(), self.scenario.clone())
+        !self.spent && before != (self.decisions.clone(), self.scenario.clone())
     }
 
     /// Makes the story shorter, and takes away what that made needless. Whether it became shorter.
@@ -176,7 +176,7 @@ where
         let before = self.events;
         self.most = before;
         self.change_scenario();
-        self.change_picks();
+        self.change_decisions();
         self.most = self.events;
         while self.fewer_decisions() {
             self.most = self.events;
@@ -184,17 +184,17 @@ where
         !self.spent && self.events < before
     }
 
-    /// Whether these picks, in this scenario, violate the same property. If so they are the best so far.
-    fn accept(&mut self, scenario: &Scenario, picks: &[Pick]) -> bool {
-        self.accept_within(scenario, picks, self.most)
+    /// Whether these decisions, in this scenario, violate the same property. If so they are the best so far.
+    fn accept(&mut self, scenario: &Scenario, decisions: &[Decision]) -> bool {
+        self.accept_within(scenario, decisions, self.most)
     }
 
     /// The same, and only with fewer events than the best so far.
-    fn accept_shorter(&mut self, scenario: &Scenario, picks: &[Pick]) -> bool {
-        self.accept_within(scenario, picks, self.events.saturating_sub(1))
+    fn accept_shorter(&mut self, scenario: &Scenario, decisions: &[Decision]) -> bool {
+        self.accept_within(scenario, decisions, self.events.saturating_sub(1))
     }
 
-    fn accept_within(&mut self, scenario: &Scenario, picks: &[Pick], most: u64) -> bool {
+    fn accept_within(&mut self, scenario: &Scenario, decisions: &[Decision], most: u64) -> bool {
         if self.spent {
             return false;
         }
@@ -202,11 +202,11 @@ where
         let limits = self.run.limits();
         // What is violated when a run is over is so after its last event.
         let within = Limits { events: limits.events.min(most.saturating_add(1)), ..limits };
-        let (outcome, asked) = (self.trial)(&self.run.of(scenario).within(within), picks);
+        let (outcome, asked) = (self.trial)(&self.run.of(scenario).within(within), decisions);
         self.work += outcome.events;
         let accepted = self.violates(&outcome) && outcome.events <= most;
         if accepted {
-            self.picks = asked;
+            self.decisions = asked;
             self.events = outcome.events;
             if *scenario != self.scenario {
                 self.scenario = scenario.clone();
@@ -221,24 +221,29 @@ where
         outcome.violation.as_ref().is_some_and(|violation| violation.property == self.property)
     }
 
-    fn try_picks(&mut self, picks: &[Pick]) -> bool {
+    fn try_decisions(&mut self, decisions: &[Decision]) -> bool {
         let scenario = self.scenario.clone();
-        self.accept(&scenario, picks)
+        self.accept(&scenario, decisions)
     }
 
     fn try_scenario(&mut self, scenario: Scenario) {
         if scenario != self.scenario {
-            let picks = self.picks.clone();
-            self.accept(&scenario, &picks);
+            let decisions = self.decisions.clone();
+            self.accept(&scenario, &decisions);
         }
     }
 
-    fn progress(&self) -> Progress {
-        Progress { runs: self.runs, picks: self.picks.len(), events: self.events, work: self.work }
+    fn progress(&self) -> ShrinkProgress {
+        ShrinkProgress {
+            runs: self.runs,
+            decisions: self.decisions.len(),
+            events: self.events,
+            work: self.work,
+        }
     }
 
     fn finish(self, run: &Run<'_, H>) -> Shrunk {
-        let recording = run.of(&self.scenario).record(&Decisions::Picks(self.picks.clone()));
+        let recording = run.of(&self.scenario).record(&DecisionSource::List(self.decisions.clone()));
         let (progress, complete) = (self.progress(), !self.spent);
         Shrunk { scenario: self.scenario, recording, progress, complete }
     }
@@ -280,12 +285,12 @@ mod tests {
         }
     }
 
-    fn failing(run: &Run<'_, Fragile>) -> Vec<Pick> {
+    fn failing(run: &Run<'_, Fragile>) -> Vec<Decision> {
         let seed = (0..100).find(|seed| {
             let violation = run.seeded(*seed).violation;
             violation.is_some_and(|violation| violation.property == Property::S11)
         });
-        run.record(&Decisions::Seed(seed.expect("some exchange is lost in a hundred runs"))).picks
+        run.record(&DecisionSource::Seed(seed.expect("some exchange is lost in a hundred runs"))).decisions
     }
 
     #[test]
@@ -293,17 +298,17 @@ mod tests {
         // At level 2 many calls pass before one that was lost is given up.
         let scenario = Scenario { level: Some(1), ..Profile::Swarm.scenario() };
         let run = Run::hosted(&scenario, |config, seed, now| Fragile(Client::unsealed(config, seed, now)));
-        let picks = failing(&run);
-        let shrunk = shrink_in(&run, &picks, |progress| progress.runs < 3000).expect("it fails");
+        let decisions = failing(&run);
+        let shrunk = shrink_in(&run, &decisions, |progress| progress.runs < 3000).expect("it fails");
         assert!(shrunk.complete);
-        assert!(shrunk.recording.picks.len() <= 2, "{:?}", shrunk.recording.picks);
+        assert!(shrunk.recording.decisions.len() <= 2, "{:?}", shrunk.recording.decisions);
         let told: Vec<String> = shrunk
             .recording
             .entries
             .iter()
             .map(|entry| format!("{} {} {}", entry.at, entry.actor, entry.what))
             .collect();
-        assert!(told.len() <= 30, "{:?}\n{}", shrunk.recording.picks, told.join("\n"));
+        assert!(told.len() <= 30, "{:?}\n{}", shrunk.recording.decisions, told.join("\n"));
         let violation = shrunk.recording.outcome.violation.expect("it still fails");
         assert_eq!(violation.property, Property::S11);
         assert!(violation.what.starts_with("an exchange was lost"), "{}", violation.what);
@@ -338,12 +343,12 @@ mod tests {
         let scenario = Scenario {
             level: Some(2),
             scripts: vec![Kind::Idle],
-            storm: Duration::from_secs(400),
+            fault_phase: Duration::from_secs(400),
             waits: [(Wait::Hold, 4)].into(),
             ..Profile::Calm.scenario()
         };
         let run = Run::hosted(&scenario, |config, seed, now| Late(Client::unsealed(config, seed, now), now));
-        let events = run.pick(&[]).0.events;
+        let events = run.replay(&[]).0.events;
         let shrunk = shrink_in(&run, &[], |progress| progress.runs < 3000).expect("it fails");
         assert!(shrunk.complete && shrunk.scenario.waits != scenario.waits, "{:?}", shrunk.scenario);
         assert!(shrunk.progress.events * 3 < events, "{events} events, then {}", shrunk.progress.events);
@@ -353,14 +358,15 @@ mod tests {
     fn a_violation_counts_only_where_the_trial_says_so() {
         let scenario = Scenario { level: Some(1), ..Profile::Swarm.scenario() };
         let run = Run::hosted(&scenario, |config, seed, now| Fragile(Client::unsealed(config, seed, now)));
-        let trial = |run: &Run<'_, Fragile>, picks: &[Pick]| {
-            let (mut outcome, asked) = run.pick(picks);
+        let trial = |run: &Run<'_, Fragile>, decisions: &[Decision]| {
+            let (mut outcome, asked) = run.replay(decisions);
             outcome.violation = outcome.violation.filter(|_| outcome.tally.finished > 0);
             (outcome, asked)
         };
-        let seeds = (0..400).map(|seed| run.record(&Decisions::Seed(seed)).picks);
-        let shrunk =
-            seeds.filter_map(|picks| shrink_by(&run, &picks, trial, |progress| progress.runs < 300)).next();
+        let seeds = (0..400).map(|seed| run.record(&DecisionSource::Seed(seed)).decisions);
+        let shrunk = seeds
+            .filter_map(|decisions| shrink_by(&run, &decisions, trial, |progress| progress.runs < 300))
+            .next();
         assert!(shrunk.expect("some exchange is lost after a flow").recording.outcome.tally.finished > 0);
     }
 

@@ -2,34 +2,42 @@
 
 use std::time::Duration;
 
-use crate::chooser::Pick;
+use crate::chooser::Decision;
+use crate::decision_point::DecisionPoint;
 use crate::fault::Fault;
 use crate::host::ClientHost;
 use crate::run::Run;
 use crate::scenario::{Scenario, Span};
-use crate::shrink::{Progress, Shrinker};
-use crate::site::Site;
+use crate::shrink::{ShrinkProgress, Shrinker};
 use crate::world::Outcome;
 
 impl<H, T, G> Shrinker<'_, H, T, G>
 where
     H: ClientHost,
-    T: FnMut(&Run<'_, H>, &[Pick]) -> (Outcome, Vec<Pick>),
-    G: FnMut(Progress) -> bool,
+    T: FnMut(&Run<'_, H>, &[Decision]) -> (Outcome, Vec<Decision>),
+    G: FnMut(ShrinkProgress) -> bool,
 {
-    /// Takes out of the scenario what the run makes no use of, so that it needs fewer picks to say the same.
+    /// Takes out of the scenario what the run makes no use of, so that it needs fewer decisions to say the same.
     pub(super) fn narrow(&mut self) {
-        let has = |site: Site| self.picks.iter().any(|pick| pick.site == site);
+        let has = |point: DecisionPoint| self.decisions.iter().any(|decision| decision.point == point);
         let narrow = Scenario {
-            odd_bounds: self.scenario.odd_bounds && has(Site::Bound),
-            ties: self.scenario.ties && has(Site::Tie),
+            odd_bounds: self.scenario.odd_bounds && has(DecisionPoint::Bound),
+            ties: self.scenario.ties && has(DecisionPoint::Tie),
             ..self.scenario.clone()
         };
         let kept = |fault: &Fault| {
             let switch = fault.index() as u64;
-            !narrow.swarm || self.picks.iter().any(|pick| pick.site == Site::FaultOn && pick.key == switch)
+            !narrow.swarm
+                || self
+                    .decisions
+                    .iter()
+                    .any(|decision| decision.point == DecisionPoint::FaultOn && decision.key == switch)
         };
-        let net = narrow.net.iter().filter(|(fault, _)| kept(fault)).map(|(fault, odds)| (*fault, *odds));
+        let net = narrow
+            .net
+            .iter()
+            .filter(|(fault, _)| kept(fault))
+            .map(|(fault, probability)| (*fault, *probability));
         let narrow = Scenario { swarm: false, net: net.collect(), ..narrow.clone() };
         self.try_scenario(narrow);
         self.narrow_spans();
@@ -51,8 +59,8 @@ where
         for span in spans {
             let mut narrow = self.scenario.clone();
             *span(&mut narrow) = ONE;
-            if narrow != self.scenario && !self.accept(&narrow, &self.picks.clone()) {
-                self.accept_moved(&narrow, &self.picks.clone());
+            if narrow != self.scenario && !self.accept(&narrow, &self.decisions.clone()) {
+                self.accept_moved(&narrow, &self.decisions.clone());
             }
         }
     }
@@ -60,11 +68,11 @@ where
     /// Lets the faults end sooner, so that less time passes in which nothing happens.
     pub(super) fn shorten(&mut self) {
         const SHORTEST: Duration = Duration::from_millis(100);
-        while self.scenario.storm > SHORTEST && !self.spent {
-            let storm = Duration::from_millis(self.scenario.storm.as_millis() as u64 / 2);
-            let before = self.scenario.storm;
-            self.try_scenario(Scenario { storm, ..self.scenario.clone() });
-            if self.scenario.storm == before {
+        while self.scenario.fault_phase > SHORTEST && !self.spent {
+            let fault_phase = Duration::from_millis(self.scenario.fault_phase.as_millis() as u64 / 2);
+            let before = self.scenario.fault_phase;
+            self.try_scenario(Scenario { fault_phase, ..self.scenario.clone() });
+            if self.scenario.fault_phase == before {
                 break;
             }
         }

@@ -1,23 +1,23 @@
-//! The places at which a run asks: a pick may do the same at another of them.
+//! The places at which a run asks: a decision may do the same at another of them.
 
-use crate::chooser::{Chooser, Pick, Recorded, key};
+use crate::chooser::{Chooser, Decision, Recorded, key};
+use crate::decision_point::DecisionPoint;
 use crate::host::ClientHost;
 use crate::run::{Limits, Run};
 use crate::scenario::Scenario;
-use crate::shrink::{Progress, Shrinker, WORKLOAD};
-use crate::site::Site;
+use crate::shrink::{ShrinkProgress, Shrinker, WORKLOAD};
 use crate::trace::NoTrace;
 use crate::world::Outcome;
 
-/// Earlier places that are tried for one pick.
+/// Earlier places that are tried for one decision.
 const MOST_MOVES: usize = 24;
-/// Picks of a run up to which dropping one and moving another is tried: the work grows with their square.
+/// List of a run up to which dropping one and moving another is tried: the work grows with their square.
 const MOST_TRANSPLANTS: usize = 12;
 
 /// A question of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    pub(super) site: Site,
+    pub(super) point: DecisionPoint,
     pub(super) key: u64,
     /// How many answers there are.
     pub(super) ways: u32,
@@ -30,30 +30,30 @@ struct Listener {
 }
 
 impl Chooser for Listener {
-    fn pick(&mut self, site: Site, key: u64, n: u32) -> u32 {
-        self.places.push(Place { site, key, ways: n });
-        self.chooser.pick(site, key, n)
+    fn decide(&mut self, point: DecisionPoint, key: u64, n: u32) -> u32 {
+        self.places.push(Place { point, key, ways: n });
+        self.chooser.decide(point, key, n)
     }
 }
 
 impl<H, T, G> Shrinker<'_, H, T, G>
 where
     H: ClientHost,
-    T: FnMut(&Run<'_, H>, &[Pick]) -> (Outcome, Vec<Pick>),
-    G: FnMut(Progress) -> bool,
+    T: FnMut(&Run<'_, H>, &[Decision]) -> (Outcome, Vec<Decision>),
+    G: FnMut(ShrinkProgress) -> bool,
 {
-    /// Moves every pick to the first place of its site at which it does the same: a fault strikes the first
+    /// Moves every decision to the first place of its point at which it does the same: a fault strikes the first
     /// exchange rather than the tenth, and the first client rather than the second.
     pub(super) fn advance(&mut self) {
         let mut place = 0;
-        while place < self.picks.len() && !self.spent {
-            let Pick { site, key, .. } = self.picks[place];
-            let asked = self.asked(site, &self.scenario, &self.picks);
+        while place < self.decisions.len() && !self.spent {
+            let Decision { point, key, .. } = self.decisions[place];
+            let asked = self.asked(point, &self.scenario, &self.decisions);
             let earlier = asked.iter().take_while(|asked| **asked != key).take(MOST_MOVES);
             for key in earlier {
-                let mut picks = self.picks.clone();
-                picks[place].key = *key;
-                if self.try_picks(&picks) {
+                let mut decisions = self.decisions.clone();
+                decisions[place].key = *key;
+                if self.try_decisions(&decisions) {
                     break;
                 }
             }
@@ -66,20 +66,20 @@ where
         const MOST: u64 = 8;
         for old in 1..MOST {
             for new in 0..old {
-                let picks = renumbered(&self.picks, old, new);
-                if picks != self.picks && self.try_picks(&picks) {
+                let decisions = renumbered(&self.decisions, old, new);
+                if decisions != self.decisions && self.try_decisions(&decisions) {
                     break;
                 }
             }
         }
     }
 
-    /// Drops a pick and moves another at the same time: with a flow less, the exchange that matters has another
+    /// Drops a decision and moves another at the same time: with a flow less, the exchange that matters has another
     /// number.
     pub(super) fn transplant(&mut self) {
         let mut place = 0;
-        while place < self.picks.len() && !self.spent {
-            let mut left = self.picks.clone();
+        while place < self.decisions.len() && !self.spent {
+            let mut left = self.decisions.clone();
             left.remove(place);
             if !self.accept_moved(&self.scenario.clone(), &left) {
                 place += 1;
@@ -87,38 +87,39 @@ where
         }
     }
 
-    /// Whether the same property is violated when one of these picks is moved.
-    pub(super) fn accept_moved(&mut self, scenario: &Scenario, picks: &[Pick]) -> bool {
-        picks.len() <= MOST_TRANSPLANTS && (0..picks.len()).any(|moved| self.move_one(scenario, picks, moved))
+    /// Whether the same property is violated when one of these decisions is moved.
+    pub(super) fn accept_moved(&mut self, scenario: &Scenario, decisions: &[Decision]) -> bool {
+        decisions.len() <= MOST_TRANSPLANTS
+            && (0..decisions.len()).any(|moved| self.move_one(scenario, decisions, moved))
     }
 
-    /// Tries one of these picks at every place at which it could be.
-    fn move_one(&mut self, scenario: &Scenario, picks: &[Pick], moved: usize) -> bool {
-        let mut rest = picks.to_vec();
-        let pick = rest.remove(moved);
-        if WORKLOAD.contains(&pick.site) || self.spent {
+    /// Tries one of these decisions at every place at which it could be.
+    fn move_one(&mut self, scenario: &Scenario, decisions: &[Decision], moved: usize) -> bool {
+        let mut rest = decisions.to_vec();
+        let decision = rest.remove(moved);
+        if WORKLOAD.contains(&decision.point) || self.spent {
             return false;
         }
-        let places = self.asked(pick.site, scenario, &rest);
+        let places = self.asked(decision.point, scenario, &rest);
         places.iter().take(MOST_MOVES).any(|key| {
-            let mut picks = rest.clone();
-            picks.push(Pick { key: *key, ..pick });
-            self.accept(scenario, &picks)
+            let mut decisions = rest.clone();
+            decisions.push(Decision { key: *key, ..decision });
+            self.accept(scenario, &decisions)
         })
     }
 
-    /// For whom a run asks at this site, in the order of asking.
-    fn asked(&self, site: Site, scenario: &Scenario, picks: &[Pick]) -> Vec<u64> {
-        self.places(scenario, picks)
+    /// For whom a run asks at this point, in the order of asking.
+    fn asked(&self, point: DecisionPoint, scenario: &Scenario, decisions: &[Decision]) -> Vec<u64> {
+        self.places(scenario, decisions)
             .iter()
-            .filter(|place| place.site == site)
+            .filter(|place| place.point == point)
             .map(|place| place.key)
             .collect()
     }
 
     /// What a run asks, in the order of asking.
-    pub(super) fn places(&self, scenario: &Scenario, picks: &[Pick]) -> Vec<Place> {
-        let mut listener = Listener { chooser: Recorded::new(picks.iter().copied()), places: Vec::new() };
+    pub(super) fn places(&self, scenario: &Scenario, decisions: &[Decision]) -> Vec<Place> {
+        let mut listener = Listener { chooser: Recorded::new(decisions.iter().copied()), places: Vec::new() };
         let limits = self.run.limits();
         let within = Limits { events: limits.events.min(self.most), ..limits };
         self.run.of(scenario).within(within).decided(&mut listener, NoTrace);
@@ -126,24 +127,32 @@ where
     }
 }
 
-/// The picks with everything that `old` has given to `new`, which loses what it had. Sites that count something else
+/// The decisions with everything that `old` has given to `new`, which loses what it had. Decision points that count something else
 /// keep their keys.
-fn renumbered(picks: &[Pick], old: u64, new: u64) -> Vec<Pick> {
+fn renumbered(decisions: &[Decision], old: u64, new: u64) -> Vec<Decision> {
     const FIRST: u64 = 3;
-    let counted = |pick: &Pick| {
-        !matches!(pick.site, Site::Bound | Site::FaultOn | Site::FaultOdds | Site::Level | Site::Tie)
+    let counted = |decision: &Decision| {
+        !matches!(
+            decision.point,
+            DecisionPoint::Bound
+                | DecisionPoint::FaultOn
+                | DecisionPoint::FaultProbability
+                | DecisionPoint::Level
+                | DecisionPoint::Tie
+        )
     };
-    let moved = |pick: &Pick| {
-        let nth = (0..FIRST).find(|nth| pick.key == key(old, *nth));
+    let moved = |decision: &Decision| {
+        let nth = (0..FIRST).find(|nth| decision.key == key(old, *nth));
         let key = nth.map_or(new, |nth| key(new, nth));
-        (counted(pick) && (nth.is_some() || pick.key == old)).then_some(Pick { key, ..*pick })
+        (counted(decision) && (nth.is_some() || decision.key == old)).then_some(Decision { key, ..*decision })
     };
-    let lost =
-        |pick: &Pick| counted(pick) && (pick.key == new || (0..FIRST).any(|nth| pick.key == key(new, nth)));
-    let given: Vec<Pick> = picks.iter().filter_map(moved).collect();
+    let lost = |decision: &Decision| {
+        counted(decision) && (decision.key == new || (0..FIRST).any(|nth| decision.key == key(new, nth)))
+    };
+    let given: Vec<Decision> = decisions.iter().filter_map(moved).collect();
     if given.is_empty() {
-        return picks.to_vec();
+        return decisions.to_vec();
     }
-    let kept = picks.iter().filter(|pick| moved(pick).is_none() && !lost(pick)).copied();
+    let kept = decisions.iter().filter(|decision| moved(decision).is_none() && !lost(decision)).copied();
     kept.chain(given).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::fault::Fault;
-use crate::trace::{Actor, ExchangeName, Gist, Line};
+use crate::trace::{Actor, ExchangeName, Summary, TraceLine};
 
 /// Steps back along the causes before a search is given up.
 const FAR: usize = 64;
@@ -79,7 +79,7 @@ pub struct Call {
     /// How.
     pub fate: Fate,
     /// What the request carries.
-    pub gist: Gist,
+    pub summary: Summary,
     /// Its ways.
     pub legs: Vec<Leg>,
     /// Requests in the hands of a node: the node, and the lines at which it came and was answered.
@@ -90,7 +90,7 @@ pub struct Call {
 
 /// Puts the exchanges of these lines together, in the order of their first line. What ends in `all` lines but not
 /// in these ends at the next line that is there.
-pub(super) fn calls(lines: &[&Line], all: &[Line]) -> Vec<Call> {
+pub(super) fn calls(lines: &[&TraceLine], all: &[TraceLine]) -> Vec<Call> {
     let mut of: BTreeMap<ExchangeName, Vec<usize>> = BTreeMap::new();
     for (place, line) in lines.iter().enumerate() {
         if let Some(id) = line.id {
@@ -110,14 +110,14 @@ pub(super) fn calls(lines: &[&Line], all: &[Line]) -> Vec<Call> {
 }
 
 /// Finds what brought a lost chunk again: the first leg in the same direction that arrived with it.
-fn mark_repairs(calls: &mut [Call], lines: &[&Line]) {
+fn mark_repairs(calls: &mut [Call], lines: &[&TraceLine]) {
     let mut lost: BTreeMap<(LegKind, (u64, u64)), (usize, ExchangeName)> = BTreeMap::new();
     let mut arrived = Vec::new();
     for (place, call) in calls.iter().enumerate() {
         for (nth, leg) in call.legs.iter().enumerate() {
             let Some((_, from)) = leg.stops.first().copied() else { continue };
-            let gist = if leg.kind == LegKind::Up { Some(call.gist) } else { lines[from].gist };
-            let Some(chunk) = gist.and_then(|gist| gist.chunk) else { continue };
+            let summary = if leg.kind == LegKind::Up { Some(call.summary) } else { lines[from].summary };
+            let Some(chunk) = summary.and_then(|summary| summary.chunk) else { continue };
             if leg.lost {
                 lost.entry((leg.kind, chunk)).or_insert((from, call.id));
             } else if !leg.open {
@@ -135,7 +135,7 @@ fn mark_repairs(calls: &mut [Call], lines: &[&Line]) {
 }
 
 /// Ends what ends in lines that are left out.
-fn cut_short(calls: &mut [Call], lines: &[&Line], all: &[Line]) {
+fn cut_short(calls: &mut [Call], lines: &[&TraceLine], all: &[TraceLine]) {
     let mut ends: BTreeMap<ExchangeName, u64> = BTreeMap::new();
     let mut answers: BTreeMap<(ExchangeName, usize), u64> = BTreeMap::new();
     for line in all {
@@ -160,7 +160,7 @@ fn cut_short(calls: &mut [Call], lines: &[&Line], all: &[Line]) {
 }
 
 struct Assembly<'a> {
-    lines: &'a [&'a Line],
+    lines: &'a [&'a TraceLine],
     places: &'a BTreeMap<u64, usize>,
     id: ExchangeName,
     /// The lines about this exchange.
@@ -208,7 +208,7 @@ impl Assembly<'_> {
         };
         let relay = sent.and_then(|place| self.lines[place].relay);
         let relay = relay.or_else(|| strikes.iter().find_map(at_relay)).unwrap_or(0);
-        let gist = sent.and_then(|place| self.lines[place].gist).unwrap_or_default();
+        let summary = sent.and_then(|place| self.lines[place].summary).unwrap_or_default();
         let fault = strikes.last().and_then(|place| self.lines[*place].fault);
         let mut call = Call {
             id: self.id,
@@ -216,7 +216,7 @@ impl Assembly<'_> {
             sent,
             ended,
             fate,
-            gist,
+            summary,
             legs: Vec::new(),
             holds: self.holds(),
             fault,
@@ -332,7 +332,7 @@ impl Assembly<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{Decisions, Run};
+    use crate::run::{DecisionSource, Run};
     use crate::scenario::Scenario;
     use crate::trace::Trace;
 
@@ -341,8 +341,8 @@ mod tests {
         let calm = Some(crate::scenario::Profile::Calm);
         let scenario = Scenario::assemble(calm, None, &settings).expect("it makes sense");
         let run = Run::new(&scenario);
-        let decisions = Decisions::Picks(Vec::new());
-        let decisions = if scenario.net.is_empty() { decisions } else { Decisions::Seed(1) };
+        let decisions = DecisionSource::List(Vec::new());
+        let decisions = if scenario.net.is_empty() { decisions } else { DecisionSource::Seed(1) };
         Trace::new(&run, &decisions, &run.record(&decisions))
     }
 

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::trace::{Actor, Line};
+use crate::trace::{Actor, TraceLine};
 
 /// Lines of a stretch that are kept at its beginning, and at its end.
 const KEPT: (usize, usize) = (16, 8);
@@ -60,10 +60,10 @@ impl fmt::Display for Fold {
 }
 
 /// Takes out what can be left out.
-pub(super) fn fold(lines: &mut Vec<&Line>) -> Vec<Fold> {
+pub(super) fn fold(lines: &mut Vec<&TraceLine>) -> Vec<Fold> {
     let words: Vec<String> = lines.iter().map(|line| words(line)).collect();
     let mut folds = Vec::new();
-    let mut kept: Vec<&Line> = Vec::with_capacity(lines.len());
+    let mut kept: Vec<&TraceLine> = Vec::with_capacity(lines.len());
     let mut place = 0;
     while place < lines.len() {
         let found = again(&words[place..]).or_else(|| still(&lines[place..], &words[place..]));
@@ -88,7 +88,7 @@ pub(super) fn fold(lines: &mut Vec<&Line>) -> Vec<Fold> {
 }
 
 /// What a line says, without numbers, and of whatever relay.
-fn words(line: &Line) -> String {
+fn words(line: &TraceLine) -> String {
     let actor = match line.at {
         Actor::Relay(_) => "relay".to_owned(),
         other => other.to_string(),
@@ -121,7 +121,7 @@ fn again(words: &[String]) -> Option<(usize, usize, Why)> {
 
 /// The stretch at the beginning in which nothing moves, up to what comes again and again: its lines that are kept at
 /// the beginning, and those that go.
-fn still(lines: &[&Line], words: &[String]) -> Option<(usize, usize, Why)> {
+fn still(lines: &[&TraceLine], words: &[String]) -> Option<(usize, usize, Why)> {
     let stands = |place: &usize| stands_still(lines[*place]) && again(&words[*place..]).is_none();
     let still = (0..lines.len()).take_while(stands).count();
     let gone = still.saturating_sub(KEPT.0 + KEPT.1);
@@ -129,7 +129,7 @@ fn still(lines: &[&Line], words: &[String]) -> Option<(usize, usize, Why)> {
 }
 
 /// Whether a line is only about calls and timers.
-fn stands_still(line: &Line) -> bool {
+fn stands_still(line: &TraceLine) -> bool {
     line.ev == "timeout" || line.id.is_some()
 }
 
@@ -138,8 +138,8 @@ mod tests {
     use super::*;
     use crate::time::Time;
 
-    fn line(i: u64, ev: &str, text: &str) -> Line {
-        Line {
+    fn line(i: u64, ev: &str, text: &str) -> TraceLine {
+        TraceLine {
             i,
             e: i,
             t: Time::from_nanos(i * 1_000_000_000),
@@ -149,7 +149,7 @@ mod tests {
             copy: 0,
             flow: None,
             relay: None,
-            gist: None,
+            summary: None,
             fault: None,
             bad: false,
             text: text.to_owned(),
@@ -158,14 +158,14 @@ mod tests {
         }
     }
 
-    fn told(lines: &[Line]) -> (Vec<u64>, Vec<Fold>) {
-        let mut shown: Vec<&Line> = lines.iter().collect();
+    fn told(lines: &[TraceLine]) -> (Vec<u64>, Vec<Fold>) {
+        let mut shown: Vec<&TraceLine> = lines.iter().collect();
         let folds = fold(&mut shown);
         (shown.iter().map(|line| line.i).collect(), folds)
     }
 
     /// No two of them say the same.
-    fn timers(range: std::ops::Range<u64>) -> Vec<Line> {
+    fn timers(range: std::ops::Range<u64>) -> Vec<TraceLine> {
         range.map(|i| line(i, "timeout", &"x".repeat(i as usize))).collect()
     }
 
@@ -191,7 +191,7 @@ mod tests {
             1 => line(i, "reply.arrive", &format!("x0.{i} comes back")),
             _ => line(i, "flow.deliver", "flow 0 gets 1 B"),
         };
-        let lines: Vec<Line> = (0..32).map(poll).collect();
+        let lines: Vec<TraceLine> = (0..32).map(poll).collect();
         let (kept, folds) = told(&lines);
         let (time, why) = (Duration::from_secs(27), Why::Again { lines: 3, times: 9 });
         assert_eq!(folds, [Fold { before: 3, entries: 27, calls: 9, time, why }]);
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_little_that_comes_again_stays() {
-        let lines: Vec<Line> = (0..6).map(|i| line(i, "timeout", "Hold is due")).collect();
+        let lines: Vec<TraceLine> = (0..6).map(|i| line(i, "timeout", "Hold is due")).collect();
         assert_eq!(told(&lines).0, [0, 1, 2, 3, 4, 5]);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::timeline::client_of;
-use crate::trace::{Actor, Line};
+use crate::trace::{Actor, TraceLine};
 
 /// A lane: an actor, or all applications of a client, or all upstreams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,7 +33,7 @@ pub struct Lanes {
 
 impl Lanes {
     /// The lanes of everybody who appears in what is shown of these lines.
-    pub fn new(lines: &[Line], shown: &[&Line]) -> Self {
+    pub fn new(lines: &[TraceLine], shown: &[&TraceLine]) -> Self {
         let owned = lines.iter().filter_map(|line| Some((line.flow?, client_of(line.at)?)));
         let owners: BTreeMap<u32, u32> = owned.collect();
         let mut homes: BTreeMap<u32, Vec<(u64, u32)>> = BTreeMap::new();
@@ -82,14 +82,14 @@ impl Lanes {
     }
 
     /// The node that an upstream belongs to: the one that opened it last before this line.
-    fn home(&self, line: &Line) -> u32 {
+    fn home(&self, line: &TraceLine) -> u32 {
         let homes = line.flow.and_then(|flow| self.homes.get(&flow));
         let last = homes.and_then(|homes| homes.iter().rev().find(|(opened, _)| *opened <= line.i));
         last.map_or(0, |(_, node)| *node)
     }
 
     /// The lanes between which something passes at once: application and client, node and upstream.
-    pub fn neighbours(&self, line: &Line) -> Option<(Lane, Lane)> {
+    pub fn neighbours(&self, line: &TraceLine) -> Option<(Lane, Lane)> {
         let own = self.of(line.at)?;
         let owner = line.flow.map(|flow| self.owners.get(&flow).copied().unwrap_or(0));
         match line.ev.as_str() {

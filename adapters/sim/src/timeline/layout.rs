@@ -4,7 +4,7 @@
 //! logarithm: a millisecond and a minute are both seen.
 
 use crate::timeline::{Call, Lane, Timeline, fold_before};
-use crate::trace::Line;
+use crate::trace::TraceLine;
 
 const AXIS: f64 = 104.0;
 const MARGIN: f64 = 190.0;
@@ -41,7 +41,7 @@ impl Layout {
         }
         let mut ys = Vec::new();
         let mut y = TOP;
-        let mut last: Option<&Line> = None;
+        let mut last: Option<&TraceLine> = None;
         for (place, line) in timeline.lines.iter().enumerate() {
             if let Some(last) = last {
                 y += ROW + room(last, line);
@@ -81,7 +81,7 @@ const fn gap(left: Lane, right: Lane) -> f64 {
 }
 
 /// The room for the time between two lines.
-fn room(before: &Line, after: &Line) -> f64 {
+fn room(before: &TraceLine, after: &TraceLine) -> f64 {
     let millis = after.t.since(before.t).as_secs_f64() * 1000.0;
     if millis > 0.0 { (6.0 + 9.0 * (1.0 + millis).log10()).min(48.0) } else { 0.0 }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::timeline::{Call, Lane, Leg, LegKind, Stop, Timeline, fold_before};
-use crate::trace::Line;
+use crate::trace::TraceLine;
 
 /// The timeline as a Mermaid sequence diagram.
 pub fn mermaid(timeline: &Timeline<'_>) -> String {
@@ -81,7 +81,7 @@ fn hops(timeline: &Timeline<'_>, call: &Call, leg: &Leg) -> Vec<(usize, String)>
 }
 
 /// Everything else: a message to a neighbour, or a note.
-fn step(timeline: &Timeline<'_>, line: &Line) -> String {
+fn step(timeline: &Timeline<'_>, line: &TraceLine) -> String {
     let text = plain(&line.text);
     let Some(own) = timeline.lanes.of(line.at) else {
         return format!("Note over {}: {text}", ends(timeline));
@@ -95,7 +95,7 @@ fn step(timeline: &Timeline<'_>, line: &Line) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{Decisions, Run};
+    use crate::run::{DecisionSource, Run};
     use crate::scenario::{Profile, Scenario};
     use crate::trace::Trace;
 
@@ -103,7 +103,7 @@ mod tests {
     fn every_request_goes_by_way_of_its_relay_and_what_is_lost_ends_in_a_cross() {
         let scenario = Scenario::assemble(Some(Profile::Calm), None, &["net.lose-reply=1/2"]).unwrap();
         let run = Run::new(&scenario);
-        let decisions = Decisions::Seed(4);
+        let decisions = DecisionSource::Seed(4);
         let trace = Trace::new(&run, &decisions, &run.record(&decisions));
         let diagram = mermaid(&Timeline::new(&trace));
         assert!(diagram.starts_with("sequenceDiagram\n    participant app0 as application"));

@@ -31,7 +31,7 @@ pub use perfetto::perfetto;
 pub use svg::svg;
 pub use text::text;
 
-use crate::trace::{Actor, ExchangeName, Line, Trace};
+use crate::trace::{Actor, ExchangeName, Trace, TraceLine};
 
 /// Lines of a picture of a run that is longer than this: those around its end.
 const MOST: usize = 4000;
@@ -53,7 +53,7 @@ pub struct View {
 #[derive(Debug)]
 pub struct Timeline<'a> {
     trace: &'a Trace,
-    lines: Vec<&'a Line>,
+    lines: Vec<&'a TraceLine>,
     lanes: Lanes,
     calls: Vec<Call>,
     folds: Vec<Fold>,
@@ -69,7 +69,7 @@ impl<'a> Timeline<'a> {
 
     /// A part of the run.
     pub fn of(trace: &'a Trace, view: View) -> Self {
-        let mut lines: Vec<&Line> = match view.flow {
+        let mut lines: Vec<&TraceLine> = match view.flow {
             Some(flow) => of_flow(&trace.lines, flow),
             None => trace.lines.iter().collect(),
         };
@@ -107,8 +107,8 @@ impl<'a> Timeline<'a> {
 }
 
 /// The lines of a flow, of the exchanges next to them, and of the world.
-fn of_flow(lines: &[Line], flow: u32) -> Vec<&Line> {
-    let place: BTreeMap<u64, &Line> = lines.iter().map(|line| (line.i, line)).collect();
+fn of_flow(lines: &[TraceLine], flow: u32) -> Vec<&TraceLine> {
+    let place: BTreeMap<u64, &TraceLine> = lines.iter().map(|line| (line.i, line)).collect();
     let mut exchanges: BTreeSet<ExchangeName> = BTreeSet::new();
     for line in lines {
         let Some(cause) = line.cause.and_then(|cause| place.get(&cause)) else { continue };
@@ -119,9 +119,9 @@ fn of_flow(lines: &[Line], flow: u32) -> Vec<&Line> {
             _ => {}
         }
     }
-    let of_weather = |line: &Line| line.flow.is_none() && line.id.is_none() && line.ev != "timeout";
-    let wanted = |line: &&Line| {
-        line.flow == Some(flow) || line.id.is_some_and(|id| exchanges.contains(&id)) || of_weather(line)
+    let of_environment = |line: &TraceLine| line.flow.is_none() && line.id.is_none() && line.ev != "timeout";
+    let wanted = |line: &&TraceLine| {
+        line.flow == Some(flow) || line.id.is_some_and(|id| exchanges.contains(&id)) || of_environment(line)
     };
     lines.iter().filter(wanted).collect()
 }

@@ -41,7 +41,7 @@ fn add_call(timeline: &Timeline<'_>, events: &mut Vec<Value>, number: usize, cal
     let at = |place: usize| micros(timeline.lines[place].t);
     let client = tid(Lane::Client(call.id.client));
     let id = call.id.to_string();
-    let name = format!("{id}: {}", call.gist);
+    let name = format!("{id}: {}", call.summary);
     if let Some(sent) = call.sent {
         let fate = match call.fate {
             Fate::Open => "open",
@@ -74,7 +74,7 @@ fn add_call(timeline: &Timeline<'_>, events: &mut Vec<Value>, number: usize, cal
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{Decisions, Run};
+    use crate::run::{DecisionSource, Run};
     use crate::scenario::Profile;
     use crate::trace::Trace;
 
@@ -82,7 +82,7 @@ mod tests {
     fn every_line_is_an_instant_and_every_exchange_begins_and_ends() {
         let scenario = Profile::Swarm.scenario();
         let run = Run::new(&scenario);
-        let decisions = Decisions::Seed(9);
+        let decisions = DecisionSource::Seed(9);
         let trace = Trace::new(&run, &decisions, &run.record(&decisions));
         let timeline = Timeline::of(&trace, crate::timeline::View { whole: true, ..Default::default() });
         let read: Value = serde_json::from_str(&perfetto(&timeline)).expect("it is JSON");

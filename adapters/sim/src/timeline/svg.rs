@@ -9,7 +9,7 @@ use crate::timeline::pen::{
     LABEL, before, brief, centred, coloured, cross, cut, ended, escaped, left, seconds, text, wrapped,
 };
 use crate::timeline::{Call, Fate, Lane, Leg, LegKind, Stop, Timeline, colour};
-use crate::trace::{Actor, Gist, Line};
+use crate::trace::{Actor, Summary, TraceLine};
 
 /// The height of the names of the lanes.
 pub(super) const HEAD: f64 = 40.0;
@@ -248,7 +248,7 @@ impl<'a> Drawing<'a> {
     }
 
     /// What is for everybody: the heal, a clock, the violation.
-    fn band(&self, shapes: &mut String, place: usize, line: &Line) {
+    fn band(&self, shapes: &mut String, place: usize, line: &TraceLine) {
         let (y, axis, width) = (self.layout.y(place), self.layout.axis(), self.layout.width);
         let of = match (line.ev.as_str(), line.fault) {
             ("violated", _) => colour::LOST,
@@ -351,7 +351,7 @@ impl<'a> Drawing<'a> {
     }
 
     /// What a line says, beside its lane or over its arrow.
-    fn line(&self, shapes: &mut String, place: usize, line: &Line) {
+    fn line(&self, shapes: &mut String, place: usize, line: &TraceLine) {
         let (y, width) = (self.layout.y(place), self.layout.width);
         let _ = write!(
             shapes,
@@ -369,7 +369,7 @@ impl<'a> Drawing<'a> {
     }
 
     /// Something passes at once between neighbours.
-    fn step(&self, shapes: &mut String, y: f64, line: &Line, from: Lane, to: Lane) {
+    fn step(&self, shapes: &mut String, y: f64, line: &TraceLine, from: Lane, to: Lane) {
         let (from, to) = (self.layout.x(from), self.layout.x(to));
         let of = if line.bad {
             colour::LOST
@@ -397,14 +397,14 @@ impl<'a> Drawing<'a> {
     }
 
     /// Something happens at one place.
-    fn note(&self, shapes: &mut String, y: f64, line: &Line, lane: Lane) {
+    fn note(&self, shapes: &mut String, y: f64, line: &TraceLine, lane: Lane) {
         let x = self.layout.x(lane);
-        let gist = line.gist.unwrap_or_default();
+        let summary = line.summary.unwrap_or_default();
         match line.ev.as_str() {
             "req.send" => {
                 let id = line.id.map_or_else(String::new, |id| id.to_string());
                 let repairs = self.repairs(line, LegKind::Up);
-                let label = format!("{id}  {}{}", gist.asked(), repairs.as_deref().unwrap_or_default());
+                let label = format!("{id}  {}{}", summary.asked(), repairs.as_deref().unwrap_or_default());
                 let most = self.call_of(line).map_or(0, |call| self.call_slots[call]);
                 let (class, of) = said(repairs.is_some());
                 coloured(shapes, (x + offset(most) + 9.0, y - 4.0), class, of, &label);
@@ -412,7 +412,7 @@ impl<'a> Drawing<'a> {
             "reply.send" => {
                 let slot = self.hold_of(line).unwrap_or(0);
                 let repairs = self.repairs(line, LegKind::Down);
-                let label = format!("{}{}", answer(gist, line), repairs.as_deref().unwrap_or_default());
+                let label = format!("{}{}", answer(summary, line), repairs.as_deref().unwrap_or_default());
                 let (class, of) = said(repairs.is_some());
                 before(shapes, (x - offset(slot) - 8.0, y - 4.0), class, of, &label);
             }
@@ -434,7 +434,7 @@ impl<'a> Drawing<'a> {
         }
     }
 
-    fn strike(&self, shapes: &mut String, (x, y): (f64, f64), line: &Line) {
+    fn strike(&self, shapes: &mut String, (x, y): (f64, f64), line: &TraceLine) {
         if let Some((_, said)) = line.text.split_once(": ").filter(|(_, said)| said.ends_with("is well")) {
             return coloured(shapes, (x + 13.0, y + 4.0), "halo bold", colour::WELL, said);
         }
@@ -452,7 +452,7 @@ impl<'a> Drawing<'a> {
         coloured(shapes, (x + 13.0, y + 4.0), "halo bold", of, &cut(&said, LABEL));
     }
 
-    fn is_lost_at(&self, line: &Line) -> bool {
+    fn is_lost_at(&self, line: &TraceLine) -> bool {
         let last = |leg: &Leg| leg.stops.last().map(|(_, place)| self.timeline.lines[*place].i);
         self.timeline
             .calls
@@ -462,7 +462,7 @@ impl<'a> Drawing<'a> {
     }
 
     /// Of which lost exchange the leg that begins with this line repairs the loss.
-    fn repairs(&self, line: &Line, kind: LegKind) -> Option<String> {
+    fn repairs(&self, line: &TraceLine, kind: LegKind) -> Option<String> {
         let call = &self.timeline.calls[self.call_of(line)?];
         let begins = |leg: &&Leg| {
             leg.kind == kind && leg.stops.first().is_some_and(|(_, at)| self.timeline.lines[*at].i == line.i)
@@ -471,11 +471,11 @@ impl<'a> Drawing<'a> {
         Some(format!(", repairs {lost}"))
     }
 
-    fn call_of(&self, line: &Line) -> Option<usize> {
+    fn call_of(&self, line: &TraceLine) -> Option<usize> {
         self.timeline.calls.iter().position(|call| Some(call.id) == line.id)
     }
 
-    fn hold_of(&self, line: &Line) -> Option<usize> {
+    fn hold_of(&self, line: &TraceLine) -> Option<usize> {
         let call = self.call_of(line)?;
         let holds = &self.timeline.calls[call].holds;
         let nth = holds.iter().position(|(_, came, _)| self.timeline.lines[*came].copy == line.copy)?;
@@ -516,7 +516,7 @@ const ARROW_HEADS: &str = "<defs><marker id=\"to\" viewBox=\"0 0 10 10\" refX=\"
     <path d=\"M0 1L10 5L0 9z\" fill=\"context-stroke\"/></marker></defs>\n";
 
 /// Lines that are for everybody.
-const fn is_of_all(line: &Line) -> bool {
+const fn is_of_all(line: &TraceLine) -> bool {
     matches!(line.at, Actor::World)
 }
 
@@ -530,7 +530,7 @@ fn of_call(call: &Call) -> &'static str {
 
 /// Polls that went well are drawn quietly.
 fn quiet(call: &Call) -> &'static str {
-    let Gist { opens, writes, ends, .. } = call.gist;
+    let Summary { opens, writes, ends, .. } = call.summary;
     let poll = opens == 0 && writes == 0 && ends == 0;
     let well = call.fault.is_none() && !matches!(call.fate, Fate::Failed);
     if poll && well && call.legs.iter().all(|leg| leg.repairs.is_none()) { " poll" } else { "" }
@@ -541,7 +541,7 @@ const fn said(repairs: bool) -> (&'static str, &'static str) {
     if repairs { ("halo bold", colour::WELL) } else { ("halo", "#1e293b") }
 }
 
-fn answer(gist: Gist, line: &Line) -> String {
+fn answer(summary: Summary, line: &TraceLine) -> String {
     let copy = if line.copy > 0 { " (second copy)" } else { "" };
-    format!("{}{copy}", gist.answered())
+    format!("{}{copy}", summary.answered())
 }

@@ -1,7 +1,7 @@
 //! Columns of text: everybody has a column, everything has a line.
 
 use crate::timeline::{Lane, Timeline, fold_before};
-use crate::trace::Line;
+use crate::trace::TraceLine;
 
 /// The timeline as text.
 pub fn text(timeline: &Timeline<'_>) -> String {
@@ -40,7 +40,7 @@ pub fn text(timeline: &Timeline<'_>) -> String {
 }
 
 /// A few letters for what happened.
-fn sign(line: &Line) -> String {
+fn sign(line: &TraceLine) -> String {
     let number = line.id.map_or_else(String::new, |id| id.number.to_string());
     match line.ev.as_str() {
         "req.send" => format!("{number}->"),
@@ -65,7 +65,7 @@ fn sign(line: &Line) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{Decisions, Run};
+    use crate::run::{DecisionSource, Run};
     use crate::scenario::Profile;
     use crate::timeline::View;
     use crate::trace::Trace;
@@ -73,7 +73,7 @@ mod tests {
     fn trace() -> Trace {
         let scenario = Profile::Hostile.scenario();
         let run = Run::new(&scenario);
-        let decisions = Decisions::Seed(1);
+        let decisions = DecisionSource::Seed(1);
         Trace::new(&run, &decisions, &run.record(&decisions))
     }
 

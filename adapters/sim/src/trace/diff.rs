@@ -1,6 +1,6 @@
 //! Where two traces part.
 
-use crate::trace::{Line, Trace};
+use crate::trace::{Trace, TraceLine};
 
 /// The first difference of two traces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub fn diverge(left: &Trace, right: &Trace) -> Option<Divergence> {
     let (index, how) = match index {
         Some(index) => {
             let (left, right) = (&left.lines[index], &right.lines[index]);
-            let silent = Line { h: right.h, ..left.clone() } == *right;
+            let silent = TraceLine { h: right.h, ..left.clone() } == *right;
             (index, if silent { How::Hash } else { How::Said })
         }
         None if left.lines.len() != right.lines.len() => (pairs.len(), How::Ended),
@@ -44,10 +44,10 @@ pub fn diverge(left: &Trace, right: &Trace) -> Option<Divergence> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{Decisions, Run};
+    use crate::run::{DecisionSource, Run};
     use crate::scenario::Profile;
 
-    fn trace(decisions: &Decisions) -> Trace {
+    fn trace(decisions: &DecisionSource) -> Trace {
         let scenario = Profile::Swarm.scenario();
         let run = Run::new(&scenario);
         Trace::new(&run, decisions, &run.record(decisions))
@@ -55,16 +55,16 @@ mod tests {
 
     #[test]
     fn a_trace_does_not_part_from_itself() {
-        let trace = trace(&Decisions::Seed(5));
+        let trace = trace(&DecisionSource::Seed(5));
         assert_eq!(diverge(&trace, &trace), None);
     }
 
     #[test]
     fn a_pick_that_is_missing_shows_where_it_mattered() {
         let scenario = Profile::Swarm.scenario();
-        let picks = Run::new(&scenario).record(&Decisions::Seed(5)).picks;
-        let whole = trace(&Decisions::Picks(picks.clone()));
-        let part = trace(&Decisions::Picks(picks[..picks.len() / 2].to_vec()));
+        let decisions = Run::new(&scenario).record(&DecisionSource::Seed(5)).decisions;
+        let whole = trace(&DecisionSource::List(decisions.clone()));
+        let part = trace(&DecisionSource::List(decisions[..decisions.len() / 2].to_vec()));
         let divergence = diverge(&whole, &part).expect("they part");
         let index = divergence.index;
         assert_eq!(whole.lines[..index], part.lines[..index]);

@@ -6,14 +6,14 @@ use std::io::{self, BufRead, Write};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoints::Checkpoints;
-use crate::chooser::Pick;
+use crate::chooser::Decision;
 use crate::host::ClientHost;
 use crate::origin::Origin;
 use crate::property::Violation;
-use crate::run::{Decisions, Limits, Recording, Run};
+use crate::run::{DecisionSource, Limits, Recording, Run};
 use crate::scenario::{Profile, Scenario};
 use crate::time::Time;
-use crate::trace::Line;
+use crate::trace::TraceLine;
 
 /// What the file is.
 pub const FORMAT: &str = "seqlane-sim-trace";
@@ -37,8 +37,8 @@ pub struct Header {
     /// Where the run was to be cut off.
     pub limits: Limits,
     /// The decisions, where no seed decided.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub picks: Option<Vec<Pick>>,
+    #[serde(default, skip_serializing_if = "Option::is_none", alias = "picks")]
+    pub decisions: Option<Vec<Decision>>,
 }
 
 /// The last line.
@@ -76,7 +76,7 @@ pub struct Trace {
     /// What was to be.
     pub header: Header,
     /// What happened.
-    pub lines: Vec<Line>,
+    pub lines: Vec<TraceLine>,
     /// What came of it.
     pub trailer: Trailer,
 }
@@ -106,10 +106,10 @@ impl std::error::Error for BadTrace {}
 
 impl Trace {
     /// Puts a recorded run together.
-    pub fn new<H: ClientHost>(run: &Run<'_, H>, decisions: &Decisions, recording: &Recording) -> Self {
-        let (seed, picks) = match decisions {
-            Decisions::Seed(seed) => (Some(*seed), None),
-            Decisions::Picks(picks) => (None, Some(picks.clone())),
+    pub fn new<H: ClientHost>(run: &Run<'_, H>, decisions: &DecisionSource, recording: &Recording) -> Self {
+        let (seed, decisions) = match decisions {
+            DecisionSource::Seed(seed) => (Some(*seed), None),
+            DecisionSource::List(decisions) => (None, Some(decisions.clone())),
         };
         let outcome = &recording.outcome;
         Self {
@@ -121,9 +121,9 @@ impl Trace {
                 profile: run.scenario().profile,
                 config: run.scenario().clone(),
                 limits: run.limits(),
-                picks,
+                decisions,
             },
-            lines: recording.entries.iter().map(Line::from).collect(),
+            lines: recording.entries.iter().map(TraceLine::from).collect(),
             trailer: Trailer {
                 end: if outcome.violation.is_some() { End::Violation } else { End::Finished },
                 violation: outcome.violation.clone(),
@@ -136,10 +136,10 @@ impl Trace {
     }
 
     /// What decided the run.
-    pub fn decisions(&self) -> Decisions {
-        match (&self.header.picks, self.header.seed) {
-            (None, Some(seed)) => Decisions::Seed(seed),
-            (picks, _) => Decisions::Picks(picks.clone().unwrap_or_default()),
+    pub fn decisions(&self) -> DecisionSource {
+        match (&self.header.decisions, self.header.seed) {
+            (None, Some(seed)) => DecisionSource::Seed(seed),
+            (decisions, _) => DecisionSource::List(decisions.clone().unwrap_or_default()),
         }
     }
 
@@ -192,7 +192,7 @@ mod tests {
     fn trace(seed: u64) -> Trace {
         let scenario = Profile::Swarm.scenario();
         let run = Run::new(&scenario);
-        let decisions = Decisions::Seed(seed);
+        let decisions = DecisionSource::Seed(seed);
         Trace::new(&run, &decisions, &run.record(&decisions))
     }
 

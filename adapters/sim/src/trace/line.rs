@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 use crate::time::Time;
-use crate::trace::{Actor, Entry, ExchangeName, Gist, What};
+use crate::trace::{Actor, Entry, ExchangeName, Summary, What};
 
 /// One line of a trace file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
+pub struct TraceLine {
     /// The entry's number.
     pub i: u64,
     /// The event of the run that it belongs to.
@@ -32,8 +32,8 @@ pub struct Line {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<u32>,
     /// What the body carries.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gist: Option<Gist>,
+    #[serde(default, skip_serializing_if = "Option::is_none", alias = "gist")]
+    pub summary: Option<Summary>,
     /// The fault that it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
@@ -73,12 +73,12 @@ const fn is_bad(what: What) -> bool {
     }
 }
 
-impl From<&Entry> for Line {
+impl From<&Entry> for TraceLine {
     fn from(entry: &Entry) -> Self {
         let what = entry.what;
-        let (relay, copy, gist) = match what {
-            What::Send { relay, gist, .. } => (Some(relay), 0, Some(gist)),
-            What::Respond { copy, gist, .. } => (None, copy, Some(gist)),
+        let (relay, copy, summary) = match what {
+            What::Send { relay, summary, .. } => (Some(relay), 0, Some(summary)),
+            What::Respond { copy, summary, .. } => (None, copy, Some(summary)),
             What::Arrive { copy, .. } => (None, copy, None),
             _ => (None, 0, None),
         };
@@ -92,7 +92,7 @@ impl From<&Entry> for Line {
             copy,
             flow: what.flow(),
             relay,
-            gist,
+            summary,
             fault: what.fault(),
             bad: is_bad(what),
             text: what.to_string(),

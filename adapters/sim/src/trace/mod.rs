@@ -2,8 +2,8 @@
 
 mod diff;
 mod file;
-mod gist;
 mod line;
+mod summary;
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub use diff::{Divergence, How, diverge};
 pub use file::{BadTrace, End, FORMAT, Header, Trace, Trailer};
-pub use gist::Gist;
-pub use line::Line;
+pub use line::TraceLine;
+pub use summary::Summary;
 
 use seqlane::{EndReason, ExchangeFailure, SessionEnd, TimerKind};
 
@@ -26,7 +26,7 @@ use crate::time::Time;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Actor {
-    /// The network as a whole: weather, and the heal.
+    /// The network as a whole: change, and the heal.
     World,
     /// The application of a flow.
     App(u32),
@@ -63,11 +63,11 @@ pub enum What {
     /// An application resets its flow.
     Abort { flow: u32 },
     /// A client sends a request.
-    Send { exchange: ExchangeName, relay: u32, bytes: u64, gist: Gist },
+    Send { exchange: ExchangeName, relay: u32, bytes: u64, summary: Summary },
     /// A request arrives at a node; `copy` counts from 0.
     Arrive { exchange: ExchangeName, copy: u8, bytes: u64 },
     /// A node answers a request.
-    Respond { exchange: ExchangeName, copy: u8, bytes: u64, gist: Gist },
+    Respond { exchange: ExchangeName, copy: u8, bytes: u64, summary: Summary },
     /// A reply arrives at the client.
     Reply { exchange: ExchangeName, bytes: u64 },
     /// A reply arrives after its exchange has ended.
@@ -77,7 +77,7 @@ pub enum What {
     /// A fault strikes an exchange.
     Strike { fault: Fault, exchange: ExchangeName, how: &'static str },
     /// A fault strikes a host or the network.
-    Weather { fault: Fault, how: &'static str },
+    Environment { fault: Fault, how: &'static str },
     /// A client tells an application that its flow is open.
     Opened { flow: u32 },
     /// A client delivers bytes to an application.
@@ -134,7 +134,7 @@ pub trait Sink {
     /// Whether anybody listens: without, no entry is made.
     const ON: bool;
     /// Whether entries shall tell what bodies carry, for which every body is decoded once more.
-    const GISTS: bool = Self::ON;
+    const SUMMARIES: bool = Self::ON;
 
     /// Takes the next entry.
     fn record(&mut self, entry: &Entry);
@@ -285,7 +285,7 @@ impl What {
             Self::Reply { .. } => "reply.arrive",
             Self::LateReply { .. } => "reply.late",
             Self::Fail { .. } => "req.failed",
-            Self::Strike { .. } | Self::Weather { .. } => "fault",
+            Self::Strike { .. } | Self::Environment { .. } => "fault",
             Self::Opened { .. } => "flow.opened",
             Self::Deliver { .. } => "flow.deliver",
             Self::Fin { .. } => "flow.fin",
@@ -344,7 +344,7 @@ impl What {
     /// The fault that it is.
     pub const fn fault(self) -> Option<Fault> {
         match self {
-            Self::Strike { fault, .. } | Self::Weather { fault, .. } => Some(fault),
+            Self::Strike { fault, .. } | Self::Environment { fault, .. } => Some(fault),
             _ => None,
         }
     }
@@ -357,20 +357,20 @@ impl fmt::Display for What {
             Self::Write { flow, bytes } => write!(f, "flow {flow} writes {bytes} B"),
             Self::Finish { flow } => write!(f, "flow {flow} has sent everything"),
             Self::Abort { flow } => write!(f, "flow {flow} is reset by its application"),
-            Self::Send { exchange, relay, bytes, gist } => {
-                write!(f, "{exchange} sent through relay{relay}: {}, {bytes} B in all", gist.asked())
+            Self::Send { exchange, relay, bytes, summary } => {
+                write!(f, "{exchange} sent through relay{relay}: {}, {bytes} B in all", summary.asked())
             }
             Self::Arrive { exchange, copy: 0, bytes } => write!(f, "{exchange} arrives, {bytes} B"),
             Self::Arrive { exchange, copy, .. } => write!(f, "{exchange} arrives again (copy {copy})"),
-            Self::Respond { exchange, copy: 0, bytes, gist } => {
-                write!(f, "{exchange} answered: {}, {bytes} B in all", gist.answered())
+            Self::Respond { exchange, copy: 0, bytes, summary } => {
+                write!(f, "{exchange} answered: {}, {bytes} B in all", summary.answered())
             }
             Self::Respond { exchange, copy, .. } => write!(f, "{exchange} answered (copy {copy})"),
             Self::Reply { exchange, bytes } => write!(f, "{exchange} comes back, {bytes} B"),
             Self::LateReply { exchange } => write!(f, "{exchange} comes back too late"),
             Self::Fail { exchange, why } => write!(f, "{exchange} failed: {why}"),
             Self::Strike { fault, exchange, how } => write!(f, "{}: {exchange} {how}", fault.id()),
-            Self::Weather { fault, how } => write!(f, "{}: {how}", fault.id()),
+            Self::Environment { fault, how } => write!(f, "{}: {how}", fault.id()),
             Self::Opened { flow } => write!(f, "flow {flow} is open"),
             Self::Deliver { flow, bytes } => write!(f, "flow {flow} gets {bytes} B"),
             Self::Fin { flow } => write!(f, "flow {flow} gets its end"),
@@ -385,7 +385,7 @@ impl fmt::Display for What {
             Self::Shut { flow } => write!(f, "shuts the upstream of flow {flow}"),
             Self::SessionEnded { flow, why } => write!(f, "session of flow {flow} ended: {why:?}"),
             Self::Timeout { timer } => write!(f, "{timer:?} is due"),
-            Self::Heal { core } => write!(f, "the storm is over; relay{core} is well for good"),
+            Self::Heal { core } => write!(f, "the fault phase is over; relay{core} is well for good"),
             Self::Violated { property } => write!(f, "{} violated", property.id()),
         }
     }

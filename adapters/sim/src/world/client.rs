@@ -11,8 +11,8 @@ use seqlane::{
 
 use crate::chooser::Chooser;
 use crate::clock::HostClock;
+use crate::coverage::CoveragePoint;
 use crate::host::ClientHost;
-use crate::mark::Mark;
 use crate::property::Property;
 use crate::rng::Xoshiro256pp;
 use crate::scenario::Setup;
@@ -228,28 +228,30 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     fn on_client_notice(&mut self, client: usize, notice: ClientNotice) {
         match notice {
             ClientNotice::Connected { flow: stream, level } => self.on_connected(client, stream, level),
-            ClientNotice::StreamsReady { .. } => self.marks.set(Mark::StreamsReady),
-            ClientNotice::StreamsUnsupported { .. } => self.marks.set(Mark::StreamsUnsupported),
+            ClientNotice::StreamsReady { .. } => self.coverage.set(CoveragePoint::StreamsReady),
+            ClientNotice::StreamsUnsupported { .. } => self.coverage.set(CoveragePoint::StreamsUnsupported),
             ClientNotice::RelayDown { relay, until } => {
-                self.marks.set(Mark::RelayDown);
+                self.coverage.set(CoveragePoint::RelayDown);
                 self.check_pause(client, relay, until);
             }
-            ClientNotice::RelayUp { .. } => self.marks.set(Mark::RelayUp),
-            ClientNotice::BudgetSpent { .. } => self.marks.set(Mark::BudgetSpent),
-            ClientNotice::BodyLimitLowered { .. } => self.marks.set(Mark::BodyLimitLowered),
-            ClientNotice::ConnectDataUnsupported { .. } => self.marks.set(Mark::ConnectDataUnknown),
-            ClientNotice::SeqUnsupported { .. } => self.marks.set(Mark::SeqUnsupported),
-            ClientNotice::Unauthorized { .. } => self.marks.set(Mark::Unauthorized),
+            ClientNotice::RelayUp { .. } => self.coverage.set(CoveragePoint::RelayUp),
+            ClientNotice::BudgetSpent { .. } => self.coverage.set(CoveragePoint::BudgetSpent),
+            ClientNotice::BodyLimitLowered { .. } => self.coverage.set(CoveragePoint::BodyLimitLowered),
+            ClientNotice::ConnectDataUnsupported { .. } => {
+                self.coverage.set(CoveragePoint::ConnectDataUnknown)
+            }
+            ClientNotice::SeqUnsupported { .. } => self.coverage.set(CoveragePoint::SeqUnsupported),
+            ClientNotice::Unauthorized { .. } => self.coverage.set(CoveragePoint::Unauthorized),
             _ => {}
         }
     }
 
     /// L8, too: what goes out as a stream is one.
     fn on_connected(&mut self, client: usize, stream: FlowId, level: Level) {
-        self.marks.set(match level {
-            Level::Legacy => Mark::LegacyFlow,
-            Level::Sequenced => Mark::SequencedFlow,
-            Level::Streams => Mark::StreamFlow,
+        self.coverage.set(match level {
+            Level::Legacy => CoveragePoint::LegacyFlow,
+            Level::Sequenced => CoveragePoint::SequencedFlow,
+            Level::Streams => CoveragePoint::StreamFlow,
         });
         let known = self.clients[client].flow(stream);
         if let Some(flow) = known.filter(|flow| self.is_stream(*flow) != (level == Level::Streams)) {
@@ -273,21 +275,21 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     /// What the end of a flow says of the run.
-    pub(super) fn mark_end(&mut self, why: EndReason) {
-        let mark = match why {
+    pub(super) fn cover_end(&mut self, why: EndReason) {
+        let point = match why {
             EndReason::Finished => return,
-            EndReason::Local => Mark::FlowReset,
-            EndReason::HalfCloseQuiet => Mark::FlowQuiet,
-            EndReason::Idle => Mark::FlowIdle,
-            EndReason::ConnectFailed(_) => Mark::ConnectFailed,
-            EndReason::NodeError | EndReason::SequenceBroken => Mark::FlowNodeError,
-            EndReason::ExchangeLost(_) => Mark::FlowLost,
-            EndReason::ReplyOverdue => Mark::FlowOverdue,
-            EndReason::NoRelay => Mark::FlowNoRelay,
-            EndReason::Reset(ResetCode::Gone) => Mark::StreamGone,
-            EndReason::Reset(_) => Mark::StreamReset,
+            EndReason::Local => CoveragePoint::FlowReset,
+            EndReason::HalfCloseQuiet => CoveragePoint::FlowQuiet,
+            EndReason::Idle => CoveragePoint::FlowIdle,
+            EndReason::ConnectFailed(_) => CoveragePoint::ConnectFailed,
+            EndReason::NodeError | EndReason::SequenceBroken => CoveragePoint::FlowNodeError,
+            EndReason::ExchangeLost(_) => CoveragePoint::FlowLost,
+            EndReason::ReplyOverdue => CoveragePoint::FlowOverdue,
+            EndReason::NoRelay => CoveragePoint::FlowNoRelay,
+            EndReason::Reset(ResetCode::Gone) => CoveragePoint::StreamGone,
+            EndReason::Reset(_) => CoveragePoint::StreamReset,
             _ => return,
         };
-        self.marks.set(mark);
+        self.coverage.set(point);
     }
 }

@@ -36,13 +36,13 @@ pub(super) enum Event {
     Speak(usize, u64),
     /// An upstream reads what was written to it.
     UpstreamRead(usize),
-    /// A visitor comes.
+    /// A foreign client comes.
     Visit(usize),
-    /// A visitor whose session is open speaks.
-    VisitorSpeaks(usize, Sid),
+    /// A foreign client whose session is open speaks.
+    ForeignClientSpeaks(usize, Sid),
     /// Something comes over a host or the network.
-    Weather(Weather),
-    /// The storm is over.
+    Environment(EnvironmentChange),
+    /// The fault phase is over.
     Heal,
     /// The watchdog looks for flows that do not move.
     Watch,
@@ -50,11 +50,11 @@ pub(super) enum Event {
 
 /// Trouble that has its own time.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Weather {
+pub(super) enum EnvironmentChange {
     /// A node restarts.
     Restart,
     /// A relay is no longer as it was.
-    Relay(usize, Line),
+    Relay(usize, RelayState),
     /// A relay leads to the other node from now on, or back.
     Route(usize),
     /// A relay's daily budget starts anew.
@@ -67,9 +67,9 @@ pub(super) enum Weather {
     Resume(usize),
 }
 
-/// How a relay's line is.
+/// How a relay's state is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum RelayState {
     /// Calls pass.
     Well,
     /// Calls wait until it is well again.

@@ -8,8 +8,8 @@ use seqlane::wire::packet::Epoch;
 use seqlane::{EndReason, FlowId, FlowKind, LocalEvent, Misuse, Target};
 
 use crate::chooser::Chooser;
+use crate::coverage::CoveragePoint;
 use crate::host::ClientHost;
-use crate::mark::Mark;
 use crate::pattern::{Direction, LONGEST, Pattern};
 use crate::property::Property;
 use crate::scenario::{FlowSetup, Setup};
@@ -29,7 +29,7 @@ pub(super) struct Flow {
     pub(super) client: usize,
     pub(super) script: Script,
     pub(super) stream: Option<FlowId>,
-    pub(super) local: Local,
+    pub(super) local: Application,
     /// Upstreams that were opened for it: one, unless an open was doubled.
     pub(super) upstreams: Vec<usize>,
     /// When a byte of it last moved at either end.
@@ -40,7 +40,7 @@ pub(super) struct Flow {
     pub(super) restarted: bool,
     /// The epoch in which its OPEN first went out: it is a stream of level 2.
     pub(super) epoch: Option<Epoch>,
-    /// It is a visitor's.
+    /// It is a foreign client's.
     pub(super) visiting: bool,
     /// The flow whose target it has: itself, or an earlier one.
     pub(super) target: usize,
@@ -54,7 +54,7 @@ pub(super) struct Flow {
 
 /// The application's socket.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Local {
+pub(super) struct Application {
     pub(super) credit: usize,
     pub(super) opened: bool,
     pub(super) fin: bool,
@@ -68,7 +68,7 @@ pub(super) struct Local {
     done: bool,
 }
 
-impl Local {
+impl Application {
     /// Whether the application sends nothing any more.
     pub(super) const fn is_done(&self) -> bool {
         self.done
@@ -81,7 +81,7 @@ impl Flow {
             client: setup.client,
             script: setup.script.clone(),
             stream: None,
-            local: Local::default(),
+            local: Application::default(),
             upstreams: Vec::new(),
             moved: Time::ZERO,
             orphaned: false,
@@ -95,11 +95,11 @@ impl Flow {
         }
     }
 
-    /// What a visitor says: no client has it, so that for clients it is over.
+    /// What a foreign client says: no client has it, so that for clients it is over.
     fn visiting(index: usize) -> Self {
         let script = Script::new(Kind::Echo, 100);
         let setup = FlowSetup { client: usize::MAX, at: Duration::ZERO, script, again: None, spoiled: false };
-        let local = Local { ended: Some(EndReason::Local), ..Local::default() };
+        let local = Application { ended: Some(EndReason::Local), ..Application::default() };
         Self { local, visiting: true, ..Self::new((index, &setup)) }
     }
 
@@ -115,10 +115,11 @@ impl Flow {
     }
 }
 
-/// The flows of a run: those of its clients, then those of its visitors.
+/// The flows of a run: those of its clients, then those of its foreign clients.
 pub(super) fn all(setup: &Setup) -> Vec<Flow> {
-    let visitors = (setup.flows.len()..).zip(&setup.visitors).map(|(index, _)| Flow::visiting(index));
-    setup.flows.iter().enumerate().map(Flow::new).chain(visitors).collect()
+    let foreign_clients =
+        (setup.flows.len()..).zip(&setup.foreign_clients).map(|(index, _)| Flow::visiting(index));
+    setup.flows.iter().enumerate().map(Flow::new).chain(foreign_clients).collect()
 }
 
 /// A datagram that tells its flow and its number.
@@ -218,7 +219,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             if due > 0 {
                 let len = script.write.min(local.credit).min(LONGEST).min(due as usize);
                 if len == 0 {
-                    self.marks.set(Mark::CreditPaused);
+                    self.coverage.set(CoveragePoint::CreditPaused);
                     return;
                 }
                 self.write(flow, len);
@@ -230,7 +231,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             if (script.half_close || answers) && local.sent == script.total_up() {
                 local.done = true;
                 if script.half_close {
-                    self.marks.set(Mark::HalfClosed);
+                    self.coverage.set(CoveragePoint::HalfClosed);
                 }
                 self.flows[flow].finished = self.now;
                 self.tell(Actor::App(flow as u32), What::Finish { flow: flow as u32 });
@@ -310,13 +311,13 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// The application reads, now or later.
     pub(super) fn read_local(&mut self, flow: usize) {
-        let stormy = self.phase == Phase::Storm;
+        let faulty = self.phase == Phase::Faults;
         let Flow { script, local, .. } = &mut self.flows[flow];
         if local.unread == 0 || local.reading {
             return;
         }
         match script.local_reads {
-            Pace::Stalled if stormy => {}
+            Pace::Stalled if faulty => {}
             Pace::AtOnce | Pace::Stalled => {
                 let unread = std::mem::take(&mut local.unread);
                 self.local(flow, LocalEvent::Written(unread));
@@ -341,7 +342,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     pub(super) fn on_flow_ended(&mut self, flow: usize, why: EndReason) {
         self.check_end(flow, why);
-        self.mark_end(why);
+        self.cover_end(why);
         self.flows[flow].local.ended = Some(why);
         self.flows[flow].over = Some((why, self.now));
         if why.is_orderly() {

@@ -9,40 +9,40 @@
 //! One event is taken at a time, time jumps to it, what it means is handed to a machine, and the machine is
 //! polled until it is idle, each of its actions being carried out at once or put on the heap.
 
+mod adversary;
 mod client;
+mod environment;
 mod event;
 mod exchange;
 mod flow;
-mod forgery;
+mod foreign_client;
 mod network;
 mod node;
 mod oracle;
 mod upstream;
-mod visitor;
-mod weather;
 
 use seqlane::{Client, ClientConfig, Instant};
 
 use crate::chooser::{Chooser, Seeded};
+use crate::coverage::{Coverage, CoveragePoint};
+use crate::decision_point::DecisionPoint;
 use crate::fault::Fault;
 use crate::hash::RunHash;
 use crate::heap::EventHeap;
 use crate::host::ClientHost;
-use crate::mark::{Mark, Marks};
 use crate::property::{Property, Violation};
 use crate::scenario::{Scenario, Setup};
-use crate::site::Site;
 use crate::time::Time;
 use crate::trace::{Actor, Entry, NoTrace, Sink, What};
 
 use client::ClientSide;
 use event::Event;
 use flow::Flow;
+use foreign_client::ForeignClient;
 use network::Network;
 use node::NodeSide;
 use oracle::ledger::Ledger;
 use upstream::Upstream;
-use visitor::Visitor;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub struct Outcome {
     /// How long the run was in virtual time.
     pub time: Time,
     /// What happened.
-    pub marks: Marks,
+    pub coverage: Coverage,
     /// What was done, in numbers.
     pub tally: Tally,
 }
@@ -91,7 +91,7 @@ pub struct World<H, C, S> {
     network: Network,
     flows: Vec<Flow>,
     upstreams: Vec<Upstream>,
-    visitors: Vec<Visitor>,
+    foreign_clients: Vec<ForeignClient>,
     ledger: Ledger,
     phase: Phase,
     events: u64,
@@ -101,18 +101,18 @@ pub struct World<H, C, S> {
     /// The entry that the present event goes back to.
     cause: Option<u64>,
     hash: RunHash,
-    marks: Marks,
+    coverage: Coverage,
     tally: Tally,
     violation: Option<Violation>,
 }
 
 /// ```text
-///   Storm ── Heal ──▶ Calm ── every flow has ended ──▶ Quiet ── nothing is left to happen ──▶ (the end)
+///   Faults ── Heal ──▶ Calm ── every flow has ended ──▶ Quiet ── nothing is left to happen ──▶ (the end)
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Faults happen.
-    Storm,
+    Faults,
     /// One relay is well for good, the others are as they were left for good.
     Calm { core: usize, since: Time },
     /// Every flow has ended; what is left must come to rest until then.
@@ -162,15 +162,20 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             network: Network::new(&setup),
             flows: flow::all(&setup),
             upstreams: Vec::new(),
-            visitors: setup.visitors.iter().zip(setup.flows.len()..).map(Visitor::new).collect(),
-            ledger: Ledger::for_flows(setup.flows.len() + setup.visitors.len()),
-            phase: Phase::Storm,
+            foreign_clients: setup
+                .foreign_clients
+                .iter()
+                .zip(setup.flows.len()..)
+                .map(ForeignClient::new)
+                .collect(),
+            ledger: Ledger::for_flows(setup.flows.len() + setup.foreign_clients.len()),
+            phase: Phase::Faults,
             events: 0,
             instant: 0,
             entries: 0,
             cause: None,
             hash: RunHash::default(),
-            marks: Marks::default(),
+            coverage: Coverage::default(),
             tally: Tally::default(),
             violation: None,
             setup,
@@ -179,13 +184,16 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         };
         world.weigh_faults();
         world.forecast();
-        for visitor in 0..world.visitors.len() {
-            world.at(Time::ZERO.after(world.setup.visitors[visitor].at), Event::Visit(visitor));
+        for foreign_client in 0..world.foreign_clients.len() {
+            world.at(
+                Time::ZERO.after(world.setup.foreign_clients[foreign_client].at),
+                Event::Visit(foreign_client),
+            );
         }
         for flow in 0..world.setup.flows.len() {
             world.at(Time::ZERO.after(world.setup.flows[flow].at), Event::Start(flow));
         }
-        world.at(Time::ZERO.after(world.setup.storm), Event::Heal);
+        world.at(Time::ZERO.after(world.setup.fault_phase), Event::Heal);
         for client in 0..world.clients.len() {
             world.drain_client(client);
         }
@@ -226,7 +234,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             hash: self.hash.value(),
             events: self.events,
             time: self.now,
-            marks: self.marks,
+            coverage: self.coverage,
             tally: self.tally,
         }
     }
@@ -282,7 +290,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if self.setup.ties {
             let tied = self.heap.tied(TIED);
             if tied > 1 {
-                let index = self.chooser.pick(Site::Tie, self.events, tied as u32);
+                let index = self.chooser.decide(DecisionPoint::Tie, self.events, tied as u32);
                 return self.heap.pop_tied(index as usize);
             }
         }
@@ -319,9 +327,11 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             Event::Connect(upstream) => self.on_connect(upstream),
             Event::Speak(upstream, due) => self.on_speak(upstream, due),
             Event::UpstreamRead(upstream) => self.on_upstream_read(upstream),
-            Event::Visit(visitor) => self.on_visit(visitor),
-            Event::VisitorSpeaks(visitor, sid) => self.on_visitor_speaks(visitor, sid),
-            Event::Weather(weather) => self.on_weather(weather),
+            Event::Visit(foreign_client) => self.on_visit(foreign_client),
+            Event::ForeignClientSpeaks(foreign_client, sid) => {
+                self.on_foreign_client_speaks(foreign_client, sid)
+            }
+            Event::Environment(change) => self.on_environment_change(change),
             Event::Heal => self.on_heal(),
             Event::Watch => self.on_watch(),
         }
@@ -352,36 +362,36 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     /// Whether this kind of fault strikes here; if so, in which of `ways` (from 1).
-    fn strikes(&mut self, fault: Fault, site: Site, key: u64, ways: u32) -> u32 {
-        if self.phase != Phase::Storm || self.setup.odds(fault).is_never() {
+    fn strikes(&mut self, fault: Fault, point: DecisionPoint, key: u64, ways: u32) -> u32 {
+        if self.phase != Phase::Faults || self.setup.probability(fault).is_never() {
             return 0;
         }
-        self.chooser.pick(site, key, ways + 1)
+        self.chooser.decide(point, key, ways + 1)
     }
 
     /// Counts a fault that struck.
     fn count_fault(&mut self, fault: Fault) {
         self.tally.faults[fault.index()] += 1;
-        self.marks.set(Mark::Fault(fault));
+        self.coverage.set(CoveragePoint::Fault(fault));
     }
 
-    /// Tells the chooser how often each site of a fault shall strike.
+    /// Tells the chooser how often each point of a fault shall strike.
     fn weigh_faults(&mut self) {
-        let sites = [
-            (Site::LoseRequest, Fault::LoseRequest),
-            (Site::LoseReply, Fault::LoseReply),
-            (Site::Duplicate, Fault::Duplicate),
-            (Site::Late, Fault::Late),
-            (Site::Reorder, Fault::Reorder),
-            (Site::Truncate, Fault::Truncate),
-            (Site::Garbage, Fault::Garbage),
-            (Site::Refuse, Fault::Refuse),
-            (Site::Crash, Fault::Crash),
-            (Site::Swap, Fault::Swap),
-            (Site::Corrupt, Fault::Corrupt),
+        let points = [
+            (DecisionPoint::LoseRequest, Fault::LoseRequest),
+            (DecisionPoint::LoseReply, Fault::LoseReply),
+            (DecisionPoint::Duplicate, Fault::Duplicate),
+            (DecisionPoint::Late, Fault::Late),
+            (DecisionPoint::Reorder, Fault::Reorder),
+            (DecisionPoint::Truncate, Fault::Truncate),
+            (DecisionPoint::Garbage, Fault::Garbage),
+            (DecisionPoint::Refuse, Fault::Refuse),
+            (DecisionPoint::Crash, Fault::Crash),
+            (DecisionPoint::Swap, Fault::Swap),
+            (DecisionPoint::Corrupt, Fault::Corrupt),
         ];
-        for (site, fault) in sites {
-            self.chooser.weigh(site, self.setup.odds(fault));
+        for (point, fault) in points {
+            self.chooser.weigh(point, self.setup.probability(fault));
         }
     }
 }

@@ -6,9 +6,9 @@ use slab::Slab;
 
 use crate::link::SharedLink;
 use crate::scenario::{RelaySetup, Setup};
-use crate::world::event::Line;
+use crate::world::adversary::Past;
+use crate::world::event::RelayState;
 use crate::world::exchange::Flight;
-use crate::world::forgery::Past;
 
 /// Everything between clients and nodes.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub(super) struct Network {
     pub(super) relays: Vec<Relay>,
     pub(super) flights: Slab<Flight>,
     /// By client: up and down.
-    pub(super) links: Vec<Option<[Link; 2]>>,
+    pub(super) links: Vec<Option<[ClientLink; 2]>>,
     /// By client: bodies that may come again.
     pub(super) past: Vec<Past>,
 }
@@ -25,7 +25,7 @@ pub(super) struct Network {
 #[derive(Clone, Debug)]
 pub(super) struct Relay {
     pub(super) setup: RelaySetup,
-    pub(super) line: Line,
+    pub(super) state: RelayState,
     /// Which node it leads to.
     pub(super) node: usize,
     /// Calls that it works on.
@@ -38,7 +38,7 @@ pub(super) struct Relay {
 
 /// One direction of a client's link, and the generation of its timer.
 #[derive(Clone, Debug)]
-pub(super) struct Link {
+pub(super) struct ClientLink {
     pub(super) shared: SharedLink,
     pub(super) generation: u64,
 }
@@ -47,7 +47,7 @@ impl Network {
     pub(super) fn new(setup: &Setup) -> Self {
         let relays = setup.relays.iter().map(Relay::new).collect();
         let link = setup.link.map(|(link, per_call)| {
-            let direction = Link { shared: SharedLink::new(link, per_call), generation: 0 };
+            let direction = ClientLink { shared: SharedLink::new(link, per_call), generation: 0 };
             [direction.clone(), direction]
         });
         Self {
@@ -63,7 +63,7 @@ impl Relay {
     fn new(setup: &RelaySetup) -> Self {
         Self {
             setup: setup.clone(),
-            line: Line::Well,
+            state: RelayState::Well,
             node: usize::from(setup.other_node),
             busy: 0,
             taken: 0,
@@ -72,6 +72,6 @@ impl Relay {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.busy < self.setup.concurrency && self.line != Line::Paused
+        self.busy < self.setup.concurrency && self.state != RelayState::Paused
     }
 }

@@ -11,18 +11,18 @@ use seqlane::{
 
 use crate::chooser::Chooser;
 use crate::clock::HostClock;
+use crate::coverage::CoveragePoint;
+use crate::decision_point::DecisionPoint;
 use crate::fault::Fault;
 use crate::host::ClientHost;
-use crate::mark::Mark;
 use crate::property::Property;
 use crate::rng::Xoshiro256pp;
 use crate::scenario::{KEY, Setup};
-use crate::site::Site;
 use crate::time::Time;
 use crate::trace::{Actor, Sink, What};
 use crate::world::World;
 use crate::world::event::Event;
-use crate::world::upstream::Line;
+use crate::world::upstream::UpstreamState;
 
 const MOST_ACTIONS: u32 = 100_000;
 
@@ -48,7 +48,7 @@ pub(super) struct NodeSide {
 /// A request that a node holds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
-    /// The flight that brought it; or none, when it is a visitor's.
+    /// The flight that brought it; or none, when it is a foreign client's.
     pub(super) caller: Caller,
     /// When it came.
     pub(super) since: Time,
@@ -59,8 +59,8 @@ pub(super) struct Held {
 pub(super) enum Caller {
     /// A client, by way of a relay.
     Flight(usize),
-    /// A visitor, that speaks to the node itself.
-    Visitor(usize),
+    /// A foreign client, that speaks to the node itself.
+    ForeignClient(usize),
 }
 
 impl NodeSide {
@@ -185,7 +185,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 self.hash.write(&body);
                 match self.nodes[node].held.remove(&request).map(|held| held.caller) {
                     Some(Caller::Flight(flight)) => self.answered(flight, status, body),
-                    Some(Caller::Visitor(visitor)) => self.on_visitor_answer(visitor, &body),
+                    Some(Caller::ForeignClient(foreign_client)) => {
+                        self.on_foreign_client_answer(foreign_client, &body)
+                    }
                     None => {
                         self.violated(Property::S13, format!("node{node} answers request {request} twice"))
                     }
@@ -238,10 +240,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             self.violated(Property::S4, format!("{action} for upstream {id}, which was never opened"));
             return None;
         };
-        match self.upstreams[upstream].line {
-            Line::Opening | Line::Open => Some(upstream),
-            Line::Broken { event } if event == self.events => None,
-            Line::Broken { .. } | Line::Gone => {
+        match self.upstreams[upstream].state {
+            UpstreamState::Opening | UpstreamState::Open => Some(upstream),
+            UpstreamState::Broken { event } if event == self.events => None,
+            UpstreamState::Broken { .. } | UpstreamState::Gone => {
                 self.violated(Property::S4, format!("{action} for upstream {id} after its end"));
                 None
             }
@@ -252,7 +254,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     fn maybe_break(&mut self, node: usize, upstream: usize) {
         let key = self.upstreams[upstream].received ^ (upstream as u64) << 40;
         if self.flows[self.upstreams[upstream].flow].script.transport() == FlowKind::Tcp
-            && self.strikes(Fault::Crash, Site::Crash, key, 1) > 0
+            && self.strikes(Fault::Crash, DecisionPoint::Crash, key, 1) > 0
         {
             self.nodes[node].breaking = true;
         }
@@ -261,14 +263,14 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     fn on_node_notice(&mut self, node: usize, notice: NodeNotice) {
         match notice {
             NodeNotice::SessionEnded { upstream, why } => self.on_session_ended(node, upstream, why),
-            NodeNotice::DatagramsDropped { .. } => self.marks.set(Mark::DatagramDropped),
+            NodeNotice::DatagramsDropped { .. } => self.coverage.set(CoveragePoint::DatagramDropped),
             NodeNotice::BadPacket { .. } => self.check_bad_packet(node),
             NodeNotice::ClientEnded { why: ClientEnd::Failed(fault), .. } => {
                 self.violated(Property::S10, format!("node{node} fails a client: {fault}"));
             }
             NodeNotice::ClientEnded { client, why: ClientEnd::Idle } => self.on_forgotten(client),
             NodeNotice::LimitReached { .. } => {
-                self.marks.set(Mark::NodeLimit);
+                self.coverage.set(CoveragePoint::NodeLimit);
                 self.ledger.limited = true;
             }
             _ => {}
@@ -285,22 +287,22 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if matches!(why, SessionEnd::Idle | SessionEnd::WriteTimedOut | SessionEnd::Reset) {
             self.ledger.flows[flow as usize].excused = true;
         }
-        let mark = match why {
-            SessionEnd::Finished => Mark::SessionFinished,
-            SessionEnd::Closed => Mark::SessionClosed,
-            SessionEnd::Idle => Mark::SessionIdle,
-            SessionEnd::WriteTimedOut => Mark::SessionWriteTimeout,
-            SessionEnd::Reset => Mark::SessionReset,
-            SessionEnd::Abandoned => Mark::SessionAbandoned,
-            SessionEnd::ClientLost => Mark::ClientForgotten,
+        let point = match why {
+            SessionEnd::Finished => CoveragePoint::SessionFinished,
+            SessionEnd::Closed => CoveragePoint::SessionClosed,
+            SessionEnd::Idle => CoveragePoint::SessionIdle,
+            SessionEnd::WriteTimedOut => CoveragePoint::SessionWriteTimeout,
+            SessionEnd::Reset => CoveragePoint::SessionReset,
+            SessionEnd::Abandoned => CoveragePoint::SessionAbandoned,
+            SessionEnd::ClientLost => CoveragePoint::ClientForgotten,
             _ => return,
         };
-        self.marks.set(mark);
+        self.coverage.set(point);
     }
 
     /// A node starts anew: sessions, upstreams and held requests are gone.
     pub(super) fn restart_node(&mut self, node: usize, fault: Fault) {
-        self.tell(Actor::Node(node as u32), What::Weather { fault, how: "the node restarts" });
+        self.tell(Actor::Node(node as u32), What::Environment { fault, how: "the node restarts" });
         let now = self.node_now(node);
         let side = &mut self.nodes[node];
         side.life += 1;
@@ -309,7 +311,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         side.requests = 0;
         let (held, upstreams) = (std::mem::take(&mut side.held), std::mem::take(&mut side.upstreams));
         for upstream in upstreams.into_values() {
-            self.upstreams[upstream].line = Line::Gone;
+            self.upstreams[upstream].state = UpstreamState::Gone;
             let flow = self.upstreams[upstream].flow;
             self.flows[flow].orphaned = true;
             self.flows[flow].restarted = true;
@@ -318,7 +320,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         for held in held.into_values() {
             match held.caller {
                 Caller::Flight(flight) => self.broke_off(flight),
-                Caller::Visitor(visitor) => self.leave(visitor),
+                Caller::ForeignClient(foreign_client) => self.leave(foreign_client),
             }
         }
         self.drain_node(node);

@@ -1,6 +1,6 @@
 //! The oracle: it sees everything, and knows what must hold.
 
-mod blame;
+mod attribution;
 mod calls;
 pub(super) mod ledger;
 mod ops;
@@ -17,10 +17,10 @@ use seqlane::{
 };
 
 use crate::chooser::Chooser;
+use crate::coverage::CoveragePoint;
 use crate::fault::Fault;
 use crate::host::ClientHost;
 use crate::latency::QUANTILES;
-use crate::mark::Mark;
 use crate::pattern::{Direction, Pattern};
 use crate::property::{Property, Violation};
 use crate::scenario::{KEY, Setup};
@@ -138,7 +138,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if form == BodyForm::Json {
             self.check_encoding(client, options_of(&self.clients[client].config, relay), &ops, body);
         } else {
-            self.marks.set(Mark::RawPacket);
+            self.coverage.set(CoveragePoint::RawPacket);
         }
         let notes = self.notes_of(client, &ops);
         self.note_call(client, relay);
@@ -204,7 +204,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             return self.check_stream_end(flow, why);
         }
         self.check_renewal(flow, why);
-        self.check_blame(flow, why);
+        self.check_attribution(flow, why);
     }
 
     /// Whether a flow may end like this when nothing goes wrong.
@@ -420,7 +420,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             self.check_closes();
             self.check_thrift();
         }
-        self.mark_rest();
+        self.cover_rest();
     }
 
     /// R5: long after every flow has ended, there is nothing to say, but to a relay that was never asked where it leads.
@@ -513,25 +513,25 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     fn open_upstreams(&self, node: usize) -> usize {
-        self.upstreams.iter().filter(|up| up.node == node && !up.line.is_over()).count()
+        self.upstreams.iter().filter(|up| up.node == node && !up.state.is_over()).count()
     }
 
-    fn mark_rest(&mut self) {
+    fn cover_rest(&mut self) {
         if self.tally.lost == 0 && self.tally.finished == self.setup.flows.len() as u64 {
-            self.marks.set(Mark::AllDone);
+            self.coverage.set(CoveragePoint::AllDone);
         }
         for client in 0..self.clients.len() {
             let stats = self.clients[client].host.stats().clone();
             let seen = [
-                (stats.reordered > 0, Mark::ReplyWaited),
-                (stats.ops_resent > 0, Mark::OpsResent),
-                (stats.unreachable_hits > 0, Mark::UnreachableHit),
-                (stats.datagrams_dropped > 0, Mark::DatagramDropped),
+                (stats.reordered > 0, CoveragePoint::ReplyWaited),
+                (stats.ops_resent > 0, CoveragePoint::OpsResent),
+                (stats.unreachable_hits > 0, CoveragePoint::UnreachableHit),
+                (stats.datagrams_dropped > 0, CoveragePoint::DatagramDropped),
             ];
-            seen.iter().filter(|(happened, _)| *happened).for_each(|(_, mark)| self.marks.set(*mark));
+            seen.iter().filter(|(happened, _)| *happened).for_each(|(_, point)| self.coverage.set(*point));
         }
         if self.nodes[0].machine.stats().reordered > 0 {
-            self.marks.set(Mark::OpWaited);
+            self.coverage.set(CoveragePoint::OpWaited);
         }
     }
 }

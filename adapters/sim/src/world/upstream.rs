@@ -7,13 +7,13 @@ use bytes::Bytes;
 use seqlane::{FlowKind, NodeEvent, Shut, UpstreamEvent, UpstreamId};
 
 use crate::chooser::{Chooser, key};
+use crate::coverage::CoveragePoint;
+use crate::decision_point::DecisionPoint;
 use crate::fault::Fault;
 use crate::host::ClientHost;
-use crate::mark::Mark;
 use crate::pattern::{Direction, LONGEST, Pattern};
 use crate::property::Property;
 use crate::script::{Opening, Pace, Script, Side};
-use crate::site::Site;
 use crate::time::Time;
 use crate::trace::{Actor, Sink, What};
 use crate::world::event::Event;
@@ -30,7 +30,7 @@ pub(super) struct Upstream {
     pub(super) node: usize,
     pub(super) id: UpstreamId,
     pub(super) flow: usize,
-    pub(super) line: Line,
+    pub(super) state: UpstreamState,
     credit: usize,
     sent: u64,
     /// Bytes that it has decided to send.
@@ -59,7 +59,7 @@ pub(super) struct Upstream {
 ///      └── shut by the node ──▶ Gone
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum UpstreamState {
     Opening,
     Open,
     /// It went by itself, during this event of the run: until its end the node may not have heard of it.
@@ -69,7 +69,7 @@ pub(super) enum Line {
     Gone,
 }
 
-impl Line {
+impl UpstreamState {
     pub(super) const fn is_over(self) -> bool {
         matches!(self, Self::Broken { .. } | Self::Gone)
     }
@@ -90,14 +90,14 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             self.count_fault(Fault::Upstream);
         }
         self.check_opens(flow);
-        let wait = self.chooser.pick(Site::Connect, key(flow as u64, index as u64), 80);
-        let answer = self.chooser.pick(Site::Pace, key(flow as u64, 1), ANSWERS.len() as u32);
+        let wait = self.chooser.decide(DecisionPoint::Connect, key(flow as u64, index as u64), 80);
+        let answer = self.chooser.decide(DecisionPoint::Pace, key(flow as u64, 1), ANSWERS.len() as u32);
         let answers_after = self.flows[flow].script.answers_after;
         self.upstreams.push(Upstream {
             node,
             id,
             flow,
-            line: Line::Opening,
+            state: UpstreamState::Opening,
             credit: 0,
             sent: 0,
             promised: 0,
@@ -119,18 +119,18 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     pub(super) fn on_connect(&mut self, upstream: usize) {
-        let Upstream { node, flow, line, .. } = self.upstreams[upstream];
-        if line != Line::Opening {
+        let Upstream { node, flow, state, .. } = self.upstreams[upstream];
+        if state != UpstreamState::Opening {
             return;
         }
         let event = match self.flows[flow].script.opening {
             Opening::Fail(failure) => {
-                self.upstreams[upstream].line = Line::Broken { event: self.events };
+                self.upstreams[upstream].state = UpstreamState::Broken { event: self.events };
                 self.upstreams[upstream].failed = Some(self.now);
                 UpstreamEvent::Failed(failure)
             }
             Opening::Accept | Opening::Silence => {
-                self.upstreams[upstream].line = Line::Open;
+                self.upstreams[upstream].state = UpstreamState::Open;
                 UpstreamEvent::Opened
             }
         };
@@ -159,7 +159,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if let Some((Side::Upstream, after)) = self.flows[flow].script.reset
             && end.received >= after
         {
-            end.line = Line::Broken { event: self.events };
+            end.state = UpstreamState::Broken { event: self.events };
             self.tell(Actor::Upstream(flow as u32), What::UpstreamReset { flow: flow as u32 });
             return self.upstream_event(upstream, UpstreamEvent::Reset);
         }
@@ -187,13 +187,13 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// The upstream reads, now or later.
     pub(super) fn read_upstream(&mut self, upstream: usize) {
-        let stormy = self.phase == Phase::Storm;
+        let faulty = self.phase == Phase::Faults;
         let end = &mut self.upstreams[upstream];
-        if end.unread == 0 || end.reading || end.line != Line::Open {
+        if end.unread == 0 || end.reading || end.state != UpstreamState::Open {
             return;
         }
         match self.flows[end.flow].script.upstream_reads {
-            Pace::Stalled if stormy => {}
+            Pace::Stalled if faulty => {}
             Pace::AtOnce | Pace::Stalled => {
                 let unread = std::mem::take(&mut end.unread);
                 self.upstream_event(upstream, UpstreamEvent::Written(unread));
@@ -208,7 +208,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     pub(super) fn on_upstream_read(&mut self, upstream: usize) {
         let end = &mut self.upstreams[upstream];
         end.reading = false;
-        if end.line == Line::Open {
+        if end.state == UpstreamState::Open {
             let unread = std::mem::take(&mut end.unread);
             let (node, flow) = (end.node, end.flow);
             self.flows[flow].moved = self.now;
@@ -265,7 +265,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         loop {
             let end = &mut self.upstreams[upstream];
             let script: &Script = &self.flows[end.flow].script;
-            if end.line != Line::Open || end.finished {
+            if end.state != UpstreamState::Open || end.finished {
                 return;
             }
             let flow = end.flow as u32;
@@ -278,7 +278,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             let len = script.write.min(end.credit).min(LONGEST).min(missing as usize);
             if len == 0 {
                 if missing > 0 {
-                    self.marks.set(Mark::CreditPaused);
+                    self.coverage.set(CoveragePoint::CreditPaused);
                 }
                 return;
             }
@@ -315,12 +315,12 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             );
         }
         if how == Shut::Close && self.upstreams[upstream].session_over.is_some_and(|over| over < self.now) {
-            self.marks.set(Mark::Lingered);
+            self.coverage.set(CoveragePoint::Lingered);
         }
-        if self.upstreams[upstream].line == Line::Opening {
+        if self.upstreams[upstream].state == UpstreamState::Opening {
             self.upstreams[upstream].failed = Some(self.now);
         }
-        self.upstreams[upstream].line = Line::Gone;
+        self.upstreams[upstream].state = UpstreamState::Gone;
         self.tell(Actor::Node(self.upstreams[upstream].node as u32), What::Shut { flow });
     }
 }

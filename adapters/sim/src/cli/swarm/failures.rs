@@ -6,28 +6,28 @@ use std::time::Instant;
 use seqlane_sim::shrink::shrink;
 use seqlane_sim::timeline::{self, Timeline};
 use seqlane_sim::trace::Trace;
-use seqlane_sim::{Bundle, Decisions, Figures, Run, Scenario, Seed, Violation};
+use seqlane_sim::{Bundle, DecisionSource, Figures, Run, Scenario, Seed, Violation};
 
-use super::Args;
+use super::SwarmArgs;
 use crate::cli::console::{Console, command, count};
-use crate::cli::verdict::Failure;
+use crate::cli::verdict::CliError;
 
 /// A failure that was written down.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct KeptFailure {
     pub(crate) seed: u64,
     pub(crate) violation: Violation,
     /// The run as it was found.
     pub(crate) bundle: PathBuf,
     /// The run made small.
     pub(crate) small: Option<PathBuf>,
-    /// Picks of the smallest run.
-    pub(crate) picks: usize,
+    /// List of the smallest run.
+    pub(crate) decisions: usize,
     /// Entries of its trace.
     pub(crate) entries: usize,
 }
 
-impl Found {
+impl KeptFailure {
     /// The command line that makes the smallest run again.
     pub(crate) fn replay(&self) -> String {
         let file = self.small.as_ref().unwrap_or(&self.bundle);
@@ -37,11 +37,11 @@ impl Found {
 
 /// Writes down the first failure of each property.
 pub(crate) fn keep(
-    args: &Args,
+    args: &SwarmArgs,
     console: &Console,
     scenario: &Scenario,
     figures: &Figures,
-) -> Result<Vec<Found>, Failure> {
+) -> Result<Vec<KeptFailure>, CliError> {
     let mut found = Vec::new();
     for (property, failures) in &figures.failures {
         let Some((seed, violation)) = failures.seeds.first_key_value() else { continue };
@@ -59,33 +59,39 @@ pub(crate) fn keep(
 }
 
 fn keep_one(
-    args: &Args,
+    args: &SwarmArgs,
     console: &Console,
     scenario: &Scenario,
     seed: u64,
     violation: &Violation,
-) -> Result<Found, Failure> {
+) -> Result<KeptFailure, CliError> {
     let run = Run::new(scenario).within(args.many.scenario.limits());
-    let recording = run.record(&Decisions::Seed(seed));
+    let recording = run.record(&DecisionSource::Seed(seed));
     let mut bundle = Bundle::new(&run, Some(seed), &recording);
     // A run that differs each time it is made shows its violation (D1) in none of them.
     bundle.violation = Some(violation.clone());
-    std::fs::create_dir_all(&args.bundle_dir).map_err(|error| Failure::file(&args.bundle_dir, error))?;
+    std::fs::create_dir_all(&args.bundle_dir).map_err(|error| CliError::file(&args.bundle_dir, error))?;
     let path = args.bundle_dir.join(bundle.file_name());
     write(&path, &bundle.write())?;
-    let (picks, entries) = (bundle.picks.len(), recording.entries.len());
-    let mut found = Found { seed, violation: violation.clone(), bundle: path, small: None, picks, entries };
+    let (decisions, entries) = (bundle.decisions.len(), recording.entries.len());
+    let mut found =
+        KeptFailure { seed, violation: violation.clone(), bundle: path, small: None, decisions, entries };
     if !args.shrink_budget.is_zero() {
         make_small(args, console, &bundle, &mut found)?;
     }
     Ok(found)
 }
 
-fn make_small(args: &Args, console: &Console, bundle: &Bundle, found: &mut Found) -> Result<(), Failure> {
+fn make_small(
+    args: &SwarmArgs,
+    console: &Console,
+    bundle: &Bundle,
+    found: &mut KeptFailure,
+) -> Result<(), CliError> {
     let bar = console.bar(None);
     let start = Instant::now();
     let shrunk = shrink(bundle, |progress| {
-        bar.set_message(format!("{} picks left after {} runs", progress.picks, progress.runs));
+        bar.set_message(format!("{} decisions left after {} runs", progress.decisions, progress.runs));
         start.elapsed() < args.shrink_budget
     });
     bar.finish_and_clear();
@@ -95,23 +101,23 @@ fn make_small(args: &Args, console: &Console, bundle: &Bundle, found: &mut Found
     let path = found.bundle.with_extension("min.json");
     write(&path, &small.write())?;
     let run = Run::new(&small.scenario).within(small.limits);
-    let trace = Trace::new(&run, &Decisions::Picks(small.picks.clone()), &shrunk.recording);
+    let trace = Trace::new(&run, &DecisionSource::List(small.decisions.clone()), &shrunk.recording);
     let picture = path.with_extension("html");
     write(&picture, &timeline::html(&Timeline::new(&trace)))?;
-    let (picks, entries) = (small.picks.len(), shrunk.recording.entries.len());
+    let (decisions, entries) = (small.decisions.len(), shrunk.recording.entries.len());
     console.say(&format!(
-        "  made small: {} to {picks} picks, {} to {entries} entries, {} runs in {:.1?}: {}, {}\n",
-        found.picks,
+        "  made small: {} to {decisions} decisions, {} to {entries} entries, {} runs in {:.1?}: {}, {}\n",
+        found.decisions,
         found.entries,
         shrunk.progress.runs,
         start.elapsed(),
         path.display(),
         picture.display(),
     ))?;
-    (found.small, found.picks, found.entries) = (Some(path), picks, entries);
+    (found.small, found.decisions, found.entries) = (Some(path), decisions, entries);
     Ok(())
 }
 
-fn write(path: &PathBuf, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text).map_err(|error| Failure::file(path, error))
+fn write(path: &PathBuf, text: &str) -> Result<(), CliError> {
+    std::fs::write(path, text).map_err(|error| CliError::file(path, error))
 }

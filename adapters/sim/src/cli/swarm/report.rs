@@ -3,19 +3,24 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use seqlane_sim::{Fault, Figures, Mark, Scenario};
+use seqlane_sim::{CoveragePoint, Fault, Figures, Scenario};
 use serde_json::{Value, json};
 
-use super::failures::Found;
+use super::failures::KeptFailure;
 use super::{Ran, failure_document};
 use crate::cli::console::Console;
 use crate::cli::coverage::{name, required};
 use crate::cli::table::table;
-use crate::cli::verdict::Failure;
+use crate::cli::verdict::CliError;
 
 /// Prints figures and tables.
-pub(crate) fn tell(console: &Console, scenario: &Scenario, ran: &Ran) -> Result<(), Failure> {
-    console.say(&format!("{}\n\n{}\n\n{}\n", head(ran), faults(&ran.figures), marks(scenario, &ran.figures)))
+pub(crate) fn tell(console: &Console, scenario: &Scenario, ran: &Ran) -> Result<(), CliError> {
+    console.say(&format!(
+        "{}\n\n{}\n\n{}\n",
+        head(ran),
+        faults(&ran.figures),
+        coverage(scenario, &ran.figures)
+    ))
 }
 
 /// The figures in a few lines.
@@ -50,21 +55,21 @@ fn faults(figures: &Figures) -> String {
 }
 
 /// The table of what happens sometimes.
-pub(crate) fn marks(scenario: &Scenario, figures: &Figures) -> String {
+pub(crate) fn coverage(scenario: &Scenario, figures: &Figures) -> String {
     let mut table = table(&["sometimes", "runs ", "what happens"]);
-    for (mark, runs) in figures.marked() {
+    for (point, runs) in figures.covered() {
         let runs = match runs {
-            0 if required(scenario, mark) => "NEVER".to_owned(),
+            0 if required(scenario, point) => "NEVER".to_owned(),
             0 => "-".to_owned(),
             runs => runs.to_string(),
         };
-        table.add_row([name(mark), runs, mark.text().to_owned()]);
+        table.add_row([name(point), runs, point.text().to_owned()]);
     }
     table.trim_fmt()
 }
 
 /// The same for programs.
-pub(crate) fn document(scenario: &Scenario, Ran { figures, took }: &Ran, found: &[Found]) -> Value {
+pub(crate) fn document(scenario: &Scenario, Ran { figures, took }: &Ran, found: &[KeptFailure]) -> Value {
     let seconds = took.as_secs_f64();
     let faults: BTreeMap<_, _> = Fault::ALL.iter().map(|fault| fault.id()).zip(figures.faults).collect();
     json!({
@@ -81,14 +86,14 @@ pub(crate) fn document(scenario: &Scenario, Ran { figures, took }: &Ran, found: 
         "calls": figures.calls,
         "failed": figures.failed(),
         "faults": faults,
-        "sometimes": marks_document(figures.marked()),
+        "sometimes": coverage_document(figures.covered()),
         "failures": found.iter().map(failure_document).collect::<Vec<_>>(),
     })
 }
 
-/// Marks and the runs that set them.
-pub(crate) fn marks_document(marked: impl Iterator<Item = (Mark, u64)>) -> Value {
-    marked.map(|(mark, runs)| (name(mark), json!(runs))).collect::<serde_json::Map<_, _>>().into()
+/// Coverage and the runs that set them.
+pub(crate) fn coverage_document(covered: impl Iterator<Item = (CoveragePoint, u64)>) -> Value {
+    covered.map(|(point, runs)| (name(point), json!(runs))).collect::<serde_json::Map<_, _>>().into()
 }
 
 /// Writes the report: `report.json`, and `index.html` for people.
@@ -96,13 +101,13 @@ pub(crate) fn write(
     directory: &Path,
     scenario: &Scenario,
     ran: &Ran,
-    found: &[Found],
-) -> Result<(), Failure> {
-    std::fs::create_dir_all(directory).map_err(|error| Failure::file(directory, error))?;
+    found: &[KeptFailure],
+) -> Result<(), CliError> {
+    std::fs::create_dir_all(directory).map_err(|error| CliError::file(directory, error))?;
     let document = serde_json::to_string_pretty(&document(scenario, ran, found)).expect("it is JSON");
     put(&directory.join("report.json"), &document)?;
     let failures: String = found.iter().map(paragraph).collect();
-    let text = format!("{}\n\n{}\n\n{}", head(ran), faults(&ran.figures), marks(scenario, &ran.figures));
+    let text = format!("{}\n\n{}\n\n{}", head(ran), faults(&ran.figures), coverage(scenario, &ran.figures));
     let page = format!(
         "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Swarm of {}</title>\n\
          <style>body{{font:15px system-ui,sans-serif;max-width:80em;margin:2em auto;padding:0 1em}}\
@@ -115,7 +120,7 @@ pub(crate) fn write(
     put(&directory.join("index.html"), &page)
 }
 
-fn paragraph(failure: &Found) -> String {
+fn paragraph(failure: &KeptFailure) -> String {
     let picture = failure.small.as_ref().map(|small| small.with_extension("html"));
     let picture = picture.and_then(|path| std::path::absolute(path).ok());
     let link = picture
@@ -132,6 +137,6 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-fn put(path: &PathBuf, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text).map_err(|error| Failure::file(path, error))
+fn put(path: &PathBuf, text: &str) -> Result<(), CliError> {
+    std::fs::write(path, text).map_err(|error| CliError::file(path, error))
 }

@@ -12,7 +12,7 @@ use seqlane::wire::seal::Seal;
 use seqlane::wire::{Op, Reply, Sid};
 use seqlane::{Instant, Node, Seq, SessionPlace};
 
-use crate::explore::twin::Twin;
+use crate::hash128::Hash128;
 
 /// A request's body and the ops in it.
 #[derive(Clone, Debug)]
@@ -70,19 +70,19 @@ impl Call {
 }
 
 /// Where a session is for the node, and how far `seq` is from what it expects there.
-pub(super) fn hash_place(node: &Node, sid: &Sid, seq: Option<Seq>, hasher: &mut Twin) {
+pub(super) fn hash_place(node: &Node, sid: &Sid, seq: Option<Seq>, hasher: &mut Hash128) {
     hash_session(node, sid, hasher, |expected| seq.map(|seq| seq.number().wrapping_sub(expected.number())));
 }
 
 /// Where an op's session is for the node, and how far ahead its number is there. One that has passed has
 /// passed, however long ago.
-fn hash_op_place(node: &Node, sid: &Sid, seq: Option<Seq>, hasher: &mut Twin) {
+fn hash_op_place(node: &Node, sid: &Sid, seq: Option<Seq>, hasher: &mut Hash128) {
     hash_session(node, sid, hasher, |expected| {
         seq.map(|seq| if seq < expected { u64::MAX } else { seq.ahead_of(expected) })
     });
 }
 
-fn hash_session(node: &Node, sid: &Sid, hasher: &mut Twin, ahead: impl Fn(Seq) -> Option<u64>) {
+fn hash_session(node: &Node, sid: &Sid, hasher: &mut Hash128, ahead: impl Fn(Seq) -> Option<u64>) {
     match node.place_of(sid) {
         SessionPlace::Live { rank, expected } => (0_u8, rank, ahead(expected)).hash(hasher),
         SessionPlace::Departed { rank, expected } => (1_u8, rank, ahead(expected)).hash(hasher),
@@ -100,7 +100,7 @@ impl Request {
     }
 
     /// What the node will make of it.
-    pub(super) fn hash(&self, node: &Node, hasher: &mut Twin) {
+    pub(super) fn hash(&self, node: &Node, hasher: &mut Hash128) {
         hasher.write_usize(self.ops.len());
         for op in &*self.ops {
             op.name().hash(hasher);
@@ -147,7 +147,7 @@ impl Answer {
     }
 
     /// What the client will make of it, as the answer to `request`. Of its packet's number only the `rank` matters.
-    pub(super) fn hash(&self, request: &Request, rank: Option<usize>, node: &Node, hasher: &mut Twin) {
+    pub(super) fn hash(&self, request: &Request, rank: Option<usize>, node: &Node, hasher: &mut Hash128) {
         let Some(replies) = &self.replies else { return self.body.hash(hasher) };
         if let Some((header, frames)) = &self.packet {
             rank.hash(hasher);

@@ -12,7 +12,7 @@ use seqlane::{
 
 use crate::explore::model::Broken;
 use crate::explore::pair::call::{Answer, Call, Request};
-use crate::explore::pair::ends::{Line, Upstream};
+use crate::explore::pair::ends::{ScriptedUpstream, SocketState};
 use crate::explore::pair::{Pair, State};
 use crate::property::Property;
 
@@ -178,10 +178,11 @@ impl Pair {
             NodeAction::FinishUpstream { upstream } => self.on_finish(state, upstream)?,
             NodeAction::ShutUpstream { upstream, how } => {
                 (10_u8, how).hash(&mut state.output);
-                let shut = state.upstreams.get_mut(&upstream).filter(|upstream| upstream.line != Line::Gone);
+                let shut =
+                    state.upstreams.get_mut(&upstream).filter(|upstream| upstream.state != SocketState::Gone);
                 let shut = shut.ok_or_else(|| Broken::new(Property::S4, "an upstream is shut twice"))?;
-                shut.ended |= shut.line == Line::Opening;
-                shut.line = Line::Gone;
+                shut.ended |= shut.state == SocketState::Opening;
+                shut.state = SocketState::Gone;
                 state.upstreams.retain(|_, upstream| !upstream.is_over());
             }
             NodeAction::Event(NodeNotice::SessionEnded { upstream, why }) => {
@@ -238,7 +239,7 @@ impl Pair {
         if local.opens > 1 + u32::from(doubled) {
             return Err(Broken::new(Property::S2, format!("flow {flow} has {} upstreams", local.opens)));
         }
-        state.upstreams.insert(upstream, Upstream::new(flow));
+        state.upstreams.insert(upstream, ScriptedUpstream::new(flow));
         Ok(())
     }
 

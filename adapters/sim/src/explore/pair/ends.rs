@@ -9,7 +9,7 @@ use crate::property::Property;
 
 /// The application's end of a flow.
 #[derive(Clone, Debug)]
-pub(super) struct Local {
+pub(super) struct ScriptedApplication {
     pub(super) stream: FlowId,
     /// Bytes that it may still send, by credit.
     pub(super) credit: usize,
@@ -29,7 +29,7 @@ pub(super) struct Local {
     pub(super) ended: Option<EndReason>,
 }
 
-impl Local {
+impl ScriptedApplication {
     pub(super) const fn new(stream: FlowId) -> Self {
         Self {
             stream,
@@ -79,9 +79,9 @@ impl Local {
 
 /// The far end of a flow.
 #[derive(Clone, Debug)]
-pub(super) struct Upstream {
+pub(super) struct ScriptedUpstream {
     pub(super) flow: usize,
-    pub(super) line: Line,
+    pub(super) state: SocketState,
     pub(super) credit: usize,
     pub(super) sent: u64,
     pub(super) finished: bool,
@@ -95,21 +95,29 @@ pub(super) struct Upstream {
 ///      └─────────────── shut by the node ───────────────────────▶ Gone
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Line {
+pub(super) enum SocketState {
     Opening,
     Open,
     Gone,
 }
 
-impl Upstream {
+impl ScriptedUpstream {
     pub(super) const fn new(flow: usize) -> Self {
-        Self { flow, line: Line::Opening, credit: 0, sent: 0, finished: false, received: 0, ended: false }
+        Self {
+            flow,
+            state: SocketState::Opening,
+            credit: 0,
+            sent: 0,
+            finished: false,
+            received: 0,
+            ended: false,
+        }
     }
 
     /// S1, S2: `bytes` are written to it, of which its flow has sent `sent`.
     pub(super) fn take(&mut self, bytes: &Bytes, sent: u64) -> Result<(), Broken> {
         let flow = self.flow;
-        if self.line != Line::Open {
+        if self.state != SocketState::Open {
             return Err(Broken::new(
                 Property::S4,
                 format!("bytes for an upstream of flow {flow} that is gone"),
@@ -133,6 +141,6 @@ impl Upstream {
 
     /// Whether nothing more can be said of it.
     pub(super) fn is_over(&self) -> bool {
-        self.line == Line::Gone && self.ended
+        self.state == SocketState::Gone && self.ended
     }
 }

@@ -6,13 +6,13 @@ use seqlane::wire::number::AnswerNumber;
 
 use crate::explore::pair::State;
 use crate::explore::pair::call::{Answer, Call, Request, hash_place};
-use crate::explore::pair::ends::Line;
-use crate::explore::twin::Twin;
+use crate::explore::pair::ends::SocketState;
+use crate::hash128::Hash128;
 
 impl State {
     /// The fingerprint of the whole state, relative to now.
     pub(super) fn identity(&self) -> u128 {
-        let mut hasher = Twin::default();
+        let mut hasher = Hash128::default();
         self.client.fingerprint(self.now, &mut hasher);
         self.node.fingerprint(self.now, &mut hasher);
         // Which session of the client's is which of the node's, and how far their numbers are apart.
@@ -25,7 +25,7 @@ impl State {
         hasher.value()
     }
 
-    fn hash_network(&self, hasher: &mut Twin) {
+    fn hash_network(&self, hasher: &mut Hash128) {
         hasher.write_usize(self.calls.len());
         for call in self.calls.values() {
             // Only a request that may yet turn out unsent cares.
@@ -44,14 +44,14 @@ impl State {
 
     /// The identity of a request that nobody waits for.
     pub(super) fn stray(&self, stray: &Request) -> u128 {
-        let mut hasher = Twin::default();
+        let mut hasher = Hash128::default();
         stray.hash(&self.node, &mut hasher);
         hasher.value()
     }
 
     /// The identity of an answer on its way.
     pub(super) fn answer(&self, call: &Call, answer: &Answer) -> u128 {
-        let mut hasher = Twin::default();
+        let mut hasher = Hash128::default();
         answer.hash(&call.request, self.rank(answer), &self.node, &mut hasher);
         hasher.value()
     }
@@ -65,7 +65,7 @@ impl State {
         Some(others.filter(|other| is_newer(other) && *other < own).count())
     }
 
-    fn hash_ends(&self, hasher: &mut Twin) {
+    fn hash_ends(&self, hasher: &mut Hash128) {
         for local in &self.locals {
             local.ended.map(|why| why.is_orderly()).hash(hasher);
             (local.opens, local.fin).hash(hasher);
@@ -80,8 +80,8 @@ impl State {
         }
         hasher.write_usize(self.upstreams.len());
         for upstream in self.upstreams.values() {
-            (upstream.flow, upstream.line, upstream.ended).hash(hasher);
-            if upstream.line != Line::Gone {
+            (upstream.flow, upstream.state, upstream.ended).hash(hasher);
+            if upstream.state != SocketState::Gone {
                 (upstream.credit, upstream.sent, upstream.finished, upstream.received).hash(hasher);
             }
         }

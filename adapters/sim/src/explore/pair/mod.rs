@@ -24,7 +24,7 @@ use crate::property::Property;
 use crate::scenario::KEY;
 
 use call::{Call, Request};
-use ends::{Local, Upstream};
+use ends::{ScriptedApplication, ScriptedUpstream};
 pub use step::Step;
 
 /// The closed world of a scope.
@@ -50,8 +50,8 @@ pub struct State {
     /// Requests at the node, and who waits for the answer.
     held: BTreeMap<RequestId, Option<ExchangeId>>,
     next_request: u64,
-    locals: Vec<Local>,
-    upstreams: BTreeMap<UpstreamId, Upstream>,
+    locals: Vec<ScriptedApplication>,
+    upstreams: BTreeMap<UpstreamId, ScriptedUpstream>,
     left: Budgets,
     /// How many nodes there were: each has ids of its own.
     lives: u8,
@@ -141,14 +141,14 @@ impl Pair {
         let target = Target::new(&format!("flow{flow}"), PORT).expect("a short name and a port");
         let opened = state.client.open(state.now, target, FlowKind::Tcp);
         let stream = opened.map_err(|misuse| Broken::new(Property::S11, misuse.to_string()))?;
-        state.locals.push(Local::new(stream));
+        state.locals.push(ScriptedApplication::new(stream));
         self.drain(state)
     }
 
     /// Lets a flow come and go, so that the client knows its relay, and forgets the flow.
     fn warm_up(&self, state: &mut State) -> Result<(), Broken> {
         self.open(state)?;
-        while state.upstreams.values().all(|upstream| upstream.line != ends::Line::Open)
+        while state.upstreams.values().all(|upstream| upstream.state != ends::SocketState::Open)
             || state.calls.values().any(Call::is_moving)
         {
             let step =

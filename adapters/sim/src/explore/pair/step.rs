@@ -9,7 +9,7 @@ use seqlane::{
 
 use crate::explore::model::Broken;
 use crate::explore::pair::call::Call;
-use crate::explore::pair::ends::{Line, Local};
+use crate::explore::pair::ends::{ScriptedApplication, SocketState};
 use crate::explore::pair::{Pair, State};
 use crate::pattern::{Direction, Pattern};
 use crate::property::Property;
@@ -32,7 +32,7 @@ pub enum Step {
     /// An upstream sends a byte.
     Speak(UpstreamId),
     /// An upstream has sent everything.
-    Hush(UpstreamId),
+    FinishUpstream(UpstreamId),
     /// An exchange of which nothing is left fails.
     Fail(ExchangeId),
     /// Time goes on to the next deadline of the client, the node or the driver.
@@ -67,7 +67,7 @@ impl fmt::Display for Step {
             Self::Write(flow) => write!(f, "application {flow} sends a byte"),
             Self::Finish(flow) => write!(f, "application {flow} has sent everything"),
             Self::Speak(up) => write!(f, "upstream {up} sends a byte"),
-            Self::Hush(up) => write!(f, "upstream {up} has sent everything"),
+            Self::FinishUpstream(up) => write!(f, "upstream {up} has sent everything"),
             Self::Fail(call) => write!(f, "the client hears that exchange {call} failed"),
             Self::Advance => f.write_str("time goes on to the next deadline"),
             Self::NotSent(call) => write!(f, "request {call} cannot be sent"),
@@ -122,10 +122,12 @@ impl Pair {
 
     /// Whether time is not to go on: something is between the machines, or, at level 2, an end has something to do.
     fn is_busy(&self, state: &State) -> bool {
-        let local =
-            |(flow, local): (usize, &Local)| local.ended.is_none() && self.next_local(flow, local).is_some();
-        let upstream =
-            |(id, upstream): (&UpstreamId, &super::Upstream)| self.next_upstream(*id, upstream).is_some();
+        let local = |(flow, local): (usize, &ScriptedApplication)| {
+            local.ended.is_none() && self.next_local(flow, local).is_some()
+        };
+        let upstream = |(id, upstream): (&UpstreamId, &super::ScriptedUpstream)| {
+            self.next_upstream(*id, upstream).is_some()
+        };
         let ends = || state.locals.iter().enumerate().any(local) || state.upstreams.iter().any(upstream);
         state.is_moving() || self.scope.is_level_2() && ends()
     }
@@ -163,11 +165,13 @@ impl Pair {
         }
         for (id, upstream) in &state.upstreams {
             steps.extend(self.next_upstream(*id, upstream));
-            steps.extend((may_reset && upstream.line == Line::Open).then_some(Step::ResetUpstream(*id)));
+            steps.extend(
+                (may_reset && upstream.state == SocketState::Open).then_some(Step::ResetUpstream(*id)),
+            );
         }
     }
 
-    fn next_local(&self, flow: usize, local: &Local) -> Option<Step> {
+    fn next_local(&self, flow: usize, local: &ScriptedApplication) -> Option<Step> {
         if local.sent < self.scope.up.into() {
             (local.credit > 0).then_some(Step::Write(flow))
         } else {
@@ -175,14 +179,14 @@ impl Pair {
         }
     }
 
-    fn next_upstream(&self, id: UpstreamId, upstream: &super::Upstream) -> Option<Step> {
-        match upstream.line {
-            Line::Opening => Some(Step::Connect(id)),
-            Line::Open if upstream.sent < self.scope.down.into() => {
+    fn next_upstream(&self, id: UpstreamId, upstream: &super::ScriptedUpstream) -> Option<Step> {
+        match upstream.state {
+            SocketState::Opening => Some(Step::Connect(id)),
+            SocketState::Open if upstream.sent < self.scope.down.into() => {
                 (upstream.credit > 0).then_some(Step::Speak(id))
             }
-            Line::Open => (!upstream.finished).then_some(Step::Hush(id)),
-            Line::Gone => None,
+            SocketState::Open => (!upstream.finished).then_some(Step::FinishUpstream(id)),
+            SocketState::Gone => None,
         }
     }
 
@@ -228,7 +232,7 @@ impl Pair {
                 return self.local(state, flow, LocalEvent::Fin);
             }
             Step::Speak(id) => self.speak(state, id)?,
-            Step::Hush(id) => self.hush(state, id)?,
+            Step::FinishUpstream(id) => self.finish_upstream(state, id)?,
             Step::Fail(id) => self.fail(state, id)?,
             Step::Advance => self.advance(state)?,
             Step::Restart => self.restart(state),
@@ -331,7 +335,7 @@ impl Pair {
 
     fn connect(&self, state: &mut State, id: UpstreamId) -> Result<(), Broken> {
         if let Some(upstream) = state.upstreams.get_mut(&id) {
-            upstream.line = Line::Open;
+            upstream.state = SocketState::Open;
         }
         self.upstream(state, id, UpstreamEvent::Opened)
     }
@@ -356,7 +360,7 @@ impl Pair {
         self.upstream(state, id, UpstreamEvent::Data(byte))
     }
 
-    fn hush(&self, state: &mut State, id: UpstreamId) -> Result<(), Broken> {
+    fn finish_upstream(&self, state: &mut State, id: UpstreamId) -> Result<(), Broken> {
         let Some(upstream) = state.upstreams.get_mut(&id) else { return Ok(()) };
         upstream.finished = true;
         if let Some(local) = state.locals.get_mut(upstream.flow) {
@@ -368,7 +372,7 @@ impl Pair {
     fn reset_upstream(&self, state: &mut State, id: UpstreamId) -> Result<(), Broken> {
         state.left.reset -= 1;
         if let Some(upstream) = state.upstreams.get_mut(&id) {
-            upstream.line = Line::Gone;
+            upstream.state = SocketState::Gone;
         }
         let told = self.upstream(state, id, UpstreamEvent::Reset);
         state.upstreams.retain(|_, upstream| !upstream.is_over());

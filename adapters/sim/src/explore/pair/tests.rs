@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::*;
-use crate::explore::search::{Limits, search};
+use crate::explore::search::{SearchLimits, search};
 use crate::rng::Xoshiro256pp;
 
 fn pair(scope: &str) -> Pair {
@@ -93,7 +93,7 @@ fn small_scopes_hold_to_the_end_and_heal_from_everywhere() {
         "up=2,down=0,unsent=1",
         "level=0,up=1,down=0,slow=1",
     ] {
-        let limits = Limits { states: 20_000, waiting: 20_000, heal: Some(100), reach: true };
+        let limits = SearchLimits { states: 20_000, waiting: 20_000, heal: Some(100), reach: true };
         let found = search(&pair(scope), limits, &mut |_| {});
         assert_eq!(found.failure, None, "{scope}");
         assert!(!found.truncated, "{scope}");
@@ -104,7 +104,7 @@ fn small_scopes_hold_to_the_end_and_heal_from_everywhere() {
 #[test]
 fn a_search_that_may_keep_little_waiting_finds_the_same_states() {
     let of = |waiting| {
-        let limits = Limits { states: 20_000, waiting, heal: Some(100), reach: true };
+        let limits = SearchLimits { states: 20_000, waiting, heal: Some(100), reach: true };
         search(&pair("up=1,down=0,drop=1"), limits, &mut |_| {})
     };
     let (broad, deep) = (of(20_000), of(3));

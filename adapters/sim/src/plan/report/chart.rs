@@ -6,7 +6,7 @@ use crate::plan::report::scale::{Scale, Tick};
 
 /// A line of a picture.
 #[derive(Clone, Debug)]
-pub(super) struct Line {
+pub(super) struct Curve {
     pub(super) label: String,
     /// Which of the colours.
     pub(super) colour: usize,
@@ -37,9 +37,9 @@ pub(super) struct Chart {
     pub(super) y_axis: String,
     pub(super) x: Scale,
     pub(super) y: Scale,
-    /// Marks of the x axis, where they are not those of its scale.
+    /// Coverage of the x axis, where they are not those of its scale.
     pub(super) x_ticks: Option<Vec<Tick>>,
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<Curve>,
 }
 
 const WIDTH: f64 = 620.0;
@@ -104,7 +104,7 @@ impl Chart {
         );
     }
 
-    fn line(&self, out: &mut String, line: &Line) {
+    fn line(&self, out: &mut String, line: &Curve) {
         let colour = line.colour % COLOURS;
         let class = line.style.class();
         let mut path = String::new();
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     fn chart() -> Chart {
-        let line = |style| Line {
+        let line = |style| Curve {
             label: "a <b>".to_owned(),
             colour: 7,
             style,

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use crate::plan::definition::{PlotDefinition, Waits};
 use crate::plan::figure::Figure;
 use crate::plan::limit::limit;
-use crate::plan::report::chart::{Chart, Line, Style, escape};
+use crate::plan::report::chart::{Chart, Curve, Style, escape};
 use crate::plan::report::scale::{Scale, Tick};
 use crate::plan::resolve::{Percentiles, Plan, Sweep};
 use crate::plan::runner::Results;
@@ -85,7 +85,7 @@ fn swept(plan: &Plan, results: &Results, sweep: &Sweep, plot: &PlotDefinition) -
             } else {
                 series.label.clone()
             };
-            lines.push(Line { label, colour, style, points: points.collect() });
+            lines.push(Curve { label, colour, style, points: points.collect() });
         }
     }
     if plot.limit {
@@ -120,9 +120,9 @@ fn swept(plan: &Plan, results: &Results, sweep: &Sweep, plot: &PlotDefinition) -
 }
 
 /// The theoretical limit of each line; one for all, where it is the same.
-fn limits(plan: &Plan, sweep: &Sweep) -> Vec<Line> {
+fn limits(plan: &Plan, sweep: &Sweep) -> Vec<Curve> {
     const MEGA: f64 = 1_000_000.0;
-    let mut lines: Vec<Line> = Vec::new();
+    let mut lines: Vec<Curve> = Vec::new();
     for (colour, series) in sweep.series.iter().enumerate() {
         let points: Vec<(f64, f64)> = series
             .points
@@ -135,7 +135,7 @@ fn limits(plan: &Plan, sweep: &Sweep) -> Vec<Line> {
         match lines.iter_mut().find(|line| line.points == points) {
             Some(same) => same.label = format!("{}, {}", same.label, series.label),
             None => {
-                lines.push(Line { label: series.label.clone(), colour, style: Style::Limit, points });
+                lines.push(Curve { label: series.label.clone(), colour, style: Style::Limit, points });
             }
         }
     }
@@ -154,18 +154,18 @@ fn waits(results: &Results, picture: &Percentiles) -> Picture {
     let place = |permille: usize| 3.0 - ((1000 - permille) as f64).log10();
     let styles = [Style::Smooth, Style::SmoothBroken];
     let cases = picture.lines.iter().zip(styles.into_iter().cycle());
-    let lines: Vec<Line> = cases
+    let lines: Vec<Curve> = cases
         .flat_map(|(lines, style)| lines.iter().enumerate().map(move |line| (line, style)))
         .map(|((colour, (label, point)), style)| {
-            let summary = results.of(*point);
+            let aggregate = results.of(*point);
             let samples = match picture.of {
-                Waits::Echoes => &summary.echoes,
-                Waits::Pushes => &summary.pushes,
+                Waits::Echoes => &aggregate.echoes,
+                Waits::Pushes => &aggregate.pushes,
             };
             // Beyond one sample of those that are there, a percentile says nothing.
             let told = PERMILLE.into_iter().filter(|permille| samples.len() * (1000 - permille) >= 1000);
             let points = told.filter_map(|permille| Some((place(permille), samples.seconds(permille)?)));
-            Line { label: label.clone(), colour, style, points: points.collect() }
+            Curve { label: label.clone(), colour, style, points: points.collect() }
         })
         .collect();
     let reading = match picture.of {

@@ -7,17 +7,17 @@ use bytes::{Bytes, BytesMut};
 use seqlane::{ClientEvent, ExchangeFailure, ExchangeId, NodeEvent};
 
 use crate::chooser::Chooser;
+use crate::coverage::CoveragePoint;
+use crate::decision_point::DecisionPoint;
 use crate::fault::Fault;
 use crate::host::ClientHost;
 use crate::latency::QUANTILES;
-use crate::mark::Mark;
 use crate::property::Property;
-use crate::site::Site;
-use crate::trace::{Actor, Gist, Sink, What};
+use crate::trace::{Actor, Sink, Summary, What};
 use crate::world::World;
-use crate::world::event::Line;
+use crate::world::adversary::Delivered;
+use crate::world::event::RelayState;
 use crate::world::exchange::{Answer, Flight, PAGE};
-use crate::world::forgery::Delivered;
 use crate::world::node::Caller;
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
@@ -27,10 +27,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let Flight { node, copy, form, .. } = self.network.flights[flight];
         let notes = Arc::clone(&self.network.flights[flight].notes);
         self.note_answer(node, form, &notes, &body);
-        let gist = if S::GISTS { Gist::of_answer(form, &body) } else { Gist::default() };
+        let summary = if S::SUMMARIES { Summary::of_answer(form, &body) } else { Summary::default() };
         self.tell(
             Actor::Node(node as u32),
-            What::Respond { exchange: name, copy, bytes: body.len() as u64, gist },
+            What::Respond { exchange: name, copy, bytes: body.len() as u64, summary },
         );
         let answer = match status {
             200 => Answer::Reply(body),
@@ -52,7 +52,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         for node in 0..self.nodes.len() {
             let held = self.nodes[node].held.iter().filter_map(|(request, held)| match held.caller {
                 Caller::Flight(flight) => Some((*request, flight)),
-                Caller::Visitor(_) => None,
+                Caller::ForeignClient(_) => None,
             });
             let gone: Vec<_> =
                 held.filter(|(_, flight)| self.network.flights[*flight].relay == relay).collect();
@@ -77,14 +77,14 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             return;
         }
         let key = key.wrapping_add(u64::from(copy));
-        if self.network.relays[relay].line == Line::CutDown {
+        if self.network.relays[relay].state == RelayState::CutDown {
             return self.vanish(flight, Fault::Partition, "vanishes on the way down");
         }
         let spared = match &self.network.flights[flight].answer {
             Some(Answer::Reply(reply)) => reply.len() < self.setup.spared,
             Some(Answer::Failed(_)) | None => false,
         };
-        match if spared { 0 } else { self.strikes(Fault::LoseReply, Site::LoseReply, key, 2) } {
+        match if spared { 0 } else { self.strikes(Fault::LoseReply, DecisionPoint::LoseReply, key, 2) } {
             0 => {}
             1 if self.network.links[self.network.flights[flight].client].is_some() => {
                 self.strike(flight, Fault::LoseReply, "loses its reply on its last mile");
@@ -95,7 +95,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             _ => return self.break_off(flight, Fault::LoseReply, "breaks off before the reply"),
         }
         self.spoil_answer(flight, key);
-        if self.strikes(Fault::Late, Site::Late, key, 1) > 0 {
+        if self.strikes(Fault::Late, DecisionPoint::Late, key, 1) > 0 {
             self.strike(flight, Fault::Late, "answers late");
             self.network.flights[flight].down += Duration::from_secs(70);
         }
@@ -106,12 +106,12 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     fn spoil_answer(&mut self, flight: usize, key: u64) {
         let Some(Answer::Reply(reply)) = self.network.flights[flight].answer.clone() else { return };
         self.corrupt_answer(flight, key, &reply);
-        if self.strikes(Fault::Truncate, Site::Truncate, key, 2) == 2 {
+        if self.strikes(Fault::Truncate, DecisionPoint::Truncate, key, 2) == 2 {
             self.strike(flight, Fault::Truncate, "is cut on the way down");
             let cut = self.cut(key, &reply);
             self.network.flights[flight].answer = Some(Answer::Reply(cut));
         }
-        let way = self.strikes(Fault::Garbage, Site::Garbage, key, 8);
+        let way = self.strikes(Fault::Garbage, DecisionPoint::Garbage, key, 8);
         if way == 0 {
             return;
         }
@@ -126,15 +126,15 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             7 => text(r#"{"e":"tunnel batch HTTP 404"}"#),
             6 => Answer::Reply(Bytes::from_static(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3])),
             _ => {
-                let mut marked = BytesMut::from(&[0xef, 0xbb, 0xbf][..]);
-                marked.extend_from_slice(&reply[..reply.len() / 2]);
-                Answer::Reply(marked.freeze())
+                let mut covered = BytesMut::from(&[0xef, 0xbb, 0xbf][..]);
+                covered.extend_from_slice(&reply[..reply.len() / 2]);
+                Answer::Reply(covered.freeze())
             }
         });
     }
 
     pub(super) fn cut(&mut self, key: u64, body: &Bytes) -> Bytes {
-        let at = self.chooser.pick(Site::TruncateAt, key, QUANTILES) as usize;
+        let at = self.chooser.decide(DecisionPoint::TruncateAt, key, QUANTILES) as usize;
         body.slice(..body.len() * at / QUANTILES as usize)
     }
 
@@ -148,7 +148,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
         let actor = Actor::Client(client as u32);
         if !self.clients[client].exchanges.contains_key(&exchange) {
-            self.marks.set(Mark::LateReply);
+            self.coverage.set(CoveragePoint::LateReply);
             return self.tell(actor, What::LateReply { exchange: name });
         }
         match answer {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use seqlane::{ClientEvent, Level};
 
 use crate::chooser::Chooser;
+use crate::coverage::CoveragePoint;
+use crate::decision_point::DecisionPoint;
 use crate::host::ClientHost;
-use crate::mark::Mark;
-use crate::site::Site;
 use crate::trace::Sink;
 use crate::world::World;
 use crate::world::event::Event;
@@ -81,7 +81,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let speaks = self.clients[client].config.max_level == Level::Streams
             && Note::are_packet(&self.network.flights[flight].notes)
             && self.clients[client].exchanges.contains_key(&exchange);
-        let way = if speaks { self.chooser.pick(Site::Answering, key, 16) } else { 0 };
+        let way = if speaks { self.chooser.decide(DecisionPoint::Answering, key, 16) } else { 0 };
         let Some(pause) = PAUSES[..ways].get(way as usize).filter(|_| way > 0) else {
             return self.on_answer(flight);
         };
@@ -93,7 +93,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let Flight { client, exchange, .. } = self.network.flights[flight];
         let speaks = self.clients[client].config.max_level == Level::Streams;
         if speaks && self.clients[client].exchanges.contains_key(&exchange) {
-            self.marks.set(Mark::Answering);
+            self.coverage.set(CoveragePoint::Answering);
             if let Some(sent) = self.ledger.exchanges.get_mut(&(client, exchange)) {
                 sent.answering = true;
             }

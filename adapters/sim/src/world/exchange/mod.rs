@@ -11,14 +11,14 @@ use bytes::Bytes;
 use seqlane::{BodyForm, ExchangeFailure, ExchangeId, Instant, RelayId};
 
 use crate::chooser::{Chooser, key};
+use crate::decision_point::DecisionPoint;
 use crate::fault::Fault;
 use crate::host::ClientHost;
 use crate::latency::QUANTILES;
-use crate::odds::Odds;
-use crate::site::Site;
-use crate::trace::{Actor, ExchangeName, Gist, Sink, What};
+use crate::probability::Probability;
+use crate::trace::{Actor, ExchangeName, Sink, Summary, What};
 use crate::world::World;
-use crate::world::event::{Event, Line};
+use crate::world::event::{Event, RelayState};
 use crate::world::oracle::ledger::Note;
 
 /// One copy of a request, on its way up or down.
@@ -80,10 +80,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         deadline: Instant,
     ) {
         let name = Self::name(client, exchange);
-        let gist = if S::GISTS { Gist::of_request(form, &body) } else { Gist::default() };
+        let summary = if S::SUMMARIES { Summary::of_request(form, &body) } else { Summary::default() };
         self.tell(
             Actor::Client(client as u32),
-            What::Send { exchange: name, relay: relay.index(), bytes: body.len() as u64, gist },
+            What::Send { exchange: name, relay: relay.index(), bytes: body.len() as u64, summary },
         );
         self.tally.calls += 1;
         let notes = self.check_send(client, exchange, relay, form, &body);
@@ -114,15 +114,16 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// The two ways of an exchange.
     fn draw_way(&mut self, relay: usize, key: u64) -> (Duration, Duration) {
-        let mut round_trip = self.setup.latency.at(self.chooser.pick(Site::Latency, key, QUANTILES));
-        if self.network.relays[relay].line == Line::Slow {
+        let mut round_trip =
+            self.setup.latency.at(self.chooser.decide(DecisionPoint::Latency, key, QUANTILES));
+        if self.network.relays[relay].state == RelayState::Slow {
             round_trip *= 20;
         }
-        if self.setup.odds(Fault::HeavyTail) != Odds::NEVER && round_trip >= TAIL {
+        if self.setup.probability(Fault::HeavyTail) != Probability::NEVER && round_trip >= TAIL {
             self.count_fault(Fault::HeavyTail);
         }
         // 35 to 65 % of the round trip is the way up.
-        let share = 35 + self.chooser.pick(Site::Split, key, 31);
+        let share = 35 + self.chooser.decide(DecisionPoint::Split, key, 31);
         let up = round_trip * share / 100;
         (up, round_trip - up)
     }

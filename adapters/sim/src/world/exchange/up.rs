@@ -7,11 +7,11 @@ use bytes::Bytes;
 use seqlane::{ExchangeFailure, wire};
 
 use crate::chooser::Chooser;
+use crate::decision_point::DecisionPoint;
 use crate::fault::Fault;
 use crate::host::ClientHost;
-use crate::site::Site;
 use crate::trace::{Actor, Sink, What};
-use crate::world::event::{Event, Line};
+use crate::world::event::{Event, RelayState};
 use crate::world::exchange::{Answer, Flight, PAGE};
 use crate::world::node::Caller;
 use crate::world::oracle::ledger::Note;
@@ -30,23 +30,25 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// A request comes to its relay.
     pub(in crate::world) fn on_relay(&mut self, flight: usize) {
         let relay = self.network.flights[flight].relay;
-        match self.network.relays[relay].line {
-            Line::Unreachable => {
+        match self.network.relays[relay].state {
+            RelayState::Unreachable => {
                 let why = ExchangeFailure::NotSent;
                 self.turn_back(flight, Fault::Partition, "cannot be sent", Answer::Failed(why));
             }
-            Line::Pages => self.turn_back(
+            RelayState::Pages => self.turn_back(
                 flight,
                 Fault::Garbage,
                 "gets a page",
                 Answer::Reply(Bytes::from_static(PAGE.as_bytes())),
             ),
-            Line::Refuses => {
+            RelayState::Refuses => {
                 let why = ExchangeFailure::Refused { retry_after: None };
                 self.turn_back(flight, Fault::Refuse, "is refused", Answer::Failed(why));
             }
-            Line::CutUp => self.vanish(flight, Fault::Partition, "vanishes on the way up"),
-            Line::Well | Line::Paused | Line::CutDown | Line::Slow => self.admit(flight),
+            RelayState::CutUp => self.vanish(flight, Fault::Partition, "vanishes on the way up"),
+            RelayState::Well | RelayState::Paused | RelayState::CutDown | RelayState::Slow => {
+                self.admit(flight)
+            }
         }
     }
 
@@ -54,7 +56,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     fn admit(&mut self, flight: usize) {
         let Flight { relay, key, body, .. } = &self.network.flights[flight];
         let (relay, key, len) = (*relay, *key, body.len());
-        let refusal = self.strikes(Fault::Refuse, Site::Refuse, key, REFUSALS.len() as u32);
+        let refusal = self.strikes(Fault::Refuse, DecisionPoint::Refuse, key, REFUSALS.len() as u32);
         let state = &mut self.network.relays[relay];
         let spent = state.setup.daily_calls.is_some_and(|most| state.taken >= most);
         if refusal > 0 || spent {
@@ -62,7 +64,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             let why = ExchangeFailure::Refused { retry_after };
             return self.turn_back(flight, Fault::Refuse, "is refused", Answer::Failed(why));
         }
-        if state.setup.body_cap.is_some_and(|cap| len > cap) && self.phase == Phase::Storm {
+        if state.setup.body_cap.is_some_and(|cap| len > cap) && self.phase == Phase::Faults {
             return self.turn_back(
                 flight,
                 Fault::BodyCap,
@@ -72,9 +74,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
         if state.has_room() {
             self.seat(flight);
-        } else if state.setup.queues || state.line == Line::Paused {
+        } else if state.setup.queues || state.state == RelayState::Paused {
             state.queue.push_back(flight);
-            let fault = if state.line == Line::Paused { Fault::Pause } else { Fault::Queueing };
+            let fault = if state.state == RelayState::Paused { Fault::Pause } else { Fault::Queueing };
             self.count_fault(fault);
             let notes = Arc::clone(&self.network.flights[flight].notes);
             self.excuse(&notes);
@@ -91,12 +93,12 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.network.relays[relay].taken += 1;
         self.network.flights[flight].seated = true;
         let (key, up) = (self.network.flights[flight].key, self.network.flights[flight].up);
-        match self.strikes(Fault::LoseRequest, Site::LoseRequest, key, 2) {
+        match self.strikes(Fault::LoseRequest, DecisionPoint::LoseRequest, key, 2) {
             0 => {}
             1 => return self.vanish(flight, Fault::LoseRequest, "is lost before the node"),
             _ => return self.break_off(flight, Fault::LoseRequest, "breaks off before the node"),
         }
-        let detour = match self.strikes(Fault::Reorder, Site::Reorder, key, 100) {
+        let detour = match self.strikes(Fault::Reorder, DecisionPoint::Reorder, key, 100) {
             0 => Duration::ZERO,
             way => {
                 self.strike(flight, Fault::Reorder, "takes a detour");
@@ -110,25 +112,25 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// F3: a second copy sets out.
     fn double(&mut self, flight: usize) {
         let (key, up) = (self.network.flights[flight].key, self.network.flights[flight].up);
-        let way = self.strikes(Fault::Duplicate, Site::Duplicate, key, 3);
+        let way = self.strikes(Fault::Duplicate, DecisionPoint::Duplicate, key, 3);
         if way == 0 {
             return;
         }
         const DELAYS: [u64; 6] = [0, 1, 20, 300, 5_000, 60_000];
-        let delay = self.chooser.pick(Site::DuplicateDelay, key, DELAYS.len() as u32);
+        let delay = self.chooser.decide(DecisionPoint::DuplicateDelay, key, DELAYS.len() as u32);
         self.strike(flight, Fault::Duplicate, "is doubled");
-        let mut twin = self.network.flights[flight].clone();
+        let mut second = self.network.flights[flight].clone();
         // The client hears the first copy, the second, or whichever answers first.
-        (self.network.flights[flight].heard, twin.heard) = match way {
+        (self.network.flights[flight].heard, second.heard) = match way {
             1 => (true, false),
             2 => (false, true),
             _ => (true, true),
         };
-        twin.copy = 1;
-        twin.seated = false;
-        let twin = self.network.flights.insert(twin);
+        second.copy = 1;
+        second.seated = false;
+        let second = self.network.flights.insert(second);
         let at = self.now.after(up + Duration::from_millis(DELAYS[delay as usize % DELAYS.len()]));
-        self.at(at, Event::AtNode(twin));
+        self.at(at, Event::AtNode(second));
     }
 
     /// A request comes to its node.
@@ -145,7 +147,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 return self.answered(flight, 200, not_understood(notes.len()));
             }
         }
-        let cut = self.strikes(Fault::Truncate, Site::Truncate, key, 2);
+        let cut = self.strikes(Fault::Truncate, DecisionPoint::Truncate, key, 2);
         let body = if cut == 1 {
             self.strike(flight, Fault::Truncate, "is cut on the way up");
             self.cut(key, &body)

@@ -5,8 +5,8 @@ use std::time::Duration;
 use seqlane::{ClientEvent, ExchangeFailure, ExchangeId, Instant, RelayId};
 
 use crate::chooser::Chooser;
+use crate::coverage::CoveragePoint;
 use crate::host::ClientHost;
-use crate::mark::Mark;
 use crate::property::Property;
 use crate::time::Time;
 use crate::trace::Sink;
@@ -64,7 +64,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 let then = Time::from_nanos(self.now.as_nanos().saturating_sub(ago));
                 // A day that a leap of the clock ended was not over before.
                 book.renewed = Some(then.max(leapt));
-                self.marks.set(Mark::BudgetRenewed);
+                self.coverage.set(CoveragePoint::BudgetRenewed);
             }
             book.spent = 0;
             book.renews = Some(now.saturating_add(DAY));

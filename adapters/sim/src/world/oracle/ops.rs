@@ -7,15 +7,15 @@ use seqlane::wire::{self, Limits, Op, Reply};
 use seqlane::{BodyForm, ClientEvent, ExchangeFailure, ExchangeId, Level};
 
 use crate::chooser::Chooser;
+use crate::coverage::CoveragePoint;
 use crate::fault::Fault;
 use crate::host::ClientHost;
-use crate::mark::Mark;
 use crate::property::Property;
 use crate::trace::Sink;
 use crate::world::World;
 use crate::world::oracle::ledger::{Note, Role, Sent, Session};
 use crate::world::oracle::packets::looks_like_packet;
-use crate::world::upstream::Line;
+use crate::world::upstream::UpstreamState;
 
 /// A flow with something to send is passed over at most this often, and this often for each flow.
 const PASSED_OVER: u32 = 32;
@@ -82,7 +82,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             book.out += 1;
             if let Role::Open { first_bytes } = note.role {
                 if first_bytes {
-                    self.marks.set(Mark::FirstBytesRode);
+                    self.coverage.set(CoveragePoint::FirstBytesRode);
                 }
                 book.opening = true;
                 book.session = true;
@@ -242,7 +242,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             let flow = session.flow;
             let [upstream] = self.flows[flow].upstreams[..] else { continue };
             let end = &self.upstreams[upstream];
-            if session.blind || session.home != home || end.line != Line::Open || end.behind() > 0 {
+            if session.blind || session.home != home || end.state != UpstreamState::Open || end.behind() > 0 {
                 continue;
             }
             if !self.flows[flow].is_udp() && end.received < session.due {

@@ -13,17 +13,17 @@ use seqlane::wire::{self, Limits};
 use seqlane::{BodyForm, EndReason, ExchangeFailure, ExchangeId, FlowKind, Level};
 
 use crate::chooser::Chooser;
+use crate::coverage::CoveragePoint;
 use crate::fault::Fault;
 use crate::host::ClientHost;
-use crate::mark::Mark;
 use crate::property::Property;
 use crate::script::{Opening, Pace, Side};
 use crate::time::Time;
 use crate::trace::Sink;
 use crate::world::World;
-use crate::world::event::Line;
+use crate::world::event::RelayState;
 use crate::world::flow::Flow;
-use crate::world::oracle::blame::WHILE;
+use crate::world::oracle::attribution::WHILE;
 use crate::world::oracle::ledger::{Note, Role, Sent};
 
 /// Calls that a client of idle flows makes at most beyond its holds, and how many it makes for each hold; while
@@ -99,7 +99,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 Frame::Open { stream, target, .. } => {
                     self.note_stream(header.client, stream.get(), header.epoch, target.host());
                 }
-                Frame::Resend { .. } => self.marks.set(Mark::AskedAgain),
+                Frame::Resend { .. } => self.coverage.set(CoveragePoint::AskedAgain),
                 _ => {}
             }
         }
@@ -108,7 +108,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             ResponseRoom::Bytes(bytes) => Some(bytes),
         };
         if room.is_none() && header.epoch.is_some() {
-            self.marks.set(Mark::BareCall);
+            self.coverage.set(CoveragePoint::BareCall);
         }
         Role::Packet { name: Some((header.client, header.exchange)), hello: header.epoch.is_none(), room }
     }
@@ -147,7 +147,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
         self.flows[flow].epoch = epoch;
         self.ledger.flows[flow].opening = true;
-        self.marks.set(Mark::StreamFlow);
+        self.coverage.set(CoveragePoint::StreamFlow);
     }
 
     /// A node answers packets: what it gives out is remembered, and no answer is larger than was allowed.
@@ -173,7 +173,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// A packet that a node cannot read was damaged on its way, or refused for a limit.
     pub(in crate::world) fn check_bad_packet(&mut self, node: usize) {
         let struck = |fault: Fault| self.tally.faults[fault.index()] > 0;
-        self.marks.set(Mark::PacketRefused);
+        self.coverage.set(CoveragePoint::PacketRefused);
         if !struck(Fault::Truncate) && !struck(Fault::Corrupt) && !self.ledger.limited {
             self.violated(Property::S10, format!("node{node} refuses a packet that is whole"));
         }
@@ -267,7 +267,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         (0..self.network.relays.len() as u32).all(|relay| {
             let book = self.ledger.relays.get(&(client, relay));
             let limit = self.daily_calls(client, relay);
-            let broken = self.network.relays[relay as usize].line != Line::Well;
+            let broken = self.network.relays[relay as usize].state != RelayState::Well;
             broken
                 || book.is_some_and(|book| {
                     let refused = book.refused_until.is_some_and(|until| until.saturating_add(WHILE) >= now);
@@ -309,7 +309,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         // By its own rules the node has forgotten a client that it has not answered for so long.
         let heard = self.ledger.packets.heard.get(&client).copied().unwrap_or(Time::ZERO);
         // An answer that is not what it seems (F18, F19) is none.
-        let forged = [Fault::Swap, Fault::Corrupt].iter().any(|fault| !self.setup.odds(*fault).is_never());
+        let forged =
+            [Fault::Swap, Fault::Corrupt].iter().any(|fault| !self.setup.probability(*fault).is_never());
         let heard = if forged { Time::ZERO } else { heard };
         let idle = self.setup.client.streams.idle;
         // Clocks differ by up to 1 in 2000.
@@ -329,7 +330,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 && self.flows[*flow].local.ended.is_some_and(|why| why != EndReason::Reset(ResetCode::Gone))
                 && !self.may_be_gone(*flow)
                 && !self.ledger.flows[*flow].upset
-                && self.flows[*flow].upstreams.iter().any(|up| !self.upstreams[*up].line.is_over())
+                && self.flows[*flow].upstreams.iter().any(|up| !self.upstreams[*up].state.is_over())
         };
         let now = self.client_now(client);
         // What is past its deadline is over for the client, though its host is yet to say so.

@@ -8,10 +8,10 @@ use bytes::{Bytes, BytesMut};
 use seqlane::{BodyForm, ExchangeId};
 
 use crate::chooser::Chooser;
+use crate::decision_point::DecisionPoint;
 use crate::fault::Fault;
 use crate::host::ClientHost;
 use crate::latency::QUANTILES;
-use crate::site::Site;
 use crate::trace::Sink;
 use crate::world::World;
 use crate::world::event::Event;
@@ -43,7 +43,7 @@ fn keep<T>(past: &mut VecDeque<T>, item: T) {
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     fn forges(&self, fault: Fault, notes: &[Note]) -> bool {
-        Note::are_packet(notes) && !self.setup.odds(fault).is_never()
+        Note::are_packet(notes) && !self.setup.probability(fault).is_never()
     }
 
     /// F18: an answer is delivered for another request, or an old one in its place.
@@ -57,7 +57,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if !self.forges(Fault::Swap, notes) {
             return Delivered { exchange, body };
         }
-        let way = self.strikes(Fault::Swap, Site::Swap, key, 2);
+        let way = self.strikes(Fault::Swap, DecisionPoint::Swap, key, 2);
         let delivered = match way {
             0 => None,
             1 => self.another_exchange(client, exchange, key).map(|exchange| (exchange, body.clone())),
@@ -81,14 +81,14 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         };
         let others: Vec<ExchangeId> = self.clients[client].exchanges.keys().copied().filter(packet).collect();
         let count = u32::try_from(others.len()).ok().filter(|count| *count > 0)?;
-        others.get(self.chooser.pick(Site::SwapWith, key, count) as usize).copied()
+        others.get(self.chooser.decide(DecisionPoint::SwapWith, key, count) as usize).copied()
     }
 
     fn old_answer(&mut self, client: usize, key: u64, form: BodyForm) -> Option<Bytes> {
         let fits = self.network.past[client].answers.iter().filter(|(of, _)| *of == form);
         let bodies: Vec<Bytes> = fits.map(|(_, body)| body.clone()).collect();
         let count = u32::try_from(bodies.len()).ok().filter(|count| *count > 0)?;
-        bodies.get(self.chooser.pick(Site::SwapWith, key.wrapping_add(1), count) as usize).cloned()
+        bodies.get(self.chooser.decide(DecisionPoint::SwapWith, key.wrapping_add(1), count) as usize).cloned()
     }
 
     /// F19 on the way up: bits flip, or an old request comes once more.
@@ -99,7 +99,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if self.network.flights[flight].is_stray() || !self.forges(Fault::Corrupt, &notes) {
             return body.clone();
         }
-        let way = self.strikes(Fault::Corrupt, Site::Corrupt, key, 3);
+        let way = self.strikes(Fault::Corrupt, DecisionPoint::Corrupt, key, 3);
         if way == 3 {
             self.replay(flight, client, key);
         }
@@ -116,7 +116,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         if count == 0 {
             return;
         }
-        let nth = self.chooser.pick(Site::SwapWith, key.wrapping_add(2), count);
+        let nth = self.chooser.decide(DecisionPoint::SwapWith, key.wrapping_add(2), count);
         let Some((form, body, notes)) = self.network.past[client].requests.get(nth as usize).cloned() else {
             return;
         };
@@ -130,7 +130,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     pub(super) fn corrupt_answer(&mut self, flight: usize, key: u64, body: &Bytes) {
         let (_, _, form) = self.network.flights[flight].about();
         let notes = Arc::clone(self.network.flights[flight].notes());
-        if self.forges(Fault::Corrupt, &notes) && self.strikes(Fault::Corrupt, Site::Corrupt, key, 3) == 2 {
+        if self.forges(Fault::Corrupt, &notes)
+            && self.strikes(Fault::Corrupt, DecisionPoint::Corrupt, key, 3) == 2
+        {
             self.strike(flight, Fault::Corrupt, "is damaged on the way down");
             let damaged = self.flip(form, key, body);
             self.network.flights[flight].answer_with(damaged);
@@ -149,7 +151,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 (from, from + len)
             }
         };
-        let at = self.chooser.pick(Site::CorruptAt, key, QUANTILES) as usize;
+        let at = self.chooser.decide(DecisionPoint::CorruptAt, key, QUANTILES) as usize;
         let place = from + (until - from) * at / QUANTILES as usize;
         let mut damaged = BytesMut::from(&body[..]);
         if let Some(byte) = damaged.get_mut(place).filter(|_| place < until) {

@@ -10,7 +10,7 @@ use crate::plan::conditions::Conditions;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "each is the condition of its name")]
-pub enum Knob {
+pub enum Parameter {
     Level,
     RoundTrip,
     Loss,
@@ -26,7 +26,7 @@ pub enum Knob {
 const MEGA: f64 = 1_000_000.0;
 const MIB: f64 = 1_048_576.0;
 
-impl Knob {
+impl Parameter {
     /// The name of the condition.
     pub const fn name(self) -> &'static str {
         match self {
@@ -97,7 +97,7 @@ impl Knob {
     }
 }
 
-impl fmt::Display for Knob {
+impl fmt::Display for Parameter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }

@@ -4,29 +4,29 @@ use std::path::Path;
 
 use seqlane_sim::bundle::Bundle;
 use seqlane_sim::trace::{self, Trace};
-use seqlane_sim::{Decisions, Limits, Recording, Run, Scenario};
+use seqlane_sim::{DecisionSource, Limits, Recording, Run, Scenario};
 
-use crate::cli::verdict::Failure;
+use crate::cli::verdict::CliError;
 
 /// A run that can be made again.
 #[derive(Debug)]
-pub(crate) enum Story {
+pub(crate) enum RecordedRun {
     /// From a bundle.
     Bundle(Box<Bundle>),
     /// From a trace.
     Trace(Box<Trace>),
 }
 
-impl Story {
+impl RecordedRun {
     /// Reads either kind of file.
-    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
+    pub(crate) fn read(path: &Path) -> Result<Self, CliError> {
+        let text = std::fs::read_to_string(path).map_err(|error| CliError::file(path, error))?;
         let first = text.lines().next().unwrap_or_default();
         if first.contains(trace::FORMAT) {
-            let trace = Trace::read(text.as_bytes()).map_err(|error| Failure::file(path, error))?;
+            let trace = Trace::read(text.as_bytes()).map_err(|error| CliError::file(path, error))?;
             return Ok(Self::Trace(Box::new(trace)));
         }
-        let bundle = Bundle::read(&text).map_err(|error| Failure::file(path, error))?;
+        let bundle = Bundle::read(&text).map_err(|error| CliError::file(path, error))?;
         Ok(Self::Bundle(Box::new(bundle)))
     }
 
@@ -44,9 +44,9 @@ impl Story {
         }
     }
 
-    pub(crate) fn decisions(&self) -> Decisions {
+    pub(crate) fn decisions(&self) -> DecisionSource {
         match self {
-            Self::Bundle(bundle) => Decisions::Picks(bundle.picks.clone()),
+            Self::Bundle(bundle) => DecisionSource::List(bundle.decisions.clone()),
             Self::Trace(trace) => trace.decisions(),
         }
     }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// The ops of a request, or the replies of an answer, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gist {
+pub struct Summary {
     /// Opens, or replies that opened.
     pub opens: u16,
     /// Ops that carry bytes.
@@ -37,27 +37,27 @@ pub struct Gist {
 
 const LIMITS: Limits = Limits { max_body: 256 << 20, max_ops: usize::MAX };
 
-impl Gist {
+impl Summary {
     /// Of a request.
     pub fn of_request(form: BodyForm, body: &Bytes) -> Self {
-        let mut gist = Self::default();
+        let mut summary = Self::default();
         if form == BodyForm::Packet {
-            gist.add_request(body.clone());
-            return gist;
+            summary.add_request(body.clone());
+            return summary;
         }
-        let Ok(request) = wire::decode_request(body, LIMITS) else { return gist };
+        let Ok(request) = wire::decode_request(body, LIMITS) else { return summary };
         for op in request.decode_ops().iter().flatten() {
-            gist.add_op(op);
+            summary.add_op(op);
         }
-        gist
+        summary
     }
 
     /// Of an answer.
     pub fn of_answer(form: BodyForm, body: &Bytes) -> Self {
-        let mut gist = Self::default();
+        let mut summary = Self::default();
         if form == BodyForm::Packet {
-            gist.add_response(body.clone());
-            return gist;
+            summary.add_response(body.clone());
+            return summary;
         }
         // How many replies there must be is known to those who sent the request.
         let replies = match wire::decode_answer(body, 0, LIMITS) {
@@ -65,9 +65,9 @@ impl Gist {
             other => other,
         };
         for reply in replies.iter().flatten() {
-            gist.add_reply(reply);
+            summary.add_reply(reply);
         }
-        gist
+        summary
     }
 
     /// A packet of level 2, whose exchange is told by the client's own number.
@@ -177,7 +177,7 @@ fn is_packet(data: &Bytes) -> bool {
     data.first() == Some(&VERSION) && Seal::null(Direction::Down).open(data.clone()).is_ok()
 }
 
-impl fmt::Display for Gist {
+impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.asked())
     }
@@ -190,23 +190,24 @@ mod tests {
     #[test]
     fn a_request_is_told_by_its_ops() {
         let open = br#"{"k":"x","ops":[{"op":"connect_data","host":"f0","port":443,"d":"aGVsbG8="}]}"#;
-        let gist = |body: &'static [u8]| Gist::of_request(BodyForm::Json, &Bytes::from_static(body)).asked();
-        assert_eq!(gist(open), "open + 5 B");
+        let summary =
+            |body: &'static [u8]| Summary::of_request(BodyForm::Json, &Bytes::from_static(body)).asked();
+        assert_eq!(summary(open), "open + 5 B");
         let sid = "0123456789abcdef0123456789abcdef";
         let polls = format!(
             r#"{{"k":"x","ops":[{{"op":"data","sid":"{sid}","seq":4}},{{"op":"data","sid":"{sid}","seq":5}}]}}"#
         );
-        let gist = Gist::of_request(BodyForm::Json, &polls.into());
-        assert_eq!(gist.asked(), "2 polls #4");
+        let summary = Summary::of_request(BodyForm::Json, &polls.into());
+        assert_eq!(summary.asked(), "2 polls #4");
     }
 
     #[test]
     fn an_answer_is_told_by_its_replies() {
         let answer =
             br#"{"r":[{"sid":"0123456789abcdef0123456789abcdef","d":"aGVsbG8=","eof":true,"seq":2}]}"#;
-        let gist =
-            |body: &'static [u8]| Gist::of_answer(BodyForm::Json, &Bytes::from_static(body)).answered();
-        assert_eq!(gist(answer), "5 B + eof #2");
-        assert_eq!(gist(b"<html>"), "nothing");
+        let summary =
+            |body: &'static [u8]| Summary::of_answer(BodyForm::Json, &Bytes::from_static(body)).answered();
+        assert_eq!(summary(answer), "5 B + eof #2");
+        assert_eq!(summary(b"<html>"), "nothing");
     }
 }

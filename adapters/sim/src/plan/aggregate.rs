@@ -7,7 +7,7 @@ use crate::plan::samples::Samples;
 
 /// The runs of a point, put together.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Summary {
+pub struct Aggregate {
     /// Runs.
     pub runs: usize,
     /// Flows that were judged, and those of them that got everything in order.
@@ -39,11 +39,11 @@ pub struct Summary {
 /// So many parts are one call.
 pub(super) const CALL_PARTS: u64 = 1_000_000_000_000;
 
-impl Summary {
+impl Aggregate {
     /// Puts runs together.
     pub fn new(runs: &[Measurement]) -> Self {
-        let all = |pick: fn(&Measurement) -> &Vec<Duration>| {
-            runs.iter().flat_map(|run| pick(run).iter().copied()).collect()
+        let all = |select: fn(&Measurement) -> &Vec<Duration>| {
+            runs.iter().flat_map(|run| select(run).iter().copied()).collect()
         };
         let bulk = || runs.iter().filter_map(|run| Some((run.bulk?, run.calls)));
         let steady = || runs.iter().filter_map(|run| run.steady);

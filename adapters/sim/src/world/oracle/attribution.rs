@@ -66,7 +66,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     /// L6 at the end of a flow.
-    pub(in crate::world) fn check_blame(&mut self, flow: usize, why: EndReason) {
+    pub(in crate::world) fn check_attribution(&mut self, flow: usize, why: EndReason) {
         // Which of several flows with one target an open is for, the network does not say.
         let target = self.flows[flow].target;
         let mut group = (0..self.flows.len()).filter(|other| self.flows[*other].target == target);

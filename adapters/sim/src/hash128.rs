@@ -2,15 +2,15 @@
 
 use std::hash::Hasher;
 
-/// Two hashes, each fed with everything. Among 10^7 states two have the same pair by accident with odds of
+/// Two hashes, each fed with everything. Among 10^7 states two have the same pair by accident with probability of
 /// about 10^-25.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Twin {
+pub(crate) struct Hash128 {
     left: u64,
     right: u64,
 }
 
-impl Default for Twin {
+impl Default for Hash128 {
     fn default() -> Self {
         Self { left: 0x243f_6a88_85a3_08d3, right: 0x1319_8a2e_0370_7344 }
     }
@@ -21,7 +21,7 @@ const fn fold(state: u64, multiplier: u64) -> u64 {
     (wide as u64) ^ ((wide >> 64) as u64)
 }
 
-impl Twin {
+impl Hash128 {
     const fn absorb(&mut self, word: u64) {
         // The rotation keeps the order of words, the constants keep a state of 0 from staying there.
         self.left = fold(self.left.rotate_left(23) ^ word ^ 0xa076_1d64_78bd_642f, 0x9e37_79b9_7f4a_7c15);
@@ -29,12 +29,12 @@ impl Twin {
     }
 
     /// Both hashes.
-    pub(super) const fn value(self) -> u128 {
+    pub(crate) const fn value(self) -> u128 {
         (self.left as u128) << 64 | self.right as u128
     }
 }
 
-impl Hasher for Twin {
+impl Hasher for Hash128 {
     fn finish(&self) -> u64 {
         self.left
     }
@@ -73,7 +73,7 @@ impl Hasher for Twin {
 
 /// For a map whose keys are hashes already.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Hashed(u64);
+pub(crate) struct Hashed(u64);
 
 impl Hasher for Hashed {
     fn finish(&self) -> u64 {
@@ -95,15 +95,15 @@ impl Hasher for Hashed {
 mod tests {
     use super::*;
 
-    fn twin(words: &[u64]) -> u128 {
-        let mut twin = Twin::default();
-        words.iter().for_each(|word| twin.write_u64(*word));
-        twin.value()
+    fn hash(words: &[u64]) -> u128 {
+        let mut hash = Hash128::default();
+        words.iter().for_each(|word| hash.write_u64(*word));
+        hash.value()
     }
 
     #[test]
     fn order_and_number_of_words_count_in_both_halves() {
-        let all = [twin(&[]), twin(&[0]), twin(&[0, 0]), twin(&[1, 2]), twin(&[2, 1]), twin(&[1, 2, 0])];
+        let all = [hash(&[]), hash(&[0]), hash(&[0, 0]), hash(&[1, 2]), hash(&[2, 1]), hash(&[1, 2, 0])];
         for (place, one) in all.iter().enumerate() {
             for other in &all[place + 1..] {
                 assert_ne!(*one as u64, *other as u64);

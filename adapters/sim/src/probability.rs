@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 /// How often something happens: `num` times in `den`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Odds {
+pub struct Probability {
     num: u32,
     den: u32,
 }
 
-/// Odds that make no sense.
+/// Probability that make no sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadOdds(String);
+pub struct BadProbability(String);
 
-impl Odds {
+impl Probability {
     /// It never happens.
     pub const NEVER: Self = Self { num: 0, den: 1 };
     /// It always happens.
@@ -38,7 +38,7 @@ impl Odds {
         f64::from(self.num) / f64::from(self.den)
     }
 
-    /// `num` in `den` of these odds.
+    /// `num` in `den` of these probability.
     #[must_use]
     pub fn scaled(self, num: u32, den: u32) -> Self {
         let parts =
@@ -53,18 +53,18 @@ impl Odds {
     }
 }
 
-impl fmt::Display for Odds {
+impl fmt::Display for Probability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.num, self.den)
     }
 }
 
-impl FromStr for Odds {
-    type Err = BadOdds;
+impl FromStr for Probability {
+    type Err = BadProbability;
 
     /// `3/100`, `0` or `1`.
-    fn from_str(text: &str) -> Result<Self, BadOdds> {
-        let bad = || BadOdds(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, BadProbability> {
+        let bad = || BadProbability(text.to_owned());
         let (num, den) = text.split_once('/').unwrap_or((text, "1"));
         let num: u32 = num.trim().parse().map_err(|_| bad())?;
         let den: u32 = den.trim().parse().map_err(|_| bad())?;
@@ -72,27 +72,27 @@ impl FromStr for Odds {
     }
 }
 
-impl TryFrom<String> for Odds {
-    type Error = BadOdds;
+impl TryFrom<String> for Probability {
+    type Error = BadProbability;
 
-    fn try_from(text: String) -> Result<Self, BadOdds> {
+    fn try_from(text: String) -> Result<Self, BadProbability> {
         text.parse()
     }
 }
 
-impl From<Odds> for String {
-    fn from(odds: Odds) -> Self {
-        odds.to_string()
+impl From<Probability> for String {
+    fn from(probability: Probability) -> Self {
+        probability.to_string()
     }
 }
 
-impl fmt::Display for BadOdds {
+impl fmt::Display for BadProbability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` are no odds: write them as 3/100, with 0 <= 3 <= 100", self.0)
+        write!(f, "`{}` are no probability: write them as 3/100, with 0 <= 3 <= 100", self.0)
     }
 }
 
-impl std::error::Error for BadOdds {}
+impl std::error::Error for BadProbability {}
 
 #[cfg(test)]
 mod tests {
@@ -100,22 +100,22 @@ mod tests {
 
     #[test]
     fn odds_are_read_as_they_are_written() {
-        assert_eq!("3/100".parse(), Ok(Odds { num: 3, den: 100 }));
-        assert_eq!("1".parse(), Ok(Odds::ALWAYS));
-        assert_eq!(Odds::of(3, 100).to_string(), "3/100");
+        assert_eq!("3/100".parse(), Ok(Probability { num: 3, den: 100 }));
+        assert_eq!("1".parse(), Ok(Probability::ALWAYS));
+        assert_eq!(Probability::of(3, 100).to_string(), "3/100");
     }
 
     #[test]
     fn odds_above_one_are_refused() {
-        assert!("3/2".parse::<Odds>().is_err());
-        assert!("1/0".parse::<Odds>().is_err());
-        assert!("often".parse::<Odds>().is_err());
+        assert!("3/2".parse::<Probability>().is_err());
+        assert!("1/0".parse::<Probability>().is_err());
+        assert!("often".parse::<Probability>().is_err());
     }
 
     #[test]
     fn never_and_always_mean_it() {
-        assert!(!Odds::NEVER.hit(0));
-        assert!(Odds::ALWAYS.hit(u64::MAX));
-        assert!(Odds::of(1, 2).hit(0) && !Odds::of(1, 2).hit(u64::MAX));
+        assert!(!Probability::NEVER.hit(0));
+        assert!(Probability::ALWAYS.hit(u64::MAX));
+        assert!(Probability::of(1, 2).hit(0) && !Probability::of(1, 2).hit(u64::MAX));
     }
 }

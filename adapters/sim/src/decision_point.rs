@@ -2,18 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-macro_rules! sites {
+macro_rules! points {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// A named place in the simulator at which a [`Chooser`](crate::Chooser) is asked.
         ///
-        /// The names are part of the format of recorded runs: a site is added, never renamed.
+        /// The names are part of the format of recorded runs: a point is added, never renamed.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum Site {
+        pub enum DecisionPoint {
             $($(#[$doc])* #[serde(rename = $text)] $name,)*
         }
 
-        impl Site {
-            /// Every site.
+        impl DecisionPoint {
+            /// Every point.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
             /// The name in traces and recorded runs.
@@ -24,7 +24,7 @@ macro_rules! sites {
     };
 }
 
-sites! {
+points! {
     /// How many clients there are beyond the fewest.
     Clients = "clients",
     /// How many relays there are beyond the fewest.
@@ -48,7 +48,7 @@ sites! {
     /// Whether this kind of fault happens in this run at all.
     FaultOn = "fault.on",
     /// How often this kind of fault happens in this run.
-    FaultOdds = "fault.odds",
+    FaultProbability = "fault.odds",
     /// The order of events that fall due at the same time.
     Tie = "tie",
     /// The round trip of an exchange.
@@ -114,8 +114,8 @@ sites! {
     /// F20: an application tries a target again that it could not reach.
     Again = "f20.again",
     /// Callers from elsewhere, and what they do first.
-    Visitors = "visitors",
-    /// When weather (restarts, pauses, partitions, clock faults) comes.
+    ForeignClients = "visitors",
+    /// When change (restarts, pauses, partitions, clock faults) comes.
     When = "when",
     /// How long it lasts.
     Duration = "duration",
@@ -127,9 +127,9 @@ sites! {
     Host = "host",
 }
 
-impl Site {
-    /// The site with this name.
+impl DecisionPoint {
+    /// The point with this name.
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|site| site.name() == name)
+        Self::ALL.iter().copied().find(|point| point.name() == name)
     }
 }

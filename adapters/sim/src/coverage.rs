@@ -1,24 +1,24 @@
-//! What should happen sometimes: a run marks it, and over many runs every mark must have been set.
+//! What should happen sometimes: a run coverage it, and over many runs every point must have been set.
 //!
-//! A fault that no longer triggers, or a path that no run takes, is found by its missing mark.
+//! A fault that no longer triggers, or a path that no run takes, is found by its missing point.
 
 use crate::fault::Fault;
 
-macro_rules! marks {
+macro_rules! coverage {
     ($($name:ident = $text:literal,)*) => {
         /// Something that must happen in some run.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Mark {
+        pub enum CoveragePoint {
             /// This kind of fault happened.
             Fault(Fault),
             $(#[doc = $text] $name,)*
         }
 
-        const OTHERS: &[(Mark, &str)] = &[$((Mark::$name, $text),)*];
+        const OTHERS: &[(CoveragePoint, &str)] = &[$((CoveragePoint::$name, $text),)*];
     };
 }
 
-marks! {
+coverage! {
     AllDone = "every flow of a run came to its orderly end",
     ReplyWaited = "a reply waited for an earlier one at the client",
     OpWaited = "an op waited for an earlier one at the node",
@@ -70,17 +70,17 @@ marks! {
     NodeLimit = "a limit of the node refused something",
 }
 
-impl Mark {
-    /// Every mark.
+impl CoveragePoint {
+    /// Every point.
     pub fn all() -> impl Iterator<Item = Self> {
-        Fault::ALL.iter().map(|fault| Self::Fault(*fault)).chain(OTHERS.iter().map(|(mark, _)| *mark))
+        Fault::ALL.iter().map(|fault| Self::Fault(*fault)).chain(OTHERS.iter().map(|(point, _)| *point))
     }
 
     /// What it stands for.
     pub fn text(self) -> &'static str {
         match self {
             Self::Fault(fault) => fault.text(),
-            other => OTHERS.iter().find(|(mark, _)| *mark == other).map_or("", |(_, text)| text),
+            other => OTHERS.iter().find(|(point, _)| *point == other).map_or("", |(_, text)| text),
         }
     }
 
@@ -88,29 +88,29 @@ impl Mark {
         let place = match self {
             Self::Fault(fault) => fault.index(),
             other => {
-                Fault::ALL.len() + OTHERS.iter().position(|(mark, _)| *mark == other).unwrap_or_default()
+                Fault::ALL.len() + OTHERS.iter().position(|(point, _)| *point == other).unwrap_or_default()
             }
         };
         1 << place
     }
 }
 
-/// A set of marks.
+/// A set of coverage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Marks(u128);
+pub struct Coverage(u128);
 
-impl Marks {
-    /// Sets a mark.
-    pub fn set(&mut self, mark: Mark) {
-        self.0 |= mark.bit();
+impl Coverage {
+    /// Sets a point.
+    pub fn set(&mut self, point: CoveragePoint) {
+        self.0 |= point.bit();
     }
 
-    /// Whether a mark is set.
-    pub fn has(self, mark: Mark) -> bool {
-        self.0 & mark.bit() != 0
+    /// Whether a point is set.
+    pub fn has(self, point: CoveragePoint) -> bool {
+        self.0 & point.bit() != 0
     }
 
-    /// Takes over the marks of another run.
+    /// Takes over the coverage of another run.
     pub const fn join(&mut self, other: Self) {
         self.0 |= other.0;
     }
@@ -122,13 +122,13 @@ mod tests {
 
     #[test]
     fn every_mark_has_a_bit_of_its_own() {
-        let mut marks = Marks::default();
+        let mut coverage = Coverage::default();
         let mut count = 0;
-        for mark in Mark::all() {
-            assert!(!marks.has(mark), "{mark:?}");
-            marks.set(mark);
+        for point in CoveragePoint::all() {
+            assert!(!coverage.has(point), "{point:?}");
+            coverage.set(point);
             count += 1;
         }
-        assert_eq!(marks.0.count_ones(), count);
+        assert_eq!(coverage.0.count_ones(), count);
     }
 }

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use crate::chooser::Pick;
+use crate::chooser::Decision;
+use crate::decision_point::DecisionPoint;
 use crate::host::ClientHost;
 use crate::latency::Latency;
 use crate::run::Run;
 use crate::scenario::{Scenario, Span, Wait};
 use crate::shrink::places::Place;
-use crate::shrink::{Progress, Shrinker};
-use crate::site::Site;
+use crate::shrink::{ShrinkProgress, Shrinker};
 use crate::world::Outcome;
 
-/// Places of a site that are tried.
+/// Places of a point that are tried.
 const MOST_PLACES: usize = 12;
 /// Answers of a question that are all tried.
 const FEW_WAYS: u32 = 6;
@@ -20,8 +20,8 @@ const FEW_WAYS: u32 = 6;
 impl<H, T, G> Shrinker<'_, H, T, G>
 where
     H: ClientHost,
-    T: FnMut(&Run<'_, H>, &[Pick]) -> (Outcome, Vec<Pick>),
-    G: FnMut(Progress) -> bool,
+    T: FnMut(&Run<'_, H>, &[Decision]) -> (Outcome, Vec<Decision>),
+    G: FnMut(ShrinkProgress) -> bool,
 {
     /// Tries other scenarios, one name of them after the other.
     pub(super) fn change_scenario(&mut self) {
@@ -34,47 +34,51 @@ where
         }
     }
 
-    /// Whether the story is shorter in this scenario: with the same picks, without sizes, or with a pick moved to where
+    /// Whether the story is shorter in this scenario: with the same decisions, without sizes, or with a decision moved to where
     /// the scenario has it now.
     fn try_shorter(&mut self, scenario: &Scenario) -> bool {
-        let picks = self.picks.clone();
-        let sized = |pick: &&Pick| !matches!(pick.site, Site::Size | Site::Large);
-        let plain: Vec<Pick> = picks.iter().filter(sized).copied().collect();
-        if self.accept_shorter(scenario, &picks) || plain != picks && self.accept_shorter(scenario, &plain) {
+        let decisions = self.decisions.clone();
+        let sized =
+            |decision: &&Decision| !matches!(decision.point, DecisionPoint::Size | DecisionPoint::Large);
+        let plain: Vec<Decision> = decisions.iter().filter(sized).copied().collect();
+        if self.accept_shorter(scenario, &decisions)
+            || plain != decisions && self.accept_shorter(scenario, &plain)
+        {
             return true;
         }
         let most = std::mem::replace(&mut self.most, self.events.saturating_sub(1));
-        let moved = self.accept_moved(scenario, &picks);
+        let moved = self.accept_moved(scenario, &decisions);
         self.most = most;
         moved
     }
 
     /// Tries other answers, one question after the other: larger pieces are fewer, and an odd bound may end what goes
     /// on and on.
-    pub(super) fn change_picks(&mut self) {
+    pub(super) fn change_decisions(&mut self) {
         let scenario = Scenario { odd_bounds: true, ..self.scenario.clone() };
-        let mut asked = vec![0; Site::ALL.len()];
-        for place in self.places(&scenario, &self.picks) {
-            let count = &mut asked[place.site as usize];
+        let mut asked = vec![0; DecisionPoint::ALL.len()];
+        for place in self.places(&scenario, &self.decisions) {
+            let count = &mut asked[place.point as usize];
             *count += 1;
-            if *count <= MOST_PLACES || place.site == Site::Bound {
-                self.change_pick(&scenario, place);
+            if *count <= MOST_PLACES || place.point == DecisionPoint::Bound {
+                self.change_decision(&scenario, place);
             }
         }
     }
 
-    fn change_pick(&mut self, scenario: &Scenario, Place { site, key, ways }: Place) {
-        let at = |pick: &&Pick| (pick.site, pick.key) == (site, key);
-        let now = self.picks.iter().find(at).map_or(0, |pick| pick.value);
+    fn change_decision(&mut self, scenario: &Scenario, Place { point, key, ways }: Place) {
+        let at = |decision: &&Decision| (decision.point, decision.key) == (point, key);
+        let now = self.decisions.iter().find(at).map_or(0, |decision| decision.value);
         let values = if ways <= FEW_WAYS {
             (0..ways).collect()
         } else {
             vec![ways - 1, ways / 2, ways / 4, ways / 16, 1]
         };
         for value in values.into_iter().filter(|value| *value != now) {
-            let mut picks: Vec<Pick> = self.picks.iter().filter(|pick| !at(pick)).copied().collect();
-            picks.extend((value > 0).then_some(Pick { site, key, value }));
-            self.accept_shorter(scenario, &picks);
+            let mut decisions: Vec<Decision> =
+                self.decisions.iter().filter(|decision| !at(decision)).copied().collect();
+            decisions.extend((value > 0).then_some(Decision { point, key, value }));
+            self.accept_shorter(scenario, &decisions);
         }
     }
 }
@@ -114,7 +118,7 @@ fn surroundings(scenario: &Scenario) -> Vec<Change> {
         each(spans, |scenario, span| scenario.relays = span),
         each(spans, |scenario, span| scenario.flows = span),
         each(latencies, |scenario, latency| scenario.latency = latency),
-        each([false], |scenario, visitors| scenario.visitors = visitors),
+        each([false], |scenario, foreign_clients| scenario.foreign_clients = foreign_clients),
     ]
     .into_iter()
     .flatten()
@@ -122,8 +126,8 @@ fn surroundings(scenario: &Scenario) -> Vec<Change> {
 }
 
 fn times() -> Vec<Change> {
-    let storms = [10, 100, 1_000, 5_000, 20_000, 60_000].map(Duration::from_millis);
-    let mut changes = each(storms, |scenario, storm| scenario.storm = storm);
+    let phases = [10, 100, 1_000, 5_000, 20_000, 60_000].map(Duration::from_millis);
+    let mut changes = each(phases, |scenario, fault_phase| scenario.fault_phase = fault_phase);
     let openings = [0, 100, 1_000].map(Duration::from_millis);
     changes.extend(each(openings, |scenario, openings| scenario.openings = openings));
     changes

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use crate::chooser::{Chooser, key};
 use crate::clock::HostClock;
+use crate::decision_point::DecisionPoint;
 use crate::fault::Fault;
 use crate::host::ClientHost;
 use crate::scenario::Outage;
-use crate::site::Site;
 use crate::time::Time;
 use crate::trace::{Actor, Sink, What};
-use crate::world::event::{Event, Line, Weather};
+use crate::world::event::{EnvironmentChange, Event, RelayState};
 use crate::world::{Phase, World};
 
 /// How often the watchdog looks, at most.
@@ -25,12 +25,12 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             self.forecast_pauses(relay);
             self.forecast_partitions(relay);
             if let Some(after) = self.network.relays[relay].setup.renews_in {
-                self.at(Time::ZERO.after(after), Event::Weather(Weather::Renew(relay)));
+                self.at(Time::ZERO.after(after), Event::Environment(EnvironmentChange::Renew(relay)));
             }
             // From 1 on, so that no key is that of a relay itself, for which the setup asked.
-            if self.strikes(Fault::Mixed, Site::Mixed, key(relay as u64 + 1, 1), 3) == 1 {
+            if self.strikes(Fault::Mixed, DecisionPoint::Mixed, key(relay as u64 + 1, 1), 3) == 1 {
                 let at = self.some_time(key(relay as u64, 100));
-                self.at(at, Event::Weather(Weather::Route(relay)));
+                self.at(at, Event::Environment(EnvironmentChange::Route(relay)));
             }
         }
         for host in 0..self.clients.len() + 1 {
@@ -38,76 +38,82 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
-    /// A time in the storm.
+    /// A time in the fault phase.
     fn some_time(&mut self, key: u64) -> Time {
-        let share = self.chooser.pick(Site::When, key, 1000);
-        Time::ZERO.after(self.setup.storm * share / 1000)
+        let share = self.chooser.decide(DecisionPoint::When, key, 1000);
+        Time::ZERO.after(self.setup.fault_phase * share / 1000)
     }
 
     fn some_seconds(&mut self, key: u64) -> Duration {
-        Duration::from_millis(1000 + u64::from(self.chooser.pick(Site::Duration, key, 29_000)))
+        Duration::from_millis(1000 + u64::from(self.chooser.decide(DecisionPoint::Duration, key, 29_000)))
     }
 
     /// What the setup says will come.
     fn forecast_known(&mut self) {
         for Outage { relay, from, until } in self.setup.outages.clone() {
-            self.at(Time::ZERO.after(from), Event::Weather(Weather::Relay(relay, Line::CutUp)));
+            self.at(
+                Time::ZERO.after(from),
+                Event::Environment(EnvironmentChange::Relay(relay, RelayState::CutUp)),
+            );
             if let Some(until) = until {
-                self.at(Time::ZERO.after(until), Event::Weather(Weather::Relay(relay, Line::Well)));
+                self.at(
+                    Time::ZERO.after(until),
+                    Event::Environment(EnvironmentChange::Relay(relay, RelayState::Well)),
+                );
             }
         }
         for at in self.setup.restarts.clone() {
-            self.at(Time::ZERO.after(at), Event::Weather(Weather::Restart));
+            self.at(Time::ZERO.after(at), Event::Environment(EnvironmentChange::Restart));
         }
     }
 
     fn forecast_restarts(&mut self) {
-        for nth in 0..u64::from(self.strikes(Fault::Restart, Site::Restart, 0, 2)) {
+        for nth in 0..u64::from(self.strikes(Fault::Restart, DecisionPoint::Restart, 0, 2)) {
             let at = self.some_time(key(nth, 200));
-            self.at(at, Event::Weather(Weather::Restart));
+            self.at(at, Event::Environment(EnvironmentChange::Restart));
         }
     }
 
     fn forecast_pauses(&mut self, relay: usize) {
-        let way = self.strikes(Fault::Pause, Site::Pause, relay as u64, 3);
+        let way = self.strikes(Fault::Pause, DecisionPoint::Pause, relay as u64, 3);
         if way == 0 {
             return;
         }
         let from = self.some_time(key(relay as u64, 300));
         let until = from.after(self.some_seconds(key(relay as u64, 301)));
         match way {
-            1 => self.spell(relay, from, until, Line::Paused),
-            2 => self.spell(relay, from, until, Line::Slow),
-            // It dies, and stays dead until the storm is over.
-            _ => self.at(from, Event::Weather(Weather::Relay(relay, Line::CutUp))),
+            1 => self.spell(relay, from, until, RelayState::Paused),
+            2 => self.spell(relay, from, until, RelayState::Slow),
+            // It dies, and stays dead until the fault phase is over.
+            _ => self.at(from, Event::Environment(EnvironmentChange::Relay(relay, RelayState::CutUp))),
         }
     }
 
     fn forecast_partitions(&mut self, relay: usize) {
-        let way = self.strikes(Fault::Partition, Site::Partition, relay as u64, 5);
-        let line = match way {
+        let way = self.strikes(Fault::Partition, DecisionPoint::Partition, relay as u64, 5);
+        let state = match way {
             0 => return,
-            1 | 4 => Line::CutUp,
-            2 => Line::CutDown,
-            _ => Line::Unreachable,
+            1 | 4 => RelayState::CutUp,
+            2 => RelayState::CutDown,
+            _ => RelayState::Unreachable,
         };
         let mut from = self.some_time(key(relay as u64, 400));
         let spells = if way >= 4 { 5 } else { 1 };
         for spell in 0..spells {
             let length = self.some_seconds(key(relay as u64, 401 + spell)) / spells as u32;
             let until = from.after(length);
-            self.spell(relay, from, until, line);
+            self.spell(relay, from, until, state);
             from = until.after(length / 2);
         }
     }
 
-    fn spell(&mut self, relay: usize, from: Time, until: Time, line: Line) {
-        self.at(from, Event::Weather(Weather::Relay(relay, line)));
-        self.at(until, Event::Weather(Weather::Relay(relay, Line::Well)));
+    fn spell(&mut self, relay: usize, from: Time, until: Time, state: RelayState) {
+        self.at(from, Event::Environment(EnvironmentChange::Relay(relay, state)));
+        self.at(until, Event::Environment(EnvironmentChange::Relay(relay, RelayState::Well)));
     }
 
     fn forecast_clock(&mut self, host: usize) {
-        let way = self.strikes(Fault::Clock, Site::Clock, host as u64, 6);
+        let way = self.strikes(Fault::Clock, DecisionPoint::Clock, host as u64, 6);
         if way == 0 {
             return;
         }
@@ -120,12 +126,12 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 *clock = HostClock::new(origin, ppm);
                 self.count_fault(Fault::Clock);
             }
-            3 => self.at(at, Event::Weather(Weather::Leap(host, 10))),
-            4 => self.at(at, Event::Weather(Weather::Leap(host, 8 * 3600))),
+            3 => self.at(at, Event::Environment(EnvironmentChange::Leap(host, 10))),
+            4 => self.at(at, Event::Environment(EnvironmentChange::Leap(host, 8 * 3600))),
             _ => {
                 let until = at.after(self.some_seconds(key(host as u64, 501)));
-                self.at(at, Event::Weather(Weather::Stall(host)));
-                self.at(until, Event::Weather(Weather::Resume(host)));
+                self.at(at, Event::Environment(EnvironmentChange::Stall(host)));
+                self.at(until, Event::Environment(EnvironmentChange::Resume(host)));
             }
         }
     }
@@ -146,86 +152,98 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
-    pub(super) fn on_weather(&mut self, weather: Weather) {
-        if self.phase != Phase::Storm {
+    pub(super) fn on_environment_change(&mut self, change: EnvironmentChange) {
+        if self.phase != Phase::Faults {
             return;
         }
         let now = self.now;
-        if let Weather::Leap(host, _) | Weather::Stall(host) | Weather::Resume(host) = weather {
+        if let EnvironmentChange::Leap(host, _)
+        | EnvironmentChange::Stall(host)
+        | EnvironmentChange::Resume(host) = change
+        {
             if host < self.clients.len() { self.excuse_client(host) } else { self.excuse_all() }
         }
-        match weather {
-            Weather::Restart => {
+        match change {
+            EnvironmentChange::Restart => {
                 self.count_fault(Fault::Restart);
                 self.restart_node(0, Fault::Restart);
             }
-            Weather::Relay(relay, line) => self.turn(relay, line),
-            Weather::Renew(relay) => self.network.relays[relay].taken = 0,
-            Weather::Route(relay) => {
+            EnvironmentChange::Relay(relay, state) => self.turn(relay, state),
+            EnvironmentChange::Renew(relay) => self.network.relays[relay].taken = 0,
+            EnvironmentChange::Route(relay) => {
                 let relay = &mut self.network.relays[relay];
                 relay.node = 1 - relay.node;
             }
-            Weather::Leap(host, seconds) => {
+            EnvironmentChange::Leap(host, seconds) => {
                 self.count_fault(Fault::Clock);
-                self.tell(Actor::World, What::Weather { fault: Fault::Clock, how: "a clock leaps" });
+                self.tell(Actor::World, What::Environment { fault: Fault::Clock, how: "a clock leaps" });
                 self.clock_mut(host).leap(now, Duration::from_secs(u64::from(seconds)));
                 self.rearm_host(host);
             }
-            Weather::Stall(host) => {
+            EnvironmentChange::Stall(host) => {
                 self.count_fault(Fault::Clock);
-                self.tell(Actor::World, What::Weather { fault: Fault::Clock, how: "a clock stands" });
+                self.tell(Actor::World, What::Environment { fault: Fault::Clock, how: "a clock stands" });
                 self.clock_mut(host).stall(now);
                 self.rearm_host(host);
             }
-            Weather::Resume(host) => {
+            EnvironmentChange::Resume(host) => {
                 self.clock_mut(host).resume(now);
                 self.rearm_host(host);
             }
         }
     }
 
-    /// A relay's line changes.
-    fn turn(&mut self, relay: usize, line: Line) {
-        let (fault, how) = match line {
-            Line::Well => (Fault::Partition, "the relay is well"),
-            Line::Paused => (Fault::Pause, "the relay pauses"),
-            Line::Slow => (Fault::Pause, "the relay is slow"),
-            Line::CutUp => (Fault::Partition, "requests vanish"),
-            Line::CutDown => (Fault::Partition, "answers vanish"),
-            Line::Unreachable => (Fault::Partition, "the relay cannot be reached"),
-            Line::Pages => (Fault::Garbage, "the relay answers with pages"),
-            Line::Refuses => (Fault::Refuse, "the relay refuses everything"),
+    /// A relay's state changes.
+    fn turn(&mut self, relay: usize, state: RelayState) {
+        let (fault, how) = match state {
+            RelayState::Well => (Fault::Partition, "the relay is well"),
+            RelayState::Paused => (Fault::Pause, "the relay pauses"),
+            RelayState::Slow => (Fault::Pause, "the relay is slow"),
+            RelayState::CutUp => (Fault::Partition, "requests vanish"),
+            RelayState::CutDown => (Fault::Partition, "answers vanish"),
+            RelayState::Unreachable => (Fault::Partition, "the relay cannot be reached"),
+            RelayState::Pages => (Fault::Garbage, "the relay answers with pages"),
+            RelayState::Refuses => (Fault::Refuse, "the relay refuses everything"),
         };
-        if line != Line::Well {
+        if state != RelayState::Well {
             self.count_fault(fault);
         }
-        self.tell(Actor::Relay(relay as u32), What::Weather { fault, how });
-        self.network.relays[relay].line = line;
-        if line == Line::CutDown {
+        self.tell(Actor::Relay(relay as u32), What::Environment { fault, how });
+        self.network.relays[relay].state = state;
+        if state == RelayState::CutDown {
             self.hang_up(relay);
         }
         self.admit_queued(relay);
     }
 
-    /// The storm is over: one relay and all hosts are well, the other relays stay broken for ever.
+    /// The fault phase is over: one relay and all hosts are well, the other relays stay broken for ever.
     pub(super) fn on_heal(&mut self) {
         let relays = self.network.relays.len();
-        let core = self.chooser.pick(Site::Core, 0, relays as u32) as usize;
+        let core = self.chooser.decide(DecisionPoint::Core, 0, relays as u32) as usize;
         self.tell(Actor::World, What::Heal { core: core as u32 });
         self.phase = Phase::Calm { core, since: self.now };
-        let stormy = !self.setup.is_calm();
+        let faulty = !self.setup.is_calm();
         for relay in 0..relays {
-            let ruin =
-                if relay == core || !stormy { 0 } else { self.chooser.pick(Site::Ruin, relay as u64, 6) };
-            const RUINS: [Line; 6] =
-                [Line::Well, Line::CutUp, Line::Unreachable, Line::Pages, Line::Slow, Line::Refuses];
+            let ruin = if relay == core || !faulty {
+                0
+            } else {
+                self.chooser.decide(DecisionPoint::Ruin, relay as u64, 6)
+            };
+            const RUINS: [RelayState; 6] = [
+                RelayState::Well,
+                RelayState::CutUp,
+                RelayState::Unreachable,
+                RelayState::Pages,
+                RelayState::Slow,
+                RelayState::Refuses,
+            ];
             let state = &mut self.network.relays[relay];
             state.setup.queues = true;
             if relay == core {
                 state.node = 0;
                 state.setup.daily_calls = None;
             }
-            state.line = RUINS[ruin as usize % RUINS.len()];
+            state.state = RUINS[ruin as usize % RUINS.len()];
             self.admit_queued(relay);
         }
         for host in 0..=self.clients.len() {
