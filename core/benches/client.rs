@@ -32,12 +32,8 @@ struct Setup {
 impl Setup {
     /// A client with linked sessions whose polls are not held, so that it soon polls no more.
     fn new(sessions: usize) -> Self {
-        let relay = RelayOptions { max_concurrent: 10_000, ..RelayOptions::new(Secret::new("k")) };
-        let options = ClientOptions {
-            max_level: Level::Sequenced,
-            max_streams: sessions,
-            ..ClientOptions::new(vec![relay])
-        };
+        let relay = RelayOptions::new(Secret::new("k")).max_concurrent(10_000);
+        let options = ClientOptions::new(vec![relay]).max_level(Level::Sequenced).max_flows(sessions);
         let client = Client::new(options.validate().expect("valid options"), [1; 32], NOW);
         let mut setup = Self { client, streams: Vec::new(), ops: 0, spent: Duration::ZERO };
         for _ in 0..sessions {

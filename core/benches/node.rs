@@ -33,8 +33,7 @@ struct Setup {
 
 impl Setup {
     fn new(sessions: usize) -> Self {
-        let options =
-            NodeOptions { max_level: Level::Sequenced, max_sessions: sessions, ..NodeOptions::new(key()) };
+        let options = NodeOptions::new(key()).max_level(Level::Sequenced).max_sessions(sessions);
         let node = Node::new(options.validate().expect("valid options"), [1; 32], NOW);
         let mut setup = Self { node, sids: Vec::new(), next: 0 };
         for _ in 0..sessions {

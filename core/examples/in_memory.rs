@@ -10,7 +10,7 @@ use seqlane::{
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut now = Instant::ZERO;
-    let relay = RelayOptions { form: Form::Node, ..RelayOptions::new(Secret::new("key")) };
+    let relay = RelayOptions::new(Secret::new("key")).form(Form::Node);
     let mut client = Client::new(ClientOptions::new(vec![relay]).validate()?, [1; 32], now);
     let mut node = Node::new(NodeOptions::new(Secret::new("key")).validate()?, [2; 32], now);
     client.open(now, Target::new("echo.example", 7)?, FlowKind::Tcp)?;

@@ -133,8 +133,8 @@ pub use client::{
     LocalEvent,
 };
 pub use config::{
-    Balance, ClientConfig, ClientOptions, ClientStreamOptions, ConfigError, NodeConfig, NodeOptions,
-    NodeStreamOptions, OpenMode, RelayOptions,
+    Balance, ClientConfig, ClientOptions, ClientStreamOptions, ClientTuning, ConfigError, NodeConfig,
+    NodeOptions, NodeStreamOptions, NodeTuning, OpenMode, RelayOptions,
 };
 pub use error::{ConnectFailure, Misuse};
 pub use id::{ExchangeId, FlowId, RelayId, RequestId, UpstreamId};

@@ -15,12 +15,8 @@ static ALLOCATOR: Counting = Counting;
 const NOW: Instant = Instant::from_micros(1);
 
 fn client(streams: usize) -> Client {
-    let relay = RelayOptions { max_concurrent: 10_000, ..RelayOptions::new(Secret::new("k")) };
-    let options = ClientOptions {
-        max_level: Level::Sequenced,
-        max_streams: streams,
-        ..ClientOptions::new(vec![relay])
-    };
+    let relay = RelayOptions::new(Secret::new("k")).max_concurrent(10_000);
+    let options = ClientOptions::new(vec![relay]).max_level(Level::Sequenced).max_flows(streams);
     Client::new(options.validate().expect("valid options"), [1; 32], NOW)
 }
 

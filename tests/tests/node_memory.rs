@@ -24,11 +24,7 @@ struct Rig {
 
 impl Rig {
     fn new(sessions: usize) -> Self {
-        let options = NodeOptions {
-            max_level: Level::Sequenced,
-            max_sessions: sessions,
-            ..NodeOptions::new(Secret::new("k"))
-        };
+        let options = NodeOptions::new(Secret::new("k")).max_level(Level::Sequenced).max_sessions(sessions);
         let node = Node::new(options.validate().expect("valid options"), [1; 32], NOW);
         Self { node, sid: None, upstream: UpstreamId::new(0), next: 0 }
     }

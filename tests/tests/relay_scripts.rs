@@ -76,11 +76,8 @@ impl Script {
 
 /// A node of every level.
 async fn node() -> NodeServer {
-    let options = NodeOptions {
-        max_level: Level::Streams,
-        secret: Some(Secret::new("secret")),
-        ..NodeOptions::new(Secret::new(NODE_KEY))
-    };
+    let options =
+        NodeOptions::new(Secret::new(NODE_KEY)).max_level(Level::Streams).secret(Some(Secret::new("secret")));
     NodeServer::builder(options).allow_private(true).start().await.unwrap()
 }
 
@@ -107,12 +104,8 @@ async fn flows_go_through_as_streams() {
 async fn converse(name: &str, level: Level, binary: bool) {
     let node = node().await;
     let Some(script) = Script::start(name, &url(&node)).await else { return };
-    let relay = RelayOptions { binary, ..RelayOptions::new(Secret::new(KEY)) };
-    let options = ClientOptions {
-        max_level: level,
-        secret: Some(Secret::new("secret")),
-        ..ClientOptions::new(vec![relay])
-    };
+    let relay = RelayOptions::new(Secret::new(KEY)).binary(binary);
+    let options = ClientOptions::new(vec![relay]).max_level(level).secret(Some(Secret::new("secret")));
     let client = ProxyClient::builder(options, vec![script.url.parse().unwrap()]);
     let client = client.listen(([127, 0, 0, 1], 0).into()).start().await.unwrap();
     let mut notices = Notices::new(client.events());

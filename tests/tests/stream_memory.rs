@@ -47,12 +47,12 @@ impl Pair {
         let now = Instant::from_micros(1);
         let relay = RelayOptions::new(Secret::new("k"));
         let mut client = ClientOptions::new(vec![relay]);
-        client.max_streams = STREAMS;
+        client.max_flows = STREAMS;
         client.max_level = Level::Streams;
-        let streams = NodeStreamOptions { max_streams: STREAMS as u32, ..NodeStreamOptions::default() };
+        let streams = NodeStreamOptions::default().max_streams(STREAMS as u32);
         let mut node = NodeOptions::new(Secret::new("k"));
         node.max_sessions = STREAMS;
-        node.streams = streams;
+        node.tuning.streams = streams;
         node.max_level = Level::Streams;
         Self {
             client: Client::new(client.validate().expect("valid options"), [1; 32], now),

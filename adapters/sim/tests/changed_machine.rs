@@ -13,7 +13,7 @@ use seqlane_sim::playback::{End, play};
 /// A node of level 0 that opens a target for a client.
 fn recorded() -> Vec<u8> {
     let key = Secret::new("key");
-    let options = NodeOptions { max_level: Level::Legacy, ..NodeOptions::new(key.clone()) };
+    let options = NodeOptions::new(key.clone()).max_level(Level::Legacy);
     let mut node = Node::start(options.clone(), [1; 32], Instant::ZERO).expect("valid");
     let mut file = Vec::new();
     let mut scribe = Scribe::<Node>::begin(&options, [1; 32], Instant::ZERO, &mut file);

@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let node = NodeServer::builder(NodeOptions::new(key.clone())).allow_private(true).start().await?;
 
     // The client calls the node itself. Its port for SOCKS5 and HTTP CONNECT is there too, and not used here.
-    let hop = RelayOptions { form: Form::Node, ..RelayOptions::new(key) };
+    let hop = RelayOptions::new(key).form(Form::Node);
     let url = format!("http://{}", node.local_addr()).parse()?;
     let client = ProxyClient::builder(ClientOptions::new(vec![hop]), vec![url])
         .listen(([127, 0, 0, 1], 0).into())

@@ -38,7 +38,7 @@
 //!     .start()
 //!     .await?;
 //!
-//! let hop = RelayOptions { form: Form::Node, ..RelayOptions::new(key) };
+//! let hop = RelayOptions::new(key).form(Form::Node);
 //! let url = format!("http://{}", node.local_addr()).parse()?;
 //! let client = ProxyClient::builder(ClientOptions::new(vec![hop]), vec![url])
 //!     .listen("127.0.0.1:0".parse()?)

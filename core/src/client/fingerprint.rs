@@ -7,7 +7,7 @@ use crate::client::calls::{Class, Exchange, OpOwner};
 use crate::client::flows::{Flow, Kind};
 use crate::client::relays::{HOLD_THRESHOLD, Relay};
 use crate::client::{Client, ClientAction};
-use crate::config::ClientConfig;
+use crate::config::ClientOptions;
 use crate::fingerprint::Fingerprint;
 use crate::id::{ExchangeId, FlowId};
 use crate::seq::Seq;
@@ -114,7 +114,7 @@ impl Client {
 }
 
 impl Flow {
-    fn fingerprint(&self, config: &ClientConfig, print: &mut Fingerprint<'_>) {
+    fn fingerprint(&self, config: &ClientOptions, print: &mut Fingerprint<'_>) {
         print.value((self.queued.connect, self.queued.payload, self.queued.poll, self.deficit));
         match &self.kind {
             Kind::Session(session) => {

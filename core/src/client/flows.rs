@@ -6,7 +6,7 @@ use crate::client::relays::Path;
 use crate::client::sessions::datagrams::Association;
 use crate::client::sessions::sequencing::Circumstances;
 use crate::client::sessions::session::{Outcome, Session, Start, Wants};
-use crate::config::ClientConfig;
+use crate::config::ClientOptions;
 use crate::level::Level;
 use crate::target::Target;
 use crate::time::Instant;
@@ -91,7 +91,7 @@ impl Flow {
         }
     }
 
-    pub(super) fn wants(&self, circumstances: Circumstances, config: &ClientConfig) -> Wants {
+    pub(super) fn wants(&self, circumstances: Circumstances, config: &ClientOptions) -> Wants {
         match &self.kind {
             Kind::Session(session) => session.wants(circumstances, config),
             Kind::Association(association) => association.wants(circumstances.now, config),
@@ -102,7 +102,7 @@ impl Flow {
     pub(super) fn deadline(
         &self,
         circumstances: Circumstances,
-        config: &ClientConfig,
+        config: &ClientOptions,
     ) -> Option<(Instant, TimerKind)> {
         match &self.kind {
             Kind::Session(session) => session.deadline(circumstances, config),
@@ -111,7 +111,7 @@ impl Flow {
         }
     }
 
-    pub(super) fn on_timeout(&mut self, now: Instant, config: &ClientConfig, out: &mut Outbox) -> Outcome {
+    pub(super) fn on_timeout(&mut self, now: Instant, config: &ClientOptions, out: &mut Outbox) -> Outcome {
         match &mut self.kind {
             Kind::Session(session) => session.on_timeout(now, config, out),
             Kind::Association(association) => association.on_timeout(now, config),
@@ -127,7 +127,7 @@ impl Flow {
         }
     }
 
-    pub(super) fn take_payload(&mut self, most: usize, now: Instant, config: &ClientConfig) -> Option<Op> {
+    pub(super) fn take_payload(&mut self, most: usize, now: Instant, config: &ClientOptions) -> Option<Op> {
         match &mut self.kind {
             Kind::Session(session) => session.take_payload(most, now, config),
             Kind::Association(association) => association.take_payload(),

@@ -28,7 +28,7 @@ pub use event::{ClientEvent, ExchangeFailure, LocalEvent};
 pub use streams::decrypted::DecryptedPacket;
 pub use streams::decryptor::Decryptor;
 
-use crate::config::ClientConfig;
+use crate::config::{ClientConfig, ClientOptions};
 use crate::error::Misuse;
 use crate::id::{Counter, ExchangeId, FlowId, IdGenerator, RelayId};
 use crate::level::Level;
@@ -69,7 +69,7 @@ use unreachable::UnreachableCache;
 ///  7. An event for something that has ended already is ignored.
 #[derive(Clone)]
 pub struct Client {
-    config: ClientConfig,
+    config: ClientOptions,
     now: Instant,
     stage: Stage,
     stream_ids: Counter,
@@ -134,6 +134,7 @@ enum TimerOwner {
 impl Client {
     /// A client without flows. `seed` should be secret and unlike that of any other client.
     pub fn new(config: ClientConfig, seed: [u8; 32], now: Instant) -> Self {
+        let config = config.into_options();
         let mut sids = IdGenerator::new(seed);
         if planted!(SeedAmbient, ambient) {
             let _: Sid = sids.generate();
@@ -151,7 +152,10 @@ impl Client {
             close_timer: TimerSlot::default(),
             coalesce_timer: TimerSlot::default(),
             timers: TimerQueue::new(),
-            unreachable: UnreachableCache::new(config.unreachable_entries, config.unreachable_ttl),
+            unreachable: UnreachableCache::new(
+                config.tuning.unreachable_entries,
+                config.tuning.unreachable_ttl,
+            ),
             starved: BTreeSet::new(),
             payload_in_flight: 0,
             probe: sids.generate(),
@@ -190,7 +194,7 @@ impl Client {
         if self.stage == Stage::Closed {
             return Err(Misuse::Closed);
         }
-        if self.flows.len() >= self.config.max_streams {
+        if self.flows.len() >= self.config.max_flows {
             return Err(Misuse::FlowLimit);
         }
         self.advance(now);
@@ -263,7 +267,7 @@ impl Client {
 
     /// What opens answers on other threads; none for a client without level 2. It stays the same.
     pub fn decryptor(&self) -> Option<Decryptor> {
-        self.streams.as_ref().map(|streams| Decryptor::new(&streams.down, self.config.max_reply_body))
+        self.streams.as_ref().map(|streams| Decryptor::new(&streams.down, self.config.tuning.max_reply_body))
     }
 
     /// Takes the next thing to be done; [`Idle`](ClientAction::Idle) when there is nothing more.
@@ -427,7 +431,7 @@ impl Client {
             self.starved.insert(id);
         }
         if let Some(bytes) = wants.payload {
-            let at_once = self.payload_in_flight == 0 || bytes >= self.config.max_op_payload;
+            let at_once = self.payload_in_flight == 0 || bytes >= self.config.tuning.max_op_payload;
             let until = self.now.saturating_add(self.coalescing_window());
             self.ready.on_payload(at_once, until);
             self.rearm_coalesce();
@@ -445,7 +449,7 @@ impl Client {
             .shortest_round_trip()
             .and_then(|round_trip| round_trip.checked_div(20))
             .unwrap_or(SHORTEST);
-        share.max(SHORTEST).min(self.config.coalesce)
+        share.max(SHORTEST).min(self.config.tuning.coalesce)
     }
 
     fn rearm_coalesce(&mut self) {
@@ -503,10 +507,10 @@ impl Client {
         /// A close that is lost this often is left to the node's idle limit.
         const MOST_TRIES: u8 = 3;
         // Closes are as many as sessions that ended; beyond this the node's idle limit does the work.
-        if tries >= MOST_TRIES || self.closes.len() >= self.config.max_streams {
+        if tries >= MOST_TRIES || self.closes.len() >= self.config.max_flows {
             return;
         }
-        let due = self.now.saturating_add(self.config.coalesce);
+        let due = self.now.saturating_add(self.config.tuning.coalesce);
         self.closes.push_back(Closing { sid, tries, due, until });
         self.rearm_closes();
     }

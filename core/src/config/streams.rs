@@ -1,62 +1,46 @@
-//! The bounds and waits of level 2 (protocol.md 3.3).
+//! Options of level 2 at both ends (protocol.md 3.3).
 
 use core::time::Duration;
 
-use crate::config::{ConfigError, KIB, MIB, check, within};
+use super::{ConfigError, KIB, MIB, check, within};
 use crate::wire::packet::MIN_RESPONSE;
 
-/// What a client bounds at level 2. `default()` has every default; the node may grant less.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
-pub struct ClientStreamOptions {
-    /// Downlink bytes kept over all streams beyond the first 64 KiB of each, here and at the node. Default 128 MiB: a
-    /// link of 10 MB/s with round trips of seconds and losses needs no more.
-    pub downlink_total: u64,
-    /// Downlink bytes that the node may send of a stream before its first WINDOW. Default 128 MiB, as much as the
-    /// total, which bounds the memory; smaller windows only slow a single transfer down.
-    pub window: u64,
-    /// Uplink bytes kept per stream: read from the application and not acknowledged. Default 128 MiB, as much as nodes
-    /// grant over all streams; `uplink_total` bounds the memory.
-    pub uplink_window: usize,
-    /// Exchanges out at a time. Default 32.
-    pub max_depth: usize,
-    /// How long a request is held while nothing happens. Default 25 s: one call for each such time.
-    pub idle_hold: Duration,
-    /// Bytes that are first asked for in a response. Default 768 KiB.
-    pub first_response: u64,
-    /// The least bytes that are asked for in a response. Default 128 KiB.
-    pub least_response: u64,
-    /// The most bytes that are asked for in a response. Default 16 MiB.
-    pub most_response: u64,
-    /// The most bytes of a request packet. Default 4 MiB; the relay's `max_body` may lie below it.
-    pub most_request: usize,
-    /// How long the node is taken to remember a client that it does not hear of. Default 10 min; after half of it
-    /// without streams, a hello comes before the next one.
-    pub idle: Duration,
-}
-
-impl Default for ClientStreamOptions {
-    fn default() -> Self {
-        Self {
-            downlink_total: 128 << 20,
-            window: 128 << 20,
-            uplink_window: 128 * MIB,
-            max_depth: 32,
-            idle_hold: Duration::from_secs(25),
-            first_response: 768 << 10,
-            least_response: 128 << 10,
-            most_response: 16 << 20,
-            most_request: 4 * MIB,
-            idle: Duration::from_secs(600),
-        }
+options! {
+    /// Options of a client at level 2. The node may grant less.
+    ClientStreamOptions {
+        /// Downlink bytes kept over all streams beyond the first 64 KiB of each, here and at the node. Default
+        /// 128 MiB: a link of 10 MB/s with round trips of seconds and losses needs no more.
+        downlink_total: u64 = 128 << 20,
+        /// Downlink bytes that the node may send of a stream before its first WINDOW. Default 128 MiB, as much as the
+        /// total, which bounds the memory; smaller windows only slow a single transfer down.
+        downlink_window: u64 = 128 << 20,
+        /// Uplink bytes kept per stream: read from the application and not acknowledged. Default 128 MiB, as much as
+        /// nodes grant over all streams; `uplink_total` bounds the memory.
+        uplink_window: usize = 128 * MIB,
+        /// Exchanges in flight at a time. Default 32.
+        max_depth: usize = 32,
+        /// How long a request is held while nothing happens. Default 25 s: one call for each such time.
+        idle_hold: Duration = Duration::from_secs(25),
+        /// Bytes that the first request allows in its response. Default 768 KiB.
+        first_response: u64 = 768 << 10,
+        /// The least bytes that a request allows in its response. Default 128 KiB.
+        least_response: u64 = 128 << 10,
+        /// The most bytes that a request allows in its response. Default 16 MiB.
+        most_response: u64 = 16 << 20,
+        /// The most bytes of a request packet. Default 4 MiB; the relay's `max_body` may lie below it.
+        most_request: usize = 4 * MIB,
+        /// How long a node keeps a client that it does not hear of. Default 10 min; after half of it without streams,
+        /// a hello comes before the next one.
+        idle: Duration = Duration::from_secs(600),
     }
 }
 
 impl ClientStreamOptions {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        for (bytes, option) in
-            [(self.downlink_total, "streams.downlink_total"), (self.window, "streams.window")]
-        {
+        for (bytes, option) in [
+            (self.downlink_total, "streams.downlink_total"),
+            (self.downlink_window, "streams.downlink_window"),
+        ] {
             within(&bytes, 64 << 10..=1 << 40, option, "must be 64 KiB to 1 TiB")?;
         }
         within(
@@ -89,63 +73,43 @@ impl ClientStreamOptions {
     }
 }
 
-/// What a node bounds at level 2. `default()` has every default.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
-pub struct NodeStreamOptions {
-    /// Clients known at a time; beyond it, a hello is refused. Default 1024.
-    pub max_clients: usize,
-    /// Streams of one client at a time. Default 4096: as many sessions as a node has by default.
-    pub max_streams: u32,
-    /// Uplink bytes that a new stream may send before its first WINDOW. Default 128 MiB, as much as
-    /// `uplink_total`: that total and the 64 KiB of each stream bound the memory, and smaller windows only slow
-    /// a single transfer down.
-    pub window: u64,
-    /// Uplink bytes that one client may keep here beyond 64 KiB a stream. Default 128 MiB: a link of 10 MB/s with
-    /// round trips of seconds and losses needs no more.
-    pub uplink_total: u64,
-    /// Downlink bytes kept for one client beyond 64 KiB a stream, if the client allows as many. Default 128 MiB:
-    /// a link of 10 MB/s with round trips of seconds and losses needs no more.
-    pub downlink_total: u64,
-    /// Uplink bytes promised to all clients together. A new client is promised at most a quarter of what is
-    /// left. Default 1 GiB.
-    pub uplink_memory: u64,
-    /// Bytes of a packet. Default 16 MiB.
-    pub max_packet: usize,
-    /// How long a request is held at most, whatever its client asks for. Default 50 s: hosted relays end a call
-    /// after 60 s.
-    pub max_hold: Duration,
-    /// Requests of one client held at a time; beyond it, the first is answered. Default 64.
-    pub max_held: u32,
-    /// How long frames wait for more of them before an answer carries them; 20 times as long where more keep coming.
-    /// Default 10 ms, which is the most.
-    pub settle: Duration,
-    /// How long an acknowledgement waits for bytes to share an answer with. Default 50 ms.
-    pub ack_delay: Duration,
-    /// A client that was not heard of for this long is dropped with its streams. Default 10 min.
-    pub idle: Duration,
-    /// Chunks that wait, or are missing, in the reorder queues of one client over all its streams. Default
-    /// 262 144, which takes 64 streams that are as far ahead as any may be.
-    pub reorder_chunks: usize,
-}
-
-impl Default for NodeStreamOptions {
-    fn default() -> Self {
-        Self {
-            max_clients: 1024,
-            max_streams: 4096,
-            window: 128 << 20,
-            uplink_total: 128 << 20,
-            downlink_total: 128 << 20,
-            uplink_memory: 1 << 30,
-            max_packet: 16 * MIB,
-            max_hold: Duration::from_secs(50),
-            max_held: 64,
-            settle: Duration::from_millis(10),
-            ack_delay: Duration::from_millis(50),
-            idle: Duration::from_secs(600),
-            reorder_chunks: 262_144,
-        }
+options! {
+    /// Options of a node at level 2.
+    NodeStreamOptions {
+        /// Clients known at a time; beyond it, a hello is refused. Default 1024.
+        max_clients: usize = 1024,
+        /// Streams of one client at a time. Default 4096: as many sessions as a node has by default.
+        max_streams: u32 = 4096,
+        /// Uplink bytes that a new stream may send before its first WINDOW. Default 128 MiB, as much as
+        /// `uplink_total`: that total and the 64 KiB of each stream bound the memory, and smaller windows only slow
+        /// a single transfer down.
+        uplink_window: u64 = 128 << 20,
+        /// Uplink bytes that one client may keep here beyond 64 KiB a stream. Default 128 MiB: a link of 10 MB/s with
+        /// round trips of seconds and losses needs no more.
+        uplink_total: u64 = 128 << 20,
+        /// Downlink bytes kept for one client beyond 64 KiB a stream, if the client allows as many. Default 128 MiB:
+        /// a link of 10 MB/s with round trips of seconds and losses needs no more.
+        downlink_total: u64 = 128 << 20,
+        /// Uplink bytes promised to all clients together. A new client is promised at most a quarter of what is
+        /// left. Default 1 GiB.
+        uplink_memory: u64 = 1 << 30,
+        /// Bytes of a packet. Default 16 MiB.
+        max_packet: usize = 16 * MIB,
+        /// How long a request is held at most, whatever its client asks for. Default 50 s: hosted relays end a call
+        /// after 60 s.
+        max_hold: Duration = Duration::from_secs(50),
+        /// Requests of one client held at a time; beyond it, the first is answered. Default 64.
+        max_held: u32 = 64,
+        /// How long frames wait for more of them before a response carries them; 20 times as long while more keep
+        /// coming. Default 10 ms, which is the most.
+        settle: Duration = Duration::from_millis(10),
+        /// How long an acknowledgement waits for bytes to share a response with. Default 50 ms.
+        ack_delay: Duration = Duration::from_millis(50),
+        /// A client that was not heard of for this long is dropped with its streams. Default 10 min.
+        idle: Duration = Duration::from_secs(600),
+        /// Chunks that wait, or are missing, in the reorder queues of one client over all its streams. Default
+        /// 262 144, which takes 64 streams that are as far ahead as any may be.
+        reorder_chunks: usize = 262_144,
     }
 }
 
@@ -154,7 +118,7 @@ impl NodeStreamOptions {
         within(&self.max_clients, 1..=1_000_000, "streams.max_clients", "must be 1 to 1000000")?;
         within(&self.max_streams, 1..=1_000_000, "streams.max_streams", "must be 1 to 1000000")?;
         for (bytes, option) in [
-            (self.window, "streams.window"),
+            (self.uplink_window, "streams.uplink_window"),
             (self.uplink_total, "streams.uplink_total"),
             (self.downlink_total, "streams.downlink_total"),
             (self.uplink_memory, "streams.uplink_memory"),
@@ -174,23 +138,5 @@ impl NodeStreamOptions {
         check(self.ack_delay <= Duration::from_millis(50), "streams.ack_delay", "must be at most 50 ms")?;
         check(self.idle > self.max_hold, "streams.idle", "must be longer than streams.max_hold")?;
         check(self.reorder_chunks >= 4096, "streams.reorder_chunks", "must be at least 4096 chunks")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_defaults_are_valid() {
-        ClientStreamOptions::default().check().unwrap();
-        NodeStreamOptions::default().check().unwrap();
-    }
-
-    #[test]
-    fn a_bad_value_is_named() {
-        let long = Duration::from_secs(51);
-        let node = NodeStreamOptions { max_hold: long, ..NodeStreamOptions::default() };
-        assert_eq!(node.check().unwrap_err().option, "streams.max_hold");
     }
 }

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use core::hash::Hasher;
 
-use crate::config::NodeConfig;
+use crate::config::NodeOptions;
 use crate::fingerprint::Fingerprint;
 use crate::id::{RequestId, UpstreamId};
 use crate::node::sessions::batch::{Batch, Drain, OpRef, Role, Slot};
@@ -83,7 +83,7 @@ impl Node {
 
 impl Ranks<'_> {
     /// The configuration, which says for how long a time matters.
-    pub(super) const fn config(&self) -> &NodeConfig {
+    pub(super) const fn config(&self) -> &NodeOptions {
         &self.node.config
     }
 

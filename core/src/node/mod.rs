@@ -48,7 +48,7 @@ pub use event::{Endpoint, NodeEvent, UpstreamEvent};
 pub use fingerprint::SessionPlace;
 pub use streams::ClientFault;
 
-use crate::config::NodeConfig;
+use crate::config::{NodeConfig, NodeOptions};
 use crate::credit::Pool;
 use crate::error::Misuse;
 use crate::id::{Counter, IdGenerator, RequestId, UpstreamId};
@@ -99,7 +99,7 @@ use crate::wire::Sid;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Node {
-    config: NodeConfig,
+    config: NodeOptions,
     now: Instant,
     phase: Phase,
     sids: IdGenerator<Sid>,
@@ -175,6 +175,7 @@ impl Node {
     /// session ids, epochs and the nonces of sealed packets: whoever guesses it can join sessions, and two nodes
     /// with one seed and one secret break the seal of level 2.
     pub fn new(config: NodeConfig, seed: [u8; 32], now: Instant) -> Self {
+        let config = config.into_options();
         let pool = Pool::new(config.total_buffer);
         let departed = Departed::new(config.max_sessions.max(FEWEST_DEPARTED));
         let connections = Connections::new(&config, seed);
@@ -205,7 +206,7 @@ impl Node {
     /// that is, without any seal.
     #[cfg(any(test, feature = "model"))]
     pub fn unsealed(config: NodeConfig, seed: [u8; 32], now: Instant) -> Self {
-        let connections = Connections::unsealed(&config, seed);
+        let connections = Connections::unsealed(config.options(), seed);
         Self { connections, ..Self::new(config, seed, now) }
     }
 

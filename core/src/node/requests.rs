@@ -41,7 +41,7 @@ impl Node {
         if self.phase == Phase::Closed {
             return Err(Refusal::Closed);
         }
-        let limits = Limits { max_body: self.config.max_body, max_ops: self.config.max_batch_ops };
+        let limits = Limits { max_body: self.config.max_body, max_ops: self.config.tuning.max_batch_ops };
         match endpoint {
             Endpoint::Batch => {
                 let batch = wire::decode_request(&body, limits).map_err(Refusal::Unreadable)?;
@@ -95,10 +95,14 @@ impl Node {
     fn run_ops(&mut self, request: RequestId, form: Form, ops: Vec<Result<Op, BadOp>>, counts_writes: bool) {
         let config = &self.config;
         let pace = match form {
-            Form::Batch | Form::Packet => {
-                Pace { wait: config.active_drain, step: config.settle_step, settle: Some(config.settle_max) }
+            Form::Batch | Form::Packet => Pace {
+                wait: config.tuning.active_drain,
+                step: config.tuning.settle_step,
+                settle: Some(config.tuning.settle_max),
+            },
+            Form::Single => {
+                Pace { wait: config.tuning.single_wait, step: config.tuning.single_settle, settle: None }
             }
-            Form::Single => Pace { wait: config.single_wait, step: config.single_settle, settle: None },
         };
         let hold = if form == Form::Single || ops.iter().flatten().any(is_active) {
             if counts_writes { Hold::Each } else { Hold::Active }

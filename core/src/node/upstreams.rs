@@ -7,7 +7,7 @@ use core::ops::{Deref, DerefMut};
 
 use bytes::Bytes;
 
-use crate::config::NodeConfig;
+use crate::config::NodeOptions;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 use crate::id::UpstreamId;
@@ -197,7 +197,7 @@ impl WriteQueue {
     }
 
     /// When the upstream has taken nothing for too long.
-    pub(super) fn deadline(&self, config: &NodeConfig) -> Option<Instant> {
+    pub(super) fn deadline(&self, config: &NodeOptions) -> Option<Instant> {
         (self.unwritten > 0).then(|| self.progressed.saturating_add(config.write_deadline))
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use seqlane::{
-    Balance, Client, ClientOptions, Form, Instant, Level, Node, NodeOptions, RelayOptions, Secret,
+    Balance, Client, ClientOptions, ClientTuning, Form, Instant, Level, Node, NodeOptions, NodeTuning,
+    RelayOptions, Secret,
 };
 
 /// What two machines and the way between them know.
@@ -31,37 +32,39 @@ impl Setting {
     }
 
     pub(super) fn client(&self, now: Instant) -> Client {
-        let relay = RelayOptions { form: Form::Node, ..RelayOptions::new(Secret::new("key")) };
-        let options = ClientOptions {
-            max_level: self.client,
-            balance: self.balance,
-            max_op_payload: MAX_OP,
-            max_batch_payload: 3 * MAX_OP,
-            uplink_window: WINDOW,
-            uplink_total: TOTAL,
-            downlink_window: 10_000,
-            max_depth: 4,
-            reorder_replies: REORDER,
-            udp_queue: UDP_QUEUE,
-            // A relay that was refused or lost must not keep a short run from going on.
-            relay_backoff: Duration::from_millis(500),
-            ..ClientOptions::new(vec![relay; 2])
-        };
+        let relay = RelayOptions::new(Secret::new("key")).form(Form::Node);
+        let options = ClientOptions::new(vec![relay; 2])
+            .max_level(self.client)
+            .balance(self.balance)
+            .uplink_window(WINDOW)
+            .uplink_total(TOTAL)
+            .downlink_window(10_000)
+            .max_depth(4)
+            .tuning(
+                ClientTuning::new()
+                    .max_op_payload(MAX_OP)
+                    .max_batch_payload(3 * MAX_OP)
+                    .reorder_replies(REORDER)
+                    .udp_queue(UDP_QUEUE)
+                    // A relay that was refused or lost must not keep a short run from going on.
+                    .relay_backoff(Duration::from_millis(500)),
+            );
         Client::new(options.validate().expect("valid options"), [1; 32], now)
     }
 
     pub(super) fn node(&self, now: Instant) -> Node {
-        let options = NodeOptions {
-            max_level: self.node,
-            write_queue: WRITE_QUEUE,
-            seq_queue_bytes: SEQ_QUEUE,
-            session_buffer: WINDOW,
-            total_buffer: TOTAL,
-            max_drain: MAX_DRAIN,
-            max_batch_drain: 5_000,
-            udp_queue: UDP_QUEUE,
-            ..NodeOptions::new(Secret::new("key"))
-        };
+        let options = NodeOptions::new(Secret::new("key"))
+            .max_level(self.node)
+            .session_buffer(WINDOW)
+            .total_buffer(TOTAL)
+            .tuning(
+                NodeTuning::new()
+                    .write_queue(WRITE_QUEUE)
+                    .seq_queue_bytes(SEQ_QUEUE)
+                    .max_drain(MAX_DRAIN)
+                    .max_batch_drain(5_000)
+                    .udp_queue(UDP_QUEUE),
+            );
         Node::new(options.validate().expect("valid options"), [2; 32], now)
     }
 }

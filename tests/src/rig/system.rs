@@ -166,7 +166,7 @@ impl RigBuilder {
             (Form::Relay, self.client_key, relays.iter().map(StandInRelay::url).collect())
         };
         let binary = self.is_binary;
-        let options = RelayOptions { form, binary, ..RelayOptions::new(Secret::new(key)) };
+        let options = RelayOptions::new(Secret::new(key)).form(form).binary(binary);
         let mut options = ClientOptions::new(vec![options; urls.len()]);
         options.max_level = self.level.unwrap_or(Level::Sequenced);
         options.secret = Some(Secret::new(SECRET));

@@ -68,7 +68,7 @@ async fn whatever_a_relay_does_to_calls_flows_are_whole_or_cut_and_never_falsifi
     for seed in 0..8 {
         let rig = Rig::builder()
             .relay(move |relay| with_every_fault(relay, seed))
-            .client_options(|options| options.refused_backoff = Duration::from_millis(10))
+            .client_options(|options| options.tuning.refused_backoff = Duration::from_millis(10))
             .start()
             .await;
         let (source, sink) = (Origin::source(pattern, LEN).await, Origin::sink(pattern, LEN).await);

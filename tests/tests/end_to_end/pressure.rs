@@ -13,12 +13,12 @@ fn narrow() -> RigBuilder {
     Rig::builder()
         .node_options(|options| {
             options.session_buffer = NODE_BUFFER;
-            options.write_queue = 256 * KIB;
+            options.tuning.write_queue = 256 * KIB;
         })
         .client_options(|options| {
             options.downlink_window = CLIENT_WINDOW;
             options.uplink_window = CLIENT_WINDOW;
-            options.max_op_payload = 256 * KIB;
+            options.tuning.max_op_payload = 256 * KIB;
         })
 }
 

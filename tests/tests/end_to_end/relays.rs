@@ -111,7 +111,7 @@ async fn a_relay_that_fails_beside_one_that_works_is_left_alone() {
     let rig = Rig::builder()
         .relay(|relay| relay.html(1.0))
         .relay(|relay| relay)
-        .client_options(|options| options.strikes = 1)
+        .client_options(|options| options.tuning.strikes = 1)
         .start()
         .await;
     let mut notices = rig.notices();

@@ -29,7 +29,7 @@ async fn a_client_that_is_told_so_sends_more_than_two_mebibytes_at_once() {
     let rig = Rig::builder()
         .client_options(|options| {
             options.relays[0].max_body = 8 * MIB;
-            options.max_op_payload = 4 * MIB;
+            options.tuning.max_op_payload = 4 * MIB;
         })
         .start()
         .await;

@@ -230,11 +230,8 @@ async fn flows_end_with_the_reason_when_their_node_was_restarted_and_new_ones_op
     let address = rig.node.local_addr();
     let Rig { node, relays, client, .. } = rig;
     drop(node);
-    let options = NodeOptions {
-        max_level: Level::Streams,
-        secret: Some(Secret::new(SECRET)),
-        ..NodeOptions::new(Secret::new(NODE_KEY))
-    };
+    let options =
+        NodeOptions::new(Secret::new(NODE_KEY)).max_level(Level::Streams).secret(Some(Secret::new(SECRET)));
     let node = || NodeServer::builder(options.clone()).allow_private(true).listen(address).start();
     let node = as_soon_as_free(node).await;
     let error = soon(flow.read(&mut back)).await.unwrap_err();

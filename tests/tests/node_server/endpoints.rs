@@ -90,7 +90,7 @@ async fn a_request_of_more_than_two_mebibytes_is_taken() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_with_the_text_of_deployed_nodes() {
-    let options = NodeOptions { max_body: 64 * 1024, ..NodeOptions::new(Secret::new("key")) };
+    let options = NodeOptions::new(Secret::new("key")).max_body(64 * 1024);
     let node = NodeServer::builder(options).start().await.unwrap();
     let url = format!("http://{}/tunnel/batch", node.local_addr());
     for http in [HttpClient::http1(), HttpClient::http2()] {

@@ -22,11 +22,8 @@ async fn rig() -> Rig {
 }
 
 async fn with(tune: impl FnOnce(&mut NodeOptions)) -> Rig {
-    let mut options = NodeOptions {
-        max_level: Level::Streams,
-        secret: Some(Secret::new("secret")),
-        ..NodeOptions::new(Secret::new("key"))
-    };
+    let mut options =
+        NodeOptions::new(Secret::new("key")).max_level(Level::Streams).secret(Some(Secret::new("secret")));
     tune(&mut options);
     let node = NodeServer::builder(options).allow_private(true).start().await.unwrap();
     Rig { http: HttpClient::http1(), node }

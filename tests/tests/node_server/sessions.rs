@@ -60,7 +60,7 @@ async fn a_download_is_whole_and_ends_after_its_last_byte() {
 #[tokio::test]
 async fn an_upstream_is_not_read_beyond_the_buffer_and_goes_on_after_a_drain() {
     const BUFFER: usize = 64 * 1024;
-    let options = NodeOptions { session_buffer: BUFFER, ..NodeOptions::new(Secret::new("key")) };
+    let options = NodeOptions::new(Secret::new("key")).session_buffer(BUFFER);
     let node = NodeServer::builder(options).allow_private(true).start().await.unwrap();
     let rig = Rig { http: HttpClient::http1(), node };
     let bytes = vec![3; 20_000_000];

@@ -13,11 +13,9 @@ use crate::scripted::ScriptedRelay;
 
 /// A builder of a proxy that uses this relay, on a free port.
 pub(crate) fn builder(relay: &ScriptedRelay, open: OpenMode) -> ProxyClientBuilder {
-    let options = ClientOptions {
-        open,
-        max_level: Level::Sequenced,
-        ..ClientOptions::new(vec![RelayOptions::new(Secret::new("key"))])
-    };
+    let options = ClientOptions::new(vec![RelayOptions::new(Secret::new("key"))])
+        .open(open)
+        .max_level(Level::Sequenced);
     let relays = vec![relay.url().parse().unwrap()];
     ProxyClient::builder(options, relays).listen("127.0.0.1:0".parse().unwrap())
 }

@@ -18,7 +18,7 @@ async fn what_makes_no_sense_does_not_start() {
     let options = ClientOptions::new(vec![RelayOptions::new(Secret::new("key"))]);
     let unmatched = ProxyClient::builder(options.clone(), vec![]).start().await;
     assert!(matches!(unmatched, Err(StartError::RelayCount { relays: 1, addresses: 0 })));
-    let absurd = ClientOptions { max_depth: 0, ..options };
+    let absurd = options.max_depth(0);
     let absurd = ProxyClient::builder(absurd, vec![relay.url().parse().unwrap()]).start().await;
     assert!(matches!(absurd, Err(StartError::Config(_))));
     let no_file = builder(&relay, OpenMode::Optimistic).ca_file("/nowhere/ca.pem").start().await;

@@ -36,7 +36,7 @@ impl Path {
     /// A path without a relay.
     async fn direct(open: OpenMode, allow_private: bool) -> Self {
         let node = node(allow_private).await;
-        let options = RelayOptions { form: Form::Node, ..RelayOptions::new(Secret::new("node key")) };
+        let options = RelayOptions::new(Secret::new("node key")).form(Form::Node);
         let proxy = proxy(open, options, &format!("http://{}", node.local_addr())).await;
         Self { proxy, _relay: None, _node: node }
     }
@@ -55,7 +55,7 @@ async fn node(allow_private: bool) -> NodeServer {
 }
 
 async fn proxy(open: OpenMode, relay: RelayOptions, url: &str) -> ProxyClient {
-    let options = ClientOptions { open, ..ClientOptions::new(vec![relay]) };
+    let options = ClientOptions::new(vec![relay]).open(open);
     let builder = ProxyClient::builder(options, vec![url.parse().unwrap()]);
     builder.listen(PORT_0.parse().unwrap()).start().await.unwrap()
 }

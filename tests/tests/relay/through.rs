@@ -12,11 +12,8 @@ use crate::{DECOY, batch};
 
 /// A node of every level, and a relay with these settings before it.
 pub(crate) async fn pair(settings: impl FnOnce(RelayBuilder) -> RelayBuilder) -> (NodeServer, StandInRelay) {
-    let options = NodeOptions {
-        max_level: Level::Streams,
-        secret: Some(Secret::new("secret")),
-        ..NodeOptions::new(Secret::new("inner"))
-    };
+    let options =
+        NodeOptions::new(Secret::new("inner")).max_level(Level::Streams).secret(Some(Secret::new("secret")));
     let node = NodeServer::builder(options).allow_private(true).start().await.unwrap();
     let builder = StandInRelay::builder(format!("http://{}", node.local_addr()), "outer", "inner");
     (node, settings(builder).start().await.unwrap())

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use seqlane::wire::{self, Limits, Op, ReplyParts, Sid};
 use seqlane::{
-    Caps, Client, ClientAction, ClientEvent, ClientOptions, ExchangeFailure, ExchangeId, FlowId, FlowKind,
-    Instant, Level, LocalEvent, RelayOptions, Secret, Seq, Target, Wake,
+    Caps, Client, ClientAction, ClientEvent, ClientOptions, ClientTuning, ExchangeFailure, ExchangeId,
+    FlowId, FlowKind, Instant, Level, LocalEvent, RelayOptions, Secret, Seq, Target, Wake,
 };
 
 use crate::chooser::{Chooser, FromBytes};
@@ -37,14 +37,11 @@ struct Bench<'a> {
 /// # Panics
 /// When the client breaks its contract.
 pub fn client(data: &[u8]) {
-    let relay =
-        RelayOptions { max_concurrent: 4, daily_calls: Some(500), ..RelayOptions::new(Secret::new("k")) };
-    let options = ClientOptions {
-        max_level: Level::Sequenced,
-        max_op_payload: 64,
-        max_depth: 4,
-        ..ClientOptions::new(vec![relay; 2])
-    };
+    let relay = RelayOptions::new(Secret::new("k")).max_concurrent(4).daily_calls(Some(500));
+    let options = ClientOptions::new(vec![relay; 2])
+        .max_level(Level::Sequenced)
+        .max_depth(4)
+        .tuning(ClientTuning::new().max_op_payload(64));
     let mut bench = Bench {
         decide: FromBytes::new(data),
         client: Client::new(options.validate().expect("valid"), [1; 32], Instant::ZERO),

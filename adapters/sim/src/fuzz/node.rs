@@ -4,7 +4,7 @@ use std::mem::take;
 
 use bytes::Bytes;
 use seqlane::wire::{self, Limits, Op, Sid};
-use seqlane::{Endpoint, Form, Instant, Node, NodeAction, NodeOptions, Secret, Seq, Target};
+use seqlane::{Endpoint, Form, Instant, Node, NodeAction, NodeOptions, NodeTuning, Secret, Seq, Target};
 
 use crate::fuzz::node_bench::NodeBench;
 
@@ -19,17 +19,15 @@ struct SessionsDriver<'a> {
 /// # Panics
 /// When the node breaks its contract.
 pub fn node(data: &[u8]) {
-    let options = NodeOptions {
-        max_sessions: 6,
-        max_requests: 6,
-        seq_queue_ops: 3,
-        seq_queue_bytes: 100,
-        write_queue: 50,
-        max_drain: 40,
-        max_batch_drain: 60,
-        udp_queue: 2,
-        ..NodeOptions::new(Secret::new("k"))
-    };
+    let options = NodeOptions::new(Secret::new("k")).max_sessions(6).max_requests(6).tuning(
+        NodeTuning::new()
+            .seq_queue_ops(3)
+            .seq_queue_bytes(100)
+            .write_queue(50)
+            .max_drain(40)
+            .max_batch_drain(60)
+            .udp_queue(2),
+    );
     let node = Node::new(options.validate().expect("valid"), [2; 32], Instant::ZERO);
     let mut run = SessionsDriver {
         bench: NodeBench::new(data, node),

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use seqlane::wire::packet::RequestHeader;
 use seqlane::wire::{self, Limits, Op, Sid};
 use seqlane::{
-    Endpoint, Form, Instant, Node, NodeAction, NodeOptions, NodeStreamOptions, RequestId, Response, Secret,
-    Target,
+    Endpoint, Form, Instant, Node, NodeAction, NodeOptions, NodeStreamOptions, NodeTuning, RequestId,
+    Response, Secret, Target,
 };
 
 use crate::fuzz::node_bench::NodeBench;
@@ -73,33 +73,32 @@ pub fn node_streams(data: &[u8]) {
 
 /// Bounds so narrow that each is met soon: the third client finds no memory left.
 fn options() -> NodeOptions {
-    NodeOptions {
-        max_sessions: 6,
-        max_requests: 8,
-        session_buffer: 64 * KIB,
-        total_buffer: 100 * KIB,
-        udp_queue: 2,
-        streams: NodeStreamOptions {
-            max_streams: 3,
-            window: 128 << 10,
-            uplink_total: 64 << 10,
-            downlink_total: 64 << 10,
-            uplink_memory: 320 << 10,
-            max_packet: 128 * KIB,
-            max_hold: Duration::from_secs(10),
-            max_held: 3,
-            idle: Duration::from_secs(40),
-            reorder_chunks: 4096,
-            ..NodeStreamOptions::default()
-        },
-        ..NodeOptions::new(Secret::new("k"))
-    }
+    NodeOptions::new(Secret::new("k"))
+        .max_sessions(6)
+        .max_requests(8)
+        .session_buffer(64 * KIB)
+        .total_buffer(100 * KIB)
+        .tuning(
+            NodeTuning::new().udp_queue(2).streams(
+                NodeStreamOptions::default()
+                    .max_streams(3)
+                    .uplink_window(128 << 10)
+                    .uplink_total(64 << 10)
+                    .downlink_total(64 << 10)
+                    .uplink_memory(320 << 10)
+                    .max_packet(128 * KIB)
+                    .max_hold(Duration::from_secs(10))
+                    .max_held(3)
+                    .idle(Duration::from_secs(40))
+                    .reorder_chunks(4096),
+            ),
+        )
 }
 
 /// What the totals allow, and what each session may keep beside them: of a stream its floors and its datagrams, or the few
 /// bytes of an op.
 fn bound(options: &NodeOptions) -> usize {
-    let totals = options.total_buffer + options.streams.uplink_memory as usize;
+    let totals = options.total_buffer + options.tuning.streams.uplink_memory as usize;
     totals + options.max_sessions * 2 * FLOOR
 }
 

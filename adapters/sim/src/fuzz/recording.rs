@@ -26,11 +26,11 @@ pub fn recording(data: &[u8]) {
     let secret = (kind & 2 > 0).then(|| Secret::new("a secret"));
     if kind & 1 > 0 {
         let max_level = Level::Streams;
-        let options = NodeOptions { max_level, secret, ..NodeOptions::new(key) };
+        let options = NodeOptions::new(key).max_level(max_level).secret(secret);
         replayed::<Node>(&options, events);
     } else {
-        let relay = RelayOptions { form: Form::Node, ..RelayOptions::new(key) };
-        replayed::<Client>(&ClientOptions { secret, ..ClientOptions::new(vec![relay]) }, events);
+        let relay = RelayOptions::new(key).form(Form::Node);
+        replayed::<Client>(&ClientOptions::new(vec![relay]).secret(secret), events);
     }
 }
 

@@ -82,7 +82,7 @@ impl Default for Conditions {
             per_call: Size(1_400_000),
             upstream: Size(0),
             depth: client.max_depth,
-            response_cap: Size(node.max_drain as u64),
+            response_cap: Size(node.tuning.max_drain as u64),
         }
     }
 }
@@ -111,7 +111,7 @@ impl Conditions {
 
     /// Bytes of a session that one request takes at most.
     pub fn request_cap(&self) -> usize {
-        client_options(Vec::new()).max_op_payload
+        client_options(Vec::new()).tuning.max_op_payload
     }
 
     /// What makes no run.
@@ -132,21 +132,18 @@ impl Conditions {
     }
 
     fn machines(&self, level: Level) -> (ClientOptions, NodeOptions) {
-        let relay = RelayOptions {
-            form: Form::Node,
-            max_concurrent: self.concurrency as usize,
-            daily_calls: self.daily_calls(),
-            binary: self.binary,
-            ..RelayOptions::new(Secret::new(KEY))
-        };
+        let relay = RelayOptions::new(Secret::new(KEY))
+            .form(Form::Node)
+            .max_concurrent(self.concurrency as usize)
+            .daily_calls(self.daily_calls())
+            .binary(self.binary);
         let mut client = client_options(vec![relay; self.relays as usize]);
         client.max_level = level;
         client.max_depth = self.depth;
-        client.reorder_replies = client.reorder_replies.max(self.depth);
         let mut node = node_options();
         node.max_level = level;
-        node.max_drain = usize::try_from(self.response_cap.0).unwrap_or(usize::MAX);
-        node.max_batch_drain = node.max_batch_drain.max(node.max_drain);
+        node.tuning.max_drain = usize::try_from(self.response_cap.0).unwrap_or(usize::MAX);
+        node.tuning.max_batch_drain = node.tuning.max_batch_drain.max(node.tuning.max_drain);
         (client, node)
     }
 

@@ -8,7 +8,7 @@ use super::*;
 
 fn options() -> ClientOptions {
     let relay = RelayOptions::new(Secret::new("key"));
-    ClientOptions { max_level: Level::Sequenced, ..ClientOptions::new(vec![relay]) }
+    ClientOptions::new(vec![relay]).max_level(Level::Sequenced)
 }
 
 /// A client that opens a flow and sends four bytes, recorded by somebody who may see actions as they are not.

@@ -274,25 +274,25 @@ fn machines<C: Chooser>(
 ) -> (ClientOptions, NodeOptions) {
     let relays = relays
         .iter()
-        .map(|relay| RelayOptions {
-            form: Form::Node,
-            max_concurrent: scenario.concurrency as usize,
-            daily_calls: relay.daily_calls,
-            budget_resets_in: relay.renews_in.unwrap_or(DAY),
-            binary: relay.binary,
-            ..RelayOptions::new(Secret::new(KEY))
+        .map(|relay| {
+            RelayOptions::new(Secret::new(KEY))
+                .form(Form::Node)
+                .max_concurrent(scenario.concurrency as usize)
+                .daily_calls(relay.daily_calls)
+                .budget_resets_in(relay.renews_in.unwrap_or(DAY))
+                .binary(relay.binary)
         })
         .collect();
-    let mut client = ClientOptions { max_level: level, ..ClientOptions::new(relays) };
-    let mut node = NodeOptions { max_level: node_level, ..NodeOptions::new(Secret::new(KEY)) };
+    let mut client = ClientOptions::new(relays).max_level(level);
+    let mut node = NodeOptions::new(Secret::new(KEY)).max_level(node_level);
     for (wait, seconds) in &scenario.waits {
         wait.set(*seconds, &mut client, &mut node);
     }
     if let Some(seconds) = scenario.client_idle {
         let idle = Duration::from_secs(u64::from(seconds.max(4)));
         for (option, hold) in [
-            (&mut client.streams.idle, &mut client.streams.idle_hold),
-            (&mut node.streams.idle, &mut node.streams.max_hold),
+            (&mut client.tuning.streams.idle, &mut client.tuning.streams.idle_hold),
+            (&mut node.tuning.streams.idle, &mut node.tuning.streams.max_hold),
         ] {
             *option = idle;
             *hold = (*hold).min(idle / 2);
@@ -302,10 +302,10 @@ fn machines<C: Chooser>(
         client.max_depth = depth;
     }
     if let Some(bytes) = scenario.op_payload {
-        client.max_op_payload = bytes;
+        client.tuning.max_op_payload = bytes;
     }
     if let Some(bytes) = scenario.write_queue {
-        node.write_queue = bytes;
+        node.tuning.write_queue = bytes;
     }
     if scenario.odd_bounds {
         chooser.weigh(DecisionPoint::Bound, Probability::of(1, 6));
@@ -319,7 +319,7 @@ fn machines<C: Chooser>(
 /// Whether bounds leave ops so large that much can be sent with few of them.
 const fn roomy(client: &ClientOptions, node: &NodeOptions) -> bool {
     const ROOM: usize = 32 << 10;
-    client.max_op_payload >= ROOM && client.downlink_window >= ROOM && node.max_drain >= ROOM
+    client.tuning.max_op_payload >= ROOM && client.downlink_window >= ROOM && node.tuning.max_drain >= ROOM
 }
 
 /// The flows of a run, some of them in trouble and some of them large if that may be.

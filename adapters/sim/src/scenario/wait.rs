@@ -38,15 +38,16 @@ impl Wait {
         match self {
             Self::Hold => {
                 node.longpoll = wait.min(25 * SECOND);
-                client.streams.idle_hold = wait.min(50 * SECOND);
-                node.streams.max_hold = wait.min(50 * SECOND);
+                client.tuning.streams.idle_hold = wait.min(50 * SECOND);
+                node.tuning.streams.max_hold = wait.min(50 * SECOND);
             }
-            Self::Settle => node.settle_step = wait,
+            Self::Settle => node.tuning.settle_step = wait,
             Self::Backoff => {
-                client.relay_backoff_max = wait.max(5 * SECOND);
-                client.relay_backoff = client.relay_backoff.min(client.relay_backoff_max);
+                client.tuning.relay_backoff_max = wait.max(5 * SECOND);
+                client.tuning.relay_backoff =
+                    client.tuning.relay_backoff.min(client.tuning.relay_backoff_max);
             }
-            Self::Refusal => client.refused_backoff = wait.max(200 * SECOND),
+            Self::Refusal => client.tuning.refused_backoff = wait.max(200 * SECOND),
             Self::HalfClose => client.half_close_quiet = wait,
             Self::Write => node.write_deadline = wait.max(5 * SECOND),
         }

@@ -70,7 +70,7 @@ impl NodeSide {
 
     /// The node that some relays lead to instead, without any session of the first.
     pub(super) fn other(setup: &Setup) -> Self {
-        Self::with(NodeOptions { max_level: setup.other_level, ..setup.node.clone() }, 1)
+        Self::with(setup.node.clone().max_level(setup.other_level), 1)
     }
 
     fn with(options: NodeOptions, index: u64) -> Self {

@@ -12,9 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use seqlane::wire::reset::ResetCode;
 use seqlane::wire::{self, Limits, Op};
-use seqlane::{
-    BodyForm, ClientConfig, ClientOptions, EndReason, ExchangeId, Level, RelayId, RelayOptions, TimerKind,
-};
+use seqlane::{BodyForm, ClientOptions, EndReason, ExchangeId, Level, RelayId, RelayOptions, TimerKind};
 
 use crate::chooser::Chooser;
 use crate::coverage::CoveragePoint;
@@ -98,8 +96,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         body: &Bytes,
     ) -> Arc<[Note]> {
         let side = &self.clients[client];
-        let limits = Limits { max_body: 256 << 20, max_ops: side.config.max_batch_ops };
-        let Some(options) = side.config.relays.get(relay.index() as usize) else {
+        let limits = Limits { max_body: 256 << 20, max_ops: side.config.options().tuning.max_batch_ops };
+        let Some(options) = side.config.options().relays.get(relay.index() as usize) else {
             self.violated(
                 Property::S10,
                 format!("client{client} sends through relay {relay}, which is none"),
@@ -136,7 +134,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             );
         }
         if form == BodyForm::Json {
-            self.check_encoding(client, options_of(&self.clients[client].config, relay), &ops, body);
+            self.check_encoding(client, options_of(self.clients[client].config.options(), relay), &ops, body);
         } else {
             self.coverage.set(CoveragePoint::RawPacket);
         }
@@ -223,15 +221,15 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     fn bounds_refuse(&self) -> bool {
         let Setup { client, node, .. } = &self.setup;
         client.half_close_quiet < Duration::from_secs(30)
-            || node.seq_queue_ops < client.max_depth
-            || node.seq_queue_bytes / client.max_depth < client.max_op_payload
+            || node.tuning.seq_queue_ops < client.max_depth
+            || node.tuning.seq_queue_bytes / client.max_depth < client.tuning.max_op_payload
             || client.request_timeout < self.setup.latency.at(QUANTILES - 1) + node.longpoll
             || node.max_sessions < self.flows.len()
             || client.relays.iter().any(|relay| relay.max_concurrent < 4)
             || node.max_requests < self.flows.len() * client.max_depth
-            || (node.streams.max_streams as usize) < self.flows.len()
-            || node.streams.max_clients < self.clients.len()
-            || node.streams.uplink_memory < node.streams.uplink_total.saturating_mul(4)
+            || (node.tuning.streams.max_streams as usize) < self.flows.len()
+            || node.tuning.streams.max_clients < self.clients.len()
+            || node.tuning.streams.uplink_memory < node.tuning.streams.uplink_total.saturating_mul(4)
     }
 
     /// R1, every so often: what machines hold stays within their bounds.
@@ -289,11 +287,12 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// What a client may hold: no more than its bounds, and no more than there is.
     fn client_bound(&self, client: usize) -> usize {
-        let (options, node) = (&self.clients[client].config, &self.nodes[0].config);
-        let drains = options.max_depth.saturating_mul(node.max_drain.min(node.session_buffer + 64 * KIB));
-        let flow = 2 * 64 * KIB + options.max_op_payload + options.downlink_window + drains;
+        let (options, node) = (self.clients[client].config.options(), self.nodes[0].config.options());
+        let drains =
+            options.max_depth.saturating_mul(node.tuning.max_drain.min(node.session_buffer + 64 * KIB));
+        let flow = 2 * 64 * KIB + options.tuning.max_op_payload + options.downlink_window + drains;
         let bound = options.uplink_total.saturating_add(flow.saturating_mul(self.flows.len()));
-        let bound = bound.saturating_add(size(options.streams.downlink_total));
+        let bound = bound.saturating_add(size(options.tuning.streams.downlink_total));
         let there = self.flows.iter().filter(|flow| flow.client == client && flow.local.ended.is_none());
         let there = there.map(|flow| {
             let down = flow.upstreams.iter().map(|up| self.upstreams[*up].sent()).sum::<u64>();
@@ -306,12 +305,13 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// What a node may hold, likewise.
     fn node_bound(&self, node: usize) -> usize {
-        let options = &self.nodes[node].config;
-        let op = self.setup.client.max_op_payload.min(options.max_body);
-        let session = 2 * 64 * KIB + options.write_queue + options.seq_queue_bytes + 3 * op;
+        let options = self.nodes[node].config.options();
+        let op = self.setup.client.tuning.max_op_payload.min(options.max_body);
+        let session = 2 * 64 * KIB + options.tuning.write_queue + options.tuning.seq_queue_bytes + 3 * op;
         // A doubled open makes a second session.
         let bound = options.total_buffer.saturating_add(session.saturating_mul(2 * self.flows.len()));
-        let streams = size(options.streams.uplink_total.saturating_add(options.streams.downlink_total));
+        let streams =
+            size(options.tuning.streams.uplink_total.saturating_add(options.tuning.streams.downlink_total));
         let bound = bound.saturating_add(streams.saturating_mul(self.clients.len()));
         let on_the_way = self.flows.iter().map(|flow| {
             let up = if flow.is_udp() { flow.script.total_up() } else { flow.local.sent };
@@ -372,11 +372,11 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// How long a flow may stand still after the heal, from the configuration: one reply may have to be found
     /// overdue, its relay left alone, and another tried, each for as long as is configured.
     fn patience(&self) -> Duration {
-        let config = &self.clients[0].config;
+        let config = self.clients[0].config.options();
         let latency = self.setup.latency.at(QUANTILES - 1);
         config.reply_watchdog() * 2
-            + config.relay_backoff_max * 2
-            + config.refused_backoff * 2
+            + config.tuning.relay_backoff_max * 2
+            + config.tuning.refused_backoff * 2
             + config.half_close_quiet
             + latency * 20
     }
@@ -540,14 +540,14 @@ fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-fn options_of(config: &ClientConfig, relay: RelayId) -> Option<RelayOptions> {
+fn options_of(config: &ClientOptions, relay: RelayId) -> Option<RelayOptions> {
     config.relays.get(relay.index() as usize).cloned()
 }
 
 /// Uplink bytes that a client may keep of one flow, at whatever level it turns out to be.
 fn uplink_window(options: &ClientOptions) -> usize {
     match options.max_level {
-        Level::Streams => options.uplink_window.max(options.streams.uplink_window),
+        Level::Streams => options.uplink_window.max(options.tuning.streams.uplink_window),
         Level::Legacy | Level::Sequenced => options.uplink_window,
     }
 }

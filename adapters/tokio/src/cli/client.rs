@@ -125,32 +125,26 @@ enum Spread {
 
 impl ClientArgs {
     fn options(&self, key: &Secret, form: Form, urls: &[RelayUrl]) -> ClientOptions {
-        let relay = RelayOptions {
-            form,
-            binary: is_binary(form, urls, self.binary),
-            max_concurrent: self.max_concurrent,
-            daily_calls: self.daily_calls,
-            max_body: self.max_body,
-            ..RelayOptions::new(key.clone())
-        };
-        let defaults = ClientOptions::new(vec![relay; urls.len()]);
-        ClientOptions {
-            max_level: self.max_level,
-            secret: self.secret.as_ref().map(Key::secret),
-            max_depth: self.depth,
-            reorder_replies: defaults.reorder_replies.max(self.depth),
-            max_streams: self.max_streams,
-            request_timeout: self.request_timeout,
-            open: match self.open {
+        let relay = RelayOptions::new(key.clone())
+            .form(form)
+            .binary(is_binary(form, urls, self.binary))
+            .max_concurrent(self.max_concurrent)
+            .daily_calls(self.daily_calls)
+            .max_body(self.max_body);
+        ClientOptions::new(vec![relay; urls.len()])
+            .max_level(self.max_level)
+            .secret(self.secret.as_ref().map(Key::secret))
+            .max_depth(self.depth)
+            .max_flows(self.max_streams)
+            .request_timeout(self.request_timeout)
+            .open(match self.open {
                 Open::Optimistic => OpenMode::Optimistic,
                 Open::Confirmed => OpenMode::Confirmed,
-            },
-            balance: match self.balance {
+            })
+            .balance(match self.balance {
                 Spread::Fastest => Balance::Fastest,
                 Spread::RoundRobin => Balance::RoundRobin,
-            },
-            ..defaults
-        }
+            })
     }
 
     fn credentials(&self) -> Result<Option<Credentials>, Failure> {

@@ -68,17 +68,15 @@ pub(super) struct NodeArgs {
 impl NodeArgs {
     fn options(&self) -> Result<NodeOptions, Failure> {
         let key = self.key.as_ref().ok_or_else(|| Failure::usage(NO_KEY))?;
-        Ok(NodeOptions {
-            max_level: self.max_level,
-            secret: self.secret.as_ref().map(Key::secret),
-            diagnostic: self.diagnostic,
-            max_body: self.max_body,
-            max_sessions: self.max_sessions,
-            max_requests: self.max_requests,
-            session_buffer: self.session_buffer,
-            total_buffer: self.total_buffer,
-            ..NodeOptions::new(key.secret())
-        })
+        Ok(NodeOptions::new(key.secret())
+            .max_level(self.max_level)
+            .secret(self.secret.as_ref().map(Key::secret))
+            .diagnostic(self.diagnostic)
+            .max_body(self.max_body)
+            .max_sessions(self.max_sessions)
+            .max_requests(self.max_requests)
+            .session_buffer(self.session_buffer)
+            .total_buffer(self.total_buffer))
     }
 }
 

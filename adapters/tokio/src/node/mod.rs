@@ -114,7 +114,7 @@ impl NodeServer {
             gone: gone_queue,
             notices: notices.clone(),
             resolver: Arc::new(Resolver::new(Guard::new(builder.allow_private))),
-            flush: config.write_deadline,
+            flush: config.options().write_deadline,
         };
         let now = clock.now();
         let driver = Driver::new(Taped::new(Node::new(config, seed, now), tape, now), parts);
@@ -164,7 +164,7 @@ fn intake(builder: &NodeBuilder, config: &NodeConfig, inbox: Inbox) -> Intake {
     Intake {
         inbox,
         room: BodyRoom::new(builder.max_pending_bodies),
-        max_body: config.max_body,
+        max_body: config.options().max_body,
         body_deadline: builder.body_deadline,
     }
 }

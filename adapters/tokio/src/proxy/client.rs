@@ -72,7 +72,7 @@ impl ProxyClient {
         }
         let doors = builder.relays.iter().zip(&builder.client.relays);
         let doors = doors.map(|(url, relay)| Door::new(url, relay)).collect::<Result<_, _>>()?;
-        let exchanger = Exchanger::new(&roots(&builder).await?, builder.client.max_reply_body)?;
+        let exchanger = Exchanger::new(&roots(&builder).await?, builder.client.tuning.max_reply_body)?;
         let options = builder.record.is_some().then(|| builder.client.clone());
         let config = builder.client.validate()?;
         let mut seed = [0; 32];

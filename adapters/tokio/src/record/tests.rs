@@ -42,8 +42,8 @@ impl Drop for Place {
 }
 
 fn options() -> ClientOptions {
-    let relay = RelayOptions { form: Form::Node, ..RelayOptions::new(Secret::new("key")) };
-    ClientOptions { uplink_window: 256 << 20, ..ClientOptions::new(vec![relay]) }
+    let relay = RelayOptions::new(Secret::new("key")).form(Form::Node);
+    ClientOptions::new(vec![relay]).uplink_window(256 << 20)
 }
 
 fn client(tape: Tape<Client>) -> Taped<Client> {

@@ -7,7 +7,7 @@
 use core::time::Duration;
 
 use super::backoff::backoff;
-use crate::config::ClientConfig;
+use crate::config::ClientOptions;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 use crate::time::Instant;
@@ -114,17 +114,17 @@ impl Health {
     }
 
     /// A call failed by the relay's fault. Returns until when the service is down, if that is new.
-    pub(super) fn on_strike(&mut self, now: Instant, config: &ClientConfig) -> Option<Instant> {
+    pub(super) fn on_strike(&mut self, now: Instant, config: &ClientOptions) -> Option<Instant> {
         match &mut self.service {
             Service::Up { strikes, since } => {
-                if now.saturating_since(*since) > config.strike_window {
+                if now.saturating_since(*since) > config.tuning.strike_window {
                     *strikes = 0;
                 }
                 if *strikes == 0 {
                     *since = now;
                 }
                 *strikes = strikes.saturating_add(1);
-                if *strikes < config.strikes {
+                if *strikes < config.tuning.strikes {
                     return None;
                 }
             }
@@ -132,17 +132,17 @@ impl Health {
             Service::Down { until, .. } if now < *until => return None,
             Service::Down { .. } => {}
         }
-        let pause = backoff(config.relay_backoff, self.setbacks, config.relay_backoff_max);
+        let pause = backoff(config.tuning.relay_backoff, self.setbacks, config.tuning.relay_backoff_max);
         Some(self.take_down(now, pause, Cause::Failing))
     }
 
     /// The relay could not be reached. Returns until when the service is down, if that is new.
-    pub(super) fn on_unreachable(&mut self, now: Instant, config: &ClientConfig) -> Option<Instant> {
+    pub(super) fn on_unreachable(&mut self, now: Instant, config: &ClientOptions) -> Option<Instant> {
         let known = matches!(self.service, Service::Down { until, cause: Cause::Unreachable } if now < until);
         if known || self.is_refusing(now) {
             return None;
         }
-        let pause = backoff(UNREACHABLE_BACKOFF, self.setbacks, config.relay_backoff_max);
+        let pause = backoff(UNREACHABLE_BACKOFF, self.setbacks, config.tuning.relay_backoff_max);
         Some(self.take_down(now, pause, Cause::Unreachable))
     }
 
@@ -152,12 +152,12 @@ impl Health {
         &mut self,
         now: Instant,
         pause: Duration,
-        config: &ClientConfig,
+        config: &ClientOptions,
     ) -> Option<Instant> {
         if planted!(RefusedAtOnce) {
             return None;
         }
-        let pause = pause.clamp(UNREACHABLE_BACKOFF, config.refused_backoff.max(RETRY_AFTER_MOST));
+        let pause = pause.clamp(UNREACHABLE_BACKOFF, config.tuning.refused_backoff.max(RETRY_AFTER_MOST));
         match self.service {
             Service::Down { until, cause: Cause::Refusing } if now.saturating_add(pause) <= until => None,
             Service::Up { .. } | Service::Down { .. } => Some(self.take_down(now, pause, Cause::Refusing)),
@@ -288,14 +288,14 @@ impl Health {
 
     /// Without `rivals` it is never judged by what other relays do.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, rivals: bool, config: &ClientConfig, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, rivals: bool, config: &ClientOptions, print: &mut Fingerprint<'_>) {
         print.value(self.setbacks);
         match self.service {
             Service::Up { strikes, since } => {
                 print.value((0_u8, strikes));
                 // Without strikes it does not matter since when.
                 if strikes > 0 {
-                    print.since(since, config.strike_window);
+                    print.since(since, config.tuning.strike_window);
                 }
             }
             Service::Down { until, cause } => {

@@ -18,7 +18,7 @@ pub(super) use hold::HOLD_THRESHOLD;
 pub(super) use relay::Relay;
 pub(super) use select::{Path, Purpose};
 
-use crate::config::{Balance, ClientConfig};
+use crate::config::{Balance, ClientOptions};
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 use crate::id::RelayId;
@@ -35,7 +35,7 @@ pub(super) struct Relays {
 }
 
 impl Relays {
-    pub(super) fn new(config: &ClientConfig, now: Instant) -> Self {
+    pub(super) fn new(config: &ClientOptions, now: Instant) -> Self {
         let relays = (0..).zip(&config.relays);
         let relays = relays.map(|(place, options)| Relay::new(RelayId::new(place), options.clone(), now));
         Self { relays: relays.collect(), balance: config.balance, cursor: 0 }
@@ -170,7 +170,7 @@ impl Relays {
 
     /// The table's part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, config: &ClientConfig, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, config: &ClientOptions, print: &mut Fingerprint<'_>) {
         print.value(self.cursor);
         let rivals = self.relays.len() > 1;
         print.each(self.relays.iter(), |print, relay| relay.fingerprint(rivals, config, print));
@@ -203,7 +203,7 @@ mod tests {
     /// Relays that lead where this says.
     fn relays(leads: &[Leads]) -> Relays {
         let options = ClientOptions::new(vec![RelayOptions::new(Secret::new("k")); leads.len()]);
-        let mut relays = Relays::new(&options.validate().unwrap(), NOW);
+        let mut relays = Relays::new(&options, NOW);
         for (relay, leads) in relays.iter_mut().zip(leads) {
             let destination = relay.destination_mut();
             match leads {
@@ -245,7 +245,7 @@ mod tests {
             balance: Balance::RoundRobin,
             ..ClientOptions::new(vec![RelayOptions::new(Secret::new("k")); 3])
         };
-        let mut relays = Relays::new(&options.validate().unwrap(), NOW);
+        let mut relays = Relays::new(&options, NOW);
         let mut next = |not: u32| {
             let purpose = Purpose::Active(Path::Any);
             relays.choose_among(NOW, purpose, |relay| relay.id().index() != not).map(RelayId::index)

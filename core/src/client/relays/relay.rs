@@ -10,7 +10,7 @@ use crate::client::relays::hold::Hold;
 use crate::client::relays::passes::{Passes, packet_form, wrapping};
 use crate::client::relays::round_trip::RoundTrip;
 use crate::client::relays::select::{Candidate, Path, Purpose, Standby};
-use crate::config::{ClientConfig, RelayOptions};
+use crate::config::{ClientOptions, RelayOptions};
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 use crate::id::RelayId;
@@ -84,7 +84,7 @@ impl Relay {
     pub(in crate::client) fn on_strike(
         &mut self,
         now: Instant,
-        config: &ClientConfig,
+        config: &ClientOptions,
     ) -> Option<ClientNotice> {
         let until = self.health.on_strike(now, config)?;
         Some(ClientNotice::RelayDown { relay: self.id, until })
@@ -94,7 +94,7 @@ impl Relay {
     pub(in crate::client) fn on_unreachable(
         &mut self,
         now: Instant,
-        config: &ClientConfig,
+        config: &ClientOptions,
     ) -> Option<ClientNotice> {
         let until = self.health.on_unreachable(now, config)?;
         Some(ClientNotice::RelayDown { relay: self.id, until })
@@ -105,7 +105,7 @@ impl Relay {
         &mut self,
         now: Instant,
         pause: Duration,
-        config: &ClientConfig,
+        config: &ClientOptions,
     ) -> Option<ClientNotice> {
         let until = self.health.on_refused(now, pause, config)?;
         Some(ClientNotice::RelayDown { relay: self.id, until })
@@ -283,7 +283,7 @@ impl Relay {
 
     /// The relay's part of a state's fingerprint. Without `rivals` it is never judged by what other relays do.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, rivals: bool, config: &ClientConfig, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, rivals: bool, config: &ClientOptions, print: &mut Fingerprint<'_>) {
         print.value(self.in_flight);
         self.health.fingerprint(rivals, config, print);
         self.round_trip.fingerprint(print);

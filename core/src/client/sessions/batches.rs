@@ -50,14 +50,15 @@ impl Client {
             return false;
         };
         let Some((mut batch, with_data, crowded)) = self.relays.get_mut(relay).map(|relay| {
-            let batch = Batch::new(relay.options(), relay.passes().max_body(), self.config.max_batch_ops);
+            let batch =
+                Batch::new(relay.options(), relay.passes().max_body(), self.config.tuning.max_batch_ops);
             (batch, relay.passes().takes_connect_data(), relay.is_crowded())
         }) else {
             return false;
         };
         self.add_connect(&mut batch, first, with_data);
         let target = self.flows.get(&first).and_then(|flow| flow.target().cloned());
-        for _ in 0..self.ready.connects.len().min(self.config.max_batch_ops) {
+        for _ in 0..self.ready.connects.len().min(self.config.tuning.max_batch_ops) {
             let Some(next) = self.next_connect() else { break };
             let same = crowded || self.flows.get(&next).and_then(Flow::target) == target.as_ref();
             if same && batch.has_place() && batch.room(1) > 0 {
@@ -91,7 +92,7 @@ impl Client {
     }
 
     fn add_connect(&mut self, batch: &mut Batch, id: FlowId, with_data: bool) {
-        let most = batch.room(1).min(self.config.max_op_payload);
+        let most = batch.room(1).min(self.config.tuning.max_op_payload);
         if let Some(op) = self.flows.get_mut(&id).and_then(|flow| flow.take_connect(with_data, most)) {
             batch.push(OpOwner::Stream(id), op);
         }
@@ -107,7 +108,8 @@ impl Client {
         let Some(id) = self.relays.seq_unknown(self.now) else { return false };
         let Some(relay) = self.relays.get_mut(id) else { return false };
         relay.passes_mut().on_seq_probe();
-        let mut batch = Batch::new(relay.options(), relay.passes().max_body(), self.config.max_batch_ops);
+        let mut batch =
+            Batch::new(relay.options(), relay.passes().max_body(), self.config.tuning.max_batch_ops);
         let op = Op::Data { sid: self.probe, seq: Some(Seq::ZERO), payload: bytes::Bytes::new() };
         batch.push(OpOwner::Probe, op);
         // There may be others to ask.
@@ -154,7 +156,7 @@ impl Client {
         let mut shares: Vec<Share> = Vec::new();
         let mut fixed = 0_usize;
         for _ in 0..waiting {
-            if shares.len() >= self.config.max_batch_ops {
+            if shares.len() >= self.config.tuning.max_batch_ops {
                 break;
             }
             let Some((share, path)) = self.next_payload() else { break };
@@ -184,10 +186,11 @@ impl Client {
             }
             return None;
         };
-        let room = draft.batch.room(shares.len()).min(self.config.max_batch_payload).saturating_sub(fixed);
+        let room =
+            draft.batch.room(shares.len()).min(self.config.tuning.max_batch_payload).saturating_sub(fixed);
         let (mut sized, mut free): (Vec<Share>, Vec<Share>) =
             shares.into_iter().partition(|share| share.granted > 0);
-        share(&mut free, room, self.config.max_op_payload);
+        share(&mut free, room, self.config.tuning.max_op_payload);
         sized.append(&mut free);
         Some((draft, sized))
     }
@@ -225,7 +228,7 @@ impl Client {
         let id = self.relays.choose(self.now, purpose)?;
         let relay = self.relays.get_mut(id)?;
         let carries = relay.carries();
-        let batch = Batch::new(relay.options(), relay.passes().max_body(), self.config.max_batch_ops);
+        let batch = Batch::new(relay.options(), relay.passes().max_body(), self.config.tuning.max_batch_ops);
         Some(Draft { relay: id, carries, batch })
     }
 
@@ -264,7 +267,7 @@ impl Client {
             return false;
         };
         if carries == Path::Sequenced && (relief || polling == Polling::Idle) {
-            self.gather_parked(&mut batch, if relief { 1 } else { self.config.idle_exchanges });
+            self.gather_parked(&mut batch, if relief { 1 } else { self.config.tuning.idle_exchanges });
         }
         let class = match polling {
             Polling::Idle => Class::IdlePoll,
@@ -316,7 +319,7 @@ impl Client {
         if parked.holding < least {
             return;
         }
-        let room = self.config.max_batch_ops.saturating_sub(batch.ops.len());
+        let room = self.config.tuning.max_batch_ops.saturating_sub(batch.ops.len());
         for id in parked.streams.into_iter().take(room) {
             self.add_poll(batch, id);
         }
@@ -341,7 +344,7 @@ impl Client {
             let before = parked.streams.len();
             parked.streams.extend(exchange.ops.iter().filter_map(session_of));
             parked.holding = parked.holding.saturating_add(usize::from(parked.streams.len() > before));
-            if parked.streams.len() >= self.config.max_batch_ops {
+            if parked.streams.len() >= self.config.tuning.max_batch_ops {
                 break;
             }
         }

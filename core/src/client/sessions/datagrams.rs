@@ -10,7 +10,7 @@ use crate::client::context::{Outbox, count};
 use crate::client::event::LocalEvent;
 use crate::client::sessions::sequencing::Circumstances;
 use crate::client::sessions::session::{Outcome, Polling, Start, Wants};
-use crate::config::{ClientConfig, OpenMode};
+use crate::config::{ClientOptions, OpenMode};
 use crate::credit::Credit;
 use crate::datagrams::DatagramQueue;
 use crate::error::Misuse;
@@ -80,7 +80,7 @@ impl Association {
     pub(in crate::client) fn open(
         id: FlowId,
         target: Target,
-        config: &ClientConfig,
+        config: &ClientOptions,
         now: Instant,
         out: &mut Outbox,
     ) -> Self {
@@ -88,7 +88,7 @@ impl Association {
         if announced {
             out.actions.push_back(ClientAction::Opened { flow: id });
         }
-        let until = now.saturating_add(config.first_bytes_wait);
+        let until = now.saturating_add(config.tuning.first_bytes_wait);
         Self {
             id,
             target,
@@ -134,7 +134,7 @@ impl Association {
         &mut self,
         event: LocalEvent,
         now: Instant,
-        config: &ClientConfig,
+        config: &ClientOptions,
         out: &mut Outbox,
     ) -> Result<(), Misuse> {
         match event {
@@ -159,16 +159,16 @@ impl Association {
         }
     }
 
-    fn push(&mut self, datagram: Bytes, config: &ClientConfig, out: &mut Outbox) {
+    fn push(&mut self, datagram: Bytes, config: &ClientOptions, out: &mut Outbox) {
         // On the wire an empty payload means none, so an empty datagram cannot be sent.
         if datagram.is_empty() {
             return;
         }
-        let dropped = self.queue.push(datagram, config.udp_queue, usize::MAX);
+        let dropped = self.queue.push(datagram, config.tuning.udp_queue, usize::MAX);
         out.stats.datagrams_dropped = out.stats.datagrams_dropped.saturating_add(dropped);
     }
 
-    pub(in crate::client) fn wants(&self, now: Instant, config: &ClientConfig) -> Wants {
+    pub(in crate::client) fn wants(&self, now: Instant, config: &ClientOptions) -> Wants {
         match &self.phase {
             Phase::FirstDatagram { .. } | Phase::Unlinked | Phase::Opening => Wants::default(),
             Phase::OpenDue => Wants { connect: true, ..Wants::default() },
@@ -183,7 +183,7 @@ impl Association {
     pub(in crate::client) fn deadline(
         &self,
         now: Instant,
-        config: &ClientConfig,
+        config: &ClientOptions,
     ) -> Option<(Instant, TimerKind)> {
         let idle = (self.last_active.saturating_add(config.udp_idle), TimerKind::IdleFlow);
         let phase = match &self.phase {
@@ -199,7 +199,7 @@ impl Association {
         phase.into_iter().chain([idle]).min()
     }
 
-    pub(in crate::client) fn on_timeout(&mut self, now: Instant, config: &ClientConfig) -> Outcome {
+    pub(in crate::client) fn on_timeout(&mut self, now: Instant, config: &ClientOptions) -> Outcome {
         if self.last_active.saturating_add(config.udp_idle) <= now {
             return Err(EndReason::Idle);
         }

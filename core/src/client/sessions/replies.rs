@@ -40,7 +40,7 @@ impl Client {
         if let Some(packet) = exchange.packet {
             return self.on_packet_reply(id, &exchange, packet, body);
         }
-        let limits = Limits { max_body: self.config.max_reply_body, max_ops: exchange.ops.len() };
+        let limits = Limits { max_body: self.config.tuning.max_reply_body, max_ops: exchange.ops.len() };
         match wire::decode_answer(&body, exchange.ops.len(), limits) {
             Ok(replies) => self.on_answer(exchange, replies),
             Err(AnswerError::Envelope(text)) => {
@@ -352,9 +352,9 @@ impl Client {
         let Self { relays, streams, config, now, .. } = self;
         let in_use = streams.as_ref().is_some_and(Streams::is_in_use);
         let usual = if in_use && relays.is_last(*now, id) {
-            config.refused_backoff.min(share(config.streams.idle, 1, 2))
+            config.tuning.refused_backoff.min(share(config.tuning.streams.idle, 1, 2))
         } else {
-            config.refused_backoff
+            config.tuning.refused_backoff
         };
         relays.get_mut(id).and_then(|relay| relay.on_refused(*now, retry_after.unwrap_or(usual), config))
     }

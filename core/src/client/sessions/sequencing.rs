@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::client::action::EndReason;
 use crate::client::sessions::depth::Depth;
 use crate::client::sessions::pace::Pace;
-use crate::config::ClientConfig;
+use crate::config::ClientOptions;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 use crate::level::Level;
@@ -91,8 +91,8 @@ pub(in crate::client) struct Circumstances {
 }
 
 impl Link {
-    pub(in crate::client) fn new(sid: Sid, level: Level, config: &ClientConfig, now: Instant) -> Self {
-        let limits = ReorderLimits { items: config.reorder_replies, bytes: usize::MAX };
+    pub(in crate::client) fn new(sid: Sid, level: Level, config: &ClientOptions, now: Instant) -> Self {
+        let limits = ReorderLimits { items: config.reorder_replies(), bytes: usize::MAX };
         Self {
             sid,
             level,
@@ -114,19 +114,19 @@ impl Link {
     }
 
     /// Whether an op with payload may be sent now.
-    pub(in crate::client) fn may_send(&self, config: &ClientConfig) -> bool {
+    pub(in crate::client) fn may_send(&self, config: &ClientOptions) -> bool {
         self.unsent.is_empty() && self.in_flight < self.max_in_flight(config) && self.has_place(config)
     }
 
     /// How many bytes the next op with payload may have.
-    pub(in crate::client) fn room(&self, config: &ClientConfig) -> usize {
+    pub(in crate::client) fn room(&self, config: &ClientOptions) -> usize {
         self.pace.room(self.max_in_flight(config))
     }
 
     /// Whether the reply to one op more would find a place while it waits for the oldest.
-    fn has_place(&self, config: &ClientConfig) -> bool {
+    fn has_place(&self, config: &ClientOptions) -> bool {
         let ahead = usize::try_from(self.next.ahead_of(self.replies.expected())).unwrap_or(usize::MAX);
-        ahead <= config.reorder_replies
+        ahead <= config.reorder_replies()
     }
 
     /// Whether ops wait to be sent again.
@@ -143,7 +143,7 @@ impl Link {
     }
 
     /// When the wait for a relay that takes its ops is over.
-    pub(in crate::client) fn stranded_deadline(&self, config: &ClientConfig) -> Option<Instant> {
+    pub(in crate::client) fn stranded_deadline(&self, config: &ClientOptions) -> Option<Instant> {
         let since = self.stranded.filter(|_| self.in_flight == 0 && !planted!(UnsentWaits))?;
         Some(since.saturating_add(config.reply_watchdog()))
     }
@@ -153,7 +153,7 @@ impl Link {
         &self,
         circumstances: Circumstances,
         queued: usize,
-        config: &ClientConfig,
+        config: &ClientOptions,
     ) -> bool {
         if !self.unsent.is_empty() || self.undelivered >= config.downlink_window {
             return false;
@@ -217,7 +217,7 @@ impl Link {
         self.poll_from.saturating_add(wait)
     }
 
-    fn max_in_flight(&self, config: &ClientConfig) -> usize {
+    fn max_in_flight(&self, config: &ClientOptions) -> usize {
         match self.level {
             Level::Legacy => 1,
             Level::Sequenced | Level::Streams => config.max_depth,
@@ -313,7 +313,7 @@ impl Link {
         op: &Op,
         reply: Reply,
         elapsed: Duration,
-        config: &ClientConfig,
+        config: &ClientOptions,
     ) -> Result<Order, EndReason> {
         self.on_ended(op);
         self.stranded = None;
@@ -362,7 +362,7 @@ impl Link {
         now: Instant,
         bytes: usize,
         poll: bool,
-        config: &ClientConfig,
+        config: &ClientOptions,
     ) {
         self.depth.on_reply(bytes, poll, config.max_depth);
         self.empties = if bytes == 0 && poll { self.empties.saturating_add(1) } else { 0 };
@@ -377,7 +377,7 @@ impl Link {
 
     /// The link's part of a state's fingerprint. A time counts as long as something can still look at it.
     #[cfg(feature = "model")]
-    pub(in crate::client) fn fingerprint(&self, config: &ClientConfig, print: &mut Fingerprint<'_>) {
+    pub(in crate::client) fn fingerprint(&self, config: &ClientOptions, print: &mut Fingerprint<'_>) {
         let expected = self.replies.expected();
         print.value((self.level, self.next.ahead_of(expected), self.in_flight, self.polls_in_flight));
         print.value((self.newest, self.depth.target(), self.empties.min(POLL_WAITS.len()), self.undelivered));

@@ -11,7 +11,7 @@ use crate::client::context::{Outbox, count};
 use crate::client::event::LocalEvent;
 use crate::client::sessions::sequencing::{Answered, Circumstances, Link, Order};
 use crate::client::sessions::uplink::Uplink;
-use crate::config::{ClientConfig, OpenMode};
+use crate::config::{ClientOptions, OpenMode};
 use crate::credit::{Credit, FLOOR};
 use crate::error::Misuse;
 #[cfg(feature = "model")]
@@ -97,11 +97,11 @@ impl Session {
     pub(in crate::client) fn open(
         id: FlowId,
         target: Target,
-        config: &ClientConfig,
+        config: &ClientOptions,
         now: Instant,
         out: &mut Outbox,
     ) -> Self {
-        let server_first = config.server_first_ports.contains(&target.port());
+        let server_first = config.tuning.server_first_ports.contains(&target.port());
         let mut credit = Credit::new(first_window(config));
         let phase = match config.open {
             OpenMode::Optimistic => {
@@ -111,7 +111,7 @@ impl Session {
                     count(&mut out.stats.first_bytes_skipped);
                     Phase::ConnectDue
                 } else {
-                    Phase::FirstBytes { until: now.saturating_add(config.first_bytes_wait) }
+                    Phase::FirstBytes { until: now.saturating_add(config.tuning.first_bytes_wait) }
                 }
             }
             OpenMode::Confirmed => Phase::ConnectDue,
@@ -231,7 +231,7 @@ impl Session {
     }
 
     /// What the session wants sent now.
-    pub(in crate::client) fn wants(&self, circumstances: Circumstances, config: &ClientConfig) -> Wants {
+    pub(in crate::client) fn wants(&self, circumstances: Circumstances, config: &ClientOptions) -> Wants {
         match &self.phase {
             Phase::FirstBytes { .. } | Phase::Connecting => Wants::default(),
             Phase::ConnectDue => Wants { connect: true, ..Wants::default() },
@@ -263,7 +263,7 @@ impl Session {
     pub(in crate::client) fn deadline(
         &self,
         circumstances: Circumstances,
-        config: &ClientConfig,
+        config: &ClientOptions,
     ) -> Option<(Instant, TimerKind)> {
         match &self.phase {
             Phase::FirstBytes { until } => Some((*until, TimerKind::FirstBytes)),
@@ -281,18 +281,18 @@ impl Session {
     }
 
     /// The circumstances of a session that half-closed: it asks again before its quiet time is over.
-    fn seen_by(&self, circumstances: Circumstances, config: &ClientConfig) -> Circumstances {
+    fn seen_by(&self, circumstances: Circumstances, config: &ClientOptions) -> Circumstances {
         let quiet = share(config.half_close_quiet, 1, 2);
         let not_held =
             circumstances.not_held.min(if self.uplink.is_finished() { quiet } else { Duration::MAX });
         Circumstances { not_held, ..circumstances }
     }
 
-    fn open_deadline(&self, config: &ClientConfig) -> Instant {
+    fn open_deadline(&self, config: &ClientOptions) -> Instant {
         self.opened.saturating_add(config.request_timeout)
     }
 
-    fn half_close_deadline(&self, config: &ClientConfig) -> Option<Instant> {
+    fn half_close_deadline(&self, config: &ClientOptions) -> Option<Instant> {
         // Not before everything was taken by the node: an upload may well outlast the quiet time.
         let finished = self.uplink.is_finished() && self.credit.kept() == 0;
         finished.then(|| self.quiet_since.saturating_add(config.half_close_quiet))
@@ -302,7 +302,7 @@ impl Session {
     pub(in crate::client) fn on_timeout(
         &mut self,
         now: Instant,
-        config: &ClientConfig,
+        config: &ClientOptions,
         out: &mut Outbox,
     ) -> Outcome {
         match &self.phase {
@@ -342,7 +342,7 @@ impl Session {
         &mut self,
         most: usize,
         now: Instant,
-        config: &ClientConfig,
+        config: &ClientOptions,
     ) -> Option<Op> {
         let Phase::Linked(link) = &mut self.phase else { return None };
         if let Some(op) = link.next_unsent(now) {
@@ -371,7 +371,7 @@ impl Session {
         &self,
         op: &Op,
         circumstances: Circumstances,
-        config: &ClientConfig,
+        config: &ClientOptions,
     ) -> bool {
         match &self.phase {
             Phase::Linked(link) => {
@@ -421,7 +421,7 @@ impl Session {
         reply: Reply,
         level: Level,
         now: Instant,
-        config: &ClientConfig,
+        config: &ClientOptions,
         out: &mut Outbox,
     ) -> Outcome {
         if let Some(error) = &reply.error {
@@ -447,7 +447,7 @@ impl Session {
         reply: Reply,
         elapsed: Duration,
         now: Instant,
-        config: &ClientConfig,
+        config: &ClientOptions,
         out: &mut Outbox,
     ) -> Outcome {
         let Phase::Linked(link) = &mut self.phase else { return Ok(()) };
@@ -473,7 +473,7 @@ impl Session {
     /// The session's part of a state's fingerprint. A time counts as long as something can still look at it:
     /// that of the open until there is a link, that of the last downlink after a half-close.
     #[cfg(feature = "model")]
-    pub(in crate::client) fn fingerprint(&self, config: &ClientConfig, print: &mut Fingerprint<'_>) {
+    pub(in crate::client) fn fingerprint(&self, config: &ClientOptions, print: &mut Fingerprint<'_>) {
         print.value(&self.target);
         match &self.phase {
             Phase::FirstBytes { until } => {
@@ -526,7 +526,7 @@ impl Session {
         &mut self,
         answered: Answered,
         now: Instant,
-        config: &ClientConfig,
+        config: &ClientOptions,
         out: &mut Outbox,
     ) -> Outcome {
         let Answered { reply, poll } = answered;
@@ -550,6 +550,6 @@ impl Session {
 
 /// Uplink bytes that may be kept before the open. A flow that may yet become a stream is promised no more than the node
 /// lets every stream keep.
-fn first_window(config: &ClientConfig) -> usize {
+fn first_window(config: &ClientOptions) -> usize {
     if config.max_level < Level::Streams { config.uplink_window } else { config.uplink_window.min(FLOOR) }
 }

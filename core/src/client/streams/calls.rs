@@ -107,7 +107,7 @@ impl Client {
     /// A request for nothing but a header: a hello, or a probe.
     fn send_header(&mut self, relay: RelayId, hello: bool) -> bool {
         let now = self.now;
-        let total = self.config.streams.downlink_total;
+        let total = self.config.tuning.streams.downlink_total;
         let Some(streams) = &mut self.streams else { return false };
         if hello && let Some(relay) = self.relays.get_mut(relay) {
             relay.destination_mut().on_hello(now);
@@ -171,7 +171,7 @@ impl Client {
             hold,
             keep: u32::try_from(connection.keep(circumstances)).unwrap_or(u32::MAX),
             room: ResponseRoom::Bytes(room),
-            total: config.streams.downlink_total,
+            total: config.tuning.streams.downlink_total,
             confirm: Some(connection.confirm()),
         };
         let backlog = connection.backlog > 0;

@@ -14,7 +14,7 @@ use crate::client::streams::sent::{Exchanges, SentFrame};
 use crate::client::streams::slow_start::SlowStart;
 use crate::client::streams::stream::{Phase, Stream};
 use crate::client::streams::timeout::LossDetector;
-use crate::config::ClientConfig;
+use crate::config::ClientOptions;
 use crate::connection::closing::{ClosingStream, Word};
 use crate::connection::pending::Pending;
 use crate::connection::scheduler::SendScheduler;
@@ -79,10 +79,10 @@ impl NodeConnection {
         grants: Grants,
         next: ExchangeNumber,
         loss: LossDetector,
-        config: &ClientConfig,
+        config: &ClientOptions,
         now: Instant,
     ) -> Self {
-        let options = &config.streams;
+        let options = &config.tuning.streams;
         let packet = grants.max_packet.max(options.least_response);
         let request = u64::try_from(options.most_request).unwrap_or(u64::MAX).min(packet);
         Self {
@@ -136,8 +136,8 @@ impl NodeConnection {
     }
 
     /// When the node has forgotten the client, if it is not heard before.
-    pub(super) fn forgotten_at(&self, config: &ClientConfig) -> Option<Instant> {
-        self.is_in_use().then(|| self.heard.saturating_add(config.streams.idle))
+    pub(super) fn forgotten_at(&self, config: &ClientOptions) -> Option<Instant> {
+        self.is_in_use().then(|| self.heard.saturating_add(config.tuning.streams.idle))
     }
 
     /// Every stream is over.
@@ -171,7 +171,7 @@ impl NodeConnection {
         number: StreamNumber,
         event: LocalEvent,
         now: Instant,
-        config: &ClientConfig,
+        config: &ClientOptions,
         out: &mut Outbox,
     ) -> Result<(), Misuse> {
         let Some(stream) = self.streams.get_mut(&number) else { return Ok(()) };

@@ -7,7 +7,7 @@ use crate::client::relays::{HelloDelays, Path, Purpose, Relay, Relays};
 use crate::client::streams::connection::NodeConnection;
 use crate::client::streams::round_trips::Size;
 use crate::client::streams::timeout::LossDetector;
-use crate::config::ClientConfig;
+use crate::config::ClientOptions;
 use crate::id::{IdGenerator, RelayId};
 use crate::time::{Instant, share};
 use crate::timer::{TimerKind, TimerSlot};
@@ -67,7 +67,7 @@ pub(in crate::client) enum Availability {
 impl Streams {
     /// Level 2 that says hello through every relay at once.
     pub(in crate::client) fn new(
-        config: &ClientConfig,
+        config: &ClientOptions,
         seed: [u8; 32],
         relays: &mut Relays,
         now: Instant,
@@ -178,8 +178,8 @@ impl Streams {
     }
 
     /// A flow is about to open: a connection that the node may have dropped is replaced before.
-    pub(in crate::client) fn renew(&mut self, relays: &mut Relays, config: &ClientConfig, now: Instant) {
-        let idle = share(config.streams.idle, 1, 2);
+    pub(in crate::client) fn renew(&mut self, relays: &mut Relays, config: &ClientOptions, now: Instant) {
+        let idle = share(config.tuning.streams.idle, 1, 2);
         let stale = self.connection().is_some_and(|connection| connection.is_stale(now, idle));
         if stale && !planted!(SilentReturn) {
             self.start_over(relays, now);
@@ -218,7 +218,7 @@ impl Streams {
     }
 
     /// The node has accepted a hello. The first time, a connection begins.
-    pub(super) fn on_accepted(&mut self, epoch: Epoch, grants: Grants, config: &ClientConfig, now: Instant) {
+    pub(super) fn on_accepted(&mut self, epoch: Epoch, grants: Grants, config: &ClientOptions, now: Instant) {
         self.accepted = true;
         if let State::Handshake { client, next, loss } = &self.state {
             let connection = NodeConnection::new(*client, epoch, grants, *next, loss.clone(), config, now);

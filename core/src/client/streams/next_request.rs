@@ -17,7 +17,7 @@ use crate::client::streams::connection::NodeConnection;
 use crate::client::streams::peer_credit::PeerCredit;
 use crate::client::streams::sent::RequestPayload;
 use crate::client::streams::slow_start::Ask;
-use crate::config::ClientConfig;
+use crate::config::ClientOptions;
 use crate::time::{Instant, share};
 use crate::wire::packet::MIN_RESPONSE;
 
@@ -65,7 +65,7 @@ pub(super) enum NextRequest {
 
 impl NodeConnection {
     /// The next request to make, if any.
-    pub(super) fn demand(&self, config: &ClientConfig, circumstances: Circumstances) -> Option<NextRequest> {
+    pub(super) fn demand(&self, config: &ClientOptions, circumstances: Circumstances) -> Option<NextRequest> {
         let tally = self.exchanges.tally();
         let out = tally.waiting.saturating_add(tally.under_way);
         if self.exchanges.span() >= SPAN_MOST || !(self.is_in_use() || self.scheduler.is_prompt()) {
@@ -104,16 +104,16 @@ impl NodeConnection {
     }
 
     /// Bytes taken at which the node must hear of it.
-    fn report_at(&self, config: &ClientConfig) -> u64 {
-        self.grants.downlink_total.min(config.streams.downlink_total) / 4
+    fn report_at(&self, config: &ClientOptions) -> u64 {
+        self.grants.downlink_total.min(config.tuning.streams.downlink_total) / 4
     }
 
-    fn wants_bulk(&self, config: &ClientConfig, now: Instant) -> bool {
+    fn wants_bulk(&self, config: &ClientOptions, now: Instant) -> bool {
         let tally = self.exchanges.tally();
         let flying = u64::try_from(tally.bulk_bytes).unwrap_or(u64::MAX);
         !self.scheduler.bulk.is_empty()
             && flying < self.request_window.limit(self.grants.uplink_total, self.loss.rtt().p50)
-            && tally.bulk < config.streams.max_depth
+            && tally.bulk < config.tuning.streams.max_depth
             && self.bulk_at().is_some_and(|at| at <= now)
     }
 
@@ -127,7 +127,7 @@ impl NodeConnection {
     }
 
     /// Requests that should wait at the node.
-    fn wanted(&self, config: &ClientConfig, circumstances: Circumstances) -> usize {
+    fn wanted(&self, config: &ClientOptions, circumstances: Circumstances) -> usize {
         if !self.awaits() {
             return 0;
         }
@@ -161,11 +161,11 @@ impl NodeConnection {
     }
 
     /// Exchanges that may be out at a time.
-    fn depth(&self, config: &ClientConfig, circumstances: Circumstances) -> usize {
-        let total = self.grants.downlink_total.min(config.streams.downlink_total);
+    fn depth(&self, config: &ClientOptions, circumstances: Circumstances) -> usize {
+        let total = self.grants.downlink_total.min(config.tuning.streams.downlink_total);
         let limit = self.response_window.limit(total, self.loss.rtt().p50);
         let depth = limit.div_ceil(self.room(circumstances).max(1)).saturating_add(1);
-        usize::try_from(depth).unwrap_or(usize::MAX).min(config.streams.max_depth)
+        usize::try_from(depth).unwrap_or(usize::MAX).min(config.tuning.streams.max_depth)
     }
 
     fn response(&self, circumstances: Circumstances) -> u64 {
@@ -206,8 +206,8 @@ impl NodeConnection {
     }
 
     /// How long the node may hold the next request.
-    pub(super) fn hold(&self, config: &ClientConfig, circumstances: Circumstances) -> Duration {
-        let longest = self.grants.max_hold.min(config.streams.idle_hold);
+    pub(super) fn hold(&self, config: &ClientOptions, circumstances: Circumstances) -> Duration {
+        let longest = self.grants.max_hold.min(config.tuning.streams.idle_hold);
         // Where nothing moves and only an answer is missing, calls become rarer and rarer.
         let quiet = share(circumstances.now.saturating_since(self.traffic), 1, 4);
         let active = || self.loss.rtt().p50.saturating_mul(2).max(SHORTEST_HOLD).max(quiet);
@@ -295,12 +295,12 @@ mod tests {
         max_streams: 1_000,
     };
 
-    fn config() -> ClientConfig {
-        ClientOptions::new(vec![RelayOptions::new(Secret::new("k"))]).validate().unwrap()
+    fn config() -> ClientOptions {
+        ClientOptions::new(vec![RelayOptions::new(Secret::new("k"))])
     }
 
     /// A connection with one stream, whose application has just taken bytes.
-    fn connection(config: &ClientConfig) -> NodeConnection {
+    fn connection(config: &ClientOptions) -> NodeConnection {
         let (client, epoch) = (ClientId([1; 16]), Epoch([2; 16]));
         let loss = LossDetector::new(NOW);
         let mut connection =

@@ -11,7 +11,7 @@ use crate::client::streams::peer_credit::PeerCredit;
 use crate::client::streams::round_trips::Size;
 use crate::client::streams::sent::{Progress, RequestPayload};
 use crate::client::streams::stream::Phase;
-use crate::config::{ClientConfig, OpenMode};
+use crate::config::{ClientOptions, OpenMode};
 use crate::connection::stream::Violation;
 use crate::connection::stream::flow::Flow;
 use crate::credit::Within;
@@ -43,7 +43,7 @@ impl NodeConnection {
         answer: &Answer<'_>,
         frames: Frames,
         relays: &mut Relays,
-        config: &ClientConfig,
+        config: &ClientOptions,
         now: Instant,
         out: &mut Outbox,
     ) {
@@ -130,7 +130,7 @@ impl NodeConnection {
         }
     }
 
-    fn on_frame(&mut self, frame: Frame, len: usize, config: &ClientConfig, now: Instant, out: &mut Outbox) {
+    fn on_frame(&mut self, frame: Frame, len: usize, config: &ClientOptions, now: Instant, out: &mut Outbox) {
         if let Some(number) = frame.stream() {
             let open = matches!(frame, Frame::Opened { .. } | Frame::Data { .. } | Frame::Datagram { .. });
             if open {
@@ -169,7 +169,7 @@ impl NodeConnection {
     }
 
     /// The upstream is open.
-    fn on_open(&mut self, number: StreamNumber, config: &ClientConfig, out: &mut Outbox) {
+    fn on_open(&mut self, number: StreamNumber, config: &ClientOptions, out: &mut Outbox) {
         let Some(stream) = self.streams.get(&number).filter(|stream| stream.phase != Phase::Open) else {
             return;
         };

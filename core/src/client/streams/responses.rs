@@ -86,7 +86,7 @@ impl Client {
         let sealed = match packet.form {
             BodyForm::Packet => body,
             BodyForm::Json => {
-                let limits = Limits { max_body: self.config.max_reply_body, max_ops: 1 };
+                let limits = Limits { max_body: self.config.tuning.max_reply_body, max_ops: 1 };
                 let mut replies = match wire::decode_answer(&body, 1, limits) {
                     Ok(replies) => replies,
                     Err(AnswerError::Envelope(text)) => {

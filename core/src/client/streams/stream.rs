@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::client::event::LocalEvent;
-use crate::config::ClientConfig;
+use crate::config::ClientOptions;
 use crate::connection::pending::Pending;
 use crate::connection::stream::flow::{Datagrams, Flow};
 use crate::connection::stream::recv::RecvHalf;
@@ -60,10 +60,14 @@ impl Stream {
         kind: FlowKind,
         mut credit: Credit,
         grants: &Grants,
-        config: &ClientConfig,
+        config: &ClientOptions,
         now: Instant,
     ) -> Self {
-        let window = config.streams.window.min(grants.downlink_total.max(config.streams.least_response));
+        let window = config
+            .tuning
+            .streams
+            .downlink_window
+            .min(grants.downlink_total.max(config.tuning.streams.least_response));
         let (flow, window) = match kind {
             FlowKind::Tcp => {
                 (Flow::Tcp { send: SendHalf::new(grants.uplink_window), recv: RecvHalf::new(window) }, window)
@@ -72,7 +76,7 @@ impl Stream {
         };
         // Nothing is gained by reading more than the node has room for.
         let granted = usize::try_from(grants.uplink_window.min(grants.uplink_total)).unwrap_or(usize::MAX);
-        credit.widen(config.streams.uplink_window.min(granted));
+        credit.widen(config.tuning.streams.uplink_window.min(granted));
         Self {
             id,
             target,
@@ -92,7 +96,7 @@ impl Stream {
         &mut self,
         event: LocalEvent,
         now: Instant,
-        config: &ClientConfig,
+        config: &ClientOptions,
     ) -> Result<u64, Misuse> {
         match (&mut self.traffic.flow, event) {
             (Flow::Tcp { send, .. }, LocalEvent::Data(bytes)) => {
@@ -109,7 +113,7 @@ impl Stream {
             }
             (Flow::Udp(datagrams), LocalEvent::Data(bytes)) => {
                 self.last_active = now;
-                return Ok(datagrams.sending.push(bytes, config.udp_queue, DATAGRAM_ROOM));
+                return Ok(datagrams.sending.push(bytes, config.tuning.udp_queue, DATAGRAM_ROOM));
             }
             (Flow::Udp(_), LocalEvent::Fin | LocalEvent::Written(_)) | (_, LocalEvent::Reset) => {
                 return Ok(0);
@@ -120,22 +124,24 @@ impl Stream {
     }
 
     /// What the application sent before the stream began; its credit counts that already.
-    pub(super) fn begin_with(&mut self, bytes: Bytes, config: &ClientConfig) {
+    pub(super) fn begin_with(&mut self, bytes: Bytes, config: &ClientOptions) {
         match &mut self.traffic.flow {
             Flow::Tcp { send, .. } => {
                 let _ = send.write(bytes); // a new direction takes bytes
             }
-            Flow::Udp(datagrams) => drop(datagrams.sending.push(bytes, config.udp_queue, DATAGRAM_ROOM)),
+            Flow::Udp(datagrams) => {
+                drop(datagrams.sending.push(bytes, config.tuning.udp_queue, DATAGRAM_ROOM))
+            }
         }
     }
 
     /// When it ends by itself: UDP when it is idle, TCP when no relay has brought its OPEN to the node for longer than
     /// the node would remember the client.
-    pub(super) fn deadline(&self, config: &ClientConfig) -> Option<Instant> {
+    pub(super) fn deadline(&self, config: &ClientOptions) -> Option<Instant> {
         match (self.traffic.flow.kind(), self.phase) {
             (FlowKind::Udp, _) => Some(self.last_active.saturating_add(config.udp_idle)),
             (FlowKind::Tcp, Phase::Unconfirmed) => {
-                Some(self.opened.saturating_add(config.streams.idle.saturating_mul(2)))
+                Some(self.opened.saturating_add(config.tuning.streams.idle.saturating_mul(2)))
             }
             (FlowKind::Tcp, Phase::Heard | Phase::Open) => None,
         }

@@ -13,7 +13,8 @@ use crate::{ClientOptions, FlowId, FlowKind};
 
 /// A client whose relay has a place for every call of a test.
 fn roomy() -> ClientOptions {
-    let mut options = ClientOptions { idle_exchanges: 1000, ..options(1) };
+    let mut options = options(1);
+    options.tuning.idle_exchanges = 1000;
     options.relays[0].max_concurrent = 1000;
     options
 }
@@ -92,8 +93,8 @@ fn small_writes_go_first_and_whole_and_bulk_shares_what_is_left() {
 fn a_batch_carries_no_more_payload_than_configured_however_large_a_body_may_be() {
     let mut options = roomy();
     options.relays[0].max_body = 16 * 1024 * 1024;
-    options.max_batch_payload = 300_000;
-    options.max_op_payload = 200_000;
+    options.tuning.max_batch_payload = 300_000;
+    options.tuning.max_op_payload = 200_000;
     let mut bench = Bench::new(options);
     let [a, b, c] = ["a", "b", "c"].map(|name| bench.sequenced(name).0);
     let calls = gathered(&mut bench, &[(a, 150_000), (b, 150_000), (c, 150_000)]);

@@ -81,7 +81,7 @@ pub(super) struct Bench {
 pub(super) fn options(relays: usize) -> ClientOptions {
     let mut options = ClientOptions::new(vec![RelayOptions::new(Secret::new("key")); relays]);
     options.max_level = Level::Sequenced;
-    options.server_first_ports.push(7777);
+    options.tuning.server_first_ports.push(7777);
     options
 }
 

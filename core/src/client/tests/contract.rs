@@ -202,7 +202,7 @@ fn misuse_changes_nothing() {
 #[test]
 fn the_stream_limit_holds() {
     let mut options = options(1);
-    options.max_streams = 2;
+    options.max_flows = 2;
     let mut bench = Bench::new(options);
     let first = bench.open(target(443), FlowKind::Tcp);
     bench.open(target(443), FlowKind::Tcp);

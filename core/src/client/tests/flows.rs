@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::bench::*;
 use crate::client::{ClientEvent, EndReason, ExchangeFailure, LocalEvent};
 use crate::wire::{Op, ReplyParts};
-use crate::{Caps, ClientOptions, FlowKind, Misuse};
+use crate::{Caps, FlowKind, Misuse};
 
 #[test]
 fn a_lone_write_is_sent_at_once_beside_a_held_poll() {
@@ -206,7 +206,8 @@ fn a_close_rides_with_the_next_payload() {
 
 #[test]
 fn closes_never_make_a_body_larger_than_its_relay_takes() {
-    let mut options = ClientOptions { idle_exchanges: 100, ..options(1) };
+    let mut options = options(1);
+    options.tuning.idle_exchanges = 100;
     options.relays[0].max_body = 64 * 1024;
     options.relays[0].max_concurrent = 100;
     let mut bench = Bench::new(options);
@@ -239,7 +240,8 @@ fn closing_the_client_ends_every_flow_and_opens_no_new_one() {
 
 #[test]
 fn a_close_that_is_overdue_waits_for_a_relay_and_names_no_time_that_has_passed() {
-    let mut options = ClientOptions { max_batch_ops: 1, ..options(1) };
+    let mut options = options(1);
+    options.tuning.max_batch_ops = 1;
     options.relays[0].max_concurrent = 2;
     let mut bench = Bench::new(options);
     let sessions = [bench.sequenced("a"), bench.sequenced("b")];

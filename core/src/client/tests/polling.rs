@@ -289,7 +289,9 @@ fn the_node_that_does_not_hold_is_tried_again_after_a_minute() {
 
 #[test]
 fn a_batch_never_carries_more_than_50_ops() {
-    let mut bench = Bench::new(ClientOptions { idle_exchanges: 1, ..options(1) });
+    let mut options = options(1);
+    options.tuning.idle_exchanges = 1;
+    let mut bench = Bench::new(options);
     for n in 0..120 {
         bench.client.open(bench.now, target(SERVER_FIRST), crate::FlowKind::Tcp).unwrap();
         bench.drain();

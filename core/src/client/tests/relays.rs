@@ -85,7 +85,7 @@ fn polls_never_take_the_last_places() {
 fn a_poll_beyond_the_places_for_polls_goes_out_when_it_sets_held_ones_free() {
     let mut options = options(1);
     options.relays[0].max_concurrent = 5;
-    options.idle_exchanges = 100;
+    options.tuning.idle_exchanges = 100;
     let mut bench = Bench::new(options);
     for n in 0..4 {
         bench.sequenced(&alloc::format!("s{n}"));

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::bench::*;
 use crate::client::{ClientNotice, EndReason, ExchangeFailure, LocalEvent};
 use crate::wire::{Op, ReplyParts};
-use crate::{ClientOptions, FlowId, FlowKind, Misuse};
+use crate::{FlowId, FlowKind, Misuse};
 
 fn opened(bench: &mut Bench) -> (FlowId, Call) {
     let stream = bench.open(target(53), FlowKind::Udp);
@@ -39,7 +39,9 @@ fn a_datagram_goes_at_once_beside_a_held_poll() {
 
 #[test]
 fn a_full_queue_drops_the_oldest_datagram_and_counts_it() {
-    let mut bench = Bench::new(ClientOptions { udp_queue: 2, ..options(1) });
+    let mut options = options(1);
+    options.tuning.udp_queue = 2;
+    let mut bench = Bench::new(options);
     let stream = bench.open(target(53), FlowKind::Udp);
     for text in ["1", "2", "3", "4"] {
         bench.write(stream, text);

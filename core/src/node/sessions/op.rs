@@ -255,7 +255,7 @@ impl Node {
     /// At level 0 any number of ops may wait; beyond a bound, the oldest is answered empty.
     fn bound_waiters(&mut self, upstream: UpstreamId) {
         let session = self.upstreams.session(upstream);
-        if let Some(oldest) = session.and_then(|session| session.excess(self.config.seq_queue_ops)) {
+        if let Some(oldest) = session.and_then(|session| session.excess(self.config.tuning.seq_queue_ops)) {
             self.answer_empty(upstream, oldest);
         }
     }

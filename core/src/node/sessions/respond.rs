@@ -53,7 +53,7 @@ impl Node {
             return self.respond(request, lone_packet(batch.form, packet));
         }
         let mut pieces = core::mem::take(&mut self.pieces);
-        let mut budget = self.config.max_batch_drain;
+        let mut budget = self.config.tuning.max_batch_drain;
         let mut aftermath = Aftermath::default();
         let mut drafts = Vec::with_capacity(batch.slots.len());
         for (place, slot) in batch.slots.into_iter().enumerate() {
@@ -129,7 +129,7 @@ impl Node {
             Role::Poll | Role::Payload(_) => (None, *budget),
         };
         let start = pieces.0.len();
-        let taken = session.take(most.min(config.max_drain), &mut pieces.0, pool);
+        let taken = session.take(most.min(config.tuning.max_drain), &mut pieces.0, pool);
         *budget = if planted!(DrainUnbounded) { *budget } else { budget.saturating_sub(taken.bytes) };
         stats.downlink_bytes =
             stats.downlink_bytes.saturating_add(u64::try_from(taken.bytes).unwrap_or(u64::MAX));

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::config::NodeConfig;
+use crate::config::NodeOptions;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 use crate::id::RequestId;
@@ -63,8 +63,9 @@ pub(in crate::node) struct Turn {
 }
 
 impl Turn {
-    pub(in crate::node) fn new(config: &NodeConfig) -> Self {
-        let limits = ReorderLimits { items: config.seq_queue_ops, bytes: config.seq_queue_bytes };
+    pub(in crate::node) fn new(config: &NodeOptions) -> Self {
+        let limits =
+            ReorderLimits { items: config.tuning.seq_queue_ops, bytes: config.tuning.seq_queue_bytes };
         Self { queue: ReorderQueue::new(limits), running: None, unsequenced: None }
     }
 
@@ -174,7 +175,7 @@ impl Turn {
             print.seq(seq, self.expected());
             print.value(&op.payload);
             ranks.op(op.op, print);
-            print.deadline(op.arrived.saturating_add(ranks.config().seq_wait));
+            print.deadline(op.arrived.saturating_add(ranks.config().tuning.seq_wait));
         }
         if let Some(op) = &self.unsequenced {
             print.value(&op.payload);
@@ -207,7 +208,7 @@ mod tests {
     }
 
     fn turn() -> Turn {
-        Turn::new(&NodeOptions::new(Secret::new("k")).validate().unwrap())
+        Turn::new(&NodeOptions::new(Secret::new("k")))
     }
 
     fn op(seq: u64, payload: &'static [u8], arrived: u64) -> QueuedOp {

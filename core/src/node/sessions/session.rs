@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::config::NodeConfig;
+use crate::config::NodeOptions;
 use crate::credit::{Credit, Exceeded, Pool};
 use crate::datagrams::DatagramQueue;
 #[cfg(feature = "model")]
@@ -76,7 +76,7 @@ pub(in crate::node) struct Taken {
 }
 
 impl Session {
-    pub(in crate::node) fn new(sid: Sid, kind: FlowKind, config: &NodeConfig, now: Instant) -> Self {
+    pub(in crate::node) fn new(sid: Sid, kind: FlowKind, config: &NodeOptions, now: Instant) -> Self {
         let downlink = match kind {
             FlowKind::Tcp => Downlink::Tcp(ByteQueue::default()),
             FlowKind::Udp => Downlink::Udp(DatagramQueue::default()),
@@ -190,12 +190,12 @@ impl Session {
     /// Not while the upstream has much to take. But when the node itself has stopped reading from the
     /// upstream, that may be why it takes nothing, and only a running op can fetch what is in the way: then
     /// more may be written, up to the bound of what may wait for its turn.
-    pub(in crate::node) fn may_write(&self, config: &NodeConfig) -> bool {
+    pub(in crate::node) fn may_write(&self, config: &NodeOptions) -> bool {
         let unwritten = self.uplink.unwritten();
         let most = if self.is_paused(config) {
-            config.write_queue.saturating_add(config.seq_queue_bytes)
+            config.tuning.write_queue.saturating_add(config.tuning.seq_queue_bytes)
         } else {
-            config.write_queue
+            config.tuning.write_queue
         };
         unwritten <= most
     }
@@ -206,15 +206,15 @@ impl Session {
     }
 
     /// When it needs attention by itself, and why.
-    pub(in crate::node) fn deadline(&self, config: &NodeConfig) -> Option<(Instant, TimerKind)> {
+    pub(in crate::node) fn deadline(&self, config: &NodeOptions) -> Option<(Instant, TimerKind)> {
         let write = self.uplink.deadline(config).map(|at| (at, TimerKind::Write));
-        let gap = self.turn.gap_deadline(config.seq_wait).map(|at| (at, TimerKind::SeqWait));
+        let gap = self.turn.gap_deadline(config.tuning.seq_wait).map(|at| (at, TimerKind::SeqWait));
         let idle = self.idle_deadline(config).map(|at| (at, TimerKind::IdleFlow));
         [write, gap, idle].into_iter().flatten().min()
     }
 
     /// When nothing has happened for too long. Ops that wait keep a session alive.
-    pub(in crate::node) fn idle_deadline(&self, config: &NodeConfig) -> Option<Instant> {
+    pub(in crate::node) fn idle_deadline(&self, config: &NodeOptions) -> Option<Instant> {
         let limit = match self.kind() {
             FlowKind::Tcp => config.tcp_idle,
             FlowKind::Udp => config.udp_idle,
@@ -262,7 +262,8 @@ impl Session {
             print.deadline(self.last_active.saturating_add(limit));
         }
         if let Some(arrival) = self.growing() {
-            print.deadline(arrival.saturating_add(config.settle_step.max(config.single_settle)));
+            print
+                .deadline(arrival.saturating_add(config.tuning.settle_step.max(config.tuning.single_settle)));
         }
     }
 
@@ -279,7 +280,7 @@ impl Session {
     }
 
     /// Whether the node has stopped reading from the upstream.
-    fn is_paused(&self, config: &NodeConfig) -> bool {
+    fn is_paused(&self, config: &NodeOptions) -> bool {
         self.credit.is_blocked() || self.credit.kept() >= config.session_buffer
     }
 }

@@ -51,7 +51,7 @@ impl Node {
         if session.source != Source::Live {
             return;
         }
-        let (before, dropped) = session.arrive_datagram(datagram, config.udp_queue, pool, *now);
+        let (before, dropped) = session.arrive_datagram(datagram, config.tuning.udp_queue, pool, *now);
         self.stats.datagrams_dropped =
             self.stats.datagrams_dropped.saturating_add(dropped.saturating_sub(before));
         if dropped > before && (before == 0 || before / DROPS_PER_NOTICE < dropped / DROPS_PER_NOTICE) {
@@ -162,7 +162,7 @@ impl Node {
         if is_due(session.idle_deadline(config)) {
             return self.end_session(upstream, Parting::of(SessionEnd::Idle));
         }
-        let overdue = session.turn.overdue(config.seq_wait, *now);
+        let overdue = session.turn.overdue(config.tuning.seq_wait, *now);
         let expected = session.turn.expected();
         for op in overdue {
             let waited = self.now.saturating_since(op.arrived);

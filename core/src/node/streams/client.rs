@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use core::fmt;
 use core::time::Duration;
 
-use crate::config::NodeConfig;
+use crate::config::NodeOptions;
 use crate::connection::closing::{ClosingStream, Word};
 use crate::connection::pending::Pending;
 use crate::connection::scheduler::SendScheduler;
@@ -236,12 +236,12 @@ impl ClientConnection {
     }
 
     /// Whether the sums and the numbers of ended streams are within their bounds.
-    pub(super) fn check(&self, config: &NodeConfig) -> Result<(), ClientFault> {
+    pub(super) fn check(&self, config: &NodeOptions) -> Result<(), ClientFault> {
         let most = usize::try_from(self.grants.max_streams).unwrap_or(usize::MAX).saturating_mul(2);
         let beyond = u64::try_from(self.scheduler.sums.beyond).unwrap_or(u64::MAX);
         if beyond > self.grants.uplink_total {
             Err(ClientFault::TotalExceeded)
-        } else if self.scheduler.sums.span > config.streams.reorder_chunks {
+        } else if self.scheduler.sums.span > config.tuning.streams.reorder_chunks {
             Err(ClientFault::ReorderExceeded)
         } else if self.ended.ranges() > most || self.closing.len() > most.max(LEAST_CLOSING) {
             Err(ClientFault::TooManyEnded)
@@ -257,10 +257,10 @@ impl ClientConnection {
 
     /// How long frames wait for company: a hundredth of the client's round trip, as far as it says how long that is, and
     /// not at all where that is less than a timer can tell. Where bytes keep coming, a sixteenth, and 20 settles at most.
-    pub(super) fn patience(&self, config: &NodeConfig) -> Patience {
+    pub(super) fn patience(&self, config: &NodeOptions) -> Patience {
         const LEAST: Duration = Duration::from_millis(1);
-        let longest = config.streams.settle.saturating_mul(20);
-        let (settle, acks) = (config.streams.settle, config.streams.ack_delay);
+        let longest = config.tuning.streams.settle.saturating_mul(20);
+        let (settle, acks) = (config.tuning.streams.settle, config.tuning.streams.ack_delay);
         let Some(confirm) = self.confirm else { return Patience { settle, fill: settle, acks } };
         let settle = share(confirm, 1, 100).min(settle);
         if settle < LEAST {
@@ -297,8 +297,8 @@ impl ClientConnection {
     }
 
     /// When the client is dropped if it is not heard of.
-    pub(super) fn idle_deadline(&self, config: &NodeConfig) -> Instant {
-        self.last_seen.saturating_add(config.streams.idle)
+    pub(super) fn idle_deadline(&self, config: &NodeOptions) -> Instant {
+        self.last_seen.saturating_add(config.tuning.streams.idle)
     }
 
     /// What is known of an exchange that carries no more than a header.

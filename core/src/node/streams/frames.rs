@@ -179,7 +179,7 @@ impl Node {
             stats.uplink_bytes = stats.uplink_bytes.saturating_add(written);
             actions.push_back(NodeAction::WriteUpstream { upstream, bytes });
         } else {
-            datagrams.received.push(bytes, config.udp_queue, FLOOR);
+            datagrams.received.push(bytes, config.tuning.udp_queue, FLOOR);
         }
         self.touch(upstream);
     }

@@ -30,7 +30,7 @@ use alloc::collections::BTreeMap;
 
 pub use client::ClientFault;
 
-use crate::config::NodeConfig;
+use crate::config::NodeOptions;
 use crate::id::{Counter, IdGenerator, UpstreamId};
 use crate::node::streams::client::{ClientConnection, ConnectionId};
 use crate::time::Instant;
@@ -61,7 +61,7 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(config: &NodeConfig, seed: [u8; 32]) -> Self {
+    pub(super) fn new(config: &NodeOptions, seed: [u8; 32]) -> Self {
         let secret = config.seal_secret();
         Self {
             table: BTreeMap::new(),
@@ -77,7 +77,7 @@ impl Connections {
 
     /// Clients whose packets are not sealed.
     #[cfg(any(test, feature = "model"))]
-    pub(super) fn unsealed(config: &NodeConfig, seed: [u8; 32]) -> Self {
+    pub(super) fn unsealed(config: &NodeOptions, seed: [u8; 32]) -> Self {
         let (up, down) = (Seal::null(Direction::Up), Seal::null(Direction::Down));
         Self { up, down, ..Self::new(config, seed) }
     }
@@ -101,8 +101,8 @@ impl Connections {
     }
 
     /// What a new client is granted, or which option is in the way.
-    fn grants(&self, config: &NodeConfig) -> Result<Grants, &'static str> {
-        let options = &config.streams;
+    fn grants(&self, config: &NodeOptions) -> Result<Grants, &'static str> {
+        let options = &config.tuning.streams;
         if self.table.len() >= options.max_clients {
             return Err("streams.max_clients");
         }
@@ -113,7 +113,7 @@ impl Connections {
             return Err("streams.uplink_memory");
         }
         Ok(Grants {
-            uplink_window: options.window,
+            uplink_window: options.uplink_window,
             uplink_total,
             downlink_total: options.downlink_total,
             max_packet: u64::try_from(largest_packet(config)).unwrap_or(u64::MAX),
@@ -143,10 +143,10 @@ impl Connections {
 const LEAST_TOTAL: u64 = 64 * 1024;
 
 /// The largest packet, so that it also fits into a body of base64.
-fn largest_packet(config: &NodeConfig) -> usize {
+fn largest_packet(config: &NodeOptions) -> usize {
     const ENVELOPE: usize = 1024;
     let body = config.max_body.saturating_sub(ENVELOPE) / 4;
-    config.streams.max_packet.min(body.saturating_mul(3))
+    config.tuning.streams.max_packet.min(body.saturating_mul(3))
 }
 
 /// A stream's upstream, and where it is from now on: what the machine needs to act on both.

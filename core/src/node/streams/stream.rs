@@ -1,6 +1,6 @@
 //! One stream of a client, with its upstream.
 
-use crate::config::NodeConfig;
+use crate::config::NodeOptions;
 use crate::connection::pending::Pending;
 use crate::connection::stream::flow::{Datagrams, Flow};
 use crate::connection::stream::recv::RecvHalf;
@@ -54,14 +54,15 @@ impl Stream {
         target: Target,
         kind: FlowKind,
         window: u64,
-        config: &NodeConfig,
+        config: &NodeOptions,
         now: Instant,
     ) -> Self {
         let deadline = now.saturating_add(config.connect_deadline);
         let flow = match kind {
-            FlowKind::Tcp => {
-                Flow::Tcp { send: SendHalf::new(window), recv: RecvHalf::new(config.streams.window) }
-            }
+            FlowKind::Tcp => Flow::Tcp {
+                send: SendHalf::new(window),
+                recv: RecvHalf::new(config.tuning.streams.uplink_window),
+            },
             FlowKind::Udp => Flow::Udp(Datagrams::default()),
         };
         let keeps = match kind {
@@ -112,7 +113,7 @@ impl Stream {
     }
 
     /// When it needs attention by itself, and why.
-    pub(in crate::node) fn deadline(&self, config: &NodeConfig) -> Option<(Instant, TimerKind)> {
+    pub(in crate::node) fn deadline(&self, config: &NodeOptions) -> Option<(Instant, TimerKind)> {
         if let Link::Connecting { deadline, .. } = &self.link {
             return Some((*deadline, TimerKind::Connect));
         }
@@ -122,7 +123,7 @@ impl Stream {
     }
 
     /// When nothing has happened for too long. A TCP stream lives as long as its client.
-    pub(super) fn idle_deadline(&self, config: &NodeConfig) -> Option<Instant> {
+    pub(super) fn idle_deadline(&self, config: &NodeOptions) -> Option<Instant> {
         (self.traffic.flow.kind() == FlowKind::Udp).then(|| self.last_active.saturating_add(config.udp_idle))
     }
 }

@@ -110,8 +110,12 @@ impl Node {
         let Some(stream) = streams.get_mut(&at.number) else { return };
         let Flow::Udp(datagrams) = &mut stream.traffic.flow else { return };
         let mut pools = Within { inner: own, outer: pool };
-        let (before, dropped) =
-            datagrams.sending.push_with_credit(datagram, config.udp_queue, &mut stream.credit, &mut pools);
+        let (before, dropped) = datagrams.sending.push_with_credit(
+            datagram,
+            config.tuning.udp_queue,
+            &mut stream.credit,
+            &mut pools,
+        );
         stream.last_active = *now;
         stats.datagrams_dropped = stats.datagrams_dropped.saturating_add(dropped.saturating_sub(before));
         if dropped > before && (before == 0 || before / DROPS_PER_NOTICE < dropped / DROPS_PER_NOTICE) {

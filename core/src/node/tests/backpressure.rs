@@ -16,7 +16,7 @@ fn a_payload_to_an_upstream_that_does_not_read_is_answered() {
 
 #[test]
 fn the_next_payload_waits_while_too_much_is_unwritten() {
-    let mut rig = Rig::with(|options| options.write_queue = 4 * MIB);
+    let mut rig = Rig::with(|options| options.tuning.write_queue = 4 * MIB);
     let (sid, upstream) = rig.stuck_session();
     let first = rig.batch(&[big(sid, 0, 4 * MIB + 1)]);
     let second = rig.batch(&[big(sid, 1, MIB)]);
@@ -117,8 +117,8 @@ fn at_level_0_one_payload_waits_for_the_upstream_and_a_second_is_refused() {
 #[test]
 fn uplink_memory_of_a_stuck_session_is_bounded() {
     let mut rig = Rig::with(|options| {
-        options.write_queue = 40_000;
-        options.seq_queue_bytes = 160_000;
+        options.tuning.write_queue = 40_000;
+        options.tuning.seq_queue_bytes = 160_000;
     });
     let (sid, _) = rig.stuck_session();
     for seq in 0..100 {

@@ -32,9 +32,13 @@ fn a_small_drain_passes_whole() {
 #[test]
 fn a_batch_takes_at_most_its_budget_over_all_sessions() {
     let mut rig = Rig::with(|options| {
-        assert_eq!((options.max_drain, options.max_batch_drain), (16 * MIB, 32 * MIB), "the defaults");
-        options.max_drain = 16 * 1024;
-        options.max_batch_drain = 32 * 1024;
+        assert_eq!(
+            (options.tuning.max_drain, options.tuning.max_batch_drain),
+            (16 * MIB, 32 * MIB),
+            "the defaults"
+        );
+        options.tuning.max_drain = 16 * 1024;
+        options.tuning.max_batch_drain = 32 * 1024;
     });
     let sessions = [(); 3].map(|()| full(&mut rig, 15 * 1024).0);
     let request = rig.batch(&sessions.map(|sid| poll(sid, 0)));
@@ -47,8 +51,8 @@ fn a_batch_takes_at_most_its_budget_over_all_sessions() {
 #[test]
 fn what_a_drain_does_not_need_is_left_to_the_next() {
     let mut rig = Rig::with(|options| {
-        options.max_drain = 100;
-        options.max_batch_drain = 150;
+        options.tuning.max_drain = 100;
+        options.tuning.max_batch_drain = 150;
     });
     let sessions = [full(&mut rig, 10).0, full(&mut rig, 90).0, full(&mut rig, 90).0];
     let request = rig.batch(&sessions.map(|sid| poll(sid, 0)));
@@ -59,8 +63,8 @@ fn what_a_drain_does_not_need_is_left_to_the_next() {
 #[test]
 fn with_no_budget_left_a_reply_is_empty_and_withholds_the_end() {
     let mut rig = Rig::with(|options| {
-        options.max_drain = 100;
-        options.max_batch_drain = 100;
+        options.tuning.max_drain = 100;
+        options.tuning.max_batch_drain = 100;
     });
     let ((a, _), (b, upstream)) = (full(&mut rig, 100), full(&mut rig, 10));
     rig.fin(upstream);
@@ -75,8 +79,8 @@ fn with_no_budget_left_a_reply_is_empty_and_withholds_the_end() {
 #[test]
 fn an_ended_session_without_bytes_needs_no_budget() {
     let mut rig = Rig::with(|options| {
-        options.max_drain = 100;
-        options.max_batch_drain = 100;
+        options.tuning.max_drain = 100;
+        options.tuning.max_batch_drain = 100;
     });
     let ((a, _), (b, upstream)) = (full(&mut rig, 100), rig.session());
     rig.fin(upstream);
@@ -87,7 +91,7 @@ fn an_ended_session_without_bytes_needs_no_budget() {
 #[test]
 fn a_download_whose_server_closes_early_arrives_whole() {
     // v1.9.1 ends the session when its server does, and cuts what the drains so far did not reach.
-    let mut rig = Rig::with(|options| options.max_drain = 16 * 1024);
+    let mut rig = Rig::with(|options| options.tuning.max_drain = 16 * 1024);
     let (sid, upstream) = full(&mut rig, 200_000);
     rig.fin(upstream);
     let mut got = 0;

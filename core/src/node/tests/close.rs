@@ -80,7 +80,7 @@ fn close_serves_udp_sessions_too() {
 
 #[test]
 fn eof_comes_only_after_the_tail() {
-    let mut rig = Rig::with(|options| options.max_drain = 4);
+    let mut rig = Rig::with(|options| options.tuning.max_drain = 4);
     let (sid, upstream) = rig.session();
     rig.data(upstream, b"0123456789");
     rig.fin(upstream);

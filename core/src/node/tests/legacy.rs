@@ -92,7 +92,7 @@ fn a_data_op_on_a_udp_session_finds_no_session() {
 
 #[test]
 fn ops_that_wait_at_one_session_are_bounded() {
-    let mut rig = Rig::with(|options| options.seq_queue_ops = 3);
+    let mut rig = Rig::with(|options| options.tuning.seq_queue_ops = 3);
     let (sid, _) = rig.session();
     let polls: Vec<RequestId> = (0..5).map(|_| rig.batch(&[plain(sid, b"")])).collect();
     let held: Vec<bool> = polls.iter().map(|request| rig.is_held(*request)).collect();

@@ -47,11 +47,11 @@ impl Run {
         let mut rig = Rig::with(|options| {
             options.session_buffer = 64 * 1024;
             options.total_buffer = 100_000;
-            options.max_drain = 20_000;
-            options.max_batch_drain = 30_000;
-            options.write_queue = 64;
-            options.seq_queue_ops = 4;
-            options.seq_queue_bytes = 256;
+            options.tuning.max_drain = 20_000;
+            options.tuning.max_batch_drain = 30_000;
+            options.tuning.write_queue = 64;
+            options.tuning.seq_queue_ops = 4;
+            options.tuning.seq_queue_bytes = 256;
         });
         let flows = [(); 4].map(|()| {
             let (sid, upstream) = rig.session();

@@ -75,7 +75,7 @@ fn a_body_beyond_the_limit_is_refused() {
 
 #[test]
 fn a_batch_of_too_many_ops_is_bad_as_a_whole() {
-    let mut rig = Rig::with(|options| options.max_batch_ops = 2);
+    let mut rig = Rig::with(|options| options.tuning.max_batch_ops = 2);
     let ops = [r#"{"op":"close","sid":"x"}"#; 3].join(",");
     let request = rig.request(Endpoint::Batch, format(&ops));
     assert_eq!(rig.body(request), r#"{"r":[{"e":"too many ops in one batch"}]}"#);

@@ -162,7 +162,7 @@ fn ops_of_a_session_that_ended_see_its_end_with_their_seq() {
 
 #[test]
 fn the_reorder_queue_is_bounded_and_takes_the_expected_op_always() {
-    let mut rig = Rig::with(|options| options.seq_queue_ops = 2);
+    let mut rig = Rig::with(|options| options.tuning.seq_queue_ops = 2);
     let (sid, upstream) = rig.session();
     rig.batch(&[data(sid, 1, b"b")]);
     rig.batch(&[data(sid, 2, b"c")]);
@@ -174,7 +174,7 @@ fn the_reorder_queue_is_bounded_and_takes_the_expected_op_always() {
 
 #[test]
 fn the_bytes_of_queued_payloads_are_bounded() {
-    let mut rig = Rig::with(|options| options.seq_queue_bytes = 100);
+    let mut rig = Rig::with(|options| options.tuning.seq_queue_bytes = 100);
     let (sid, _) = rig.session();
     rig.batch(&[big(sid, 1, 100)]);
     let refused = rig.batch(&[big(sid, 2, 1)]);

@@ -64,7 +64,7 @@ fn a_datagram_to_a_silent_peer_is_answered_after_350_ms() {
 
 #[test]
 fn a_full_queue_drops_the_oldest_and_counts() {
-    let mut rig = Rig::with(|options| options.udp_queue = 2);
+    let mut rig = Rig::with(|options| options.tuning.udp_queue = 2);
     let (sid, upstream) = rig.udp_session();
     for number in 0..=201_u8 {
         rig.datagram(upstream, &[number]);

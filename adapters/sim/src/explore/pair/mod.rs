@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use seqlane::{
-    Client, ClientConfig, ClientEvent, ClientOptions, ClientStreamOptions, ExchangeId, FlowId, FlowKind,
-    Form, Instant, Level, LocalEvent, Node, NodeConfig, NodeOptions, RelayOptions, RequestId, Secret, Target,
-    UpstreamId, Wake,
+    Client, ClientConfig, ClientEvent, ClientOptions, ClientStreamOptions, ClientTuning, ExchangeId, FlowId,
+    FlowKind, Form, Instant, Level, LocalEvent, Node, NodeConfig, NodeOptions, RelayOptions, RequestId,
+    Secret, Target, UpstreamId, Wake,
 };
 
 use crate::explore::model::{Broken, Model};
@@ -89,22 +89,19 @@ impl Pair {
     /// The closed world of this scope.
     pub fn new(scope: Scope) -> Self {
         let level = Level::from_number(scope.level).unwrap_or_default();
-        let streams =
-            ClientStreamOptions { max_depth: scope.lanes.max(2).into(), ..ClientStreamOptions::default() };
-        let mut relay = RelayOptions { form: Form::Node, ..RelayOptions::new(Secret::new(KEY)) };
+        let streams = ClientStreamOptions::default().max_depth(scope.lanes.max(2).into());
+        let mut relay = RelayOptions::new(Secret::new(KEY)).form(Form::Node);
         if scope.is_level_2() {
             // Sparse payload goes beyond the depth, but never beyond what the relay takes.
             relay.max_concurrent = scope.lanes.into();
         }
-        let client = ClientOptions {
-            max_level: level,
-            max_depth: scope.lanes.into(),
-            max_batch_ops: scope.batch.into(),
-            max_op_payload: scope.op.into(),
-            streams,
-            ..ClientOptions::new(vec![relay])
-        };
-        let node = NodeOptions { max_level: level, tcp_idle: TCP_IDLE, ..NodeOptions::new(Secret::new(KEY)) };
+        let client = ClientOptions::new(vec![relay]).max_level(level).max_depth(scope.lanes.into()).tuning(
+            ClientTuning::new()
+                .max_batch_ops(scope.batch.into())
+                .max_op_payload(scope.op.into())
+                .streams(streams),
+        );
+        let node = NodeOptions::new(Secret::new(KEY)).max_level(level).tcp_idle(TCP_IDLE);
         Self {
             scope,
             client: client.validate().expect("a scope within its bounds makes a valid client"),

@@ -78,7 +78,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         // Without a link a body is through at once, unless its relay takes a while between head and body.
         const PAUSES: [u64; 4] = [0, 0, 300, 8_000];
         let ways = if self.setup.is_calm() { 3 } else { 4 };
-        let speaks = self.clients[client].config.max_level == Level::Streams
+        let speaks = self.clients[client].config.options().max_level == Level::Streams
             && Note::are_packet(&self.network.flights[flight].notes)
             && self.clients[client].exchanges.contains_key(&exchange);
         let way = if speaks { self.chooser.decide(DecisionPoint::Answering, key, 16) } else { 0 };
@@ -91,7 +91,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     fn tell_answering(&mut self, flight: usize) {
         let Flight { client, exchange, .. } = self.network.flights[flight];
-        let speaks = self.clients[client].config.max_level == Level::Streams;
+        let speaks = self.clients[client].config.options().max_level == Level::Streams;
         if speaks && self.clients[client].exchanges.contains_key(&exchange) {
             self.coverage.set(CoveragePoint::Answering);
             if let Some(sent) = self.ledger.exchanges.get_mut(&(client, exchange)) {

@@ -178,7 +178,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// Whether this flow's open failed, or another one with its target within the time for which that counts.
     fn has_failed_lately(&self, flow: usize) -> bool {
         let Flow { client, target, .. } = self.flows[flow];
-        let remembered = self.setup.client.unreachable_ttl + Duration::from_millis(100);
+        let remembered = self.setup.client.tuning.unreachable_ttl + Duration::from_millis(100);
         let failed = |(index, other): (usize, &Flow)| {
             let asked = self.ledger.flows[index].opening;
             let over = matches!(other.over, Some((EndReason::ConnectFailed(_), at))

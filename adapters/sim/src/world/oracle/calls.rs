@@ -46,13 +46,13 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     pub(in crate::world) fn daily_calls(&self, client: usize, relay: u32) -> Option<u64> {
-        self.clients[client].config.relays.get(relay as usize).and_then(|relay| relay.daily_calls)
+        self.clients[client].config.options().relays.get(relay as usize).and_then(|relay| relay.daily_calls)
     }
 
     /// A day of a budget may be over.
     pub(in crate::world) fn renew(&mut self, client: usize, relay: u32) {
         let now = self.client_now(client);
-        let Some(options) = self.clients[client].config.relays.get(relay as usize) else { return };
+        let Some(options) = self.clients[client].config.options().relays.get(relay as usize) else { return };
         let leapt = self.clients[client].clock.since();
         let first = self.clients[client].began.saturating_add(options.budget_resets_in);
         let limit = options.daily_calls;
@@ -77,9 +77,12 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             return;
         };
         let sent = self.ledger.exchanges.get(&(client, exchange));
-        let config = &self.clients[client].config;
+        let config = self.clients[client].config.options();
         // The only way to the node of streams is asked again before that forgets them.
-        let (usual, pause) = (config.refused_backoff, config.refused_backoff.min(config.streams.idle / 2));
+        let (usual, pause) = (
+            config.tuning.refused_backoff,
+            config.tuning.refused_backoff.min(config.tuning.streams.idle / 2),
+        );
         let now = self.client_now(client);
         let Some(book) = self.ledger.relays.get_mut(&(client, relay.index())) else { return };
         book.refused = false;
@@ -109,9 +112,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// L7: the pauses of a relay grow from one answer to the next, and start anew then.
     pub(in crate::world) fn check_pause(&mut self, client: usize, relay: RelayId, until: Instant) {
         let pause = until.saturating_since(self.client_now(client));
-        let config = &self.clients[client].config;
-        let first = config.relay_backoff.max(SHORTEST_PAUSE);
-        let longest = config.relay_backoff_max;
+        let config = self.clients[client].config.options();
+        let first = config.tuning.relay_backoff.max(SHORTEST_PAUSE);
+        let longest = config.tuning.relay_backoff_max;
         let Some(book) = self.ledger.relays.get_mut(&(client, relay.index())) else { return };
         let most = first.saturating_mul(1 << book.setbacks.min(20)).min(longest);
         let (refused, setbacks) = (book.refused, book.setbacks);

@@ -201,7 +201,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     pub(in crate::world) fn note_arrival(&mut self, node: usize, notes: &[Note]) {
         let (home, now) = ((node, self.nodes[node].life), self.node_now(node));
         let doubled = self.tally.faults[Fault::Duplicate.index()] > 0;
-        let (most, most_bytes) = (self.setup.node.seq_queue_ops, self.setup.node.seq_queue_bytes);
+        let (most, most_bytes) =
+            (self.setup.node.tuning.seq_queue_ops, self.setup.node.tuning.seq_queue_bytes);
         for note in notes {
             let Role::Data { sid, seq } = note.role else { continue };
             let Some(session) = self.ledger.sessions.get_mut(&sid) else { continue };
@@ -294,7 +295,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     fn note_opened(&mut self, home: (usize, u64), note: &Note, reply: &Reply) {
         if let (Some(flow), Some(sid), None) = (note.flow, reply.sid, &reply.error) {
             let offered = reply.caps.is_some_and(|caps| caps.level() >= Level::Sequenced);
-            if offered && self.nodes[home.0].config.max_level < Level::Sequenced {
+            if offered && self.nodes[home.0].config.options().max_level < Level::Sequenced {
                 self.violated(Property::S7, format!("node{} offers level 1 and speaks level 0", home.0));
             }
             let received = self.flows[flow].upstreams.last().map_or(0, |up| self.upstreams[*up].received);
@@ -335,11 +336,11 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// R1: what one answer carries stays within the bounds of drains.
     fn check_drain(&mut self, node: usize, replies: &[Reply]) {
-        let config = &self.nodes[node].config;
-        let most = config.max_batch_drain;
+        let config = self.nodes[node].config.options();
+        let most = config.tuning.max_batch_drain;
         let bytes: usize = replies.iter().map(|reply| reply.data.len()).sum();
         let largest = replies.iter().map(|reply| reply.data.len()).max().unwrap_or(0);
-        if bytes > most || largest > config.max_drain {
+        if bytes > most || largest > config.tuning.max_drain {
             self.violated(
                 Property::R1,
                 format!("node{node} answers {bytes} B in one batch, {largest} B in one reply"),

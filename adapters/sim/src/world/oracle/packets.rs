@@ -196,7 +196,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let flows = self.flows.iter().filter(|flow| flow.client == client);
         let moved = flows.map(|flow| flow.moved.max(flow.over.map_or(Time::ZERO, |(_, at)| at))).max();
         let moved = moved.unwrap_or(Time::ZERO);
-        let hold = self.setup.client.streams.idle_hold.min(self.setup.node.streams.max_hold);
+        let hold = self.setup.client.tuning.streams.idle_hold.min(self.setup.node.tuning.streams.max_hold);
         // When a relay comes back, what was lost is asked for at once.
         let (now, calm) = (self.now, self.setup.is_calm() && self.setup.outages.is_empty());
         // An answer that takes its time keeps a client awake.
@@ -312,7 +312,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let forged =
             [Fault::Swap, Fault::Corrupt].iter().any(|fault| !self.setup.probability(*fault).is_never());
         let heard = if forged { Time::ZERO } else { heard };
-        let idle = self.setup.client.streams.idle;
+        let idle = self.setup.client.tuning.streams.idle;
         // Clocks differ by up to 1 in 2000.
         let silent = self.now.since(heard) >= idle - idle / 1000;
         restarted || silent || self.ledger.packets.forgotten.contains(&epoch)
@@ -321,7 +321,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// S14, when a client is idle: who waits for an exchange, or leaves a stream at its node behind, is woken again.
     pub(in crate::world) fn check_owing(&mut self, client: usize) {
         let side = &self.clients[client];
-        if side.wake.is_some() || side.config.max_level < Level::Streams {
+        if side.wake.is_some() || side.config.options().max_level < Level::Streams {
             return;
         }
         let left = |flow: &usize| {

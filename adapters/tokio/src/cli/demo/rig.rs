@@ -100,7 +100,7 @@ pub(super) struct Rig {
 impl Rig {
     pub(super) async fn start(level: Level, condition: Condition, seed: u64) -> Result<Self, Failure> {
         let secret = Some(Secret::new(SECRET));
-        let options = NodeOptions { max_level: level, secret, ..NodeOptions::new(Secret::new(NODE_KEY)) };
+        let options = NodeOptions::new(Secret::new(NODE_KEY)).max_level(level).secret(secret);
         // The origin is on loopback.
         let node = NodeServer::builder(options).allow_private(true).drain(Duration::ZERO).start().await?;
         let node_url = format!("http://{}", node.local_addr());
@@ -112,12 +112,10 @@ impl Rig {
             relays.push(relay.start().await?);
         }
         let urls: Vec<RelayUrl> = relays.iter().filter_map(|relay| relay.url().parse().ok()).collect();
-        let options = ClientOptions {
-            max_level: level,
-            secret: Some(Secret::new(SECRET)),
-            balance: Balance::RoundRobin,
-            ..ClientOptions::new(vec![RelayOptions::new(Secret::new(CLIENT_KEY)); urls.len()])
-        };
+        let options = ClientOptions::new(vec![RelayOptions::new(Secret::new(CLIENT_KEY)); urls.len()])
+            .max_level(level)
+            .secret(Some(Secret::new(SECRET)))
+            .balance(Balance::RoundRobin);
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let client = ProxyClient::builder(options, urls).listen(listen).shutdown_grace(Duration::ZERO);
         let client = client.start().await?;

@@ -321,14 +321,9 @@ fn datagrams_go_both_ways() {
 
 #[test]
 fn an_application_that_does_not_read_stops_its_own_download_alone() {
-    let options = crate::ClientOptions {
-        streams: crate::ClientStreamOptions {
-            window: MIB as u64,
-            downlink_total: 2 * MIB as u64,
-            ..crate::ClientStreamOptions::default()
-        },
-        ..options(2)
-    };
+    let mut options = options(2);
+    options.tuning.streams.downlink_window = MIB as u64;
+    options.tuning.streams.downlink_total = 2 * MIB as u64;
     let mut rig = Rig::new(options, CALM, 1);
     let stalled = rig.open("8000000", 1, true);
     rig.apps.get_mut(&stalled).unwrap().stalled = true;

@@ -53,7 +53,7 @@ fn what_is_acknowledged_makes_room_for_every_stream() {
 
 #[test]
 fn the_uplink_gets_credit_as_its_bytes_are_taken() {
-    let mut pair = Pair::with(|options| options.streams.window = 64 * 1024);
+    let mut pair = Pair::with(|options| options.tuning.streams.uplink_window = 64 * 1024);
     let upstream = pair.stream(0, 1);
     pair.rig.stuck.insert(upstream);
     let data = |seq, len: usize| {

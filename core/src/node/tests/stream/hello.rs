@@ -80,7 +80,7 @@ fn the_state_begins_at_the_done_of_the_hello() {
 
 #[test]
 fn only_so_many_clients_are_known() {
-    let mut pair = Pair::with(|options| options.streams.max_clients = 1);
+    let mut pair = Pair::with(|options| options.tuning.streams.max_clients = 1);
     pair.client = ClientId([2; 16]);
     pair.terms.done = 0;
     let header = RequestHeader { epoch: None, ..pair.header(0) };
@@ -92,7 +92,7 @@ fn only_so_many_clients_are_known() {
 
 #[test]
 fn what_is_promised_to_clients_is_bounded_together() {
-    let mut pair = Pair::strangers(|options| options.streams.uplink_memory = 8 * MIB);
+    let mut pair = Pair::strangers(|options| options.tuning.streams.uplink_memory = 8 * MIB);
     let mut promised = 0;
     for client in 0..200 {
         pair.client = ClientId([client; 16]);

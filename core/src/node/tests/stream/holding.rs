@@ -84,7 +84,7 @@ fn beyond_keep_the_lowest_exchange_is_answered_first_whichever_came_first() {
 
 #[test]
 fn no_more_are_held_than_was_granted_whatever_the_client_keeps() {
-    let mut pair = Pair::with(|options| options.streams.max_held = 2);
+    let mut pair = Pair::with(|options| options.tuning.streams.max_held = 2);
     pair.terms.keep = 1000;
     let requests: Vec<RequestId> = (1..5).map(|exchange| pair.ask(exchange, &[])).collect();
     let held = requests.iter().filter(|request| pair.rig.is_held(**request)).count();
@@ -123,7 +123,7 @@ fn beyond_keep_an_acknowledgement_does_not_wait() {
 
 #[test]
 fn a_quarter_of_the_window_taken_is_reported_without_waiting() {
-    let mut pair = Pair::with(|options| options.streams.window = 64 * 1024);
+    let mut pair = Pair::with(|options| options.tuning.streams.uplink_window = 64 * 1024);
     pair.stream(0, 1);
     let bytes = Bytes::from(alloc::vec![7; 16 * 1024]);
     let data = Frame::Data { stream: number(0), seq: Seq::ZERO, fin: false, bytes };

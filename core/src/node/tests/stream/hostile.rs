@@ -36,7 +36,7 @@ fn large(stream: u64, seq: u64, len: usize) -> Frame {
 fn bytes_beyond_the_credit_fail_the_client() {
     let fault = ClientFault::from(crate::connection::stream::Violation::CreditExceeded);
     let frames = [large(0, 0, 60_000), large(0, 1, 60_000)];
-    fails(|options| options.streams.window = 100_000, &frames, fault);
+    fails(|options| options.tuning.streams.uplink_window = 100_000, &frames, fault);
 }
 
 #[test]
@@ -60,13 +60,13 @@ fn an_acknowledgement_of_what_was_not_sent_fails_the_client() {
 #[test]
 fn bytes_beyond_the_total_fail_the_client() {
     let frames = [open(1), large(1, 0, 65_536), large(1, 1, 65_536), large(1, 2, 65_536)];
-    fails(|options| options.streams.uplink_total = 64 * 1024, &frames, ClientFault::TotalExceeded);
+    fails(|options| options.tuning.streams.uplink_total = 64 * 1024, &frames, ClientFault::TotalExceeded);
 }
 
 #[test]
 fn reorder_queues_that_are_too_long_together_fail_the_client() {
     let frames = [open(1), open(2), chunk(1, 3000, b"far"), chunk(2, 3000, b"far")];
-    fails(|options| options.streams.reorder_chunks = 4096, &frames, ClientFault::ReorderExceeded);
+    fails(|options| options.tuning.streams.reorder_chunks = 4096, &frames, ClientFault::ReorderExceeded);
 }
 
 #[test]
@@ -77,18 +77,18 @@ fn a_resend_of_the_future_fails_the_client() {
 #[test]
 fn streams_that_end_with_too_many_gaps_fail_the_client() {
     let frames: Vec<Frame> = (0..9).map(|gap| reset(2 * gap + 2, ResetCode::Aborted)).collect();
-    fails(|options| options.streams.max_streams = 4, &frames, ClientFault::TooManyEnded);
+    fails(|options| options.tuning.streams.max_streams = 4, &frames, ClientFault::TooManyEnded);
 }
 
 #[test]
 fn refusals_that_are_never_confirmed_fail_the_client() {
     let frames: Vec<Frame> = (1..1030).map(open).collect();
-    fails(|options| options.streams.max_streams = 1, &frames, ClientFault::TooManyEnded);
+    fails(|options| options.tuning.streams.max_streams = 1, &frames, ClientFault::TooManyEnded);
 }
 
 #[test]
 fn a_client_may_open_stream_after_stream_before_it_confirms_an_end() {
-    let mut pair = Pair::with(|options| options.streams.max_streams = 1);
+    let mut pair = Pair::with(|options| options.tuning.streams.max_streams = 1);
     let frames: Vec<Frame> = (0..12).map(open).collect();
     let request = pair.ask(1, &frames);
     assert!(pair.faults().is_empty());
@@ -142,7 +142,7 @@ fn a_frame_that_goes_the_other_way_fails_its_packet_and_nothing_of_it_counts() {
 
 #[test]
 fn a_packet_larger_than_was_granted_does_not_open() {
-    let mut pair = Pair::with(|options| options.streams.max_packet = 128 * 1024);
+    let mut pair = Pair::with(|options| options.tuning.streams.max_packet = 128 * 1024);
     let upstream = pair.stream(0, 1);
     let request = pair.ask(2, &[large(0, 0, 65_536), large(0, 1, 65_536)]);
     assert!(pair.is_bad_packet(request));

@@ -123,7 +123,7 @@ fn data_for_a_stream_that_nobody_knows_is_told_so() {
 
 #[test]
 fn beyond_the_streams_that_were_granted_an_open_is_refused() {
-    let mut pair = Pair::with(|options| options.streams.max_streams = 1);
+    let mut pair = Pair::with(|options| options.tuning.streams.max_streams = 1);
     pair.stream(0, 1);
     let request = pair.ask(2, &[open(1)]);
     assert_eq!(pair.answer_after(request, 10).frames, [reset(1, ResetCode::TooManyStreams)]);

@@ -64,7 +64,7 @@ fn datagrams_are_not_repeated() {
 
 #[test]
 fn datagrams_wait_for_their_upstream_and_the_oldest_make_room() {
-    let mut pair = Pair::with(|options| options.udp_queue = 2);
+    let mut pair = Pair::with(|options| options.tuning.udp_queue = 2);
     pair.ask(1, &[open_with(0, FlowKind::Udp, 0), datagram(0, b"a"), datagram(0, b"b"), datagram(0, b"c")]);
     let upstream = pair.rig.last_opened();
     assert!(pair.rig.written(upstream).is_empty());
@@ -74,7 +74,7 @@ fn datagrams_wait_for_their_upstream_and_the_oldest_make_room() {
 
 #[test]
 fn only_so_many_datagrams_wait_for_the_client() {
-    let mut pair = Pair::with(|options| options.udp_queue = 2);
+    let mut pair = Pair::with(|options| options.tuning.udp_queue = 2);
     let upstream = association(&mut pair);
     for text in [&b"a"[..], b"b", b"c"] {
         pair.rig.datagram(upstream, text);
