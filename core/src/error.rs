@@ -83,7 +83,7 @@ pub enum ConnectFailure {
 }
 
 impl ConnectFailure {
-    #[cfg(any(test, feature = "record"))]
+    #[cfg(test)]
     pub(crate) const ALL: [Self; 7] = [
         Self::Refused,
         Self::HostUnreachable,

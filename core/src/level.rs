@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The capabilities that a node names in its connect replies: a set of bits in a `u32`.
 ///
 /// Unknown bits are kept and ignored, so a newer node can name more than this client knows.
@@ -79,8 +81,7 @@ impl fmt::Display for Caps {
 }
 
 /// A level of service (protocol.md 0). A client speaks the highest one that both sides have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Level {
     /// Level 0: one data op in flight per session, unordered at the node.
     Legacy,

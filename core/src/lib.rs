@@ -61,7 +61,6 @@
 //! - `simd` (default): base64 by SIMD, chosen at run time. Without it the crate needs no `std` at all.
 //! - `planted`: bugs that can be switched on, to prove that the simulator finds them. For its tests alone.
 //! - `model`: fingerprints of the machines' states, for searching the state space of the real code.
-//! - `record`: recordings of what a machine was told and what it wanted done, in a form that can be replayed.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -117,8 +116,6 @@ mod pin;
 #[cfg(feature = "planted")]
 pub mod planted;
 mod queue;
-#[cfg(feature = "record")]
-pub mod record;
 mod reorder;
 mod secret;
 mod seq;

@@ -22,6 +22,11 @@ impl Secret {
         Self(text.into())
     }
 
+    /// The empty secret, in place of one that is not serialized.
+    pub(crate) fn unset() -> Self {
+        Self::new("")
+    }
+
     /// Whether `candidate` is this secret, in time that depends on the length of the candidate alone.
     pub fn matches(&self, candidate: &str) -> bool {
         let own = self.0.as_bytes();

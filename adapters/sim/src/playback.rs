@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use seqlane::Instant;
-use seqlane::record::{BadRecording, Ending, Entry, MAGIC, Machine, Mask, Problem, Recorded, Recording};
+use seqlane_record::{BadRecording, Ending, Entry, MAGIC, Machine, Mask, Problem, Recorded, Recording};
 
 use crate::guard::guarded;
 
@@ -182,7 +182,7 @@ impl<M: Machine> Player<M> {
             }
             Entry::Action(expected) => {
                 self.actions += 1;
-                let got = M::tell(&self.machine.poll(), &self.mask);
+                let got = M::record_action(&self.machine.poll(), &self.mask);
                 if got == expected {
                     Ok(())
                 } else {

@@ -2,12 +2,12 @@
 #![cfg(feature = "planted")]
 
 use seqlane::planted::Bug;
-use seqlane::record::{Ending, Machine, Scribe};
 use seqlane::wire::{Op, encode_request};
 use seqlane::{
     Endpoint, Form, Instant, Level, Node, NodeAction, NodeEvent, NodeOptions, RequestId, Secret, Target,
     UpstreamEvent, UpstreamId,
 };
+use seqlane_record::{Ending, Machine, RecordingWriter};
 use seqlane_sim::playback::{End, play};
 
 /// A node of level 0 that opens a target for a client.
@@ -16,7 +16,7 @@ fn recorded() -> Vec<u8> {
     let options = NodeOptions::new(key.clone()).max_level(Level::Legacy);
     let mut node = Node::start(options.clone(), [1; 32], Instant::ZERO).expect("valid");
     let mut file = Vec::new();
-    let mut scribe = Scribe::<Node>::begin(&options, [1; 32], Instant::ZERO, &mut file);
+    let mut writer = RecordingWriter::<Node>::begin(&options, [1; 32], Instant::ZERO, &mut file);
     let op = Op::Connect { target: Target::new("example.org", 80).expect("a target") };
     let body = encode_request(Form::Node, &key, [&op].into_iter());
     let (request, upstream) = (RequestId::new(0), UpstreamId::new(0));
@@ -24,17 +24,17 @@ fn recorded() -> Vec<u8> {
         NodeEvent::Request { request, endpoint: Endpoint::Batch, body },
         NodeEvent::Upstream { upstream, event: UpstreamEvent::Opened },
     ] {
-        scribe.event(Instant::ZERO, &event, &mut file);
+        writer.event(Instant::ZERO, &event, &mut file);
         node.handle(Instant::ZERO, event).expect("within the contract");
         loop {
             let action = node.poll();
-            scribe.action(&action, &mut file);
+            writer.action(&action, &mut file);
             if matches!(action, NodeAction::Idle { .. }) {
                 break;
             }
         }
     }
-    scribe.end(Ending::Stopped, &mut file);
+    writer.end(Ending::Stopped, &mut file);
     file
 }
 

@@ -133,27 +133,27 @@ fn the_table_of_level_2_says_what_must_be_reached_and_what_was() {
 
 /// A recording of a client that opened a flow, as `seqlane client --record` writes it.
 fn recording() -> Vec<u8> {
-    use seqlane::record::{Ending, Machine, Scribe};
     use seqlane::{
         Client, ClientAction, ClientEvent, ClientOptions, FlowKind, Instant, RelayOptions, Secret, Target,
     };
+    use seqlane_record::{Ending, Machine, RecordingWriter};
     let options = ClientOptions::new(vec![RelayOptions::new(Secret::new("key"))]);
     let mut client = Client::start(options.clone(), [1; 32], Instant::ZERO).expect("valid");
     let mut file = Vec::new();
-    let mut scribe = Scribe::<Client>::begin(&options, [1; 32], Instant::ZERO, &mut file);
+    let mut writer = RecordingWriter::<Client>::begin(&options, [1; 32], Instant::ZERO, &mut file);
     let target = Target::new("example.org", 443).expect("a target");
     for event in [ClientEvent::Open { target, kind: FlowKind::Tcp }, ClientEvent::Close] {
-        scribe.event(Instant::ZERO, &event, &mut file);
+        writer.event(Instant::ZERO, &event, &mut file);
         client.handle(Instant::ZERO, event).expect("within the contract");
         loop {
             let action = client.poll();
-            scribe.action(&action, &mut file);
+            writer.action(&action, &mut file);
             if matches!(action, ClientAction::Idle { .. }) {
                 break;
             }
         }
     }
-    scribe.end(Ending::Stopped, &mut file);
+    writer.end(Ending::Stopped, &mut file);
     file
 }
 
@@ -179,7 +179,7 @@ fn a_recording_of_real_sockets_is_replayed_and_a_damaged_one_is_told() {
     let place = damaged.len() - 30;
     damaged[place] ^= 1;
     for (bytes, words) in
-        [(&damaged[..], "damaged"), (&whole[..whole.len() - 1], "breaks off"), (&whole[..21], "breaks off")]
+        [(&damaged[..], "damaged"), (&whole[..whole.len() - 1], "has no end"), (&whole[..21], "has no end")]
     {
         let output = replay(bytes, &[]);
         assert_eq!(output.status.code(), Some(2));

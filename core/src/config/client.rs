@@ -4,14 +4,15 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{ClientStreamOptions, ConfigError, DAY, KIB, MIB, check, check_secret, within};
 use crate::level::Level;
 use crate::secret::Secret;
 use crate::wire::Form;
 
 /// When a flow's application is told that it is open (protocol.md 2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OpenMode {
     /// At once, so that its first bytes travel with the open; a failure shows as a reset.
     #[default]
@@ -21,8 +22,7 @@ pub enum OpenMode {
 }
 
 /// How the client chooses among relays that can take a batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Balance {
     /// The relay that should answer first, from its round trips and its calls in flight.
     #[default]
@@ -35,7 +35,7 @@ options! {
     /// One relay, or the node itself when the client calls it directly.
     RelayOptions(
         /// The key that it expects.
-        #[cfg_attr(feature = "record", serde(with = "crate::record::stand_in"))]
+        #[serde(skip, default = "Secret::unset")]
         key: Secret
     ) {
         /// The JSON form that it takes. Default: that of a relay.
@@ -107,7 +107,7 @@ options! {
     optional {
         /// What seals the packets of level 2; the node must have the same, and no relay should know it. Default: the
         /// key of the first relay, which keeps out everybody but the relays.
-        #[cfg_attr(feature = "record", serde(with = "crate::record::stand_in::optional"))]
+        #[serde(skip)]
         secret: Secret,
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Options are plain data with a setter for each field; [`ClientOptions::validate`] and [`NodeOptions::validate`] turn
 //! them into the configuration that a machine takes, so a machine never meets a value that it cannot work with.
-//! What few people set stands apart, in [`ClientTuning`] and [`NodeTuning`].
+//! What few people set stands apart, in [`ClientTuning`] and [`NodeTuning`]. Options are written and read by serde
+//! without their keys and secrets: set those after reading.
 //!
 //! ```
 //! use std::time::Duration;
@@ -47,8 +48,8 @@ macro_rules! options {
         })?
     ) => {
         $(#[$attr])*
-        #[derive(Clone, Debug)]
-        #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+        #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
         #[non_exhaustive]
         pub struct $name {
             $($(#[$required_attr])* pub $required: $required_type,)*

@@ -10,7 +10,7 @@ options! {
     /// Options of a node.
     NodeOptions(
         /// The key that requests must carry.
-        #[cfg_attr(feature = "record", serde(with = "crate::record::stand_in"))]
+        #[serde(skip, default = "Secret::unset")]
         key: Secret
     ) {
         /// The highest level to offer. Default: 2, streams.
@@ -43,7 +43,7 @@ options! {
     optional {
         /// What seals the packets of level 2; the clients must have the same, and no relay should know it. Default:
         /// the key, which keeps out everybody but the relays that have it.
-        #[cfg_attr(feature = "record", serde(with = "crate::record::stand_in::optional"))]
+        #[serde(skip)]
         secret: Secret,
     }
 }

@@ -16,8 +16,7 @@ use crate::wire::op::{BadOp, Op, OpFields};
 use crate::wire::reply::{MAX_ERROR_LEN, MAX_PACKETS, Reply, ReplyFields, ReplyParts};
 
 /// The JSON form that a peer takes (protocol.md 1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Form {
     /// A relay script: `{"k","t":"batch","ops"}`.
     #[default]

@@ -453,7 +453,6 @@ impl Frames {
     }
 
     /// The packet that they are in, its header included.
-    #[cfg(feature = "record")]
     pub(crate) fn packet(&self) -> &[u8] {
         &self.packet
     }

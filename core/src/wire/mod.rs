@@ -70,8 +70,6 @@ pub mod varint;
 
 pub use body::{Body, BodyForm};
 pub(crate) use body::{Sealing, Wrapping};
-#[cfg(feature = "record")]
-pub(crate) use cursor::Cursor;
 pub use cursor::PacketError;
 pub use envelope::{
     Answer, AnswerError, Form, Limits, Request, RequestError, SingleRequest, decode_answer, decode_request,

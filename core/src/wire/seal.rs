@@ -177,19 +177,6 @@ impl Seal {
         let end = HEAD_LEN.saturating_add(len);
         Ok(packet.slice(HEAD_LEN..end))
     }
-
-    /// Puts another seal in the place of this one, where the packet lies, with the same nonce. A packet that does not
-    /// open stays as it is.
-    #[cfg(feature = "record")]
-    pub(crate) fn replace(&self, packet: &mut [u8], other: &Self) {
-        let Some((head, body)) = packet.split_first_chunk_mut::<HEAD_LEN>() else { return };
-        let Some((body, tag)) = body.split_last_chunk_mut::<TAG_LEN>() else { return };
-        let [version, nonce @ ..] = head;
-        // The tag is checked before anything is changed.
-        if *version == VERSION && self.0.open(*nonce, body, *tag).is_ok() {
-            *tag = other.0.close(*nonce, body);
-        }
-    }
 }
 
 pub(super) fn key(secret: &Secret, way: Direction) -> [u8; 32] {
@@ -246,7 +233,6 @@ impl Unsealed {
     }
 
     /// The packet with this plaintext.
-    #[cfg(feature = "record")]
     pub fn of(plaintext: &[u8]) -> Self {
         let mut packet =
             Self::with_capacity(HEAD_LEN.saturating_add(plaintext.len()).saturating_add(TAG_LEN));

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use seqlane::record::Ending;
 use seqlane::{ClientNotice, Level, OpenMode};
+use seqlane_record::Ending;
 use seqlane_sim::playback::{End, Playback, play};
 use seqlane_tests::deadline::soon;
 use seqlane_tests::rig::dial::{self, Association};

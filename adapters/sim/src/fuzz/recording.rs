@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use seqlane::record::{Ending, Machine, Scribe};
 use seqlane::{Client, ClientOptions, Form, Instant, Level, Node, NodeOptions, RelayOptions, Secret};
+use seqlane_record::{Ending, Machine, RecordingWriter};
 
 use crate::playback::{End, is_recording, play};
 
@@ -41,25 +41,25 @@ fn replayed<M: Machine>(options: &M::Options, mut data: &[u8]) {
     let mut machine = M::start(options.clone(), SEED, Instant::ZERO).expect("valid");
     let mut now = Instant::ZERO;
     let mut file = Vec::new();
-    let mut scribe = Scribe::<M>::begin(options, SEED, now, &mut file);
+    let mut writer = RecordingWriter::<M>::begin(options, SEED, now, &mut file);
     while let Some(([high, low, millis], rest)) = data.split_first_chunk() {
         let (event, rest) = rest.split_at(rest.len().min(usize::from(u16::from_be_bytes([*high, *low]))));
         data = rest;
         let Ok(event) = M::read_event(Bytes::copy_from_slice(event), &mask) else { continue };
         now = now.saturating_add(Duration::from_millis((*millis).into()));
-        scribe.event(now, &event, &mut file);
+        writer.event(now, &event, &mut file);
         if let Err(misuse) = machine.handle(now, event) {
-            scribe.refused(misuse, &mut file);
+            writer.refused(misuse, &mut file);
         }
         loop {
             let action = machine.poll();
-            scribe.action(&action, &mut file);
-            if M::tell(&action, &mask).text.starts_with("Idle") {
+            writer.action(&action, &mut file);
+            if M::record_action(&action, &mask).text.starts_with("Idle") {
                 break;
             }
         }
     }
-    scribe.end(Ending::Stopped, &mut file);
+    writer.end(Ending::Stopped, &mut file);
     let playback = play(file.into()).expect("it was written here");
     assert_eq!(playback.end, End::Same(Ending::Stopped), "{playback:?}");
 }

@@ -1,8 +1,8 @@
-use seqlane::record::Scribe;
 use seqlane::{
     Client, ClientAction, ClientEvent, ClientOptions, FlowId, FlowKind, Level, LocalEvent, RelayOptions,
     Secret, Target,
 };
+use seqlane_record::RecordingWriter;
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn options() -> ClientOptions {
 fn recorded(see: impl Fn(ClientAction) -> ClientAction) -> Vec<u8> {
     let (start, mut file) = (Instant::from_micros(1_000_000), Vec::new());
     let mut client = Client::start(options(), [7; 32], start).expect("valid");
-    let mut scribe = Scribe::<Client>::begin(&options(), [7; 32], start, &mut file);
+    let mut writer = RecordingWriter::<Client>::begin(&options(), [7; 32], start, &mut file);
     let (stream, target) = (FlowId::new(0), Target::new("example.org", 80).expect("a target"));
     let events = [
         ClientEvent::Open { target, kind: FlowKind::Tcp },
@@ -25,19 +25,19 @@ fn recorded(see: impl Fn(ClientAction) -> ClientAction) -> Vec<u8> {
     ];
     for (seconds, event) in (2..).zip(events) {
         let now = Instant::from_micros(seconds * 1_000_000);
-        scribe.event(now, &event, &mut file);
+        writer.event(now, &event, &mut file);
         if let Err(misuse) = client.handle(now, event) {
-            scribe.refused(misuse, &mut file);
+            writer.refused(misuse, &mut file);
         }
         loop {
             let action = client.poll();
-            scribe.action(&see(action.clone()), &mut file);
+            writer.action(&see(action.clone()), &mut file);
             if matches!(action, ClientAction::Idle { .. }) {
                 break;
             }
         }
     }
-    scribe.end(Ending::Stopped, &mut file);
+    writer.end(Ending::Stopped, &mut file);
     file
 }
 

@@ -16,8 +16,8 @@ use std::io;
 use std::ops::Deref;
 use std::path::Path;
 
-use seqlane::record::Machine;
 use seqlane::{Client, ClientEvent, FlowId, FlowKind, Instant, Misuse, Target};
+use seqlane_record::Machine;
 
 pub(crate) use tape::{Finished, Tape};
 

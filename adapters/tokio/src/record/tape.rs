@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-use seqlane::record::Machine;
 use seqlane::{Instant, Misuse};
+use seqlane_record::Machine;
 use tokio::sync::oneshot;
 use tracing::warn;
 

@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use seqlane::record::{Ending, Entry, Recorded, Recording};
 use seqlane::{ClientEvent, ClientOptions, Form, LocalEvent, RelayOptions, Secret};
+use seqlane_record::{Ending, Entry, Recorded, Recording};
 
 use super::tape::{MAX_BYTES, MAX_MESSAGES};
 use super::*;
@@ -69,7 +69,7 @@ fn what_a_machine_is_told_and_wants_done_is_in_the_file_in_order() {
     drop(client);
     writer.write(&options(), [7; 32], usize::MAX).expect("it can be written");
     let entries = place.entries();
-    let told = Client::tell(&opened, &Client::mask(&options()));
+    let told = Client::record_action(&opened, &Client::mask(&options()));
     assert!(matches!(entries[0], Entry::Event { event: ClientEvent::Open { .. }, .. }));
     assert!(matches!(entries[1], Entry::Event { event: ClientEvent::Local { .. }, .. }));
     assert_eq!(

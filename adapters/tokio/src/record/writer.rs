@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
-use seqlane::record::{Ending, Machine, Scribe};
+use seqlane_record::{Ending, Machine, RecordingWriter};
 use tracing::{error, warn};
 
 use super::tape::{Backlog, Message};
@@ -34,7 +34,7 @@ impl<M: Machine> Writer<M> {
     pub(super) fn write(&mut self, options: &M::Options, seed: [u8; 32], limit: usize) -> io::Result<()> {
         let Ok(Message::Begin(start)) = self.messages.recv() else { return Ok(()) };
         let mut waiting = Vec::new();
-        let mut scribe = Scribe::<M>::begin(options, seed, start, &mut waiting);
+        let mut writer = RecordingWriter::<M>::begin(options, seed, start, &mut waiting);
         let mut written = 0;
         let ending = loop {
             let Some(message) = self.next(&mut waiting, &mut written)? else {
@@ -43,16 +43,16 @@ impl<M: Machine> Writer<M> {
             self.backlog.lighten(message.weight());
             match message {
                 Message::Begin(_) => {}
-                Message::Event(now, event) => scribe.event(now, &event, &mut waiting),
-                Message::Refused(misuse) => scribe.refused(misuse, &mut waiting),
-                Message::Action(action) => scribe.action(&action, &mut waiting),
+                Message::Event(now, event) => writer.event(now, &event, &mut waiting),
+                Message::Refused(misuse) => writer.refused(misuse, &mut waiting),
+                Message::Action(action) => writer.action(&action, &mut waiting),
             }
             if written + waiting.len() >= limit {
                 warn!("the recording ends here: its file has the size that it may have");
                 break Ending::Full;
             }
         };
-        scribe.end(ending, &mut waiting);
+        writer.end(ending, &mut waiting);
         self.file.write_all(&waiting)
     }
 

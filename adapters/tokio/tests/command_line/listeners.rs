@@ -1,7 +1,7 @@
 //! Programs that serve until they are told to stop.
 
 #[cfg(unix)]
-use seqlane::record::{Ending, Entry, Recording};
+use seqlane_record::{Ending, Entry, Recording};
 
 #[cfg(unix)]
 use crate::binary::File;

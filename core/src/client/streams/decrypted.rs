@@ -5,10 +5,6 @@ use core::fmt;
 use crate::wire::BodyForm;
 use crate::wire::frame::Frames;
 use crate::wire::packet::ResponseHeader;
-#[cfg(feature = "record")]
-use crate::wire::seal::{Nonce, Seal, Unsealed};
-#[cfg(feature = "record")]
-use crate::wire::{Body, Sealing, Wrapping};
 
 /// A response packet that was decrypted and parsed.
 #[derive(Clone, PartialEq, Eq)]
@@ -17,18 +13,24 @@ pub struct DecryptedPacket {
     pub(in crate::client) header: ResponseHeader,
     pub(in crate::client) frames: Frames,
     /// Bytes of the packet, sealed.
-    pub(crate) len: usize,
+    pub(super) len: usize,
 }
 
-#[cfg(feature = "record")]
 impl DecryptedPacket {
-    /// A body that opens to the same.
-    pub(crate) fn sealed_again(&self, seal: &Seal, nonce: Nonce) -> Body {
-        let wrapping = match self.form {
-            BodyForm::Packet => Wrapping::Raw,
-            BodyForm::Json => Wrapping::Answer,
-        };
-        Sealing::new(Unsealed::of(self.frames.packet()), seal, nonce).into_body(wrapping)
+    /// The form of the body that carried the packet.
+    pub const fn form(&self) -> BodyForm {
+        self.form
+    }
+
+    /// The packet without its seal.
+    pub fn plaintext(&self) -> &[u8] {
+        self.frames.packet()
+    }
+
+    /// The length of the packet with its seal, in bytes.
+    #[expect(clippy::len_without_is_empty, reason = "a packet is never empty")]
+    pub const fn len(&self) -> usize {
+        self.len
     }
 }
 

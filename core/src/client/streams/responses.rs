@@ -70,7 +70,7 @@ impl Client {
             return self.fail_packet(id, exchange, packet, ExchangeFailure::Garbage);
         }
         count(&mut self.out.stats.answered);
-        self.on_packet(exchange, packet, header, decrypted.frames.clone(), decrypted.len);
+        self.on_packet(exchange, packet, header, decrypted.frames.clone(), decrypted.len());
         self.rearm_relay(exchange.relay);
         self.sweep();
     }

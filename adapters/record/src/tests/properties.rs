@@ -1,9 +1,9 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
+use seqlane::wire::direction::Direction;
 
 use super::*;
-use crate::record::Mask;
-use crate::wire::direction::Direction;
+use crate::Mask;
 
 fn json() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
@@ -28,20 +28,20 @@ fn settles<M: Machine<Event: PartialEq>>(bytes: &[u8], mask: &Mask) {
         M::read_event(bytes.into(), mask).expect("it was written here")
     };
     if let Ok(event) = M::read_event(Bytes::copy_from_slice(bytes), mask) {
-        let covered = again(&event);
-        assert_eq!(again(&covered), covered);
+        let masked = again(&event);
+        assert_eq!(again(&masked), masked);
     }
 }
 
 proptest! {
     #[test]
     fn covering_keeps_every_length_and_covers_all_at_once(body in prop_oneof![json(), vec(any::<u8>(), 0..200)]) {
-        let mask = Mask::of_node(&node_options());
+        let mask = Node::mask(&node_options());
         let (mut once, mut twice) = (Vec::new(), Vec::new());
-        mask.cover(Direction::Up, &body, &mut once);
+        mask.apply(Direction::Up, &body, &mut once);
         prop_assert_eq!(once.len(), body.len());
-        let replayed = Mask::of_node(&node(recorded::<Node>(&node_options(), &[])).options);
-        replayed.cover(Direction::Up, &once, &mut twice);
+        let replayed = Node::mask(&node(recorded::<Node>(&node_options(), &[])).options);
+        replayed.apply(Direction::Up, &once, &mut twice);
         prop_assert_eq!(once, twice);
     }
 
@@ -49,7 +49,7 @@ proptest! {
     fn bytes_that_nobody_wrote_are_read_without_a_panic(bytes in vec(any::<u8>(), 0..300)) {
         let (_, error) = read(&bytes);
         prop_assert!(error.is_some());
-        settles::<Client>(&bytes, &Mask::of_client(&client_options()));
-        settles::<Node>(&bytes, &Mask::of_node(&node_options()));
+        settles::<Client>(&bytes, &Client::mask(&client_options()));
+        settles::<Node>(&bytes, &Node::mask(&node_options()));
     }
 }

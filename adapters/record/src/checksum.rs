@@ -1,19 +1,19 @@
-//! What tells that bytes are the ones that were written. It withstands accidents, not adversaries.
+//! Checksum over a recording. It detects accidents, not adversaries.
 
-/// A hash of 64 bits over all that was taken in so far.
+/// A 64-bit hash over everything that was added so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Check(u64);
+pub(crate) struct Checksum(u64);
 
-impl Check {
+impl Checksum {
     /// The hash of these bytes alone.
-    pub(super) fn of(bytes: &[u8]) -> u64 {
-        let mut check = Self::default();
-        check.take_in(bytes);
-        check.0
+    pub(crate) fn of(bytes: &[u8]) -> u64 {
+        let mut checksum = Self::default();
+        checksum.add(bytes);
+        checksum.0
     }
 
-    /// Takes in bytes, and how many they are.
-    pub(super) fn take_in(&mut self, bytes: &[u8]) {
+    /// Adds bytes and their number.
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks::<8>();
         for word in words {
             self.mix(u64::from_le_bytes(*word));
@@ -23,18 +23,17 @@ impl Check {
             *place = *byte;
         }
         self.mix(u64::from_le_bytes(last));
-        self.mix(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        self.mix(bytes.len() as u64);
     }
 
-    /// Multiplication by an odd number loses nothing, and the shift brings what it moved up down again: the finalizer
-    /// of splitmix64.
+    /// One step of the finalizer of splitmix64. It is a bijection.
     const fn mix(&mut self, word: u64) {
         let mixed = (self.0 ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         self.0 = mixed ^ (mixed >> 31);
     }
 
-    /// What stands behind an entry.
-    pub(super) const fn value(self) -> [u8; 4] {
+    /// The four bytes that follow an entry.
+    pub(crate) const fn value(self) -> [u8; 4] {
         let [a, b, c, d, ..] = self.0.to_le_bytes();
         [a, b, c, d]
     }
@@ -49,17 +48,17 @@ mod tests {
         let texts: [&[u8]; 6] = [b"", b"\0", b"abcdefgh", b"abcdefgi", b"abcdefgh\0", b"bacdefgh"];
         for (place, text) in texts.iter().enumerate() {
             for other in &texts[place + 1..] {
-                assert_ne!(Check::of(text), Check::of(other), "{text:?} {other:?}");
+                assert_ne!(Checksum::of(text), Checksum::of(other), "{text:?} {other:?}");
             }
         }
     }
 
     #[test]
     fn what_came_before_counts() {
-        let (mut once, mut twice) = (Check::default(), Check::default());
-        once.take_in(b"ab");
-        twice.take_in(b"a");
-        twice.take_in(b"b");
+        let (mut once, mut twice) = (Checksum::default(), Checksum::default());
+        once.add(b"ab");
+        twice.add(b"a");
+        twice.add(b"b");
         assert_ne!(once.value(), twice.value());
     }
 }

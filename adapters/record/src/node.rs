@@ -1,39 +1,47 @@
-//! A node in a recording.
-
-use alloc::vec::Vec;
+//! Recording of a node.
 
 use bytes::Bytes;
+use seqlane::wire::direction::Direction;
+use seqlane::{
+    ConfigError, ConnectFailure, Endpoint, Instant, Misuse, Node, NodeAction, NodeEvent, NodeOptions,
+    RequestId, UpstreamEvent, UpstreamId,
+};
 
-use super::client::{finished, put};
-use super::entry::Told;
-use super::error::Problem;
-use super::machine::Machine;
-use super::mask::Mask;
-use crate::config::{ConfigError, NodeOptions};
-use crate::error::{ConnectFailure, Misuse};
-use crate::id::{RequestId, UpstreamId};
-use crate::node::{Endpoint, Node, NodeAction, NodeEvent, UpstreamEvent};
-use crate::time::Instant;
-use crate::wire::direction::Direction;
-use crate::wire::{Cursor, PacketError};
+use crate::client::put;
+use crate::cursor::Cursor;
+use crate::entry::RecordedAction;
+use crate::error::Problem;
+use crate::machine::{Machine, Secrets};
+use crate::mask::Mask;
 
-/// The numbers of the events.
+/// Numbers of the events in the file.
 mod number {
-    pub(super) const BATCH: u64 = 0;
-    pub(super) const SINGLE: u64 = 1;
-    pub(super) const STREAMS: u64 = 2;
-    pub(super) const STREAMS_FOREIGN: u64 = 3;
-    pub(super) const GONE: u64 = 4;
-    pub(super) const OPENED: u64 = 5;
-    pub(super) const FAILED: u64 = 6;
-    pub(super) const DATA: u64 = 7;
-    pub(super) const DATAGRAM: u64 = 8;
-    pub(super) const FIN: u64 = 9;
-    pub(super) const RESET: u64 = 10;
-    pub(super) const WRITTEN: u64 = 11;
-    pub(super) const TIMEOUT: u64 = 12;
-    pub(super) const CLOSE: u64 = 13;
+    pub(crate) const BATCH: u64 = 0;
+    pub(crate) const SINGLE: u64 = 1;
+    pub(crate) const STREAMS: u64 = 2;
+    pub(crate) const STREAMS_FOREIGN: u64 = 3;
+    pub(crate) const GONE: u64 = 4;
+    pub(crate) const OPENED: u64 = 5;
+    pub(crate) const FAILED: u64 = 6;
+    pub(crate) const DATA: u64 = 7;
+    pub(crate) const DATAGRAM: u64 = 8;
+    pub(crate) const FIN: u64 = 9;
+    pub(crate) const RESET: u64 = 10;
+    pub(crate) const WRITTEN: u64 = 11;
+    pub(crate) const TIMEOUT: u64 = 12;
+    pub(crate) const CLOSE: u64 = 13;
 }
+
+/// Failures by their numbers in the file.
+pub(crate) const FAILURES: [ConnectFailure; 7] = [
+    ConnectFailure::Refused,
+    ConnectFailure::HostUnreachable,
+    ConnectFailure::NoSuchName,
+    ConnectFailure::NetworkUnreachable,
+    ConnectFailure::TimedOut,
+    ConnectFailure::NotAllowed,
+    ConnectFailure::Other,
+];
 
 impl Machine for Node {
     const NAME: &'static str = "node";
@@ -53,24 +61,30 @@ impl Machine for Node {
         Self::poll(self)
     }
 
-    fn mask(options: &NodeOptions) -> Mask {
-        Mask::of_node(options)
+    fn secrets(options: &NodeOptions) -> Secrets {
+        Secrets { keys: vec![options.key.clone()], secret: options.secret.clone() }
     }
 
-    fn tell(action: &NodeAction, mask: &Mask) -> Told {
+    fn with_secrets(mut options: NodeOptions, secrets: Secrets) -> Option<NodeOptions> {
+        [options.key] = secrets.keys.try_into().ok()?;
+        options.secret = secrets.secret;
+        Some(options)
+    }
+
+    fn record_action(action: &NodeAction, mask: &Mask) -> RecordedAction {
         match action {
             NodeAction::Respond { response, .. } => {
-                let mut covered = Vec::with_capacity(response.body.len());
-                mask.cover(Direction::Down, &response.body.clone().into_bytes(), &mut covered);
-                Told::new(action, Some(&covered))
+                let mut masked = Vec::with_capacity(response.body.len());
+                mask.apply(Direction::Down, &response.body.clone().into_bytes(), &mut masked);
+                RecordedAction::new(action, Some(&masked))
             }
-            NodeAction::WriteUpstream { bytes, .. } => Told::new(action, Some(bytes)),
+            NodeAction::WriteUpstream { bytes, .. } => RecordedAction::new(action, Some(bytes)),
             NodeAction::OpenUpstream { .. }
             | NodeAction::Credit { .. }
             | NodeAction::FinishUpstream { .. }
             | NodeAction::ShutUpstream { .. }
             | NodeAction::Event(_)
-            | NodeAction::Idle { .. } => Told::new(action, None),
+            | NodeAction::Idle { .. } => RecordedAction::new(action, None),
         }
     }
 
@@ -111,7 +125,7 @@ impl Machine for Node {
                     Endpoint::Streams { .. } => number::STREAMS_FOREIGN,
                 };
                 put([endpoint, request.number()], out);
-                mask.cover(Direction::Up, body, out);
+                mask.apply(Direction::Up, body, out);
             }
             NodeEvent::RequestGone { request } => put([number::GONE, request.number()], out),
             NodeEvent::Upstream { upstream, event } => write_upstream(*upstream, event, out),
@@ -121,8 +135,8 @@ impl Machine for Node {
     }
 
     fn read_event(bytes: Bytes, mask: &Mask) -> Result<NodeEvent, Problem> {
-        let mut cursor = Cursor::new(&bytes, 0);
-        let event = match cursor.varint("its number")? {
+        let mut cursor = Cursor::new(bytes);
+        let event = match cursor.varint("its kind")? {
             kind @ number::BATCH..=number::STREAMS_FOREIGN => {
                 let endpoint = match kind {
                     number::BATCH => Endpoint::Batch,
@@ -131,7 +145,7 @@ impl Machine for Node {
                     _ => Endpoint::Streams { key: Mask::foreign_key() },
                 };
                 let request = RequestId::new(cursor.varint("the request")?);
-                NodeEvent::Request { request, endpoint, body: cursor.rest(usize::MAX, "the body")? }
+                NodeEvent::Request { request, endpoint, body: cursor.rest() }
             }
             number::GONE => NodeEvent::RequestGone { request: RequestId::new(cursor.varint("the request")?) },
             kind @ number::OPENED..=number::WRITTEN => {
@@ -140,9 +154,9 @@ impl Machine for Node {
             }
             number::TIMEOUT => NodeEvent::Timeout,
             number::CLOSE => NodeEvent::Close,
-            other => return Err(Problem::Unknown("an event of", other)),
+            other => return Err(Problem::Unknown("event", other)),
         };
-        finished(&cursor).map(|()| event)
+        cursor.finish().map(|()| event)
     }
 }
 
@@ -162,36 +176,29 @@ fn write_upstream(upstream: UpstreamId, event: &UpstreamEvent, out: &mut Vec<u8>
         UpstreamEvent::Fin => put([number::FIN, upstream], out),
         UpstreamEvent::Reset => put([number::RESET, upstream], out),
         UpstreamEvent::Written(bytes) => {
-            put([number::WRITTEN, upstream, u64::try_from(*bytes).unwrap_or(u64::MAX)], out);
+            put([number::WRITTEN, upstream, *bytes as u64], out);
         }
     }
 }
 
-fn upstream_event(kind: u64, cursor: &mut Cursor<'_>) -> Result<UpstreamEvent, Problem> {
+fn upstream_event(kind: u64, cursor: &mut Cursor) -> Result<UpstreamEvent, Problem> {
     Ok(match kind {
         number::OPENED => UpstreamEvent::Opened,
         number::FAILED => {
-            let number = cursor.varint("the failure")?;
-            let failure = ConnectFailure::ALL.into_iter().find(|failure| failure_number(*failure) == number);
-            UpstreamEvent::Failed(failure.ok_or(PacketError::OutOfRange("the failure"))?)
+            let failure = FAILURES.get(cursor.number::<usize>("the failure")?);
+            UpstreamEvent::Failed(*failure.ok_or(Problem::OutOfRange("the failure"))?)
         }
-        number::DATA => UpstreamEvent::Data(cursor.rest(usize::MAX, "the bytes")?),
-        number::DATAGRAM => UpstreamEvent::Datagram(cursor.rest(usize::MAX, "the bytes")?),
+        number::DATA => UpstreamEvent::Data(cursor.rest()),
+        number::DATAGRAM => UpstreamEvent::Datagram(cursor.rest()),
         number::FIN => UpstreamEvent::Fin,
         number::RESET => UpstreamEvent::Reset,
         number::WRITTEN => UpstreamEvent::Written(cursor.number("the bytes written")?),
-        other => return Err(Problem::Unknown("an event of", other)),
+        other => return Err(Problem::Unknown("event", other)),
     })
 }
 
-const fn failure_number(failure: ConnectFailure) -> u64 {
-    match failure {
-        ConnectFailure::Refused => 0,
-        ConnectFailure::HostUnreachable => 1,
-        ConnectFailure::NoSuchName => 2,
-        ConnectFailure::NetworkUnreachable => 3,
-        ConnectFailure::TimedOut => 4,
-        ConnectFailure::NotAllowed => 5,
-        ConnectFailure::Other => 6,
-    }
+/// The number of a failure in the file; one that is newer than this crate is written as `Other`.
+fn failure_number(failure: ConnectFailure) -> u64 {
+    let place = FAILURES.iter().position(|known| *known == failure);
+    place.unwrap_or(FAILURES.len() - 1) as u64
 }

@@ -1,20 +1,20 @@
-//! The strings of a text that may be JSON, found without reading it as JSON: what is no JSON can have keys in it too.
+//! String fields of a text that may be JSON, found without parsing it: invalid JSON can contain keys too.
 
-use core::ops::Range;
+use std::ops::Range;
 
 /// A field of an object whose value is a string.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Field {
+pub(crate) struct Field {
     /// The name, between its quotes.
-    pub(super) name: Range<usize>,
+    pub(crate) name: Range<usize>,
     /// The value, between its quotes, or to the end of the text.
-    pub(super) value: Range<usize>,
+    pub(crate) value: Range<usize>,
     /// Whether the value has both its quotes.
-    pub(super) is_whole: bool,
+    pub(crate) is_whole: bool,
 }
 
 /// Every field with a string for a value, at any depth, in order.
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     text: &'a [u8],
     at: usize,
 }
@@ -26,20 +26,20 @@ struct Literal {
 }
 
 impl<'a> Fields<'a> {
-    pub(super) const fn new(text: &'a [u8]) -> Self {
+    pub(crate) const fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0 }
     }
 
     /// The next string, from `at` on.
     fn literal(&mut self) -> Option<Literal> {
-        let start = find(self.text, self.at, |byte| byte == b'"')?.saturating_add(1);
+        let start = find(self.text, self.at, |byte| byte == b'"')? + 1;
         let mut at = start;
         while let Some(place) = find(self.text, at, |byte| matches!(byte, b'"' | b'\\')) {
             if self.text.get(place) == Some(&b'"') {
-                self.at = place.saturating_add(1);
+                self.at = place + 1;
                 return Some(Literal { inside: start..place, is_whole: true });
             }
-            at = place.saturating_add(2);
+            at = place + 2;
         }
         self.at = self.text.len();
         Some(Literal { inside: start..self.text.len(), is_whole: false })
@@ -58,7 +58,7 @@ impl Iterator for Fields<'_> {
         let mut name = self.literal()?.inside;
         loop {
             let Literal { inside, is_whole } = self.literal()?;
-            let between = name.end.saturating_add(1)..inside.start.saturating_sub(1);
+            let between = name.end + 1..inside.start.saturating_sub(1);
             if self.text.get(between).is_some_and(|between| between.trim_ascii() == b":") {
                 return Some(Field { name, value: inside, is_whole });
             }
@@ -70,8 +70,6 @@ impl Iterator for Fields<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::String;
-    use alloc::vec::Vec;
 
     fn fields(text: &str) -> Vec<(&str, &str, bool)> {
         let fields = Fields::new(text.as_bytes());
@@ -100,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_json_is_gone_through_to_its_end() {
+    fn invalid_json_is_scanned_to_its_end() {
         let text: String = r#"""""k":":"{"#.into();
         assert!(fields(&text).len() <= text.len());
         assert_eq!(fields("<html>"), []);

@@ -1,46 +1,34 @@
-//! Recordings: what is written is read again, keys are nowhere in it, and what is not a recording is told apart.
+//! Tests of writing, masking and reading.
 
 mod files;
 mod masks;
 mod properties;
 
-use alloc::vec;
-use alloc::vec::Vec;
-
 use bytes::Bytes;
+use seqlane::{Client, ClientEvent, ClientOptions, Instant, Node, NodeOptions, RelayOptions, Secret};
 
-use super::{BadRecording, Ending, Entry, Machine, Recorded, Recording, Scribe};
-use crate::client::{Client, ClientEvent};
-use crate::config::{ClientOptions, NodeOptions, RelayOptions};
-use crate::node::Node;
-use crate::secret::Secret;
-use crate::time::Instant;
+use crate::{BadRecording, Ending, Entry, Machine, Recorded, Recording, RecordingWriter};
 
 const KEY: &str = "correct \"horse\"\n";
 const SECRET: &str = "battery staple";
 
 fn client_options() -> ClientOptions {
-    ClientOptions {
-        secret: Some(Secret::new(SECRET)),
-        ..ClientOptions::new(vec![
-            RelayOptions::new(Secret::new(KEY)),
-            RelayOptions::new(Secret::new("other")),
-        ])
-    }
+    let keys = [KEY, "other"].map(|key| RelayOptions::new(Secret::new(key)));
+    ClientOptions::new(keys.to_vec()).secret(Secret::new(SECRET))
 }
 
 fn node_options() -> NodeOptions {
-    NodeOptions { secret: Some(Secret::new(SECRET)), ..NodeOptions::new(Secret::new(KEY)) }
+    NodeOptions::new(Secret::new(KEY)).secret(Secret::new(SECRET))
 }
 
 /// A recording of these events, and nothing else.
 fn recorded<M: Machine>(options: &M::Options, events: &[M::Event]) -> Vec<u8> {
     let mut file = Vec::new();
-    let mut scribe = Scribe::<M>::begin(options, [7; 32], Instant::from_micros(5), &mut file);
+    let mut writer = RecordingWriter::<M>::begin(options, [7; 32], Instant::from_micros(5), &mut file);
     for (micros, event) in (10..).zip(events) {
-        scribe.event(Instant::from_micros(micros), event, &mut file);
+        writer.event(Instant::from_micros(micros), event, &mut file);
     }
-    scribe.end(Ending::Stopped, &mut file);
+    writer.end(Ending::Stopped, &mut file);
     file
 }
 

@@ -1,18 +1,18 @@
-use alloc::string::ToString;
-use core::time::Duration;
+use std::time::Duration;
+
+use seqlane::{
+    Endpoint, ExchangeFailure, ExchangeId, FlowId, FlowKind, LocalEvent, NodeEvent, RequestId, Target,
+    UpstreamEvent, UpstreamId,
+};
 
 use super::*;
-use crate::client::{ExchangeFailure, LocalEvent};
-use crate::error::ConnectFailure;
-use crate::id::{ExchangeId, FlowId, RequestId, UpstreamId};
-use crate::node::{Endpoint, NodeEvent, UpstreamEvent};
-use crate::record::{MAGIC, Problem};
-use crate::target::{FlowKind, Target};
+use crate::node::FAILURES;
+use crate::{MAGIC, Problem};
 
 fn client_events() -> Vec<ClientEvent> {
-    let (stream, exchange) = (FlowId::new(70), ExchangeId::new(1 << 40));
+    let (flow, exchange) = (FlowId::new(70), ExchangeId::new(1 << 40));
     let target = Target::new("::1", 65_535).expect("a target");
-    let local = |event| ClientEvent::Local { flow: stream, event };
+    let local = |event| ClientEvent::Local { flow, event };
     let failed = |why| ClientEvent::ExchangeFailed { exchange, why };
     let wait = Duration::new(3, 999_999_999);
     vec![
@@ -53,7 +53,7 @@ fn node_events() -> Vec<NodeEvent> {
         NodeEvent::Timeout,
         NodeEvent::Close,
     ];
-    events.extend(ConnectFailure::ALL.map(|failure| happened(UpstreamEvent::Failed(failure))));
+    events.extend(FAILURES.map(|failure| happened(UpstreamEvent::Failed(failure))));
     events
 }
 
@@ -69,11 +69,11 @@ fn every_event_of_a_node_is_read_as_it_was_written() {
 
 #[test]
 fn the_head_has_the_seed_the_start_and_every_option() {
-    let options = ClientOptions { max_depth: 3, udp_idle: Duration::from_millis(1500), ..client_options() };
+    let options = client_options().max_flows(3).request_timeout(Duration::from_millis(1500));
     let read = client(recorded::<Client>(&options, &[]));
     assert_eq!((read.seed, read.start), ([7; 32], Instant::from_micros(5)));
     // The secrets do not show in a debug print.
-    assert_eq!(alloc::format!("{:?}", read.options), alloc::format!("{options:?}"));
+    assert_eq!(format!("{:?}", read.options), format!("{options:?}"));
 }
 
 #[test]
@@ -81,17 +81,17 @@ fn refusals_and_actions_and_the_ending_are_read_as_they_were_written() {
     let options = node_options();
     let mut machine = Node::start(options.clone(), [7; 32], Instant::ZERO).expect("valid");
     let mut file = Vec::new();
-    let mut scribe = Scribe::<Node>::begin(&options, [7; 32], Instant::ZERO, &mut file);
+    let mut writer = RecordingWriter::<Node>::begin(&options, [7; 32], Instant::ZERO, &mut file);
     let event = NodeEvent::RequestGone { request: RequestId::new(1) };
-    scribe.event(Instant::ZERO, &event, &mut file);
+    writer.event(Instant::ZERO, &event, &mut file);
     let misuse = machine.handle(Instant::ZERO, event.clone()).expect_err("there was no request");
-    scribe.refused(misuse, &mut file);
+    writer.refused(misuse, &mut file);
     let action = machine.poll();
-    scribe.action(&action, &mut file);
-    scribe.end(Ending::FellBehind, &mut file);
+    writer.action(&action, &mut file);
+    writer.end(Ending::FellBehind, &mut file);
 
     let entries: Vec<_> = node(file).entries.map(|entry| entry.expect("readable")).collect();
-    let told = Node::tell(&action, &Node::mask(&options));
+    let told = Node::record_action(&action, &Node::mask(&options));
     assert_eq!(told.to_string(), "Idle { wake: None }");
     assert_eq!(
         entries,
@@ -148,11 +148,11 @@ fn what_is_wrong_is_told_in_words_with_its_place() {
     let file = recorded::<Client>(&client_options(), &[ClientEvent::Timeout]);
     let cut = read(&file[..file.len() - 1]).1.expect("an error");
     let text = cut.to_string();
-    assert!(text.starts_with("after 1 entries, at byte ") && text.contains("breaks off"), "{text}");
+    assert!(text.starts_with("after 1 entries, at byte ") && text.contains("has no end"), "{text}");
     let other = read(b"{\"format\":\"seqlane-sim-failure\"}").1.expect("an error").to_string();
-    assert_eq!(other, "no recording: it begins like something else");
-    let newer = read(b"seqlane-recording 2\n{}\n").1.expect("an error").to_string();
-    assert_eq!(newer, "a recording of another version; this program reads version 1");
+    assert_eq!(other, "not a recording: its first line is another");
+    let newer = read(b"seqlane-recording 3\n{}\n").1.expect("an error").to_string();
+    assert_eq!(newer, "a recording of another version; this program reads version 2");
     let mut trailing = file;
     trailing.push(0);
     assert_eq!(read(&trailing).1.expect("an error").problem, Problem::Trailing);
@@ -164,7 +164,7 @@ fn with_head(change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
     let line = file[MAGIC.len()..].split(|byte| *byte == b'\n').next().expect("a line");
     let mut head = serde_json::from_slice(line).expect("JSON");
     change(&mut head);
-    alloc::format!("{MAGIC}{head}\n").into_bytes()
+    format!("{MAGIC}{head}\n").into_bytes()
 }
 
 #[test]
@@ -177,8 +177,9 @@ fn a_head_that_makes_no_sense_is_told() {
         with_head(|head| head["machine"] = "relay".into()),
         with_head(|head| head["options"]["max_depht"] = 1.into()),
         with_head(|head| head["seed"] = "7".into()),
-        with_head(|head| head["options"]["secret"] = (1_u64 << 40).into()),
-        alloc::format!("{MAGIC}<html>\n").into_bytes(),
+        with_head(|head| head["secret"] = (1_u64 << 40).into()),
+        with_head(|head| head["keys"] = vec![3].into()),
+        format!("{MAGIC}<html>\n").into_bytes(),
     ] {
         assert!(matches!(problem(wrong), Problem::Head(_)));
     }

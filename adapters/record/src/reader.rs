@@ -1,22 +1,19 @@
-//! Reading a recording.
+//! Reader of recordings.
 
-use alloc::boxed::Box;
-use core::fmt;
-use core::marker::PhantomData;
+use std::fmt;
+use std::marker::PhantomData;
 
 use bytes::Bytes;
+use seqlane::wire::varint;
+use seqlane::{Client, Instant, Node};
 
-use super::MAGIC;
-use super::check::Check;
-use super::entry::{self, Entry};
-use super::error::{BadRecording, Problem};
-use super::head::{self, Head, Kind};
-use super::machine::Machine;
-use super::mask::Mask;
-use crate::client::Client;
-use crate::node::Node;
-use crate::time::Instant;
-use crate::wire::varint;
+use crate::MAGIC;
+use crate::checksum::Checksum;
+use crate::entry::{self, Entry};
+use crate::error::{BadRecording, Problem};
+use crate::head::{self, Head, Kind};
+use crate::machine::Machine;
+use crate::mask::Mask;
 
 /// A recording of either machine.
 #[derive(Debug)]
@@ -27,37 +24,37 @@ pub enum Recording {
     Node(Box<Recorded<Node>>),
 }
 
-/// What was recorded of a machine. Keys and secrets are stand-ins.
+/// The recording of one machine. Keys and secrets are stand-ins.
 pub struct Recorded<M: Machine> {
-    /// The options that it was made with.
+    /// The options of the machine.
     pub options: M::Options,
     /// Its seed.
     pub seed: [u8; 32],
-    /// When it was made.
+    /// The time at which the machine was made.
     pub start: Instant,
     /// The version of the program that wrote the recording.
     pub program: Box<str>,
-    /// What happened then.
+    /// What happened.
     pub entries: Entries<M>,
 }
 
-/// The entries of a recording, in order. The last is its [end](Entry::End), or an error; nothing follows either.
+/// The entries of a recording, in order. The last is its [end](Entry::End) or an error.
 pub struct Entries<M> {
     file: Bytes,
     at: usize,
     read: u64,
-    check: Check,
+    checksum: Checksum,
     mask: Mask,
     is_over: bool,
     machine: PhantomData<fn() -> M>,
 }
 
 impl Recording {
-    /// Reads the head of a recording. Nothing in it is believed: a length is no longer than the file, and memory is
-    /// taken for what is there.
+    /// Reads the head of a recording. The file is not trusted: every length is checked against what is there before
+    /// memory is taken for it.
     ///
     /// # Errors
-    /// [`BadRecording`] when the file is no recording, or its head cannot be used.
+    /// [`BadRecording`] when the file is not a recording, or its head is invalid.
     pub fn read(file: Bytes) -> Result<Self, BadRecording> {
         let bad = |problem| BadRecording { at: 0, entries: 0, problem };
         let (line, at) = head_line(&file).map_err(bad)?;
@@ -65,12 +62,12 @@ impl Recording {
         match &*kind.machine {
             Client::NAME => Ok(Self::Client(Box::new(Recorded::read(line, &file, at).map_err(bad)?))),
             Node::NAME => Ok(Self::Node(Box::new(Recorded::read(line, &file, at).map_err(bad)?))),
-            other => Err(bad(Problem::Head(alloc::format!("no machine has the name {other:?}").into()))),
+            other => Err(bad(Problem::Head(format!("unknown machine {other:?}").into()))),
         }
     }
 }
 
-/// The line that has the head, and where the entries begin.
+/// The line of the head, and the place where the entries begin.
 fn head_line(file: &[u8]) -> Result<(&[u8], usize), Problem> {
     let rest = match file.strip_prefix(MAGIC.as_bytes()) {
         Some(rest) => rest,
@@ -79,25 +76,23 @@ fn head_line(file: &[u8]) -> Result<(&[u8], usize), Problem> {
         None => return Err(Problem::NoRecording),
     };
     let end = rest.iter().take(head::MAX_LEN).position(|byte| *byte == b'\n').ok_or(Problem::Cut)?;
-    let at = MAGIC.len().saturating_add(end).saturating_add(1);
-    Ok((rest.get(..end).unwrap_or_default(), at))
+    let at = MAGIC.len() + end + 1;
+    Ok((&rest[..end], at))
 }
 
 impl<M: Machine> Recorded<M> {
     fn read(line: &[u8], file: &Bytes, at: usize) -> Result<Self, Problem> {
         let head: Head<'_, M::Options> = head::read(line)?;
-        // Said here, before anybody has driven half of the recording.
-        M::start(head.options.clone(), head.seed, Instant::ZERO).map_err(Problem::Options)?;
-        let mut check = Check::default();
-        check.take_in(file.get(..at).unwrap_or_default());
-        let (file, mask) = (file.clone(), M::mask(&head.options));
-        Ok(Self {
-            options: head.options,
-            seed: head.seed,
-            start: Instant::from_micros(head.start),
-            program: head.program.into(),
-            entries: Entries { file, at, read: 0, check, mask, is_over: false, machine: PhantomData },
-        })
+        let (seed, start, program) =
+            (head.seed, Instant::from_micros(head.start), head.program.as_ref().into());
+        let options = head.options::<M>()?;
+        // Invalid options are an error here, before anything is replayed.
+        M::start(options.clone(), seed, Instant::ZERO).map_err(Problem::Options)?;
+        let mut checksum = Checksum::default();
+        checksum.add(&file[..at]);
+        let (file, mask) = (file.clone(), M::mask(&options));
+        let entries = Entries { file, at, read: 0, checksum, mask, is_over: false, machine: PhantomData };
+        Ok(Self { options, seed, start, program, entries })
     }
 }
 
@@ -105,22 +100,22 @@ impl<M: Machine> Entries<M> {
     fn entry(&mut self) -> Result<Entry<M::Event>, Problem> {
         let rest = self.file.get(self.at..).unwrap_or_default();
         let (len, head) = varint::decode(rest).ok_or(Problem::Cut)?;
-        let start = self.at.saturating_add(head);
+        let start = self.at + head;
         let len = usize::try_from(len).map_err(|_| Problem::Cut)?;
         let end = start.checked_add(len).filter(|end| *end <= self.file.len()).ok_or(Problem::Cut)?;
         let body = self.file.slice(start..end);
-        let check = self.file.get(end..).and_then(<[u8]>::first_chunk::<4>).ok_or(Problem::Cut)?;
-        self.check.take_in(&body);
-        if *check != self.check.value() {
+        let checksum = *self.file.get(end..).and_then(<[u8]>::first_chunk::<4>).ok_or(Problem::Cut)?;
+        self.checksum.add(&body);
+        if checksum != self.checksum.value() {
             return Err(Problem::Damaged);
         }
-        let entry = entry::read::<M>(&body, &self.mask)?;
-        let after = end.saturating_add(check.len());
+        let entry = entry::read::<M>(body, &self.mask)?;
+        let after = end + checksum.len();
         if matches!(entry, Entry::End(_)) && after < self.file.len() {
             return Err(Problem::Trailing);
         }
         self.at = after;
-        self.read = self.read.saturating_add(1);
+        self.read += 1;
         Ok(entry)
     }
 }
@@ -139,7 +134,7 @@ impl<M: Machine> Iterator for Entries<M> {
     }
 }
 
-/// The seed is left out.
+/// The seed is not printed.
 impl<M: Machine> fmt::Debug for Recorded<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { options, start, program, .. } = self;

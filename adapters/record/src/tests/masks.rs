@@ -1,29 +1,25 @@
-use core::time::Duration;
+use std::time::Duration;
 
-use super::*;
-use crate::id::{ExchangeId, RequestId};
-use crate::level::Level;
-use crate::node::{Endpoint, NodeAction, NodeEvent};
-use crate::record::Mask;
-use crate::seq::Seq;
-use crate::wire::direction::Direction;
-use crate::wire::frame::Frame;
-use crate::wire::number::{AnswerNumber, ExchangeNumber};
-use crate::wire::packet::{
+use seqlane::wire::direction::Direction;
+use seqlane::wire::frame::Frame;
+use seqlane::wire::number::{AnswerNumber, ExchangeNumber};
+use seqlane::wire::packet::{
     self, ClientId, Epoch, Flags, PacketWriter, RequestHeader, ResponseHeader, ResponseRoom,
 };
-use crate::wire::seal::{Nonce, Seal};
-use crate::wire::{self, Limits, Op, ReplyParts, Sid};
-use crate::wire::{BodyForm, Form};
+use seqlane::wire::seal::{Nonce, Seal};
+use seqlane::wire::{self, Limits, Op, ReplyParts, Sid};
+use seqlane::{BodyForm, Endpoint, ExchangeId, Form, Level, NodeAction, NodeEvent, RequestId, Seq};
+
+use super::*;
 
 const LIMITS: Limits = Limits { max_body: 1 << 20, max_ops: 50 };
 
 /// What stands for [`KEY`]: a letter for every byte of its JSON, escapes included.
 const STAND_IN: &str = "kkkkkkkkkkkkkkkkkkk";
 
-fn covered(way: Direction, body: &[u8]) -> Vec<u8> {
+fn masked(way: Direction, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    Mask::of_node(&node_options()).cover(way, body, &mut out);
+    Node::mask(&node_options()).apply(way, body, &mut out);
     assert_eq!(out.len(), body.len());
     out
 }
@@ -53,13 +49,13 @@ fn hello(secret: &str) -> Bytes {
 fn the_key_of_a_request_is_a_stand_in_that_is_the_key_of_the_replayed_machine() {
     for form in [Form::Relay, Form::Node] {
         let body = wire::encode_request(form, &Secret::new(KEY), [&poll()].into_iter());
-        let covered = covered(Direction::Up, &body);
-        let request = wire::decode_request(&covered, LIMITS).expect("a request");
+        let masked = masked(Direction::Up, &body);
+        let request = wire::decode_request(&masked, LIMITS).expect("a request");
         assert_eq!(request.key, STAND_IN);
         assert_eq!(request.decode_ops(), [Ok(poll())]);
         // What a client with the stand-in writes by itself.
         let own = wire::encode_request(form, &Secret::new(STAND_IN), [&poll()].into_iter());
-        assert_eq!(covered, own);
+        assert_eq!(masked, own);
     }
     let file = recorded::<Node>(&node_options(), &[]);
     assert!(node(file).options.key.matches(STAND_IN));
@@ -72,9 +68,9 @@ fn a_key_is_found_wherever_and_however_it_is_written() {
         r#"{"k":"c\u006frrect \u0022horse\u0022\n","ops":[]}"#,
         r#"{"k":"another","ops":[],"k":"correct \"horse\"\n"}"#,
     ] {
-        let covered = covered(Direction::Up, body.as_bytes());
-        assert!(!contains(&covered, "horse"), "{}", covered.escape_ascii());
-        assert_eq!(wire::decode_request(&covered, LIMITS).expect("a request").key, STAND_IN);
+        let masked = masked(Direction::Up, body.as_bytes());
+        assert!(!contains(&masked, "horse"), "{}", masked.escape_ascii());
+        assert_eq!(wire::decode_request(&masked, LIMITS).expect("a request").key, STAND_IN);
     }
 }
 
@@ -85,9 +81,9 @@ fn a_foreign_key_is_covered_too_and_stays_foreign() {
         r#"{"k":"kkkkkkkkkkkkkkkkkkk","ops":[]}"#,
         r#"{"k":"","ops":[]}"#,
     ] {
-        let covered = covered(Direction::Up, body.as_bytes());
-        assert!(!contains(&covered, "horse"));
-        let request = wire::decode_request(&covered, LIMITS).expect("a request");
+        let masked = masked(Direction::Up, body.as_bytes());
+        assert!(!contains(&masked, "horse"));
+        let request = wire::decode_request(&masked, LIMITS).expect("a request");
         assert!(!Secret::new(STAND_IN).matches(&request.key));
     }
 }
@@ -96,9 +92,9 @@ fn a_foreign_key_is_covered_too_and_stays_foreign() {
 fn a_key_in_a_body_that_cannot_be_read_is_covered_and_the_body_fails_in_the_same_way() {
     let body = br#"{"k":"correct \"horse\"\n","ops":[{}]}"#;
     for len in 0..body.len() {
-        let covered = covered(Direction::Up, &body[..len]);
-        assert!(!contains(&covered, "cor") && !contains(&covered, "orse"), "{}", covered.escape_ascii());
-        let (was, is) = (wire::decode_request(&body[..len], LIMITS), wire::decode_request(&covered, LIMITS));
+        let masked = masked(Direction::Up, &body[..len]);
+        assert!(!contains(&masked, "cor") && !contains(&masked, "orse"), "{}", masked.escape_ascii());
+        let (was, is) = (wire::decode_request(&body[..len], LIMITS), wire::decode_request(&masked, LIMITS));
         assert_eq!(was.unwrap_err(), is.unwrap_err());
     }
 }
@@ -115,12 +111,12 @@ fn escapes_of_a_key_that_cannot_be_read_stay_what_they_are() {
         r"ab\ud83d\ude00",
         r"ab\u1",
     ] {
-        let body = alloc::format!("{{\"ops\":[],\n\"k\":\"{key}\"");
+        let body = format!("{{\"ops\":[],\n\"k\":\"{key}\"");
         for body in [body.clone(), body.clone() + "}", body + ", 5}"] {
-            let covered = covered(Direction::Up, body.as_bytes());
-            assert!(!contains(&covered, "ab") && !contains(&covered, "e9") && !contains(&covered, "83d"));
+            let masked = masked(Direction::Up, body.as_bytes());
+            assert!(!contains(&masked, "ab") && !contains(&masked, "e9") && !contains(&masked, "83d"));
             let (was, is) =
-                (wire::decode_request(body.as_bytes(), LIMITS), wire::decode_request(&covered, LIMITS));
+                (wire::decode_request(body.as_bytes(), LIMITS), wire::decode_request(&masked, LIMITS));
             assert_eq!(was.err(), is.err(), "{body}");
         }
     }
@@ -134,10 +130,10 @@ fn a_packet_keeps_its_content_under_the_stand_ins_seal() {
         &Secret::new(KEY),
         [&Op::Streams { packet: packet.clone() }].into_iter(),
     );
-    let json = covered(Direction::Up, &as_json);
+    let json = masked(Direction::Up, &as_json);
     let ops = wire::decode_request(&json, LIMITS).expect("a request").decode_ops();
     let Ok(Op::Streams { packet: within }) = &ops[0] else { panic!("{ops:?}") };
-    let raw = covered(Direction::Up, &packet);
+    let raw = masked(Direction::Up, &packet);
     assert_eq!(raw, *within);
     let stand_in = Seal::new(&Secret::new("k".repeat(SECRET.len())), Direction::Up);
     let (header, _) = packet::decode_request(stand_in.open(raw.into()).expect("it opens")).expect("a packet");
@@ -147,10 +143,10 @@ fn a_packet_keeps_its_content_under_the_stand_ins_seal() {
 #[test]
 fn what_looks_like_a_packet_and_is_none_stays_as_it_is() {
     for stranger in [hello("another secret"), Bytes::from_static(&[2; 100]), Bytes::from_static(&[2])] {
-        assert_eq!(covered(Direction::Up, &stranger), stranger);
+        assert_eq!(masked(Direction::Up, &stranger), stranger);
         let data = [stranger];
         let answer = wire::encode_answer(&[ReplyParts { data: &data, ..ReplyParts::default() }]);
-        assert_eq!(covered(Direction::Down, &answer), answer);
+        assert_eq!(masked(Direction::Down, &answer), answer);
     }
 }
 
@@ -180,7 +176,7 @@ fn neither_key_nor_secret_is_in_a_recording() {
 }
 
 /// What the node answers to each of these, its actions told as they are recorded.
-fn answers(options: NodeOptions, events: &[NodeEvent]) -> Vec<crate::record::Told> {
+fn answers(options: NodeOptions, events: &[NodeEvent]) -> Vec<crate::RecordedAction> {
     let mask = Node::mask(&options);
     let mut node = Node::start(options, [1; 32], Instant::ZERO).expect("valid");
     let mut told = Vec::new();
@@ -188,7 +184,7 @@ fn answers(options: NodeOptions, events: &[NodeEvent]) -> Vec<crate::record::Tol
         node.handle(Instant::ZERO, event.clone()).expect("within the contract");
         loop {
             let action = node.poll();
-            told.push(Node::tell(&action, &mask));
+            told.push(Node::record_action(&action, &mask));
             if matches!(action, NodeAction::Idle { .. }) {
                 break;
             }
@@ -199,7 +195,7 @@ fn answers(options: NodeOptions, events: &[NodeEvent]) -> Vec<crate::record::Tol
 
 #[test]
 fn a_node_of_level_2_with_stand_ins_does_what_the_one_with_the_secrets_did() {
-    let options = NodeOptions { max_level: Level::Streams, ..node_options() };
+    let options = node_options().max_level(Level::Streams);
     let key = Secret::new(KEY);
     let request =
         |number, endpoint, body| NodeEvent::Request { request: RequestId::new(number), endpoint, body };
@@ -244,10 +240,10 @@ fn an_answer_that_was_opened_is_recorded_as_a_reply_that_opens_to_the_same() {
         let opened = decryptor(client_options()).expect("level 2").event(exchange, form, body.clone());
         let recorded = client(recorded::<Client>(&client_options(), core::slice::from_ref(&opened)));
         let again = decryptor(recorded.options.clone()).expect("level 2");
-        let [ClientEvent::Reply { exchange, body: covered }] = &events(recorded)[..] else {
+        let [ClientEvent::Reply { exchange, body: masked }] = &events(recorded)[..] else {
             panic!("a reply")
         };
-        assert_ne!(covered, &body);
-        assert_eq!(again.event(*exchange, form, covered.clone()), opened);
+        assert_ne!(masked, &body);
+        assert_eq!(again.event(*exchange, form, masked.clone()), opened);
     }
 }

@@ -1,41 +1,39 @@
-//! A client in a recording.
+//! Recording of a client.
 
-use alloc::vec::Vec;
-use core::time::Duration;
+use std::time::Duration;
 
 use bytes::Bytes;
+use seqlane::wire::direction::Direction;
+use seqlane::wire::varint;
+use seqlane::{
+    Client, ClientAction, ClientEvent, ClientOptions, ConfigError, ExchangeFailure, ExchangeId, FlowId,
+    FlowKind, Instant, LocalEvent, MAX_HOST_LEN, Misuse, Target,
+};
 
-use super::entry::Told;
-use super::error::Problem;
-use super::machine::Machine;
-use super::mask::Mask;
-use crate::client::{Client, ClientAction, ClientEvent, ExchangeFailure, LocalEvent};
-use crate::config::{ClientOptions, ConfigError};
-use crate::error::Misuse;
-use crate::id::{ExchangeId, FlowId};
-use crate::target::{FlowKind, MAX_HOST_LEN, Target};
-use crate::time::Instant;
-use crate::wire::direction::Direction;
-use crate::wire::{Cursor, PacketError, varint};
+use crate::cursor::Cursor;
+use crate::entry::RecordedAction;
+use crate::error::Problem;
+use crate::machine::{Machine, Secrets};
+use crate::mask::Mask;
 
-/// The numbers of the events.
+/// Numbers of the events in the file.
 mod number {
-    pub(super) const OPEN_TCP: u64 = 0;
-    pub(super) const OPEN_UDP: u64 = 1;
-    pub(super) const DATA: u64 = 2;
-    pub(super) const FIN: u64 = 3;
-    pub(super) const RESET: u64 = 4;
-    pub(super) const WRITTEN: u64 = 5;
-    pub(super) const ANSWERING: u64 = 6;
-    pub(super) const REPLY: u64 = 7;
-    pub(super) const NOT_SENT: u64 = 8;
-    pub(super) const UNKNOWN: u64 = 9;
-    pub(super) const REFUSED: u64 = 10;
-    pub(super) const REFUSED_UNTIL: u64 = 11;
-    pub(super) const TOO_LARGE: u64 = 12;
-    pub(super) const GARBAGE: u64 = 13;
-    pub(super) const TIMEOUT: u64 = 14;
-    pub(super) const CLOSE: u64 = 15;
+    pub(crate) const OPEN_TCP: u64 = 0;
+    pub(crate) const OPEN_UDP: u64 = 1;
+    pub(crate) const DATA: u64 = 2;
+    pub(crate) const FIN: u64 = 3;
+    pub(crate) const RESET: u64 = 4;
+    pub(crate) const WRITTEN: u64 = 5;
+    pub(crate) const ANSWERING: u64 = 6;
+    pub(crate) const REPLY: u64 = 7;
+    pub(crate) const NOT_SENT: u64 = 8;
+    pub(crate) const UNKNOWN: u64 = 9;
+    pub(crate) const REFUSED: u64 = 10;
+    pub(crate) const REFUSED_UNTIL: u64 = 11;
+    pub(crate) const TOO_LARGE: u64 = 12;
+    pub(crate) const GARBAGE: u64 = 13;
+    pub(crate) const TIMEOUT: u64 = 14;
+    pub(crate) const CLOSE: u64 = 15;
 }
 
 impl Machine for Client {
@@ -56,24 +54,35 @@ impl Machine for Client {
         Self::poll(self)
     }
 
-    fn mask(options: &ClientOptions) -> Mask {
-        Mask::of_client(options)
+    fn secrets(options: &ClientOptions) -> Secrets {
+        let keys = options.relays.iter().map(|relay| relay.key.clone()).collect();
+        Secrets { keys, secret: options.secret.clone() }
     }
 
-    fn tell(action: &ClientAction, mask: &Mask) -> Told {
+    fn with_secrets(mut options: ClientOptions, secrets: Secrets) -> Option<ClientOptions> {
+        let Secrets { keys, secret } = secrets;
+        let fits = keys.len() == options.relays.len();
+        for (relay, key) in options.relays.iter_mut().zip(keys) {
+            relay.key = key;
+        }
+        options.secret = secret;
+        fits.then_some(options)
+    }
+
+    fn record_action(action: &ClientAction, mask: &Mask) -> RecordedAction {
         match action {
             ClientAction::Send { body, .. } => {
-                let mut covered = Vec::with_capacity(body.len());
-                mask.cover(Direction::Up, &body.clone().into_bytes(), &mut covered);
-                Told::new(action, Some(&covered))
+                let mut masked = Vec::with_capacity(body.len());
+                mask.apply(Direction::Up, &body.clone().into_bytes(), &mut masked);
+                RecordedAction::new(action, Some(&masked))
             }
-            ClientAction::Deliver { bytes, .. } => Told::new(action, Some(bytes)),
+            ClientAction::Deliver { bytes, .. } => RecordedAction::new(action, Some(bytes)),
             ClientAction::Credit { .. }
             | ClientAction::Opened { .. }
             | ClientAction::Fin { .. }
             | ClientAction::Ended { .. }
             | ClientAction::Event(_)
-            | ClientAction::Idle { .. } => Told::new(action, None),
+            | ClientAction::Idle { .. } => RecordedAction::new(action, None),
         }
     }
 
@@ -81,7 +90,7 @@ impl Machine for Client {
         match event {
             ClientEvent::Reply { body: bytes, .. }
             | ClientEvent::Local { event: LocalEvent::Data(bytes), .. } => bytes.len(),
-            ClientEvent::Decrypted { packet, .. } => packet.len,
+            ClientEvent::Decrypted { packet, .. } => packet.len(),
             ClientEvent::Open { .. }
             | ClientEvent::Local { .. }
             | ClientEvent::Answering { .. }
@@ -114,13 +123,13 @@ impl Machine for Client {
                 put([kind, target.port().into()], out);
                 out.extend_from_slice(target.host().as_bytes());
             }
-            ClientEvent::Local { flow: stream, event } => write_local(*stream, event, out),
+            ClientEvent::Local { flow, event } => write_local(*flow, event, out),
             ClientEvent::Answering { exchange } => put([number::ANSWERING, exchange.number()], out),
             ClientEvent::Reply { exchange, body } => {
                 put([number::REPLY, exchange.number()], out);
-                mask.cover(Direction::Down, body, out);
+                mask.apply(Direction::Down, body, out);
             }
-            // Replayed, it is opened by the machine.
+            // In a replay the machine opens the packet itself.
             ClientEvent::Decrypted { exchange, packet } => {
                 put([number::REPLY, exchange.number()], out);
                 out.extend_from_slice(&mask.seal(packet));
@@ -132,24 +141,24 @@ impl Machine for Client {
     }
 
     fn read_event(bytes: Bytes, _mask: &Mask) -> Result<ClientEvent, Problem> {
-        let mut cursor = Cursor::new(&bytes, 0);
-        let event = match cursor.varint("its number")? {
+        let mut cursor = Cursor::new(bytes);
+        let event = match cursor.varint("its kind")? {
             number::OPEN_TCP => open(&mut cursor, FlowKind::Tcp)?,
             number::OPEN_UDP => open(&mut cursor, FlowKind::Udp)?,
             kind @ number::DATA..=number::WRITTEN => {
-                let stream = FlowId::new(cursor.varint("the stream")?);
+                let flow = FlowId::new(cursor.varint("the flow")?);
                 let event = match kind {
-                    number::DATA => LocalEvent::Data(cursor.rest(usize::MAX, "the bytes")?),
+                    number::DATA => LocalEvent::Data(cursor.rest()),
                     number::FIN => LocalEvent::Fin,
                     number::RESET => LocalEvent::Reset,
                     _ => LocalEvent::Written(cursor.number("the bytes written")?),
                 };
-                ClientEvent::Local { flow: stream, event }
+                ClientEvent::Local { flow, event }
             }
             number::ANSWERING => ClientEvent::Answering { exchange: exchange(&mut cursor)? },
             number::REPLY => {
                 let exchange = exchange(&mut cursor)?;
-                ClientEvent::Reply { exchange, body: cursor.rest(usize::MAX, "the body")? }
+                ClientEvent::Reply { exchange, body: cursor.rest() }
             }
             kind @ number::NOT_SENT..=number::GARBAGE => {
                 let exchange = exchange(&mut cursor)?;
@@ -157,35 +166,30 @@ impl Machine for Client {
             }
             number::TIMEOUT => ClientEvent::Timeout,
             number::CLOSE => ClientEvent::Close,
-            other => return Err(Problem::Unknown("an event of", other)),
+            other => return Err(Problem::Unknown("event", other)),
         };
-        finished(&cursor).map(|()| event)
+        cursor.finish().map(|()| event)
     }
 }
 
 /// Appends numbers.
-pub(super) fn put<const N: usize>(numbers: [u64; N], out: &mut Vec<u8>) {
+pub(crate) fn put<const N: usize>(numbers: [u64; N], out: &mut Vec<u8>) {
     for number in numbers {
         varint::encode(number, out);
     }
 }
 
-/// An event has no more than its fields.
-pub(super) fn finished(cursor: &Cursor<'_>) -> Result<(), Problem> {
-    if cursor.is_empty() { Ok(()) } else { Err(PacketError::OutOfRange("the length").into()) }
-}
-
-fn write_local(stream: FlowId, event: &LocalEvent, out: &mut Vec<u8>) {
-    let stream = stream.number();
+fn write_local(flow: FlowId, event: &LocalEvent, out: &mut Vec<u8>) {
+    let flow = flow.number();
     match event {
         LocalEvent::Data(bytes) => {
-            put([number::DATA, stream], out);
+            put([number::DATA, flow], out);
             out.extend_from_slice(bytes);
         }
-        LocalEvent::Fin => put([number::FIN, stream], out),
-        LocalEvent::Reset => put([number::RESET, stream], out),
+        LocalEvent::Fin => put([number::FIN, flow], out),
+        LocalEvent::Reset => put([number::RESET, flow], out),
         LocalEvent::Written(bytes) => {
-            put([number::WRITTEN, stream, u64::try_from(*bytes).unwrap_or(u64::MAX)], out);
+            put([number::WRITTEN, flow, *bytes as u64], out);
         }
     }
 }
@@ -204,19 +208,18 @@ fn write_failure(exchange: ExchangeId, why: ExchangeFailure, out: &mut Vec<u8>) 
     }
 }
 
-fn exchange(cursor: &mut Cursor<'_>) -> Result<ExchangeId, PacketError> {
+fn exchange(cursor: &mut Cursor) -> Result<ExchangeId, Problem> {
     cursor.varint("the exchange").map(ExchangeId::new)
 }
 
-fn open(cursor: &mut Cursor<'_>, kind: FlowKind) -> Result<ClientEvent, Problem> {
+fn open(cursor: &mut Cursor, kind: FlowKind) -> Result<ClientEvent, Problem> {
     let port = cursor.number("the port")?;
-    let host = cursor.rest(MAX_HOST_LEN, "the host")?;
-    let host = core::str::from_utf8(&host).map_err(|_| PacketError::OutOfRange("the host"))?;
-    let target = Target::new(host, port).map_err(|_| PacketError::OutOfRange("the target"))?;
+    let host = cursor.text(MAX_HOST_LEN, "the host")?;
+    let target = Target::new(&host, port).map_err(|_| Problem::OutOfRange("the target"))?;
     Ok(ClientEvent::Open { target, kind })
 }
 
-fn failure(kind: u64, cursor: &mut Cursor<'_>) -> Result<ExchangeFailure, Problem> {
+fn failure(kind: u64, cursor: &mut Cursor) -> Result<ExchangeFailure, Problem> {
     Ok(match kind {
         number::NOT_SENT => ExchangeFailure::NotSent,
         number::UNKNOWN => ExchangeFailure::Unknown,
@@ -225,12 +228,12 @@ fn failure(kind: u64, cursor: &mut Cursor<'_>) -> Result<ExchangeFailure, Proble
             let seconds = cursor.varint("the seconds to wait")?;
             let nanos = cursor.number("the nanoseconds to wait")?;
             if nanos >= 1_000_000_000 {
-                return Err(PacketError::OutOfRange("the nanoseconds to wait").into());
+                return Err(Problem::OutOfRange("the nanoseconds to wait"));
             }
             ExchangeFailure::Refused { retry_after: Some(Duration::new(seconds, nanos)) }
         }
         number::TOO_LARGE => ExchangeFailure::TooLarge,
         number::GARBAGE => ExchangeFailure::Garbage,
-        other => return Err(Problem::Unknown("a failure of", other)),
+        other => return Err(Problem::Unknown("failure", other)),
     })
 }

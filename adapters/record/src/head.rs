@@ -1,0 +1,71 @@
+//! Head of a recording: which machine was recorded, and what it was made of.
+
+use std::borrow::Cow;
+
+use seqlane::{Instant, Secret};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Problem;
+use crate::machine::{Machine, Secrets};
+use crate::stand_in;
+
+/// The longest head: a thousand relays take less than half of it.
+pub(crate) const MAX_LEN: usize = 1024 * 1024;
+
+/// One line of JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Head<'a, O> {
+    pub(crate) machine: Cow<'a, str>,
+    /// The version of the crate that wrote it.
+    pub(crate) program: Cow<'a, str>,
+    pub(crate) seed: [u8; 32],
+    /// When the machine was made, in microseconds.
+    pub(crate) start: u64,
+    /// The lengths of the keys' stand-ins.
+    keys: Vec<usize>,
+    /// The length of the secret's stand-in.
+    secret: Option<usize>,
+    options: O,
+}
+
+/// The part of a head that tells how to read the rest.
+#[derive(Deserialize)]
+pub(crate) struct Kind<'a> {
+    pub(crate) machine: Cow<'a, str>,
+}
+
+impl<O> Head<'_, O> {
+    /// The options, with stand-ins for the keys and the secret.
+    pub(crate) fn options<M: Machine<Options = O>>(self) -> Result<O, Problem> {
+        let stand_in = |len: usize| {
+            let fits = len <= stand_in::MAX_LEN;
+            fits.then(|| stand_in::with_len(len)).ok_or_else(|| Problem::Head("a key is too long".into()))
+        };
+        let keys = self.keys.into_iter().map(stand_in).collect::<Result<Vec<Secret>, _>>()?;
+        let secrets = Secrets { keys, secret: self.secret.map(stand_in).transpose()? };
+        M::with_secrets(self.options, secrets)
+            .ok_or_else(|| Problem::Head("the number of keys does not fit the options".into()))
+    }
+}
+
+/// Appends the head, and the end of its line.
+pub(crate) fn write<M: Machine>(options: &M::Options, seed: [u8; 32], start: Instant, out: &mut Vec<u8>) {
+    let Secrets { keys, secret } = M::secrets(options);
+    let head = Head {
+        machine: M::NAME.into(),
+        program: env!("CARGO_PKG_VERSION").into(),
+        seed,
+        start: start.as_micros(),
+        keys: keys.iter().map(stand_in::written_len).collect(),
+        secret: secret.as_ref().map(stand_in::written_len),
+        options,
+    };
+    serde_json::to_writer(&mut *out, &head).expect("options are numbers and names, which JSON can hold");
+    out.push(b'\n');
+}
+
+/// Reads a head.
+pub(crate) fn read<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, Problem> {
+    serde_json::from_slice(line).map_err(|error| Problem::Head(error.to_string().into()))
+}

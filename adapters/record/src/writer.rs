@@ -1,0 +1,72 @@
+//! Writer of recordings.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use seqlane::wire::varint;
+use seqlane::{Instant, Misuse};
+
+use crate::checksum::Checksum;
+use crate::entry::{self, Ending};
+use crate::machine::Machine;
+use crate::mask::Mask;
+use crate::{MAGIC, head};
+
+/// Records the events and actions of a machine. Every call appends to a buffer, which the caller writes to the file.
+pub struct RecordingWriter<M> {
+    mask: Mask,
+    checksum: Checksum,
+    /// The entry under way; its memory is reused.
+    body: Vec<u8>,
+    machine: PhantomData<fn() -> M>,
+}
+
+impl<M: Machine> RecordingWriter<M> {
+    /// Begins the recording of a machine with these options and this seed, made at `start`.
+    pub fn begin(options: &M::Options, seed: [u8; 32], start: Instant, out: &mut Vec<u8>) -> Self {
+        let from = out.len();
+        out.extend_from_slice(MAGIC.as_bytes());
+        head::write::<M>(options, seed, start, out);
+        let mut checksum = Checksum::default();
+        checksum.add(&out[from..]);
+        Self { mask: M::mask(options), checksum, body: Vec::new(), machine: PhantomData }
+    }
+
+    /// Records that an event is handed in at `now`.
+    pub fn event(&mut self, now: Instant, event: &M::Event, out: &mut Vec<u8>) {
+        entry::write_event::<M>(now, event, &self.mask, &mut self.body);
+        self.finish(out);
+    }
+
+    /// Records that the event was refused.
+    pub fn refused(&mut self, misuse: Misuse, out: &mut Vec<u8>) {
+        entry::write_refused(misuse, &mut self.body);
+        self.finish(out);
+    }
+
+    /// Records that a poll returned an action.
+    pub fn action(&mut self, action: &M::Action, out: &mut Vec<u8>) {
+        entry::write_action(&M::record_action(action, &self.mask), &mut self.body);
+        self.finish(out);
+    }
+
+    /// Ends the recording.
+    pub fn end(mut self, ending: Ending, out: &mut Vec<u8>) {
+        entry::write_end(ending, &mut self.body);
+        self.finish(out);
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        varint::encode(self.body.len() as u64, out);
+        out.extend_from_slice(&self.body);
+        self.checksum.add(&self.body);
+        out.extend_from_slice(&self.checksum.value());
+        self.body.clear();
+    }
+}
+
+impl<M: Machine> fmt::Debug for RecordingWriter<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordingWriter").field("machine", &M::NAME).finish_non_exhaustive()
+    }
+}
