@@ -98,8 +98,9 @@ impl<K: Copy + Ord> TimerQueue<K> {
             }
             (Some(key), Some(at)) => {
                 let Some(entry) = self.entries.get_mut(key) else { return };
-                if entry.at != at {
+                if entry.at != at || entry.owner != owner {
                     entry.at = at;
+                    entry.owner = owner;
                     let place = entry.place;
                     self.restore(place);
                 }

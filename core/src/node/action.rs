@@ -7,7 +7,6 @@ use bytes::Bytes;
 
 use crate::error::ConnectFailure;
 use crate::id::{RequestId, UpstreamId};
-use crate::node::streams::ClientFault;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::timer::Wake;
@@ -229,6 +228,40 @@ pub enum ClientEnd {
     Failed(ClientFault),
     /// The node was closed.
     NodeClosed,
+}
+
+/// Why a client is failed (protocol.md 3.2 rule 14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientFault {
+    /// A rule of a direction was broken: the text says which.
+    Stream(&'static str),
+    /// DATA came for a UDP stream.
+    DataOnDatagrams,
+    /// More uplink bytes are kept over all streams than were granted.
+    TotalExceeded,
+    /// The reorder queues of all streams together are too long.
+    ReorderExceeded,
+    /// An exchange is too far above `done`.
+    TooManyExchanges,
+    /// RESEND names an exchange that is not older than its own.
+    ResendOfFuture,
+    /// The streams that ended, or whose end is not confirmed, are too many.
+    TooManyEnded,
+}
+
+impl fmt::Display for ClientFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stream(what) => what,
+            Self::DataOnDatagrams => "DATA came for a UDP stream",
+            Self::TotalExceeded => "the peer sent more bytes over all streams than it was granted",
+            Self::ReorderExceeded => "too many chunks of all streams wait for earlier ones",
+            Self::TooManyExchanges => "an exchange is too far ahead of those that are done",
+            Self::ResendOfFuture => "RESEND names an exchange that is not older than its own",
+            Self::TooManyEnded => "too many streams have ended out of order, or without confirmation",
+        })
+    }
 }
 
 /// Why a session ended at the node.

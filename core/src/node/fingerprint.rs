@@ -1,47 +1,23 @@
 //! The node's fingerprint: its whole state, relative to now and to the numbers of its ids.
 
 use alloc::collections::BTreeMap;
-use core::hash::Hasher;
 
 use crate::config::NodeOptions;
 use crate::fingerprint::Fingerprint;
 use crate::id::{RequestId, UpstreamId};
-use crate::node::sessions::batch::{Batch, Drain, OpRef, Role, Slot};
-use crate::node::sessions::reply::Fixed;
-use crate::node::upstreams::{Opening, State};
+use crate::node::context::Context;
+use crate::node::requests::{Holder, PacketReply, PacketState, Part};
+use crate::node::streams::Streams;
+use crate::node::upstreams::Carrier;
 use crate::node::{Node, NodeAction};
 use crate::seq::Seq;
-use crate::time::Instant;
-use crate::wire::Sid;
 
 /// What the ids of a state are renamed to: their rank among those of the live things.
 pub(super) struct Ranks<'a> {
-    node: &'a Node,
+    context: &'a Context,
+    streams: &'a Streams,
     requests: BTreeMap<RequestId, usize>,
     upstreams: BTreeMap<UpstreamId, usize>,
-}
-
-impl Node {
-    /// Feeds everything that decides what the node will do to `hasher`, relative to `now`.
-    ///
-    /// Times count from `now`; requests, upstreams and session ids by their rank; sequence numbers from the one
-    /// that their session expects; statistics not at all. States with equal fingerprints behave alike.
-    pub fn fingerprint(&self, now: Instant, hasher: &mut impl Hasher) {
-        let ranks = Ranks {
-            node: self,
-            requests: self.requests.keys().copied().zip(0..).collect(),
-            upstreams: self.upstreams.keys().copied().zip(0..).collect(),
-        };
-        let mut print = Fingerprint::new(now, hasher);
-        print.value(self.phase);
-        print.each(self.requests.values(), |print, batch| ranks.batch(batch, print));
-        print.each(self.upstreams.values(), |print, upstream| ranks.state(&upstream.state, print));
-        print.each(self.departed.iter(), |print, departure| print.value(departure.map(|gone| gone.cut)));
-        self.connections.fingerprint(&ranks, &mut print);
-        self.pool.fingerprint(&mut print);
-        print.each(self.starved.iter(), |print, upstream| ranks.upstream(*upstream, print));
-        print.each(self.actions.iter(), |print, action| ranks.action(action, print));
-    }
 }
 
 /// Where the node has a session: what a fingerprint calls it instead of its id.
@@ -65,141 +41,64 @@ pub enum SessionPlace {
     Unknown,
 }
 
-impl Node {
-    /// Where the node has the session `sid`.
-    pub fn place_of(&self, sid: &Sid) -> SessionPlace {
-        if let Some(upstream) = self.sessions.get(sid)
-            && let Some(session) = self.upstreams.session(*upstream)
-            && let Some(rank) = self.upstreams.keys().position(|other| other == upstream)
-        {
-            return SessionPlace::Live { rank, expected: session.turn.expected() };
-        }
-        match (self.departed.rank(sid), self.departed.get(sid)) {
-            (Some(rank), Some(departure)) => SessionPlace::Departed { rank, expected: departure.expected },
-            _ => SessionPlace::Unknown,
-        }
-    }
+/// Feeds the state of a node to `print`.
+pub(super) fn fingerprint(node: &Node, print: &mut Fingerprint<'_>) {
+    let Node { context, sessions, streams } = node;
+    let ranks = Ranks {
+        context,
+        streams,
+        requests: context.requests().iter().map(|(request, _)| request).zip(0..).collect(),
+        upstreams: context.upstreams().iter().map(|(upstream, _)| upstream).zip(0..).collect(),
+    };
+    context.fingerprint(print);
+    print.each(context.requests().iter(), |print, (_, holder)| ranks.holder(holder, print));
+    print.each(context.upstreams().iter(), |print, (_, carrier)| match carrier {
+        Carrier::Session => print.value(0_u8),
+        Carrier::Stream(at) => print.value((1_u8, streams.rank(at.connection), at.number)),
+    });
+    sessions.fingerprint(&ranks, print);
+    streams.fingerprint(&ranks, print);
+    let (blocked, actions) = context.queued();
+    print.each(blocked.iter(), |print, upstream| ranks.upstream(*upstream, print));
+    print.each(actions.iter(), |print, action| ranks.action(action, print));
 }
 
 impl Ranks<'_> {
     /// The configuration, which says for how long a time matters.
     pub(super) const fn config(&self) -> &NodeOptions {
-        &self.node.config
+        self.context.config()
     }
 
     /// An op by the rank of its request.
-    pub(super) fn op(&self, op: OpRef, print: &mut Fingerprint<'_>) {
-        print.value((self.requests.get(&op.request), op.place));
+    pub(super) fn op(&self, op: Part, print: &mut Fingerprint<'_>) {
+        print.value((self.requests.get(&op.request), op.index));
     }
 
     pub(super) fn upstream(&self, upstream: UpstreamId, print: &mut Fingerprint<'_>) {
         print.value(self.upstreams.get(&upstream));
     }
 
-    /// A session by its place, and the number of an op of it relative to what it expects. An op of a session
-    /// that the node does not know gets its own name and number back, whatever they are.
-    fn session_op(&self, sid: &Sid, seq: Option<Seq>, print: &mut Fingerprint<'_>) {
-        print.value(seq.is_some());
-        match self.node.place_of(sid) {
-            SessionPlace::Live { rank, expected } => {
-                print.value((0_u8, rank));
-                seq.into_iter().for_each(|seq| print.seq(seq, expected));
-            }
-            SessionPlace::Departed { rank, expected } => {
-                print.value((1_u8, rank));
-                seq.into_iter().for_each(|seq| print.seq(seq, expected));
-            }
-            SessionPlace::Unknown => print.value(2_u8),
-        }
+    pub(super) fn rank(&self, upstream: UpstreamId) -> Option<usize> {
+        self.upstreams.get(&upstream).copied()
     }
 
-    /// The number of an op of an open upstream.
-    fn upstream_seq(&self, upstream: UpstreamId, seq: Option<Seq>, print: &mut Fingerprint<'_>) {
-        self.upstream(upstream, print);
-        print.value(seq.is_some());
-        let expected = self.node.upstreams.session(upstream).map(|session| session.turn.expected());
-        if let (Some(seq), Some(expected)) = (seq, expected) {
-            print.seq(seq, expected);
-        }
-    }
-
-    fn batch(&self, batch: &Batch, print: &mut Fingerprint<'_>) {
-        batch.fingerprint(print);
-        print.each(batch.slots.iter(), |print, slot| match slot {
-            Slot::Unread => print.value(0_u8),
-            Slot::Connecting(upstream) => {
-                print.value(1_u8);
-                self.upstream(*upstream, print);
+    fn holder(&self, holder: &Holder, print: &mut Fingerprint<'_>) {
+        match holder {
+            Holder::Sessions(packets) => {
+                print.value(0_u8);
+                print.each(packets.iter(), |print, (index, reply)| {
+                    print.value(index);
+                    print_reply(reply, print);
+                });
             }
-            Slot::Queued { upstream, seq } => {
-                print.value(2_u8);
-                self.upstream_seq(*upstream, *seq, print);
+            Holder::Streams(PacketState::New) => print.value(1_u8),
+            Holder::Streams(PacketState::Exchange(at)) => {
+                print.value((2_u8, self.streams.rank(at.connection), at.exchange));
             }
-            Slot::Waiting(drain) => {
+            Holder::Streams(PacketState::Replied(reply)) => {
                 print.value(3_u8);
-                self.drain(batch, drain, print);
+                print_reply(reply, print);
             }
-            Slot::Closing(sid) => {
-                print.value(4_u8);
-                self.session_op(sid, None, print);
-            }
-            Slot::Ready(reply) => {
-                print.value(5_u8);
-                self.reply(reply, print);
-            }
-            Slot::Exchange(connection, exchange) => {
-                print.value((6_u8, self.node.connections.rank(*connection), exchange))
-            }
-            Slot::Packet(packet) => print.value((7_u8, packet.clone().into_packet())),
-        });
-    }
-
-    fn drain(&self, batch: &Batch, drain: &Drain, print: &mut Fingerprint<'_>) {
-        self.upstream_seq(drain.upstream, drain.seq, print);
-        match drain.role {
-            Role::Open(caps) => print.value((0_u8, caps)),
-            Role::FirstBytes(caps, wait) => {
-                print.value((1_u8, caps));
-                batch.wait_fingerprint(wait, print);
-            }
-            Role::Poll => print.value(2_u8),
-            Role::Payload(wait) => {
-                print.value(3_u8);
-                batch.wait_fingerprint(wait, print);
-            }
-        }
-    }
-
-    /// Texts of errors count as one: some have absolute numbers in them, and the node reads none.
-    fn reply(&self, reply: &Fixed, print: &mut Fingerprint<'_>) {
-        let Fixed { sid, eof, error, code, seq, caps } = reply;
-        print.value((eof, error.is_some(), code.is_some(), caps, sid.is_some(), seq.is_some()));
-        if let Some(sid) = sid {
-            self.session_op(sid, *seq, print);
-        }
-    }
-
-    fn state(&self, state: &State, print: &mut Fingerprint<'_>) {
-        match state {
-            State::Connecting(connect) => {
-                print.value((0_u8, &connect.target));
-                self.op(connect.op, print);
-                print.deadline(connect.deadline);
-                match &connect.opening {
-                    Opening::Plain => print.value(0_u8),
-                    Opening::FirstBytes(bytes) => print.value((1_u8, bytes)),
-                    Opening::Udp(bytes) => print.value((2_u8, bytes)),
-                }
-            }
-            State::Open(session) => {
-                print.value(1_u8);
-                session.fingerprint(self, print);
-            }
-            State::Lingering(uplink) => {
-                print.value(2_u8);
-                uplink.fingerprint(print);
-            }
-            State::Stream(at) => print.value((3_u8, self.node.connections.rank(at.connection), at.number)),
         }
     }
 
@@ -232,6 +131,14 @@ impl Ranks<'_> {
     }
 }
 
+fn print_reply(reply: &PacketReply, print: &mut Fingerprint<'_>) {
+    match reply {
+        PacketReply::Packet(packet) => print.value((0_u8, packet.clone().into_packet())),
+        PacketReply::Unsupported => print.value(1_u8),
+        PacketReply::BadPacket => print.value(2_u8),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use core::hash::BuildHasherDefault;
@@ -243,10 +150,12 @@ mod tests {
     use crate::fingerprint::Fnv;
     use crate::level::Level;
     use crate::node::{Endpoint, NodeEvent, UpstreamEvent};
+    use crate::time::Instant;
+    use crate::wire::Sid;
     use crate::{NodeOptions, Secret};
 
     fn print(node: &Node, now: Instant) -> u64 {
-        use core::hash::BuildHasher;
+        use core::hash::{BuildHasher, Hasher};
         let mut hasher = BuildHasherDefault::<Fnv>::default().build_hasher();
         node.fingerprint(now, &mut hasher);
         hasher.finish()
@@ -289,14 +198,17 @@ mod tests {
     /// A session that was polled `polls` times, each until the end of the hold.
     fn polled(polls: u64) -> (Node, Sid, Instant) {
         let (mut node, mut now) = run(Instant::ZERO, 0, "x");
-        let sid = *node.sessions.keys().next().unwrap();
+        let sid = node.sessions.first_sid().unwrap();
         for seq in 0..polls {
             let op = alloc::format!(r#"{{"op":"data","sid":"{}","seq":{seq}}}"#, sid.as_str());
             let body = alloc::format!(r#"{{"k":"k","ops":[{op}]}}"#).into();
             let request = RequestId::new(100 + seq);
             node.handle(now, NodeEvent::Request { request, endpoint: Endpoint::Batch, body }).unwrap();
             while !matches!(node.poll(), NodeAction::Idle { .. }) {}
-            now = node.wake.map_or(now, |wake| wake.at.min(now.saturating_add(node.config.longpoll)));
+            now = node
+                .context
+                .wake()
+                .map_or(now, |wake| wake.at.min(now.saturating_add(node.context.config().longpoll)));
             node.handle(now, NodeEvent::Timeout).unwrap();
             while !matches!(node.poll(), NodeAction::Idle { .. }) {}
         }

@@ -1,32 +1,19 @@
-//! The node machine: batches in, upstream sockets out.
+//! The node: a router between the driver and the engines of levels 0 and 1 ([sessions]) and 2 ([streams]).
 //!
-//! A request becomes a [batch] of slots. Its ops run (at once, or in their session's [turn]), then
-//! wait; when the [hold] allows, the batch is answered, and only then does each op take what its session
-//! has. An [upstream] is an attempt first, a [session] while it is open, and lingers until its last byte
-//! is written.
+//! ```text
+//!  Request ──▶ requests ─┬─ ops ────▶ sessions ─┐
+//!                        └─ packets ▶ streams ──┤
+//!  Upstream ─▶ upstreams ─ its carrier ▶ either ┤
+//!  Timeout ──▶ timers ──── their owner ▶ either ┤
+//!                                               ▼
+//!  poll ◀── actions ◀───────────────────────── context
+//! ```
 //!
-//! # What may delay an answer
-//! An answer is one HTTP response, so the slowest op decides (protocol.md 2 rule 7):
-//!
-//! | unready op | what its batch does |
-//! |---|---|
-//! | a poll, a drain: nothing came | answers it empty when the hold ends |
-//! | a payload that its upstream does not take | answers it: the payload is in the write queue |
-//! | a payload behind a full write queue | waits: for room, for the write deadline, or for the caller to go |
-//! | a connect in progress | waits: for the upstream, or for the connect deadline |
-//! | a `seq` whose predecessor is missing | waits: for it, or for SEQ_WAIT_TIMEOUT |
-//! | a packet of [level 2](streams) | alone, waits as its client asks; beside other ops, it is answered at once |
-//!
-//! While a batch waits for an op that cannot be answered empty, its other sessions are served by their
-//! later ops: such an op runs at once, and the older one is answered empty, having taken nothing.
-//!
-//! # Work
-//! An event costs at most a constant times: the bytes and ops of a request; the slots of the batches that it
-//! lets be answered, and the bytes that they take; the ops that wait in the sessions concerned, which
-//! `seq_queue_ops` bounds; and the logarithm of the number of sessions and requests. A poll costs a constant.
+//! Both engines have the same few methods, and share the [context]. A packet beside other ops of one batch goes to its
+//! engine by itself; [requests] keeps the reply until the batch is answered. A poll costs a constant.
 
 mod action;
-mod contract;
+mod context;
 mod event;
 #[cfg(feature = "model")]
 mod fingerprint;
@@ -37,32 +24,23 @@ mod streams;
 mod tests;
 mod upstreams;
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::vec::Vec;
-
 use bytes::Bytes;
 
-pub use action::{ClientEnd, NodeAction, NodeNotice, Response, SessionEnd, Shut};
+pub use action::{ClientEnd, ClientFault, NodeAction, NodeNotice, Response, SessionEnd, Shut};
 pub use event::{Endpoint, NodeEvent, UpstreamEvent};
 #[cfg(feature = "model")]
 pub use fingerprint::SessionPlace;
-pub use streams::ClientFault;
 
-use crate::config::{NodeConfig, NodeOptions};
-use crate::credit::Pool;
+use crate::config::NodeConfig;
 use crate::error::Misuse;
-use crate::id::{Counter, IdGenerator, RequestId, UpstreamId};
-use crate::node::sessions::batch::{Batch, OpRef};
-use crate::node::sessions::closed::Departed;
-use crate::node::sessions::hold::Verdict;
-use crate::node::sessions::reply::Fixed;
-use crate::node::streams::Connections;
-use crate::node::streams::client::ConnectionId;
-use crate::node::upstreams::{State, Upstreams};
+use crate::id::{RequestId, UpstreamId};
+use crate::node::context::{Context, Owner, Work};
+use crate::node::requests::{Content, Holder, PacketState, Part};
+use crate::node::sessions::Sessions;
+use crate::node::streams::Streams;
+use crate::node::upstreams::Carrier;
 use crate::stats::NodeStats;
 use crate::time::Instant;
-use crate::timer::{TimerKind, TimerQueue, Wake};
-use crate::wire::Sid;
 
 /// The node: it takes the requests that relays forward, opens upstreams for them, and answers.
 ///
@@ -99,73 +77,9 @@ use crate::wire::Sid;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Node {
-    config: NodeOptions,
-    now: Instant,
-    phase: Phase,
-    sids: IdGenerator<Sid>,
-    opened: Counter,
-    last_request: Option<RequestId>,
-    requests: BTreeMap<RequestId, Batch>,
-    upstreams: Upstreams,
-    sessions: BTreeMap<Sid, UpstreamId>,
-    departed: Departed,
-    /// The clients of level 2.
-    connections: Connections,
-    pool: Pool,
-    /// Upstreams that the pool had no credit for.
-    starved: BTreeSet<UpstreamId>,
-    timers: TimerQueue<Owner>,
-    wake: Option<Wake>,
-    agenda: VecDeque<Task>,
-    actions: VecDeque<NodeAction>,
-    /// Bytes on their way from sessions into an answer; empty between events, kept for its capacity.
-    pieces: Pieces,
-    stats: NodeStats,
-}
-
-/// Ended sessions that are remembered even by a node of very few sessions, so that a late op of one that was
-/// cut is not told of an orderly end; some 100 KiB.
-const FEWEST_DEPARTED: usize = 1024;
-
-/// Whether the node works.
-///
-/// ```text
-///  Running ── Close ──▶ Closed
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Phase {
-    Running,
-    /// [`NodeEvent::Close`] has come: every request is answered with an error.
-    Closed,
-}
-
-/// Whose deadline a timer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Owner {
-    Request(RequestId),
-    Upstream(UpstreamId),
-    Connection(ConnectionId),
-}
-
-/// What changed and has to be looked at before the event is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Task {
-    /// Whether the batch can be answered.
-    Batch(RequestId),
-    /// Whether the next op of the upstream's session can run, whether it gets credit, and when its deadline is.
-    Session(UpstreamId),
-    /// Whether a held request of the client can be answered.
-    Connection(ConnectionId),
-}
-
-/// Slices of payload, never shown.
-#[derive(Clone, Default)]
-struct Pieces(Vec<Bytes>);
-
-impl core::fmt::Debug for Pieces {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{} pieces", self.0.len())
-    }
+    context: Context,
+    sessions: Sessions,
+    streams: Streams,
 }
 
 impl Node {
@@ -176,38 +90,16 @@ impl Node {
     /// with one seed and one secret break the seal of level 2.
     pub fn new(config: NodeConfig, seed: [u8; 32], now: Instant) -> Self {
         let config = config.into_options();
-        let pool = Pool::new(config.total_buffer);
-        let departed = Departed::new(config.max_sessions.max(FEWEST_DEPARTED));
-        let connections = Connections::new(&config, seed);
-        Self {
-            config,
-            now,
-            phase: Phase::Running,
-            sids: IdGenerator::new(seed),
-            opened: Counter::default(),
-            last_request: None,
-            requests: BTreeMap::new(),
-            upstreams: Upstreams::default(),
-            sessions: BTreeMap::new(),
-            departed,
-            connections,
-            pool,
-            starved: BTreeSet::new(),
-            timers: TimerQueue::new(),
-            wake: None,
-            agenda: VecDeque::new(),
-            actions: VecDeque::new(),
-            pieces: Pieces::default(),
-            stats: NodeStats::default(),
-        }
+        let (sessions, streams) = (Sessions::new(&config, seed), Streams::new(&config, seed));
+        Self { context: Context::new(config, now), sessions, streams }
     }
 
     /// A node for models: packets of level 2 are read and written with [`Seal::null`](crate::wire::seal::Seal::null),
     /// that is, without any seal.
     #[cfg(any(test, feature = "model"))]
     pub fn unsealed(config: NodeConfig, seed: [u8; 32], now: Instant) -> Self {
-        let connections = Connections::unsealed(config.options(), seed);
-        Self { connections, ..Self::new(config, seed, now) }
+        let streams = Streams::unsealed(config.options(), seed);
+        Self { streams, ..Self::new(config, seed, now) }
     }
 
     /// Hands in what happened.
@@ -216,7 +108,7 @@ impl Node {
     /// [`Misuse`] when the event breaks the contract; nothing has changed then.
     pub fn handle(&mut self, now: Instant, event: NodeEvent) -> Result<(), Misuse> {
         self.check(&event)?;
-        self.now = self.now.max(now);
+        self.context.advance(now);
         match event {
             NodeEvent::Request { request, endpoint, body } => self.on_request(request, &endpoint, body),
             NodeEvent::RequestGone { request } => self.on_request_gone(request),
@@ -225,144 +117,157 @@ impl Node {
             NodeEvent::Close => self.on_close(),
         }
         self.work();
-        self.wake = self.next_wake();
         Ok(())
     }
 
     /// Takes the next thing to do; [`Idle`](NodeAction::Idle) when there is none.
     pub fn poll(&mut self) -> NodeAction {
-        self.actions.pop_front().unwrap_or(NodeAction::Idle { wake: self.wake })
+        self.context.next_action().unwrap_or_else(|| NodeAction::Idle { wake: self.context.wake() })
     }
 
     /// What the node has done so far.
     pub const fn stats(&self) -> &NodeStats {
-        &self.stats
+        self.context.stats()
     }
 
     /// Payload bytes that the node keeps: what came from upstreams and was not fetched, what waits for its
     /// turn or for an upstream to open, and what was handed out and not reported written. Visits every
     /// upstream.
     pub fn buffered_bytes(&self) -> usize {
-        let bytes = self.upstreams.values().map(|upstream| match &upstream.state {
-            State::Connecting(connect) => connect.opening.bytes(),
-            State::Open(session) => {
-                let queued = session.turn.bytes().saturating_add(session.uplink.unwritten());
-                queued.saturating_add(session.kept())
+        self.sessions.buffered_bytes().saturating_add(self.streams.buffered_bytes())
+    }
+
+    /// Feeds everything that decides what the node will do to `hasher`, relative to `now`.
+    ///
+    /// Times count from `now`; requests, upstreams and session ids by their rank; sequence numbers from the one
+    /// that their session expects; statistics not at all. States with equal fingerprints behave alike.
+    #[cfg(feature = "model")]
+    pub fn fingerprint(&self, now: Instant, hasher: &mut impl core::hash::Hasher) {
+        fingerprint::fingerprint(self, &mut crate::fingerprint::Fingerprint::new(now, hasher));
+    }
+
+    /// Where the node has the session `sid`.
+    #[cfg(feature = "model")]
+    pub fn place_of(&self, sid: &crate::wire::Sid) -> SessionPlace {
+        let rank = |upstream| self.context.upstreams().iter().position(|(other, _)| other == upstream);
+        self.sessions.place_of(sid, rank)
+    }
+
+    /// Whether the contract allows `event` now.
+    fn check(&self, event: &NodeEvent) -> Result<(), Misuse> {
+        let (requests, upstreams) = (self.context.requests(), self.context.upstreams());
+        match event {
+            NodeEvent::Request { request, .. } if requests.has_come(*request) => {
+                Err(Misuse::RequestIdReused(*request))
             }
-            State::Lingering(uplink) => uplink.unwritten(),
-            State::Stream(_) => 0, // counted with its client
-        });
-        bytes.fold(self.connections.buffered_bytes(), usize::saturating_add)
+            NodeEvent::RequestGone { request } if !requests.has_come(*request) => {
+                Err(Misuse::UnknownRequest(*request))
+            }
+            NodeEvent::Upstream { upstream, .. } if !upstreams.was_opened(*upstream) => {
+                Err(Misuse::UnknownUpstream(*upstream))
+            }
+            NodeEvent::Upstream { upstream, event } => match upstreams.carrier(*upstream) {
+                Some(Carrier::Session) => self.sessions.check(*upstream, event),
+                Some(Carrier::Stream(at)) => self.streams.check(at, event),
+                None => Ok(()),
+            },
+            NodeEvent::Request { .. }
+            | NodeEvent::RequestGone { .. }
+            | NodeEvent::Timeout
+            | NodeEvent::Close => Ok(()),
+        }
+    }
+
+    fn on_request(&mut self, request: RequestId, endpoint: &Endpoint, body: Bytes) {
+        let Self { context: cx, sessions, streams } = self;
+        match cx.accept(request, endpoint, body) {
+            None => return,
+            Some(Content::Packet(packet)) => {
+                streams.on_packet(cx, Part { request, index: 0 }, packet, false);
+            }
+            Some(Content::Batch(ops)) => {
+                for (index, packet) in ops.packets() {
+                    streams.on_packet(cx, Part { request, index }, packet, true);
+                }
+                sessions.on_request(cx, request, ops);
+            }
+        }
+        cx.queue_accepted(request);
+    }
+
+    fn on_request_gone(&mut self, request: RequestId) {
+        let Self { context: cx, sessions, streams } = self;
+        match cx.request_gone(request) {
+            Some(Holder::Sessions(_)) => sessions.on_request_gone(cx, request),
+            Some(Holder::Streams(PacketState::Exchange(at))) => streams.on_request_gone(cx, request, at),
+            Some(Holder::Streams(PacketState::New | PacketState::Replied(_))) | None => {}
+        }
+    }
+
+    fn on_upstream(&mut self, upstream: UpstreamId, event: UpstreamEvent) {
+        let Self { context: cx, sessions, streams } = self;
+        match cx.upstreams().carrier(upstream) {
+            Some(Carrier::Session) => sessions.on_upstream(cx, upstream, event),
+            Some(Carrier::Stream(at)) => streams.on_upstream(cx, at, event),
+            None => {}
+        }
     }
 
     /// Everything that is due. Each owner acts on its deadline, so that its next one is later.
     fn on_timeout(&mut self) {
-        while let Some((_, owner)) = self.timers.first().filter(|(at, _)| *at <= self.now) {
+        while let Some(owner) = self.context.next_due() {
+            let Self { context: cx, sessions, streams } = self;
             match owner {
-                Owner::Request(request) => self.list(request),
-                Owner::Upstream(upstream) => self.on_upstream_deadline(upstream),
-                Owner::Connection(connection) => self.on_connection_deadline(connection),
+                Owner::Request(request) => cx.queue_request(request),
+                Owner::Connection(connection) => streams.on_connection_deadline(cx, connection),
+                Owner::Upstream(upstream) => match cx.upstreams().carrier(upstream) {
+                    Some(Carrier::Session) => sessions.on_upstream_deadline(cx, upstream),
+                    Some(Carrier::Stream(at)) => streams.on_upstream_deadline(cx, at),
+                    None => {}
+                },
             }
             self.work();
         }
     }
 
-    /// Puts a batch on the agenda.
-    fn list(&mut self, request: RequestId) {
-        if let Some(batch) = self.requests.get_mut(&request)
-            && !batch.listed
-        {
-            batch.listed = true;
-            self.agenda.push_back(Task::Batch(request));
-        }
+    /// Answers every request and ends every session and stream. From now on the node refuses requests.
+    fn on_close(&mut self) {
+        let Self { context: cx, sessions, streams } = self;
+        cx.close();
+        streams.close(cx);
+        sessions.close(cx);
     }
 
-    /// Puts a session on the agenda.
-    fn touch(&mut self, upstream: UpstreamId) {
-        let task = Task::Session(upstream);
-        if self.agenda.back() != Some(&task) {
-            self.agenda.push_back(task);
-        }
-    }
-
-    /// Works the agenda off. Every task either moves an op on or puts nothing new on the agenda.
+    /// Works the queue off. Every piece of work either moves something on or queues nothing new. Then upstreams that
+    /// waited for credit get what there is.
     fn work(&mut self) {
-        while let Some(task) = self.agenda.pop_front() {
-            match task {
-                Task::Batch(request) => self.settle(request),
-                Task::Session(upstream) => {
-                    self.advance(upstream);
-                    self.grant(upstream);
-                    self.arm(upstream);
-                }
-                Task::Connection(connection) => self.serve(connection),
+        while let Some(work) = self.context.next_work() {
+            let Self { context: cx, sessions, streams } = self;
+            match work {
+                Work::Request(request) => match cx.requests().is_packet(request) {
+                    true => cx.respond_packet(request),
+                    false => sessions.respond(cx, request),
+                },
+                Work::Connection(connection) => streams.respond(cx, connection),
+                Work::Upstream(upstream) => match cx.upstreams().carrier(upstream) {
+                    Some(Carrier::Session) => sessions.advance(cx, upstream),
+                    Some(Carrier::Stream(at)) => streams.advance(cx, at),
+                    None => {}
+                },
             }
-            self.feed_starved();
+            self.grant_blocked();
         }
     }
 
-    /// Answers a batch, or sets its timer.
-    fn settle(&mut self, request: RequestId) {
-        let Self { requests, upstreams, timers, .. } = self;
-        let Some(batch) = requests.get_mut(&request) else { return };
-        batch.listed = false;
-        let growing = |upstream| upstreams.session(upstream)?.growing();
-        let at = match batch.verdict(self.now, growing) {
-            Verdict::Answer => return self.answer(request),
-            Verdict::Unready => None,
-            Verdict::Wait { at, timer } => {
-                batch.due = timer;
-                Some(at)
+    /// Gives credit to upstreams that got none while the pool was empty, the oldest first.
+    fn grant_blocked(&mut self) {
+        let Self { context: cx, sessions, streams } = self;
+        while let Some(upstream) = cx.next_blocked() {
+            match cx.upstreams().carrier(upstream) {
+                Some(Carrier::Session) => sessions.grant(cx, upstream),
+                Some(Carrier::Stream(at)) => streams.grant(cx, at),
+                None => {}
             }
-        };
-        timers.set(&mut batch.timer, Owner::Request(request), at);
-    }
-
-    /// Sets the timer of an upstream.
-    fn arm(&mut self, upstream: UpstreamId) {
-        let at = self.upstream_deadline(upstream).map(|(at, _)| at);
-        if let Some(entry) = self.upstreams.get_mut(&upstream) {
-            self.timers.set(&mut entry.timer, Owner::Upstream(upstream), at);
         }
-    }
-
-    /// When an upstream needs attention by itself, and why.
-    fn upstream_deadline(&self, upstream: UpstreamId) -> Option<(Instant, TimerKind)> {
-        match &self.upstreams.get(&upstream)?.state {
-            State::Connecting(connect) => Some((connect.deadline, TimerKind::Connect)),
-            State::Open(session) => session.deadline(&self.config),
-            State::Lingering(uplink) => uplink.deadline(&self.config).map(|at| (at, TimerKind::Write)),
-            State::Stream(at) => self.stream_of(*at)?.deadline(&self.config),
-        }
-    }
-
-    fn next_wake(&self) -> Option<Wake> {
-        let (at, owner) = self.timers.first()?;
-        let timer = match owner {
-            Owner::Request(request) => self.requests.get(&request)?.due,
-            Owner::Upstream(upstream) => self.upstream_deadline(upstream)?.1,
-            Owner::Connection(connection) => self.connections.get(connection)?.due(),
-        };
-        Some(Wake { at, timer })
-    }
-
-    /// Takes an upstream out, with its timer.
-    fn remove_upstream(&mut self, upstream: UpstreamId) -> Option<State> {
-        let mut entry = self.upstreams.remove(&upstream)?;
-        self.timers.set(&mut entry.timer, Owner::Upstream(upstream), None);
-        Some(entry.state)
-    }
-
-    /// The reply to an op is known, if its request is still held.
-    fn tell(&mut self, op: OpRef, reply: Fixed) {
-        if let Some(batch) = self.requests.get_mut(&op.request) {
-            self.stats.failed_ops = self.stats.failed_ops.saturating_add(u64::from(reply.error.is_some()));
-            batch.tell(op.place, reply);
-            self.list(op.request);
-        }
-    }
-
-    fn notice(&mut self, notice: NodeNotice) {
-        self.actions.push_back(NodeAction::Event(notice));
     }
 }

@@ -1,182 +1,312 @@
-//! Requests: from the body to the ops, and away again when the caller has gone.
+//! HTTP requests that the node holds, each answered once (protocol.md 1.2, 1.3, 1.5).
 
-use alloc::string::ToString;
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::close::CloseOrder;
+use crate::config::NodeOptions;
 use crate::id::RequestId;
-use crate::node::action::{NodeAction, NodeNotice, Response, SessionEnd, Shut};
+use crate::node::action::Response;
 use crate::node::event::Endpoint;
-use crate::node::sessions::batch::{Batch, Drain, Form, OpRef, Slot};
-use crate::node::sessions::ending::Parting;
-use crate::node::sessions::hold::{Hold, Pace};
-use crate::node::{Node, Owner, Phase, Task};
-use crate::wire::{self, BadOp, Limits, Op, ReplyParts, RequestError};
+use crate::node::upstreams::ConnectionId;
+use crate::wire::number::ExchangeNumber;
+use crate::wire::{self, BadOp, Code, Limits, Op, ReplyParts, RequestError, Sealing, Wrapping};
 
-/// Why a request gets no further than its envelope.
-#[derive(Clone, Debug)]
-enum Refusal {
-    Unreadable(RequestError),
-    WrongKey,
-    Busy,
-    Closed,
+/// Where an op is answered: its request, and its index in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Part {
+    pub(super) request: RequestId,
+    pub(super) index: usize,
 }
 
-impl Node {
-    /// A request came: its ops run, and it is answered or held.
-    pub(super) fn on_request(&mut self, request: RequestId, endpoint: &Endpoint, body: Bytes) {
-        self.last_request = Some(request);
-        self.stats.requests = self.stats.requests.saturating_add(1);
-        let form = Form::from(endpoint);
-        match self.read(endpoint, body) {
-            Ok((ops, counts_writes)) => self.run_ops(request, form, ops, counts_writes),
-            Err(refusal) => self.refuse(request, form, &refusal),
+/// Where an exchange of level 2 is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ExchangeRef {
+    pub(super) connection: ConnectionId,
+    pub(super) exchange: ExchangeNumber,
+}
+
+/// The form of a request's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Form {
+    /// Many replies.
+    Batch,
+    /// One reply.
+    Single,
+    /// A packet and nothing else.
+    Packet,
+}
+
+impl From<&Endpoint> for Form {
+    fn from(endpoint: &Endpoint) -> Self {
+        match endpoint {
+            Endpoint::Batch => Self::Batch,
+            Endpoint::Single => Self::Single,
+            Endpoint::Streams { .. } => Self::Packet,
         }
     }
+}
 
-    /// The ops of a request, and whether its client counts its writes.
-    fn read(&self, endpoint: &Endpoint, body: Bytes) -> Result<(Vec<Result<Op, BadOp>>, bool), Refusal> {
-        if self.phase == Phase::Closed {
+/// What a request brings.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// A packet of level 2 alone.
+    Packet(Bytes),
+    /// Ops of levels 0 and 1, and perhaps packets among them.
+    Batch(Ops),
+}
+
+/// The ops of a batch.
+#[derive(Debug)]
+pub(super) struct Ops {
+    pub(super) form: Form,
+    pub(super) ops: Vec<Result<Op, BadOp>>,
+    /// Whether the client counts its writes (`wseq`).
+    pub(super) counts_writes: bool,
+}
+
+impl Content {
+    /// How many ops there are.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Packet(_) => 1,
+            Self::Batch(batch) => batch.ops.len(),
+        }
+    }
+}
+
+impl Ops {
+    /// The packets among the ops, with their index.
+    pub(super) fn packets(&self) -> impl Iterator<Item = (usize, Bytes)> {
+        self.ops.iter().enumerate().filter_map(|(index, op)| match op {
+            Ok(Op::Streams { packet }) => Some((index, packet.clone())),
+            Ok(_) | Err(_) => None,
+        })
+    }
+}
+
+/// The reply to a packet.
+#[derive(Clone, Debug)]
+pub(super) enum PacketReply {
+    /// A packet.
+    Packet(Sealing),
+    /// The node does not offer level 2.
+    Unsupported,
+    /// The packet does not open, or broke the rules: the two look the same to a client.
+    BadPacket,
+}
+
+impl PacketReply {
+    pub(super) const fn is_error(&self) -> bool {
+        matches!(self, Self::Unsupported | Self::BadPacket)
+    }
+
+    /// The error of the reply, and its code.
+    pub(super) fn error(&self) -> Option<(String, Option<Code>)> {
+        match self {
+            Self::Packet(_) => None,
+            Self::Unsupported => {
+                let bad = BadOp::Unknown("streams".into());
+                Some((bad.to_string(), bad.code()))
+            }
+            Self::BadPacket => Some(("bad packet".into(), None)),
+        }
+    }
+}
+
+/// The requests that are held.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Requests {
+    held: BTreeMap<RequestId, Held>,
+    last: Option<RequestId>,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    form: Form,
+    holder: Holder,
+    /// Whether it is in the work queue.
+    queued: bool,
+}
+
+/// Which engine holds a request, and the replies to its packets.
+#[derive(Clone, Debug)]
+pub(super) enum Holder {
+    /// The engine of levels 0 and 1. Packets among the ops are answered before the event is done.
+    Sessions(BTreeMap<usize, PacketReply>),
+    /// The engine of level 2: a packet is the whole request.
+    Streams(PacketState),
+}
+
+/// A request that is one packet.
+///
+/// ```text
+///  New ─▶ Exchange ─▶ Replied
+///   └─────────────────▲
+/// ```
+#[derive(Clone, Debug)]
+pub(super) enum PacketState {
+    /// Nothing is known yet.
+    New,
+    /// It is held in an exchange.
+    Exchange(ExchangeRef),
+    /// The reply is known.
+    Replied(PacketReply),
+}
+
+impl Requests {
+    /// Whether the driver has handed in a request of this id, or of a higher one.
+    pub(super) fn has_come(&self, request: RequestId) -> bool {
+        self.last.is_some_and(|last| request <= last)
+    }
+
+    /// Takes the content of a request, and holds it from now on.
+    pub(super) fn accept(
+        &mut self,
+        request: RequestId,
+        endpoint: &Endpoint,
+        body: Bytes,
+        config: &NodeOptions,
+        closed: bool,
+    ) -> Result<Content, Refusal> {
+        self.last = Some(request);
+        if closed {
             return Err(Refusal::Closed);
         }
-        let limits = Limits { max_body: self.config.max_body, max_ops: self.config.tuning.max_batch_ops };
-        match endpoint {
+        let content = self.read(endpoint, body, config)?;
+        let holder = match &content {
+            Content::Packet(_) => Holder::Streams(PacketState::New),
+            Content::Batch(_) => Holder::Sessions(BTreeMap::new()),
+        };
+        // It is queued when all of its parts were looked at.
+        self.held.insert(request, Held { form: endpoint.into(), holder, queued: true });
+        Ok(content)
+    }
+
+    fn read(&self, endpoint: &Endpoint, body: Bytes, config: &NodeOptions) -> Result<Content, Refusal> {
+        let limits = Limits { max_body: config.max_body, max_ops: config.tuning.max_batch_ops };
+        let (mut ops, counts_writes) = match endpoint {
             Endpoint::Batch => {
                 let batch = wire::decode_request(&body, limits).map_err(Refusal::Unreadable)?;
-                self.admit(&batch.key)?;
-                Ok(batch.decode())
+                self.admit(&batch.key, config)?;
+                batch.decode()
             }
             Endpoint::Single => {
                 let single = wire::decode_single(&body, limits).map_err(Refusal::Unreadable)?;
-                self.admit(&single.key)?;
-                Ok((alloc::vec![single.decode_op()], false))
+                self.admit(&single.key, config)?;
+                (alloc::vec![single.decode_op()], false)
             }
             Endpoint::Streams { key } => {
-                self.admit(key.reveal())?;
+                self.admit(key.reveal(), config)?;
                 if body.len() > limits.max_body {
                     return Err(Refusal::Unreadable(RequestError::TooLarge));
                 }
-                Ok((alloc::vec![Ok(Op::Streams { packet: body })], false))
+                return Ok(Content::Packet(body));
             }
+        };
+        if matches!(ops.as_slice(), [Ok(Op::Streams { .. })])
+            && let Some(Ok(Op::Streams { packet })) = ops.pop()
+        {
+            return Ok(Content::Packet(packet));
         }
+        Ok(Content::Batch(Ops { form: endpoint.into(), ops, counts_writes }))
     }
 
-    fn admit(&self, key: &str) -> Result<(), Refusal> {
-        if !self.config.key.matches(key) {
+    fn admit(&self, key: &str, config: &NodeOptions) -> Result<(), Refusal> {
+        if !config.key.matches(key) {
             Err(Refusal::WrongKey)
-        } else if self.requests.len() >= self.config.max_requests {
+        } else if self.held.len() >= config.max_requests {
             Err(Refusal::Busy)
         } else {
             Ok(())
         }
     }
 
-    fn refuse(&mut self, request: RequestId, form: Form, refusal: &Refusal) {
-        match refusal {
-            Refusal::Unreadable(_) => self.notice(NodeNotice::BadRequest { request }),
-            Refusal::WrongKey => {
-                self.stats.unauthorized = self.stats.unauthorized.saturating_add(1);
-                self.notice(NodeNotice::Unauthorized { request });
+    /// Forgets a request, and says what held it.
+    pub(super) fn remove(&mut self, request: RequestId) -> Option<Holder> {
+        self.held.remove(&request).map(|held| held.holder)
+    }
+
+    /// The requests that are held.
+    #[cfg(feature = "model")]
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (RequestId, &Holder)> {
+        self.held.iter().map(|(request, held)| (*request, &held.holder))
+    }
+
+    /// A request enters the work queue; false if it is there already, or is not held.
+    pub(super) fn queue(&mut self, request: RequestId) -> bool {
+        self.held.get_mut(&request).is_some_and(|held| !core::mem::replace(&mut held.queued, true))
+    }
+
+    /// A request left the work queue.
+    pub(super) fn unqueue(&mut self, request: RequestId) {
+        if let Some(held) = self.held.get_mut(&request) {
+            held.queued = false;
+        }
+    }
+
+    /// A request that is one packet is held in an exchange.
+    pub(super) fn hold_exchange(&mut self, part: Part, exchange: ExchangeRef) {
+        if let Some(Held { holder: Holder::Streams(state), .. }) = self.held.get_mut(&part.request) {
+            *state = PacketState::Exchange(exchange);
+        }
+    }
+
+    /// Keeps the reply to a packet; false if its request is not held.
+    pub(super) fn reply(&mut self, part: Part, reply: PacketReply) -> bool {
+        match self.held.get_mut(&part.request).map(|held| &mut held.holder) {
+            Some(Holder::Sessions(packets)) => {
+                packets.insert(part.index, reply);
+                true
             }
-            Refusal::Busy => self.notice(NodeNotice::LimitReached { limit: "max_requests" }),
-            Refusal::Closed => {}
-        }
-        let response = refusal.response(form, self.config.diagnostic);
-        self.respond(request, response);
-    }
-
-    pub(super) fn respond(&mut self, request: RequestId, response: Response) {
-        self.stats.responses = self.stats.responses.saturating_add(1);
-        self.actions.push_back(NodeAction::Respond { request, response });
-    }
-
-    fn run_ops(&mut self, request: RequestId, form: Form, ops: Vec<Result<Op, BadOp>>, counts_writes: bool) {
-        let config = &self.config;
-        let pace = match form {
-            Form::Batch | Form::Packet => Pace {
-                wait: config.tuning.active_drain,
-                step: config.tuning.settle_step,
-                settle: Some(config.tuning.settle_max),
-            },
-            Form::Single => {
-                Pace { wait: config.tuning.single_wait, step: config.tuning.single_settle, settle: None }
+            Some(Holder::Streams(state)) => {
+                *state = PacketState::Replied(reply);
+                true
             }
-        };
-        let hold = if form == Form::Single || ops.iter().flatten().any(is_active) {
-            if counts_writes { Hold::Each } else { Hold::Active }
-        } else {
-            Hold::LongPoll { until: self.now.saturating_add(config.longpoll) }
-        };
-        let mut batch = Batch::new(form, ops.len(), hold, pace);
-        // Its turn on the agenda comes when all of its ops were looked at.
-        batch.listed = true;
-        self.requests.insert(request, batch);
-        let pinned = ops.iter().flatten().filter_map(Op::payload).map(Bytes::len);
-        let pinned = pinned.fold(0, usize::saturating_add);
-        let mut order = CloseOrder::new();
-        for (place, op) in ops.into_iter().enumerate() {
-            self.run_op(OpRef { request, place }, op, pinned, &mut order);
+            None => false,
         }
-        self.agenda.push_back(Task::Batch(request));
     }
 
-    /// Nobody waits for the answer any more: what the batch opened and did not tell is shut, what it waits
-    /// for is left alone, and what it wanted closed is closed.
-    pub(super) fn on_request_gone(&mut self, request: RequestId) {
-        let Some(mut batch) = self.requests.remove(&request) else { return };
-        self.timers.set(&mut batch.timer, Owner::Request(request), None);
-        self.stats.requests_gone = self.stats.requests_gone.saturating_add(1);
-        for (place, slot) in batch.slots.into_iter().enumerate() {
-            let op = OpRef { request, place };
-            match slot {
-                Slot::Connecting(upstream) => {
-                    self.remove_upstream(upstream);
-                    self.actions.push_back(NodeAction::ShutUpstream { upstream, how: Shut::Reset });
-                }
-                Slot::Queued { upstream, seq } => {
-                    if let Some(session) = self.upstreams.session_mut(upstream) {
-                        session.turn.withdraw(op, seq);
-                        self.touch(upstream);
-                    }
-                }
-                Slot::Waiting(drain) => self.abandon(op, drain),
-                Slot::Closing(sid) => self.close_session(sid),
-                Slot::Exchange(connection, exchange) => self.on_exchange_gone(op, connection, exchange),
-                Slot::Unread | Slot::Ready(_) | Slot::Packet(_) => {}
+    /// Whether a request is one packet.
+    pub(super) fn is_packet(&self, request: RequestId) -> bool {
+        matches!(self.held.get(&request), Some(Held { holder: Holder::Streams(_), .. }))
+    }
+
+    /// Takes the reply to a packet among other ops.
+    pub(super) fn take_reply(&mut self, part: Part) -> Option<PacketReply> {
+        match self.held.get_mut(&part.request).map(|held| &mut held.holder) {
+            Some(Holder::Sessions(packets)) => packets.remove(&part.index),
+            Some(Holder::Streams(_)) | None => None,
+        }
+    }
+
+    /// The response to a request that is one packet, once its reply is known.
+    pub(super) fn packet_response(&self, request: RequestId) -> Option<Response> {
+        match self.held.get(&request) {
+            Some(Held { form, holder: Holder::Streams(PacketState::Replied(reply)), .. }) => {
+                Some(response_to_packet(*form, reply.clone()))
             }
-        }
-    }
-
-    fn abandon(&mut self, op: OpRef, drain: Drain) {
-        let now = self.now;
-        if let Some(session) = self.upstreams.session_mut(drain.upstream) {
-            session.finish(op, now);
-            self.touch(drain.upstream);
-        }
-        if drain.role.opens() {
-            self.end_session(drain.upstream, Parting::of(SessionEnd::Abandoned));
+            Some(Held { holder: Holder::Streams(_) | Holder::Sessions(_), .. }) | None => None,
         }
     }
 }
 
-/// Whether an op makes its batch active: it is answered soon, whatever its polls have.
-fn is_active(op: &Op) -> bool {
-    match op {
-        Op::Connect { .. } | Op::ConnectData { .. } | Op::Streams { .. } => true,
-        Op::Data { payload, .. } | Op::UdpOpen { payload, .. } | Op::UdpData { payload, .. } => {
-            !payload.is_empty()
-        }
-        Op::Close { .. } => false,
-    }
+/// Why a request is answered without a look at its ops.
+#[derive(Clone, Debug)]
+pub(super) enum Refusal {
+    Unreadable(RequestError),
+    WrongKey,
+    Busy,
+    Closed,
 }
 
 impl Refusal {
-    fn response(&self, form: Form, diagnostic: bool) -> Response {
+    pub(super) fn response(&self, form: Form, diagnostic: bool) -> Response {
         match self {
             Self::Busy if form == Form::Packet => Response::text(503, "node is busy".into()),
-            Self::WrongKey if diagnostic => Response::json(200, listed(form, "unauthorized")),
+            Self::WrongKey if diagnostic => Response::json(200, whole_error(form, "unauthorized")),
             Self::WrongKey => Response {
                 status: 404,
                 content_type: "text/html",
@@ -196,16 +326,38 @@ fn unreadable(form: Form, error: &RequestError) -> Response {
         (Form::Single, RequestError::Missing(_)) => Response::text(422, text),
         (Form::Single | Form::Packet, _) => Response::text(400, text),
         (Form::Batch, RequestError::Missing(_) | RequestError::Json(_) | RequestError::TooManyOps) => {
-            Response::json(200, listed(form, &text))
+            Response::json(200, whole_error(form, &text))
         }
     }
 }
 
-/// An error in the place where the endpoint's caller looks for one.
-fn listed(form: Form, error: &str) -> Bytes {
+/// An error of the whole request, in the place where the endpoint's caller looks for one.
+fn whole_error(form: Form, error: &str) -> Bytes {
     match form {
         Form::Single | Form::Packet => wire::encode_error(error),
         Form::Batch => wire::encode_answer(&[ReplyParts { error: Some(error), ..ReplyParts::default() }]),
+    }
+}
+
+/// The response to a packet that came alone. It is sealed when the driver takes its body.
+fn response_to_packet(form: Form, reply: PacketReply) -> Response {
+    let (error, code) = match reply {
+        PacketReply::Packet(packet) => {
+            return match form {
+                Form::Batch => Response::json(200, packet.into_body(Wrapping::Answer)),
+                Form::Single => Response::json(200, packet.into_body(Wrapping::Reply)),
+                Form::Packet => Response::packet(packet.into_body(Wrapping::Raw)),
+            };
+        }
+        PacketReply::Unsupported | PacketReply::BadPacket => reply.error().unwrap_or_default(),
+    };
+    let parts = ReplyParts { error: Some(&error), code, ..ReplyParts::default() };
+    match form {
+        Form::Batch => Response::json(200, wire::encode_answer(&[parts])),
+        Form::Single => Response::json(200, wire::encode_single_answer(&parts)),
+        // As a node without level 2 answers a path that it does not know.
+        Form::Packet if code == Some(Code::UnsupportedOp) => Response::text(404, String::new()),
+        Form::Packet => Response::text(400, error),
     }
 }
 

@@ -1,152 +1,95 @@
-//! One upstream of the node, from the attempt to open it to its last written byte.
+//! Upstreams: sockets to targets, which engine carries each, and what both engines know of an open one (protocol.md 2 rule 8).
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use core::fmt;
-use core::ops::{Deref, DerefMut};
-
-use bytes::Bytes;
 
 use crate::config::NodeOptions;
+use crate::error::Misuse;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
-use crate::id::UpstreamId;
-use crate::node::sessions::batch::OpRef;
-use crate::node::sessions::session::Session;
-use crate::node::streams::StreamRef;
-use crate::target::{FlowKind, Target};
+use crate::id::{Counter, UpstreamId};
+use crate::node::event::UpstreamEvent;
 use crate::time::Instant;
-use crate::timer::TimerSlot;
+use crate::wire::number::StreamNumber;
 
-/// Every upstream that has not ended.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Upstreams(BTreeMap<UpstreamId, Upstream>);
+/// A connection of level 2 at the node; never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct ConnectionId(u64);
 
-impl Upstreams {
-    /// The session of an upstream that is open.
-    pub(super) fn session(&self, upstream: UpstreamId) -> Option<&Session> {
-        match &self.get(&upstream)?.state {
-            State::Open(session) => Some(session),
-            State::Connecting(_) | State::Lingering(_) | State::Stream(_) => None,
-        }
-    }
-
-    /// The stream that an upstream belongs to.
-    pub(super) fn stream(&self, upstream: UpstreamId) -> Option<StreamRef> {
-        match &self.get(&upstream)?.state {
-            State::Stream(at) => Some(*at),
-            State::Connecting(_) | State::Open(_) | State::Lingering(_) => None,
-        }
-    }
-
-    /// The session of an upstream that is open.
-    pub(super) fn session_mut(&mut self, upstream: UpstreamId) -> Option<&mut Session> {
-        match &mut self.get_mut(&upstream)?.state {
-            State::Open(session) => Some(session),
-            State::Connecting(_) | State::Lingering(_) | State::Stream(_) => None,
-        }
+impl ConnectionId {
+    pub(super) const fn new(number: u64) -> Self {
+        Self(number)
     }
 }
 
-impl Deref for Upstreams {
-    type Target = BTreeMap<UpstreamId, Upstream>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
+/// The stream that an upstream belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StreamRef {
+    pub(super) connection: ConnectionId,
+    pub(super) number: StreamNumber,
 }
 
-impl DerefMut for Upstreams {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
-    }
-}
-
-/// An upstream with its deadline.
-#[derive(Clone, Debug)]
-pub(super) struct Upstream {
-    pub(super) state: State,
-    pub(super) timer: TimerSlot,
-}
-
-/// What an upstream is at.
-///
-/// ```text
-///  OpenUpstream ─▶ Connecting ─Opened─▶ Open ─the session ends, bytes unwritten─▶ Lingering ─▶ gone
-///                      │                  └─the session ends, all written────────────────────▶ gone
-///                      └─Failed, deadline, caller gone───────────────────────────────────────▶ gone
-///  OpenUpstream ─▶ Stream ─the stream ends─▶ gone
-/// ```
-#[derive(Clone, Debug)]
-pub(super) enum State {
-    /// The driver tries to open it.
-    Connecting(Connect),
-    /// It is open, and a session of the client's.
-    Open(Box<Session>),
-    /// Its session has ended; what was handed out is still being written.
-    Lingering(WriteQueue),
-    /// It is a stream's, which knows everything else of it (level 2).
+/// What an upstream belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Carrier {
+    /// A session of level 0 or 1.
+    Session,
+    /// A stream of level 2.
     Stream(StreamRef),
 }
 
-impl Upstream {
-    pub(super) fn new(state: State) -> Self {
-        Self { state, timer: TimerSlot::default() }
-    }
+/// Every upstream that has not ended, with its carrier.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Upstreams {
+    carriers: BTreeMap<UpstreamId, Carrier>,
+    opened: Counter,
 }
 
-/// An attempt to open an upstream.
-#[derive(Clone, Debug)]
-pub(super) struct Connect {
-    /// The op that asked for it.
-    pub(super) op: OpRef,
-    pub(super) target: Target,
-    pub(super) opening: Opening,
-    /// When the node gives up.
-    pub(super) deadline: Instant,
-}
-
-/// What the op wanted beside the upstream.
-#[derive(Clone)]
-pub(super) enum Opening {
-    /// Nothing: it is answered as soon as the upstream is open.
-    Plain,
-    /// To write these first bytes, and the answer to them.
-    FirstBytes(Bytes),
-    /// UDP: to send this first datagram, if there is one, and the answer to it.
-    Udp(Bytes),
-}
-
-impl Opening {
-    pub(super) const fn kind(&self) -> FlowKind {
-        match self {
-            Self::Plain | Self::FirstBytes(_) => FlowKind::Tcp,
-            Self::Udp(_) => FlowKind::Udp,
+impl Upstreams {
+    /// A new upstream; none if there are `most`.
+    pub(super) fn open(&mut self, carrier: Carrier, most: usize) -> Option<UpstreamId> {
+        if self.carriers.len() >= most {
+            return None;
         }
+        let upstream = UpstreamId::new(self.opened.next());
+        self.carriers.insert(upstream, carrier);
+        Some(upstream)
     }
 
-    /// What stands before the reason in the error reply.
-    pub(super) const fn failure(&self) -> &'static str {
-        match self {
-            Self::Plain | Self::FirstBytes(_) => "connect failed",
-            Self::Udp(_) => "udp connect failed",
-        }
+    pub(super) fn remove(&mut self, upstream: UpstreamId) {
+        self.carriers.remove(&upstream);
     }
 
-    /// Payload bytes that wait for the upstream.
-    pub(super) const fn bytes(&self) -> usize {
-        match self {
-            Self::Plain => 0,
-            Self::FirstBytes(bytes) | Self::Udp(bytes) => bytes.len(),
-        }
+    /// What an upstream belongs to; none once it has ended.
+    pub(super) fn carrier(&self, upstream: UpstreamId) -> Option<Carrier> {
+        self.carriers.get(&upstream).copied()
+    }
+
+    /// Whether there ever was such an upstream.
+    pub(super) const fn was_opened(&self, upstream: UpstreamId) -> bool {
+        upstream.number() < self.opened.issued()
+    }
+
+    /// The upstreams in the order in which they were opened.
+    #[cfg(feature = "model")]
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (UpstreamId, Carrier)> {
+        self.carriers.iter().map(|(upstream, carrier)| (*upstream, *carrier))
     }
 }
 
-/// The payload is left out.
-impl fmt::Debug for Opening {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} with {} bytes", self.kind(), self.bytes())
-    }
+/// Whether more may come from upstream.
+///
+/// ```text
+///  Live ──Fin──▶ Finished ──┐
+///   └─────────Reset─────────┴──Reset──▶ Reset
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Source {
+    /// Yes, and it takes bytes.
+    Live,
+    /// No, and it may still take bytes.
+    Finished,
+    /// No, and it takes nothing.
+    Reset,
 }
 
 /// Bytes handed out to be written, and not yet reported written.
@@ -196,8 +139,39 @@ impl WriteQueue {
         self.unwritten
     }
 
+    /// Whether the contract allows an event of an upstream that only writes what is left.
+    pub(super) const fn check(&self, event: &UpstreamEvent) -> Result<(), Misuse> {
+        match event {
+            UpstreamEvent::Opened | UpstreamEvent::Failed(_) | UpstreamEvent::Datagram(_) => {
+                Err(Misuse::WrongKind)
+            }
+            UpstreamEvent::Written(bytes) if *bytes > self.unwritten => Err(Misuse::WrittenTooMuch),
+            UpstreamEvent::Data(_)
+            | UpstreamEvent::Fin
+            | UpstreamEvent::Reset
+            | UpstreamEvent::Written(_) => Ok(()),
+        }
+    }
+
     /// When the upstream has taken nothing for too long.
     pub(super) fn deadline(&self, config: &NodeOptions) -> Option<Instant> {
         (self.unwritten > 0).then(|| self.progressed.saturating_add(config.write_deadline))
+    }
+}
+
+/// The largest UDP payload that a length field can name.
+pub(super) const MAX_DATAGRAM: usize = 65_535;
+
+/// A reader that has this much credit left gets no more yet: two reads of the usual size, so that small ones
+/// do not cost an action each.
+pub(super) const ENOUGH_CREDIT: usize = 128 * 1024;
+
+/// Whether the contract allows an event of an upstream that is not open yet.
+pub(super) const fn check_connecting(event: &UpstreamEvent) -> Result<(), Misuse> {
+    match event {
+        UpstreamEvent::Opened | UpstreamEvent::Failed(_) => Ok(()),
+        UpstreamEvent::Data(_) => Err(Misuse::CreditExceeded),
+        UpstreamEvent::Written(_) => Err(Misuse::WrittenTooMuch),
+        UpstreamEvent::Datagram(_) | UpstreamEvent::Fin | UpstreamEvent::Reset => Err(Misuse::WrongKind),
     }
 }

@@ -1,66 +1,38 @@
-//! A held request: a slot for the reply to each of its ops.
+//! Batches: held requests of levels 0 and 1, with a pending reply for each op (protocol.md 2.4 rules 4 and 7).
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 use crate::id::{RequestId, UpstreamId};
 use crate::level::Caps;
-use crate::node::event::Endpoint;
-use crate::node::sessions::hold::{Hold, Pace, Verdict, Wait, Waiting};
-use crate::node::sessions::reply::Fixed;
-use crate::node::streams::client::ConnectionId;
+use crate::node::context::{Context, Owner};
+use crate::node::requests::{Form, Part};
+use crate::node::sessions::hold::{BatchDecision, BatchDelays, DrainInputs, DrainWait, Hold};
+use crate::node::sessions::reply::FixedReply;
 use crate::seq::Seq;
 use crate::time::Instant;
-use crate::timer::{TimerKind, TimerSlot};
-use crate::wire::number::ExchangeNumber;
-use crate::wire::{Sealing, Sid};
+use crate::timer::TimerSlot;
+use crate::wire::Sid;
 
-/// Where an op is answered: its request, and its place therein.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::node) struct OpRef {
-    pub(in crate::node) request: RequestId,
-    pub(in crate::node) place: usize,
-}
-
-/// The form of a request's answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::node) enum Form {
-    /// Many replies.
-    Batch,
-    /// One reply.
-    Single,
-    /// A packet and nothing else.
-    Packet,
-}
-
-impl From<&Endpoint> for Form {
-    fn from(endpoint: &Endpoint) -> Self {
-        match endpoint {
-            Endpoint::Batch => Self::Batch,
-            Endpoint::Single => Self::Single,
-            Endpoint::Streams { .. } => Self::Packet,
-        }
-    }
-}
+/// The batches that are held.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Batches(BTreeMap<RequestId, Batch>);
 
 /// A request between its arrival and its answer.
 #[derive(Clone, Debug)]
-pub(in crate::node) struct Batch {
-    pub(in crate::node) form: Form,
-    pub(in crate::node) slots: Vec<Slot>,
-    /// How many slots are [unready](Slot::is_unready).
+pub(super) struct Batch {
+    form: Form,
+    replies: Vec<PendingReply>,
+    /// How many replies are [unready](PendingReply::is_unready).
     unready: usize,
     hold: Hold,
-    pub(in crate::node) pace: Pace,
-    /// Whether it is on the machine's agenda already.
-    pub(in crate::node) listed: bool,
-    pub(in crate::node) timer: TimerSlot,
-    /// What its timer is for.
-    pub(in crate::node) due: TimerKind,
+    delays: BatchDelays,
+    timer: TimerSlot,
 }
 
-/// The reply to one op, on its way.
+/// The reply to one op before its batch is answered.
 ///
 /// ```text
 ///  Unread ──▶ Connecting ──opened──┐
@@ -68,11 +40,11 @@ pub(in crate::node) struct Batch {
 ///    ├──────▶ Queued ───its turn──▶ Waiting ──the batch is answered──▶ (reply with bytes)
 ///    │                             │
 ///    ├──────▶ Closing              └─a later op, or the end of its session──▶ Ready
+///    ├──────▶ Packet
 ///    └──────▶ Ready
-///    └──────▶ Exchange ──its client is served──▶ Packet
 /// ```
 #[derive(Clone, Debug)]
-pub(in crate::node) enum Slot {
+pub(super) enum PendingReply {
     /// The op has not been looked at.
     Unread,
     /// The op opens an upstream that is not open yet.
@@ -84,57 +56,62 @@ pub(in crate::node) enum Slot {
         /// Its place there.
         seq: Option<Seq>,
     },
-    /// The op has run. It takes what came from upstream when the batch is answered, and not before: bytes in
-    /// a reply that still waits for another op would be out of their session's reach, and of its bound.
+    /// The op has run. It takes downlink bytes when the batch is answered, and not before: in a reply that waits for
+    /// another op, bytes would be out of reach of later ops of their session, and beyond its bound.
     Waiting(Drain),
     /// The op closes a session that earlier ops of the batch name: after their drains.
     Closing(Sid),
     /// The reply is known.
-    Ready(Fixed),
-    /// The op brought a packet of this client, and its exchange is held (level 2).
-    Exchange(ConnectionId, ExchangeNumber),
-    /// The reply is this packet.
-    Packet(Sealing),
+    Ready(FixedReply),
+    /// The op is a packet of level 2: its reply is kept with the request, and is known before the batch is looked at.
+    Packet,
 }
 
-impl Slot {
+impl PendingReply {
     /// Whether the batch cannot be answered yet, since this op has neither run nor failed.
     const fn is_unready(&self) -> bool {
         match self {
-            Self::Unread | Self::Connecting(_) | Self::Queued { .. } | Self::Exchange(..) => true,
-            Self::Waiting(_) | Self::Closing(_) | Self::Ready(_) | Self::Packet(_) => false,
+            Self::Unread | Self::Connecting(_) | Self::Queued { .. } => true,
+            Self::Waiting(_) | Self::Closing(_) | Self::Ready(_) | Self::Packet => false,
         }
     }
 }
 
-/// An op that has run and takes what its session has when it is answered.
+/// An op that has run and takes downlink bytes when it is answered.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::node) struct Drain {
-    pub(in crate::node) upstream: UpstreamId,
-    pub(in crate::node) seq: Option<Seq>,
-    pub(in crate::node) role: Role,
+pub(super) struct Drain {
+    pub(super) upstream: UpstreamId,
+    pub(super) seq: Option<Seq>,
+    pub(super) role: Role,
 }
 
 /// What an op waits for after it ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::node) enum Role {
+pub(super) enum Role {
     /// `connect`, and `udp_open` without a datagram: nothing; it takes no bytes either.
     Open(Option<Caps>),
     /// `connect_data`, and `udp_open` with a datagram: the answer to its payload.
-    FirstBytes(Option<Caps>, Wait),
+    FirstBytes(Option<Caps>, DrainWait),
     /// A data op without payload: something to fetch, in any session of its batch.
     Poll,
     /// A data op with payload: the answer to it.
-    Payload(Wait),
+    Payload(DrainWait),
 }
 
 impl Role {
     /// Whether its reply is the first to name the session.
-    pub(in crate::node) const fn opens(&self) -> bool {
+    pub(super) const fn opens(&self) -> bool {
         matches!(self, Self::Open(_) | Self::FirstBytes(..))
     }
 
-    const fn wait(&mut self) -> Option<&mut Wait> {
+    const fn wait(&self) -> Option<&DrainWait> {
+        match self {
+            Self::FirstBytes(_, wait) | Self::Payload(wait) => Some(wait),
+            Self::Open(_) | Self::Poll => None,
+        }
+    }
+
+    const fn wait_mut(&mut self) -> Option<&mut DrainWait> {
         match self {
             Self::FirstBytes(_, wait) | Self::Payload(wait) => Some(wait),
             Self::Open(_) | Self::Poll => None,
@@ -142,137 +119,176 @@ impl Role {
     }
 }
 
+impl Batches {
+    pub(super) fn insert(&mut self, request: RequestId, batch: Batch) {
+        self.0.insert(request, batch);
+    }
+
+    /// Takes a batch out, with its timer.
+    pub(super) fn remove(&mut self, request: RequestId, cx: &mut Context) -> Option<Batch> {
+        let mut batch = self.0.remove(&request)?;
+        cx.set_timer(&mut batch.timer, Owner::Request(request), None);
+        Some(batch)
+    }
+
+    pub(super) fn get(&self, request: RequestId) -> Option<&Batch> {
+        self.0.get(&request)
+    }
+
+    /// The requests of all batches.
+    pub(super) fn requests(&self) -> Vec<RequestId> {
+        self.0.keys().copied().collect()
+    }
+
+    /// The pending reply to an op.
+    pub(super) fn reply(&self, op: Part) -> Option<&PendingReply> {
+        self.0.get(&op.request)?.replies.get(op.index)
+    }
+
+    /// Whether a batch is answered now; if not, sets its timer. `growing` tells when the bytes of a session came last,
+    /// if there are any and more may come.
+    pub(super) fn decide(
+        &mut self,
+        request: RequestId,
+        growing: impl Fn(UpstreamId) -> Option<Instant>,
+        cx: &mut Context,
+    ) -> bool {
+        let Some(batch) = self.0.get_mut(&request) else { return false };
+        let deadline = match batch.decide(cx.now(), growing) {
+            BatchDecision::Answer => return true,
+            BatchDecision::Unready => None,
+            BatchDecision::Wait { at, timer } => Some((at, timer)),
+        };
+        cx.set_timer(&mut batch.timer, Owner::Request(request), deadline);
+        false
+    }
+
+    /// Sets the pending reply to an op, if its request is still held.
+    pub(super) fn set(&mut self, op: Part, reply: PendingReply, cx: &mut Context) {
+        if let Some(batch) = self.0.get_mut(&op.request) {
+            batch.set(op.index, reply);
+            cx.queue_request(op.request);
+        }
+    }
+
+    /// The reply to an op is known, and a reason to answer a held poll.
+    pub(super) fn finish(&mut self, op: Part, reply: FixedReply, cx: &mut Context) {
+        if let Some(batch) = self.0.get_mut(&op.request) {
+            cx.count(|stats| &mut stats.failed_ops, usize::from(reply.error.is_some()));
+            batch.set(op.index, PendingReply::Ready(reply));
+            batch.hold.end_longpoll();
+            cx.queue_request(op.request);
+        }
+    }
+
+    /// The session of an op that waits has something to fetch.
+    pub(super) fn has_news(&mut self, op: Part, cx: &mut Context) {
+        if let Some(batch) = self.0.get_mut(&op.request) {
+            if let Some(PendingReply::Waiting(drain)) = batch.replies.get_mut(op.index)
+                && let Some(wait) = drain.role.wait_mut()
+            {
+                wait.hear(cx.now());
+            }
+            batch.hold.end_longpoll();
+            cx.queue_request(op.request);
+        }
+    }
+
+    /// A later op of a session in this batch has come with another request: whether the whole batch is answered for it.
+    pub(super) fn release(&mut self, request: RequestId, cx: &mut Context) -> bool {
+        let released =
+            self.0.get_mut(&request).is_some_and(|batch| batch.hold.release() && batch.unready == 0);
+        if released {
+            cx.queue_request(request);
+        }
+        released
+    }
+
+    /// An earlier op of this batch names a session that it closes: its polls wait for nothing.
+    pub(super) fn hurry_polls(&mut self, request: RequestId) {
+        if let Some(batch) = self.0.get_mut(&request) {
+            batch.hold.hurry_polls();
+        }
+    }
+}
+
 impl Batch {
-    pub(in crate::node) fn new(form: Form, ops: usize, hold: Hold, pace: Pace) -> Self {
+    pub(super) fn new(form: Form, ops: usize, hold: Hold, delays: BatchDelays) -> Self {
         Self {
             form,
-            slots: alloc::vec![Slot::Unread; ops],
+            replies: alloc::vec![PendingReply::Unread; ops],
             unready: ops,
             hold,
-            pace,
-            listed: false,
+            delays,
             timer: TimerSlot::default(),
-            due: TimerKind::Hold,
         }
     }
 
     /// Whether a data op without payload is a poll here. A single op waits like one with payload.
-    pub(in crate::node) const fn has_polls(&self) -> bool {
+    pub(super) const fn has_polls(&self) -> bool {
         matches!(self.form, Form::Batch)
     }
 
-    /// Whether every op has run or failed.
-    pub(in crate::node) const fn is_answerable(&self) -> bool {
-        self.unready == 0
+    /// The wait of an op that runs `now`.
+    pub(super) fn start_wait(&self, now: Instant, heard: bool) -> DrainWait {
+        self.delays.start(now, heard)
     }
 
-    /// Puts `slot` into its place.
-    pub(in crate::node) fn set(&mut self, place: usize, slot: Slot) {
-        let Some(old) = self.slots.get_mut(place) else { return };
+    /// The form of its answer, and the replies in their order.
+    pub(super) fn into_replies(self) -> (Form, Vec<PendingReply>) {
+        (self.form, self.replies)
+    }
+
+    fn set(&mut self, index: usize, reply: PendingReply) {
+        let Some(old) = self.replies.get_mut(index) else { return };
         let left = self.unready.saturating_sub(usize::from(old.is_unready()));
-        self.unready = left.saturating_add(usize::from(slot.is_unready()));
-        *old = slot;
+        self.unready = left.saturating_add(usize::from(reply.is_unready()));
+        *old = reply;
     }
 
-    /// The reply to an op is known, and worth telling: a held poll is answered.
-    pub(in crate::node) fn tell(&mut self, place: usize, reply: Fixed) {
-        self.set(place, Slot::Ready(reply));
-        self.end_longpoll();
-    }
-
-    /// The session of an op that waits has something to fetch.
-    pub(in crate::node) fn hear(&mut self, place: usize, now: Instant) {
-        if let Some(Slot::Waiting(drain)) = self.slots.get_mut(place)
-            && let Some(wait) = drain.role.wait()
-        {
-            wait.heard.get_or_insert(now);
+    fn decide(&self, now: Instant, growing: impl Fn(UpstreamId) -> Option<Instant>) -> BatchDecision {
+        if self.unready > 0 {
+            return BatchDecision::Unready;
         }
-        self.end_longpoll();
+        let drains = self.replies.iter().filter_map(|reply| match reply {
+            PendingReply::Waiting(drain) => Some(drain),
+            PendingReply::Unread
+            | PendingReply::Connecting(_)
+            | PendingReply::Queued { .. }
+            | PendingReply::Closing(_)
+            | PendingReply::Ready(_)
+            | PendingReply::Packet => None,
+        });
+        let drains = drains
+            .map(|drain| DrainInputs { wait: drain.role.wait().copied(), growing: growing(drain.upstream) });
+        self.hold.decide(now, &self.delays, drains)
+    }
+}
+
+/// What a fingerprint sees of the batches.
+#[cfg(feature = "model")]
+impl Batches {
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &Batch> {
+        self.0.values()
+    }
+}
+
+#[cfg(feature = "model")]
+impl Batch {
+    pub(super) fn replies(&self) -> &[PendingReply] {
+        &self.replies
     }
 
-    /// A later op of a session in this batch has come with another one: whether this one waits for nothing
-    /// any more.
-    pub(in crate::node) const fn release(&mut self) -> bool {
-        if matches!(self.hold, Hold::Each) {
-            return false;
-        }
-        self.hold = Hold::Over;
-        true
-    }
-
-    /// An earlier op of this batch names a session that it closes: its polls wait for nothing.
-    pub(in crate::node) fn hurry_polls(&mut self) {
-        if matches!(self.hold, Hold::LongPoll { .. }) {
-            self.hold = Hold::Active;
-        }
-    }
-
-    /// Whether the batch is answered `now`; `growing` says of a session when its bytes came last, if there
-    /// are any and more may come.
-    pub(in crate::node) fn verdict(
-        &self,
-        now: Instant,
-        growing: impl Fn(UpstreamId) -> Option<Instant>,
-    ) -> Verdict {
-        if !self.is_answerable() {
-            return Verdict::Unready;
-        }
-        match self.hold {
-            Hold::Over => Verdict::Answer,
-            Hold::LongPoll { .. } if planted!(HoldEndless) => Verdict::Unready,
-            Hold::LongPoll { until } if now < until && self.drains().next().is_some() => {
-                Verdict::Wait { at: until, timer: TimerKind::Hold }
-            }
-            Hold::LongPoll { .. } => Verdict::Answer,
-            Hold::Active | Hold::Each => {
-                let waits = self.drains().filter_map(|mut drain| {
-                    let wait = *drain.role.wait()?;
-                    Some(Waiting { wait, growing: growing(drain.upstream) })
-                });
-                self.pace.verdict(now, waits)
-            }
-        }
-    }
-
-    /// What is not in its slots, for a fingerprint.
-    #[cfg(feature = "model")]
-    pub(in crate::node) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    /// What is not in its replies.
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
         print.value(self.form);
-        match self.hold {
-            Hold::LongPoll { until } => {
-                print.value(0_u8);
-                print.deadline(until);
-            }
-            Hold::Active => print.value(1_u8),
-            Hold::Over => print.value(2_u8),
-            Hold::Each => print.value(3_u8),
-        }
+        self.hold.fingerprint(print);
     }
 
-    /// The wait of an op of this batch, for a fingerprint: as long as the batch looks at it.
-    #[cfg(feature = "model")]
-    pub(in crate::node) fn wait_fingerprint(&self, wait: Wait, print: &mut Fingerprint<'_>) {
-        if !matches!(self.hold, Hold::Over) {
-            self.pace.wait_fingerprint(wait, print);
-        }
-    }
-
-    fn drains(&self) -> impl Iterator<Item = Drain> {
-        self.slots.iter().filter_map(|slot| match slot {
-            Slot::Waiting(drain) => Some(*drain),
-            Slot::Unread
-            | Slot::Connecting(_)
-            | Slot::Queued { .. }
-            | Slot::Closing(_)
-            | Slot::Ready(_)
-            | Slot::Exchange(..)
-            | Slot::Packet(_) => None,
-        })
-    }
-
-    const fn end_longpoll(&mut self) {
-        if matches!(self.hold, Hold::LongPoll { .. }) {
-            self.hold = Hold::Over;
+    /// The wait of one of its ops, as long as the batch looks at it.
+    pub(super) fn wait_fingerprint(&self, wait: DrainWait, print: &mut Fingerprint<'_>) {
+        if self.hold != Hold::Over {
+            self.delays.fingerprint(wait, print);
         }
     }
 }

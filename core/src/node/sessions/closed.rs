@@ -1,71 +1,113 @@
-//! Sessions that have ended, for ops that come after the end.
+//! Sessions that have ended, for ops that come after the end (protocol.md 2.4 rule 8).
 //!
-//! On the wire an unknown session is one that ended: `eof`. That is right for an op that comes after an
-//! orderly end, and a lie for two others: an op of a session that was cut, and a second copy of an op that took
-//! the tail itself. Both would make a cut look like an end (docs/protocol.md section 2).
+//! On the wire an unknown session is one that ended: `eof`. That is right for an op that comes after an orderly end. It is
+//! wrong for an op of a session that was cut, and for a second copy of an op that took the last bytes itself: both would
+//! make a cut look like an end.
 
 use alloc::collections::{BTreeMap, VecDeque};
 
-use crate::node::sessions::reply::Fixed;
+use crate::node::action::SessionEnd;
+use crate::node::sessions::reply::FixedReply;
 use crate::seq::Seq;
+use crate::target::FlowKind;
 use crate::wire::Sid;
+
+/// What ops hear of an upstream that was reset, once its last bytes are fetched.
+pub(super) const UPSTREAM_RESET: &str = "upstream was reset";
+
+/// The end of a session, as its ops are told of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SessionClose {
+    kind: FlowKind,
+    cut: Option<&'static str>,
+}
+
+impl SessionClose {
+    pub(super) const fn new(why: SessionEnd, kind: FlowKind) -> Self {
+        let cut = match why {
+            SessionEnd::Reset => Some(UPSTREAM_RESET),
+            SessionEnd::WriteTimedOut => Some("write failed: upstream takes no bytes"),
+            SessionEnd::Idle => Some("session was idle for too long"),
+            SessionEnd::NodeClosed => Some("node is shutting down"),
+            SessionEnd::Finished | SessionEnd::Closed | SessionEnd::Abandoned | SessionEnd::ClientLost => {
+                None
+            }
+        };
+        Self { kind, cut }
+    }
+
+    /// Why the session was cut: the error of the ops that still wait and of those that come later. Without one, they see
+    /// the end of the flow. A cut must not look like an end.
+    pub(super) const fn cut(self) -> Option<&'static str> {
+        self.cut
+    }
+
+    /// The reply to an op that still waits.
+    pub(super) fn reply(self, sid: Sid, seq: Option<Seq>) -> FixedReply {
+        match (self.cut, self.kind) {
+            (Some(why), FlowKind::Tcp) => FixedReply::error(why, seq),
+            // Datagrams may be lost anyway: a UDP flow only ever ends.
+            (Some(_), FlowKind::Udp) | (None, _) => FixedReply::eof(sid, seq),
+        }
+    }
+}
 
 /// What is remembered of a session that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::node) struct Departure {
+pub(super) struct ClosedSession {
     /// The first number that no op of the session has used up.
-    pub(in crate::node) expected: Seq,
+    pub(super) expected: Seq,
     /// Why it was cut; none when it came to its end.
-    pub(in crate::node) cut: Option<&'static str>,
+    pub(super) cut: Option<&'static str>,
 }
 
-impl Departure {
+impl ClosedSession {
     /// The reply to an op of the session.
-    pub(in crate::node) fn reply(self, sid: Sid, seq: Option<Seq>) -> Fixed {
+    pub(super) fn reply(self, sid: Sid, seq: Option<Seq>) -> FixedReply {
         match (self.cut.filter(|_| !planted!(CutLooksEnded)), seq) {
-            (Some(why), _) => Fixed::error(why, seq),
-            (None, Some(seq)) if seq < self.expected => Fixed::already_processed(seq, self.expected),
-            (None, _) => Fixed::eof(sid, seq),
+            (Some(why), _) => FixedReply::error(why, seq),
+            (None, Some(seq)) if seq < self.expected => FixedReply::already_processed(seq, self.expected),
+            (None, _) => FixedReply::eof(sid, seq),
         }
     }
 }
 
 /// The sessions that ended last, up to a number; the oldest are forgotten.
 #[derive(Clone, Debug)]
-pub(in crate::node) struct Departed {
-    sessions: BTreeMap<Sid, Departure>,
+pub(super) struct ClosedSessions {
+    sessions: BTreeMap<Sid, ClosedSession>,
     order: VecDeque<Sid>,
     most: usize,
 }
 
-impl Departed {
-    pub(in crate::node) const fn new(most: usize) -> Self {
+impl ClosedSessions {
+    pub(super) const fn new(most: usize) -> Self {
         Self { sessions: BTreeMap::new(), order: VecDeque::new(), most }
     }
 
-    pub(in crate::node) fn remember(&mut self, sid: Sid, departure: Departure) {
+    pub(super) fn remember(&mut self, sid: Sid, closed: ClosedSession) {
         if self.order.len() >= self.most
             && let Some(oldest) = self.order.pop_front()
         {
             self.sessions.remove(&oldest);
         }
         self.order.push_back(sid);
-        self.sessions.insert(sid, departure);
+        self.sessions.insert(sid, closed);
     }
 
-    pub(in crate::node) fn get(&self, sid: &Sid) -> Option<Departure> {
+    pub(super) fn get(&self, sid: &Sid) -> Option<ClosedSession> {
         self.sessions.get(sid).copied()
     }
 
     /// The session's place among those that are remembered, for a fingerprint.
     #[cfg(feature = "model")]
-    pub(in crate::node) fn rank(&self, sid: &Sid) -> Option<usize> {
-        self.order.iter().position(|departed| departed == sid)
+    pub(super) fn rank(&self, sid: &Sid) -> Option<usize> {
+        self.order.iter().position(|closed| closed == sid)
     }
 
-    /// The departures in order, for a fingerprint.
+    /// The sessions in order, for a fingerprint.
     #[cfg(feature = "model")]
-    pub(in crate::node) fn iter(&self) -> impl ExactSizeIterator<Item = Option<Departure>> {
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = Option<ClosedSession>> {
         self.order.iter().map(|sid| self.get(sid))
     }
 }
@@ -80,27 +122,27 @@ mod tests {
 
     #[test]
     fn only_so_many_are_remembered() {
-        let mut departed = Departed::new(2);
+        let mut closed = ClosedSessions::new(2);
         for name in ["a", "b", "c"] {
-            departed.remember(sid(name), Departure { expected: Seq::ZERO, cut: None });
+            closed.remember(sid(name), ClosedSession { expected: Seq::ZERO, cut: None });
         }
-        assert_eq!(departed.get(&sid("a")), None);
-        assert!(departed.get(&sid("b")).is_some() && departed.get(&sid("c")).is_some());
-        assert_eq!(departed.sessions.len(), 2);
+        assert_eq!(closed.get(&sid("a")), None);
+        assert!(closed.get(&sid("b")).is_some() && closed.get(&sid("c")).is_some());
+        assert_eq!(closed.sessions.len(), 2);
     }
 
     #[test]
     fn after_an_end_new_ops_see_it_and_second_copies_do_not() {
-        let departure = Departure { expected: Seq::new(3), cut: None };
-        assert_eq!(departure.reply(sid("s"), None), Fixed::eof(sid("s"), None));
-        assert_eq!(departure.reply(sid("s"), Some(Seq::new(3))), Fixed::eof(sid("s"), Some(Seq::new(3))));
-        let copy = departure.reply(sid("s"), Some(Seq::new(2)));
+        let closed = ClosedSession { expected: Seq::new(3), cut: None };
+        assert_eq!(closed.reply(sid("s"), None), FixedReply::eof(sid("s"), None));
+        assert_eq!(closed.reply(sid("s"), Some(Seq::new(3))), FixedReply::eof(sid("s"), Some(Seq::new(3))));
+        let copy = closed.reply(sid("s"), Some(Seq::new(2)));
         assert_eq!(copy.error.unwrap(), "seq 2 already processed (expected 3)");
     }
 
     #[test]
     fn after_a_cut_every_op_hears_why() {
-        let departure = Departure { expected: Seq::ZERO, cut: Some("why") };
-        assert_eq!(departure.reply(sid("s"), None).error.unwrap(), "why");
+        let closed = ClosedSession { expected: Seq::ZERO, cut: Some("why") };
+        assert_eq!(closed.reply(sid("s"), None).error.unwrap(), "why");
     }
 }

@@ -1,4 +1,18 @@
-//! When a held request may be answered: arithmetic on instants, and nothing else (protocol.md 2 rule 4).
+//! When a batch is answered (protocol.md 2.4 rules 4 and 7): arithmetic on instants.
+//!
+//! An answer is one HTTP response, so the slowest op decides:
+//!
+//! | op that is not ready | its batch |
+//! |---|---|
+//! | a poll, a drain: nothing came | answers it empty when the hold ends |
+//! | a payload that its upstream does not take | answers it: the payload is in the write queue |
+//! | a payload behind a full write queue | waits: for room, for the write deadline, or for the caller to go |
+//! | a connect in progress | waits: for the upstream, or for the connect deadline |
+//! | a `seq` whose predecessor is missing | waits: for it, or for `SEQ_WAIT_TIMEOUT` |
+//! | a packet of level 2 beside other ops | does not wait: it is answered at once |
+//!
+//! While a batch waits for an op that cannot be answered empty, its other sessions are served by their later ops: such
+//! an op runs at once, and the older one is answered empty, having taken nothing.
 
 use core::time::Duration;
 
@@ -7,7 +21,7 @@ use crate::fingerprint::Fingerprint;
 use crate::time::Instant;
 use crate::timer::TimerKind;
 
-/// What a held request waits for.
+/// What a batch waits for once each of its ops has run.
 ///
 /// ```text
 ///  polls only ──▶ LongPoll ──something to say, or a later op──▶ Over
@@ -15,41 +29,97 @@ use crate::timer::TimerKind;
 ///  counted writes ▶ Each ───── ends with its waits
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::node) enum Hold {
-    /// For something to say, until this time.
+pub(super) enum Hold {
+    /// Something to say, until this time.
     LongPoll {
         /// The end of the hold.
         until: Instant,
     },
-    /// For the ops that carry payload, each of which has its own [`Wait`]; polls beside them wait for nothing.
+    /// The ops that carry payload, each of which has its own [`DrainWait`]. Polls beside them wait for nothing.
     Active,
-    /// Like `Active`, and later ops elsewhere end the waits of their own sessions alone: clients of the
-    /// generation that counts its writes may stop asking for a while after many empty answers.
+    /// Like `Active`, and later ops elsewhere end the waits of their own sessions alone: a client that counts its
+    /// writes may stop asking for a while after many empty answers.
     Each,
-    /// For nothing: it is answered as soon as every op of it has run.
+    /// Nothing.
     Over,
 }
 
-/// How the ops of a request wait for bytes.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::node) struct Pace {
-    /// How long an op waits for the first bytes of its own session.
-    pub(in crate::node) wait: Duration,
-    /// The settle ends when nothing came for this long.
-    pub(in crate::node) step: Duration,
-    /// How long the settle lasts at most; with none, it ends with the wait.
-    pub(in crate::node) settle: Option<Duration>,
+impl Hold {
+    /// Whether a batch is answered `now`, all of whose ops have run. `drains` are those that take downlink bytes.
+    pub(super) fn decide(
+        self,
+        now: Instant,
+        delays: &BatchDelays,
+        mut drains: impl Iterator<Item = DrainInputs>,
+    ) -> BatchDecision {
+        match self {
+            Self::Over => BatchDecision::Answer,
+            Self::LongPoll { .. } if planted!(HoldEndless) => BatchDecision::Unready,
+            Self::LongPoll { until } if now < until && drains.next().is_some() => {
+                BatchDecision::Wait { at: until, timer: TimerKind::Hold }
+            }
+            Self::LongPoll { .. } => BatchDecision::Answer,
+            Self::Active | Self::Each => delays.decide(now, drains),
+        }
+    }
+
+    /// There is something to say: a held poll is answered.
+    pub(super) const fn end_longpoll(&mut self) {
+        if matches!(self, Self::LongPoll { .. }) {
+            *self = Self::Over;
+        }
+    }
+
+    /// A later op has come with another request: whether the whole batch waits for nothing any more.
+    pub(super) const fn release(&mut self) -> bool {
+        if matches!(self, Self::Each) {
+            return false;
+        }
+        *self = Self::Over;
+        true
+    }
+
+    /// Polls wait for nothing.
+    pub(super) const fn hurry_polls(&mut self) {
+        if matches!(self, Self::LongPoll { .. }) {
+            *self = Self::Active;
+        }
+    }
+
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(self, print: &mut Fingerprint<'_>) {
+        match self {
+            Self::LongPoll { until } => {
+                print.value(0_u8);
+                print.deadline(until);
+            }
+            Self::Active => print.value(1_u8),
+            Self::Over => print.value(2_u8),
+            Self::Each => print.value(3_u8),
+        }
+    }
 }
 
-impl Pace {
+/// How long the ops of a batch wait for bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BatchDelays {
+    /// How long an op waits for the first bytes of its own session.
+    pub(super) wait: Duration,
+    /// The settle ends when nothing came for this long.
+    pub(super) step: Duration,
+    /// How long the settle lasts at most; with none, it ends with the wait.
+    pub(super) settle: Option<Duration>,
+}
+
+impl BatchDelays {
     /// The wait of an op that runs `now`, whose session has something to fetch already or not.
-    pub(in crate::node) fn start(&self, now: Instant, heard: bool) -> Wait {
-        Wait { until: now.saturating_add(self.wait), heard: heard.then_some(now) }
+    pub(super) fn start(&self, now: Instant, heard: bool) -> DrainWait {
+        DrainWait { until: now.saturating_add(self.wait), heard: heard.then_some(now) }
     }
 
     /// A wait, for a fingerprint. Once it is over, only the end of its settle counts.
     #[cfg(feature = "model")]
-    pub(in crate::node) fn wait_fingerprint(&self, wait: Wait, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, wait: DrainWait, print: &mut Fingerprint<'_>) {
         print.value(wait.heard.is_some());
         if wait.heard.is_none() || self.settle.is_none() {
             print.deadline(wait.until);
@@ -60,12 +130,13 @@ impl Pace {
     }
 
     /// Whether ops with these waits may be answered `now`.
-    pub(in crate::node) fn verdict(&self, now: Instant, waits: impl Iterator<Item = Waiting>) -> Verdict {
+    fn decide(&self, now: Instant, drains: impl Iterator<Item = DrainInputs>) -> BatchDecision {
         let mut pending = None;
         let mut quiet = None;
         let mut began = Instant::ZERO;
         let mut last = Instant::ZERO;
-        for Waiting { wait, growing } in waits {
+        for DrainInputs { wait, growing } in drains {
+            let Some(wait) = wait else { continue };
             last = last.max(wait.until);
             if wait.is_pending(now) {
                 pending = pending.max(Some(wait.until));
@@ -76,52 +147,58 @@ impl Pace {
         }
         let end = self.settle.map_or(last, |most| began.saturating_add(most));
         match (pending, quiet.map(|quiet| quiet.min(end))) {
-            (Some(at), _) => Verdict::Wait { at, timer: TimerKind::Hold },
+            (Some(at), _) => BatchDecision::Wait { at, timer: TimerKind::Hold },
             (None, Some(_)) if planted!(SettleEndless) => {
-                Verdict::Wait { at: now.saturating_add(self.step), timer: TimerKind::Settle }
+                BatchDecision::Wait { at: now.saturating_add(self.step), timer: TimerKind::Settle }
             }
-            (None, Some(at)) if now < at => Verdict::Wait { at, timer: TimerKind::Settle },
-            (None, _) => Verdict::Answer,
+            (None, Some(at)) if now < at => BatchDecision::Wait { at, timer: TimerKind::Settle },
+            (None, _) => BatchDecision::Answer,
         }
     }
 }
 
 /// One op's wait for the first bytes, or the end, of its own session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::node) struct Wait {
+pub(super) struct DrainWait {
     /// When it stops waiting.
-    pub(in crate::node) until: Instant,
+    until: Instant,
     /// When its session had something to fetch for the first time.
-    pub(in crate::node) heard: Option<Instant>,
+    heard: Option<Instant>,
 }
 
-impl Wait {
+impl DrainWait {
+    /// Its session has something to fetch.
+    pub(super) fn hear(&mut self, now: Instant) {
+        self.heard.get_or_insert(now);
+    }
+
     fn is_pending(&self, now: Instant) -> bool {
         self.heard.is_none() && now < self.until
     }
 }
 
-/// A wait, beside what its session has.
+/// What is known of one op that takes downlink bytes.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::node) struct Waiting {
-    pub(in crate::node) wait: Wait,
+pub(super) struct DrainInputs {
+    /// Its wait; none if it waits for nothing of its own.
+    pub(super) wait: Option<DrainWait>,
     /// When bytes came last, if there are bytes to fetch and more may come.
-    pub(in crate::node) growing: Option<Instant>,
+    pub(super) growing: Option<Instant>,
 }
 
-/// Whether a held request is answered.
+/// What becomes of a batch now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::node) enum Verdict {
-    /// Now.
+pub(super) enum BatchDecision {
+    /// It is answered.
     Answer,
-    /// Not before something happens, or until `at`.
+    /// It is looked at again at this time.
     Wait {
-        /// When to look again.
+        /// When.
         at: Instant,
-        /// What falls due then.
+        /// What the time is for.
         timer: TimerKind,
     },
-    /// Not before its unready ops are ready, which have deadlines of their own.
+    /// An op of it has neither run nor failed.
     Unready,
 }
 
@@ -129,73 +206,73 @@ pub(in crate::node) enum Verdict {
 mod tests {
     use super::*;
 
-    const BATCH: Pace = Pace {
+    const BATCH: BatchDelays = BatchDelays {
         wait: Duration::from_micros(350),
         step: Duration::from_micros(10),
         settle: Some(Duration::from_micros(1_000)),
     };
-    const SINGLE: Pace =
-        Pace { wait: Duration::from_micros(5_000), step: Duration::from_micros(100), settle: None };
+    const SINGLE: BatchDelays =
+        BatchDelays { wait: Duration::from_micros(5_000), step: Duration::from_micros(100), settle: None };
 
     fn at(micros: u64) -> Instant {
         Instant::from_micros(micros)
     }
 
-    fn op(heard: Option<u64>, growing: Option<u64>) -> Waiting {
-        let wait = Wait { heard: heard.map(at), ..BATCH.start(at(0), false) };
-        Waiting { wait, growing: growing.map(at) }
+    fn op(heard: Option<u64>, growing: Option<u64>) -> DrainInputs {
+        let wait = DrainWait { heard: heard.map(at), ..BATCH.start(at(0), false) };
+        DrainInputs { wait: Some(wait), growing: growing.map(at) }
     }
 
-    fn verdict(now: u64, ops: &[Waiting]) -> Verdict {
-        BATCH.verdict(at(now), ops.iter().copied())
+    fn decide(now: u64, ops: &[DrainInputs]) -> BatchDecision {
+        BATCH.decide(at(now), ops.iter().copied())
     }
 
-    fn hold(until: u64) -> Verdict {
-        Verdict::Wait { at: at(until), timer: TimerKind::Hold }
+    fn hold(until: u64) -> BatchDecision {
+        BatchDecision::Wait { at: at(until), timer: TimerKind::Hold }
     }
 
-    fn settle(until: u64) -> Verdict {
-        Verdict::Wait { at: at(until), timer: TimerKind::Settle }
+    fn settle(until: u64) -> BatchDecision {
+        BatchDecision::Wait { at: at(until), timer: TimerKind::Settle }
     }
 
     #[test]
     fn an_op_waits_for_its_own_session_until_the_deadline() {
-        assert_eq!(verdict(349, &[op(None, None)]), hold(350));
-        assert_eq!(verdict(350, &[op(None, None)]), Verdict::Answer);
-        assert_eq!(verdict(20, &[op(Some(5), Some(5)), op(None, None)]), hold(350));
+        assert_eq!(decide(349, &[op(None, None)]), hold(350));
+        assert_eq!(decide(350, &[op(None, None)]), BatchDecision::Answer);
+        assert_eq!(decide(20, &[op(Some(5), Some(5)), op(None, None)]), hold(350));
     }
 
     #[test]
     fn bytes_are_followed_by_a_settle_until_they_stop() {
-        assert_eq!(verdict(5, &[op(Some(5), Some(5))]), settle(15));
-        assert_eq!(verdict(15, &[op(Some(5), Some(12))]), settle(22));
-        assert_eq!(verdict(22, &[op(Some(5), Some(12))]), Verdict::Answer);
+        assert_eq!(decide(5, &[op(Some(5), Some(5))]), settle(15));
+        assert_eq!(decide(15, &[op(Some(5), Some(12))]), settle(22));
+        assert_eq!(decide(22, &[op(Some(5), Some(12))]), BatchDecision::Answer);
     }
 
     #[test]
     fn the_settle_has_an_end_even_while_bytes_come() {
-        assert_eq!(verdict(1_000, &[op(Some(5), Some(999))]), settle(1_005));
-        assert_eq!(verdict(1_005, &[op(Some(5), Some(1_004))]), Verdict::Answer);
+        assert_eq!(decide(1_000, &[op(Some(5), Some(999))]), settle(1_005));
+        assert_eq!(decide(1_005, &[op(Some(5), Some(1_004))]), BatchDecision::Answer);
     }
 
     #[test]
     fn an_end_needs_no_settle() {
-        assert_eq!(verdict(5, &[op(Some(5), None)]), Verdict::Answer);
+        assert_eq!(decide(5, &[op(Some(5), None)]), BatchDecision::Answer);
     }
 
     #[test]
     fn nothing_to_wait_for_is_answered() {
-        assert_eq!(verdict(0, &[]), Verdict::Answer);
+        assert_eq!(decide(0, &[]), BatchDecision::Answer);
     }
 
     #[test]
     #[cfg(feature = "model")]
     fn of_a_wait_that_is_over_only_the_end_of_its_settle_makes_a_difference() {
         use core::hash::Hasher;
-        let print = |pace: &Pace, until, heard: Option<u64>| {
+        let print = |delays: &BatchDelays, until, heard: Option<u64>| {
             let mut hasher = crate::fingerprint::Fnv::default();
-            let wait = Wait { until: at(until), heard: heard.map(at) };
-            pace.wait_fingerprint(wait, &mut Fingerprint::new(at(0), &mut hasher));
+            let wait = DrainWait { until: at(until), heard: heard.map(at) };
+            delays.fingerprint(wait, &mut Fingerprint::new(at(0), &mut hasher));
             hasher.finish()
         };
         assert_ne!(print(&BATCH, 350, None), print(&BATCH, 351, None));
@@ -207,9 +284,9 @@ mod tests {
 
     #[test]
     fn a_single_op_settles_within_its_wait() {
-        let wait = Wait { until: at(5_000), heard: Some(at(4_000)) };
-        let growing = |arrival| Waiting { wait, growing: Some(at(arrival)) };
-        assert_eq!(SINGLE.verdict(at(4_950), [growing(4_940)].into_iter()), settle(5_000));
-        assert_eq!(SINGLE.verdict(at(5_000), [growing(4_999)].into_iter()), Verdict::Answer);
+        let wait = DrainWait { until: at(5_000), heard: Some(at(4_000)) };
+        let growing = |arrival| DrainInputs { wait: Some(wait), growing: Some(at(arrival)) };
+        assert_eq!(SINGLE.decide(at(4_950), [growing(4_940)].into_iter()), settle(5_000));
+        assert_eq!(SINGLE.decide(at(5_000), [growing(4_999)].into_iter()), BatchDecision::Answer);
     }
 }

@@ -1,4 +1,4 @@
-//! Replies that need nothing from an upstream any more.
+//! Replies without payload (protocol.md 2.2, 2.3).
 
 use alloc::borrow::Cow;
 use alloc::string::ToString;
@@ -10,60 +10,60 @@ use crate::wire::{BadOp, Code, ReplyParts, Sid};
 
 /// A reply without payload, owned until its batch is answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::node) struct Fixed {
-    pub(in crate::node) sid: Option<Sid>,
-    pub(in crate::node) eof: Option<bool>,
-    pub(in crate::node) error: Option<Cow<'static, str>>,
-    pub(in crate::node) code: Option<Code>,
-    pub(in crate::node) seq: Option<Seq>,
-    pub(in crate::node) caps: Option<Caps>,
+pub(super) struct FixedReply {
+    pub(super) sid: Option<Sid>,
+    pub(super) eof: Option<bool>,
+    pub(super) error: Option<Cow<'static, str>>,
+    pub(super) code: Option<Code>,
+    pub(super) seq: Option<Seq>,
+    pub(super) caps: Option<Caps>,
 }
 
-impl Fixed {
+impl FixedReply {
     /// The session is over, or was never there: the two look the same to a client.
-    pub(in crate::node) fn eof(sid: Sid, seq: Option<Seq>) -> Self {
+    pub(super) fn eof(sid: Sid, seq: Option<Seq>) -> Self {
         Self { sid: Some(sid), eof: Some(true), seq, ..Self::default() }
     }
 
     /// The op has run, and there is nothing to say.
-    pub(in crate::node) fn empty(sid: Sid, seq: Option<Seq>) -> Self {
+    pub(super) fn empty(sid: Sid, seq: Option<Seq>) -> Self {
         Self { sid: Some(sid), eof: Some(false), seq, ..Self::default() }
     }
 
     /// The op failed.
-    pub(in crate::node) fn error(text: impl Into<Cow<'static, str>>, seq: Option<Seq>) -> Self {
+    pub(super) fn error(text: impl Into<Cow<'static, str>>, seq: Option<Seq>) -> Self {
         Self { error: Some(text.into()), seq, ..Self::default() }
     }
 
     /// The op could not be read.
-    pub(in crate::node) fn bad_op(bad: &BadOp, seq: Option<Seq>) -> Self {
+    pub(super) fn bad_op(bad: &BadOp, seq: Option<Seq>) -> Self {
         Self { code: bad.code(), ..Self::error(bad.to_string(), seq) }
     }
 
     /// The number was used before.
-    pub(in crate::node) fn already_processed(seq: Seq, expected: Seq) -> Self {
+    pub(super) fn already_processed(seq: Seq, expected: Seq) -> Self {
         Self::error(alloc::format!("seq {seq} already processed (expected {expected})"), Some(seq))
     }
 
     /// Another copy of the op waits for its turn.
-    pub(in crate::node) fn already_waits(seq: Seq, expected: Seq) -> Self {
+    pub(super) fn already_waits(seq: Seq, expected: Seq) -> Self {
         Self::error(alloc::format!("seq {seq} already waits (expected {expected})"), Some(seq))
     }
 
     /// The reorder queue has no room for it.
-    pub(in crate::node) fn too_far_ahead(seq: Seq, expected: Seq) -> Self {
+    pub(super) fn too_far_ahead(seq: Seq, expected: Seq) -> Self {
         Self::error(alloc::format!("seq {seq} refused: too much waits for {expected} already"), Some(seq))
     }
 
     /// The op waited too long for an earlier one.
-    pub(in crate::node) fn timed_out(seq: Seq, expected: Seq, waited: Duration) -> Self {
+    pub(super) fn timed_out(seq: Seq, expected: Seq, waited: Duration) -> Self {
         let (seconds, tenths) = (waited.as_secs(), waited.subsec_millis() / 100);
         let text = alloc::format!("seq {seq} timed out waiting for {expected} (waited {seconds}.{tenths}s)");
         Self::error(text, Some(seq))
     }
 
     /// The reply, ready to be written.
-    pub(in crate::node) fn parts(&self) -> ReplyParts<'_> {
+    pub(super) fn parts(&self) -> ReplyParts<'_> {
         ReplyParts {
             sid: self.sid,
             eof: self.eof,
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_timeout_says_what_was_missing_and_how_long() {
-        let reply = Fixed::timed_out(Seq::new(9), Seq::new(7), Duration::from_millis(30_049));
+        let reply = FixedReply::timed_out(Seq::new(9), Seq::new(7), Duration::from_millis(30_049));
         assert_eq!(reply.error.unwrap(), "seq 9 timed out waiting for 7 (waited 30.0s)");
         assert_eq!(reply.seq, Some(Seq::new(9)));
     }

@@ -1,4 +1,4 @@
-//! A session's turn: which of its ops runs (protocol.md 2 rules 1 and 2).
+//! The order of a session's ops (protocol.md 2.4 rules 1 and 2).
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -12,27 +12,27 @@ use crate::fingerprint::Fingerprint;
 use crate::id::RequestId;
 #[cfg(feature = "model")]
 use crate::node::fingerprint::Ranks;
-use crate::node::sessions::batch::OpRef;
+use crate::node::requests::Part;
 use crate::reorder::{Rejected, ReorderLimits, ReorderQueue};
 use crate::seq::Seq;
 use crate::time::Instant;
 
 /// An op that came and has not run yet.
 #[derive(Clone)]
-pub(in crate::node) struct QueuedOp {
+pub(super) struct QueuedOp {
     /// Where it is answered.
-    pub(in crate::node) op: OpRef,
-    /// Its place in the session; none at level 0.
-    pub(in crate::node) seq: Option<Seq>,
-    /// What it writes when it runs; or why that could not be read, and it uses up its place all the same.
-    pub(in crate::node) payload: Result<Bytes, &'static str>,
+    pub(super) op: Part,
+    /// Its number in the session; none at level 0.
+    pub(super) seq: Option<Seq>,
+    /// What it writes when it runs. One that could not be read, with the reason, uses up its number all the same.
+    pub(super) payload: Result<Bytes, &'static str>,
     /// When it came.
-    pub(in crate::node) arrived: Instant,
+    pub(super) arrived: Instant,
 }
 
 impl QueuedOp {
     /// Bytes that wait with it.
-    pub(in crate::node) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.payload.as_ref().map_or(0, Bytes::len)
     }
 }
@@ -52,31 +52,31 @@ impl fmt::Debug for QueuedOp {
 /// The order of a session's ops.
 ///
 /// Sequenced ops wait in the reorder queue until they are expected. One at a time runs; the next one may
-/// as soon as it is answered. An op of level 0 runs when it comes; only when the upstream takes nothing does
+/// as soon as it is answered. An op of level 0 runs when it comes. Only when the upstream takes nothing does
 /// one of them wait, and a second one is refused.
 #[derive(Clone, Debug)]
-pub(in crate::node) struct Turn {
+pub(super) struct OpSequencer {
     queue: ReorderQueue<QueuedOp>,
-    running: Option<OpRef>,
+    running: Option<Part>,
     /// The level 0 op that waits for the write queue.
     unsequenced: Option<QueuedOp>,
 }
 
-impl Turn {
-    pub(in crate::node) fn new(config: &NodeOptions) -> Self {
+impl OpSequencer {
+    pub(super) fn new(config: &NodeOptions) -> Self {
         let limits =
             ReorderLimits { items: config.tuning.seq_queue_ops, bytes: config.tuning.seq_queue_bytes };
         Self { queue: ReorderQueue::new(limits), running: None, unsequenced: None }
     }
 
     /// Queues a sequenced op.
-    pub(in crate::node) fn admit(&mut self, seq: Seq, op: QueuedOp) -> Result<(), Rejected<QueuedOp>> {
+    pub(super) fn admit(&mut self, seq: Seq, op: QueuedOp) -> Result<(), Rejected<QueuedOp>> {
         let bytes = op.bytes();
         self.queue.insert(seq, op, bytes)
     }
 
     /// Queues an op of level 0 behind the write queue, unless another waits there.
-    pub(in crate::node) fn block(&mut self, op: QueuedOp) -> Result<(), QueuedOp> {
+    pub(super) fn block(&mut self, op: QueuedOp) -> Result<(), QueuedOp> {
         match self.unsequenced {
             Some(_) => Err(op),
             None => {
@@ -87,7 +87,7 @@ impl Turn {
     }
 
     /// Takes the op that runs next, if one may: one that writes only when `may_write`.
-    pub(in crate::node) fn next(&mut self, may_write: bool) -> Option<QueuedOp> {
+    pub(super) fn next(&mut self, may_write: bool) -> Option<QueuedOp> {
         if may_write && let Some(op) = self.unsequenced.take() {
             return Some(op);
         }
@@ -99,18 +99,18 @@ impl Turn {
     }
 
     /// A sequenced op runs from now until it is [finished](Self::finish).
-    pub(in crate::node) const fn run(&mut self, op: OpRef) {
+    pub(super) const fn run(&mut self, op: Part) {
         self.running = Some(op);
     }
 
     /// The op was answered, or is not waited for any more; if it was the one that ran, the turn passes.
-    pub(in crate::node) fn finish(&mut self, op: OpRef) {
+    pub(super) fn finish(&mut self, op: Part) {
         let kept = planted!(TurnKept) && self.queue.is_ready();
         self.running.take_if(|running| *running == op && !kept);
     }
 
     /// Takes a queued op back; its number stays free for another copy.
-    pub(in crate::node) fn withdraw(&mut self, op: OpRef, seq: Option<Seq>) {
+    pub(super) fn withdraw(&mut self, op: Part, seq: Option<Seq>) {
         match seq {
             Some(seq) => drop(self.queue.remove(seq)),
             None => drop(self.unsequenced.take_if(|waiting| waiting.op == op)),
@@ -118,55 +118,55 @@ impl Turn {
     }
 
     /// The op that runs.
-    pub(in crate::node) const fn running(&self) -> Option<OpRef> {
+    pub(super) const fn running(&self) -> Option<Part> {
         self.running
     }
 
     /// The number that is expected next.
-    pub(in crate::node) const fn expected(&self) -> Seq {
+    pub(super) const fn expected(&self) -> Seq {
         self.queue.expected()
     }
 
     /// The request of an op that waits behind the running one; another request than `own` if there is one.
-    pub(in crate::node) fn successor(&self, own: RequestId) -> Option<RequestId> {
+    pub(super) fn successor(&self, own: RequestId) -> Option<RequestId> {
         let mut requests = self.queue.iter().map(|(_, op)| op.op.request);
         let first = requests.next()?;
         Some(core::iter::once(first).chain(requests).find(|request| *request != own).unwrap_or(first))
     }
 
     /// When the first queued op has waited too long for an op that has not come.
-    pub(in crate::node) fn gap_deadline(&self, wait: Duration) -> Option<Instant> {
+    pub(super) fn gap_deadline(&self, wait: Duration) -> Option<Instant> {
         let wait = if planted!(SeqWaitEndless) { Duration::MAX } else { wait };
         self.gaps().map(|op| op.arrived.saturating_add(wait)).min()
     }
 
     /// Takes the ops that have waited too long for an op that has not come.
-    pub(in crate::node) fn overdue(&mut self, wait: Duration, now: Instant) -> Vec<QueuedOp> {
+    pub(super) fn overdue(&mut self, wait: Duration, now: Instant) -> Vec<QueuedOp> {
         let overdue = self.gaps().filter(|op| op.arrived.saturating_add(wait) <= now);
         let overdue: Vec<Seq> = overdue.filter_map(|op| op.seq).collect();
         overdue.into_iter().filter_map(|seq| self.queue.remove(seq)).collect()
     }
 
     /// Takes every queued op: the session is over.
-    pub(in crate::node) fn take_all(&mut self) -> Vec<QueuedOp> {
+    pub(super) fn take_all(&mut self) -> Vec<QueuedOp> {
         let queued: Vec<Seq> = self.queue.iter().map(|(seq, _)| seq).collect();
         let queued = queued.into_iter().filter_map(|seq| self.queue.remove(seq));
         self.unsequenced.take().into_iter().chain(queued).collect()
     }
 
     /// Whether no op runs or waits.
-    pub(in crate::node) fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.running.is_none() && self.unsequenced.is_none() && self.queue.is_empty()
     }
 
     /// Payload bytes that wait.
-    pub(in crate::node) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.queue.bytes().saturating_add(self.unsequenced.as_ref().map_or(0, QueuedOp::bytes))
     }
 
-    /// The turn's part of a state's fingerprint.
+    /// The sequencer's part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(in crate::node) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
         print.value((self.running.is_some(), self.queue.len(), self.unsequenced.is_some()));
         if let Some(running) = self.running {
             ranks.op(running, print);
@@ -207,77 +207,77 @@ mod tests {
         Instant::from_micros(micros)
     }
 
-    fn turn() -> Turn {
-        Turn::new(&NodeOptions::new(Secret::new("k")))
+    fn sequencer() -> OpSequencer {
+        OpSequencer::new(&NodeOptions::new(Secret::new("k")))
     }
 
     fn op(seq: u64, payload: &'static [u8], arrived: u64) -> QueuedOp {
         QueuedOp {
-            op: OpRef { request: RequestId::new(seq), place: 0 },
+            op: Part { request: RequestId::new(seq), index: 0 },
             seq: Some(Seq::new(seq)),
             payload: Ok(Bytes::from_static(payload)),
             arrived: at(arrived),
         }
     }
 
-    fn admit(turn: &mut Turn, seq: u64, payload: &'static [u8], arrived: u64) {
-        turn.admit(Seq::new(seq), op(seq, payload, arrived)).unwrap();
+    fn admit(sequencer: &mut OpSequencer, seq: u64, payload: &'static [u8], arrived: u64) {
+        sequencer.admit(Seq::new(seq), op(seq, payload, arrived)).unwrap();
     }
 
-    fn next(turn: &mut Turn, may_write: bool) -> Option<u64> {
-        let next = turn.next(may_write)?;
-        turn.run(next.op);
+    fn next(sequencer: &mut OpSequencer, may_write: bool) -> Option<u64> {
+        let next = sequencer.next(may_write)?;
+        sequencer.run(next.op);
         next.seq.map(Seq::number)
     }
 
     #[test]
     fn one_op_runs_at_a_time_in_order() {
-        let mut turn = turn();
-        admit(&mut turn, 1, b"", 0);
-        assert_eq!(next(&mut turn, true), None);
-        admit(&mut turn, 0, b"", 0);
-        assert_eq!(next(&mut turn, true), Some(0));
-        assert_eq!(next(&mut turn, true), None);
-        turn.finish(op(0, b"", 0).op);
-        assert_eq!(next(&mut turn, true), Some(1));
+        let mut sequencer = sequencer();
+        admit(&mut sequencer, 1, b"", 0);
+        assert_eq!(next(&mut sequencer, true), None);
+        admit(&mut sequencer, 0, b"", 0);
+        assert_eq!(next(&mut sequencer, true), Some(0));
+        assert_eq!(next(&mut sequencer, true), None);
+        sequencer.finish(op(0, b"", 0).op);
+        assert_eq!(next(&mut sequencer, true), Some(1));
     }
 
     #[test]
     fn a_poll_runs_although_the_upstream_takes_nothing_and_a_payload_does_not() {
-        let mut turn = turn();
-        admit(&mut turn, 0, b"", 0);
-        admit(&mut turn, 1, b"x", 0);
-        assert_eq!(next(&mut turn, false), Some(0));
-        turn.finish(op(0, b"", 0).op);
-        assert_eq!(next(&mut turn, false), None);
-        assert_eq!(turn.gap_deadline(WAIT), None, "the expected op is there");
-        assert_eq!(next(&mut turn, true), Some(1));
+        let mut sequencer = sequencer();
+        admit(&mut sequencer, 0, b"", 0);
+        admit(&mut sequencer, 1, b"x", 0);
+        assert_eq!(next(&mut sequencer, false), Some(0));
+        sequencer.finish(op(0, b"", 0).op);
+        assert_eq!(next(&mut sequencer, false), None);
+        assert_eq!(sequencer.gap_deadline(WAIT), None, "the expected op is there");
+        assert_eq!(next(&mut sequencer, true), Some(1));
     }
 
     #[test]
     fn an_op_waits_for_missing_ones_from_its_arrival_on() {
-        let mut turn = turn();
-        admit(&mut turn, 2, b"", 5);
-        assert_eq!(turn.gap_deadline(WAIT), Some(at(35)));
-        admit(&mut turn, 0, b"", 20);
-        next(&mut turn, true);
-        assert_eq!(turn.gap_deadline(WAIT), None, "one runs");
-        turn.finish(op(0, b"", 0).op);
-        assert_eq!(turn.gap_deadline(WAIT), Some(at(35)));
-        assert!(turn.overdue(WAIT, at(34)).is_empty());
-        assert_eq!(turn.overdue(WAIT, at(35)).len(), 1);
-        assert_eq!(turn.expected(), Seq::new(1), "a timeout does not pass the turn");
-        assert!(turn.is_idle());
+        let mut sequencer = sequencer();
+        admit(&mut sequencer, 2, b"", 5);
+        assert_eq!(sequencer.gap_deadline(WAIT), Some(at(35)));
+        admit(&mut sequencer, 0, b"", 20);
+        next(&mut sequencer, true);
+        assert_eq!(sequencer.gap_deadline(WAIT), None, "one runs");
+        sequencer.finish(op(0, b"", 0).op);
+        assert_eq!(sequencer.gap_deadline(WAIT), Some(at(35)));
+        assert!(sequencer.overdue(WAIT, at(34)).is_empty());
+        assert_eq!(sequencer.overdue(WAIT, at(35)).len(), 1);
+        assert_eq!(sequencer.expected(), Seq::new(1), "a timeout does not pass the turn");
+        assert!(sequencer.is_idle());
     }
 
     #[test]
     fn one_op_of_level_0_may_wait_for_the_upstream() {
-        let mut turn = turn();
+        let mut sequencer = sequencer();
         let legacy = |request| QueuedOp { seq: None, ..op(request, b"abc", 0) };
-        turn.block(legacy(1)).unwrap();
-        assert!(turn.block(legacy(2)).is_err());
-        assert_eq!(turn.bytes(), 3);
-        assert!(turn.next(false).is_none());
-        assert_eq!(turn.next(true).unwrap().op.request, RequestId::new(1));
+        sequencer.block(legacy(1)).unwrap();
+        assert!(sequencer.block(legacy(2)).is_err());
+        assert_eq!(sequencer.bytes(), 3);
+        assert!(sequencer.next(false).is_none());
+        assert_eq!(sequencer.next(true).unwrap().op.request, RequestId::new(1));
     }
 }

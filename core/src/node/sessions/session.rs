@@ -1,60 +1,54 @@
-//! A session: one open upstream, and the ops that speak to it.
+//! One flow of level 0 or 1: an open upstream, and the ops that speak to it (protocol.md 2.4).
 
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
 use crate::config::NodeOptions;
-use crate::credit::{Credit, Exceeded, Pool};
+use crate::credit::Credit;
 use crate::datagrams::DatagramQueue;
+use crate::error::Misuse;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
+use crate::id::{RequestId, UpstreamId};
+use crate::node::action::SessionEnd;
+use crate::node::context::Context;
+use crate::node::event::UpstreamEvent;
 #[cfg(feature = "model")]
 use crate::node::fingerprint::Ranks;
-use crate::node::sessions::batch::OpRef;
-use crate::node::sessions::sequencer::Turn;
-use crate::node::upstreams::WriteQueue;
+use crate::node::requests::Part;
+use crate::node::sessions::batch::{Batches, Drain, PendingReply, Role};
+use crate::node::sessions::reply::FixedReply;
+use crate::node::sessions::sequencer::{OpSequencer, QueuedOp};
+use crate::node::upstreams::{ENOUGH_CREDIT, MAX_DATAGRAM, Source, WriteQueue};
 use crate::queue::ByteQueue;
+use crate::reorder::Rejected;
+use crate::seq::Seq;
 use crate::target::FlowKind;
 use crate::time::Instant;
 use crate::timer::TimerKind;
-use crate::wire::Sid;
+use crate::wire::{BadOp, Sid};
 
 /// One flow at levels 0 and 1.
 #[derive(Clone, Debug)]
-pub(in crate::node) struct Session {
-    pub(in crate::node) sid: Sid,
-    pub(in crate::node) source: Source,
-    pub(in crate::node) downlink: Downlink,
-    pub(in crate::node) credit: Credit,
-    pub(in crate::node) uplink: WriteQueue,
-    pub(in crate::node) turn: Turn,
+pub(super) struct Session {
+    sid: Sid,
+    upstream: UpstreamId,
+    source: Source,
+    downlink: Downlink,
+    credit: Credit,
+    uplink: WriteQueue,
+    sequencer: OpSequencer,
     /// The ops that have run and are not answered, in the order of their arrival.
     waiters: Vec<Waiter>,
     /// The last op, byte or datagram, of either direction.
-    pub(in crate::node) last_active: Instant,
+    last_active: Instant,
     last_arrival: Instant,
-}
-
-/// Whether more may come from upstream.
-///
-/// ```text
-///  Live ──Fin──▶ Finished ──┐
-///   └─────────Reset─────────┴──Reset──▶ Reset
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::node) enum Source {
-    /// Yes, and it takes bytes.
-    Live,
-    /// No, and it may still take bytes.
-    Finished,
-    /// No, and it takes nothing.
-    Reset,
 }
 
 /// What came and was not fetched.
 #[derive(Clone, Debug)]
-pub(in crate::node) enum Downlink {
+enum Downlink {
     Tcp(ByteQueue),
     Udp(DatagramQueue),
 }
@@ -62,74 +56,158 @@ pub(in crate::node) enum Downlink {
 /// An op that waits for what comes from upstream.
 #[derive(Clone, Debug)]
 struct Waiter {
-    op: OpRef,
+    op: Part,
     /// Whether its batch was told that there is something to fetch.
     told: bool,
 }
 
 /// What an op took from its session.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::node) struct Taken {
-    pub(in crate::node) bytes: usize,
-    /// Nothing is left and nothing will come.
-    pub(in crate::node) eof: bool,
+pub(super) struct Taken {
+    pub(super) bytes: usize,
+    /// Why the session ends with this op, if it does.
+    pub(super) end: Option<SessionEnd>,
+}
+
+/// What is left of a session that has ended.
+#[derive(Debug)]
+pub(super) struct Remains {
+    /// The ops that have run and are not answered.
+    pub(super) waiting: Vec<Part>,
+    /// The ops that have not run.
+    pub(super) queued: Vec<QueuedOp>,
+    /// The first number that no op has used up.
+    pub(super) expected: Seq,
+    /// Bytes that the upstream has not taken; none after it was reset.
+    pub(super) unwritten: Option<WriteQueue>,
 }
 
 impl Session {
-    pub(in crate::node) fn new(sid: Sid, kind: FlowKind, config: &NodeOptions, now: Instant) -> Self {
+    pub(super) fn new(upstream: UpstreamId, sid: Sid, kind: FlowKind, cx: &Context) -> Self {
         let downlink = match kind {
             FlowKind::Tcp => Downlink::Tcp(ByteQueue::default()),
             FlowKind::Udp => Downlink::Udp(DatagramQueue::default()),
         };
+        let now = cx.now();
         Self {
             sid,
+            upstream,
             source: Source::Live,
             downlink,
-            credit: Credit::new(config.session_buffer),
+            credit: Credit::new(cx.config().session_buffer),
             uplink: WriteQueue::new(now),
-            turn: Turn::new(config),
+            sequencer: OpSequencer::new(cx.config()),
             waiters: Vec::new(),
             last_active: now,
             last_arrival: now,
         }
     }
 
-    pub(in crate::node) const fn kind(&self) -> FlowKind {
+    pub(super) const fn sid(&self) -> Sid {
+        self.sid
+    }
+
+    pub(super) const fn kind(&self) -> FlowKind {
         match &self.downlink {
             Downlink::Tcp(_) => FlowKind::Tcp,
             Downlink::Udp(_) => FlowKind::Udp,
         }
     }
 
-    /// Bytes came from a TCP upstream; it had credit for them.
-    pub(in crate::node) fn arrive(&mut self, bytes: Bytes, now: Instant) -> Result<(), Exceeded> {
-        self.credit.arrive(bytes.len())?;
-        self.last_active = now;
-        self.last_arrival = now;
-        match &mut self.downlink {
-            Downlink::Tcp(queue) => queue.push(bytes),
-            Downlink::Udp(datagrams) => drop(datagrams.push(bytes, usize::MAX, usize::MAX)),
+    /// The number that the session expects next.
+    pub(super) const fn expected(&self) -> Seq {
+        self.sequencer.expected()
+    }
+
+    /// Payload bytes that are kept, in either direction.
+    pub(super) fn buffered(&self) -> usize {
+        let downlink = match &self.downlink {
+            Downlink::Tcp(queue) => queue.len(),
+            Downlink::Udp(datagrams) => datagrams.bytes(),
+        };
+        self.sequencer.bytes().saturating_add(self.uplink.unwritten()).saturating_add(downlink)
+    }
+
+    /// When bytes came last, if there are any to fetch and more may come.
+    pub(super) fn growing(&self) -> Option<Instant> {
+        (self.source == Source::Live && !self.is_drained()).then_some(self.last_arrival)
+    }
+
+    /// Whether the contract allows an event of its upstream now.
+    pub(super) fn check(&self, event: &UpstreamEvent) -> Result<(), Misuse> {
+        let kind = self.kind();
+        match event {
+            UpstreamEvent::Opened | UpstreamEvent::Failed(_) => Err(Misuse::WrongKind),
+            // Nothing follows a reset, but what the driver had under way may.
+            _ if self.source == Source::Reset => Ok(()),
+            UpstreamEvent::Datagram(bytes) if bytes.len() > MAX_DATAGRAM => Err(Misuse::DatagramTooLarge),
+            UpstreamEvent::Datagram(_) if kind == FlowKind::Tcp => Err(Misuse::WrongKind),
+            UpstreamEvent::Data(_) | UpstreamEvent::Written(_) if kind == FlowKind::Udp => {
+                Err(Misuse::WrongKind)
+            }
+            UpstreamEvent::Data(_) | UpstreamEvent::Datagram(_) | UpstreamEvent::Fin
+                if self.source == Source::Finished =>
+            {
+                Err(Misuse::AfterFin)
+            }
+            UpstreamEvent::Data(bytes) if bytes.len() > self.credit.promised() => Err(Misuse::CreditExceeded),
+            UpstreamEvent::Written(bytes) if *bytes > self.uplink.unwritten() => Err(Misuse::WrittenTooMuch),
+            UpstreamEvent::Data(_)
+            | UpstreamEvent::Datagram(_)
+            | UpstreamEvent::Fin
+            | UpstreamEvent::Reset
+            | UpstreamEvent::Written(_) => Ok(()),
         }
-        Ok(())
+    }
+}
+
+/// Events of the upstream.
+impl Session {
+    pub(super) fn on_upstream(&mut self, event: UpstreamEvent, batches: &mut Batches, cx: &mut Context) {
+        match event {
+            UpstreamEvent::Data(bytes) => self.on_data(bytes, batches, cx),
+            UpstreamEvent::Datagram(datagram) => self.on_datagram(datagram, batches, cx),
+            UpstreamEvent::Fin => self.on_source_end(Source::Finished, batches, cx),
+            UpstreamEvent::Reset => self.on_source_end(Source::Reset, batches, cx),
+            UpstreamEvent::Written(bytes) => {
+                self.uplink.written(bytes, cx.now());
+                self.last_active = cx.now();
+                cx.queue_upstream(self.upstream);
+            }
+            UpstreamEvent::Opened | UpstreamEvent::Failed(_) => {}
+        }
     }
 
-    /// A datagram came from a UDP upstream. The oldest make room, in the queue and in the pool. Says how many
-    /// were dropped before and after.
-    pub(in crate::node) fn arrive_datagram(
-        &mut self,
-        datagram: Bytes,
-        most: usize,
-        pool: &mut Pool,
-        now: Instant,
-    ) -> (u64, u64) {
-        let Downlink::Udp(datagrams) = &mut self.downlink else { return (0, 0) };
-        self.last_active = now;
-        self.last_arrival = now;
-        datagrams.push_with_credit(datagram, most, &mut self.credit, pool)
+    fn on_data(&mut self, bytes: Bytes, batches: &mut Batches, cx: &mut Context) {
+        let Downlink::Tcp(queue) = &mut self.downlink else { return };
+        if self.source == Source::Live && !bytes.is_empty() && self.credit.arrive(bytes.len()).is_ok() {
+            self.last_active = cx.now();
+            self.last_arrival = cx.now();
+            queue.push(bytes);
+            self.announce(batches, cx);
+        }
     }
 
-    /// Nothing more will come from upstream. That is news, also to those that have heard of bytes.
-    pub(in crate::node) fn end_source(&mut self, source: Source) {
+    /// The oldest datagrams make room for the newest, in the queue and in the pool.
+    fn on_datagram(&mut self, datagram: Bytes, batches: &mut Batches, cx: &mut Context) {
+        let Downlink::Udp(datagrams) = &mut self.downlink else { return };
+        if self.source != Source::Live {
+            return;
+        }
+        let most = cx.config().tuning.udp_queue;
+        let (before, dropped) = datagrams.push_with_credit(datagram, most, &mut self.credit, cx.pool());
+        self.last_active = cx.now();
+        self.last_arrival = cx.now();
+        cx.datagrams_dropped(self.upstream, before, dropped);
+        self.announce(batches, cx);
+    }
+
+    /// No more will come from upstream. After a reset it takes nothing either. Ops that have heard of bytes hear of this
+    /// as well.
+    fn on_source_end(&mut self, source: Source, batches: &mut Batches, cx: &mut Context) {
+        if self.source == Source::Reset {
+            return;
+        }
         self.source = source;
         if source == Source::Reset {
             self.uplink.clear();
@@ -137,103 +215,300 @@ impl Session {
         for waiter in &mut self.waiters {
             waiter.told = false;
         }
+        self.announce(batches, cx);
+    }
+
+    /// There is something to fetch: every op that waits hears of it once, and the first to be answered takes it.
+    fn announce(&mut self, batches: &mut Batches, cx: &mut Context) {
+        for waiter in self.waiters.iter_mut().filter(|waiter| !waiter.told) {
+            waiter.told = true;
+            batches.has_news(waiter.op, cx);
+        }
+        cx.queue_upstream(self.upstream);
+    }
+
+    /// Gives its reader what credit there is.
+    pub(super) fn grant(&mut self, cx: &mut Context) {
+        let reads = self.kind() == FlowKind::Tcp && self.source == Source::Live;
+        if !reads || self.credit.promised() >= ENOUGH_CREDIT {
+            return;
+        }
+        let bytes = self.credit.grant(cx.pool());
+        cx.credit(self.upstream, bytes);
+        if self.credit.is_blocked() {
+            cx.block(self.upstream);
+        }
+    }
+}
+
+/// Ops.
+impl Session {
+    /// An op names the session.
+    pub(super) const fn touch(&mut self, now: Instant) {
+        self.last_active = now;
+    }
+
+    /// Whether an op runs as soon as it comes, and keeps nothing.
+    pub(super) fn runs_at_once(&self, seq: Option<Seq>, config: &NodeOptions) -> bool {
+        self.may_write(config) && seq.is_none_or(|seq| seq == self.expected())
+    }
+
+    /// A sequenced op comes: it waits for its turn, and the op that runs waits no longer.
+    pub(super) fn queue(&mut self, seq: Seq, op: QueuedOp, batches: &mut Batches, cx: &mut Context) {
+        let expected = self.expected();
+        let (part, is_poll) = (op.op, op.bytes() == 0);
+        let refused = match self.sequencer.admit(seq, op) {
+            Ok(()) => {
+                let running = self.sequencer.running();
+                cx.count(|stats| &mut stats.reordered, usize::from(seq > expected));
+                batches.set(part, PendingReply::Queued { upstream: self.upstream, seq: Some(seq) }, cx);
+                let polls = planted!(PollsQueue) && is_poll;
+                if let Some(running) = running.filter(|_| !polls && !planted!(PollBlocksPayload)) {
+                    self.release(running, part.request, batches, cx);
+                }
+                return cx.queue_upstream(self.upstream);
+            }
+            Err(Rejected::Old(op)) if planted!(OldPollDrains) && op.bytes() == 0 => {
+                return self.run(op, batches, cx);
+            }
+            Err(Rejected::Old(_)) => FixedReply::already_processed(seq, expected),
+            Err(Rejected::Duplicate(_)) => FixedReply::already_waits(seq, expected),
+            Err(Rejected::Full(_)) => FixedReply::too_far_ahead(seq, expected),
+        };
+        batches.finish(part, refused, cx);
+    }
+
+    /// An op of level 0 comes: it runs, unless its upstream has too much to take already. Then it waits. A second one is
+    /// refused, so that what waits is bounded.
+    pub(super) fn run_unsequenced(&mut self, op: QueuedOp, batches: &mut Batches, cx: &mut Context) {
+        if op.bytes() == 0 || self.may_write(cx.config()) {
+            return self.run(op, batches, cx);
+        }
+        let part = op.op;
+        match self.sequencer.block(op) {
+            Ok(()) => batches.set(part, PendingReply::Queued { upstream: self.upstream, seq: None }, cx),
+            Err(_) => {
+                let why = "write refused: an earlier op waits for the upstream";
+                batches.finish(part, FixedReply::error(why, None), cx);
+            }
+        }
+    }
+
+    /// Runs the ops whose turn it is.
+    pub(super) fn run_next(&mut self, batches: &mut Batches, cx: &mut Context) {
+        while let Some(op) = self.sequencer.next(self.may_write(cx.config())) {
+            let part = op.op;
+            self.run(op, batches, cx);
+            // Ops that came before this one could run are later ones all the same.
+            if self.sequencer.running() == Some(part)
+                && let Some(request) = self.sequencer.successor(part.request)
+            {
+                self.release(part, request, batches, cx);
+            }
+        }
+    }
+
+    /// Runs an op: its payload goes to the upstream, and it waits for what comes back.
+    pub(super) fn run(&mut self, op: QueuedOp, batches: &mut Batches, cx: &mut Context) {
+        let QueuedOp { op: part, seq, payload, .. } = op;
+        match payload {
+            Err(reason) => {
+                let bad = BadOp::Payload { reason, sid: None, seq };
+                batches.finish(part, FixedReply::bad_op(&bad, seq), cx);
+            }
+            Ok(payload) => {
+                let is_poll = payload.is_empty();
+                self.write(payload, cx);
+                if seq.is_some() {
+                    self.sequencer.run(part);
+                }
+                let heard = self.has_news();
+                let Some(batch) = batches.get(part.request) else { return };
+                let role = if is_poll && batch.has_polls() {
+                    Role::Poll
+                } else {
+                    Role::Payload(batch.start_wait(cx.now(), heard))
+                };
+                self.wait(part, seq, role, heard, batches, cx);
+                self.bound_waiters(batches, cx);
+            }
+        }
+        cx.queue_upstream(self.upstream);
+    }
+
+    /// Hands payload to the upstream. One that was reset takes nothing.
+    pub(super) fn write(&mut self, bytes: Bytes, cx: &mut Context) {
+        if bytes.is_empty() || self.source == Source::Reset {
+            return;
+        }
+        if self.kind() == FlowKind::Tcp {
+            self.uplink.push(bytes.len(), cx.now());
+        }
+        cx.write(self.upstream, bytes);
+    }
+
+    /// An op has run and waits to be answered. With `heard`, there is something to answer it with.
+    pub(super) fn wait(
+        &mut self,
+        op: Part,
+        seq: Option<Seq>,
+        role: Role,
+        heard: bool,
+        batches: &mut Batches,
+        cx: &mut Context,
+    ) {
+        self.waiters.push(Waiter { op, told: self.has_news() });
+        batches.set(op, PendingReply::Waiting(Drain { upstream: self.upstream, seq, role }), cx);
+        if heard {
+            batches.has_news(op, cx);
+        }
+    }
+
+    /// An op that has run waits no longer, since a later one came with the request `by`.
+    ///
+    /// The whole batch is answered if it can be. If it cannot, or is not to be, or is `by` itself, the op alone is
+    /// answered empty: what there is goes to its successor, and the order holds.
+    fn release(&mut self, op: Part, by: RequestId, batches: &mut Batches, cx: &mut Context) {
+        if op.request != by && (batches.release(op.request, cx) || planted!(BlockedHoldsBatch)) {
+            return;
+        }
+        self.answer_empty(op, batches, cx);
+    }
+
+    fn answer_empty(&mut self, op: Part, batches: &mut Batches, cx: &mut Context) {
+        let Some(PendingReply::Waiting(Drain { seq, .. })) = batches.reply(op) else { return };
+        let reply = FixedReply::empty(self.sid, *seq);
+        self.finish(op, cx.now());
+        batches.set(op, PendingReply::Ready(reply), cx);
+    }
+
+    /// At level 0 any number of ops may wait; beyond a bound, the oldest is answered empty.
+    fn bound_waiters(&mut self, batches: &mut Batches, cx: &mut Context) {
+        if self.waiters.len() > cx.config().tuning.seq_queue_ops
+            && let Some(oldest) = self.waiters.first().map(|waiter| waiter.op)
+        {
+            self.answer_empty(oldest, batches, cx);
+        }
+    }
+
+    /// An op was answered, or nobody waits for it any more; if it was the one that ran, the next one may run.
+    pub(super) fn finish(&mut self, op: Part, now: Instant) {
+        self.waiters.retain(|waiter| waiter.op != op);
+        self.sequencer.finish(op);
+        self.last_active = now;
+    }
+
+    /// Takes a queued op back; its number stays free for another copy.
+    pub(super) fn withdraw(&mut self, op: Part, seq: Option<Seq>) {
+        self.sequencer.withdraw(op, seq);
     }
 
     /// Moves at most `most` bytes of what came to the end of `into`.
-    pub(in crate::node) fn take(&mut self, most: usize, into: &mut Vec<Bytes>, pool: &mut Pool) -> Taken {
+    pub(super) fn take(&mut self, most: usize, into: &mut Vec<Bytes>, cx: &mut Context) -> Taken {
         let bytes = match &mut self.downlink {
             Downlink::Tcp(queue) => queue.take_into(most, into),
             Downlink::Udp(datagrams) => datagrams.take_into(most, into),
         };
         if !(planted!(RefundForgotten) && bytes == most) {
-            self.credit.release(bytes, pool);
+            self.credit.release(bytes, cx.pool());
         }
-        Taken { bytes, eof: self.source != Source::Live && (self.is_drained() || planted!(EofWithTail)) }
-    }
-
-    /// An op has run and waits to be answered. Says whether there is something to fetch already.
-    pub(in crate::node) fn wait(&mut self, op: OpRef) -> bool {
-        let told = self.has_news();
-        self.waiters.push(Waiter { op, told });
-        told
-    }
-
-    /// The ops that wait and were not told yet that there is something to fetch.
-    pub(in crate::node) fn tell_waiters(&mut self) -> impl Iterator<Item = OpRef> {
-        let untold = self.waiters.iter_mut().filter(|waiter| !waiter.told);
-        untold.map(|waiter| {
-            waiter.told = true;
-            waiter.op
-        })
-    }
-
-    /// An op was answered, or nobody waits for it any more; if it was the one that ran, the turn passes.
-    pub(in crate::node) fn finish(&mut self, op: OpRef, now: Instant) {
-        self.waiters.retain(|waiter| waiter.op != op);
-        self.turn.finish(op);
-        self.last_active = now;
-    }
-
-    /// The ops that wait to be answered, in the order of their arrival.
-    pub(in crate::node) fn waiters(&self) -> impl Iterator<Item = OpRef> {
-        self.waiters.iter().map(|waiter| waiter.op)
-    }
-
-    /// The oldest op that waits, if more than `most` do.
-    pub(in crate::node) fn excess(&self, most: usize) -> Option<OpRef> {
-        let oldest = self.waiters.first().filter(|_| self.waiters.len() > most);
-        oldest.map(|waiter| waiter.op)
-    }
-
-    /// Whether an op that writes may run.
-    ///
-    /// Not while the upstream has much to take. But when the node itself has stopped reading from the
-    /// upstream, that may be why it takes nothing, and only a running op can fetch what is in the way: then
-    /// more may be written, up to the bound of what may wait for its turn.
-    pub(in crate::node) fn may_write(&self, config: &NodeOptions) -> bool {
-        let unwritten = self.uplink.unwritten();
-        let most = if self.is_paused(config) {
-            config.tuning.write_queue.saturating_add(config.tuning.seq_queue_bytes)
-        } else {
-            config.tuning.write_queue
+        let ended = self.source != Source::Live && (self.is_drained() || planted!(EofWithTail));
+        let end = match self.source {
+            _ if !ended => None,
+            Source::Live | Source::Finished => Some(SessionEnd::Finished),
+            // Bytes before a reset are answered first; the next op hears of it.
+            Source::Reset if bytes > 0 && self.kind() == FlowKind::Tcp => None,
+            Source::Reset => Some(SessionEnd::Reset),
         };
-        unwritten <= most
+        Taken { bytes, end }
     }
 
-    /// When bytes came last, if there are any to fetch and more may come.
-    pub(in crate::node) fn growing(&self) -> Option<Instant> {
-        (self.source == Source::Live && !self.is_drained()).then_some(self.last_arrival)
+    /// The session ends.
+    pub(super) fn end(mut self, cx: &mut Context) -> Remains {
+        self.credit.close(cx.pool());
+        Remains {
+            waiting: self.waiters.iter().map(|waiter| waiter.op).collect(),
+            expected: self.expected(),
+            queued: self.sequencer.take_all(),
+            unwritten: (self.source != Source::Reset).then_some(self.uplink),
+        }
     }
+}
 
+/// Deadlines.
+impl Session {
     /// When it needs attention by itself, and why.
-    pub(in crate::node) fn deadline(&self, config: &NodeOptions) -> Option<(Instant, TimerKind)> {
+    pub(super) fn deadline(&self, config: &NodeOptions) -> Option<(Instant, TimerKind)> {
         let write = self.uplink.deadline(config).map(|at| (at, TimerKind::Write));
-        let gap = self.turn.gap_deadline(config.tuning.seq_wait).map(|at| (at, TimerKind::SeqWait));
+        let gap = self.sequencer.gap_deadline(config.tuning.seq_wait).map(|at| (at, TimerKind::SeqWait));
         let idle = self.idle_deadline(config).map(|at| (at, TimerKind::IdleFlow));
         [write, gap, idle].into_iter().flatten().min()
     }
 
+    /// A deadline has passed: why the session ends, if it does. Ops that waited too long for an earlier one are answered.
+    pub(super) fn on_deadline(&mut self, batches: &mut Batches, cx: &mut Context) -> Option<SessionEnd> {
+        let now = cx.now();
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if is_due(self.uplink.deadline(cx.config())) {
+            return Some(SessionEnd::WriteTimedOut);
+        }
+        if is_due(self.idle_deadline(cx.config())) {
+            return Some(SessionEnd::Idle);
+        }
+        let expected = self.expected();
+        for op in self.sequencer.overdue(cx.config().tuning.seq_wait, now) {
+            if let Some(seq) = op.seq {
+                let waited = now.saturating_since(op.arrived);
+                batches.finish(op.op, FixedReply::timed_out(seq, expected, waited), cx);
+            }
+        }
+        cx.queue_upstream(self.upstream);
+        None
+    }
+
     /// When nothing has happened for too long. Ops that wait keep a session alive.
-    pub(in crate::node) fn idle_deadline(&self, config: &NodeOptions) -> Option<Instant> {
+    fn idle_deadline(&self, config: &NodeOptions) -> Option<Instant> {
         let limit = match self.kind() {
             FlowKind::Tcp => config.tcp_idle,
             FlowKind::Udp => config.udp_idle,
         };
-        let idle = self.waiters.is_empty() && self.turn.is_idle();
+        let idle = self.waiters.is_empty() && self.sequencer.is_idle();
         idle.then(|| self.last_active.saturating_add(limit))
     }
+}
 
-    /// Bytes that are kept for the client.
-    pub(in crate::node) const fn kept(&self) -> usize {
+/// What its state means.
+impl Session {
+    /// Whether an op that writes may run.
+    ///
+    /// Not while the upstream has much to take. But when the node itself has stopped reading from the upstream, that may
+    /// be why it takes nothing, and only a running op can fetch what is in the way: then more may be written, up to the
+    /// bound of what may wait for its turn.
+    fn may_write(&self, config: &NodeOptions) -> bool {
+        let paused = self.credit.is_blocked() || self.credit.kept() >= config.session_buffer;
+        let most = if paused {
+            config.tuning.write_queue.saturating_add(config.tuning.seq_queue_bytes)
+        } else {
+            config.tuning.write_queue
+        };
+        self.uplink.unwritten() <= most
+    }
+
+    fn is_drained(&self) -> bool {
         match &self.downlink {
-            Downlink::Tcp(queue) => queue.len(),
-            Downlink::Udp(datagrams) => datagrams.bytes(),
+            Downlink::Tcp(queue) => queue.is_empty(),
+            Downlink::Udp(datagrams) => datagrams.is_empty(),
         }
+    }
+
+    /// Whether there is something to tell: bytes, or the end.
+    fn has_news(&self) -> bool {
+        self.source != Source::Live || !self.is_drained()
     }
 
     /// The session's part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(in crate::node) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
         let config = ranks.config();
         print.value(self.source);
         match &self.downlink {
@@ -248,7 +523,7 @@ impl Session {
         }
         self.credit.fingerprint(print);
         self.uplink.fingerprint(print);
-        self.turn.fingerprint(ranks, print);
+        self.sequencer.fingerprint(ranks, print);
         print.each(self.waiters.iter(), |print, waiter| {
             print.value(waiter.told);
             ranks.op(waiter.op, print);
@@ -265,22 +540,5 @@ impl Session {
             print
                 .deadline(arrival.saturating_add(config.tuning.settle_step.max(config.tuning.single_settle)));
         }
-    }
-
-    fn is_drained(&self) -> bool {
-        match &self.downlink {
-            Downlink::Tcp(queue) => queue.is_empty(),
-            Downlink::Udp(datagrams) => datagrams.is_empty(),
-        }
-    }
-
-    /// Whether there is something to tell: bytes, or the end.
-    fn has_news(&self) -> bool {
-        self.source != Source::Live || !self.is_drained()
-    }
-
-    /// Whether the node has stopped reading from the upstream.
-    fn is_paused(&self, config: &NodeOptions) -> bool {
-        self.credit.is_blocked() || self.credit.kept() >= config.session_buffer
     }
 }

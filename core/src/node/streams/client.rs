@@ -1,7 +1,6 @@
 //! One client of level 2, as the node knows it.
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use core::fmt;
 use core::time::Duration;
 
 use crate::config::NodeOptions;
@@ -11,57 +10,20 @@ use crate::connection::scheduler::SendScheduler;
 use crate::connection::stream::Violation;
 use crate::connection::stream::flow::Flow;
 use crate::credit::Pool;
+use crate::node::action::ClientFault;
 use crate::node::streams::ended::Ended;
 use crate::node::streams::hold::{Circumstances, Held, Patience};
 use crate::node::streams::sent::{Exchanges, Record, SentFrame};
 use crate::node::streams::stream::Stream;
 use crate::time::{Instant, share};
-use crate::timer::{TimerKind, TimerSlot};
+use crate::timer::TimerSlot;
 use crate::wire::number::{AnswerNumber, ExchangeNumber, StreamNumber};
 use crate::wire::packet::{ClientId, Epoch, Grants, RequestHeader};
 use crate::wire::reset::ResetCode;
 
-/// A client's place at the node, never used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::node) struct ConnectionId(pub(super) u64);
-
 /// Ends that may wait for their confirmation however few streams a client may have at a time: it opens the next one as
 /// soon as it hears of an end, and confirms that only when every older exchange is done.
 const LEAST_CLOSING: usize = 1024;
-
-/// Why a client is failed (protocol.md 3.2 rule 14).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ClientFault {
-    /// A rule of a direction was broken: the text says which.
-    Stream(&'static str),
-    /// DATA came for a UDP stream.
-    DataOnDatagrams,
-    /// More uplink bytes are kept over all streams than were granted.
-    TotalExceeded,
-    /// The reorder queues of all streams together are too long.
-    ReorderExceeded,
-    /// An exchange is too far above `done`.
-    TooManyExchanges,
-    /// RESEND names an exchange that is not older than its own.
-    ResendOfFuture,
-    /// The streams that ended, or whose end is not confirmed, are too many.
-    TooManyEnded,
-}
-
-impl fmt::Display for ClientFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Stream(what) => what,
-            Self::DataOnDatagrams => "DATA came for a UDP stream",
-            Self::TotalExceeded => "the connection sent more bytes over all streams than it was granted",
-            Self::ReorderExceeded => "too many chunks of all streams wait for earlier ones",
-            Self::TooManyExchanges => "an exchange is too far ahead of those that are done",
-            Self::ResendOfFuture => "RESEND names an exchange that is not older than its own",
-            Self::TooManyEnded => "too many streams have ended out of order, or without confirmation",
-        })
-    }
-}
 
 impl From<Violation> for ClientFault {
     fn from(violation: Violation) -> Self {
@@ -94,9 +56,7 @@ pub(in crate::node) struct ClientConnection {
     pub(super) unconfirmed: BTreeSet<(Instant, ExchangeNumber)>,
     pub(super) last_seen: Instant,
     pub(super) timer: TimerSlot,
-    /// What its timer is for.
-    pub(super) due: TimerKind,
-    /// Whether it is on the machine's agenda already.
+    /// Whether it is on the machine's work queue already.
     pub(super) listed: bool,
 }
 
@@ -122,7 +82,6 @@ impl ClientConnection {
             unconfirmed: BTreeSet::new(),
             last_seen: now,
             timer: TimerSlot::default(),
-            due: TimerKind::IdleClient,
             listed: false,
         }
     }
@@ -248,11 +207,6 @@ impl ClientConnection {
         } else {
             Ok(())
         }
-    }
-
-    /// What its timer is for.
-    pub(in crate::node) const fn due(&self) -> TimerKind {
-        self.due
     }
 
     /// How long frames wait for company: a hundredth of the client's round trip, as far as it says how long that is, and

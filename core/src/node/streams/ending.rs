@@ -6,22 +6,27 @@ use crate::connection::closing::Word;
 use crate::connection::pending::Pending;
 use crate::connection::stream::flow::Flow;
 use crate::credit::Within;
-use crate::node::action::{ClientEnd, NodeAction, NodeNotice, SessionEnd, Shut};
-use crate::node::sessions::reply::Fixed;
-use crate::node::sessions::session::Source;
-use crate::node::streams::Place;
-use crate::node::streams::client::{ClientFault, ConnectionId};
+use crate::node::action::{ClientEnd, ClientFault, NodeNotice, SessionEnd, Shut};
+use crate::node::context::{Context, Owner};
+use crate::node::requests::PacketReply;
 use crate::node::streams::hold::Load;
 use crate::node::streams::stream::Stream;
-use crate::node::{Node, Owner};
+use crate::node::streams::{Place, Streams};
+use crate::node::upstreams::{ConnectionId, Source};
 use crate::wire::reset::ResetCode;
 
-impl Node {
+impl Streams {
     /// Ends a stream. With a code, the client is owed a RESET; without one, the last ACK if it came to its end, and
     /// nothing if the client reset it.
-    pub(super) fn end_stream(&mut self, place: Place, why: SessionEnd, code: Option<ResetCode>) {
+    pub(super) fn end_stream(
+        &mut self,
+        cx: &mut Context,
+        place: Place,
+        why: SessionEnd,
+        code: Option<ResetCode>,
+    ) {
         let Place { id, number, upstream } = place;
-        let now = self.now;
+        let now = cx.now();
         let Some(connection) = self.connections.get_mut(id) else { return };
         let Some(mut stream) = connection.streams.remove(&number) else { return };
         connection.scheduler.remove(number, stream.traffic.counted);
@@ -34,67 +39,67 @@ impl Node {
             (None, Flow::Tcp { .. } | Flow::Udp(_)) => None,
         };
         connection.close_stream(number, word, now);
-        stream.credit.close(&mut Within { inner: &mut connection.pool, outer: &mut self.pool });
-        self.starved.remove(&upstream);
-        self.remove_upstream(upstream);
-        self.part_stream(place, &stream, why);
-        self.feed_streams(id);
-        self.touch_connection(id);
+        stream.credit.close(&mut Within { inner: &mut connection.pool, outer: cx.pool() });
+        cx.set_timer(&mut stream.timer, Owner::Upstream(upstream), None);
+        cx.remove_upstream(upstream);
+        self.part_stream(cx, place, &stream, why);
+        self.feed_streams(cx, id);
+        self.touch_connection(cx, id);
     }
 
-    fn part_stream(&mut self, place: Place, stream: &Stream, why: SessionEnd) {
+    fn part_stream(&mut self, cx: &mut Context, place: Place, stream: &Stream, why: SessionEnd) {
         let upstream = place.upstream;
         if stream.source != Source::Reset {
             let how = if why == SessionEnd::Finished { Shut::Close } else { Shut::Reset };
-            self.actions.push_back(NodeAction::ShutUpstream { upstream, how });
+            cx.shut(upstream, how);
         }
         if stream.is_open() {
-            self.stats.sessions_ended = self.stats.sessions_ended.saturating_add(1);
-            self.notice(NodeNotice::SessionEnded { upstream, why });
+            cx.count(|stats| &mut stats.sessions_ended, 1);
+            cx.notice(NodeNotice::SessionEnded { upstream, why });
         }
     }
 
     /// A client broke the rules: it is dropped with everything that it has, and its requests are answered as a packet
     /// that does not open.
-    pub(super) fn fail_client(&mut self, id: ConnectionId, fault: ClientFault) {
-        self.drop_client(id, ClientEnd::Failed(fault));
+    pub(super) fn fail_client(&mut self, cx: &mut Context, id: ConnectionId, fault: ClientFault) {
+        self.drop_client(cx, id, ClientEnd::Failed(fault));
     }
 
     /// A client was not heard of for too long.
-    pub(super) fn drop_idle_client(&mut self, id: ConnectionId) {
-        self.drop_client(id, ClientEnd::Idle);
+    pub(super) fn drop_idle_client(&mut self, cx: &mut Context, id: ConnectionId) {
+        self.drop_client(cx, id, ClientEnd::Idle);
     }
 
-    fn drop_client(&mut self, id: ConnectionId, why: ClientEnd) {
-        self.end_streams(id, SessionEnd::ClientLost, ResetCode::Gone);
+    fn drop_client(&mut self, cx: &mut Context, id: ConnectionId, why: ClientEnd) {
+        self.end_streams(cx, id, SessionEnd::ClientLost, ResetCode::Gone);
         let Some(mut connection) = self.connections.remove(id) else { return };
-        self.timers.set(&mut connection.timer, Owner::Connection(id), None);
+        cx.set_timer(&mut connection.timer, Owner::Connection(id), None);
         for held in connection.held.values() {
-            self.tell(held.at, Fixed::error("bad packet", None));
+            cx.reply_packet(held.at, PacketReply::BadPacket);
         }
-        self.notice(NodeNotice::ClientEnded { client: connection.client, why });
+        cx.notice(NodeNotice::ClientEnded { client: connection.client, why });
     }
 
-    fn end_streams(&mut self, id: ConnectionId, why: SessionEnd, code: ResetCode) {
+    fn end_streams(&mut self, cx: &mut Context, id: ConnectionId, why: SessionEnd, code: ResetCode) {
         while let Some(connection) = self.connections.get(id)
             && let Some((number, stream)) = connection.streams.first_key_value()
         {
             let place = Place { id, number: *number, upstream: stream.upstream };
-            self.end_stream(place, why, Some(code));
+            self.end_stream(cx, place, why, Some(code));
         }
     }
 
     /// The node closes: every stream is reset, and every held request tells of it.
-    pub(in crate::node) fn close_clients(&mut self) {
+    pub(in crate::node) fn close(&mut self, cx: &mut Context) {
         let clients: Vec<ConnectionId> = self.connections.table.keys().copied().collect();
         for id in clients {
-            self.end_streams(id, SessionEnd::NodeClosed, ResetCode::Draining);
+            self.end_streams(cx, id, SessionEnd::NodeClosed, ResetCode::Draining);
             while let Some(exchange) =
                 self.connections.get(id).and_then(|connection| connection.held.keys().next().copied())
             {
-                self.answer_held(id, exchange, Load::Anything);
+                self.answer_held(cx, id, exchange, Load::Anything);
             }
-            self.drop_client(id, ClientEnd::NodeClosed);
+            self.drop_client(cx, id, ClientEnd::NodeClosed);
         }
     }
 }

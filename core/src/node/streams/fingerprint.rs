@@ -5,21 +5,22 @@
 
 use crate::fingerprint::Fingerprint;
 use crate::node::fingerprint::Ranks;
-use crate::node::streams::Connections;
-use crate::node::streams::client::{ClientConnection, ConnectionId};
+use crate::node::streams::Streams;
+use crate::node::streams::client::ClientConnection;
 use crate::node::streams::stream::{Link, Stream};
+use crate::node::upstreams::ConnectionId;
 use crate::wire::packet::ResponseRoom;
 
-impl Connections {
+impl Streams {
     /// A client by its place among those that are known.
     pub(in crate::node) fn rank(&self, id: ConnectionId) -> Option<usize> {
-        self.table.keys().position(|known| *known == id)
+        self.connections.table.keys().position(|known| *known == id)
     }
 
     /// Every client.
     pub(in crate::node) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
-        print.value(self.promised);
-        print.each(self.table.values(), |print, connection| connection.fingerprint(ranks, print));
+        print.value(self.connections.promised);
+        print.each(self.connections.table.values(), |print, connection| connection.fingerprint(ranks, print));
     }
 }
 

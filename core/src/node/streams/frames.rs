@@ -4,14 +4,13 @@ use bytes::Bytes;
 
 use crate::connection::stream::flow::Flow;
 use crate::credit::{FLOOR, Within};
-use crate::id::UpstreamId;
-use crate::node::Node;
-use crate::node::action::{NodeAction, NodeNotice, SessionEnd};
-use crate::node::streams::client::{ClientConnection, ClientFault, ConnectionId};
+use crate::node::action::{ClientFault, NodeNotice, SessionEnd};
+use crate::node::context::Context;
+use crate::node::streams::client::ClientConnection;
 use crate::node::streams::hold::Load;
 use crate::node::streams::stream::Stream;
-use crate::node::streams::{Place, StreamRef};
-use crate::node::upstreams::{State, Upstream};
+use crate::node::streams::{Place, Streams};
+use crate::node::upstreams::{Carrier, ConnectionId, StreamRef};
 use crate::pin::compact;
 use crate::seq::Seq;
 use crate::target::{FlowKind, Target};
@@ -30,11 +29,12 @@ struct Chunk {
     bytes: Bytes,
 }
 
-impl Node {
+impl Streams {
     /// Takes one frame of the request of `exchange`, which is `fresh` when it has not come before, out of a packet
     /// of `len` bytes.
     pub(super) fn on_frame(
         &mut self,
+        cx: &mut Context,
         id: ConnectionId,
         exchange: ExchangeNumber,
         frame: Frame,
@@ -42,70 +42,65 @@ impl Node {
         len: usize,
     ) -> Result<(), ClientFault> {
         match frame {
-            Frame::Open { stream, kind, window, target } => self.on_open(id, stream, kind, window, target),
-            Frame::Data { stream, seq, fin, bytes } => {
-                self.on_chunk(id, stream, Chunk { seq, fin, bytes: compact(bytes, len) }, fresh)?;
+            Frame::Open { stream, kind, window, target } => {
+                self.on_open(cx, id, stream, kind, window, target)
             }
-            Frame::Ack { stream, next } => self.on_ack(id, stream, next)?,
-            Frame::Window { stream, limit } => self.on_window(id, stream, limit),
-            Frame::Reset { stream, .. } => self.on_reset(id, stream),
+            Frame::Data { stream, seq, fin, bytes } => {
+                self.on_chunk(cx, id, stream, Chunk { seq, fin, bytes: compact(bytes, len) }, fresh)?;
+            }
+            Frame::Ack { stream, next } => self.on_ack(cx, id, stream, next)?,
+            Frame::Window { stream, limit } => self.on_window(cx, id, stream, limit),
+            Frame::Reset { stream, .. } => self.on_reset(cx, id, stream),
             Frame::Datagram { stream, bytes } if fresh || planted!(DatagramAgain) => {
-                self.on_datagram_frame(id, stream, compact(bytes, len))
+                self.on_datagram_frame(cx, id, stream, compact(bytes, len))
             }
             Frame::Datagram { .. } => {}
             Frame::Resend { exchange: lost } if lost >= exchange => return Err(ClientFault::ResendOfFuture),
-            Frame::Resend { exchange: lost } => self.on_resend(id, lost),
+            Frame::Resend { exchange: lost } => self.on_resend(cx, id, lost),
             // These only go down; a packet with one of them was refused.
             Frame::Opened { .. } | Frame::Backlog { .. } | Frame::Gone { .. } => {}
         }
-        self.connections.get(id).map_or(Ok(()), |connection| connection.check(&self.config))
+        self.connections.get(id).map_or(Ok(()), |connection| connection.check(cx.config()))
     }
 
     /// A stream that is known, or has ended, is not opened again.
     fn on_open(
         &mut self,
+        cx: &mut Context,
         id: ConnectionId,
         number: StreamNumber,
         kind: FlowKind,
         window: u64,
         target: Target,
     ) {
-        let Self { config, connections, upstreams, now, .. } = self;
-        let Some(connection) = connections.get_mut(id) else { return };
+        let now = cx.now();
+        let Some(connection) = self.connections.get_mut(id) else { return };
         if connection.streams.contains_key(&number) || connection.ended.contains(number) {
             return;
         }
-        let limit = if connection.streams.len()
-            >= usize::try_from(connection.grants.max_streams).unwrap_or(usize::MAX)
-        {
-            Some("streams.max_streams")
-        } else if upstreams.len() >= config.max_sessions {
-            Some("max_sessions")
-        } else {
-            None
-        };
-        if let Some(limit) = limit {
-            connection.refuse(number, ResetCode::TooManyStreams, *now);
-            return self.notice(NodeNotice::LimitReached { limit });
-        }
-        let upstream = UpstreamId::new(self.opened.next());
-        let stream = Stream::new(upstream, target.clone(), kind, window, config, *now);
-        connection.streams.insert(number, stream);
         let at = StreamRef { connection: id, number };
-        upstreams.insert(upstream, Upstream::new(State::Stream(at)));
-        self.arm(upstream);
-        let deadline = self.now.saturating_add(self.config.connect_deadline);
-        self.actions.push_back(NodeAction::OpenUpstream { upstream, target, kind, deadline });
+        let full =
+            connection.streams.len() >= usize::try_from(connection.grants.max_streams).unwrap_or(usize::MAX);
+        let upstream = if full { None } else { cx.open_upstream(Carrier::Stream(at), target.clone(), kind) };
+        let Some(upstream) = upstream else {
+            connection.refuse(number, ResetCode::TooManyStreams, now);
+            let limit = if full { "streams.max_streams" } else { "max_sessions" };
+            return cx.notice(NodeNotice::LimitReached { limit });
+        };
+        let stream = Stream::new(upstream, target, kind, window, cx.config(), now);
+        connection.streams.insert(number, stream);
+        self.arm(cx, at);
     }
 
     fn on_chunk(
         &mut self,
+        cx: &mut Context,
         id: ConnectionId,
         number: StreamNumber,
         chunk: Chunk,
         fresh: bool,
     ) -> Result<(), ClientFault> {
-        let now = self.now;
+        let now = cx.now();
         let Some(connection) = self.connections.get_mut(id) else { return Ok(()) };
         let Some(stream) = connection.streams.get_mut(&number) else {
             if fresh {
@@ -124,26 +119,32 @@ impl Node {
         }
         stream.last_active = now;
         let upstream = stream.upstream;
-        self.deliver(Place { id, number, upstream });
+        self.deliver(cx, Place { id, number, upstream });
         Ok(())
     }
 
-    fn on_ack(&mut self, id: ConnectionId, number: StreamNumber, next: Seq) -> Result<(), ClientFault> {
-        let Self { connections, pool, .. } = self;
-        let Some(connection) = connections.get_mut(id) else { return Ok(()) };
-        let ClientConnection { streams, pool: own, .. } = connection;
+    fn on_ack(
+        &mut self,
+        cx: &mut Context,
+        id: ConnectionId,
+        number: StreamNumber,
+        next: Seq,
+    ) -> Result<(), ClientFault> {
+        let Some(ClientConnection { streams, pool: own, .. }) = self.connections.get_mut(id) else {
+            return Ok(());
+        };
         let Some(stream) = streams.get_mut(&number) else { return Ok(()) };
         let Flow::Tcp { send, .. } = &mut stream.traffic.flow else { return Ok(()) };
         let freed = send.acknowledge(next)?;
-        stream.credit.release(freed, &mut Within { inner: own, outer: pool });
+        stream.credit.release(freed, &mut Within { inner: own, outer: cx.pool() });
         let upstream = stream.upstream;
-        self.settle_stream(Place { id, number, upstream });
-        self.feed_streams(id);
+        self.settle_stream(cx, Place { id, number, upstream });
+        self.feed_streams(cx, id);
         Ok(())
     }
 
-    fn on_window(&mut self, id: ConnectionId, number: StreamNumber, limit: u64) {
-        let now = self.now;
+    fn on_window(&mut self, cx: &mut Context, id: ConnectionId, number: StreamNumber, limit: u64) {
+        let now = cx.now();
         let Some(connection) = self.connections.get_mut(id) else { return };
         let ClientConnection { streams, scheduler, .. } = connection;
         let Some(stream) = streams.get_mut(&number) else { return };
@@ -155,45 +156,43 @@ impl Node {
 
     /// The client has no use for the stream any more, and needs no word about it; one that nobody knows never
     /// opens.
-    fn on_reset(&mut self, id: ConnectionId, number: StreamNumber) {
-        let now = self.now;
+    fn on_reset(&mut self, cx: &mut Context, id: ConnectionId, number: StreamNumber) {
+        let now = cx.now();
         let Some(connection) = self.connections.get_mut(id) else { return };
         match connection.streams.get(&number).map(|stream| stream.upstream) {
-            Some(upstream) => self.end_stream(Place { id, number, upstream }, SessionEnd::Closed, None),
+            Some(upstream) => self.end_stream(cx, Place { id, number, upstream }, SessionEnd::Closed, None),
             None if planted!(ResetForgotten) => {}
             None => connection.close_stream(number, None, now),
         }
     }
 
-    fn on_datagram_frame(&mut self, id: ConnectionId, number: StreamNumber, bytes: Bytes) {
-        let Self { config, connections, stats, actions, now, .. } = self;
-        let Some(stream) = connections.get_mut(id).and_then(|connection| connection.streams.get_mut(&number))
+    fn on_datagram_frame(&mut self, cx: &mut Context, id: ConnectionId, number: StreamNumber, bytes: Bytes) {
+        let Some(stream) =
+            self.connections.get_mut(id).and_then(|connection| connection.streams.get_mut(&number))
         else {
             return;
         };
         let (upstream, open) = (stream.upstream, stream.is_open());
         let Flow::Udp(datagrams) = &mut stream.traffic.flow else { return };
-        stream.last_active = *now;
+        stream.last_active = cx.now();
         if open {
-            let written = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            stats.uplink_bytes = stats.uplink_bytes.saturating_add(written);
-            actions.push_back(NodeAction::WriteUpstream { upstream, bytes });
+            cx.write(upstream, bytes);
         } else {
-            datagrams.received.push(bytes, config.tuning.udp_queue, FLOOR);
+            datagrams.received.push(bytes, cx.config().tuning.udp_queue, FLOOR);
         }
-        self.touch(upstream);
+        cx.queue_upstream(upstream);
     }
 
     /// A held request that is named is answered by a header: nobody would ask for what it carried.
-    fn on_resend(&mut self, id: ConnectionId, exchange: ExchangeNumber) {
-        let now = self.now;
+    fn on_resend(&mut self, cx: &mut Context, id: ConnectionId, exchange: ExchangeNumber) {
+        let now = cx.now();
         let Some(connection) = self.connections.get_mut(id) else { return };
         if planted!(NamedRefilled) && connection.held.contains_key(&exchange) {
-            return self.answer_held(id, exchange, Load::Anything);
+            return self.answer_held(cx, id, exchange, Load::Anything);
         }
         if let Some(held) = connection.resend(exchange, now) {
             connection.exchanges.answered(exchange, 0, alloc::vec::Vec::new(), 0);
-            self.answer_bare(id, exchange, held, false);
+            self.answer_bare(cx, id, exchange, held, false);
         }
     }
 }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::connection::scheduler::Waiting;
-use crate::node::sessions::batch::OpRef;
+use crate::node::requests::Part;
 use crate::time::{Instant, share};
 use crate::timer::TimerKind;
 use crate::wire::number::ExchangeNumber;
@@ -13,7 +13,7 @@ use crate::wire::packet::ResponseRoom;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
     /// Where it is answered.
-    pub(super) at: OpRef,
+    pub(super) at: Part,
     /// When it came.
     pub(super) arrived: Instant,
     /// When it is answered at the latest.

@@ -28,70 +28,96 @@ mod upstream;
 
 use alloc::collections::BTreeMap;
 
-pub use client::ClientFault;
-
 use crate::config::NodeOptions;
+use crate::error::Misuse;
 use crate::id::{Counter, IdGenerator, UpstreamId};
-use crate::node::streams::client::{ClientConnection, ConnectionId};
+use crate::node::context::Context;
+use crate::node::event::UpstreamEvent;
+use crate::node::streams::client::ClientConnection;
+use crate::node::upstreams::{ConnectionId, StreamRef};
 use crate::time::Instant;
 use crate::wire::direction::Direction;
 use crate::wire::number::StreamNumber;
 use crate::wire::packet::{ClientId, Epoch, Grants, RequestHeader};
 use crate::wire::seal::{Nonces, Seal};
 
-/// The stream that an upstream belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct StreamRef {
-    pub(super) connection: ConnectionId,
-    pub(super) number: StreamNumber,
-}
-
-/// Every client that the node knows, and what opens and seals their packets.
+/// The engine of level 2.
 #[derive(Clone, Debug)]
-pub(super) struct Connections {
-    table: BTreeMap<ConnectionId, ClientConnection>,
-    index: BTreeMap<ClientId, ConnectionId>,
-    known: Counter,
-    epochs: IdGenerator<Epoch>,
-    nonces: Nonces,
+pub(super) struct Streams {
+    connections: Connections,
+    /// Opens request packets.
     up: Seal,
+    /// Seals response packets.
     down: Seal,
-    /// Uplink bytes promised to all of them.
-    promised: u64,
+    nonces: Nonces,
 }
 
-impl Connections {
+impl Streams {
     pub(super) fn new(config: &NodeOptions, seed: [u8; 32]) -> Self {
         let secret = config.seal_secret();
         Self {
-            table: BTreeMap::new(),
-            index: BTreeMap::new(),
-            known: Counter::default(),
-            epochs: IdGenerator::new(seed),
-            nonces: Nonces::new(seed),
+            connections: Connections::new(seed),
             up: Seal::new(secret, Direction::Up),
             down: Seal::new(secret, Direction::Down),
-            promised: 0,
+            nonces: Nonces::new(seed),
         }
     }
 
-    /// Clients whose packets are not sealed.
+    /// An engine whose packets are not sealed.
     #[cfg(any(test, feature = "model"))]
     pub(super) fn unsealed(config: &NodeOptions, seed: [u8; 32]) -> Self {
         let (up, down) = (Seal::null(Direction::Up), Seal::null(Direction::Down));
         Self { up, down, ..Self::new(config, seed) }
     }
 
-    pub(super) fn get(&self, connection: ConnectionId) -> Option<&ClientConnection> {
+    /// Payload bytes that are kept for all clients. Visits every stream.
+    pub(super) fn buffered_bytes(&self) -> usize {
+        self.connections.buffered_bytes()
+    }
+
+    /// Whether the contract allows an event of a stream's upstream now.
+    pub(super) fn check(&self, at: StreamRef, event: &UpstreamEvent) -> Result<(), Misuse> {
+        self.stream(at).map_or(Ok(()), |stream| stream.check(event))
+    }
+
+    /// A stream has changed: gives its reader what credit there is, and sets its timer.
+    pub(super) fn advance(&mut self, cx: &mut Context, at: StreamRef) {
+        self.grant(cx, at);
+        self.arm(cx, at);
+    }
+}
+
+/// Every client that the node knows.
+#[derive(Clone, Debug)]
+struct Connections {
+    table: BTreeMap<ConnectionId, ClientConnection>,
+    index: BTreeMap<ClientId, ConnectionId>,
+    known: Counter,
+    epochs: IdGenerator<Epoch>,
+    /// Uplink bytes promised to all of them.
+    promised: u64,
+}
+
+impl Connections {
+    fn new(seed: [u8; 32]) -> Self {
+        Self {
+            table: BTreeMap::new(),
+            index: BTreeMap::new(),
+            known: Counter::default(),
+            epochs: IdGenerator::new(seed),
+            promised: 0,
+        }
+    }
+
+    fn get(&self, connection: ConnectionId) -> Option<&ClientConnection> {
         self.table.get(&connection)
     }
 
-    pub(super) fn get_mut(&mut self, connection: ConnectionId) -> Option<&mut ClientConnection> {
+    fn get_mut(&mut self, connection: ConnectionId) -> Option<&mut ClientConnection> {
         self.table.get_mut(&connection)
     }
 
-    /// Payload bytes that are kept for all of them. Visits every stream.
-    pub(super) fn buffered_bytes(&self) -> usize {
+    fn buffered_bytes(&self) -> usize {
         let streams = self.table.values().flat_map(|connection| connection.streams.values());
         streams.map(|stream| stream.traffic.kept()).fold(0, usize::saturating_add)
     }
@@ -124,7 +150,7 @@ impl Connections {
     }
 
     fn insert(&mut self, hello: &RequestHeader, grants: Grants, now: Instant) -> ConnectionId {
-        let id = ConnectionId(self.known.next());
+        let id = ConnectionId::new(self.known.next());
         self.promised = self.promised.saturating_add(grants.uplink_total);
         self.index.insert(hello.client, id);
         self.table.insert(id, ClientConnection::new(hello, self.epochs.generate(), grants, now));

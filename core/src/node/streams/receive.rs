@@ -4,25 +4,25 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use crate::id::RequestId;
 use crate::level::Level;
-use crate::node::Node;
+use crate::node::action::ClientFault;
 use crate::node::action::NodeNotice;
-use crate::node::sessions::batch::{OpRef, Slot};
-use crate::node::sessions::reply::Fixed;
-use crate::node::streams::client::{ClientFault, ConnectionId};
+use crate::node::context::Context;
+use crate::node::requests::{ExchangeRef, PacketReply, Part};
+use crate::node::streams::Streams;
 use crate::node::streams::hold::{Held, Load};
 use crate::node::streams::largest_packet;
 use crate::node::streams::sent::{Arrival, Progress};
-use crate::wire::BadOp;
+use crate::node::upstreams::ConnectionId;
 use crate::wire::frame::Frames;
-use crate::wire::number::ExchangeNumber;
 use crate::wire::packet::{self, RequestHeader, ResponseRoom};
 
 /// A request packet on its way in.
 #[derive(Clone, Copy, Debug)]
 struct Request<'h> {
     id: ConnectionId,
-    at: OpRef,
+    at: Part,
     header: &'h RequestHeader,
     /// Bytes of its packet.
     len: usize,
@@ -30,35 +30,35 @@ struct Request<'h> {
     shared: bool,
 }
 
-impl Node {
+impl Streams {
     /// A packet came as an op, or as a body. With `shared`, other ops of its batch must not wait for it.
-    pub(in crate::node) fn on_packet(&mut self, at: OpRef, packet: Bytes, shared: bool) {
-        if self.config.max_level < Level::Streams {
-            return self.tell(at, Fixed::bad_op(&BadOp::Unknown("streams".into()), None));
+    pub(in crate::node) fn on_packet(&mut self, cx: &mut Context, at: Part, packet: Bytes, shared: bool) {
+        if cx.config().max_level < Level::Streams {
+            return cx.reply_packet(at, PacketReply::Unsupported);
         }
-        self.stats.packets = self.stats.packets.saturating_add(1);
+        cx.count(|stats| &mut stats.packets, 1);
         let len = packet.len();
-        if len > largest_packet(&self.config) {
-            return self.bad_packet(at);
+        if len > largest_packet(cx.config()) {
+            return self.bad_packet(cx, at);
         }
-        let opened =
-            self.connections.up.open(packet).ok().and_then(|plain| packet::decode_request(plain).ok());
+        let opened = self.up.open(packet).ok().and_then(|plain| packet::decode_request(plain).ok());
         match opened {
-            Some((header, frames)) => self.on_request_packet(at, &header, frames, len, shared),
-            None => self.bad_packet(at),
+            Some((header, frames)) => self.on_request_packet(cx, at, &header, frames, len, shared),
+            None => self.bad_packet(cx, at),
         }
     }
 
     /// Whatever is wrong is answered in the same way, and says nothing.
-    fn bad_packet(&mut self, at: OpRef) {
-        self.stats.bad_packets = self.stats.bad_packets.saturating_add(1);
-        self.notice(NodeNotice::BadPacket { request: at.request });
-        self.tell(at, Fixed::error("bad packet", None));
+    fn bad_packet(&mut self, cx: &mut Context, at: Part) {
+        cx.count(|stats| &mut stats.bad_packets, 1);
+        cx.notice(NodeNotice::BadPacket { request: at.request });
+        cx.reply_packet(at, PacketReply::BadPacket);
     }
 
     fn on_request_packet(
         &mut self,
-        at: OpRef,
+        cx: &mut Context,
+        at: Part,
         header: &RequestHeader,
         frames: Frames,
         len: usize,
@@ -75,28 +75,28 @@ impl Node {
                 id
             }
             (Some(id), epoch) if connection.is_some_and(|connection| Some(connection.epoch) == epoch) => id,
-            (_, Some(epoch)) => return self.answer_unknown(at, header, epoch),
-            (None, None) => match self.connections.grants(&self.config) {
+            (_, Some(epoch)) => return self.answer_unknown(cx, at, header, epoch),
+            (None, None) => match self.connections.grants(cx.config()) {
                 Ok(grants) => {
-                    self.stats.clients = self.stats.clients.saturating_add(1);
-                    self.notice(NodeNotice::ClientJoined { client: header.client });
-                    self.connections.insert(header, grants, self.now)
+                    cx.count(|stats| &mut stats.clients, 1);
+                    cx.notice(NodeNotice::ClientJoined { client: header.client });
+                    self.connections.insert(header, grants, cx.now())
                 }
                 Err(limit) => {
-                    self.notice(NodeNotice::LimitReached { limit });
-                    return self.bad_packet(at);
+                    cx.notice(NodeNotice::LimitReached { limit });
+                    return self.bad_packet(cx, at);
                 }
             },
         };
-        if let Err(fault) = self.take(Request { id, at, header, len, shared }, frames) {
-            self.fail_client(id, fault);
-            self.bad_packet(at);
+        if let Err(fault) = self.take(cx, Request { id, at, header, len, shared }, frames) {
+            self.fail_client(cx, id, fault);
+            self.bad_packet(cx, at);
         }
     }
 
     /// A packet of a client that is known, in its epoch.
-    fn take(&mut self, request: Request<'_>, frames: Frames) -> Result<(), ClientFault> {
-        let now = self.now;
+    fn take(&mut self, cx: &mut Context, request: Request<'_>, frames: Frames) -> Result<(), ClientFault> {
+        let now = cx.now();
         let Request { id, header, .. } = request;
         let Some(connection) = self.connections.get_mut(id) else { return Ok(()) };
         connection.last_seen = now;
@@ -104,30 +104,30 @@ impl Node {
             connection.exchanges.arrive(header.exchange).map_err(|_| ClientFault::TooManyExchanges)?;
         connection.confirm_below(header.done, now);
         connection.take_terms(header);
-        self.answer_done(id);
+        self.answer_done(cx, id);
         for frame in frames {
-            self.on_frame(id, header.exchange, frame, arrival == Arrival::First, request.len)?;
+            self.on_frame(cx, id, header.exchange, frame, arrival == Arrival::First, request.len)?;
         }
-        self.admit_copy(request, arrival);
-        self.touch_connection(id);
+        self.admit_copy(cx, request, arrival);
+        self.touch_connection(cx, id);
         Ok(())
     }
 
     /// Nobody will ask for what a held request below `done` would carry: it is answered by a header.
-    fn answer_done(&mut self, id: ConnectionId) {
+    fn answer_done(&mut self, cx: &mut Context, id: ConnectionId) {
         while let Some(connection) = self.connections.get_mut(id)
             && let Some((exchange, held)) =
                 connection.held.first_key_value().map(|(exchange, held)| (*exchange, *held))
             && exchange < connection.exchanges.done()
         {
             connection.held.remove(&exchange);
-            self.answer_bare(id, exchange, held, false);
+            self.answer_bare(cx, id, exchange, held, false);
         }
     }
 
     /// Answers this copy of a request, or holds it.
-    fn admit_copy(&mut self, request: Request<'_>, arrival: Arrival) {
-        let now = self.now;
+    fn admit_copy(&mut self, cx: &mut Context, request: Request<'_>, arrival: Arrival) {
+        let now = cx.now();
         let Request { id, at, header, shared, .. } = request;
         let exchange = header.exchange;
         let Some(connection) = self.connections.get_mut(id) else { return };
@@ -139,43 +139,39 @@ impl Node {
         let hold = if shared { Duration::ZERO } else { header.hold.min(max_hold) };
         let held = Held { at, arrived: now, until: now.saturating_add(hold), room: header.room };
         match arrival {
-            Arrival::Held if planted!(CopyRefilled) => self.answer_bare(id, exchange, held, false),
+            Arrival::Held if planted!(CopyRefilled) => self.answer_bare(cx, id, exchange, held, false),
             Arrival::Held if !bare => {
                 // Its content is fixed now, and both copies are answered with it.
-                self.answer_held(id, exchange, Load::Anything);
-                self.answer_again(id, exchange, held);
+                self.answer_held(cx, id, exchange, Load::Anything);
+                self.answer_again(cx, id, exchange, held);
             }
-            Arrival::Answered if !bare => self.answer_again(id, exchange, held),
+            Arrival::Answered if !bare => self.answer_again(cx, id, exchange, held),
             Arrival::First if !bare => {
                 if let Some(record) = connection.exchanges.get_mut(exchange) {
                     record.progress = Progress::Held;
                 }
                 connection.held.insert(exchange, held);
-                self.place(at, Slot::Exchange(id, exchange));
+                cx.hold_exchange(at, ExchangeRef { connection: id, exchange });
             }
             Arrival::First => {
                 connection.exchanges.answered(exchange, 0, alloc::vec::Vec::new(), 0);
-                self.answer_bare(id, exchange, held, header.epoch.is_none());
+                self.answer_bare(cx, id, exchange, held, header.epoch.is_none());
             }
             Arrival::Below | Arrival::Held | Arrival::Answered => {
-                self.answer_bare(id, exchange, held, header.epoch.is_none());
+                self.answer_bare(cx, id, exchange, held, header.epoch.is_none());
             }
         }
     }
 
     /// The caller of a held request has gone. What its answer would have carried goes with another; a client that
     /// waits for this one learns that it was answered, and that nothing came.
-    pub(in crate::node) fn on_exchange_gone(
-        &mut self,
-        at: OpRef,
-        id: ConnectionId,
-        exchange: ExchangeNumber,
-    ) {
+    pub(in crate::node) fn on_request_gone(&mut self, cx: &mut Context, request: RequestId, at: ExchangeRef) {
+        let ExchangeRef { connection: id, exchange } = at;
         let Some(connection) = self.connections.get_mut(id) else { return };
-        if connection.held.get(&exchange).is_some_and(|held| held.at == at) {
+        if connection.held.get(&exchange).is_some_and(|held| held.at.request == request) {
             connection.held.remove(&exchange);
             connection.exchanges.answered(exchange, 0, alloc::vec::Vec::new(), 0);
-            self.touch_connection(id);
+            self.touch_connection(cx, id);
         }
     }
 }

@@ -1,13 +1,14 @@
-//! Answers: when a held request gets one, and what it is.
+//! Responses to held requests of level 2 (protocol.md 3.2 rules 2, 5 and 7).
 
 use alloc::vec::Vec;
 
-use crate::node::sessions::batch::{OpRef, Slot};
-use crate::node::streams::client::{ClientConnection, ConnectionId};
+use crate::node::context::{Context, Owner};
+use crate::node::requests::{PacketReply, Part};
+use crate::node::streams::client::ClientConnection;
 use crate::node::streams::hold::{Held, Load, Verdict};
 use crate::node::streams::pack::Packing;
-use crate::node::streams::{Connections, largest_packet};
-use crate::node::{Node, Owner, Phase, Task};
+use crate::node::streams::{Streams, largest_packet};
+use crate::node::upstreams::ConnectionId;
 use crate::time::Instant;
 use crate::timer::TimerKind;
 use crate::wire::Sealing;
@@ -35,81 +36,83 @@ const AROUND: usize = 2 * 1024;
 /// client has done with some.
 const MAX_RECORDS: usize = 262_144;
 
-impl Node {
-    /// Puts a client on the agenda.
-    pub(super) fn touch_connection(&mut self, id: ConnectionId) {
+impl Streams {
+    /// Puts a client into the work queue.
+    pub(super) fn touch_connection(&mut self, cx: &mut Context, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(id)
             && !connection.listed
         {
             connection.listed = true;
-            self.agenda.push_back(Task::Connection(id));
+            cx.queue_connection(id);
         }
     }
 
     /// Answers what is to be answered, and sets the client's timer.
-    pub(in crate::node) fn serve(&mut self, id: ConnectionId) {
+    pub(in crate::node) fn respond(&mut self, cx: &mut Context, id: ConnectionId) {
         loop {
-            let Self { config, connections, timers, now, .. } = self;
-            let Some(connection) = connections.get_mut(id) else { return };
+            let Some(connection) = self.connections.get_mut(id) else { return };
             connection.listed = false;
-            match connection.circumstances().verdict(*now, connection.patience(config)) {
+            match connection.circumstances().verdict(cx.now(), connection.patience(cx.config())) {
                 Verdict::Answer(_, Load::Repeat(old)) if !connection.needs_repeat(old) => {
                     connection.unconfirmed.pop_first();
                 }
-                Verdict::Answer(exchange, load) => self.answer_held(id, exchange, load),
+                Verdict::Answer(exchange, load) => self.answer_held(cx, id, exchange, load),
                 Verdict::Wait(at) => {
-                    let idle = (connection.idle_deadline(config), TimerKind::IdleClient);
-                    let (at, timer) = at.map_or(idle, |at| at.min(idle));
-                    connection.due = timer;
-                    return timers.set(&mut connection.timer, Owner::Connection(id), Some(at));
+                    let idle = (connection.idle_deadline(cx.config()), TimerKind::IdleClient);
+                    let at = at.map_or(idle, |at| at.min(idle));
+                    return cx.set_timer(&mut connection.timer, Owner::Connection(id), Some(at));
                 }
             }
         }
     }
 
     /// The client's deadline has passed.
-    pub(in crate::node) fn on_connection_deadline(&mut self, id: ConnectionId) {
+    pub(in crate::node) fn on_connection_deadline(&mut self, cx: &mut Context, id: ConnectionId) {
         let idle = self
             .connections
             .get(id)
-            .is_some_and(|connection| connection.idle_deadline(&self.config) <= self.now);
-        if idle { self.drop_idle_client(id) } else { self.touch_connection(id) }
+            .is_some_and(|connection| connection.idle_deadline(cx.config()) <= cx.now());
+        if idle { self.drop_idle_client(cx, id) } else { self.touch_connection(cx, id) }
     }
 
     /// Answers a held request now.
-    pub(super) fn answer_held(&mut self, id: ConnectionId, exchange: ExchangeNumber, load: Load) {
-        let draining = self.phase == Phase::Closed;
-        let largest = largest_packet(&self.config);
-        let Self { config: _, connections, stats, pool, now, .. } = self;
-        let Some(connection) = connections.table.get_mut(&id) else { return };
+    pub(super) fn answer_held(
+        &mut self,
+        cx: &mut Context,
+        id: ConnectionId,
+        exchange: ExchangeNumber,
+        load: Load,
+    ) {
+        let draining = cx.is_closed();
+        let largest = largest_packet(cx.config());
+        let now = cx.now();
+        let Some(connection) = self.connections.get_mut(id) else { return };
         let Some(held) = connection.held.remove(&exchange) else { return };
         // What this answer says of itself: that it was given.
         connection.exchanges.answered(exchange, 0, Vec::new(), 0);
-        let header = connection.header(exchange, &held, *now, draining);
+        let header = connection.header(exchange, &held, now, draining);
         let limit = held.room.limit(largest);
         let capacity = connection.scheduler.sums.sendable.saturating_add(AROUND).min(limit);
-        let mut packing = Packing::new(&header, exchange, limit, capacity, pool);
+        let mut packing = Packing::new(&header, exchange, limit, capacity, cx.pool());
         let repeats = match load {
             _ if connection.exchanges.items() > MAX_RECORDS => 0,
             Load::Repeat(old) => {
                 connection.unconfirmed.pop_first();
                 let repeats = connection.exchanges.get(old).map_or(0, |record| record.repeats);
-                connection.fill_repeat(old, &mut packing, *now);
+                connection.fill_repeat(old, &mut packing, now);
                 repeats.saturating_add(1).min(MAX_DOUBLINGS)
             }
             Load::Anything if connection.scheduler.is_prompt() => {
-                connection.fill_prompt(&mut packing, *now);
+                connection.fill_prompt(&mut packing, now);
                 0
             }
             Load::Anything | Load::Bulk => {
                 packing.narrow(connection.share(limit));
-                connection.fill_bulk(&mut packing, *now);
+                connection.fill_bulk(&mut packing, now);
                 0
             }
         };
-        let count = |sum: u64, bytes: usize| sum.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
-        stats.downlink_bytes = count(stats.downlink_bytes, packing.first);
-        stats.repeated_bytes = count(stats.repeated_bytes, packing.again);
+        let (first, again) = (packing.first, packing.again);
         let packed = packing.finish(connection.scheduler.sums.sendable);
         let size = packed.writer.sealed_len();
         connection.exchanges.answered(exchange, size, packed.frames, repeats);
@@ -120,42 +123,57 @@ impl Node {
             let wait = confirm.saturating_mul(1 << repeats);
             connection.unconfirmed.insert((now.saturating_add(wait), exchange));
         }
-        self.send_packet(held.at, packed.writer);
+        cx.count(|stats| &mut stats.downlink_bytes, first);
+        cx.count(|stats| &mut stats.repeated_bytes, again);
+        self.send_packet(cx, held.at, packed.writer);
     }
 
     /// Answers another copy of a request with what its answer carried.
-    pub(super) fn answer_again(&mut self, id: ConnectionId, exchange: ExchangeNumber, copy: Held) {
-        let draining = self.phase == Phase::Closed;
-        let largest = largest_packet(&self.config);
-        let Self { connections, stats, pool, now, .. } = self;
-        let Some(connection) = connections.table.get_mut(&id) else { return };
-        let header = connection.header(exchange, &copy, *now, draining);
-        let mut packing = Packing::new(&header, exchange, copy.room.limit(largest), 0, pool);
-        connection.fill_again(exchange, &mut packing, *now);
-        let again = u64::try_from(packing.again).unwrap_or(u64::MAX);
-        stats.repeated_bytes = stats.repeated_bytes.saturating_add(again);
+    pub(super) fn answer_again(
+        &mut self,
+        cx: &mut Context,
+        id: ConnectionId,
+        exchange: ExchangeNumber,
+        copy: Held,
+    ) {
+        let draining = cx.is_closed();
+        let largest = largest_packet(cx.config());
+        let now = cx.now();
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let header = connection.header(exchange, &copy, now, draining);
+        let mut packing = Packing::new(&header, exchange, copy.room.limit(largest), 0, cx.pool());
+        connection.fill_again(exchange, &mut packing, now);
+        let again = packing.again;
         let packed = packing.finish(connection.scheduler.sums.sendable);
-        self.send_packet(copy.at, packed.writer);
+        cx.count(|stats| &mut stats.repeated_bytes, again);
+        self.send_packet(cx, copy.at, packed.writer);
     }
 
     /// Answers a copy of a request with a header, and what the node grants if it was a hello.
     pub(super) fn answer_bare(
         &mut self,
+        cx: &mut Context,
         id: ConnectionId,
         exchange: ExchangeNumber,
         copy: Held,
         hello: bool,
     ) {
-        let draining = self.phase == Phase::Closed;
-        let now = self.now;
+        let draining = cx.is_closed();
+        let now = cx.now();
         let Some(connection) = self.connections.get_mut(id) else { return };
         let mut header = connection.header(exchange, &copy, now, draining);
         header.grants = Some(connection.grants).filter(|_| hello);
-        self.send_packet(copy.at, PacketWriter::response(&header, 0));
+        self.send_packet(cx, copy.at, PacketWriter::response(&header, 0));
     }
 
     /// Answers a packet of an epoch that the node does not know. Nothing of it counted.
-    pub(super) fn answer_unknown(&mut self, at: OpRef, header: &RequestHeader, epoch: Epoch) {
+    pub(super) fn answer_unknown(
+        &mut self,
+        cx: &mut Context,
+        at: Part,
+        header: &RequestHeader,
+        epoch: Epoch,
+    ) {
         let header = ResponseHeader {
             client: header.client,
             epoch,
@@ -164,17 +182,16 @@ impl Node {
             seen: header.exchange,
             statuses: Vec::new(),
             held: core::time::Duration::ZERO,
-            flags: Flags { unknown: true, draining: self.phase == Phase::Closed, blocked: false },
+            flags: Flags { unknown: true, draining: cx.is_closed(), blocked: false },
             grants: None,
         };
         let writer = PacketWriter::response(&header, 0);
-        self.send_packet(at, writer);
+        self.send_packet(cx, at, writer);
     }
 
-    fn send_packet(&mut self, at: OpRef, writer: PacketWriter) {
-        let Connections { down, nonces, .. } = &mut self.connections;
-        let packet = Sealing::new(writer.finish(), down, nonces.next());
-        self.place(at, Slot::Packet(packet));
+    fn send_packet(&mut self, cx: &mut Context, at: Part, writer: PacketWriter) {
+        let packet = Sealing::new(writer.finish(), &self.down, self.nonces.next());
+        cx.reply_packet(at, PacketReply::Packet(packet));
     }
 }
 

@@ -9,13 +9,11 @@ use crate::connection::stream::traffic::Traffic;
 use crate::credit::{Credit, FLOOR};
 use crate::error::Misuse;
 use crate::id::UpstreamId;
-use crate::node::contract::{MAX_DATAGRAM, check_connecting};
 use crate::node::event::UpstreamEvent;
-use crate::node::sessions::session::Source;
-use crate::node::upstreams::WriteQueue;
+use crate::node::upstreams::{MAX_DATAGRAM, Source, WriteQueue, check_connecting};
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
-use crate::timer::TimerKind;
+use crate::timer::{TimerKind, TimerSlot};
 
 /// One stream.
 #[derive(Clone, Debug)]
@@ -32,6 +30,7 @@ pub(in crate::node) struct Stream {
     /// OPENED.
     pub(super) opened: Pending,
     pub(super) last_active: Instant,
+    pub(super) timer: TimerSlot,
 }
 
 /// Where a stream's upstream is.
@@ -79,6 +78,7 @@ impl Stream {
             credit: Credit::new(keeps),
             opened: Pending::Clear,
             last_active: now,
+            timer: TimerSlot::default(),
         }
     }
 

@@ -28,8 +28,8 @@ use crate::error::ConnectFailure;
 use crate::secret::Secret;
 use crate::seq::Seq;
 use crate::target::{FlowKind, Target};
-use crate::timer::TimerKind;
-use crate::wire::{self, Form, Limits, Op, Reply};
+use crate::timer::{TimerKind, Wake};
+use crate::wire::{self, Form, Limits, Op, Reply, Sid};
 
 const KEY: &str = "the key";
 
@@ -50,6 +50,8 @@ struct Rig {
     wake: Option<Wake>,
     /// Upstreams that take no bytes.
     stuck: BTreeSet<UpstreamId>,
+    /// Bytes that they have not taken.
+    untaken: BTreeMap<UpstreamId, usize>,
 }
 
 impl Rig {
@@ -81,6 +83,7 @@ impl Rig {
             notices: Vec::new(),
             wake: None,
             stuck: BTreeSet::new(),
+            untaken: BTreeMap::new(),
         }
     }
 
@@ -114,7 +117,9 @@ impl Rig {
                     assert!(!self.finished.contains(&upstream), "written after the half-close");
                     self.written.entry(upstream).or_default().extend_from_slice(&bytes);
                     let kind = self.opens.iter().find(|open| open.0 == upstream).unwrap().2;
-                    if kind == FlowKind::Tcp && !self.stuck.contains(&upstream) {
+                    if self.stuck.contains(&upstream) {
+                        *self.untaken.entry(upstream).or_default() += bytes.len();
+                    } else if kind == FlowKind::Tcp {
                         let event = UpstreamEvent::Written(bytes.len());
                         self.node.handle(self.clock(), NodeEvent::Upstream { upstream, event }).unwrap();
                     }
@@ -292,6 +297,7 @@ impl Rig {
     /// The upstream takes everything from now on, beginning with `bytes` that it owes.
     fn unstick(&mut self, upstream: UpstreamId, bytes: usize) {
         self.stuck.remove(&upstream);
+        self.untaken.remove(&upstream);
         self.upstream(upstream, UpstreamEvent::Written(bytes));
     }
 }

@@ -158,7 +158,7 @@ impl Run {
             let _ = self.rig.try_event(NodeEvent::Upstream { upstream, event });
         }
         let upstream = self.flows[self.dice.roll(4) as usize].upstream;
-        let unwritten = self.rig.node.upstreams.session(upstream).map_or(0, |s| s.uplink.unwritten());
+        let unwritten = self.rig.untaken.get(&upstream).copied().unwrap_or(0);
         if unwritten > 0 {
             self.rig.unstick(upstream, unwritten);
         }

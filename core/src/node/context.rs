@@ -1,0 +1,366 @@
+//! State that the router shares with both engines: time, actions, credit, timers and the work queue.
+
+use alloc::collections::{BTreeSet, VecDeque};
+
+use bytes::Bytes;
+
+use crate::config::NodeOptions;
+use crate::credit::Pool;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
+use crate::id::{RequestId, UpstreamId};
+use crate::node::action::{NodeAction, NodeNotice, Response, Shut};
+use crate::node::event::Endpoint;
+use crate::node::requests::{Content, ExchangeRef, Holder, PacketReply, Part, Refusal, Requests};
+use crate::node::upstreams::{Carrier, ConnectionId, Upstreams};
+use crate::stats::NodeStats;
+use crate::target::{FlowKind, Target};
+use crate::time::Instant;
+use crate::timer::{TimerKind, TimerQueue, TimerSlot, Wake};
+
+/// What an engine is given beside an event.
+///
+/// An engine changes its own state, and asks for everything else by the methods of the context. The router drains what
+/// they leave behind: work, due timers, upstreams that wait for credit, actions.
+#[derive(Clone, Debug)]
+pub(super) struct Context {
+    config: NodeOptions,
+    now: Instant,
+    phase: Phase,
+    requests: Requests,
+    upstreams: Upstreams,
+    /// Downlink bytes that all sessions and streams may keep.
+    pool: Pool,
+    /// Upstreams that the pool had no credit for.
+    blocked: BTreeSet<UpstreamId>,
+    timers: TimerQueue<Timer>,
+    work: VecDeque<Work>,
+    actions: VecDeque<NodeAction>,
+    stats: NodeStats,
+}
+
+/// Whether the node accepts requests.
+///
+/// ```text
+///  Running ── Close ──▶ Closed
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Phase {
+    Running,
+    /// [`NodeEvent::Close`](crate::NodeEvent::Close) has come: every request is answered with an error.
+    Closed,
+}
+
+/// What a deadline belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Owner {
+    Request(RequestId),
+    Upstream(UpstreamId),
+    Connection(ConnectionId),
+}
+
+/// The owner of a deadline, and what falls due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Timer {
+    owner: Owner,
+    kind: TimerKind,
+}
+
+/// Something that changed, and is looked at before the event is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// Whether the request can be answered.
+    Request(RequestId),
+    /// Whether an op of the upstream can run, whether its reader gets credit, and when its deadline is.
+    Upstream(UpstreamId),
+    /// Whether a held request of the client can be answered.
+    Connection(ConnectionId),
+}
+
+/// Dropped datagrams are reported the first time, and then each time that this many more are gone.
+const DROPS_PER_NOTICE: u64 = 100;
+
+impl Context {
+    pub(super) fn new(config: NodeOptions, now: Instant) -> Self {
+        Self {
+            now,
+            phase: Phase::Running,
+            requests: Requests::default(),
+            upstreams: Upstreams::default(),
+            pool: Pool::new(config.total_buffer),
+            blocked: BTreeSet::new(),
+            timers: TimerQueue::new(),
+            work: VecDeque::new(),
+            actions: VecDeque::new(),
+            stats: NodeStats::default(),
+            config,
+        }
+    }
+
+    pub(super) const fn config(&self) -> &NodeOptions {
+        &self.config
+    }
+
+    pub(super) const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Moves time on. An older time counts as the newest one so far.
+    pub(super) fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    pub(super) const fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed)
+    }
+
+    pub(super) const fn close(&mut self) {
+        self.phase = Phase::Closed;
+    }
+
+    pub(super) const fn stats(&self) -> &NodeStats {
+        &self.stats
+    }
+
+    /// Adds to a counter.
+    pub(super) fn count(&mut self, counter: fn(&mut NodeStats) -> &mut u64, more: usize) {
+        let counter = counter(&mut self.stats);
+        *counter = counter.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
+    }
+}
+
+/// Actions.
+impl Context {
+    /// The next action; none while there is nothing to do.
+    pub(super) fn next_action(&mut self) -> Option<NodeAction> {
+        self.actions.pop_front()
+    }
+
+    pub(super) fn notice(&mut self, notice: NodeNotice) {
+        self.actions.push_back(NodeAction::Event(notice));
+    }
+
+    /// Counts dropped datagrams of an upstream, of which there were `before` and are `dropped` now.
+    pub(super) fn datagrams_dropped(&mut self, upstream: UpstreamId, before: u64, dropped: u64) {
+        let more = usize::try_from(dropped.saturating_sub(before)).unwrap_or(usize::MAX);
+        self.count(|stats| &mut stats.datagrams_dropped, more);
+        if dropped > before && (before == 0 || before / DROPS_PER_NOTICE < dropped / DROPS_PER_NOTICE) {
+            self.notice(NodeNotice::DatagramsDropped { upstream, dropped });
+        }
+    }
+
+    pub(super) fn write(&mut self, upstream: UpstreamId, bytes: Bytes) {
+        self.count(|stats| &mut stats.uplink_bytes, bytes.len());
+        self.actions.push_back(NodeAction::WriteUpstream { upstream, bytes });
+    }
+
+    pub(super) fn finish(&mut self, upstream: UpstreamId) {
+        self.actions.push_back(NodeAction::FinishUpstream { upstream });
+    }
+
+    pub(super) fn shut(&mut self, upstream: UpstreamId, how: Shut) {
+        self.actions.push_back(NodeAction::ShutUpstream { upstream, how });
+    }
+}
+
+/// Requests.
+impl Context {
+    pub(super) const fn requests(&self) -> &Requests {
+        &self.requests
+    }
+
+    /// Takes the content of a request; one that is refused is answered.
+    pub(super) fn accept(&mut self, request: RequestId, endpoint: &Endpoint, body: Bytes) -> Option<Content> {
+        self.count(|stats| &mut stats.requests, 1);
+        let content = self.requests.accept(request, endpoint, body, &self.config, self.is_closed());
+        match content {
+            Ok(content) => {
+                self.count(|stats| &mut stats.ops, content.len());
+                Some(content)
+            }
+            Err(refusal) => {
+                self.refuse(request, endpoint, &refusal);
+                None
+            }
+        }
+    }
+
+    fn refuse(&mut self, request: RequestId, endpoint: &Endpoint, refusal: &Refusal) {
+        match refusal {
+            Refusal::Unreadable(_) => self.notice(NodeNotice::BadRequest { request }),
+            Refusal::WrongKey => {
+                self.count(|stats| &mut stats.unauthorized, 1);
+                self.notice(NodeNotice::Unauthorized { request });
+            }
+            Refusal::Busy => self.notice(NodeNotice::LimitReached { limit: "max_requests" }),
+            Refusal::Closed => {}
+        }
+        let response = refusal.response(endpoint.into(), self.config.diagnostic);
+        self.respond(request, response);
+    }
+
+    /// Answers a request, which is held no longer.
+    pub(super) fn respond(&mut self, request: RequestId, response: Response) {
+        self.requests.remove(request);
+        self.count(|stats| &mut stats.responses, 1);
+        self.actions.push_back(NodeAction::Respond { request, response });
+    }
+
+    /// The caller of a request has gone: what held it, if it was held.
+    pub(super) fn request_gone(&mut self, request: RequestId) -> Option<Holder> {
+        let holder = self.requests.remove(request)?;
+        self.count(|stats| &mut stats.requests_gone, 1);
+        Some(holder)
+    }
+
+    /// The exchange of a lone packet is held.
+    pub(super) fn hold_exchange(&mut self, part: Part, exchange: ExchangeRef) {
+        self.requests.hold_exchange(part, exchange);
+    }
+
+    /// The reply to a packet is known.
+    pub(super) fn reply_packet(&mut self, part: Part, reply: PacketReply) {
+        let failed = usize::from(reply.is_error());
+        if self.requests.reply(part, reply) {
+            self.count(|stats| &mut stats.failed_ops, failed);
+            self.queue_request(part.request);
+        }
+    }
+
+    /// The reply to a packet that came beside other ops.
+    pub(super) fn take_packet_reply(&mut self, part: Part) -> Option<PacketReply> {
+        self.requests.take_reply(part)
+    }
+
+    /// Answers a request that consists of one packet, if its reply is known.
+    pub(super) fn respond_packet(&mut self, request: RequestId) {
+        if let Some(response) = self.requests.packet_response(request) {
+            self.respond(request, response);
+        }
+    }
+}
+
+/// Upstreams.
+impl Context {
+    pub(super) const fn upstreams(&self) -> &Upstreams {
+        &self.upstreams
+    }
+
+    /// Opens an upstream; none if there are as many as the node allows.
+    pub(super) fn open_upstream(
+        &mut self,
+        carrier: Carrier,
+        target: Target,
+        kind: FlowKind,
+    ) -> Option<UpstreamId> {
+        let upstream = self.upstreams.open(carrier, self.config.max_sessions)?;
+        let deadline = self.now.saturating_add(self.config.connect_deadline);
+        self.actions.push_back(NodeAction::OpenUpstream { upstream, target, kind, deadline });
+        Some(upstream)
+    }
+
+    /// An upstream has ended.
+    pub(super) fn remove_upstream(&mut self, upstream: UpstreamId) {
+        self.upstreams.remove(upstream);
+        self.blocked.remove(&upstream);
+    }
+
+    /// The reader of an upstream waits for no credit any more.
+    pub(super) fn unblock(&mut self, upstream: UpstreamId) {
+        self.blocked.remove(&upstream);
+    }
+
+    /// Credit for downlink bytes.
+    pub(super) const fn pool(&mut self) -> &mut Pool {
+        &mut self.pool
+    }
+
+    /// Allows the reader of an upstream to hand in `bytes` more.
+    pub(super) fn credit(&mut self, upstream: UpstreamId, bytes: usize) {
+        if bytes > 0 {
+            self.actions.push_back(NodeAction::Credit { upstream, bytes });
+        }
+    }
+
+    /// The pool had no credit for an upstream: it gets some as soon as there is any.
+    pub(super) fn block(&mut self, upstream: UpstreamId) {
+        self.blocked.insert(upstream);
+    }
+
+    /// The oldest upstream that waits for credit, while there is any.
+    pub(super) fn next_blocked(&mut self) -> Option<UpstreamId> {
+        if self.pool.has_room() { self.blocked.pop_first() } else { None }
+    }
+}
+
+/// Work and timers.
+impl Context {
+    /// A request may be ready to be answered.
+    pub(super) fn queue_request(&mut self, request: RequestId) {
+        if self.requests.queue(request) {
+            self.work.push_back(Work::Request(request));
+        }
+    }
+
+    /// All parts of a request have been looked at.
+    pub(super) fn queue_accepted(&mut self, request: RequestId) {
+        self.work.push_back(Work::Request(request));
+    }
+
+    /// An upstream's session or stream has changed.
+    pub(super) fn queue_upstream(&mut self, upstream: UpstreamId) {
+        let work = Work::Upstream(upstream);
+        if self.work.back() != Some(&work) {
+            self.work.push_back(work);
+        }
+    }
+
+    /// A client of level 2 may have something to answer; the caller sees to it that it is queued once.
+    pub(super) fn queue_connection(&mut self, connection: ConnectionId) {
+        self.work.push_back(Work::Connection(connection));
+    }
+
+    pub(super) fn next_work(&mut self) -> Option<Work> {
+        let work = self.work.pop_front();
+        if let Some(Work::Request(request)) = work {
+            self.requests.unqueue(request);
+        }
+        work
+    }
+
+    /// Sets, moves or clears a deadline.
+    pub(super) fn set_timer(
+        &mut self,
+        slot: &mut TimerSlot,
+        owner: Owner,
+        deadline: Option<(Instant, TimerKind)>,
+    ) {
+        let kind = deadline.map_or(TimerKind::Hold, |(_, kind)| kind);
+        self.timers.set(slot, Timer { owner, kind }, deadline.map(|(at, _)| at));
+    }
+
+    /// Whose deadline has passed first.
+    pub(super) fn next_due(&self) -> Option<Owner> {
+        let (at, timer) = self.timers.first()?;
+        (at <= self.now).then_some(timer.owner)
+    }
+
+    /// The next deadline.
+    pub(super) fn wake(&self) -> Option<Wake> {
+        let (at, timer) = self.timers.first()?;
+        Some(Wake { at, timer: timer.kind })
+    }
+
+    /// The context's part of a state's fingerprint, apart from requests and upstreams.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value(self.phase);
+        self.pool.fingerprint(print);
+    }
+
+    /// Upstreams that wait for credit, and actions, for a fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn queued(&self) -> (&BTreeSet<UpstreamId>, &VecDeque<NodeAction>) {
+        (&self.blocked, &self.actions)
+    }
+}
