@@ -100,8 +100,9 @@ fn main() {
     let net = [(Fault::Reorder, Probability::of(1, 20))].into();
     let scenario = Scenario { odd_bounds: true, level: Some(1), net, ..Profile::Calm.scenario() };
     let seeds = Seeds { first: 0, end: Some(300) };
-    let swarm =
-        |run| Swarm { run, jobs: 2, twice: false, hashes: false }.run(seeds, |f: &Figures| f.failed() == 0);
+    let swarm = |run| {
+        Swarm { run, jobs: 2, check: Run::seeded, hashes: false }.run(seeds, |f: &Figures| f.failed() == 0)
+    };
     let figures = swarm(Run::hosted(&scenario, BulkHost::new));
     assert_eq!(figures.failed(), 0, "{:?}", figures.failures);
     println!("the host: {} seeds, none failed", figures.seeds);

@@ -238,18 +238,13 @@ fn chase(bug: Bug, hunt: &Hunt, from: u64, most: u64) -> Option<(Property, u64)>
 }
 
 fn violated(hunt: &Hunt, seed: u64) -> Option<Property> {
-    /// Copies are made at this event.
-    const MIDDLE: u64 = 30;
     let run = Run::new(&hunt.scenario);
     let of = |outcome: &Outcome| outcome.violation.as_ref().map(|violation| violation.property);
     match hunt.method {
         Method::Once | Method::CoveragePoint(_) => of(&run.seeded(seed)),
         Method::Twice => of(&run.twice(seed)),
-        Method::Copy => {
-            let most = run.limits().events;
-            copies::check(&hunt.scenario, seed, MIDDLE, most).err().and_then(|outcome| of(&outcome))
-        }
-        Method::Pair => isolation::check(&hunt.scenario, seed).err().and_then(|outcome| of(&outcome)),
+        Method::Copy => of(&copies::check(&run, seed)),
+        Method::Pair => of(&isolation::check(&run, seed)),
     }
 }
 

@@ -20,6 +20,9 @@ const KEPT: usize = 8;
 /// Seeds that a thread takes before it reports. A report wakes the listener, which costs as much as a run.
 const REPORT_EVERY: u64 = 16;
 
+/// Checks a seed by one or more runs, and returns the outcome of one of them.
+pub type SeedCheck<'a, H = Client> = fn(&Run<'a, H>, u64) -> Outcome;
+
 /// Runs many seeds.
 #[derive(Debug)]
 pub struct Swarm<'a, H = Client> {
@@ -27,8 +30,9 @@ pub struct Swarm<'a, H = Client> {
     pub run: Run<'a, H>,
     /// Threads.
     pub jobs: usize,
-    /// Whether each seed is run twice, and must give the same run (D1).
-    pub twice: bool,
+    /// How a seed is checked: by [`Run::seeded`], by [`Run::twice`] (D1), by [`copies::check`](crate::copies::check)
+    /// (D2), or by [`isolation::check`](crate::isolation::check) (I1).
+    pub check: SeedCheck<'a, H>,
     /// Whether the hash of every run is kept.
     pub hashes: bool,
 }
@@ -169,7 +173,7 @@ impl<H: ClientHost> Swarm<'_, H> {
             if through(seed) {
                 break;
             }
-            figures.add(seed, self.seed(seed), self.hashes);
+            figures.add(seed, (self.check)(&self.run, seed), self.hashes);
             let news = figures.seeds >= REPORT_EVERY || !figures.failures.is_empty();
             if news && reports.send(std::mem::take(&mut figures)).is_err() {
                 return;
@@ -177,10 +181,6 @@ impl<H: ClientHost> Swarm<'_, H> {
         }
         // Whoever listens is gone only when the program ends.
         drop(reports.send(figures));
-    }
-
-    fn seed(&self, seed: u64) -> Outcome {
-        if self.twice { self.run.twice(seed) } else { self.run.seeded(seed) }
     }
 }
 
@@ -191,7 +191,7 @@ mod tests {
 
     fn figures(jobs: usize) -> Figures {
         let scenario = Profile::Swarm.scenario();
-        let swarm = Swarm { run: Run::new(&scenario), jobs, twice: false, hashes: true };
+        let swarm = Swarm { run: Run::new(&scenario), jobs, check: Run::seeded, hashes: true };
         swarm.run(Seeds { first: 10, end: Some(60) }, |_| true)
     }
 
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn a_swarm_without_an_end_is_stopped_by_its_listener() {
         let scenario = Profile::Calm.scenario();
-        let swarm = Swarm { run: Run::new(&scenario), jobs: 2, twice: false, hashes: false };
+        let swarm = Swarm { run: Run::new(&scenario), jobs: 2, check: Run::seeded, hashes: false };
         let figures = swarm.run(Seeds { first: 0, end: None }, |figures| figures.seeds < 100);
         assert!(figures.seeds >= 100, "{}", figures.seeds);
     }

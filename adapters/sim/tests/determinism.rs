@@ -24,7 +24,7 @@ fn two_processes_make_the_same_runs_and_so_does_this_one() {
     assert_eq!(hashes.lines().count() as u64, SEEDS);
     assert_eq!(hashes, other_process());
     let scenario = Profile::Swarm.scenario();
-    let swarm = Swarm { run: Run::new(&scenario), jobs: 1, twice: false, hashes: true };
+    let swarm = Swarm { run: Run::new(&scenario), jobs: 1, check: Run::seeded, hashes: true };
     let figures = swarm.run(Seeds { first: 0, end: Some(SEEDS) }, |_| true);
     let here: String = figures
         .hashes

@@ -69,7 +69,7 @@ fn every_event_of_a_node_is_read_as_it_was_written() {
 
 #[test]
 fn the_head_has_the_seed_the_start_and_every_option() {
-    let options = client_options().max_flows(3).request_timeout(Duration::from_millis(1500));
+    let options = client_options().max_flows(3).request_timeout(Duration::from_millis(15_500));
     let read = client(recorded::<Client>(&options, &[]));
     assert_eq!((read.seed, read.start), ([7; 32], Instant::from_micros(5)));
     // The secrets do not show in a debug print.

@@ -1,7 +1,7 @@
 //! `coverage`: what happens sometimes, and what never does.
 
 use seqlane::Level;
-use seqlane_sim::{CoveragePoint, Figures, Property, Scenario};
+use seqlane_sim::{CoveragePoint, Figures, Property, Run, Scenario};
 use serde_json::json;
 
 use crate::cli::console::Console;
@@ -17,7 +17,7 @@ pub(crate) struct CoverageArgs {
 
 pub(crate) fn run(args: CoverageArgs, console: &Console) -> Result<Verdict, CliError> {
     let scenario = args.many.scenario.scenario()?;
-    let figures = args.many.run(console, &scenario, false, false, |_| true).figures;
+    let figures = args.many.run(console, &scenario, Run::seeded, false, |_| true).figures;
     let missing = never(&scenario, &figures);
     console.say(&format!("{}\n\n", coverage(&scenario, &figures)))?;
     let names: Vec<String> = missing.iter().map(|point| name(*point)).collect();

@@ -6,6 +6,7 @@ mod coverage;
 mod diff;
 mod explore;
 mod faults;
+mod mutants;
 mod plan;
 #[cfg(feature = "planted")]
 mod planted;
@@ -71,6 +72,8 @@ verbs! {
     Plan(PlanArgs) => plan,
     /// Measure how fast runs are
     Bench(BenchArgs) => bench,
+    /// Build each mutant of the core, and count the seeds that it takes to find it
+    Mutants(MutantsArgs) => mutants,
     /// Count the seeds that it takes to find each planted bug
     Planted(PlantedArgs) => planted if "planted",
 }

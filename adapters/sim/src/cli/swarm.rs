@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub(crate) use self::report::{coverage, coverage_document};
-use seqlane_sim::{Figures, Property, Run, Scenario, Seeds, Swarm};
+use seqlane_sim::swarm::SeedCheck;
+use seqlane_sim::{Figures, Property, Run, Scenario, Seeds, Swarm, copies, isolation};
 use serde_json::json;
 
 use crate::cli::console::{Console, command};
@@ -26,9 +27,15 @@ pub(crate) struct SwarmArgs {
     /// Stop at the first failure
     #[arg(long)]
     stop_on_first: bool,
-    /// Make each run twice, and compare
-    #[arg(long)]
+    /// Make each run twice, and compare (D1)
+    #[arg(long, group = "seed_check")]
     check_determinism: bool,
+    /// Copy each run in its middle, and compare the ends (D2)
+    #[arg(long, group = "seed_check")]
+    check_copies: bool,
+    /// Make each run with a stalled flow and without, and compare the delays of the others (I1)
+    #[arg(long, group = "seed_check")]
+    check_isolation: bool,
     /// Fail unless everything happened that must happen sometimes
     #[arg(long, alias = "require-marks")]
     require_coverage: bool,
@@ -78,16 +85,16 @@ impl ManyArgs {
     }
 
     /// Makes the runs, with a bar that shows how far they are.
-    pub(crate) fn run(
+    pub(crate) fn run<'s>(
         &self,
         console: &Console,
-        scenario: &Scenario,
-        twice: bool,
+        scenario: &'s Scenario,
+        check: SeedCheck<'s>,
         hashes: bool,
         mut go_on: impl FnMut(&Figures) -> bool,
     ) -> Ran {
         let run = Run::new(scenario).within(self.scenario.limits());
-        let swarm = Swarm { run, jobs: usize::from(self.jobs), twice, hashes };
+        let swarm = Swarm { run, jobs: usize::from(self.jobs), check, hashes };
         let seeds = self.seeds();
         let bar = console.bar(seeds.end.filter(|_| self.duration.is_none()).map(|end| end - seeds.first));
         let start = Instant::now();
@@ -102,9 +109,21 @@ impl ManyArgs {
     }
 }
 
+impl SwarmArgs {
+    fn check<'a>(&self) -> SeedCheck<'a> {
+        if self.check_determinism {
+            return Run::twice;
+        }
+        if self.check_copies {
+            return |run, seed| copies::check(run, seed);
+        }
+        if self.check_isolation { |run, seed| isolation::check(run, seed) } else { Run::seeded }
+    }
+}
+
 pub(crate) fn run(args: SwarmArgs, console: &Console) -> Result<Verdict, CliError> {
     let scenario = args.many.scenario.scenario()?;
-    let ran = args.many.run(console, &scenario, args.check_determinism, args.hashes, |figures| {
+    let ran = args.many.run(console, &scenario, args.check(), args.hashes, |figures| {
         !args.stop_on_first || figures.failures.is_empty()
     });
     if args.hashes {
@@ -148,6 +167,8 @@ fn failure_document(failure: &failures::KeptFailure) -> serde_json::Value {
         "bundle": failure.bundle,
         "small": failure.small,
         "decisions": failure.decisions,
+        "events": failure.events,
+        "lines": failure.lines,
         "entries": failure.entries,
     })
 }

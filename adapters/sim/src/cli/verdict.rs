@@ -17,6 +17,8 @@ pub(crate) enum Verdict {
     Differs,
     /// There was more to search than was allowed.
     Unfinished,
+    /// A mutant was not found.
+    Missed,
 }
 
 impl Verdict {
@@ -34,7 +36,7 @@ impl Verdict {
             Self::Violated(Property::M1) => 5,
             Self::Violated(property) if property.is_liveness() => 4,
             Self::Violated(property) if property.is_resource() => 6,
-            Self::Violated(_) => 1,
+            Self::Violated(_) | Self::Missed => 1,
         })
     }
 }

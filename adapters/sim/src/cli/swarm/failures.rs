@@ -13,7 +13,7 @@ use crate::cli::console::{Console, command, count};
 use crate::cli::verdict::CliError;
 
 /// A failure that was written down.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct KeptFailure {
     pub(crate) seed: u64,
     pub(crate) violation: Violation,
@@ -23,8 +23,12 @@ pub(crate) struct KeptFailure {
     pub(crate) small: Option<PathBuf>,
     /// List of the smallest run.
     pub(crate) decisions: usize,
+    /// Events of it.
+    pub(crate) events: u64,
     /// Entries of its trace.
     pub(crate) entries: usize,
+    /// Lines of its timeline when it is shrunk, with repeated events folded.
+    pub(crate) lines: Option<usize>,
 }
 
 impl KeptFailure {
@@ -73,9 +77,16 @@ fn keep_one(
     std::fs::create_dir_all(&args.bundle_dir).map_err(|error| CliError::file(&args.bundle_dir, error))?;
     let path = args.bundle_dir.join(bundle.file_name());
     write(&path, &bundle.write())?;
-    let (decisions, entries) = (bundle.decisions.len(), recording.entries.len());
-    let mut found =
-        KeptFailure { seed, violation: violation.clone(), bundle: path, small: None, decisions, entries };
+    let mut found = KeptFailure {
+        seed,
+        violation: violation.clone(),
+        bundle: path,
+        small: None,
+        decisions: bundle.decisions.len(),
+        events: bundle.events,
+        entries: recording.entries.len(),
+        lines: None,
+    };
     if !args.shrink_budget.is_zero() {
         make_small(args, console, &bundle, &mut found)?;
     }
@@ -103,7 +114,8 @@ fn make_small(
     let run = Run::new(&small.scenario).within(small.limits);
     let trace = Trace::new(&run, &DecisionSource::List(small.decisions.clone()), &shrunk.recording);
     let picture = path.with_extension("html");
-    write(&picture, &timeline::html(&Timeline::new(&trace)))?;
+    let timeline = Timeline::new(&trace);
+    write(&picture, &timeline::html(&timeline))?;
     let (decisions, entries) = (small.decisions.len(), shrunk.recording.entries.len());
     console.say(&format!(
         "  made small: {} to {decisions} decisions, {} to {entries} entries, {} runs in {:.1?}: {}, {}\n",
@@ -114,7 +126,8 @@ fn make_small(
         path.display(),
         picture.display(),
     ))?;
-    (found.small, found.decisions, found.entries) = (Some(path), decisions, entries);
+    let (small, events, lines) = (Some(path), small.events, Some(timeline.length()));
+    *found = KeptFailure { small, decisions, events, entries, lines, ..found.clone() };
     Ok(())
 }
 
