@@ -1,66 +1,196 @@
-//! A call in flight, with everything needed to send its ops again.
+//! The table of HTTP calls under way, for batches (protocol.md 2) and packets (protocol.md 3).
 
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use crate::client::relays::Path;
-use crate::client::streams::PacketRef;
-use crate::id::{FlowId, RelayId};
-use crate::time::Instant;
+use bytes::Bytes;
+
+use crate::client::action::{ClientAction, ClientNotice};
+use crate::client::context::{Context, TimerOwner};
+use crate::client::event::ExchangeFailure;
+use crate::client::relays::Relays;
+use crate::client::sessions::batch::SentBatch;
+use crate::client::streams::decrypted::DecryptedPacket;
+use crate::client::streams::packet_call::PacketCall;
+use crate::id::{Counter, ExchangeId, RelayId};
+use crate::time::{Instant, share};
 use crate::timer::TimerSlot;
-use crate::wire::Op;
+use crate::wire::{Body, BodyForm, Reply};
 
-/// One HTTP request of the client that has not ended.
+/// All calls that have not ended. A call stands here, and nowhere else.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Calls {
+    ids: Counter,
+    calls: BTreeMap<ExchangeId, Call>,
+}
+
+/// One HTTP request that has not ended.
 #[derive(Clone, Debug)]
-pub(super) struct Exchange {
+struct Call {
+    facts: CallFacts,
+    payload: Payload,
+    timer: TimerSlot,
+}
+
+/// What is known of a call, whatever it carries.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CallFacts {
+    pub(super) id: ExchangeId,
     pub(super) relay: RelayId,
-    pub(super) class: Class,
     pub(super) sent: Instant,
+    /// Bytes of the request body.
     pub(super) body_len: usize,
-    pub(super) ops: Vec<Sent>,
-    /// The packet that it carries instead of ops (level 2).
-    pub(super) packet: Option<PacketRef>,
-    pub(super) timer: TimerSlot,
 }
 
-/// An op of an exchange, and who waits for its reply.
+/// What a call carries, and so which engine gets its answer.
 #[derive(Clone, Debug)]
-pub(super) struct Sent {
-    pub(super) op: Op,
-    pub(super) owner: OpOwner,
+pub(super) enum Payload {
+    /// Ops of levels 0 and 1.
+    Batch(SentBatch),
+    /// A packet of level 2.
+    Packet(PacketCall),
 }
 
-/// Who waits for a reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum OpOwner {
-    /// A flow.
-    Stream(FlowId),
-    /// Nobody: a session that is not needed any more. How often the op was tried before, and until when it is of use.
-    Close { tries: u8, until: Instant },
-    /// The relay table, which asks whether `seq` passes.
-    Probe,
+/// How a call has ended.
+#[derive(Debug)]
+pub(super) enum CallOutcome {
+    /// An answer in JSON, with a reply for each op.
+    Replies(Vec<Reply>),
+    /// An answer that is a packet, sealed.
+    Sealed(Bytes),
+    /// A packet that is decrypted already.
+    Decrypted(Box<DecryptedPacket>),
+    /// It failed. This is reported, and the relay is judged for it.
+    Failed(ExchangeFailure),
+    /// The driver did not say how it ended: like [`Failed`](Self::Failed) for an unknown reason.
+    Overdue,
 }
 
-/// What a batch is made of: ops of different classes never share one, so that none waits for another's
-/// reason (protocol.md 2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Class {
-    /// Opens: each may wait for a dead target.
-    Connect,
-    /// Ops that carry bytes, and closes.
-    Payload,
-    /// Polls of sessions that are fetching much.
-    BulkPoll,
-    /// Polls that wait for whatever may come.
-    IdlePoll,
-    /// Closes and probes only.
-    Control,
+/// A call that an engine wants made.
+#[derive(Debug)]
+pub(super) struct NewCall {
+    pub(super) relay: RelayId,
+    pub(super) body: Body,
+    pub(super) form: BodyForm,
+    /// When the driver gives up.
+    pub(super) deadline: Instant,
+    /// When the client gives up on the driver.
+    pub(super) overdue: Instant,
+    pub(super) payload: Payload,
 }
 
-impl Exchange {
-    /// What the relay of this exchange had to be good for.
-    pub(super) fn path(ops: &[Sent]) -> Path {
-        let sequenced =
-            |sent: &Sent| sent.owner != OpOwner::Probe && matches!(sent.op, Op::Data { seq: Some(_), .. });
-        if ops.iter().any(sequenced) { Path::Sequenced } else { Path::Any }
+impl CallOutcome {
+    /// Why the call failed, if it did.
+    pub(super) const fn failure(&self) -> Option<ExchangeFailure> {
+        match self {
+            Self::Failed(why) => Some(*why),
+            Self::Overdue => Some(ExchangeFailure::Unknown),
+            Self::Replies(_) | Self::Sealed(_) | Self::Decrypted(_) => None,
+        }
+    }
+}
+
+impl Payload {
+    /// How many ops an answer in JSON has replies for.
+    pub(super) fn ops(&self) -> usize {
+        match self {
+            Self::Batch(batch) => batch.ops().len(),
+            Self::Packet(_) => 1,
+        }
+    }
+}
+
+impl CallFacts {
+    /// The call failed: reports it, and has its relay judged as far as both levels agree on it. What is lost on the way
+    /// is left to the engines.
+    ///
+    /// A relay that refuses without saying for how long is left alone for long; but while it is the only way to the
+    /// node of streams (`streams_in_use`), not until that has forgotten them.
+    pub(super) fn on_failed(
+        &self,
+        why: ExchangeFailure,
+        streams_in_use: bool,
+        relays: &mut Relays,
+        context: &mut Context,
+    ) {
+        context.count(|stats| &mut stats.failed);
+        context.notice(ClientNotice::ExchangeFailed { exchange: self.id, relay: self.relay, why });
+        let (now, config) = (context.now(), context.config());
+        let last = streams_in_use && relays.is_last(now, self.relay);
+        let Some(relay) = relays.get_mut(self.relay) else { return };
+        let notice = match why {
+            ExchangeFailure::NotSent => relay.on_unreachable(now, config),
+            ExchangeFailure::TooLarge => relay.on_too_large(self.body_len),
+            ExchangeFailure::Refused { retry_after } => {
+                let most = if last { share(config.tuning.streams.idle, 1, 2) } else { Duration::MAX };
+                let pause = retry_after.unwrap_or(config.tuning.refused_backoff.min(most));
+                relay.on_refused(now, pause, config)
+            }
+            ExchangeFailure::Garbage if planted!(GarbageKeepsPlace) => relay.on_sent(now).filter(|_| false),
+            ExchangeFailure::Unknown | ExchangeFailure::Garbage => None,
+        };
+        context.notice(notice);
+    }
+}
+
+impl Calls {
+    /// Whether a call with this id was ever made.
+    pub(super) const fn knows(&self, id: ExchangeId) -> bool {
+        id.number() < self.ids.issued()
+    }
+
+    /// How many calls have not ended.
+    pub(super) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Makes a call: it takes a place at its relay, and goes out with the next actions.
+    pub(super) fn start(&mut self, call: NewCall, relays: &mut Relays, context: &mut Context) {
+        let NewCall { relay, body, form, deadline, overdue, payload } = call;
+        let now = context.now();
+        context.notice(relays.get_mut(relay).and_then(|relay| relay.on_sent(now)));
+        context.count(|stats| &mut stats.calls);
+        let id = ExchangeId::new(self.ids.next());
+        let mut timer = TimerSlot::default();
+        context.set_timer(&mut timer, TimerOwner::Exchange(id), Some(overdue));
+        let facts = CallFacts { id, relay, sent: now, body_len: body.len() };
+        self.calls.insert(id, Call { facts, payload, timer });
+        context.push(ClientAction::Send { exchange: id, relay, body, form, deadline });
+    }
+
+    /// A call has ended, in whatever way: it gives its place at the relay back.
+    pub(super) fn end(
+        &mut self,
+        id: ExchangeId,
+        relays: &mut Relays,
+        context: &mut Context,
+    ) -> Option<(CallFacts, Payload)> {
+        let Call { facts, payload, mut timer } = self.calls.remove(&id)?;
+        context.set_timer(&mut timer, TimerOwner::Exchange(id), None);
+        if let Some(relay) = relays.get_mut(facts.relay) {
+            relay.on_ended();
+        }
+        Some((facts, payload))
+    }
+
+    /// What a call carries that has not ended.
+    pub(super) fn payload(&self, id: ExchangeId) -> Option<&Payload> {
+        self.calls.get(&id).map(|call| &call.payload)
+    }
+
+    /// The batches under way, the oldest first.
+    pub(super) fn batches(&self) -> impl Iterator<Item = &SentBatch> {
+        self.calls.values().filter_map(|call| match &call.payload {
+            Payload::Batch(batch) => Some(batch),
+            Payload::Packet(_) => None,
+        })
+    }
+
+    /// All calls, the oldest first.
+    #[cfg(feature = "model")]
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (&CallFacts, &Payload)> {
+        self.calls.values().map(|call| (&call.facts, &call.payload))
     }
 }

@@ -1,13 +1,196 @@
-//! What the flows of a client share while they work: actions to take, counters, and the uplink pool.
+//! What both engines of a client work with: configuration, time, actions, counters, the uplink pool and deadlines.
 
 use alloc::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::client::action::{ClientAction, ClientNotice};
+use crate::client::action::{ClientAction, ClientNotice, EndReason};
+use crate::client::unreachable::UnreachableCache;
+use crate::config::ClientOptions;
 use crate::credit::{Credit, Pool};
-use crate::id::FlowId;
+use crate::error::ConnectFailure;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
+use crate::id::{ExchangeId, FlowId, RelayId};
 use crate::stats::ClientStats;
+use crate::target::Target;
+use crate::time::Instant;
+use crate::timer::{TimerQueue, TimerSlot};
+
+/// The surroundings of an engine. Engines change it through methods only.
+#[derive(Clone, Debug)]
+pub(super) struct Context {
+    config: ClientOptions,
+    now: Instant,
+    out: Outbox,
+    timers: TimerQueue<TimerOwner>,
+    unreachable: UnreachableCache,
+    /// Flows that have ended and that the router has not forgotten yet.
+    ended: VecDeque<FlowId>,
+}
+
+/// Whose deadline it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum TimerOwner {
+    Relay(RelayId),
+    Exchange(ExchangeId),
+    Flow(FlowId),
+    Coalesce,
+    Closes,
+    Streams,
+}
+
+impl Context {
+    pub(super) fn new(config: ClientOptions, now: Instant) -> Self {
+        Self {
+            now,
+            out: Outbox::new(config.uplink_total),
+            timers: TimerQueue::new(),
+            unreachable: UnreachableCache::new(
+                config.tuning.unreachable_entries,
+                config.tuning.unreachable_ttl,
+            ),
+            ended: VecDeque::new(),
+            config,
+        }
+    }
+
+    pub(super) const fn config(&self) -> &ClientOptions {
+        &self.config
+    }
+
+    pub(super) const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Time goes on, never back. Returns the time before.
+    pub(super) fn advance(&mut self, now: Instant) -> Instant {
+        let before = self.now;
+        self.now = before.max(now);
+        before
+    }
+
+    /// Takes an [`advance`](Self::advance) back, for an event that is refused.
+    pub(super) const fn turn_back(&mut self, before: Instant) {
+        self.now = before;
+    }
+
+    /// Queues an action.
+    pub(super) fn push(&mut self, action: ClientAction) {
+        self.out.actions.push_back(action);
+    }
+
+    /// Whether no flow is open.
+    pub(super) const fn is_without_flows(&self) -> bool {
+        self.out.stats.opened == self.out.stats.ended
+    }
+
+    /// The next action to take.
+    pub(super) fn next_action(&mut self) -> Option<ClientAction> {
+        self.out.actions.pop_front()
+    }
+
+    /// Whether no action is queued.
+    pub(super) fn is_drained(&self) -> bool {
+        self.out.actions.is_empty()
+    }
+
+    /// Bytes for the application.
+    pub(super) fn deliver(&mut self, flow: FlowId, bytes: Bytes) {
+        self.out.deliver(flow, bytes);
+    }
+
+    /// Gives the reader of a flow the credit that it may have now.
+    pub(super) fn grant(&mut self, flow: FlowId, credit: &mut Credit) {
+        self.out.grant(flow, credit);
+    }
+
+    pub(super) fn notice(&mut self, notice: impl Into<Option<ClientNotice>>) {
+        self.out.notice(notice);
+    }
+
+    pub(super) const fn stats(&self) -> &ClientStats {
+        &self.out.stats
+    }
+
+    /// Counts one more.
+    pub(super) fn count(&mut self, counter: impl FnOnce(&mut ClientStats) -> &mut u64) {
+        count(counter(&mut self.out.stats));
+    }
+
+    /// Counts `more`.
+    pub(super) fn add(
+        &mut self,
+        counter: impl FnOnce(&mut ClientStats) -> &mut u64,
+        more: impl TryInto<u64>,
+    ) {
+        let counter = counter(&mut self.out.stats);
+        *counter = counter.saturating_add(more.try_into().unwrap_or(u64::MAX));
+    }
+
+    /// What flows keep of uplink bytes beyond their floor.
+    pub(super) const fn pool(&mut self) -> &mut Pool {
+        &mut self.out.pool
+    }
+
+    /// Whether a flow beyond its floor could get credit now.
+    pub(super) const fn pool_has_room(&self) -> bool {
+        self.out.pool.has_room()
+    }
+
+    /// Sets, moves or clears the deadline of `owner`.
+    pub(super) fn set_timer(&mut self, slot: &mut TimerSlot, owner: TimerOwner, at: Option<Instant>) {
+        self.timers.set(slot, owner, at);
+    }
+
+    /// The earliest deadline and whose it is.
+    pub(super) fn first_timer(&self) -> Option<(Instant, TimerOwner)> {
+        self.timers.first()
+    }
+
+    /// The earliest owner whose deadline has come.
+    pub(super) fn due_timer(&self) -> Option<TimerOwner> {
+        self.timers.first().filter(|(at, _)| *at <= self.now).map(|(_, owner)| owner)
+    }
+
+    /// How `target` failed, if that was not long ago.
+    pub(super) fn recent_failure(&self, target: &Target) -> Option<ConnectFailure> {
+        self.unreachable.lookup(self.now, target)
+    }
+
+    /// A flow is over, and its engine has removed it: reports it, and has the router forget it.
+    pub(super) fn ended(&mut self, flow: FlowId, target: Option<&Target>, why: EndReason) {
+        if let (EndReason::ConnectFailed(failure), Some(target)) = (why, target) {
+            self.unreachable.record(self.now, target, failure);
+        }
+        self.count(|stats| &mut stats.ended);
+        self.push(ClientAction::Ended { flow, why });
+        self.ended.push_back(flow);
+    }
+
+    /// The next flow that the router must forget.
+    pub(super) fn next_ended(&mut self) -> Option<FlowId> {
+        self.ended.pop_front()
+    }
+
+    /// The configuration and the outbox, for a connection that takes them apart.
+    pub(super) const fn parts(&mut self) -> (&ClientOptions, &mut Outbox) {
+        (&self.config, &mut self.out)
+    }
+
+    /// The context's part of a state's fingerprint; the actions are the caller's.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, now: Instant, print: &mut Fingerprint<'_>) {
+        self.unreachable.fingerprint(now, print);
+        self.out.pool.fingerprint(print);
+    }
+
+    /// The actions that are queued, for a fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn actions(&self) -> impl ExactSizeIterator<Item = &ClientAction> {
+        self.out.actions.iter()
+    }
+}
 
 /// Where flows put what they want done.
 #[derive(Clone, Debug)]
@@ -18,20 +201,20 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    pub(super) fn new(uplink_total: usize) -> Self {
+    fn new(uplink_total: usize) -> Self {
         Self { actions: VecDeque::new(), stats: ClientStats::default(), pool: Pool::new(uplink_total) }
     }
 
-    pub(super) fn deliver(&mut self, stream: FlowId, bytes: Bytes) {
+    pub(super) fn deliver(&mut self, flow: FlowId, bytes: Bytes) {
         let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.stats.downlink_bytes = self.stats.downlink_bytes.saturating_add(len);
-        self.actions.push_back(ClientAction::Deliver { flow: stream, bytes });
+        self.actions.push_back(ClientAction::Deliver { flow, bytes });
     }
 
-    pub(super) fn grant(&mut self, stream: FlowId, credit: &mut Credit) {
+    pub(super) fn grant(&mut self, flow: FlowId, credit: &mut Credit) {
         let bytes = credit.grant(&mut self.pool);
         if bytes > 0 {
-            self.actions.push_back(ClientAction::Credit { flow: stream, bytes });
+            self.actions.push_back(ClientAction::Credit { flow, bytes });
         }
     }
 
@@ -41,6 +224,6 @@ impl Outbox {
 }
 
 /// Counts one more.
-pub(super) const fn count(counter: &mut u64) {
+const fn count(counter: &mut u64) {
     *counter = counter.saturating_add(1);
 }

@@ -1,131 +1,68 @@
 //! The client's fingerprint: its whole state, relative to now and to the numbers of its ids.
 
 use alloc::collections::BTreeMap;
-use core::hash::Hasher;
+use core::hash::{Hash, Hasher};
 
-use crate::client::calls::{Class, Exchange, OpOwner};
-use crate::client::flows::{Flow, Kind};
-use crate::client::relays::{HOLD_THRESHOLD, Relay};
-use crate::client::{Client, ClientAction};
-use crate::config::ClientOptions;
+use crate::client::ClientAction;
+use crate::client::calls::{CallFacts, Calls, Payload};
+use crate::client::context::Context;
+use crate::client::flows::{Carrier, Flows};
+use crate::client::relays::{Relay, Relays};
+use crate::client::sessions::Sessions;
+use crate::client::streams::Streams;
 use crate::fingerprint::Fingerprint;
 use crate::id::{ExchangeId, FlowId};
-use crate::seq::Seq;
 use crate::time::Instant;
-use crate::wire::Sid;
-use crate::wire::number::AnswerNumber;
 
-impl Client {
-    /// Feeds everything that decides what the client will do to `hasher`, relative to `now`.
-    ///
-    /// Times count from `now`, flows and exchanges by their rank among the live ones, session ids and
-    /// statistics not at all. States with equal fingerprints behave alike.
-    pub fn fingerprint(&self, now: Instant, hasher: &mut impl Hasher) {
-        let streams: BTreeMap<FlowId, usize> = self.flows.keys().copied().zip(0..).collect();
-        let exchanges: BTreeMap<ExchangeId, usize> = self.exchanges.keys().copied().zip(0..).collect();
-        let mut print = Fingerprint::new(now, hasher);
-        print.value((self.stage, self.payload_in_flight, self.probe_wanted, self.settled, self.offered));
-        print.each(self.flows.values(), |print, flow| flow.fingerprint(&self.config, print));
-        print.each(self.exchanges.values(), |print, exchange| {
-            self.exchange_fingerprint(exchange, &streams, print)
-        });
-        print.each(self.closes.iter(), |print, closing| {
-            print.value(closing.tries);
-            print.deadline(closing.due);
-            print.deadline(closing.until);
-        });
-        self.ready.fingerprint(|id| streams.get(&id).copied(), &mut print);
-        self.relays.fingerprint(&self.config, &mut print);
-        self.unreachable.fingerprint(now, &mut print);
-        self.out.pool.fingerprint(&mut print);
-        if let Some(level_2) = &self.streams {
-            level_2.fingerprint(|id| streams.get(&id).copied(), &mut print);
-        }
-        print.each(self.starved.iter(), |print, id| print.value(streams.get(id)));
-        print.each(self.out.actions.iter(), |print, action| {
-            action_fingerprint(action, &streams, &exchanges, print);
-        });
-    }
-
-    /// The sessions at the node that the client knows, in an order that the fingerprint determines: those of
-    /// its flows, with the number of the reply that comes next, and those that it is about to close.
-    ///
-    /// Neither machine's fingerprint has session ids or absolute numbers. Who hashes both needs to know which
-    /// session is which, and how far the two sides' numbers are apart: look each up with
-    /// [`Node::place_of`](crate::Node::place_of).
-    pub fn known_sessions(&self) -> impl Iterator<Item = (Sid, Option<Seq>)> {
-        let flows = self.flows.values().filter_map(|flow| {
-            let expected = match &flow.kind {
-                Kind::Session(session) => session.expected(),
-                Kind::Association(_) | Kind::Stream(_) => None,
-            };
-            Some((flow.sid()?, expected))
-        });
-        flows.chain(self.closes.iter().map(|closing| (closing.sid, None)))
-    }
-
-    /// The newest answer at level 2, which the fingerprint does not have: what counts is which answers on their way are
-    /// newer, and in which order.
-    pub fn newest_answer(&self) -> Option<AnswerNumber> {
-        self.streams.as_ref()?.newest()
-    }
-
-    fn exchange_fingerprint(
-        &self,
-        exchange: &Exchange,
-        streams: &BTreeMap<FlowId, usize>,
-        print: &mut Fingerprint<'_>,
-    ) {
-        print.value((exchange.relay, exchange.class, exchange.body_len));
-        if let Some(packet) = &exchange.packet {
-            print.value(packet.place());
-            let counts = |relay: &Relay| relay.health().counts_failure(exchange.sent);
-            print.value(self.relays.get(exchange.relay).map(counts));
-            print.time(exchange.sent);
-            return;
-        }
-        match exchange.class {
-            // Better than no round trip at all.
-            Class::Connect if self.relays.get(exchange.relay).is_some_and(Relay::knows_round_trip) => {}
-            // The answer tells how long the round trip was.
-            Class::Connect | Class::Payload | Class::Control => print.time(exchange.sent),
-            // The answer tells whether the relay holds polls.
-            Class::IdlePoll => print.deadline(exchange.sent.saturating_add(HOLD_THRESHOLD)),
-            Class::BulkPoll => {}
-        }
-        print.deadline(exchange.sent.saturating_add(self.config.reply_watchdog()));
-        print.each(exchange.ops.iter(), |print, sent| match sent.owner {
-            OpOwner::Stream(id) => {
-                print.value((0_u8, streams.get(&id)));
-                match self.flows.get(&id).map(|flow| &flow.kind) {
-                    Some(Kind::Session(session)) => session.op_fingerprint(&sent.op, print),
-                    Some(Kind::Association(_) | Kind::Stream(_)) | None => {
-                        print.value((sent.op.name(), sent.op.payload()))
-                    }
-                }
-            }
-            OpOwner::Close { tries, until } => {
-                print.value((1_u8, tries));
-                print.deadline(until);
-            }
-            OpOwner::Probe => print.value(2_u8),
-        });
-    }
+/// The parts of a client.
+pub(super) struct Engines<'a> {
+    pub(super) context: &'a Context,
+    pub(super) flows: &'a Flows,
+    pub(super) calls: &'a Calls,
+    pub(super) relays: &'a Relays,
+    pub(super) sessions: &'a Sessions,
+    pub(super) streams: Option<&'a Streams>,
 }
 
-impl Flow {
-    fn fingerprint(&self, config: &ClientOptions, print: &mut Fingerprint<'_>) {
-        print.value((self.queued.connect, self.queued.payload, self.queued.poll, self.deficit));
-        match &self.kind {
-            Kind::Session(session) => {
-                print.value(0_u8);
-                session.fingerprint(config, print);
+impl Engines<'_> {
+    /// Feeds all parts to `hasher`, and what else the client is.
+    pub(super) fn fingerprint(&self, client: impl Hash, now: Instant, hasher: &mut impl Hasher) {
+        let flows: BTreeMap<FlowId, usize> = self.flows.iter().map(|(id, _)| id).zip(0..).collect();
+        let calls: BTreeMap<ExchangeId, usize> =
+            self.calls.iter().map(|(call, _)| call.id).zip(0..).collect();
+        let rank = |id: FlowId| flows.get(&id).copied();
+        let mut print = Fingerprint::new(now, hasher);
+        print.value(client);
+        print.each(self.flows.iter(), |print, (_, carrier)| print.value(carrier == Carrier::Streams));
+        self.sessions.fingerprint(rank, self.context, &mut print);
+        print.each(self.calls.iter(), |print, (call, payload)| self.call(call, payload, rank, print));
+        self.relays.fingerprint(self.context.config(), &mut print);
+        self.context.fingerprint(now, &mut print);
+        if let Some(streams) = self.streams {
+            streams.fingerprint(rank, &mut print);
+        }
+        print.each(self.context.actions(), |print, action| action_fingerprint(action, &flows, &calls, print));
+    }
+
+    fn call(
+        &self,
+        call: &CallFacts,
+        payload: &Payload,
+        rank: impl Fn(FlowId) -> Option<usize>,
+        print: &mut Fingerprint<'_>,
+    ) {
+        print.value((call.relay, call.body_len));
+        match payload {
+            Payload::Batch(batch) => {
+                let Self { relays, context, .. } = self;
+                self.sessions.batch_fingerprint(call, batch, rank, relays, context, print);
             }
-            Kind::Association(association) => {
-                print.value(1_u8);
-                association.fingerprint(print);
+            Payload::Packet(packet) => {
+                print.value(packet.place());
+                let counts = |relay: &Relay| relay.health().counts_failure(call.sent);
+                print.value(self.relays.get(call.relay).map(counts));
+                print.time(call.sent);
             }
-            Kind::Stream(number) => print.value((2_u8, number)),
         }
     }
 }
@@ -159,6 +96,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::client::Client;
     use crate::fingerprint::Fnv;
     use crate::level::Level;
     use crate::{ClientEvent, ClientOptions, FlowKind, LocalEvent, RelayOptions, Secret, Target};
@@ -183,6 +121,10 @@ mod tests {
         open(&mut client, now, text);
         while !matches!(client.poll(), ClientAction::Idle { .. }) {}
         (client, now)
+    }
+
+    fn first_call(client: &Client) -> Option<ExchangeId> {
+        client.calls.iter().next().map(|(call, _)| call.id)
     }
 
     fn open(client: &mut Client, now: Instant, text: &'static str) {
@@ -212,7 +154,7 @@ mod tests {
     fn neither_the_time_nor_the_numbers_of_ids_matter() {
         let (early, early_now) = run(Instant::from_micros(10), 1, "x");
         let (late, late_now) = run(Instant::from_micros(987_654_321), 5, "x");
-        assert_ne!(early.exchanges.keys().next(), late.exchanges.keys().next());
+        assert_ne!(first_call(&early), first_call(&late));
         assert_eq!(print(&early, early_now), print(&late, late_now));
     }
 

@@ -1,10 +1,18 @@
-//! The client machine: flows in, batches out.
+//! The client machine: a router between events and two engines.
 //!
-//! Data goes one way through the files of this folder: a local event changes a flow ([`session`],
-//! [`association`]); the flow says what it wants sent ([`ready`]); [`outbound`] puts batches together for
-//! the relays that can take them ([`relay`]); [`inbound`] hands replies back to the flows.
+//! ```text
+//!                      ┌─▶ sessions (levels 0 and 1) ──┐
+//!  events ─▶ Client ───┤                               ├─▶ calls ─▶ relays
+//!              ▲       └─▶ streams (level 2) ──────────┘
+//!              └── actions ◀── context
+//! ```
+//!
+//! An event goes to the engine that it is about: [`flows`] knows which one carries a flow, [`calls`] what a call
+//! carries. Both engines choose among the [`relays`], and leave actions, deadlines and ends of flows in the
+//! [`context`].
 
 mod action;
+mod answers;
 mod calls;
 mod context;
 mod event;
@@ -19,35 +27,37 @@ mod unreachable;
 #[cfg(test)]
 mod tests;
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+#[cfg(feature = "model")]
+use core::hash::Hasher;
+
 use core::fmt;
-use core::time::Duration;
 
 pub use action::{ClientAction, ClientNotice, EndReason};
 pub use event::{ClientEvent, ExchangeFailure, LocalEvent};
 pub use streams::decrypted::DecryptedPacket;
 pub use streams::decryptor::Decryptor;
 
-use crate::config::{ClientConfig, ClientOptions};
+use crate::config::ClientConfig;
 use crate::error::Misuse;
-use crate::id::{Counter, ExchangeId, FlowId, IdGenerator, RelayId};
+use crate::id::{ExchangeId, FlowId, IdGenerator};
 use crate::level::Level;
+#[cfg(feature = "model")]
+use crate::seq::Seq;
 use crate::stats::ClientStats;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
-use crate::timer::{TimerKind, TimerQueue, TimerSlot, Wake};
+use crate::timer::{TimerKind, Wake};
 use crate::wire::Sid;
+#[cfg(feature = "model")]
+use crate::wire::number::AnswerNumber;
 
-use calls::Exchange;
-use context::{Outbox, count};
-use flows::{Flow, Kind};
-use relays::{Path, Relay, Relays};
-use sessions::datagrams::Association;
-use sessions::ready::{Coalescing, Ready};
-use sessions::sequencing::{Circumstances, LONGEST_BEHIND, POLL_WAIT_NOT_HELD};
-use sessions::session::Session;
-use streams::Streams;
-use unreachable::UnreachableCache;
+use answers::CallEnd;
+use calls::{Calls, NewCall, Payload};
+use context::{Context, TimerOwner};
+use flows::{Carrier, Flows};
+use relays::Relays;
+use sessions::{Opens, Sessions};
+use streams::{Availability, Streams};
 
 /// The client: carries local flows to a node in batches, through relays.
 ///
@@ -69,33 +79,16 @@ use unreachable::UnreachableCache;
 ///  7. An event for something that has ended already is ignored.
 #[derive(Clone)]
 pub struct Client {
-    config: ClientOptions,
-    now: Instant,
+    context: Context,
     stage: Stage,
-    stream_ids: Counter,
-    exchange_ids: Counter,
-    flows: BTreeMap<FlowId, Flow>,
-    exchanges: BTreeMap<ExchangeId, Exchange>,
+    flows: Flows,
+    calls: Calls,
     relays: Relays,
-    ready: Ready,
-    closes: VecDeque<Closing>,
-    close_timer: TimerSlot,
-    coalesce_timer: TimerSlot,
-    timers: TimerQueue<TimerOwner>,
-    unreachable: UnreachableCache,
-    starved: BTreeSet<FlowId>,
-    payload_in_flight: usize,
-    /// A session that no node has, for asking a relay whether `seq` passes.
-    probe: Sid,
-    /// The highest level that the node has offered.
-    offered: Level,
-    /// Whether level 1 ops want a relay of which it is not known whether `seq` passes.
-    probe_wanted: bool,
+    sessions: Sessions,
     /// Level 2, if it is to be used.
     streams: Option<Streams>,
     /// Nothing can be sent until something happens.
     settled: bool,
-    out: Outbox,
 }
 
 /// ```text
@@ -107,30 +100,6 @@ enum Stage {
     Closed,
 }
 
-/// Nodes, deployed ones too, have ended an idle session by themselves after this time.
-const NODE_IDLE: Duration = Duration::from_secs(300);
-
-/// A session at the node that nobody needs any more.
-#[derive(Clone, Copy, Debug)]
-struct Closing {
-    sid: Sid,
-    tries: u8,
-    due: Instant,
-    /// When the node has forgotten the session by itself.
-    until: Instant,
-}
-
-/// Whose deadline it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum TimerOwner {
-    Relay(RelayId),
-    Exchange(ExchangeId),
-    Flow(FlowId),
-    Coalesce,
-    Closes,
-    Streams,
-}
-
 impl Client {
     /// A client without flows. `seed` should be secret and unlike that of any other client.
     pub fn new(config: ClientConfig, seed: [u8; 32], now: Instant) -> Self {
@@ -139,40 +108,19 @@ impl Client {
         if planted!(SeedAmbient, ambient) {
             let _: Sid = sids.generate();
         }
+        let mut relays = Relays::new(&config, now);
+        let level_2 = config.max_level >= Level::Streams;
         let mut client = Self {
-            now,
             stage: Stage::Running,
-            stream_ids: Counter::default(),
-            exchange_ids: Counter::default(),
-            flows: BTreeMap::new(),
-            exchanges: BTreeMap::new(),
-            relays: Relays::new(&config, now),
-            ready: Ready::default(),
-            closes: VecDeque::new(),
-            close_timer: TimerSlot::default(),
-            coalesce_timer: TimerSlot::default(),
-            timers: TimerQueue::new(),
-            unreachable: UnreachableCache::new(
-                config.tuning.unreachable_entries,
-                config.tuning.unreachable_ttl,
-            ),
-            starved: BTreeSet::new(),
-            payload_in_flight: 0,
-            probe: sids.generate(),
-            offered: Level::Legacy,
-            probe_wanted: false,
-            streams: None,
+            flows: Flows::default(),
+            calls: Calls::default(),
+            streams: level_2.then(|| Streams::new(&config, seed, &mut relays, now)).flatten(),
+            relays,
+            sessions: Sessions::new(sids.generate()),
             settled: false,
-            out: Outbox::new(config.uplink_total),
-            config,
+            context: Context::new(config, now),
         };
-        let relays: alloc::vec::Vec<RelayId> = client.relays.iter().map(Relay::id).collect();
-        for relay in relays {
-            client.rearm_relay(relay);
-        }
-        if client.config.max_level >= Level::Streams {
-            client.streams = Streams::new(&client.config, seed, &mut client.relays, now);
-        }
+        client.relays.rearm_all(&mut client.context);
         client
     }
 
@@ -194,25 +142,20 @@ impl Client {
         if self.stage == Stage::Closed {
             return Err(Misuse::Closed);
         }
-        if self.flows.len() >= self.config.max_flows {
+        if self.flows.len() >= self.context.config().max_flows {
             return Err(Misuse::FlowLimit);
         }
         self.advance(now);
-        let id = FlowId::new(self.stream_ids.next());
-        count(&mut self.out.stats.opened);
-        if let Some(failure) = self.unreachable.lookup(self.now, &target) {
-            count(&mut self.out.stats.unreachable_hits);
-            self.report_end(id, EndReason::ConnectFailed(failure));
-            return Ok(id);
+        let id = self.flows.next_id();
+        self.context.count(|stats| &mut stats.opened);
+        if let Some(failure) = self.context.recent_failure(&target) {
+            self.context.count(|stats| &mut stats.unreachable_hits);
+            self.context.ended(id, None, EndReason::ConnectFailed(failure));
+        } else {
+            self.flows.set(id, Carrier::Sessions);
+            self.sessions.open(id, target, kind, &self.relays, &mut self.context);
         }
-        let kind = match kind {
-            FlowKind::Tcp => Kind::Session(Session::open(id, target, &self.config, self.now, &mut self.out)),
-            FlowKind::Udp => {
-                Kind::Association(Association::open(id, target, &self.config, self.now, &mut self.out))
-            }
-        };
-        self.flows.insert(id, Flow::new(kind));
-        self.refresh(id);
+        self.settle();
         Ok(id)
     }
 
@@ -223,35 +166,33 @@ impl Client {
     pub fn handle(&mut self, now: Instant, event: ClientEvent) -> Result<(), Misuse> {
         match event {
             ClientEvent::Open { target, kind } => return self.open(now, target, kind).map(drop),
-            ClientEvent::Local { flow: stream, event } => {
-                if stream.number() >= self.stream_ids.issued() {
-                    return Err(Misuse::UnknownFlow(stream));
-                }
-                return self.on_local(now, stream, event);
+            ClientEvent::Local { flow, .. } if !self.flows.knows(flow) => {
+                return Err(Misuse::UnknownFlow(flow));
             }
             ClientEvent::Answering { exchange }
             | ClientEvent::Reply { exchange, .. }
             | ClientEvent::Decrypted { exchange, .. }
             | ClientEvent::ExchangeFailed { exchange, .. }
-                if exchange.number() >= self.exchange_ids.issued() =>
+                if !self.calls.knows(exchange) =>
             {
                 return Err(Misuse::UnknownExchange(exchange));
             }
+            ClientEvent::Local { flow, event } => self.on_local(now, flow, event)?,
             ClientEvent::Answering { exchange } => {
                 self.advance(now);
-                self.on_answering(exchange);
+                self.on_call_answering(exchange);
             }
             ClientEvent::Reply { exchange, body } => {
                 self.advance(now);
-                self.on_reply(exchange, body);
+                self.on_call_ended(exchange, CallEnd::Body(body));
             }
             ClientEvent::Decrypted { exchange, packet } => {
                 self.advance(now);
-                self.on_decrypted(exchange, &packet);
+                self.on_call_ended(exchange, CallEnd::Decrypted(packet));
             }
             ClientEvent::ExchangeFailed { exchange, why } => {
                 self.advance(now);
-                self.on_exchange_failed(exchange, why);
+                self.on_call_ended(exchange, CallEnd::Failed(why));
             }
             ClientEvent::Timeout => {
                 self.advance(now);
@@ -262,30 +203,34 @@ impl Client {
                 self.on_close();
             }
         }
+        self.settle();
         Ok(())
     }
 
-    /// What opens answers on other threads; none for a client without level 2. It stays the same.
+    /// What decrypts answers on other threads; none for a client without level 2. It stays the same.
     pub fn decryptor(&self) -> Option<Decryptor> {
-        self.streams.as_ref().map(|streams| Decryptor::new(&streams.down, self.config.tuning.max_reply_body))
+        let max_body = self.context.config().tuning.max_reply_body;
+        self.streams.as_ref().map(|streams| streams.decryptor(max_body))
     }
 
     /// Takes the next thing to be done; [`Idle`](ClientAction::Idle) when there is nothing more.
     pub fn poll(&mut self) -> ClientAction {
         loop {
-            if let Some(action) = self.out.actions.pop_front() {
+            if let Some(action) = self.context.next_action() {
                 return action;
             }
-            if planted!(IdleTooSoon) && core::mem::take(&mut self.probe_wanted) {
+            if planted!(IdleTooSoon) && self.sessions.forget_probe() {
                 return ClientAction::Idle { wake: self.wake() };
             }
-            if !self.settled && self.send_next() {
+            if !self.settled && self.make_call() {
                 continue;
             }
-            if !core::mem::replace(&mut self.settled, true) {
-                self.rearm_streams();
+            if !core::mem::replace(&mut self.settled, true)
+                && let Some(streams) = &mut self.streams
+            {
+                streams.rearm(&self.relays, &mut self.context);
             }
-            if self.out.actions.is_empty() {
+            if self.context.is_drained() {
                 return ClientAction::Idle { wake: self.wake() };
             }
         }
@@ -293,262 +238,199 @@ impl Client {
 
     /// What the client has done so far.
     pub const fn stats(&self) -> &ClientStats {
-        &self.out.stats
+        self.context.stats()
     }
 
     /// Payload bytes that the client keeps: uplink not yet answered, and downlink that waits for its turn.
     pub fn buffered_bytes(&self) -> usize {
-        let streams = self.streams.as_ref().map_or(0, Streams::kept);
-        self.flows.values().fold(streams, |sum, flow| sum.saturating_add(flow.kept()))
+        let streams = self.streams.as_ref().map_or(0, Streams::buffered);
+        self.sessions.buffered().saturating_add(streams)
     }
 
     /// Time goes on, and something may be sendable again.
     fn advance(&mut self, now: Instant) {
-        self.now = self.now.max(now);
+        self.context.advance(now);
         self.settled = false;
     }
 
-    fn circumstances(&self) -> Circumstances {
-        Circumstances {
-            now: self.now,
-            short: self.relays.is_short(),
-            none_holds: self.relays.none_holds(self.now, Path::Any),
-            none_holds_sequenced: self.relays.none_holds(self.now, Path::Sequenced),
-            not_held: POLL_WAIT_NOT_HELD,
-            poll_behind: self.poll_behind(),
-        }
-    }
-
-    /// How long after a payload its session polls.
-    ///
-    /// On a slow path the node's wait of 350 ms for the answer to the payload brings most answers back with
-    /// it, for one call; the poll comes just before that wait is over. On a fast path the settle that ends
-    /// the wait would be longer than the way, so the poll follows at once.
-    fn poll_behind(&self) -> Duration {
-        const FAST: Duration = Duration::from_millis(250);
-        let slow = self.relays.shortest_round_trip().is_some_and(|round_trip| round_trip >= FAST);
-        if slow { LONGEST_BEHIND } else { Duration::ZERO }
-    }
-
-    fn wake(&self) -> Option<Wake> {
-        let (at, owner) = self.timers.first()?;
-        let timer = match owner {
-            TimerOwner::Relay(id) => self
-                .relays
-                .get(id)
-                .and_then(|relay| relay.deadline(self.now))
-                .map_or(TimerKind::RelayRetry, |(_, timer)| timer),
-            TimerOwner::Exchange(_) => TimerKind::ReplyWatchdog,
-            TimerOwner::Coalesce | TimerOwner::Closes => TimerKind::Coalesce,
-            TimerOwner::Streams => self.streams.as_ref().map_or(TimerKind::Late, |streams| streams.due),
-            TimerOwner::Flow(id) => self
-                .flows
-                .get(&id)
-                .and_then(|flow| flow.deadline(self.circumstances(), &self.config))
-                .map_or(TimerKind::Poll, |(_, timer)| timer),
-        };
-        let late = planted!(WakeNow) && owner == TimerOwner::Closes;
-        Some(Wake { at: if late { self.now } else { at }, timer })
-    }
-
     fn on_local(&mut self, now: Instant, id: FlowId, event: LocalEvent) -> Result<(), Misuse> {
-        let Some(flow) = self.flows.get_mut(&id) else { return Ok(()) };
-        let at = self.now.max(now);
-        match (&mut flow.kind, event) {
-            (Kind::Session(_) | Kind::Stream(_), LocalEvent::Reset)
-            | (Kind::Association(_), LocalEvent::Reset | LocalEvent::Fin) => {
-                self.advance(now);
-                self.end(id, EndReason::Local);
-                return Ok(());
-            }
-            (Kind::Stream(number), event) => {
-                let number = *number;
-                return self.on_stream_local(at, id, number, event);
-            }
-            (Kind::Session(session), event) => session.on_local(event, at, &mut self.out)?,
-            (Kind::Association(association), event) => {
-                association.on_local(event, at, &self.config, &mut self.out)?;
-            }
+        let Self { context, relays, sessions, streams, .. } = self;
+        let Some(carrier) = self.flows.carrier(id) else { return Ok(()) };
+        let before = context.advance(now);
+        let taken = match (carrier, streams) {
+            (Carrier::Sessions, _) => sessions.on_local(id, event, relays, context),
+            (Carrier::Streams, Some(streams)) => streams.on_local(id, event, context),
+            (Carrier::Streams, None) => Ok(()),
+        };
+        match taken {
+            Ok(()) => self.settled = false,
+            Err(_) => context.turn_back(before),
         }
-        self.advance(now);
-        self.refresh(id);
-        Ok(())
+        taken
+    }
+
+    fn on_call_answering(&mut self, id: ExchangeId) {
+        if let Some(Payload::Packet(packet)) = self.calls.payload(id)
+            && let Some(streams) = &mut self.streams
+        {
+            streams.on_call_answering(*packet);
+        }
+    }
+
+    fn on_call_ended(&mut self, id: ExchangeId, end: CallEnd) {
+        let Self { context, calls, relays, sessions, streams, .. } = self;
+        let Some((call, payload)) = calls.end(id, relays, context) else { return };
+        let outcome = end.read(&call, &payload, context);
+        if let Some(why) = outcome.failure() {
+            let in_use = streams.as_ref().is_some_and(Streams::is_in_use);
+            call.on_failed(why, in_use, relays, context);
+        }
+        match (payload, streams) {
+            (Payload::Batch(batch), _) => sessions.on_call_ended(&call, batch, outcome, relays, context),
+            (Payload::Packet(packet), Some(streams)) => {
+                streams.on_call_ended(&call, packet, outcome, relays, context)
+            }
+            (Payload::Packet(_), None) => {}
+        }
     }
 
     /// Every owner whose deadline has come acts once, and names a later deadline or none.
     fn on_timeout(&mut self) {
-        while let Some((_, owner)) = self.timers.first().filter(|(at, _)| *at <= self.now) {
-            match owner {
-                TimerOwner::Relay(id) => self.rearm_relay(id),
-                TimerOwner::Exchange(id) => self.on_exchange_overdue(id),
-                TimerOwner::Flow(id) => self.on_flow_timeout(id),
-                TimerOwner::Coalesce => {
-                    self.ready.flush();
-                    self.rearm_coalesce();
+        while let Some(owner) = self.context.due_timer() {
+            let Self { context, relays, sessions, .. } = self;
+            match (owner, &mut self.streams) {
+                (TimerOwner::Relay(id), _) => relays.rearm(id, context),
+                (TimerOwner::Exchange(id), _) => self.on_call_ended(id, CallEnd::Overdue),
+                (owner, Some(streams)) if self.flows.belongs_to_streams(owner) => {
+                    streams.on_timeout(owner, relays, context)
                 }
-                TimerOwner::Closes => self.rearm_closes(),
-                TimerOwner::Streams => self.on_streams_timeout(),
+                (owner, _) => sessions.on_timeout(owner, relays, context),
             }
-        }
-    }
-
-    fn on_flow_timeout(&mut self, id: FlowId) {
-        let Some(flow) = self.flows.get_mut(&id) else { return };
-        if let Kind::Stream(number) = flow.kind {
-            return self.on_stream_timeout(id, number);
-        }
-        match flow.on_timeout(self.now, &self.config, &mut self.out) {
-            Ok(()) => self.refresh(id),
-            Err(why) => self.end(id, why),
         }
     }
 
     fn on_close(&mut self) {
         self.stage = Stage::Closed;
-        while let Some(id) = self.flows.keys().next().copied() {
-            self.end(id, EndReason::ClientClosed);
+        if let Some(streams) = &mut self.streams {
+            streams.close();
         }
-    }
-
-    /// After anything that may have changed a flow: queues what it wants, sets its timer, looks after its
-    /// credit. What a flow wants is computed from its state, so nothing can be forgotten.
-    fn refresh(&mut self, id: FlowId) {
-        if self.refresh_stream(id) {
-            return;
-        }
-        let circumstances = self.circumstances();
-        let Some(flow) = self.flows.get_mut(&id) else { return };
-        let wants = flow.wants(circumstances, &self.config);
-        if let Kind::Session(session) = &mut flow.kind {
-            session.note_wants(wants, self.now);
-        }
-        self.ready.put(id, &mut flow.queued, wants);
-        let deadline = flow.deadline(circumstances, &self.config).map(|(at, _)| at);
-        self.timers.set(&mut flow.timer, TimerOwner::Flow(id), deadline);
-        if let Kind::Session(session) = &flow.kind
-            && session.is_blocked()
-        {
-            self.starved.insert(id);
-        }
-        if let Some(bytes) = wants.payload {
-            let at_once = self.payload_in_flight == 0 || bytes >= self.config.tuning.max_op_payload;
-            let until = self.now.saturating_add(self.coalescing_window());
-            self.ready.on_payload(at_once, until);
-            self.rearm_coalesce();
-        }
-    }
-
-    /// How long small writes wait for company: a twentieth of the round trip, which nobody notices.
-    fn coalescing_window(&self) -> Duration {
-        const SHORTEST: Duration = Duration::from_millis(1);
-        if planted!(TimeAmbient, ambient) {
-            return SHORTEST;
-        }
-        let share = self
-            .relays
-            .shortest_round_trip()
-            .and_then(|round_trip| round_trip.checked_div(20))
-            .unwrap_or(SHORTEST);
-        share.max(SHORTEST).min(self.config.tuning.coalesce)
-    }
-
-    fn rearm_coalesce(&mut self) {
-        let deadline = self.ready.deadline();
-        self.timers.set(&mut self.coalesce_timer, TimerOwner::Coalesce, deadline);
-    }
-
-    fn rearm_relay(&mut self, id: RelayId) {
-        if let Some(relay) = self.relays.get_mut(id) {
-            // What became due while the host slept is done before it is forgotten.
-            relay.on_timeout(self.now);
-            let deadline = relay.deadline(self.now).map(|(at, _)| at);
-            self.timers.set(relay.timer(), TimerOwner::Relay(id), deadline);
-        }
-    }
-
-    /// A flow is over: everything that it holds is given back, and the node is told if it does not know.
-    fn end(&mut self, id: FlowId, why: EndReason) {
-        let Some(mut flow) = self.flows.remove(&id) else { return };
-        self.timers.set(&mut flow.timer, TimerOwner::Flow(id), None);
-        self.starved.remove(&id);
-        let stream = match flow.kind {
-            Kind::Stream(number) => self.remove_stream(number, why),
-            Kind::Session(_) | Kind::Association(_) => None,
-        };
-        let target = flow.target().or(stream.as_ref());
-        if let (EndReason::ConnectFailed(failure), Some(target)) = (why, target) {
-            self.unreachable.record(self.now, target, failure);
-        }
-        if let Some(sid) = flow.sid().filter(|_| why != EndReason::Finished && !planted!(CloseUnsaid)) {
-            self.close_session(sid);
-        }
-        if let Kind::Session(session) = &mut flow.kind {
-            session.close(&mut self.out);
-        }
-        // A stream's end was told when it was delivered.
-        if why == EndReason::Finished && !matches!(flow.kind, Kind::Stream(_)) {
-            self.out.actions.push_back(ClientAction::Fin { flow: id });
-        }
-        self.report_end(id, why);
-        self.feed_starved();
-    }
-
-    fn report_end(&mut self, stream: FlowId, why: EndReason) {
-        count(&mut self.out.stats.ended);
-        self.out.actions.push_back(ClientAction::Ended { flow: stream, why });
-    }
-
-    /// The node shall forget a session. The op rides with the next batch, or goes alone after a moment.
-    fn close_session(&mut self, sid: Sid) {
-        self.queue_close(sid, 0, self.now.saturating_add(NODE_IDLE));
-    }
-
-    fn queue_close(&mut self, sid: Sid, tries: u8, until: Instant) {
-        /// A close that is lost this often is left to the node's idle limit.
-        const MOST_TRIES: u8 = 3;
-        // Closes are as many as sessions that ended; beyond this the node's idle limit does the work.
-        if tries >= MOST_TRIES || self.closes.len() >= self.config.max_flows {
-            return;
-        }
-        let due = self.now.saturating_add(self.config.tuning.coalesce);
-        self.closes.push_back(Closing { sid, tries, due, until });
-        self.rearm_closes();
-    }
-
-    /// A close that is due already waits for a relay, and not for the time.
-    fn rearm_closes(&mut self) {
-        let next = self.closes.front().map(|closing| closing.due).filter(|due| *due > self.now);
-        self.timers.set(&mut self.close_timer, TimerOwner::Closes, next);
-    }
-
-    /// The pool has room again: readers that ran dry get new credit, in the order of their ids.
-    fn feed_starved(&mut self) {
-        while self.out.pool.has_room() {
-            let Some(id) = self.starved.pop_first() else { return };
-            if let Some(Flow { kind: Kind::Session(session), .. }) = self.flows.get_mut(&id) {
-                session.regrant(&mut self.out);
+        while let Some(id) = self.flows.first() {
+            match (self.flows.carrier(id), &mut self.streams) {
+                (Some(Carrier::Streams), Some(streams)) => {
+                    streams.end(id, EndReason::ClientClosed, &mut self.context)
+                }
+                _ => self.sessions.end(id, EndReason::ClientClosed, &mut self.context),
             }
+            self.settle();
         }
-        if let Some(connection) = self.streams.as_mut().and_then(Streams::connection_mut) {
-            connection.feed(&mut self.out);
+    }
+
+    /// Puts one call together and makes it; false when nothing can be sent now.
+    fn make_call(&mut self) -> bool {
+        let call = self.next_call();
+        self.settle();
+        let made = call.is_some();
+        if let Some(call) = call {
+            self.calls.start(call, &mut self.relays, &mut self.context);
         }
+        made
+    }
+
+    fn next_call(&mut self) -> Option<NewCall> {
+        self.upgrade();
+        let Self { context, calls, relays, sessions, streams, .. } = self;
+        if let Some(streams) = streams {
+            if let Some(call) = streams.next_call(relays, context) {
+                return Some(call);
+            }
+            let undecided = streams.availability(context.now(), relays) == Availability::Undecided;
+            sessions.set_opens(if undecided { Opens::Wait } else { Opens::Go });
+        }
+        sessions.next_call(calls, relays, context)
+    }
+
+    /// Flows whose open is due become streams where there is a connection, and wait where there may be one soon.
+    fn upgrade(&mut self) {
+        let Self { context, flows, relays, sessions, streams: Some(streams), .. } = self else { return };
+        streams.set_wanted(false);
+        if !sessions.has_opens() {
+            return;
+        }
+        streams.renew(relays, context.config(), context.now());
+        while streams.availability(context.now(), relays) == Availability::Ready
+            && let Some((id, start)) = sessions.hand_over(context)
+        {
+            flows.set(id, Carrier::Streams);
+            streams.take_over(id, start, context);
+        }
+        if streams.availability(context.now(), relays) == Availability::Undecided {
+            streams.set_wanted(sessions.has_live_opens());
+        }
+    }
+
+    /// After whatever may have ended flows or given credit back: forgets what has ended, and lets readers go on that
+    /// wait for credit.
+    fn settle(&mut self) {
+        while let Some(id) = self.context.next_ended() {
+            self.flows.remove(id);
+        }
+        self.sessions.feed(&mut self.context);
+        if let Some(streams) = &mut self.streams {
+            streams.feed(&mut self.context);
+        }
+    }
+
+    fn wake(&self) -> Option<Wake> {
+        let (at, owner) = self.context.first_timer()?;
+        let timer = match (owner, &self.streams) {
+            (TimerOwner::Relay(id), _) => self.relays.timer_kind(id, self.context.now()),
+            (TimerOwner::Exchange(_), _) => TimerKind::ReplyWatchdog,
+            (owner, Some(streams)) if self.flows.belongs_to_streams(owner) => streams.deadline(owner),
+            (owner, _) => self.sessions.deadline(owner, &self.relays, &self.context),
+        };
+        let late = planted!(WakeNow) && owner == TimerOwner::Closes;
+        Some(Wake { at: if late { self.context.now() } else { at }, timer })
+    }
+}
+
+#[cfg(feature = "model")]
+impl Client {
+    /// Feeds everything that decides what the client will do to `hasher`, relative to `now`.
+    ///
+    /// Times count from `now`, flows and exchanges by their rank among the live ones, session ids and
+    /// statistics not at all. States with equal fingerprints behave alike.
+    pub fn fingerprint(&self, now: Instant, hasher: &mut impl Hasher) {
+        let Self { context, stage, flows, calls, relays, sessions, streams, settled } = self;
+        let engines =
+            fingerprint::Engines { context, flows, calls, relays, sessions, streams: streams.as_ref() };
+        engines.fingerprint((stage, settled), now, hasher);
+    }
+
+    /// The sessions at the node that the client knows, in an order that the fingerprint determines: those of
+    /// its flows, with the number of the reply that comes next, and those that it is about to close.
+    ///
+    /// Neither machine's fingerprint has session ids or absolute numbers. Who hashes both needs to know which
+    /// session is which, and how far the two sides' numbers are apart: look each up with
+    /// [`Node::place_of`](crate::Node::place_of).
+    pub fn known_sessions(&self) -> impl Iterator<Item = (Sid, Option<Seq>)> {
+        self.sessions.known()
+    }
+
+    /// The newest answer at level 2, which the fingerprint does not have: what counts is which answers on their way are
+    /// newer, and in which order.
+    pub fn newest_answer(&self) -> Option<AnswerNumber> {
+        self.streams.as_ref()?.newest()
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("now", &self.now)
+            .field("now", &self.context.now())
             .field("stage", &self.stage)
             .field("flows", &self.flows.len())
-            .field("exchanges", &self.exchanges.len())
-            .field("coalescing", &self.ready.coalescing)
-            .field("stats", &self.out.stats)
+            .field("calls", &self.calls.len())
+            .field("stats", self.context.stats())
             .finish_non_exhaustive()
     }
-}
-
-/// Whether payload may be sent now.
-const fn may_flush(coalescing: Coalescing) -> bool {
-    matches!(coalescing, Coalescing::Now)
 }

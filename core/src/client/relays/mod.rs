@@ -18,11 +18,13 @@ pub(super) use hold::HOLD_THRESHOLD;
 pub(super) use relay::Relay;
 pub(super) use select::{Path, Purpose};
 
+use crate::client::context::{Context, TimerOwner};
 use crate::config::{Balance, ClientOptions};
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 use crate::id::RelayId;
 use crate::time::Instant;
+use crate::timer::TimerKind;
 use select::select;
 
 /// All relays of a client.
@@ -55,6 +57,30 @@ impl Relays {
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Relay> {
         self.relays.iter_mut()
+    }
+
+    /// Sets the timer of a relay, after anything that may have changed its deadline. What became due while the host
+    /// slept is done before it is forgotten.
+    pub(super) fn rearm(&mut self, id: RelayId, context: &mut Context) {
+        let now = context.now();
+        if let Some(relay) = self.get_mut(id) {
+            relay.on_timeout(now);
+            let deadline = relay.deadline(now).map(|(at, _)| at);
+            context.set_timer(relay.timer(), TimerOwner::Relay(id), deadline);
+        }
+    }
+
+    /// Sets the timers of all relays.
+    pub(super) fn rearm_all(&mut self, context: &mut Context) {
+        for place in 0..self.relays.len() {
+            self.rearm(RelayId::new(u32::try_from(place).unwrap_or(u32::MAX)), context);
+        }
+    }
+
+    /// What the timer of a relay is for.
+    pub(super) fn timer_kind(&self, id: RelayId, now: Instant) -> TimerKind {
+        let deadline = self.get(id).and_then(|relay| relay.deadline(now));
+        deadline.map_or(TimerKind::RelayRetry, |(_, timer)| timer)
     }
 
     /// The relay for a call of this purpose, if one can take it now.

@@ -1,11 +1,11 @@
-//! Batch assembly: which flows share a call, and how many bytes each of them may put into it.
+//! A batch: its ops and their owners, and how its bytes are shared between flows (protocol.md 2.5 "Batches").
 
 use alloc::vec::Vec;
 
-use crate::client::calls::{OpOwner, Sent};
 use crate::client::relays::Path;
 use crate::config::RelayOptions;
-use crate::id::{FlowId, RelayId};
+use crate::id::FlowId;
+use crate::time::Instant;
 use crate::wire::{self, Op};
 
 /// Bytes of one turn of the deficit round robin.
@@ -17,10 +17,79 @@ const SMALL: usize = 16 * 1024;
 /// What an op costs beside its base64: keys, numbers, and a session id of which every character is escaped.
 const OP_OVERHEAD: usize = 512;
 
+/// What a batch is made of: ops of different classes never share one, so that none waits for another's
+/// reason (protocol.md 2.5 "Batches").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::client) enum Class {
+    /// Opens: each may wait for a dead target.
+    Connect,
+    /// Ops that carry bytes, and closes.
+    Payload,
+    /// Polls of sessions that are fetching much.
+    BulkPoll,
+    /// Polls that wait for whatever may come.
+    IdlePoll,
+    /// Closes and probes only.
+    Control,
+}
+
+/// Who waits for a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::client) enum OpOwner {
+    Flow(FlowId),
+    /// Nobody: a session that is not needed any more. How often the op was lost, and until when it is of use.
+    Close {
+        tries: u8,
+        until: Instant,
+    },
+    /// The relay table, which asks whether `seq` passes.
+    Probe,
+}
+
+/// An op, and who waits for its reply.
+#[derive(Clone, Debug)]
+pub(in crate::client) struct SentOp {
+    pub(in crate::client) op: Op,
+    pub(in crate::client) owner: OpOwner,
+}
+
+/// A batch under way, with everything needed to send its ops again.
+#[derive(Clone, Debug)]
+pub(in crate::client) struct SentBatch {
+    class: Class,
+    ops: Vec<SentOp>,
+}
+
+impl SentBatch {
+    pub(in crate::client) const fn class(&self) -> Class {
+        self.class
+    }
+
+    pub(in crate::client) fn ops(&self) -> &[SentOp] {
+        &self.ops
+    }
+
+    pub(in crate::client) fn into_ops(self) -> Vec<SentOp> {
+        self.ops
+    }
+
+    /// What the relay had to be good for.
+    pub(in crate::client) fn path(&self) -> Path {
+        let sequenced =
+            |sent: &SentOp| sent.owner != OpOwner::Probe && matches!(sent.op, Op::Data { seq: Some(_), .. });
+        if self.ops.iter().any(sequenced) { Path::Sequenced } else { Path::Any }
+    }
+
+    /// Whether it asks whether `seq` passes.
+    pub(in crate::client) fn is_probe(&self) -> bool {
+        self.ops.iter().any(|sent| sent.owner == OpOwner::Probe)
+    }
+}
+
 /// A flow that takes part in a batch.
 #[derive(Clone, Debug)]
 pub(in crate::client) struct Share {
-    pub(in crate::client) stream: FlowId,
+    pub(in crate::client) flow: FlowId,
     /// Bytes that the flow could send.
     pub(in crate::client) wanted: usize,
     /// What is left of a turn that the end of a batch cut short, before and after.
@@ -28,14 +97,14 @@ pub(in crate::client) struct Share {
     /// Bytes that it may put into this batch.
     pub(in crate::client) granted: usize,
     /// The batch was full before its turn came or was over: it comes first in the next one.
-    pub(in crate::client) owed: bool,
+    pub(in crate::client) cut_short: bool,
 }
 
 impl Share {
     /// A turn of the deficit round robin: a quantum, or what is left of one.
     fn turn(&mut self, room: &mut usize, most: usize) {
         let missing = self.wanted.min(most).saturating_sub(self.granted);
-        self.owed = missing > 0 && *room == 0;
+        self.cut_short = missing > 0 && *room == 0;
         if missing == 0 || *room == 0 {
             return;
         }
@@ -45,9 +114,9 @@ impl Share {
         let piece = missing.min(self.deficit).min(*room);
         self.granted = self.granted.saturating_add(piece);
         *room = room.saturating_sub(piece);
-        self.owed = piece < missing.min(self.deficit);
+        self.cut_short = piece < missing.min(self.deficit);
         // Unused turns are not saved up: a flow that could not use its turn does not get it later.
-        self.deficit = if self.owed { self.deficit.saturating_sub(piece) } else { 0 };
+        self.deficit = if self.cut_short { self.deficit.saturating_sub(piece) } else { 0 };
     }
 }
 
@@ -60,7 +129,7 @@ pub(in crate::client) fn share(shares: &mut [Share], mut room: usize, most: usiz
     for share in small {
         let wanted = share.wanted.min(most);
         share.granted = wanted.min(room);
-        share.owed = share.granted < wanted;
+        share.cut_short = share.granted < wanted;
         room = room.saturating_sub(share.granted);
     }
     loop {
@@ -77,8 +146,8 @@ pub(in crate::client) fn share(shares: &mut [Share], mut room: usize, most: usiz
 /// A batch that is being put together.
 #[derive(Debug)]
 pub(in crate::client) struct Batch {
-    pub(in crate::client) ops: Vec<Sent>,
-    len: usize,
+    ops: Vec<SentOp>,
+    body_len: usize,
     max_len: usize,
     max_ops: usize,
 }
@@ -86,13 +155,13 @@ pub(in crate::client) struct Batch {
 impl Batch {
     /// An empty batch for this relay.
     pub(in crate::client) fn new(relay: &RelayOptions, max_body: usize, max_ops: usize) -> Self {
-        let len = wire::request_overhead(relay.form, &relay.key);
-        Self { ops: Vec::new(), len, max_len: max_body, max_ops }
+        let body_len = wire::request_overhead(relay.form, &relay.key);
+        Self { ops: Vec::new(), body_len, max_len: max_body, max_ops }
     }
 
     /// Payload bytes that `ops` more ops could carry together.
     pub(in crate::client) fn room(&self, ops: usize) -> usize {
-        let free = self.max_len.saturating_sub(self.len).saturating_sub(OP_OVERHEAD.saturating_mul(ops));
+        let free = self.max_len.saturating_sub(self.body_len).saturating_sub(OP_OVERHEAD.saturating_mul(ops));
         (free / 4).saturating_mul(3)
     }
 
@@ -103,23 +172,29 @@ impl Batch {
 
     /// Whether `op` may join: the first one always may, since it cannot be helped.
     pub(in crate::client) fn fits(&self, op: &Op) -> bool {
-        let len = self.len.saturating_add(op.encoded_len());
+        let len = self.body_len.saturating_add(op.encoded_len());
         self.ops.is_empty() || (self.has_place() && len <= self.max_len)
     }
 
-    pub(in crate::client) fn push(&mut self, owner: OpOwner, op: Op) {
-        self.len = self.len.saturating_add(op.encoded_len());
-        self.ops.push(Sent { op, owner });
+    pub(in crate::client) const fn is_empty(&self) -> bool {
+        self.ops.is_empty()
     }
-}
 
-/// A batch that has its relay.
-#[derive(Debug)]
-pub(in crate::client) struct Draft {
-    pub(in crate::client) relay: RelayId,
-    /// What the relay is good for.
-    pub(in crate::client) carries: Path,
-    pub(in crate::client) batch: Batch,
+    /// How many ops have joined.
+    pub(in crate::client) const fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// The ops, on their way.
+    pub(in crate::client) fn send(self, class: Class) -> SentBatch {
+        SentBatch { class, ops: self.ops }
+    }
+
+    /// An op joins.
+    pub(in crate::client) fn push(&mut self, owner: OpOwner, op: Op) {
+        self.body_len = self.body_len.saturating_add(op.encoded_len());
+        self.ops.push(SentOp { op, owner });
+    }
 }
 
 #[cfg(test)]
@@ -130,18 +205,18 @@ mod tests {
         (0..)
             .zip(wanted)
             .map(|(id, &wanted)| Share {
-                stream: FlowId::new(id),
+                flow: FlowId::new(id),
                 wanted,
                 deficit: 0,
                 granted: 0,
-                owed: false,
+                cut_short: false,
             })
             .collect()
     }
 
     fn granted(shares: &[Share]) -> Vec<usize> {
         let mut sorted = shares.to_vec();
-        sorted.sort_by_key(|share| share.stream);
+        sorted.sort_by_key(|share| share.flow);
         sorted.iter().map(|share| share.granted).collect()
     }
 
@@ -169,12 +244,12 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_whose_turn_the_batch_cut_short_is_owed_the_rest_of_it_and_no_more() {
+    fn a_flow_whose_turn_the_batch_cut_short_gets_the_rest_of_it_and_no_more() {
         let mut all = shares(&[10 << 20; 3]);
         share(&mut all, QUANTUM + 1000, 1 << 20);
         assert_eq!(granted(&all), [QUANTUM, 1000, 0]);
-        let owed: Vec<_> = all.iter().map(|share| (share.owed, share.deficit)).collect();
-        assert_eq!(owed, [(false, 0), (true, QUANTUM - 1000), (true, 0)]);
+        let cut_short: Vec<_> = all.iter().map(|share| (share.cut_short, share.deficit)).collect();
+        assert_eq!(cut_short, [(false, 0), (true, QUANTUM - 1000), (true, 0)]);
         all.rotate_left(1);
         all.iter_mut().for_each(|share| share.granted = 0);
         share(&mut all, 2 * QUANTUM, 1 << 20);

@@ -1,4 +1,4 @@
-//! A UDP flow at levels 0 and 1: datagrams without order, so that none waits for another.
+//! A UDP flow at levels 0 and 1 (protocol.md 2.6). Datagrams have no order, so none waits for another.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -6,9 +6,9 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::client::action::{ClientAction, ClientNotice, EndReason};
-use crate::client::context::{Outbox, count};
+use crate::client::context::Context;
 use crate::client::event::LocalEvent;
-use crate::client::sessions::sequencing::Circumstances;
+use crate::client::sessions::polls::Inputs;
 use crate::client::sessions::session::{Outcome, Polling, Start, Wants};
 use crate::config::{ClientOptions, OpenMode};
 use crate::credit::Credit;
@@ -77,18 +77,13 @@ struct Linked {
 }
 
 impl Association {
-    pub(in crate::client) fn open(
-        id: FlowId,
-        target: Target,
-        config: &ClientOptions,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Self {
-        let announced = config.open == OpenMode::Optimistic;
+    pub(in crate::client) fn open(id: FlowId, target: Target, context: &mut Context) -> Self {
+        let announced = context.config().open == OpenMode::Optimistic;
         if announced {
-            out.actions.push_back(ClientAction::Opened { flow: id });
+            context.push(ClientAction::Opened { flow: id });
         }
-        let until = now.saturating_add(config.tuning.first_bytes_wait);
+        let now = context.now();
+        let until = now.saturating_add(context.config().tuning.first_bytes_wait);
         Self {
             id,
             target,
@@ -125,23 +120,22 @@ impl Association {
     }
 
     /// Bytes of datagrams that wait.
-    pub(in crate::client) const fn kept(&self) -> usize {
+    pub(in crate::client) const fn buffered(&self) -> usize {
         self.queue.bytes()
     }
 
-    /// Something happened on the application's socket. `Fin` and `Reset` are the machine's to handle.
+    /// Something happened on the application's socket. `Fin` and `Reset` are the engine's to handle.
     pub(in crate::client) fn on_local(
         &mut self,
         event: LocalEvent,
-        now: Instant,
-        config: &ClientOptions,
-        out: &mut Outbox,
+        context: &mut Context,
     ) -> Result<(), Misuse> {
+        let now = context.now();
         match event {
             LocalEvent::Data(datagram) if datagram.len() > MAX_DATAGRAM => Err(Misuse::DatagramTooLarge),
             LocalEvent::Data(datagram) => {
                 self.last_active = now;
-                self.push(datagram, config, out);
+                self.push(datagram, context);
                 self.open_if_queued(now);
                 Ok(())
             }
@@ -159,15 +153,16 @@ impl Association {
         }
     }
 
-    fn push(&mut self, datagram: Bytes, config: &ClientOptions, out: &mut Outbox) {
+    fn push(&mut self, datagram: Bytes, context: &mut Context) {
         // On the wire an empty payload means none, so an empty datagram cannot be sent.
         if datagram.is_empty() {
             return;
         }
-        let dropped = self.queue.push(datagram, config.tuning.udp_queue, usize::MAX);
-        out.stats.datagrams_dropped = out.stats.datagrams_dropped.saturating_add(dropped);
+        let dropped = self.queue.push(datagram, context.config().tuning.udp_queue, usize::MAX);
+        context.add(|stats| &mut stats.datagrams_dropped, dropped);
     }
 
+    /// What the flow wants sent now.
     pub(in crate::client) fn wants(&self, now: Instant, config: &ClientOptions) -> Wants {
         match &self.phase {
             Phase::FirstDatagram { .. } | Phase::Unlinked | Phase::Opening => Wants::default(),
@@ -175,9 +170,15 @@ impl Association {
             Phase::Linked(linked) => Wants {
                 connect: false,
                 payload: self.queue.next_len().filter(|_| linked.payloads < config.max_depth),
-                poll: (linked.polls == 0 && linked.poll_from <= now).then_some(Polling::Idle),
+                poll: self.wants_poll(now),
             },
         }
+    }
+
+    /// The poll that the flow wants sent now.
+    pub(in crate::client) fn wants_poll(&self, now: Instant) -> Option<Polling> {
+        let Phase::Linked(linked) = &self.phase else { return None };
+        (linked.polls == 0 && linked.poll_from <= now).then_some(Polling::Idle)
     }
 
     pub(in crate::client) fn deadline(
@@ -199,7 +200,8 @@ impl Association {
         phase.into_iter().chain([idle]).min()
     }
 
-    pub(in crate::client) fn on_timeout(&mut self, now: Instant, config: &ClientOptions) -> Outcome {
+    pub(in crate::client) fn on_timeout(&mut self, context: &Context) -> Outcome {
+        let (now, config) = (context.now(), context.config());
         if self.last_active.saturating_add(config.udp_idle) <= now {
             return Err(EndReason::Idle);
         }
@@ -241,8 +243,8 @@ impl Association {
         Some(Op::UdpData { sid: linked.sid, payload: Bytes::new() })
     }
 
-    /// The node cannot have had `op`.
-    pub(in crate::client) fn on_unsent(&mut self, op: Op) {
+    /// The node cannot have had `op`: it is sent again.
+    pub(in crate::client) fn requeue(&mut self, op: Op) {
         if let Phase::Opening = self.phase {
             self.phase = Phase::OpenDue;
         }
@@ -274,28 +276,24 @@ impl Association {
     }
 
     /// The node answered the open.
-    pub(in crate::client) fn on_open_reply(
-        &mut self,
-        reply: Reply,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Outcome {
+    pub(in crate::client) fn on_open_reply(&mut self, reply: Reply, context: &mut Context) -> Outcome {
+        let now = context.now();
         if let Some(error) = &reply.error {
             return Err(EndReason::of_failed_open(error));
         }
         let Some(sid) = reply.sid else { return Err(EndReason::NodeError) };
         if !core::mem::replace(&mut self.announced, true) {
-            out.actions.push_back(ClientAction::Opened { flow: self.id });
+            context.push(ClientAction::Opened { flow: self.id });
         }
         if reply.eof {
             self.phase = Phase::Unlinked;
-            self.take_packets(reply, now, out);
+            self.take_packets(reply, context);
             self.open_if_queued(now);
             return Ok(());
         }
         self.phase = Phase::Linked(Linked { sid, polls: 0, payloads: 0, poll_from: now, empties: 0 });
-        out.notice(ClientNotice::Connected { flow: self.id, level: Level::Legacy });
-        self.on_packets(reply, now, out)
+        context.notice(ClientNotice::Connected { flow: self.id, level: Level::Legacy });
+        self.on_packets(reply, context)
     }
 
     /// The node answered a datagram or a poll.
@@ -303,8 +301,8 @@ impl Association {
         &mut self,
         op: &Op,
         reply: Reply,
-        circumstances: Circumstances,
-        out: &mut Outbox,
+        inputs: Inputs,
+        context: &mut Context,
     ) -> Outcome {
         self.on_op_ended(op);
         if reply.error.is_some() {
@@ -312,15 +310,14 @@ impl Association {
         }
         let empty = reply.packets.is_empty();
         if empty && op.payload().is_some_and(Bytes::is_empty) {
-            count(&mut out.stats.empty_polls);
+            context.count(|stats| &mut stats.empty_polls);
         }
         if let Phase::Linked(linked) = &mut self.phase {
             linked.empties = if empty { linked.empties.saturating_add(1) } else { 0 };
-            let wait =
-                if circumstances.none_holds && empty { poll_wait(linked.empties) } else { Duration::ZERO };
-            linked.poll_from = circumstances.now.saturating_add(wait);
+            let wait = if inputs.none_holds && empty { poll_wait(linked.empties) } else { Duration::ZERO };
+            linked.poll_from = inputs.now.saturating_add(wait);
         }
-        self.on_packets(reply, circumstances.now, out)
+        self.on_packets(reply, context)
     }
 
     /// The flow's part of a state's fingerprint.
@@ -345,18 +342,18 @@ impl Association {
         self.queue.fingerprint(print);
     }
 
-    fn on_packets(&mut self, reply: Reply, now: Instant, out: &mut Outbox) -> Outcome {
+    fn on_packets(&mut self, reply: Reply, context: &mut Context) -> Outcome {
         let ended = reply.eof;
-        self.take_packets(reply, now, out);
+        self.take_packets(reply, context);
         if ended { Err(EndReason::Finished) } else { Ok(()) }
     }
 
-    fn take_packets(&mut self, reply: Reply, now: Instant, out: &mut Outbox) {
+    fn take_packets(&mut self, reply: Reply, context: &mut Context) {
         if !reply.packets.is_empty() {
-            self.last_active = now;
+            self.last_active = context.now();
         }
         for packet in reply.packets {
-            out.deliver(self.id, packet);
+            context.deliver(self.id, packet);
         }
     }
 }

@@ -1,9 +1,8 @@
-//! Who has something to send: one queue per class of batch, in turn order.
+//! Who has something to send: one queue per class of batch, in turn order (protocol.md 2.5 "Batches").
 
 use alloc::collections::VecDeque;
 
-use crate::client::flows::Queued;
-use crate::client::sessions::session::{Polling, Wants};
+use crate::client::sessions::session::Polling;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 use crate::id::FlowId;
@@ -11,12 +10,74 @@ use crate::time::Instant;
 
 /// Flows that want something sent. An entry may be stale: whoever takes it asks the flow again.
 #[derive(Clone, Debug, Default)]
-pub(in crate::client) struct Ready {
-    pub(in crate::client) connects: VecDeque<FlowId>,
-    pub(in crate::client) payloads: VecDeque<FlowId>,
-    pub(in crate::client) idle_polls: VecDeque<FlowId>,
-    pub(in crate::client) bulk_polls: VecDeque<FlowId>,
-    pub(in crate::client) coalescing: Coalescing,
+pub(super) struct Ready {
+    connects: VecDeque<FlowId>,
+    payloads: VecDeque<FlowId>,
+    idle_polls: VecDeque<FlowId>,
+    bulk_polls: VecDeque<FlowId>,
+}
+
+/// What a queue is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SendQueue {
+    Connect,
+    Payload,
+    Poll(Polling),
+}
+
+impl Ready {
+    /// Where new entries go in.
+    pub(super) fn push(&mut self, queue: SendQueue, id: FlowId) {
+        if planted!(LastFirst) && queue == SendQueue::Payload {
+            return self.push_front(queue, id);
+        }
+        self.queue_mut(queue).push_back(id);
+    }
+
+    /// A flow whose turn it stays.
+    pub(super) fn push_front(&mut self, queue: SendQueue, id: FlowId) {
+        self.queue_mut(queue).push_front(id);
+    }
+
+    /// A flow whose turn was passed over.
+    pub(super) fn push_back(&mut self, queue: SendQueue, id: FlowId) {
+        self.queue_mut(queue).push_back(id);
+    }
+
+    pub(super) fn pop(&mut self, queue: SendQueue) -> Option<FlowId> {
+        self.queue_mut(queue).pop_front()
+    }
+
+    /// The entries of a queue, in turn order.
+    pub(super) fn iter(&self, queue: SendQueue) -> impl ExactSizeIterator<Item = FlowId> {
+        let queue = match queue {
+            SendQueue::Connect => &self.connects,
+            SendQueue::Payload => &self.payloads,
+            SendQueue::Poll(Polling::Idle) => &self.idle_polls,
+            SendQueue::Poll(Polling::Bulk) => &self.bulk_polls,
+        };
+        queue.iter().copied()
+    }
+
+    const fn queue_mut(&mut self, queue: SendQueue) -> &mut VecDeque<FlowId> {
+        match queue {
+            SendQueue::Connect => &mut self.connects,
+            SendQueue::Payload => &mut self.payloads,
+            SendQueue::Poll(Polling::Idle) => &mut self.idle_polls,
+            SendQueue::Poll(Polling::Bulk) => &mut self.bulk_polls,
+        }
+    }
+
+    /// The queues' part of a state's fingerprint; `rank` renames flows.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, rank: impl Fn(FlowId) -> Option<usize>, print: &mut Fingerprint<'_>) {
+        for queue in [&self.connects, &self.payloads, &self.idle_polls, &self.bulk_polls] {
+            print.value(queue.iter().filter_map(|id| rank(*id)).count());
+            for place in queue.iter().filter_map(|id| rank(*id)) {
+                print.value(place);
+            }
+        }
+    }
 }
 
 /// Whether payload that waits may go.
@@ -29,77 +90,50 @@ pub(in crate::client) struct Ready {
 ///                                          time, or an answer
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::client) enum Coalescing {
+pub(super) enum Coalescing {
     #[default]
     Nothing,
     Until(Instant),
     Now,
 }
 
-impl Ready {
-    /// Puts a flow into the queues that match what it wants, once each.
-    pub(in crate::client) fn put(&mut self, id: FlowId, queued: &mut Queued, wants: Wants) {
-        if wants.connect && !core::mem::replace(&mut queued.connect, true) {
-            self.connects.push_back(id);
-        }
-        if wants.payload.is_some() && !core::mem::replace(&mut queued.payload, true) {
-            if planted!(LastFirst) {
-                self.payloads.push_front(id);
-            } else {
-                self.payloads.push_back(id);
-            }
-        }
-        if let Some(polling) = wants.poll
-            && !core::mem::replace(&mut queued.poll, true)
-        {
-            match polling {
-                Polling::Idle => self.idle_polls.push_back(id),
-                Polling::Bulk => self.bulk_polls.push_back(id),
-            }
-        }
-    }
-
+impl Coalescing {
     /// Payload waits. It goes at once when nothing is in flight or a whole op is there, and otherwise
     /// waits for company until `until`.
-    pub(in crate::client) fn on_payload(&mut self, at_once: bool, until: Instant) {
-        match self.coalescing {
-            _ if at_once => self.coalescing = Coalescing::Now,
-            Coalescing::Nothing => self.coalescing = Coalescing::Until(until),
-            Coalescing::Until(_) | Coalescing::Now => {}
+    pub(super) fn on_payload(&mut self, at_once: bool, until: Instant) {
+        match self {
+            _ if at_once => *self = Self::Now,
+            Self::Nothing => *self = Self::Until(until),
+            Self::Until(_) | Self::Now => {}
         }
     }
 
     /// What waits may go: the time is over, or an answer came.
-    pub(in crate::client) fn flush(&mut self) {
-        if self.coalescing != Coalescing::Nothing {
-            self.coalescing = Coalescing::Now;
+    pub(super) fn flush(&mut self) {
+        if *self != Self::Nothing {
+            *self = Self::Now;
         }
     }
 
-    /// The queues' part of a state's fingerprint; `rank` renames flows.
-    #[cfg(feature = "model")]
-    pub(in crate::client) fn fingerprint(
-        &self,
-        rank: impl Fn(FlowId) -> Option<usize>,
-        print: &mut Fingerprint<'_>,
-    ) {
-        for queue in [&self.connects, &self.payloads, &self.idle_polls, &self.bulk_polls] {
-            print.value(queue.iter().filter_map(|id| rank(*id)).count());
-            for place in queue.iter().filter_map(|id| rank(*id)) {
-                print.value(place);
-            }
-        }
-        print.value((self.coalescing == Coalescing::Now, self.coalescing == Coalescing::Nothing));
-        if let Some(until) = self.deadline() {
-            print.deadline(until);
-        }
+    /// Whether payload may be sent now.
+    pub(super) const fn is_over(self) -> bool {
+        matches!(self, Self::Now)
     }
 
     /// When the wait for company is over.
-    pub(in crate::client) const fn deadline(&self) -> Option<Instant> {
-        match self.coalescing {
-            Coalescing::Until(until) => Some(until),
-            Coalescing::Nothing | Coalescing::Now => None,
+    pub(super) const fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::Until(until) => Some(until),
+            Self::Nothing | Self::Now => None,
+        }
+    }
+
+    /// The wait's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(self, print: &mut Fingerprint<'_>) {
+        print.value((self == Self::Now, self == Self::Nothing));
+        if let Some(until) = self.deadline() {
+            print.deadline(until);
         }
     }
 }

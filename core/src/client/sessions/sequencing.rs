@@ -1,4 +1,4 @@
-//! A session's link to the node: numbered ops out, replies back into order (levels 0 and 1).
+//! The established part of a session: numbered ops out, replies in order (protocol.md 2.4 rule 1, 2.5 "Order").
 
 use alloc::collections::VecDeque;
 use core::time::Duration;
@@ -6,8 +6,8 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::client::action::EndReason;
-use crate::client::sessions::depth::Depth;
-use crate::client::sessions::pace::Pace;
+use crate::client::sessions::polls::{Inputs, Polls};
+use crate::client::sessions::uplink_window::UplinkWindow;
 use crate::config::ClientOptions;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
@@ -17,47 +17,25 @@ use crate::seq::Seq;
 use crate::time::Instant;
 use crate::wire::{Op, Reply, Sid};
 
-/// Waits before the next poll of a session whose polls are not held, or that has one op in flight only, by
-/// the number of empty answers in a row.
-const POLL_WAITS: [Duration; 4] = [
-    Duration::from_millis(20),
-    Duration::from_millis(80),
-    Duration::from_millis(200),
-    Duration::from_millis(500),
-];
-
-/// The wait when no relay holds polls and nothing has come for a while.
-pub(in crate::client) const POLL_WAIT_NOT_HELD: Duration = Duration::from_secs(30);
-
-/// A poll follows its payload after this time at the latest: just before the node's wait of 350 ms for the
-/// answer to the payload is over.
-pub(in crate::client) const LONGEST_BEHIND: Duration = Duration::from_millis(250);
-
 /// The established part of a session.
 #[derive(Clone, Debug)]
 pub(in crate::client) struct Link {
-    pub(in crate::client) sid: Sid,
-    pub(in crate::client) level: Level,
+    sid: Sid,
+    level: Level,
     /// The number of the next new data op (level 1).
     next: Seq,
     in_flight: usize,
-    polls_in_flight: usize,
-    newest: Newest,
-    /// When the last payload left.
-    payload_sent: Instant,
     replies: ReorderQueue<Answered>,
     /// Whether the session's end waits for an earlier reply: no later one will bring anything.
     end_waits: bool,
-    pub(in crate::client) depth: Depth,
-    pace: Pace,
+    polls: Polls,
+    window: UplinkWindow,
     /// Ops that the node cannot have had, to be sent again, in order.
-    unsent: VecDeque<Op>,
-    /// Since when it has had something to send, and no relay took it to the node.
-    stranded: Option<Instant>,
-    empties: usize,
-    poll_from: Instant,
+    requeued: VecDeque<Op>,
+    /// Since when it has had something to send that no relay could take.
+    unroutable: Option<Instant>,
     /// Bytes handed to the driver and not yet written to the application.
-    pub(in crate::client) undelivered: usize,
+    undelivered: usize,
 }
 
 /// A reply, and whether it answers a poll.
@@ -65,29 +43,6 @@ pub(in crate::client) struct Link {
 pub(in crate::client) struct Answered {
     pub(in crate::client) reply: Reply,
     pub(in crate::client) poll: bool,
-}
-
-/// What the op that was sent last carried: while it is a poll, the node has somewhere to put downlink.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Newest {
-    Payload,
-    Poll,
-}
-
-/// What the machine's circumstances allow.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::client) struct Circumstances {
-    pub(in crate::client) now: Instant,
-    /// Calls are short: no poll that is not needed.
-    pub(in crate::client) short: bool,
-    /// No relay holds polls.
-    pub(in crate::client) none_holds: bool,
-    /// No relay that keeps `seq` holds polls.
-    pub(in crate::client) none_holds_sequenced: bool,
-    /// How long a poll waits where none is held and nothing has come for a while.
-    pub(in crate::client) not_held: Duration,
-    /// How long after a payload its session's next poll goes out, if nothing has come back by then.
-    pub(in crate::client) poll_behind: Duration,
 }
 
 impl Link {
@@ -98,29 +53,44 @@ impl Link {
             level,
             next: Seq::ZERO,
             in_flight: 0,
-            polls_in_flight: 0,
-            newest: Newest::Payload,
-            payload_sent: now,
             replies: ReorderQueue::new(limits),
             end_waits: false,
-            depth: Depth::new(),
-            pace: Pace::new(),
-            unsent: VecDeque::new(),
-            stranded: None,
-            empties: 0,
-            poll_from: now,
+            polls: Polls::new(now),
+            window: UplinkWindow::new(),
+            requeued: VecDeque::new(),
+            unroutable: None,
             undelivered: 0,
         }
     }
 
+    /// The node's name for the session.
+    pub(in crate::client) const fn sid(&self) -> Sid {
+        self.sid
+    }
+
+    pub(in crate::client) const fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Whether the session is fetching a lot at the moment.
+    pub(in crate::client) const fn is_bulk(&self) -> bool {
+        self.polls.is_bulk()
+    }
+
+    /// The application has taken `bytes`; none when it was not given as many.
+    pub(in crate::client) fn on_written(&mut self, bytes: usize) -> Option<()> {
+        self.undelivered = self.undelivered.checked_sub(bytes)?;
+        Some(())
+    }
+
     /// Whether an op with payload may be sent now.
     pub(in crate::client) fn may_send(&self, config: &ClientOptions) -> bool {
-        self.unsent.is_empty() && self.in_flight < self.max_in_flight(config) && self.has_place(config)
+        self.requeued.is_empty() && self.in_flight < self.max_in_flight(config) && self.has_place(config)
     }
 
     /// How many bytes the next op with payload may have.
     pub(in crate::client) fn room(&self, config: &ClientOptions) -> usize {
-        self.pace.room(self.max_in_flight(config))
+        self.window.room(self.max_in_flight(config))
     }
 
     /// Whether the reply to one op more would find a place while it waits for the oldest.
@@ -130,36 +100,36 @@ impl Link {
     }
 
     /// Whether ops wait to be sent again.
-    pub(in crate::client) fn has_unsent(&self) -> bool {
-        !self.unsent.is_empty()
+    pub(in crate::client) fn has_requeued(&self) -> bool {
+        !self.requeued.is_empty()
     }
 
     /// Notes whether there is something to send. An op in flight may still be answered, so it changes nothing:
-    /// one that comes back unsent again and again has waited since the first time.
+    /// one that comes back again and again has waited since the first time.
     pub(in crate::client) fn note_need(&mut self, needs: bool, now: Instant) {
         if self.in_flight == 0 {
-            self.stranded = needs.then(|| self.stranded.unwrap_or(now));
+            self.unroutable = needs.then(|| self.unroutable.unwrap_or(now));
         }
     }
 
     /// When the wait for a relay that takes its ops is over.
-    pub(in crate::client) fn stranded_deadline(&self, config: &ClientOptions) -> Option<Instant> {
-        let since = self.stranded.filter(|_| self.in_flight == 0 && !planted!(UnsentWaits))?;
+    pub(in crate::client) fn unroutable_deadline(&self, config: &ClientOptions) -> Option<Instant> {
+        let since = self.unroutable.filter(|_| self.in_flight == 0 && !planted!(UnsentWaits))?;
         Some(since.saturating_add(config.reply_watchdog()))
     }
 
-    /// Whether a poll should be sent now.
+    /// Whether a poll should be sent now, with `queued` bytes of payload that no op carries yet.
     pub(in crate::client) fn wants_poll(
         &self,
-        circumstances: Circumstances,
+        inputs: Inputs,
         queued: usize,
         config: &ClientOptions,
     ) -> bool {
-        if !self.unsent.is_empty() || self.undelivered >= config.downlink_window {
+        if !self.requeued.is_empty() || self.undelivered >= config.downlink_window {
             return false;
         }
         if self.in_flight == 0 {
-            return queued == 0 && self.poll_at(circumstances) <= circumstances.now;
+            return queued == 0 && self.polls.due_at(self.level, inputs) <= inputs.now;
         }
         // What was lost before the end is awaited, and nothing else.
         if self.level == Level::Legacy
@@ -169,52 +139,40 @@ impl Link {
         {
             return false;
         }
-        let behind_payload =
-            self.poll_behind_at(circumstances, queued).is_some_and(|at| at <= circumstances.now);
-        let most = if circumstances.short { 1 } else { (config.max_depth / 2).max(1) };
-        behind_payload || (self.polls_in_flight > 0 && self.polls_in_flight < self.depth.target().min(most))
+        let most = if inputs.short { 1 } else { (config.max_depth / 2).max(1) };
+        let behind_payload = self.poll_behind_at(inputs, queued).is_some_and(|at| at <= inputs.now);
+        behind_payload || self.polls.may_deepen(most)
     }
 
     /// When the next poll is due, if time alone decides it.
-    pub(in crate::client) fn poll_deadline(
-        &self,
-        circumstances: Circumstances,
-        queued: usize,
-    ) -> Option<Instant> {
+    pub(in crate::client) fn poll_deadline(&self, inputs: Inputs, queued: usize) -> Option<Instant> {
         let at = match self.in_flight {
-            0 if self.unsent.is_empty() => Some(self.poll_at(circumstances)),
+            0 if self.requeued.is_empty() => Some(self.polls.due_at(self.level, inputs)),
             0 => None,
-            _ => self.poll_behind_at(circumstances, queued),
+            _ => self.poll_behind_at(inputs, queued),
         };
-        at.filter(|at| *at > circumstances.now)
+        at.filter(|at| *at > inputs.now)
     }
 
-    /// When a poll should follow the last payload, so that the node always has an op to answer: it answers
-    /// the payload at once then, and holds the poll instead.
-    fn poll_behind_at(&self, circumstances: Circumstances, queued: usize) -> Option<Instant> {
+    /// When a poll should follow the last payload.
+    fn poll_behind_at(&self, inputs: Inputs, queued: usize) -> Option<Instant> {
         let wanted = self.level == Level::Sequenced
-            && self.newest == Newest::Payload
             && queued == 0
-            && self.unsent.is_empty()
+            && self.requeued.is_empty()
             && !self.end_waits
-            && !circumstances.short;
-        wanted.then(|| self.payload_sent.saturating_add(circumstances.poll_behind))
+            && !inputs.short;
+        self.polls.behind_at(inputs).filter(|_| wanted)
     }
 
-    fn poll_at(&self, circumstances: Circumstances) -> Instant {
-        if planted!(PollsSpin) || self.level == Level::Sequenced && !circumstances.none_holds_sequenced {
-            return self.poll_from;
-        }
-        let none_holds = match self.level {
-            Level::Legacy => circumstances.none_holds,
-            Level::Sequenced | Level::Streams => circumstances.none_holds_sequenced,
-        };
-        let wait = match self.empties {
-            0 if self.depth.is_bulk() => Duration::ZERO,
-            empties if none_holds && empties > 3 => circumstances.not_held,
-            empties => POLL_WAITS.get(empties).copied().unwrap_or(Duration::from_millis(500)),
-        };
-        self.poll_from.saturating_add(wait)
+    /// Whether `op`, a poll, is all that the session waits with, and may be followed by a newer one.
+    pub(in crate::client) fn is_idle_polling(&self, op: &Op, inputs: Inputs, config: &ClientOptions) -> bool {
+        self.level == Level::Sequenced
+            && self.in_flight == 1
+            && self.is_newest(op)
+            && self.may_send(config)
+            && !self.polls.is_bulk()
+            && self.undelivered < config.downlink_window
+            && !inputs.none_holds_sequenced
     }
 
     fn max_in_flight(&self, config: &ClientOptions) -> usize {
@@ -240,8 +198,8 @@ impl Link {
     }
 
     /// The first op that must be sent again.
-    pub(in crate::client) fn next_unsent(&mut self, now: Instant) -> Option<Op> {
-        let op = self.unsent.pop_front()?;
+    pub(in crate::client) fn next_requeued(&mut self, now: Instant) -> Option<Op> {
+        let op = self.requeued.pop_front()?;
         if planted!(SeqRenumbered)
             && let Op::Data { payload, .. } = op
         {
@@ -252,39 +210,31 @@ impl Link {
     }
 
     /// The first op that must be sent again.
-    pub(in crate::client) fn first_unsent(&self) -> Option<&Op> {
-        self.unsent.front()
+    pub(in crate::client) fn first_requeued(&self) -> Option<&Op> {
+        self.requeued.front()
     }
 
     fn on_sent(&mut self, op: &Op, now: Instant) {
         self.in_flight = self.in_flight.saturating_add(1);
-        self.pace.on_sent(payload_len(op));
-        if is_poll(op) {
-            self.polls_in_flight = self.polls_in_flight.saturating_add(1);
-            self.newest = Newest::Poll;
-        } else {
-            self.newest = Newest::Payload;
-            self.payload_sent = now;
-        }
+        self.window.on_sent(payload_len(op));
+        self.polls.on_sent(is_poll(op), now);
     }
 
     fn on_ended(&mut self, op: &Op) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.pace.on_ended(payload_len(op));
-        if is_poll(op) {
-            self.polls_in_flight = self.polls_in_flight.saturating_sub(1);
-        }
+        self.window.on_ended(payload_len(op));
+        self.polls.on_ended(is_poll(op));
     }
 
     /// The node cannot have had `op`: it goes out again, in its place.
-    pub(in crate::client) fn on_unsent(&mut self, op: Op, now: Instant) {
+    pub(in crate::client) fn requeue(&mut self, op: Op, now: Instant) {
         self.on_ended(&op);
-        self.stranded.get_or_insert(now);
+        self.unroutable.get_or_insert(now);
         if planted!(ResentTwice) {
-            self.unsent.push_back(op.clone());
+            self.requeued.push_back(op.clone());
         }
-        let place = self.unsent.iter().position(|other| seq_of(&op) < seq_of(other));
-        self.unsent.insert(place.unwrap_or(self.unsent.len()), op);
+        let index = self.requeued.iter().position(|other| seq_of(&op) < seq_of(other));
+        self.requeued.insert(index.unwrap_or(self.requeued.len()), op);
     }
 
     /// Whether `op` is the newest one of this link: nothing after it made the node answer early.
@@ -301,11 +251,6 @@ impl Link {
         unused
     }
 
-    /// Whether `op` is the newest one and nothing else is in flight.
-    pub(in crate::client) fn is_alone(&self, op: &Op) -> bool {
-        self.in_flight == 1 && self.is_newest(op)
-    }
-
     /// The reply to `op` came. It may wait for earlier ones; take what is in order with
     /// [`next_reply`](Self::next_reply).
     pub(in crate::client) fn on_reply(
@@ -316,10 +261,10 @@ impl Link {
         config: &ClientOptions,
     ) -> Result<Order, EndReason> {
         self.on_ended(op);
-        self.stranded = None;
+        self.unroutable = None;
         let poll = is_poll(op);
         if !poll {
-            self.pace.on_answer(payload_len(op), elapsed, config.uplink_window);
+            self.window.on_answer(payload_len(op), elapsed, config.uplink_window);
         }
         let Some(seq) = seq_of(op) else {
             let at = self.replies.expected();
@@ -364,9 +309,8 @@ impl Link {
         poll: bool,
         config: &ClientOptions,
     ) {
-        self.depth.on_reply(bytes, poll, config.max_depth);
-        self.empties = if bytes == 0 && poll { self.empties.saturating_add(1) } else { 0 };
-        self.poll_from = now;
+        self.polls.on_reply(bytes, poll, config.max_depth, now);
+        self.undelivered = self.undelivered.saturating_add(bytes);
     }
 
     /// The number of the reply that comes next, for a fingerprint.
@@ -379,26 +323,19 @@ impl Link {
     #[cfg(feature = "model")]
     pub(in crate::client) fn fingerprint(&self, config: &ClientOptions, print: &mut Fingerprint<'_>) {
         let expected = self.replies.expected();
-        print.value((self.level, self.next.ahead_of(expected), self.in_flight, self.polls_in_flight));
-        print.value((self.newest, self.depth.target(), self.empties.min(POLL_WAITS.len()), self.undelivered));
+        print.value((self.level, self.next.ahead_of(expected), self.in_flight, self.undelivered));
         print.value(self.replies.len());
         for (seq, answered) in self.replies.iter() {
             print.value((seq.ahead_of(expected), answered.poll));
             reply_fingerprint(&answered.reply, print);
         }
-        self.pace.fingerprint(print);
-        print.each(self.unsent.iter(), |print, op| self.op_fingerprint(op, print));
-        print.value(self.stranded.is_some());
-        if let Some(since) = self.stranded {
+        self.window.fingerprint(print);
+        print.each(self.requeued.iter(), |print, op| self.op_fingerprint(op, print));
+        print.value(self.unroutable.is_some());
+        if let Some(since) = self.unroutable {
             print.deadline(since.saturating_add(config.reply_watchdog()));
         }
-        if self.in_flight == 0 {
-            // Whatever is in flight sets it anew when it is answered.
-            print.deadline(self.poll_from.saturating_add(POLL_WAIT_NOT_HELD));
-        }
-        if self.newest == Newest::Payload {
-            print.deadline(self.payload_sent.saturating_add(LONGEST_BEHIND));
-        }
+        self.polls.fingerprint(self.in_flight == 0, print);
     }
 
     /// An op of this link, with its number relative to the reply that comes next.
@@ -410,8 +347,7 @@ impl Link {
 
     /// Something from the application: it may be about to hear back, so polls start over.
     pub(in crate::client) fn on_uplink(&mut self, now: Instant) {
-        self.empties = 0;
-        self.poll_from = now;
+        self.polls.on_uplink(now);
     }
 }
 

@@ -1,4 +1,4 @@
-//! A TCP flow at levels 0 and 1, from the application's open to its end.
+//! A TCP flow at levels 0 and 1 (protocol.md 2.5).
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -7,9 +7,10 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::client::action::{ClientAction, ClientNotice, EndReason};
-use crate::client::context::{Outbox, count};
+use crate::client::context::Context;
 use crate::client::event::LocalEvent;
-use crate::client::sessions::sequencing::{Answered, Circumstances, Link, Order};
+use crate::client::sessions::polls::Inputs;
+use crate::client::sessions::sequencing::{Answered, Link, Order};
 use crate::client::sessions::uplink::Uplink;
 use crate::config::{ClientOptions, OpenMode};
 use crate::credit::{Credit, FLOOR};
@@ -94,24 +95,20 @@ pub(in crate::client) type Outcome = Result<(), EndReason>;
 
 impl Session {
     /// A flow whose application has just been accepted.
-    pub(in crate::client) fn open(
-        id: FlowId,
-        target: Target,
-        config: &ClientOptions,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Self {
+    pub(in crate::client) fn open(id: FlowId, target: Target, context: &mut Context) -> Self {
+        let (now, config) = (context.now(), context.config());
         let server_first = config.tuning.server_first_ports.contains(&target.port());
+        let until = now.saturating_add(config.tuning.first_bytes_wait);
         let mut credit = Credit::new(first_window(config));
         let phase = match config.open {
             OpenMode::Optimistic => {
-                out.actions.push_back(ClientAction::Opened { flow: id });
-                out.grant(id, &mut credit);
+                context.push(ClientAction::Opened { flow: id });
+                context.grant(id, &mut credit);
                 if server_first {
-                    count(&mut out.stats.first_bytes_skipped);
+                    context.count(|stats| &mut stats.first_bytes_skipped);
                     Phase::ConnectDue
                 } else {
-                    Phase::FirstBytes { until: now.saturating_add(config.tuning.first_bytes_wait) }
+                    Phase::FirstBytes { until }
                 }
             }
             OpenMode::Confirmed => Phase::ConnectDue,
@@ -138,7 +135,7 @@ impl Session {
     /// The node's name for this session, once it has one.
     pub(in crate::client) const fn sid(&self) -> Option<Sid> {
         match &self.phase {
-            Phase::Linked(link) => Some(link.sid),
+            Phase::Linked(link) => Some(link.sid()),
             Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => None,
         }
     }
@@ -146,13 +143,13 @@ impl Session {
     /// The level that the session speaks, once it is known.
     pub(in crate::client) const fn level(&self) -> Option<Level> {
         match &self.phase {
-            Phase::Linked(link) => Some(link.level),
+            Phase::Linked(link) => Some(link.level()),
             Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => None,
         }
     }
 
-    /// Bytes kept for this session in both directions.
-    pub(in crate::client) fn kept(&self) -> usize {
+    /// Bytes buffered for this session in both directions.
+    pub(in crate::client) fn buffered(&self) -> usize {
         let waiting = match &self.phase {
             Phase::Linked(link) => link.waiting_bytes(),
             Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => 0,
@@ -166,15 +163,15 @@ impl Session {
     }
 
     /// The pool has room again.
-    pub(in crate::client) fn regrant(&mut self, out: &mut Outbox) {
+    pub(in crate::client) fn regrant(&mut self, context: &mut Context) {
         if self.may_read() {
-            out.grant(self.id, &mut self.credit);
+            context.grant(self.id, &mut self.credit);
         }
     }
 
     /// Gives everything that the session keeps back.
-    pub(in crate::client) fn close(&mut self, out: &mut Outbox) {
-        self.credit.close(&mut out.pool);
+    pub(in crate::client) fn close(&mut self, context: &mut Context) {
+        self.credit.close(context.pool());
     }
 
     /// Before a confirmed open, the application has nothing to say yet.
@@ -186,26 +183,26 @@ impl Session {
         told && !self.uplink.is_finished()
     }
 
-    /// Something happened on the application's socket. `Reset` is the machine's to handle.
+    /// Something happened on the application's socket. `Reset` is the engine's to handle.
     pub(in crate::client) fn on_local(
         &mut self,
         event: LocalEvent,
-        now: Instant,
-        out: &mut Outbox,
+        context: &mut Context,
     ) -> Result<(), Misuse> {
+        let now = context.now();
         match event {
             LocalEvent::Data(bytes) => {
                 self.uplink.check_open()?;
                 self.credit.arrive(bytes.len()).map_err(|_| Misuse::CreditExceeded)?;
                 self.uplink.push(bytes);
                 if let Phase::FirstBytes { .. } = self.phase {
-                    count(&mut out.stats.first_bytes_hit);
+                    context.count(|stats| &mut stats.first_bytes_hit);
                     self.phase = Phase::ConnectDue;
                 }
                 if let Phase::Linked(link) = &mut self.phase {
                     link.on_uplink(now);
                 }
-                self.regrant(out);
+                self.regrant(context);
             }
             LocalEvent::Fin => {
                 self.uplink.finish()?;
@@ -217,9 +214,7 @@ impl Session {
                 }
             }
             LocalEvent::Written(bytes) => match &mut self.phase {
-                Phase::Linked(link) => {
-                    link.undelivered = link.undelivered.checked_sub(bytes).ok_or(Misuse::WrittenTooMuch)?;
-                }
+                Phase::Linked(link) => link.on_written(bytes).ok_or(Misuse::WrittenTooMuch)?,
                 Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting if bytes == 0 => {}
                 Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => {
                     return Err(Misuse::WrittenTooMuch);
@@ -231,25 +226,30 @@ impl Session {
     }
 
     /// What the session wants sent now.
-    pub(in crate::client) fn wants(&self, circumstances: Circumstances, config: &ClientOptions) -> Wants {
+    pub(in crate::client) fn wants(&self, inputs: Inputs, config: &ClientOptions) -> Wants {
         match &self.phase {
             Phase::FirstBytes { .. } | Phase::Connecting => Wants::default(),
             Phase::ConnectDue => Wants { connect: true, ..Wants::default() },
             Phase::Linked(link) => {
                 let queued = self.uplink.len();
-                let payload = if link.has_unsent() {
-                    link.first_unsent().and_then(Op::payload).map(Bytes::len)
+                let payload = if link.has_requeued() {
+                    link.first_requeued().and_then(Op::payload).map(Bytes::len)
                 } else {
                     let bytes = queued.min(link.room(config));
                     Some(bytes).filter(|bytes| *bytes > 0 && link.may_send(config))
                 };
-                let polling = if link.depth.is_bulk() { Polling::Bulk } else { Polling::Idle };
-                let mute = planted!(HalfClosedMute) && self.uplink.is_finished();
-                let poll = (!mute && link.wants_poll(self.seen_by(circumstances, config), queued, config))
-                    .then_some(polling);
-                Wants { connect: false, payload, poll }
+                Wants { connect: false, payload, poll: self.wants_poll(inputs, config) }
             }
         }
+    }
+
+    /// The poll that the session wants sent now.
+    pub(in crate::client) fn wants_poll(&self, inputs: Inputs, config: &ClientOptions) -> Option<Polling> {
+        let Phase::Linked(link) = &self.phase else { return None };
+        let polling = if link.is_bulk() { Polling::Bulk } else { Polling::Idle };
+        let mute = planted!(HalfClosedMute) && self.uplink.is_finished();
+        let wanted = !mute && link.wants_poll(self.inputs(inputs, config), self.uplink.len(), config);
+        wanted.then_some(polling)
     }
 
     /// Notes what it wants, for the deadline of a session that no relay serves.
@@ -262,7 +262,7 @@ impl Session {
     /// The session's next deadline.
     pub(in crate::client) fn deadline(
         &self,
-        circumstances: Circumstances,
+        inputs: Inputs,
         config: &ClientOptions,
     ) -> Option<(Instant, TimerKind)> {
         match &self.phase {
@@ -270,22 +270,20 @@ impl Session {
             Phase::ConnectDue => Some((self.open_deadline(config), TimerKind::ReplyWatchdog)),
             Phase::Connecting => None,
             Phase::Linked(link) => {
-                let circumstances = self.seen_by(circumstances, config);
-                let poll =
-                    link.poll_deadline(circumstances, self.uplink.len()).map(|at| (at, TimerKind::Poll));
+                let poll = link.poll_deadline(self.inputs(inputs, config), self.uplink.len());
+                let poll = poll.map(|at| (at, TimerKind::Poll));
                 let quiet = self.half_close_deadline(config).map(|at| (at, TimerKind::HalfClose));
-                let stranded = link.stranded_deadline(config).map(|at| (at, TimerKind::ReplyWatchdog));
-                poll.into_iter().chain(quiet).chain(stranded).min()
+                let unroutable = link.unroutable_deadline(config).map(|at| (at, TimerKind::ReplyWatchdog));
+                poll.into_iter().chain(quiet).chain(unroutable).min()
             }
         }
     }
 
-    /// The circumstances of a session that half-closed: it asks again before its quiet time is over.
-    fn seen_by(&self, circumstances: Circumstances, config: &ClientOptions) -> Circumstances {
+    /// The inputs of a session that half-closed are its own: it asks again before its quiet time is over.
+    fn inputs(&self, inputs: Inputs, config: &ClientOptions) -> Inputs {
         let quiet = share(config.half_close_quiet, 1, 2);
-        let not_held =
-            circumstances.not_held.min(if self.uplink.is_finished() { quiet } else { Duration::MAX });
-        Circumstances { not_held, ..circumstances }
+        let not_held = inputs.not_held.min(if self.uplink.is_finished() { quiet } else { Duration::MAX });
+        Inputs { not_held, ..inputs }
     }
 
     fn open_deadline(&self, config: &ClientOptions) -> Instant {
@@ -299,21 +297,17 @@ impl Session {
     }
 
     /// The session's deadline may have come.
-    pub(in crate::client) fn on_timeout(
-        &mut self,
-        now: Instant,
-        config: &ClientOptions,
-        out: &mut Outbox,
-    ) -> Outcome {
+    pub(in crate::client) fn on_timeout(&mut self, context: &mut Context) -> Outcome {
+        let (now, config) = (context.now(), context.config());
         match &self.phase {
             Phase::FirstBytes { until } if *until <= now => {
-                count(&mut out.stats.first_bytes_missed);
+                context.count(|stats| &mut stats.first_bytes_missed);
                 self.phase = Phase::ConnectDue;
                 Ok(())
             }
             // No relay could take the open in the time that a call may last.
             Phase::ConnectDue if self.open_deadline(config) <= now => Err(EndReason::NoRelay),
-            Phase::Linked(link) if link.stranded_deadline(config).is_some_and(|at| at <= now) => {
+            Phase::Linked(link) if link.unroutable_deadline(config).is_some_and(|at| at <= now) => {
                 Err(EndReason::NoRelay)
             }
             Phase::Linked(_) if self.half_close_deadline(config).is_some_and(|at| at <= now) => {
@@ -345,7 +339,7 @@ impl Session {
         config: &ClientOptions,
     ) -> Option<Op> {
         let Phase::Linked(link) = &mut self.phase else { return None };
-        if let Some(op) = link.next_unsent(now) {
+        if let Some(op) = link.next_requeued(now) {
             return Some(op);
         }
         let payload = self.uplink.take(most.min(link.room(config)));
@@ -358,30 +352,18 @@ impl Session {
         Some(link.next_op(Bytes::new(), now))
     }
 
-    /// The size of the op that must go again first, if any must.
-    pub(in crate::client) fn first_unsent(&self) -> Option<&Op> {
+    /// Whether an op must be sent again, before anything new.
+    pub(in crate::client) fn has_requeued(&self) -> bool {
         match &self.phase {
-            Phase::Linked(link) => link.first_unsent(),
-            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => None,
+            Phase::Linked(link) => link.has_requeued(),
+            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => false,
         }
     }
 
-    /// Whether `op`, a poll, may be followed by a newer one: it is all that the session has in flight.
-    pub(in crate::client) fn is_parked(
-        &self,
-        op: &Op,
-        circumstances: Circumstances,
-        config: &ClientOptions,
-    ) -> bool {
+    /// Whether `op`, a poll, is all that the session waits with, and may be followed by a newer one.
+    pub(in crate::client) fn is_idle_polling(&self, op: &Op, inputs: Inputs, config: &ClientOptions) -> bool {
         match &self.phase {
-            Phase::Linked(link) => {
-                link.level == Level::Sequenced
-                    && link.is_alone(op)
-                    && link.may_send(config)
-                    && !link.depth.is_bulk()
-                    && link.undelivered < config.downlink_window
-                    && !circumstances.none_holds_sequenced
-            }
+            Phase::Linked(link) => link.is_idle_polling(op, inputs, config),
             Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => false,
         }
     }
@@ -402,10 +384,10 @@ impl Session {
         }
     }
 
-    /// The node cannot have had `op`.
-    pub(in crate::client) fn on_unsent(&mut self, op: Op, now: Instant) {
+    /// The node cannot have had `op`: it is sent again.
+    pub(in crate::client) fn requeue(&mut self, op: Op, now: Instant) {
         match (&mut self.phase, op) {
-            (Phase::Linked(link), op) => link.on_unsent(op, now),
+            (Phase::Linked(link), op) => link.requeue(op, now),
             (_, Op::ConnectData { payload, .. }) => {
                 self.uplink.put_back(if planted!(FirstBytesLost) { Bytes::new() } else { payload });
                 self.phase = Phase::ConnectDue;
@@ -420,24 +402,22 @@ impl Session {
         op: &Op,
         reply: Reply,
         level: Level,
-        now: Instant,
-        config: &ClientOptions,
-        out: &mut Outbox,
+        context: &mut Context,
     ) -> Outcome {
         if let Some(error) = &reply.error {
             return Err(EndReason::of_failed_open(error));
         }
         let Some(sid) = reply.sid.filter(|_| !reply.damaged) else { return Err(EndReason::NodeError) };
-        self.phase = Phase::Linked(Box::new(Link::new(sid, level, config, now)));
-        self.credit.widen(config.uplink_window);
-        self.quiet_since = now;
-        if config.open == OpenMode::Confirmed {
-            out.actions.push_back(ClientAction::Opened { flow: self.id });
+        self.phase = Phase::Linked(Box::new(Link::new(sid, level, context.config(), context.now())));
+        self.credit.widen(context.config().uplink_window);
+        self.quiet_since = context.now();
+        if context.config().open == OpenMode::Confirmed {
+            context.push(ClientAction::Opened { flow: self.id });
         }
-        out.notice(ClientNotice::Connected { flow: self.id, level });
-        self.credit.release(op.payload().map_or(0, Bytes::len), &mut out.pool);
-        self.regrant(out);
-        self.take_downlink(Answered { reply, poll: false }, now, config, out)
+        context.notice(ClientNotice::Connected { flow: self.id, level });
+        self.credit.release(op.payload().map_or(0, Bytes::len), context.pool());
+        self.regrant(context);
+        self.take_downlink(Answered { reply, poll: false }, context)
     }
 
     /// The node answered a data op.
@@ -446,26 +426,24 @@ impl Session {
         op: &Op,
         reply: Reply,
         elapsed: Duration,
-        now: Instant,
-        config: &ClientOptions,
-        out: &mut Outbox,
+        context: &mut Context,
     ) -> Outcome {
         let Phase::Linked(link) = &mut self.phase else { return Ok(()) };
         let taken = op.payload().map_or(0, Bytes::len);
         if taken > 0 {
-            self.quiet_since = now;
+            self.quiet_since = context.now();
         }
-        self.credit.release(taken, &mut out.pool);
+        self.credit.release(taken, context.pool());
         if planted!(CreditTwice) {
-            self.credit.release(taken, &mut out.pool);
+            self.credit.release(taken, context.pool());
         }
-        if link.on_reply(op, reply, elapsed, config)? == Order::Waits {
-            count(&mut out.stats.reordered);
+        if link.on_reply(op, reply, elapsed, context.config())? == Order::Waits {
+            context.count(|stats| &mut stats.reordered);
         }
-        self.regrant(out);
+        self.regrant(context);
         while let Phase::Linked(link) = &mut self.phase {
             let Some(answered) = link.next_reply() else { break };
-            self.take_downlink(answered, now, config, out)?;
+            self.take_downlink(answered, context)?;
         }
         Ok(())
     }
@@ -505,7 +483,7 @@ impl Session {
     #[cfg(feature = "model")]
     pub(in crate::client) const fn expected(&self) -> Option<Seq> {
         match &self.phase {
-            Phase::Linked(link) if matches!(link.level, Level::Sequenced) => Some(link.expected()),
+            Phase::Linked(link) if matches!(link.level(), Level::Sequenced) => Some(link.expected()),
             Phase::Linked(_) | Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => None,
         }
     }
@@ -522,27 +500,20 @@ impl Session {
     }
 
     /// A reply whose turn it is.
-    fn take_downlink(
-        &mut self,
-        answered: Answered,
-        now: Instant,
-        config: &ClientOptions,
-        out: &mut Outbox,
-    ) -> Outcome {
+    fn take_downlink(&mut self, answered: Answered, context: &mut Context) -> Outcome {
         let Answered { reply, poll } = answered;
         if reply.error.is_some() || reply.damaged {
             return Err(EndReason::NodeError);
         }
         let Phase::Linked(link) = &mut self.phase else { return Ok(()) };
-        link.on_downlink(now, reply.data.len(), poll, config);
+        link.on_downlink(context.now(), reply.data.len(), poll, context.config());
         if reply.data.is_empty() {
             if poll {
-                count(&mut out.stats.empty_polls);
+                context.count(|stats| &mut stats.empty_polls);
             }
         } else {
-            self.quiet_since = if planted!(HalfCloseHasty) { self.quiet_since } else { now };
-            link.undelivered = link.undelivered.saturating_add(reply.data.len());
-            out.deliver(self.id, reply.data);
+            self.quiet_since = if planted!(HalfCloseHasty) { self.quiet_since } else { context.now() };
+            context.deliver(self.id, reply.data);
         }
         if reply.eof { Err(EndReason::Finished) } else { Ok(()) }
     }

@@ -1,75 +1,92 @@
-//! What applications and time do to streams, seen from the machine.
+//! What applications and time do to streams.
 
-use crate::client::Client;
-use crate::client::TimerOwner;
 use crate::client::action::EndReason;
+use crate::client::context::{Context, TimerOwner};
 use crate::client::event::LocalEvent;
-use crate::client::flows::Kind;
 use crate::client::streams::Streams;
 use crate::error::Misuse;
 use crate::id::FlowId;
-use crate::target::{FlowKind, Target};
-use crate::time::Instant;
-use crate::wire::number::StreamNumber;
+use crate::target::FlowKind;
 
-impl Client {
-    /// Something happened on the socket of a stream's application. `Reset` is handled before.
-    pub(in crate::client) fn on_stream_local(
+impl Streams {
+    /// Something happened on the socket of a stream's application.
+    pub(in crate::client) fn on_local(
         &mut self,
-        at: Instant,
         id: FlowId,
-        number: StreamNumber,
         event: LocalEvent,
+        context: &mut Context,
     ) -> Result<(), Misuse> {
-        let Some(connection) = self.streams.as_mut().and_then(Streams::connection_mut) else { return Ok(()) };
+        if event == LocalEvent::Reset {
+            self.end(id, EndReason::Local, context);
+            return Ok(());
+        }
+        let now = context.now();
+        let Some(number) = self.flows.get(&id).map(|flow| flow.number) else { return Ok(()) };
+        let Some(connection) = self.connection_mut() else { return Ok(()) };
         let gone = event == LocalEvent::Fin
             && connection
                 .streams
                 .get(&number)
                 .is_some_and(|stream| stream.traffic.flow.kind() == FlowKind::Udp);
-        connection.on_local(number, event, at, &self.config, &mut self.out)?;
-        self.advance(at);
+        let (config, out) = context.parts();
+        connection.on_local(number, event, now, config, out)?;
         if gone {
-            self.end(id, EndReason::Local);
+            self.end(id, EndReason::Local, context);
         }
-        self.sweep();
+        self.sweep(context);
         Ok(())
     }
 
-    /// Sets the timer of a flow if it is a stream, and says whether it is one.
-    pub(in crate::client) fn refresh_stream(&mut self, id: FlowId) -> bool {
-        let Self { flows, streams, timers, config, .. } = self;
-        let Some(flow) = flows.get_mut(&id) else { return false };
-        let Kind::Stream(number) = flow.kind else { return false };
-        let stream = streams
-            .as_ref()
-            .and_then(Streams::connection)
-            .and_then(|connection| connection.streams.get(&number));
-        let deadline = stream.and_then(|stream| stream.deadline(config));
-        timers.set(&mut flow.timer, TimerOwner::Flow(id), deadline);
-        true
-    }
-
-    /// The timer of a stream has come; since it was set, its deadline may have moved.
-    pub(in crate::client) fn on_stream_timeout(&mut self, id: FlowId, number: StreamNumber) {
-        let Some(connection) = self.streams.as_ref().and_then(Streams::connection) else { return };
-        let stream = connection.streams.get(&number);
-        let over = stream.and_then(|stream| stream.deadline(&self.config)).is_some_and(|at| at <= self.now);
-        if over {
-            let udp = stream.is_some_and(|stream| stream.traffic.flow.kind() == FlowKind::Udp);
-            self.end(id, if udp { EndReason::Idle } else { EndReason::NoRelay });
-        } else {
-            self.refresh_stream(id);
+    /// Sets the timer of a flow.
+    pub(super) fn refresh(&mut self, id: FlowId, context: &mut Context) {
+        let Some(number) = self.flows.get(&id).map(|flow| flow.number) else { return };
+        let stream = self.connection().and_then(|connection| connection.streams.get(&number));
+        let deadline = stream.and_then(|stream| stream.deadline(context.config()));
+        if let Some(flow) = self.flows.get_mut(&id) {
+            context.set_timer(&mut flow.timer, TimerOwner::Flow(id), deadline);
         }
     }
 
-    /// Takes a stream out of its connection; gives its target.
-    pub(in crate::client) fn remove_stream(
-        &mut self,
-        number: StreamNumber,
-        why: EndReason,
-    ) -> Option<Target> {
-        let connection = self.streams.as_mut()?.connection_mut()?;
-        connection.remove(number, why, &mut self.out).map(|stream| stream.target)
+    /// The timer of a stream has come; since it was set, its deadline may have moved.
+    pub(super) fn on_flow_timeout(&mut self, id: FlowId, context: &mut Context) {
+        let Some(number) = self.flows.get(&id).map(|flow| flow.number) else { return };
+        let stream = self.connection().and_then(|connection| connection.streams.get(&number));
+        let over =
+            stream.and_then(|stream| stream.deadline(context.config())).is_some_and(|at| at <= context.now());
+        if over {
+            let udp = stream.is_some_and(|stream| stream.traffic.flow.kind() == FlowKind::Udp);
+            self.end(id, if udp { EndReason::Idle } else { EndReason::NoRelay }, context);
+        } else {
+            self.refresh(id, context);
+        }
+    }
+
+    /// Ends a flow: its stream leaves the connection.
+    pub(in crate::client) fn end(&mut self, id: FlowId, why: EndReason, context: &mut Context) {
+        let Some(mut flow) = self.flows.remove(&id) else { return };
+        context.set_timer(&mut flow.timer, TimerOwner::Flow(id), None);
+        let (_, out) = context.parts();
+        let connection = self.connection_mut();
+        let stream = connection.and_then(|connection| connection.remove(flow.number, why, out));
+        context.ended(id, stream.as_ref().map(|stream| &stream.target), why);
+    }
+
+    /// Ends the flows whose streams are over.
+    pub(super) fn sweep(&mut self, context: &mut Context) {
+        while let Some(connection) = self.connection_mut()
+            && !connection.ended.is_empty()
+        {
+            for (id, why) in core::mem::take(&mut connection.ended) {
+                self.end(id, why, context);
+            }
+        }
+    }
+
+    /// Gives credit to streams that got none while the uplink pool had no room.
+    pub(in crate::client) fn feed(&mut self, context: &mut Context) {
+        let (_, out) = context.parts();
+        if let Some(connection) = self.connection_mut() {
+            connection.feed(out);
+        }
     }
 }

@@ -1,21 +1,18 @@
 //! Calls that carry packets: what each is for, through which relay, and in which form.
 
-use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::client::action::ClientAction;
-use crate::client::calls::{Class, Exchange};
-use crate::client::context::count;
-use crate::client::relays::{Path, Purpose, Relay};
+use crate::client::calls::{NewCall, Payload};
+use crate::client::context::Context;
+use crate::client::relays::{Path, Purpose, Relay, Relays};
 use crate::client::streams::handshake::{State, Streams};
 use crate::client::streams::next_request::{Circumstances, NextRequest};
+use crate::client::streams::packet_call::PacketCall;
 use crate::client::streams::round_trips::Size;
 use crate::client::streams::sent::{Progress, Record, RequestPayload};
-use crate::client::{Client, Stage, TimerOwner};
-use crate::id::{ExchangeId, RelayId};
-use crate::timer::TimerSlot;
+use crate::id::RelayId;
 use crate::wire::number::ExchangeNumber;
-use crate::wire::packet::{ClientId, PacketWriter, RequestHeader, ResponseRoom};
+use crate::wire::packet::{PacketWriter, RequestHeader, ResponseRoom};
 use crate::wire::seal::Unsealed;
 use crate::wire::{BodyForm, Sealing};
 
@@ -25,25 +22,6 @@ const BULK: usize = 128 * 1024;
 /// What a call may take beyond its hold before nobody waits for it any more.
 const CALL_MARGIN: Duration = Duration::from_secs(15);
 
-/// Which packet a call carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::client) struct PacketRef {
-    pub(super) client: ClientId,
-    pub(super) number: ExchangeNumber,
-    /// Without an epoch.
-    pub(super) hello: bool,
-    pub(super) form: BodyForm,
-    pub(super) hold: Duration,
-}
-
-impl PacketRef {
-    /// What of it a fingerprint has: the name of the client does not matter.
-    #[cfg(feature = "model")]
-    pub(in crate::client) const fn place(&self) -> (ExchangeNumber, bool, BodyForm, Duration) {
-        (self.number, self.hello, self.form, self.hold)
-    }
-}
-
 /// A packet on its way out.
 struct Outgoing {
     relay: RelayId,
@@ -51,69 +29,70 @@ struct Outgoing {
     packet: Unsealed,
     hello: bool,
     hold: Duration,
-    /// Whether somebody waits for the answer.
-    class: Class,
 }
 
-impl Client {
-    /// Makes one call of level 2, or moves flows that open onto it; false when there is nothing to do now.
-    pub(in crate::client) fn send_streams(&mut self) -> bool {
-        if self.streams.is_none() {
-            return false;
-        }
-        self.upgrade_flows();
-        self.send_hello() || self.send_probe_packet() || self.send_request()
+impl Streams {
+    /// The next call to make; none when there is nothing to do now.
+    pub(in crate::client) fn next_call(
+        &mut self,
+        relays: &mut Relays,
+        context: &mut Context,
+    ) -> Option<NewCall> {
+        self.hello(relays, context)
+            .or_else(|| self.probe(relays, context))
+            .or_else(|| self.request(relays, context))
     }
 
-    fn circumstances_of_connection(&self) -> Circumstances {
+    fn circumstances(&self, relays: &Relays, context: &Context) -> Circumstances {
         Circumstances {
-            now: self.now,
-            relays: self.relays.iter().filter(|relay| relay.destination().is_here()).count(),
-            thrifty: self.relays.is_tight(self.now),
+            now: context.now(),
+            relays: relays.iter().filter(|relay| relay.destination().is_here()).count(),
+            thrifty: relays.is_tight(context.now()),
         }
     }
 
-    fn send_hello(&mut self) -> bool {
-        if self.stage == Stage::Closed {
-            return false;
+    fn hello(&mut self, relays: &mut Relays, context: &mut Context) -> Option<NewCall> {
+        if self.closed {
+            return None;
         }
-        let Self { streams: Some(streams), relays, now, .. } = self else { return false };
-        let Some(relay) = streams.wants_hello(*now, relays) else { return false };
-        self.send_header(relay, true)
+        let relay = self.wants_hello(context.now(), relays)?;
+        self.header_only(relay, true, relays, context)
     }
 
     /// Asks a relay that is down whether it works again.
-    fn send_probe_packet(&mut self) -> bool {
-        let now = self.now;
-        let Self { streams: Some(streams), relays, .. } = self else { return false };
-        let Some(connection) = streams.connection().filter(|connection| connection.is_in_use()) else {
-            return false;
-        };
+    fn probe(&mut self, relays: &mut Relays, context: &mut Context) -> Option<NewCall> {
+        let now = context.now();
+        let connection = self.connection().filter(|connection| connection.is_in_use())?;
         // An idle client has no use for it, and calls are dear.
-        if !connection.is_active(now) || self.stage == Stage::Closed {
-            return false;
+        if !connection.is_active(now) || self.closed {
+            return None;
         }
         let due = |relay: &&mut Relay| {
             relay.destination().is_here()
                 && relay.health().probe_at().is_some_and(|at| at <= now)
                 && relay.can_take(now, Purpose::Active(Path::Any))
         };
-        let Some(relay) = relays.iter_mut().find(due) else { return false };
+        let relay = relays.iter_mut().find(due)?;
         relay.health_mut().on_probe(now);
         let relay = relay.id();
-        self.send_header(relay, false)
+        self.header_only(relay, false, relays, context)
     }
 
     /// A request for nothing but a header: a hello, or a probe.
-    fn send_header(&mut self, relay: RelayId, hello: bool) -> bool {
-        let now = self.now;
-        let total = self.config.tuning.streams.downlink_total;
-        let Some(streams) = &mut self.streams else { return false };
-        if hello && let Some(relay) = self.relays.get_mut(relay) {
+    fn header_only(
+        &mut self,
+        relay: RelayId,
+        hello: bool,
+        relays: &mut Relays,
+        context: &Context,
+    ) -> Option<NewCall> {
+        let now = context.now();
+        let total = context.config().tuning.streams.downlink_total;
+        if hello && let Some(relay) = relays.get_mut(relay) {
             relay.destination_mut().on_hello(now);
         }
-        let client = streams.client();
-        let (number, epoch, done) = match &mut streams.state {
+        let client = self.client();
+        let (number, epoch, done) = match &mut self.state {
             State::Handshake { next, .. } => {
                 let number = *next;
                 *next = number.next();
@@ -138,26 +117,23 @@ impl Client {
         };
         let mut packet = PacketWriter::request(&header, 0).finish();
         if planted!(ProbeCarries)
-            && let State::Ready(connection) = &mut streams.state
+            && let State::Ready(connection) = &mut self.state
             && !hello
         {
             packet = connection.pack(&header, number, RequestPayload::Sparse, BULK, now).packet;
         }
-        let outgoing = Outgoing { relay, number, packet, hello, hold: Duration::ZERO, class: Class::Control };
-        self.dispatch_packet(outgoing);
-        true
+        self.call(Outgoing { relay, number, packet, hello, hold: Duration::ZERO }, relays, context)
     }
 
     /// The next request of the connection.
-    fn send_request(&mut self) -> bool {
-        let circumstances = self.circumstances_of_connection();
-        let Some(connection) = self.streams.as_ref().and_then(Streams::connection) else { return false };
-        let Some(demand) = connection.demand(&self.config, circumstances) else { return false };
-        let Some(relay) = self.choose_route(demand) else { return false };
-        let limit = self.packet_limit(relay);
-        let Self { streams: Some(streams), relays, config, .. } = self else { return false };
+    fn request(&mut self, relays: &mut Relays, context: &mut Context) -> Option<NewCall> {
+        let circumstances = self.circumstances(relays, context);
+        let demand = self.connection()?.demand(context.config(), circumstances)?;
+        let relay = self.choose_route(demand, relays, context)?;
+        let limit = self.packet_limit(relay, relays);
+        let config = context.config();
         let ceiling = relays.get(relay).map(|relay| relay.hold().ceiling(circumstances.now));
-        let State::Ready(connection) = &mut streams.state else { return false };
+        let State::Ready(connection) = &mut self.state else { return None };
         let now = circumstances.now;
         let number = connection.exchanges.next();
         let load = connection.load_of(demand);
@@ -204,19 +180,15 @@ impl Client {
             accompanied: tally.waiting > 0,
             answering: false,
         });
-        let uplink = &mut self.out.stats.uplink_bytes;
-        *uplink = uplink.saturating_add(u64::try_from(packed.payload).unwrap_or(u64::MAX));
-        let class = if load == RequestPayload::Bare { Class::IdlePoll } else { Class::Payload };
-        self.dispatch_packet(Outgoing { relay, number, packet: packed.packet, hello: false, hold, class });
-        true
+        context.add(|stats| &mut stats.uplink_bytes, packed.payload);
+        self.call(Outgoing { relay, number, packet: packed.packet, hello: false, hold }, relays, context)
     }
 
     /// The relay for a request: a good one before one that is down, and for repair another than what was lost went
     /// through.
-    fn choose_route(&mut self, demand: NextRequest) -> Option<RelayId> {
-        let now = self.now;
-        let Self { streams: Some(streams), relays, .. } = self else { return None };
-        let connection = streams.connection()?;
+    fn choose_route(&self, demand: NextRequest, relays: &mut Relays, context: &Context) -> Option<RelayId> {
+        let now = context.now();
+        let connection = self.connection()?;
         let due =
             |record: &&Record| matches!(record.progress, Progress::Lost { resend, .. } if resend.is_queued());
         let lost = connection.exchanges.iter().map(|(_, record)| record).find(due).map(|record| record.relay);
@@ -242,42 +214,28 @@ impl Client {
     }
 
     /// Bytes of the largest packet that a relay takes.
-    fn packet_limit(&self, relay: RelayId) -> usize {
-        let granted = self
-            .streams
-            .as_ref()
-            .and_then(Streams::connection)
-            .map_or(0, |connection| connection.grants.max_packet);
+    fn packet_limit(&self, relay: RelayId, relays: &Relays) -> usize {
+        let granted = self.connection().map_or(0, |connection| connection.grants.max_packet);
         let granted = usize::try_from(granted).unwrap_or(usize::MAX);
-        let Some(relay) = self.relays.get(relay) else { return granted };
+        let Some(relay) = relays.get(relay) else { return granted };
         granted.min(relay.passes().max_packet(relay.options()))
     }
 
-    fn dispatch_packet(&mut self, outgoing: Outgoing) {
-        let Outgoing { relay: id, number, packet, hello, hold, class } = outgoing;
-        let Some(streams) = &mut self.streams else { return };
-        let client = streams.client();
-        let packet = Sealing::new(packet, &streams.up, streams.nonces.next());
-        let Some(relay) = self.relays.get_mut(id) else { return };
+    fn call(&mut self, outgoing: Outgoing, relays: &Relays, context: &Context) -> Option<NewCall> {
+        let Outgoing { relay, number, packet, hello, hold } = outgoing;
+        let client = self.client();
+        let packet = Sealing::new(packet, &self.up, self.nonces.next());
+        let via = relays.get(relay)?;
         // A hello is understood by every node, if only to be refused.
-        let form = if hello { BodyForm::Json } else { relay.packet_form() };
-        let body = packet.into_body(relay.wrapping(form));
-        let spent = relay.on_sent(self.now);
-        self.out.notice(spent);
-        let exchange = ExchangeId::new(self.exchange_ids.next());
-        count(&mut self.out.stats.calls);
-        let deadline = self
-            .now
+        let form = if hello { BodyForm::Json } else { via.packet_form() };
+        let body = packet.into_body(via.wrapping(form));
+        let deadline = context
+            .now()
             .saturating_add(hold)
-            .saturating_add(self.config.request_timeout)
+            .saturating_add(context.config().request_timeout)
             .saturating_add(CALL_MARGIN);
-        let mut timer = TimerSlot::default();
         let overdue = deadline.saturating_add(CALL_MARGIN);
-        self.timers.set(&mut timer, TimerOwner::Exchange(exchange), Some(overdue));
-        let packet = Some(PacketRef { client, number, hello, form, hold });
-        let (body_len, sent) = (body.len(), self.now);
-        self.exchanges
-            .insert(exchange, Exchange { relay: id, class, sent, body_len, ops: Vec::new(), packet, timer });
-        self.out.actions.push_back(ClientAction::Send { exchange, relay: id, body, form, deadline });
+        let payload = Payload::Packet(PacketCall { client, number, hello, form, hold });
+        Some(NewCall { relay, body, form, deadline, overdue, payload })
     }
 }

@@ -1,6 +1,7 @@
 //! How a client comes to share a connection with a node, and loses it (protocol.md 3.1 "Hello", 3.2 rules 12 and 13).
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use core::time::Duration;
 
 use crate::client::relays::{HelloDelays, Path, Purpose, Relay, Relays};
@@ -8,11 +9,11 @@ use crate::client::streams::connection::NodeConnection;
 use crate::client::streams::round_trips::Size;
 use crate::client::streams::timeout::LossDetector;
 use crate::config::ClientOptions;
-use crate::id::{IdGenerator, RelayId};
+use crate::id::{FlowId, IdGenerator, RelayId};
 use crate::time::{Instant, share};
 use crate::timer::{TimerKind, TimerSlot};
 use crate::wire::direction::Direction;
-use crate::wire::number::ExchangeNumber;
+use crate::wire::number::{ExchangeNumber, StreamNumber};
 use crate::wire::packet::{ClientId, Epoch, Grants};
 use crate::wire::seal::{Nonces, Seal};
 
@@ -23,19 +24,29 @@ const LONGEST_HELLO_DELAY: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(in crate::client) struct Streams {
     pub(super) up: Seal,
-    pub(in crate::client) down: Seal,
+    pub(super) down: Seal,
     pub(super) nonces: Nonces,
     ids: IdGenerator<ClientId>,
     pub(super) state: State,
-    pub(in crate::client) timer: TimerSlot,
+    pub(super) flows: BTreeMap<FlowId, StreamFlow>,
+    pub(super) timer: TimerSlot,
     /// What the timer is for.
-    pub(in crate::client) due: TimerKind,
+    pub(super) due: TimerKind,
     /// How long a flow waits for a connection.
     open_wait: Duration,
     /// Whether a flow waits for the connection.
-    pub(in crate::client) wanted: bool,
+    pub(super) wanted: bool,
     /// Whether a hello was ever accepted.
     pub(super) accepted: bool,
+    /// Whether the client was closed: no new connection is made.
+    pub(super) closed: bool,
+}
+
+/// A flow that is a stream.
+#[derive(Clone, Debug)]
+pub(super) struct StreamFlow {
+    pub(super) number: StreamNumber,
+    pub(super) timer: TimerSlot,
 }
 
 /// Whether there is a connection.
@@ -86,6 +97,8 @@ impl Streams {
             nonces: Nonces::new(seed),
             ids,
             state: State::Handshake { client, next: ExchangeNumber::ZERO, loss },
+            flows: BTreeMap::new(),
+            closed: false,
             timer: TimerSlot::default(),
             due: TimerKind::Hello,
             open_wait: config.request_timeout,
@@ -114,8 +127,18 @@ impl Streams {
         }
     }
 
-    /// Payload bytes that are kept. Visits every stream.
-    pub(in crate::client) fn kept(&self) -> usize {
+    /// The client is closed.
+    pub(in crate::client) const fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Whether a flow waits for the connection.
+    pub(in crate::client) const fn set_wanted(&mut self, wanted: bool) {
+        self.wanted = wanted;
+    }
+
+    /// Payload bytes that are buffered. Visits every stream.
+    pub(in crate::client) fn buffered(&self) -> usize {
         self.connection().map_or(0, NodeConnection::kept)
     }
 

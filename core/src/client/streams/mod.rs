@@ -25,6 +25,7 @@ mod handshake;
 mod loss;
 mod next_request;
 mod pack;
+pub(super) mod packet_call;
 mod packet_size;
 mod peer_credit;
 mod receive;
@@ -39,5 +40,4 @@ mod timeout;
 mod timers;
 mod upgrade;
 
-pub(super) use calls::PacketRef;
-pub(super) use handshake::Streams;
+pub(super) use handshake::{Availability, Streams};

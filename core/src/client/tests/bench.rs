@@ -137,7 +137,7 @@ impl Bench {
                     let ops: Vec<Op> = ops.into_iter().map(|op| op.unwrap()).collect();
                     let body_len = body.len();
                     let call = Call { exchange, relay, ops, body_len, deadline };
-                    let is_probe = |op: &Op| matches!(op, Op::Data { sid, .. } if *sid == self.client.probe);
+                    let is_probe = |op: &Op| matches!(op, Op::Data { sid, .. } if *sid == self.client.sessions.probe_sid());
                     match self.ways[relay.index() as usize] {
                         Way::Silent => self.calls.push_back(call),
                         way if call.ops.iter().any(is_probe) => self.answer_probe(&call, way),
@@ -219,7 +219,12 @@ impl Bench {
 
     fn answer_probe(&mut self, call: &Call, way: Way) {
         let seq = (way == Way::KeepsSeq).then_some(Seq::ZERO);
-        let echo = ReplyParts { eof: Some(true), sid: Some(self.client.probe), seq, ..ReplyParts::default() };
+        let echo = ReplyParts {
+            eof: Some(true),
+            sid: Some(self.client.sessions.probe_sid()),
+            seq,
+            ..ReplyParts::default()
+        };
         let body = wire::encode_answer(&[echo]);
         self.client.handle(self.now, ClientEvent::Reply { exchange: call.exchange, body }).unwrap();
     }

@@ -29,7 +29,7 @@ fn an_older_time_counts_as_the_last_one() {
     let mut bench = Bench::plain();
     let before = bench.client.clone();
     bench.client.handle(Instant::ZERO, ClientEvent::Timeout).unwrap();
-    assert_eq!(bench.client.now, before.now);
+    assert_eq!(bench.client.context.now(), before.context.now());
 }
 
 #[test]
@@ -101,13 +101,13 @@ fn an_idle_poll_looks_at_no_queue() {
     let mut bench = Bench::plain();
     let (stream, _) = bench.sequenced("s");
     // An entry that any walk over the queues would take out, since its flow wants nothing.
-    bench.client.ready.idle_polls.push_back(stream);
+    bench.client.sessions.push_stale_poll(stream);
     for _ in 0..3 {
         assert!(matches!(bench.client.poll(), ClientAction::Idle { .. }));
     }
-    assert_eq!(bench.client.ready.idle_polls, [stream]);
+    assert_eq!(bench.client.sessions.idle_polls(), [stream]);
     bench.handle(ClientEvent::Timeout).unwrap();
-    assert!(bench.client.ready.idle_polls.is_empty(), "an event makes it look");
+    assert!(bench.client.sessions.idle_polls().is_empty(), "an event makes it look");
 }
 
 #[test]
@@ -124,12 +124,12 @@ fn an_event_costs_no_walk_over_the_flows_that_wait_for_a_place() {
     // Eight polls are held; two opens take the places that are left.
     bench.open_tcp();
     bench.open_tcp();
-    assert!(bench.client.ready.idle_polls.len() >= 20);
+    assert!(bench.client.sessions.idle_polls().len() >= 20);
     // An entry that any walk over the queue would take out: there is no such flow.
     let nobody = FlowId::new(9_999);
-    bench.client.ready.idle_polls.push_back(nobody);
+    bench.client.sessions.push_stale_poll(nobody);
     bench.handle(ClientEvent::Timeout).unwrap();
-    assert_eq!(bench.client.ready.idle_polls.back(), Some(&nobody));
+    assert_eq!(bench.client.sessions.idle_polls().last(), Some(&nobody));
     assert!(!bench.client.relays.has_room(bench.now, Purpose::Active(Path::Any)));
 }
 
@@ -190,9 +190,9 @@ fn misuse_changes_nothing() {
     let (stream, _) = bench.sequenced("s");
     let wrongs = [LocalEvent::Written(1), LocalEvent::Data(Bytes::from(alloc::vec![0; 64 * 1024 * 1024]))];
     for event in wrongs {
-        let before = alloc::format!("{:?}", bench.client.flows);
+        let before = alloc::format!("{:?}", bench.client.sessions);
         assert!(bench.local(stream, event).is_err());
-        assert_eq!(alloc::format!("{:?}", bench.client.flows), before);
+        assert_eq!(alloc::format!("{:?}", bench.client.sessions), before);
     }
     bench.local(stream, LocalEvent::Fin).unwrap();
     assert_eq!(bench.local(stream, LocalEvent::Fin), Err(Misuse::AfterFin));
@@ -216,7 +216,7 @@ fn neither_key_nor_payload_is_ever_printed() {
     let mut bench = Bench::plain();
     let stream = bench.open(target(443), FlowKind::Tcp);
     bench.write(stream, "PAYLOADPAYLOAD");
-    let printed = alloc::format!("{:?} {:?}", bench.client, bench.client.flows);
+    let printed = alloc::format!("{:?} {:?}", bench.client, bench.client.sessions);
     let event = alloc::format!("{:?}", LocalEvent::Data(Bytes::from_static(b"PAYLOADPAYLOAD")));
     bench.client.handle(bench.now, ClientEvent::Timeout).unwrap();
     for text in [printed, event] {

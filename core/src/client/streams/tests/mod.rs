@@ -378,7 +378,7 @@ fn a_hello_that_is_answered_in_another_epoch_is_one_answer() {
     rig.run(3 * MINUTE, |_| false);
     let stats = rig.client.stats();
     assert!(rig.notices.iter().any(|notice| matches!(notice, ClientNotice::StreamsUnsupported { .. })));
-    assert_eq!(stats.answered + stats.failed + rig.client.exchanges.len() as u64, stats.calls, "{stats:?}");
+    assert_eq!(stats.answered + stats.failed + rig.client.calls.len() as u64, stats.calls, "{stats:?}");
 }
 
 #[test]

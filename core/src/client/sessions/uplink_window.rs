@@ -1,4 +1,4 @@
-//! Pace: how many payload bytes of one session may be unanswered.
+//! The uplink window of one session: payload bytes that may be unanswered (protocol.md 2.5 "Pace").
 
 use core::time::Duration;
 
@@ -10,11 +10,11 @@ const FIRST: usize = 1024 * 1024;
 /// A session may always have this much unanswered: two reads of a socket.
 const LEAST: usize = 64 * 1024;
 /// Beyond three times the quickest answer, this much more is an upstream that does not keep up.
-const PATIENCE: Duration = Duration::from_secs(3);
+const LATENESS_ALLOWED: Duration = Duration::from_secs(3);
 
 /// A window that follows the upstream.
 ///
-/// A node gives an op up that waits half a minute for its turn (protocol.md 2 rule 2), and at levels 0 and 1
+/// A node gives an op up that waits half a minute for its turn (protocol.md 2.4 rule 2), and at levels 0 and 1
 /// the session with it. So no more is sent ahead than the upstream has shown to take: a whole window that was
 /// answered quickly doubles it, slow answers in a row halve it. A single slow one is the relay's: an upstream
 /// that does not keep up makes them all slow, since ops wait for each other.
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 ///         ── a slow answer after a slow one: halved ──▶ 64 KiB
 /// ```
 #[derive(Clone, Debug)]
-pub(in crate::client) struct Pace {
+pub(in crate::client) struct UplinkWindow {
     window: usize,
     /// Bytes answered quickly since the window last changed.
     quick: usize,
@@ -40,7 +40,7 @@ enum Answer {
     Slow,
 }
 
-impl Pace {
+impl UplinkWindow {
     pub(in crate::client) const fn new() -> Self {
         Self { window: FIRST, quick: 0, quickest: None, last: Answer::Quick, unanswered: 0 }
     }
@@ -66,7 +66,7 @@ impl Pace {
     pub(in crate::client) fn on_answer(&mut self, bytes: usize, elapsed: Duration, most: usize) {
         let quickest = self.quickest.map_or(elapsed, |quickest| quickest.min(elapsed));
         self.quickest = Some(quickest);
-        if elapsed > quickest.saturating_mul(3).saturating_add(PATIENCE) {
+        if elapsed > quickest.saturating_mul(3).saturating_add(LATENESS_ALLOWED) {
             if self.last == Answer::Slow {
                 self.window = (self.window / 2).max(LEAST);
             }
@@ -82,7 +82,7 @@ impl Pace {
         }
     }
 
-    /// The pace's part of a state's fingerprint.
+    /// The window's part of a state's fingerprint.
     #[cfg(feature = "model")]
     pub(in crate::client) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
         print.value((self.window, self.quick, self.quickest, self.last, self.unanswered));
@@ -98,36 +98,36 @@ mod tests {
 
     #[test]
     fn a_window_that_is_answered_quickly_doubles_up_to_the_most() {
-        let mut pace = Pace::new();
+        let mut uplink = UplinkWindow::new();
         for window in [1, 2, 4, 8, 8] {
-            assert_eq!(pace.window, window << 20);
+            assert_eq!(uplink.window, window << 20);
             for _ in 0..16 {
-                pace.on_answer(pace.window / 16, SECOND, MOST);
+                uplink.on_answer(uplink.window / 16, SECOND, MOST);
             }
         }
     }
 
     #[test]
     fn slow_answers_in_a_row_halve_it_down_to_the_least() {
-        let mut pace = Pace::new();
-        pace.on_answer(1, SECOND, MOST);
-        pace.on_answer(1, SECOND * 7, MOST);
-        assert_eq!(pace.window, FIRST, "one is the relay's");
-        pace.on_answer(1, SECOND * 7, MOST);
-        assert_eq!(pace.window, FIRST / 2);
+        let mut uplink = UplinkWindow::new();
+        uplink.on_answer(1, SECOND, MOST);
+        uplink.on_answer(1, SECOND * 7, MOST);
+        assert_eq!(uplink.window, FIRST, "one is the relay's");
+        uplink.on_answer(1, SECOND * 7, MOST);
+        assert_eq!(uplink.window, FIRST / 2);
         for _ in 0..20 {
-            pace.on_answer(1, SECOND * 7, MOST);
+            uplink.on_answer(1, SECOND * 7, MOST);
         }
-        assert_eq!(pace.window, LEAST);
+        assert_eq!(uplink.window, LEAST);
     }
 
     #[test]
     fn what_is_unanswered_takes_room_until_it_comes_back() {
-        let mut pace = Pace::new();
-        assert_eq!(pace.room(8), FIRST / 8);
-        pace.on_sent(FIRST);
-        assert_eq!(pace.room(8), 0);
-        pace.on_ended(1000);
-        assert_eq!(pace.room(1), 1000);
+        let mut uplink = UplinkWindow::new();
+        assert_eq!(uplink.room(8), FIRST / 8);
+        uplink.on_sent(FIRST);
+        assert_eq!(uplink.room(8), 0);
+        uplink.on_ended(1000);
+        assert_eq!(uplink.room(1), 1000);
     }
 }

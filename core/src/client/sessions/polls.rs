@@ -1,0 +1,188 @@
+//! Polls of one session: how many, and when (protocol.md 2.5 "Polls").
+
+use core::time::Duration;
+
+use crate::client::relays::{Path, Relays};
+use crate::client::sessions::depth::Depth;
+use crate::config::ClientOptions;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
+use crate::level::Level;
+use crate::time::Instant;
+
+/// Waits before the next poll of a session whose polls are not held, or that has one op in flight only, by
+/// the number of empty answers in a row.
+const POLL_WAITS: [Duration; 4] = [
+    Duration::from_millis(20),
+    Duration::from_millis(80),
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+];
+
+/// The wait when no relay holds polls and nothing has come for a while.
+const POLL_WAIT_NOT_HELD: Duration = Duration::from_secs(30);
+
+/// A poll follows its payload after this time at the latest: just before the node's wait of 350 ms for the
+/// answer to the payload is over.
+const LONGEST_BEHIND: Duration = Duration::from_millis(250);
+
+/// What sessions know of the relays when they decide.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::client) struct Inputs {
+    pub(in crate::client) now: Instant,
+    /// Few calls are left: no poll that is not needed.
+    pub(in crate::client) short: bool,
+    /// No relay holds polls.
+    pub(in crate::client) none_holds: bool,
+    /// No relay that keeps `seq` holds polls.
+    pub(in crate::client) none_holds_sequenced: bool,
+    /// How long a poll waits where none is held and nothing has come for a while.
+    pub(in crate::client) not_held: Duration,
+    /// The shortest round trip of a relay, if any is known.
+    pub(in crate::client) round_trip: Option<Duration>,
+}
+
+impl Inputs {
+    pub(in crate::client) fn new(relays: &Relays, now: Instant) -> Self {
+        Self {
+            now,
+            short: relays.is_short(),
+            none_holds: relays.none_holds(now, Path::Any),
+            none_holds_sequenced: relays.none_holds(now, Path::Sequenced),
+            not_held: POLL_WAIT_NOT_HELD,
+            round_trip: relays.shortest_round_trip(),
+        }
+    }
+
+    /// How long after a payload its session polls, if nothing has come back by then.
+    ///
+    /// On a slow path the node's wait of 350 ms for the answer to the payload brings most answers back with
+    /// it, for one call; the poll comes just before that wait is over. On a fast path the settle that ends
+    /// the wait would be longer than the way, so the poll follows at once.
+    fn poll_behind(&self) -> Duration {
+        const FAST: Duration = Duration::from_millis(250);
+        if self.round_trip.is_some_and(|trip| trip >= FAST) { LONGEST_BEHIND } else { Duration::ZERO }
+    }
+
+    /// How long small writes wait for company: a twentieth of the round trip, which nobody notices.
+    pub(in crate::client) fn coalescing_window(&self, config: &ClientOptions) -> Duration {
+        const SHORTEST: Duration = Duration::from_millis(1);
+        if planted!(TimeAmbient, ambient) {
+            return SHORTEST;
+        }
+        let share = self.round_trip.and_then(|trip| trip.checked_div(20)).unwrap_or(SHORTEST);
+        share.max(SHORTEST).min(config.tuning.coalesce)
+    }
+}
+
+/// What the op that was sent last carried: while it is a poll, the node has somewhere to put downlink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Newest {
+    Payload,
+    Poll,
+}
+
+/// The polls of one session.
+#[derive(Clone, Debug)]
+pub(in crate::client) struct Polls {
+    in_flight: usize,
+    newest: Newest,
+    /// When the last payload left.
+    payload_sent: Instant,
+    depth: Depth,
+    /// Empty answers to polls in a row.
+    empties: usize,
+    /// When the wait before the next poll began.
+    from: Instant,
+}
+
+impl Polls {
+    pub(in crate::client) const fn new(now: Instant) -> Self {
+        Self {
+            in_flight: 0,
+            newest: Newest::Payload,
+            payload_sent: now,
+            depth: Depth::new(),
+            empties: 0,
+            from: now,
+        }
+    }
+
+    /// Whether the session is fetching a lot at the moment.
+    pub(in crate::client) const fn is_bulk(&self) -> bool {
+        self.depth.is_bulk()
+    }
+
+    /// Whether polls are out, and fewer than pay; `most` is the bound on them.
+    pub(in crate::client) fn may_deepen(&self, most: usize) -> bool {
+        self.in_flight > 0 && self.in_flight < self.depth.target().min(most)
+    }
+
+    /// An op goes out.
+    pub(in crate::client) const fn on_sent(&mut self, poll: bool, now: Instant) {
+        if poll {
+            self.in_flight = self.in_flight.saturating_add(1);
+            self.newest = Newest::Poll;
+        } else {
+            self.newest = Newest::Payload;
+            self.payload_sent = now;
+        }
+    }
+
+    /// An op has come back, in whatever way.
+    pub(in crate::client) const fn on_ended(&mut self, poll: bool) {
+        if poll {
+            self.in_flight = self.in_flight.saturating_sub(1);
+        }
+    }
+
+    /// A reply in order brought `bytes`.
+    pub(in crate::client) fn on_reply(&mut self, bytes: usize, poll: bool, max_depth: usize, now: Instant) {
+        self.depth.on_reply(bytes, poll, max_depth);
+        self.empties = if bytes == 0 && poll { self.empties.saturating_add(1) } else { 0 };
+        self.from = now;
+    }
+
+    /// The application sent something: it may be about to hear back, so the waits start over.
+    pub(in crate::client) const fn on_uplink(&mut self, now: Instant) {
+        self.empties = 0;
+        self.from = now;
+    }
+
+    /// When the next poll of a session with nothing in flight is due.
+    pub(in crate::client) fn due_at(&self, level: Level, inputs: Inputs) -> Instant {
+        if planted!(PollsSpin) || level == Level::Sequenced && !inputs.none_holds_sequenced {
+            return self.from;
+        }
+        let none_holds = match level {
+            Level::Legacy => inputs.none_holds,
+            Level::Sequenced | Level::Streams => inputs.none_holds_sequenced,
+        };
+        let wait = match self.empties {
+            0 if self.depth.is_bulk() => Duration::ZERO,
+            empties if none_holds && empties > 3 => inputs.not_held,
+            empties => POLL_WAITS.get(empties).copied().unwrap_or(Duration::from_millis(500)),
+        };
+        self.from.saturating_add(wait)
+    }
+
+    /// When a poll should follow the last payload, if that is what was sent last: the node then always has an op to
+    /// hold, and answers the payload at once.
+    pub(in crate::client) fn behind_at(&self, inputs: Inputs) -> Option<Instant> {
+        (self.newest == Newest::Payload).then(|| self.payload_sent.saturating_add(inputs.poll_behind()))
+    }
+
+    /// The polls' part of a state's fingerprint; `idle` tells that the session has nothing in flight. A time counts
+    /// as long as something can still look at it.
+    #[cfg(feature = "model")]
+    pub(in crate::client) fn fingerprint(&self, idle: bool, print: &mut Fingerprint<'_>) {
+        print.value((self.in_flight, self.newest, self.depth.target(), self.empties.min(POLL_WAITS.len())));
+        if idle {
+            // Whatever is in flight sets it anew when it is answered.
+            print.deadline(self.from.saturating_add(POLL_WAIT_NOT_HELD));
+        }
+        if self.newest == Newest::Payload {
+            print.deadline(self.payload_sent.saturating_add(LONGEST_BEHIND));
+        }
+    }
+}

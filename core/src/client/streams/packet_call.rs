@@ -1,0 +1,31 @@
+//! What the table of calls keeps of a packet under way.
+
+use core::time::Duration;
+
+use crate::wire::BodyForm;
+use crate::wire::number::ExchangeNumber;
+use crate::wire::packet::ClientId;
+
+/// Which packet a call carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::client) struct PacketCall {
+    pub(super) client: ClientId,
+    pub(super) number: ExchangeNumber,
+    /// Without an epoch.
+    pub(super) hello: bool,
+    pub(super) form: BodyForm,
+    pub(super) hold: Duration,
+}
+
+impl PacketCall {
+    /// What the packet travels in.
+    pub(in crate::client) const fn form(&self) -> BodyForm {
+        self.form
+    }
+
+    /// What of it a fingerprint has: the name of the client does not matter.
+    #[cfg(feature = "model")]
+    pub(in crate::client) const fn place(&self) -> (ExchangeNumber, bool, BodyForm, Duration) {
+        (self.number, self.hello, self.form, self.hold)
+    }
+}
