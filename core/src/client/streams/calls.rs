@@ -6,7 +6,7 @@ use crate::client::calls::{NewCall, Payload};
 use crate::client::context::Context;
 use crate::client::relays::{Path, Purpose, Relay, Relays};
 use crate::client::streams::handshake::{State, Streams};
-use crate::client::streams::next_request::{Circumstances, NextRequest};
+use crate::client::streams::next_request::{NextRequest, RequestPurpose};
 use crate::client::streams::packet_call::PacketCall;
 use crate::client::streams::round_trips::Size;
 use crate::client::streams::sent::{Progress, Record, RequestPayload};
@@ -43,14 +43,6 @@ impl Streams {
             .or_else(|| self.request(relays, context))
     }
 
-    fn circumstances(&self, relays: &Relays, context: &Context) -> Circumstances {
-        Circumstances {
-            now: context.now(),
-            relays: relays.iter().filter(|relay| relay.destination().is_here()).count(),
-            thrifty: relays.is_tight(context.now()),
-        }
-    }
-
     fn hello(&mut self, relays: &mut Relays, context: &mut Context) -> Option<NewCall> {
         if self.closed {
             return None;
@@ -64,7 +56,7 @@ impl Streams {
         let now = context.now();
         let connection = self.connection().filter(|connection| connection.is_in_use())?;
         // An idle client has no use for it, and calls are dear.
-        if !connection.is_active(now) || self.closed {
+        if !connection.inputs(0, false, context.config(), now).is_active() || self.closed {
             return None;
         }
         let due = |relay: &&mut Relay| {
@@ -127,28 +119,26 @@ impl Streams {
 
     /// The next request of the connection.
     fn request(&mut self, relays: &mut Relays, context: &mut Context) -> Option<NewCall> {
-        let circumstances = self.circumstances(relays, context);
-        let demand = self.connection()?.demand(context.config(), circumstances)?;
-        let relay = self.choose_route(demand, relays, context)?;
+        let (now, config) = (context.now(), context.config());
+        let here = relays.iter().filter(|relay| relay.destination().is_here()).count();
+        let inputs = self.connection()?.inputs(here, relays.is_tight(now), config, now);
+        let NextRequest { purpose, payload: load, hold, max_held, max_response: room, confirm } =
+            inputs.next_request()?;
+        let relay = self.choose_relay(purpose, relays, context)?;
         let limit = self.packet_limit(relay, relays);
-        let config = context.config();
-        let ceiling = relays.get(relay).map(|relay| relay.hold().ceiling(circumstances.now));
+        let hold = relays.get(relay).map_or(hold, |relay| hold.min(relay.hold().ceiling(now)));
         let State::Ready(connection) = &mut self.state else { return None };
-        let now = circumstances.now;
         let number = connection.exchanges.next();
-        let load = connection.load_of(demand);
-        let hold = connection.hold(config, circumstances).min(ceiling.unwrap_or(Duration::MAX));
-        let room = connection.room(circumstances);
         let header = RequestHeader {
             client: connection.client,
             epoch: Some(connection.epoch),
             exchange: number,
             done: connection.exchanges.done(),
             hold,
-            keep: u32::try_from(connection.keep(circumstances)).unwrap_or(u32::MAX),
+            keep: u32::try_from(max_held).unwrap_or(u32::MAX),
             room: ResponseRoom::Bytes(room),
             total: config.tuning.streams.downlink_total,
-            confirm: Some(connection.confirm()),
+            confirm: Some(confirm),
         };
         let backlog = connection.backlog > 0;
         let up_room = connection.request_size.bytes();
@@ -186,16 +176,23 @@ impl Streams {
 
     /// The relay for a request: a good one before one that is down, and for repair another than what was lost went
     /// through.
-    fn choose_route(&self, demand: NextRequest, relays: &mut Relays, context: &Context) -> Option<RelayId> {
+    fn choose_relay(
+        &self,
+        made_for: RequestPurpose,
+        relays: &mut Relays,
+        context: &Context,
+    ) -> Option<RelayId> {
         let now = context.now();
         let connection = self.connection()?;
         let due =
             |record: &&Record| matches!(record.progress, Progress::Lost { resend, .. } if resend.is_queued());
         let lost = connection.exchanges.iter().map(|(_, record)| record).find(due).map(|record| record.relay);
-        let lost = lost.filter(|_| demand == NextRequest::Repair);
-        let purpose = match demand {
-            NextRequest::Poll | NextRequest::Report => Purpose::Poll(Path::Any),
-            NextRequest::Repair | NextRequest::Sparse | NextRequest::Bulk => Purpose::Active(Path::Any),
+        let lost = lost.filter(|_| made_for == RequestPurpose::Repair);
+        let purpose = match made_for {
+            RequestPurpose::Poll | RequestPurpose::Report => Purpose::Poll(Path::Any),
+            RequestPurpose::Repair | RequestPurpose::Sparse | RequestPurpose::Bulk => {
+                Purpose::Active(Path::Any)
+            }
         };
         let good = |relay: &Relay| relay.is_good(now);
         let chosen = relays
@@ -206,7 +203,7 @@ impl Streams {
             return chosen;
         }
         // What ends streams that found no way is small enough for any; a chunk is not.
-        let here = relays.may_reach_node() || demand == NextRequest::Bulk;
+        let here = relays.may_reach_node() || made_for == RequestPurpose::Bulk;
         let leads = |relay: &Relay| {
             if here { relay.destination().is_here() } else { relay.destination().is_narrow() }
         };

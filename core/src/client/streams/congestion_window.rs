@@ -1,6 +1,7 @@
-//! How many bytes may be under way: what the path delivers in a round trip, with room for it to deliver more.
+//! The congestion window: bytes that may be in flight in one direction (protocol.md 3.2, controllers).
 //!
-//! I = min(3/4 total, max(16 MiB, g x rate x 1.7 p50)). The rate is what came in the last 3.4 p50, a maximum that decays
+//! It is what the path delivers in a round trip, with room for more:
+//! W = min(3/4 total, max(16 MiB, g x rate x 1.7 p50)). The rate is what came in the last 3.4 p50, a maximum that decays
 //! by 2 % with each packet in bulk. g is 3 until the rate grows by less than a quarter in 2 p50, then 1.5.
 
 use alloc::collections::VecDeque;
@@ -8,7 +9,7 @@ use core::time::Duration;
 
 use crate::time::{Instant, micros, share};
 
-/// Bytes that may always be under way.
+/// Bytes that may always be in window.
 const LEAST: u64 = 16 << 20;
 
 /// Arrivals that are remembered at most.
@@ -25,7 +26,7 @@ enum Growth {
     Steady,
 }
 
-/// The controller of one direction.
+/// The congestion window of one direction.
 #[derive(Clone, Debug)]
 pub(super) struct CongestionWindow {
     arrivals: VecDeque<(Instant, u64)>,
@@ -46,7 +47,7 @@ impl CongestionWindow {
         }
     }
 
-    /// A packet in bulk got through with so many bytes.
+    /// A bulk packet of so many bytes arrived.
     pub(super) fn on_arrival(&mut self, bytes: u64, now: Instant, p50: Duration) {
         self.halved = 0;
         let span = share(p50, 17, 5).max(Duration::from_millis(1));
@@ -68,21 +69,21 @@ impl CongestionWindow {
         }
     }
 
-    /// The time by which packets are sized, where small ones take `p50`: less once the path is full, where larger packets
-    /// bring no more, and only take longer to be missed and to be repaired.
-    pub(super) fn pace(&self, p50: Duration) -> Duration {
+    /// The round trip by which packets are sized: less than `p50` once the path is full, where larger packets bring no
+    /// more, and only take longer to be missed and to be repaired.
+    pub(super) fn sizing_rtt(&self, p50: Duration) -> Duration {
         match self.growth {
             Growth::Growing { .. } => p50,
             Growth::Steady => share(p50, 17, 25),
         }
     }
 
-    /// Nothing is answered any more.
+    /// Nothing is answered.
     pub(super) fn on_silence(&mut self) {
         self.halved = self.halved.saturating_add(1).min(6);
     }
 
-    /// Bytes that may be under way, of a total.
+    /// Bytes that may be in flight, of a total.
     pub(super) fn limit(&self, total: u64, p50: Duration) -> u64 {
         let trip = self.rate.saturating_mul(micros(p50)) / 1_000_000;
         // 1.7 p50 times 3, or times 1.5.
@@ -122,28 +123,28 @@ mod tests {
 
     #[test]
     fn little_is_always_allowed_and_never_more_than_three_quarters_of_the_total() {
-        let mut flight = CongestionWindow::new(at(0));
-        assert_eq!(flight.limit(128 * MIB, P50), 16 * MIB);
-        assert_eq!(flight.limit(4 * MIB, P50), 3 * MIB);
+        let mut window = CongestionWindow::new(at(0));
+        assert_eq!(window.limit(128 * MIB, P50), 16 * MIB);
+        assert_eq!(window.limit(4 * MIB, P50), 3 * MIB);
         for second in 0..100 {
-            flight.on_arrival(100 * MIB, at(second * 1_000), P50);
+            window.on_arrival(100 * MIB, at(second * 1_000), P50);
         }
-        assert_eq!(flight.limit(128 * MIB, P50), 96 * MIB);
+        assert_eq!(window.limit(128 * MIB, P50), 96 * MIB);
     }
 
     #[test]
     fn the_limit_follows_the_rate_and_is_generous_while_that_grows() {
-        let mut flight = CongestionWindow::new(at(0));
+        let mut window = CongestionWindow::new(at(0));
         for tenth in 0..15 {
-            flight.on_arrival(MIB, at(tenth * 100), P50);
+            window.on_arrival(MIB, at(tenth * 100), P50);
         }
-        let growing = flight.limit(1 << 40, P50);
-        assert_eq!(flight.pace(P50), P50);
+        let growing = window.limit(1 << 40, P50);
+        assert_eq!(window.sizing_rtt(P50), P50);
         for tenth in 15..200 {
-            flight.on_arrival(MIB, at(tenth * 100), P50);
+            window.on_arrival(MIB, at(tenth * 100), P50);
         }
-        let steady = flight.limit(1 << 40, P50);
-        assert_eq!(flight.pace(P50), Duration::from_millis(680));
+        let steady = window.limit(1 << 40, P50);
+        assert_eq!(window.sizing_rtt(P50), Duration::from_millis(680));
         // 10 MiB/s for 1.7 s, and half as much again.
         assert!((24 * MIB..28 * MIB).contains(&steady), "{steady}");
         assert!(growing > 16 * MIB);
@@ -151,11 +152,11 @@ mod tests {
 
     #[test]
     fn silence_halves_it() {
-        let mut flight = CongestionWindow::new(at(0));
-        flight.on_silence();
-        flight.on_silence();
-        assert_eq!(flight.limit(128 * MIB, P50), 4 * MIB);
-        flight.on_arrival(1, at(1), P50);
-        assert_eq!(flight.limit(128 * MIB, P50), 16 * MIB);
+        let mut window = CongestionWindow::new(at(0));
+        window.on_silence();
+        window.on_silence();
+        assert_eq!(window.limit(128 * MIB, P50), 4 * MIB);
+        window.on_arrival(1, at(1), P50);
+        assert_eq!(window.limit(128 * MIB, P50), 16 * MIB);
     }
 }

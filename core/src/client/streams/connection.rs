@@ -8,6 +8,7 @@ use crate::client::action::{ClientAction, EndReason};
 use crate::client::context::Outbox;
 use crate::client::event::LocalEvent;
 use crate::client::streams::congestion_window::CongestionWindow;
+use crate::client::streams::next_request::Inputs;
 use crate::client::streams::packet_size::PacketSize;
 use crate::client::streams::peer_credit::PeerCredit;
 use crate::client::streams::sent::{Exchanges, SentFrame};
@@ -117,6 +118,49 @@ impl NodeConnection {
             request_window: CongestionWindow::new(now),
             slow_start: SlowStart::new(),
             grants,
+        }
+    }
+
+    /// What decides over the next request, with so many `relays` that lead to the node.
+    pub(super) fn inputs(
+        &self,
+        relays: usize,
+        thrifty: bool,
+        config: &ClientOptions,
+        now: Instant,
+    ) -> Inputs {
+        let Self { scheduler, grants, loss, .. } = self;
+        let (options, rtt) = (&config.tuning.streams, loss.rtt());
+        let downlink_total = grants.downlink_total.min(options.downlink_total);
+        Inputs {
+            now,
+            relays,
+            thrifty,
+            has_streams: !self.streams.is_empty(),
+            closing: self.closing.len(),
+            unconfirmed: self.unconfirmed,
+            prompt: scheduler.is_prompt(),
+            bulk: !scheduler.bulk.is_empty(),
+            bulk_since: scheduler.bulk_wait.map(|waiting| waiting.since),
+            sendable: scheduler.sums.sendable,
+            exchanges: self.exchanges.tally(),
+            span: self.exchanges.span(),
+            traffic: self.traffic,
+            taken: self.taken,
+            unreported: self.unreported,
+            backlog: self.backlog,
+            peer_credit: self.peer_credit,
+            rtt,
+            is_silent: loss.is_silent(),
+            request_size: self.request_size.bytes(),
+            request_window: self.request_window.limit(grants.uplink_total, rtt.p50),
+            response_size: self.response_size.bytes(),
+            response_window: self.response_window.limit(downlink_total, rtt.p50),
+            boost: self.slow_start.boost(now, rtt.p50),
+            downlink_total,
+            max_packet: grants.max_packet,
+            max_hold: grants.max_hold.min(options.idle_hold),
+            max_depth: options.max_depth,
         }
     }
 

@@ -1,74 +1,70 @@
-//! Which exchanges are late, and what follows from it (protocol.md 3.2 rules 4, 5 and 10).
+//! Loss detection for level 2 exchanges (protocol.md 3.2 rules 4, 5 and 10).
 
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use crate::client::relays::{Relay, Relays};
 use crate::client::streams::connection::NodeConnection;
 use crate::client::streams::round_trips::{RttQuantiles, Size};
 use crate::client::streams::sent::{Progress, Record, RequestPayload};
+use crate::client::streams::timeout::Outstanding;
 use crate::connection::pending::Pending;
 use crate::id::RelayId;
-use crate::time::{Instant, share};
+use crate::time::Instant;
 use crate::wire::number::ExchangeNumber;
 
-/// What a node may take to say that payload has come: it waits for bytes to share an answer with.
-const NEWS_WAIT: Duration = Duration::from_millis(50);
-
 impl NodeConnection {
-    /// When this exchange is late, if nothing is heard of it before.
-    fn loss_at(&self, record: &Record, relays: &Relays) -> Option<Instant> {
-        let Record { relay, size, bytes, .. } = *record;
-        let own = || rtt_through(relays, relay, size);
-        let timeout = || self.loss.timeout(own(), size, bytes);
-        match record.progress {
+    /// When an exchange is lost, if nothing is heard of it before.
+    fn lost_at(&self, record: &Record, relays: &Relays) -> Option<Instant> {
+        let reported = match record.progress {
             // Its bytes are coming; the driver says when they stop.
-            Progress::Out | Progress::Reported { .. } if record.answering => None,
-            Progress::Out => {
-                let answer = record.held_until.saturating_add(timeout());
-                let news = record.sent.saturating_add(timeout()).saturating_add(NEWS_WAIT);
-                Some(if self.awaits_news(record) { answer.min(news) } else { answer })
-            }
-            Progress::Reported { at, .. } => {
-                Some(at.saturating_add(self.loss.reorder_timeout(own(), size, bytes)))
-            }
-            Progress::Lost { .. } | Progress::Done => None,
-        }
+            Progress::Out | Progress::Reported { .. } if record.answering => return None,
+            Progress::Out => None,
+            Progress::Reported { at, .. } => Some(at),
+            Progress::Lost { .. } | Progress::Done => return None,
+        };
+        Some(self.loss.lost_at(&Outstanding {
+            sent: record.sent,
+            held_until: record.held_until,
+            reported,
+            awaits_ack: self.awaits_ack(record),
+            size: record.size,
+            bytes: record.bytes,
+            own: rtt_through(relays, record.relay, record.size),
+        }))
     }
 
-    /// Whether payload of this exchange must bring news: others are out that can carry them.
-    fn awaits_news(&self, record: &Record) -> bool {
+    /// Whether another exchange should acknowledge the payload of this one: others are out that can.
+    fn awaits_ack(&self, record: &Record) -> bool {
         let payload = matches!(record.load, RequestPayload::Sparse | RequestPayload::Bulk(_));
         payload && !record.arrived && record.accompanied && self.exchanges.tally().waiting > 1
     }
 
-    /// When the first exchange is late.
+    /// When the next exchange is lost.
     pub(super) fn next_loss(&self, relays: &Relays) -> Option<Instant> {
-        self.exchanges.iter().filter_map(|(_, record)| self.loss_at(record, relays)).min()
+        self.exchanges.iter().filter_map(|(_, record)| self.lost_at(record, relays)).min()
     }
 
-    /// Calls late what is.
-    pub(super) fn on_time(&mut self, relays: &mut Relays, now: Instant) {
-        while let Some((number, news)) = self.overdue(relays, now) {
+    /// Declares overdue exchanges lost.
+    pub(super) fn on_loss_timeout(&mut self, relays: &mut Relays, now: Instant) {
+        while let Some((number, unacknowledged)) = self.overdue(relays, now) {
             self.on_loss(number, relays, now);
-            // The oldest answer, which should have carried the news, may be lost too.
+            // The oldest answer, which should have carried the acknowledgement, may be lost too.
             let oldest = self.exchanges.iter().find(|(_, record)| record.waits()).map(|(number, _)| number);
-            if let Some(oldest) = oldest.filter(|oldest| news && *oldest < number) {
+            if let Some(oldest) = oldest.filter(|oldest| unacknowledged && *oldest < number) {
                 self.on_loss(oldest, relays, now);
             }
         }
     }
 
-    /// An exchange that is late now, and whether that is for want of news.
+    /// An exchange that is lost now, and whether that is because an acknowledgement is missing.
     fn overdue(&self, relays: &Relays, now: Instant) -> Option<(ExchangeNumber, bool)> {
         self.exchanges
             .iter()
-            .find(|(_, record)| self.loss_at(record, relays).is_some_and(|at| at <= now))
-            .map(|(number, record)| (number, record.progress == Progress::Out && self.awaits_news(record)))
+            .find(|(_, record)| self.lost_at(record, relays).is_some_and(|at| at <= now))
+            .map(|(number, record)| (number, record.progress == Progress::Out && self.awaits_ack(record)))
     }
 
-    /// The answer of an exchange is taken for lost: what it carried can be sent again, and its own contents are asked
-    /// for.
+    /// The answer of an exchange is lost: the relay is judged for it, and silence noticed.
     pub(super) fn on_loss(&mut self, number: ExchangeNumber, relays: &mut Relays, now: Instant) {
         let Some(record) = self.exchanges.get(number).filter(|record| record.is_out()) else { return };
         let (relay, sent) = (record.relay, record.sent);
@@ -93,14 +89,14 @@ impl NodeConnection {
         }
     }
 
-    /// A call that the node cannot have had: it says nothing about how long answers take.
+    /// The node cannot have had the call of an exchange. That says nothing about how long answers take.
     pub(super) fn declare_unsent_lost(&mut self, number: ExchangeNumber, now: Instant) {
         if self.exchanges.get(number).is_some_and(Record::is_out) {
             self.declare_lost(number, now);
         }
     }
 
-    /// What an exchange carried can be sent again, and a RESEND of it is owed.
+    /// What an exchange carried can be sent again, and a RESEND asks for the contents of its answer.
     pub(super) fn declare_lost(&mut self, number: ExchangeNumber, now: Instant) {
         let given = self.exchanges.change(number, |record| {
             let size = match record.progress {
@@ -117,8 +113,8 @@ impl NodeConnection {
         });
         let Some((arrived, frames, resends)) = given else { return };
         if !arrived {
-            for item in frames {
-                self.frame_lost(item, number, now);
+            for frame in frames {
+                self.frame_lost(frame, number, now);
             }
             for asked in resends {
                 self.exchanges.change(asked, |record| {
@@ -130,7 +126,7 @@ impl NodeConnection {
         }
     }
 
-    /// A relay is down when it is late again and again while another one answered something that was sent later.
+    /// A relay is silent if it loses again and again while another one answered something that was sent later.
     fn judge(&mut self, relay: RelayId, relays: &mut Relays, now: Instant) {
         let out: Vec<ExchangeNumber> = self
             .exchanges
@@ -154,14 +150,14 @@ impl NodeConnection {
     /// The node has an exchange.
     pub(super) fn on_arrived(&mut self, number: ExchangeNumber, now: Instant) {
         let arrived = self.exchanges.change(number, |record| {
-            let news = !core::mem::replace(&mut record.arrived, true);
+            let new = !core::mem::replace(&mut record.arrived, true);
             let (frames, resends) =
                 (core::mem::take(&mut record.frames), core::mem::take(&mut record.resends));
-            news.then_some((frames, resends))
+            new.then_some((frames, resends))
         });
         let Some((frames, resends)) = arrived.flatten() else { return };
-        for item in frames {
-            self.frame_acked(item, number, now);
+        for frame in frames {
+            self.frame_acked(frame, number, now);
         }
         for asked in resends {
             self.exchanges.change(asked, |record| {
@@ -172,7 +168,7 @@ impl NodeConnection {
         }
     }
 
-    /// The newest answer says that an exchange had not arrived when it was written.
+    /// The newest answer says that an exchange had not arrived at `written`.
     pub(super) fn on_missing(
         &mut self,
         number: ExchangeNumber,
@@ -185,8 +181,7 @@ impl NodeConnection {
             return;
         };
         let own = rtt_through(relays, record.relay, Size::Small);
-        let way_up = share(self.loss.timeout(own, Size::Small, record.bytes), 1, 2);
-        if written.saturating_since(record.sent) > way_up && !record.answering {
+        if self.loss.is_missing(record.sent, record.bytes, own, written) && !record.answering {
             self.on_loss(number, relays, now);
         }
     }

@@ -1,27 +1,26 @@
-//! Which request goes out next, if any should (protocol.md 3.2 rules 6, 7, 9 and 10): arithmetic over what is known.
+//! The next request of a connection (protocol.md 3.2 rules 6, 7, 9 and 10).
 //!
 //! | request | when |
 //! |---|---|
 //! | repair | a RESEND is due |
-//! | sparse | OPEN, RESET, WINDOW or sparse payload waits, and fewer than 4 such are not known to have arrived |
-//! | bulk | bulk waits, and the bytes on their way up are below their limit |
-//! | report | a quarter of the downlink total was taken, and the node was not told |
+//! | sparse | OPEN, RESET, WINDOW or sparse payload waits, and fewer than 4 such requests are unconfirmed |
+//! | bulk | bulk waits, and the bytes in flight are below the congestion window |
+//! | report | a quarter of the downlink total was taken since the last report |
 //! | poll | fewer requests wait at the node than are wanted |
 //!
-//! Wanted while idle is one request, held for 25 s; while anything moves 2, held for two round trips; with a backlog,
-//! one for each response that it fills, and one more; while a download begins, up to 5.
+//! While idle, one request is wanted, held for 25 s; while anything moves two, held for two round trips; with a backlog,
+//! one for each response that it fills, and one more; in slow start, up to five.
 
 use core::time::Duration;
 
-use crate::client::streams::connection::NodeConnection;
 use crate::client::streams::peer_credit::PeerCredit;
-use crate::client::streams::sent::RequestPayload;
-use crate::client::streams::slow_start::Ask;
-use crate::config::ClientOptions;
+use crate::client::streams::round_trips::RttQuantiles;
+use crate::client::streams::sent::{RequestPayload, Tally};
+use crate::client::streams::slow_start::Boost;
 use crate::time::{Instant, share};
 use crate::wire::packet::MIN_RESPONSE;
 
-/// Requests with sparse payload that are not known to have arrived.
+/// Unconfirmed requests with sparse payload.
 const SPARSE_MOST: usize = 4;
 
 /// Exchanges from `done` on: the node tells of no more.
@@ -30,7 +29,7 @@ const SPAN_MOST: u64 = 1_024;
 /// A response of less is not worth a call of its own while much waits.
 const LEAST_SHARE: u64 = 256 * 1024;
 
-/// Responses that a backlog is spread over when it is small, so that its end travels in parallel.
+/// Responses that a small backlog is spread over, so that its end travels in parallel.
 const SHARES: u64 = 4;
 
 /// Bulk waits for this part of a round trip, so that packets are full.
@@ -40,22 +39,65 @@ const BULK_WAIT_LONGEST: Duration = Duration::from_millis(100);
 /// The shortest hold of an active client: on fast paths, calls are not worth making for less.
 const SHORTEST_HOLD: Duration = Duration::from_millis(20);
 
-/// Responses that are asked for while calls are short.
+/// The shortest time after which an unconfirmed answer is repeated.
+const SHORTEST_CONFIRM: Duration = Duration::from_millis(20);
+
+/// The size of responses while calls are short.
 const THRIFTY_RESPONSE: u64 = 8 << 20;
 
-/// What the machine around the connection knows.
+/// The unit of the sizes in statuses.
+const STATUS_UNIT: u64 = 64 * 1024;
+
+/// What decides over the next request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Circumstances {
+pub(super) struct Inputs {
     pub(super) now: Instant,
     /// Relays that lead to the node.
     pub(super) relays: usize,
     /// Whether calls are to be saved.
     pub(super) thrifty: bool,
+    /// Whether there are streams: without, what is pending goes out, and nothing is waited for.
+    pub(super) has_streams: bool,
+    /// Streams that have ended and whose last frame is pending.
+    pub(super) closing: usize,
+    /// Streams of which the node is not known to have heard.
+    pub(super) unconfirmed: usize,
+    /// Whether anything waits that goes in a sparse packet.
+    pub(super) prompt: bool,
+    /// Whether bulk waits, since when, and bytes that could be sent.
+    pub(super) bulk: bool,
+    pub(super) bulk_since: Option<Instant>,
+    pub(super) sendable: usize,
+    /// The exchanges so far, and how many there are from `done` on.
+    pub(super) exchanges: Tally,
+    pub(super) span: u64,
+    /// When payload last went either way, and when an application last took bytes.
+    pub(super) traffic: Instant,
+    pub(super) taken: Instant,
+    /// Bytes taken since the last report.
+    pub(super) unreported: u64,
+    /// Bytes that wait at the node, by its newest answer.
+    pub(super) backlog: u64,
+    pub(super) peer_credit: PeerCredit,
+    /// Round trips of small exchanges, and whether nothing is answered at the moment.
+    pub(super) rtt: RttQuantiles,
+    pub(super) is_silent: bool,
+    /// What the controllers of each direction allow.
+    pub(super) request_size: u64,
+    pub(super) request_window: u64,
+    pub(super) response_size: u64,
+    pub(super) response_window: u64,
+    pub(super) boost: Option<Boost>,
+    /// The bounds of both ends.
+    pub(super) downlink_total: u64,
+    pub(super) max_packet: u64,
+    pub(super) max_hold: Duration,
+    pub(super) max_depth: usize,
 }
 
 /// What a request is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NextRequest {
+pub(super) enum RequestPurpose {
     Repair,
     Sparse,
     Bulk,
@@ -63,124 +105,151 @@ pub(super) enum NextRequest {
     Poll,
 }
 
-impl NodeConnection {
+/// The next request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NextRequest {
+    pub(super) purpose: RequestPurpose,
+    pub(super) payload: RequestPayload,
+    /// How long the node may hold it.
+    pub(super) hold: Duration,
+    /// How many requests the node may hold.
+    pub(super) max_held: usize,
+    /// Bytes of the largest response.
+    pub(super) max_response: u64,
+    /// After how long a small answer without confirmation is repeated.
+    pub(super) confirm: Duration,
+}
+
+impl Inputs {
     /// The next request to make, if any.
-    pub(super) fn demand(&self, config: &ClientOptions, circumstances: Circumstances) -> Option<NextRequest> {
-        let tally = self.exchanges.tally();
-        let out = tally.waiting.saturating_add(tally.under_way);
-        if self.exchanges.span() >= SPAN_MOST || !(self.is_in_use() || self.scheduler.is_prompt()) {
+    pub(super) fn next_request(&self) -> Option<NextRequest> {
+        let purpose = self.purpose()?;
+        Some(NextRequest {
+            purpose,
+            payload: self.payload(purpose),
+            hold: self.hold(),
+            max_held: self.max_held(),
+            max_response: self.max_response(),
+            confirm: self.rtt.p90.max(SHORTEST_CONFIRM),
+        })
+    }
+
+    fn purpose(&self) -> Option<RequestPurpose> {
+        let in_use = self.has_streams || self.closing > 0 || self.exchanges.lost > 0 || self.prompt;
+        if self.span >= SPAN_MOST || !in_use {
             return None;
         }
-        if self.loss.is_silent() {
-            let trickle = (circumstances.relays / 2).max(2);
-            return (out < trickle).then(|| self.trickle(tally.resends_due));
+        if self.is_silent {
+            let out = self.exchanges.waiting.saturating_add(self.exchanges.under_way);
+            return (out < (self.relays / 2).max(2)).then(|| self.purpose_in_silence());
         }
-        if tally.resends_due > 0 {
-            return Some(NextRequest::Repair);
+        if self.exchanges.resends_due > 0 {
+            return Some(RequestPurpose::Repair);
         }
-        if self.scheduler.is_prompt() && tally.sparse < SPARSE_MOST {
-            return Some(NextRequest::Sparse);
+        if self.prompt && self.exchanges.sparse < SPARSE_MOST {
+            return Some(RequestPurpose::Sparse);
         }
-        if self.wants_bulk(config, circumstances.now) {
-            return Some(NextRequest::Bulk);
+        if self.wants_bulk() {
+            return Some(RequestPurpose::Bulk);
         }
-        if self.unreported >= self.report_at(config) {
-            return Some(NextRequest::Report);
+        if self.unreported >= self.downlink_total / 4 {
+            return Some(RequestPurpose::Report);
         }
-        (tally.waiting < self.wanted(config, circumstances)).then_some(NextRequest::Poll)
+        (self.exchanges.waiting < self.wanted()).then_some(RequestPurpose::Poll)
     }
 
-    /// In silence, a few requests that carry what matters most.
-    fn trickle(&self, resends_due: usize) -> NextRequest {
-        if resends_due > 0 {
-            NextRequest::Repair
-        } else if self.scheduler.is_prompt() {
-            NextRequest::Sparse
-        } else if !self.scheduler.bulk.is_empty() {
-            NextRequest::Bulk
+    /// In silence, a few requests carry what matters most.
+    const fn purpose_in_silence(&self) -> RequestPurpose {
+        if self.exchanges.resends_due > 0 {
+            RequestPurpose::Repair
+        } else if self.prompt {
+            RequestPurpose::Sparse
+        } else if self.bulk {
+            RequestPurpose::Bulk
         } else {
-            NextRequest::Poll
+            RequestPurpose::Poll
         }
     }
 
-    /// Bytes taken at which the node must hear of it.
-    fn report_at(&self, config: &ClientOptions) -> u64 {
-        self.grants.downlink_total.min(config.tuning.streams.downlink_total) / 4
+    const fn payload(&self, purpose: RequestPurpose) -> RequestPayload {
+        match purpose {
+            RequestPurpose::Sparse => RequestPayload::Sparse,
+            RequestPurpose::Bulk => RequestPayload::Bulk(0),
+            RequestPurpose::Repair | RequestPurpose::Report | RequestPurpose::Poll => {
+                if self.prompt {
+                    RequestPayload::Sparse
+                } else if self.bulk {
+                    RequestPayload::Bulk(0)
+                } else {
+                    RequestPayload::Bare
+                }
+            }
+        }
     }
 
-    fn wants_bulk(&self, config: &ClientOptions, now: Instant) -> bool {
-        let tally = self.exchanges.tally();
-        let flying = u64::try_from(tally.bulk_bytes).unwrap_or(u64::MAX);
-        !self.scheduler.bulk.is_empty()
-            && flying < self.request_window.limit(self.grants.uplink_total, self.loss.rtt().p50)
-            && tally.bulk < config.tuning.streams.max_depth
-            && self.bulk_at().is_some_and(|at| at <= now)
+    fn wants_bulk(&self) -> bool {
+        self.bulk
+            && u64::try_from(self.exchanges.bulk_bytes).unwrap_or(u64::MAX) < self.request_window
+            && self.exchanges.bulk < self.max_depth
+            && self.bulk_at().is_some_and(|at| at <= self.now)
     }
 
     /// When bulk goes although it does not fill a packet.
     pub(super) fn bulk_at(&self) -> Option<Instant> {
-        let since = self.scheduler.bulk_wait?.since;
-        let full =
-            u64::try_from(self.scheduler.sums.sendable).unwrap_or(u64::MAX) >= self.request_size.bytes();
-        let wait = share(self.loss.rtt().p50, 1, BULK_WAIT).min(BULK_WAIT_LONGEST);
+        let since = self.bulk_since?;
+        let full = u64::try_from(self.sendable).unwrap_or(u64::MAX) >= self.request_size;
+        let wait = share(self.rtt.p50, 1, BULK_WAIT).min(BULK_WAIT_LONGEST);
         Some(if full { since } else { since.saturating_add(wait) })
     }
 
     /// Requests that should wait at the node.
-    fn wanted(&self, config: &ClientOptions, circumstances: Circumstances) -> usize {
-        if !self.awaits() {
+    fn wanted(&self) -> usize {
+        if !self.has_streams {
             return 0;
         }
-        let tally = self.exchanges.tally();
-        let keep = self.keep(circumstances);
-        let depth = self.depth(config, circumstances).saturating_sub(tally.under_way);
-        let filled = self.expected().div_ceil(self.room(circumstances).max(1));
+        let depth = self.depth().saturating_sub(self.exchanges.under_way);
+        let filled = self.expected().div_ceil(self.max_response().max(1));
         let bulk = if filled > 0 {
             usize::try_from(filled).unwrap_or(usize::MAX).saturating_add(1).min(depth)
-        } else if self.peer_credit == PeerCredit::Blocked && self.took_lately(circumstances.now) {
+        } else if self.peer_credit == PeerCredit::Blocked && self.is_recent(self.taken) {
             depth
         } else {
             0
         };
-        let surge = self.slow_start(circumstances).map_or(0, |ask| ask.requests.min(depth));
-        keep.max(bulk).max(surge)
+        let boost = self.boost().map_or(0, |boost| boost.requests.min(depth));
+        self.max_held().max(bulk).max(boost)
     }
 
-    /// What a download that begins asks for, unless the node told of as much, or calls are short.
-    fn slow_start(&self, circumstances: Circumstances) -> Option<Ask> {
-        let told = self.expected().checked_div(self.response(circumstances)).unwrap_or(u64::MAX);
-        let ask = self.slow_start.ask(circumstances.now, self.loss.rtt().p50)?;
-        let more = told < u64::try_from(ask.requests).unwrap_or(u64::MAX);
-        (more && !circumstances.thrifty).then_some(ask)
+    /// What slow start asks for, unless the node told of as much, or calls are short.
+    fn boost(&self) -> Option<Boost> {
+        let told = self.expected().checked_div(self.response()).unwrap_or(u64::MAX);
+        let more = |boost: &Boost| told < u64::try_from(boost.requests).unwrap_or(u64::MAX);
+        self.boost.filter(|boost| more(boost) && !self.thrifty)
     }
 
     /// Downlink bytes that wait at the node: those that it told of, and those that it must send again.
-    fn expected(&self) -> u64 {
-        let repeated = self.exchanges.tally().lost_size.saturating_mul(64 * 1024);
-        self.backlog.saturating_add(repeated)
+    const fn expected(&self) -> u64 {
+        self.backlog.saturating_add(self.exchanges.lost_size.saturating_mul(STATUS_UNIT))
     }
 
     /// Exchanges that may be out at a time.
-    fn depth(&self, config: &ClientOptions, circumstances: Circumstances) -> usize {
-        let total = self.grants.downlink_total.min(config.tuning.streams.downlink_total);
-        let limit = self.response_window.limit(total, self.loss.rtt().p50);
-        let depth = limit.div_ceil(self.room(circumstances).max(1)).saturating_add(1);
-        usize::try_from(depth).unwrap_or(usize::MAX).min(config.tuning.streams.max_depth)
+    fn depth(&self) -> usize {
+        let depth = self.response_window.div_ceil(self.max_response().max(1)).saturating_add(1);
+        usize::try_from(depth).unwrap_or(usize::MAX).min(self.max_depth)
     }
 
-    fn response(&self, circumstances: Circumstances) -> u64 {
-        let least = if circumstances.thrifty { THRIFTY_RESPONSE.min(self.grants.max_packet) } else { 0 };
-        self.response_size.bytes().max(least)
+    fn response(&self) -> u64 {
+        let least = if self.thrifty { THRIFTY_RESPONSE.min(self.max_packet) } else { 0 };
+        self.response_size.max(least)
     }
 
-    /// Bytes that the next response may have.
-    pub(super) fn room(&self, circumstances: Circumstances) -> u64 {
-        let whole = self.response(circumstances);
+    fn max_response(&self) -> u64 {
+        let whole = self.response();
         let expected = self.expected();
-        let room = if let Some(ask) = self.slow_start(circumstances) {
-            ask.room.min(self.grants.max_packet).max(whole)
-        } else if expected > 0 && expected / SHARES < whole && !circumstances.thrifty {
-            // While calls are short, a few large ones are better than many.
+        let room = if let Some(boost) = self.boost() {
+            boost.response.min(self.max_packet).max(whole)
+        } else if expected > 0 && expected / SHARES < whole && !self.thrifty {
+            // While calls are short, a few large responses are better than many.
             (expected / SHARES).max(LEAST_SHARE).min(whole)
         } else {
             whole
@@ -188,146 +257,220 @@ impl NodeConnection {
         room.max(MIN_RESPONSE)
     }
 
-    /// Whether there is anything that the node could have to say by itself. Without streams, what is owed goes out, and
-    /// nothing is waited for.
-    fn awaits(&self) -> bool {
-        !self.streams.is_empty()
-    }
-
-    /// How many requests the node may hold.
-    pub(super) fn keep(&self, circumstances: Circumstances) -> usize {
-        if !self.awaits() {
+    fn max_held(&self) -> usize {
+        if !self.has_streams {
             0
-        } else if circumstances.thrifty {
+        } else if self.thrifty {
             1
         } else {
-            usize::from(self.moves(circumstances.now)).saturating_add(1)
+            usize::from(self.moves()).saturating_add(1)
         }
     }
 
-    /// How long the node may hold the next request.
-    pub(super) fn hold(&self, config: &ClientOptions, circumstances: Circumstances) -> Duration {
-        let longest = self.grants.max_hold.min(config.tuning.streams.idle_hold);
-        // Where nothing moves and only an answer is missing, calls become rarer and rarer.
-        let quiet = share(circumstances.now.saturating_since(self.traffic), 1, 4);
-        let active = || self.loss.rtt().p50.saturating_mul(2).max(SHORTEST_HOLD).max(quiet);
-        if !self.awaits() {
-            Duration::ZERO
-        } else if self.is_active(circumstances.now) {
-            active().min(longest)
-        } else {
-            longest
+    fn hold(&self) -> Duration {
+        if !self.has_streams {
+            return Duration::ZERO;
         }
+        if !self.is_active() {
+            return self.max_hold;
+        }
+        // Where nothing moves and only an answer is missing, calls become rarer and rarer.
+        let quiet = share(self.now.saturating_since(self.traffic), 1, 4);
+        self.rtt.p50.saturating_mul(2).max(SHORTEST_HOLD).max(quiet).min(self.max_hold)
     }
 
     /// Whether anything moves, or should, or an answer is missing.
-    pub(super) fn is_active(&self, now: Instant) -> bool {
-        let tally = self.exchanges.tally();
-        tally.lost > 0 || tally.under_way > 0 || self.moves(now)
+    pub(super) fn is_active(&self) -> bool {
+        self.exchanges.lost > 0 || self.exchanges.under_way > 0 || self.moves()
     }
 
     /// Whether anything moves, or should.
-    fn moves(&self, now: Instant) -> bool {
-        let tally = self.exchanges.tally();
-        let lately = self.loss.rtt().p50.saturating_mul(2);
-        tally.sparse > 0
-            || tally.bulk > 0
+    fn moves(&self) -> bool {
+        self.exchanges.sparse > 0
+            || self.exchanges.bulk > 0
             || self.backlog > 0
             || self.unconfirmed > 0
-            || self.scheduler.is_prompt()
-            || !self.scheduler.bulk.is_empty()
-            || !self.closing.is_empty()
-            || now.saturating_since(self.traffic) < lately
+            || self.prompt
+            || self.bulk
+            || self.closing > 0
+            || self.is_recent(self.traffic)
     }
 
-    fn took_lately(&self, now: Instant) -> bool {
-        now.saturating_since(self.taken) < self.loss.rtt().p50.saturating_mul(2)
-    }
-
-    /// After how long a small answer without confirmation is repeated.
-    pub(super) fn confirm(&self) -> Duration {
-        const LEAST: Duration = Duration::from_millis(20);
-        self.loss.rtt().p90.max(LEAST)
-    }
-
-    /// What a request of this kind carries.
-    pub(super) fn load_of(&self, demand: NextRequest) -> RequestPayload {
-        match demand {
-            NextRequest::Sparse => RequestPayload::Sparse,
-            NextRequest::Bulk => RequestPayload::Bulk(0),
-            NextRequest::Repair | NextRequest::Report | NextRequest::Poll if self.scheduler.is_prompt() => {
-                RequestPayload::Sparse
-            }
-            NextRequest::Repair | NextRequest::Report | NextRequest::Poll
-                if !self.scheduler.bulk.is_empty() =>
-            {
-                RequestPayload::Bulk(0)
-            }
-            NextRequest::Repair | NextRequest::Report | NextRequest::Poll => RequestPayload::Bare,
-        }
+    /// Whether that was less than two round trips ago.
+    fn is_recent(&self, at: Instant) -> bool {
+        self.now.saturating_since(at) < self.rtt.p50.saturating_mul(2)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec;
-
     use super::*;
-    use crate::client::streams::stream::Stream;
-    use crate::client::streams::timeout::LossDetector;
-    use crate::config::{ClientOptions, RelayOptions};
-    use crate::credit::Credit;
-    use crate::id::FlowId;
-    use crate::secret::Secret;
-    use crate::target::{FlowKind, Target};
-    use crate::wire::number::ExchangeNumber;
-    use crate::wire::packet::{ClientId, Epoch, Grants};
 
-    const NOW: Instant = Instant::from_micros(1_000_000);
-    const CALM: Circumstances = Circumstances { now: NOW, relays: 1, thrifty: false };
-    const GRANTS: Grants = Grants {
-        uplink_window: 4 << 20,
-        uplink_total: 64 << 20,
-        downlink_total: 64 << 20,
-        max_packet: 16 << 20,
-        max_hold: Duration::from_secs(25),
-        max_held: 64,
-        max_streams: 1_000,
-    };
+    const SECOND: Duration = Duration::from_secs(1);
+    const NOW: Instant = Instant::from_micros(1_000_000_000);
+    const LONG_AGO: Instant = Instant::from_micros(900_000_000);
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
 
-    fn config() -> ClientOptions {
-        ClientOptions::new(vec![RelayOptions::new(Secret::new("k"))])
+    /// A connection with one stream on which nothing moves, one request held at the node.
+    fn idle() -> Inputs {
+        Inputs {
+            now: NOW,
+            relays: 1,
+            thrifty: false,
+            has_streams: true,
+            closing: 0,
+            unconfirmed: 0,
+            prompt: false,
+            bulk: false,
+            bulk_since: None,
+            sendable: 0,
+            exchanges: Tally { waiting: 1, ..Tally::default() },
+            span: 1,
+            traffic: LONG_AGO,
+            taken: LONG_AGO,
+            unreported: 0,
+            backlog: 0,
+            peer_credit: PeerCredit::Free,
+            rtt: RttQuantiles { p50: SECOND, p90: 2 * SECOND },
+            is_silent: false,
+            request_size: 768 * KIB,
+            request_window: 16 * MIB,
+            response_size: 768 * KIB,
+            response_window: 16 * MIB,
+            boost: None,
+            downlink_total: 64 * MIB,
+            max_packet: 16 * MIB,
+            max_hold: 25 * SECOND,
+            max_depth: 32,
+        }
     }
 
-    /// A connection with one stream, whose application has just taken bytes.
-    fn connection(config: &ClientOptions) -> NodeConnection {
-        let (client, epoch) = (ClientId([1; 16]), Epoch([2; 16]));
-        let loss = LossDetector::new(NOW);
-        let mut connection =
-            NodeConnection::new(client, epoch, GRANTS, ExchangeNumber::ZERO, loss, config, NOW);
-        let target = Target::new("host", 443).unwrap();
-        let id = FlowId::new(1);
-        connection.insert(Stream::new(id, target, FlowKind::Tcp, Credit::new(1), &GRANTS, config, NOW), NOW);
-        connection.taken = NOW;
-        connection
+    fn with(change: impl FnOnce(&mut Inputs)) -> Inputs {
+        let mut inputs = idle();
+        change(&mut inputs);
+        inputs
+    }
+
+    #[test]
+    fn the_table_of_requests() {
+        use RequestPurpose::{Bulk, Poll, Repair, Report, Sparse};
+        type Change = fn(&mut Inputs);
+        let table: [(&str, Change, Option<RequestPurpose>); 19] = [
+            ("idle, and one request is held", |_| {}, None),
+            ("idle, and none is held", |i| i.exchanges.waiting = 0, Some(Poll)),
+            ("no streams", |i| (i.has_streams, i.exchanges.waiting) = (false, 0), None),
+            ("traffic a moment ago", |i| i.traffic = NOW, Some(Poll)),
+            ("traffic, and two are held", |i| (i.traffic, i.exchanges.waiting) = (NOW, 2), None),
+            ("a RESEND is due", |i| (i.exchanges.resends_due, i.prompt) = (1, true), Some(Repair)),
+            ("sparse", |i| i.prompt = true, Some(Sparse)),
+            ("three sparse ones out", |i| (i.prompt, i.exchanges.sparse) = (true, 3), Some(Sparse)),
+            (
+                "four, and enough held",
+                |i| (i.prompt, i.exchanges.sparse, i.exchanges.waiting) = (true, 4, 2),
+                None,
+            ),
+            (
+                "bulk that may fill a packet",
+                |i| (i.bulk, i.bulk_since, i.exchanges.waiting) = (true, Some(NOW), 2),
+                None,
+            ),
+            (
+                "a full packet",
+                |i| (i.bulk, i.bulk_since, i.sendable) = (true, Some(NOW), 768 << 10),
+                Some(Bulk),
+            ),
+            ("bulk for a while", |i| (i.bulk, i.bulk_since) = (true, Some(LONG_AGO)), Some(Bulk)),
+            (
+                "a full window",
+                |i| {
+                    (i.bulk, i.bulk_since) = (true, Some(LONG_AGO));
+                    (i.exchanges.bulk_bytes, i.exchanges.waiting) = (16 << 20, 2);
+                },
+                None,
+            ),
+            ("a quarter of the total unreported", |i| i.unreported = 16 * MIB, Some(Report)),
+            ("too many exchanges", |i| (i.span, i.prompt) = (1_024, true), None),
+            ("silence, one out", |i| (i.is_silent, i.prompt) = (true, true), Some(Sparse)),
+            ("silence, two out", |i| (i.is_silent, i.prompt, i.exchanges.waiting) = (true, true, 2), None),
+            (
+                "silence, two out, six relays",
+                |i| (i.is_silent, i.relays, i.exchanges.waiting) = (true, 6, 2),
+                Some(Poll),
+            ),
+            (
+                "a last frame is pending",
+                |i| (i.has_streams, i.closing, i.prompt) = (false, 1, true),
+                Some(Sparse),
+            ),
+        ];
+        for (case, change, expected) in table {
+            assert_eq!(with(change).next_request().map(|next| next.purpose), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn an_idle_request_is_held_long_and_an_active_one_for_two_round_trips() {
+        let table = [
+            ("idle", with(|_| {}), 25 * SECOND, 1),
+            ("active", with(|i| i.traffic = NOW), 2 * SECOND, 2),
+            ("thrifty", with(|i| (i.traffic, i.thrifty) = (NOW, true)), 2 * SECOND, 1),
+            ("only an answer is missing", with(|i| i.exchanges.lost = 1), 25 * SECOND, 1),
+            (
+                "for 40 s",
+                with(|i| (i.exchanges.lost, i.now) = (1, LONG_AGO.saturating_add(40 * SECOND))),
+                10 * SECOND,
+                1,
+            ),
+            ("no streams", with(|i| i.has_streams = false), Duration::ZERO, 0),
+        ];
+        for (case, inputs, hold, max_held) in table {
+            assert_eq!((inputs.hold(), inputs.max_held()), (hold, max_held), "{case}");
+        }
+    }
+
+    #[test]
+    fn responses_have_room_for_a_share_of_a_small_backlog_and_more_in_slow_start() {
+        let boost = Some(Boost { requests: 5, response: 2 * MIB });
+        let table = [
+            ("nothing waits", with(|_| {}), 768 * KIB),
+            ("much waits", with(|i| i.backlog = 100 * MIB), 768 * KIB),
+            ("2 MiB wait", with(|i| i.backlog = 2 * MIB), 512 * KIB),
+            ("little waits", with(|i| i.backlog = 10), 256 * KIB),
+            ("little waits, thrifty", with(|i| (i.backlog, i.thrifty) = (10, true)), 8 * MIB),
+            ("slow start", with(|i| i.boost = boost), 2 * MIB),
+            ("slow start, thrifty", with(|i| (i.boost, i.thrifty) = (boost, true)), 8 * MIB),
+            (
+                "slow start, and the node told of more",
+                with(|i| (i.boost, i.backlog) = (boost, 100 * MIB)),
+                768 * KIB,
+            ),
+        ];
+        for (case, inputs, expected) in table {
+            assert_eq!(inputs.max_response(), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn as_many_requests_wait_as_the_backlog_fills_and_one_more_within_the_depth() {
+        let table = [
+            ("idle", with(|_| {}), 1),
+            ("ten responses", with(|i| i.backlog = 7_680 * KIB), 11),
+            ("some are on their way", with(|i| (i.backlog, i.exchanges.under_way) = (100 * MIB, 3)), 20),
+            ("more than may be in flight", with(|i| i.backlog = 100 * MIB), 23),
+            ("slow start", with(|i| i.boost = Some(Boost { requests: 5, response: 2 * MIB })), 5),
+        ];
+        for (case, inputs, expected) in table {
+            assert_eq!(inputs.wanted(), expected, "{case}");
+        }
     }
 
     #[test]
     fn a_node_out_of_credit_is_asked_for_all_that_may_be_in_flight_until_it_still_is_after_a_report() {
-        let config = config();
-        let mut connection = connection(&config);
-        let mut wanted = |standing, circumstances| {
-            connection.peer_credit = standing;
-            connection.wanted(&config, circumstances)
-        };
-        assert_eq!(wanted(PeerCredit::Free, CALM), 2);
-        assert!(wanted(PeerCredit::Blocked, CALM) > 10);
-        assert_eq!(wanted(PeerCredit::StillBlocked, CALM), 2);
-        let later = NOW.saturating_add(Duration::from_secs(60));
-        assert_eq!(
-            wanted(PeerCredit::Blocked, Circumstances { now: later, ..CALM }),
-            2,
-            "nothing was taken lately"
-        );
+        let wanted = |peer_credit, taken| with(|i| (i.peer_credit, i.taken) = (peer_credit, taken)).wanted();
+        assert_eq!(wanted(PeerCredit::Free, NOW), 1);
+        assert_eq!(wanted(PeerCredit::Blocked, NOW), 23);
+        assert_eq!(wanted(PeerCredit::StillBlocked, NOW), 1);
+        assert_eq!(wanted(PeerCredit::Blocked, LONG_AGO), 1, "nothing was taken lately");
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the node may send more than it did, by what its newest answer says.
+//! Whether the node is blocked on flow control (protocol.md 3.2 rule 6).
 
 /// ```text
 ///               blocked, to a request from before the last report
@@ -14,15 +14,15 @@ pub(super) enum PeerCredit {
     Free,
     /// Bytes wait for credit that a report on its way may give.
     Blocked,
-    /// They wait although the node could have heard of all that was taken: the report is late or lost, or was not enough.
-    /// Requests that go before the next one come back empty.
+    /// They wait although the node should know of all that was taken: the report is late or lost, or was not enough.
+    /// Requests that go before the next report come back empty.
     StillBlocked,
 }
 
 impl PeerCredit {
-    /// The newest answer says whether bytes wait for credit; it answers a request from `after` the last report, or from
-    /// before.
-    pub(super) const fn told(blocked: bool, after: bool) -> Self {
+    /// The state that the newest answer reports: whether it is `blocked`, and whether its request went out `after` the last
+    /// report.
+    pub(super) const fn reported(blocked: bool, after: bool) -> Self {
         match (blocked, after) {
             (false, _) => Self::Free,
             (true, false) => Self::Blocked,
@@ -30,7 +30,7 @@ impl PeerCredit {
         }
     }
 
-    /// A request goes that tells of bytes taken.
+    /// A report of taken bytes goes out.
     pub(super) const fn on_report(self) -> Self {
         match self {
             Self::Free => Self::Free,
@@ -44,11 +44,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_blocked_after_a_report_is_so_until_the_next() {
-        assert_eq!(PeerCredit::told(true, false), PeerCredit::Blocked);
-        let still = PeerCredit::told(true, true);
-        assert_eq!(still, PeerCredit::StillBlocked);
-        assert_eq!(still.on_report(), PeerCredit::Blocked);
-        assert_eq!(PeerCredit::told(false, true).on_report(), PeerCredit::Free);
+    fn a_node_that_is_blocked_after_a_report_is_so_until_the_next() {
+        assert_eq!(PeerCredit::reported(true, false), PeerCredit::Blocked);
+        let blocked = PeerCredit::reported(true, true);
+        assert_eq!(blocked, PeerCredit::StillBlocked);
+        assert_eq!(blocked.on_report(), PeerCredit::Blocked);
+        assert_eq!(PeerCredit::reported(false, true).on_report(), PeerCredit::Free);
     }
 }

@@ -65,7 +65,7 @@ impl NodeConnection {
             self.newest = Some(answer.header.answer);
             self.backlog = 0;
             let after = self.reported.is_some_and(|reported| answer.number > reported);
-            self.peer_credit = PeerCredit::told(answer.header.flags.blocked, after);
+            self.peer_credit = PeerCredit::reported(answer.header.flags.blocked, after);
             self.draining = answer.header.flags.draining;
         }
         for frame in frames {
@@ -95,13 +95,13 @@ impl NodeConnection {
         self.slow_start.on_answer(len, now, p50);
         if size == Size::Bulk {
             let full = len.saturating_add(MIN_RESPONSE) >= room;
-            self.response_size.on_trip(room, full, round_trip, self.response_window.pace(p50));
+            self.response_size.on_round_trip(room, full, round_trip, self.response_window.sizing_rtt(p50));
             self.response_window.on_arrival(len, now, p50);
         }
         if let RequestPayload::Bulk(bytes) = load {
             let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
             let full = bytes.saturating_add(MIN_RESPONSE) >= up_room;
-            self.request_size.on_trip(up_room, full, round_trip, self.request_window.pace(p50));
+            self.request_size.on_round_trip(up_room, full, round_trip, self.request_window.sizing_rtt(p50));
             self.request_window.on_arrival(bytes, now, p50);
         }
     }

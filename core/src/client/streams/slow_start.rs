@@ -1,58 +1,58 @@
-//! What is asked for while a download begins, and the node could not tell yet how much will wait.
+//! Slow start for downloads (protocol.md 3.2, controllers).
 //!
-//! What waits when the first answers go is what came in a moment; by the next round trip it is many times as much. So as
-//! long as each round trip brings half as much again as the one before it, a few requests more than the backlog fills wait
-//! at the node, and have more room.
+//! The first BACKLOG of a download is small: it counts what came in a moment, and by the next round trip many times as
+//! much waits. So while each round trip brings half as much again as the one before it, a few requests more than the
+//! backlog fills wait at the node, and allow larger responses.
 
 use core::time::Duration;
 
 use crate::time::Instant;
 
-/// Less in an answer is no sign of more to come: a full packet of sparse data is one.
+/// A smaller answer is no sign of a download: a full packet of sparse data has this size.
 const SIGN: u64 = 48 * 1024;
 
-/// A round trip that brings less may have brought all there was, and is worth no call of its own.
+/// A round trip that brings less may have brought everything, and is worth no call of its own.
 const HIGH: u64 = 512 * 1024;
 
-/// The requests that are worth it then, and the room in each: 10 MiB in a round trip.
+/// The requests that wait then, and the size of the response to each: 10 MiB in a round trip.
 const REQUESTS: usize = 5;
-const ROOM: u64 = 2 << 20;
+const RESPONSE: u64 = 2 << 20;
 
 /// ```text
 ///             an answer with much, after none for 2 p50
-///   Level ────────────────────────────────────────────▶ Rising ──┐ each p50 brings half as much again
+///   Steady ───────────────────────────────────────────▶ Rising ──┐ each p50 brings half as much again
 ///     ▲                                                   │  ▲───┘
 ///     └────────────────── a p50 brings less ──────────────┘
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Course {
+enum Phase {
     /// Since when, what came since, and what came in the round trip before.
     Rising {
         since: Instant,
         brought: u64,
         before: u64,
     },
-    Level,
+    Steady,
 }
 
-/// What should wait at the node while a download begins.
+/// What should wait at the node in slow start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ask {
+pub(super) struct Boost {
     pub(super) requests: usize,
-    /// Bytes that the answer to each may have.
-    pub(super) room: u64,
+    /// Bytes of the largest response to each.
+    pub(super) response: u64,
 }
 
-/// The controller of one client's downloads.
+/// Slow start of the downloads of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SlowStart {
-    course: Course,
+    phase: Phase,
     last: Option<Instant>,
 }
 
 impl SlowStart {
     pub(super) const fn new() -> Self {
-        Self { course: Course::Level, last: None }
+        Self { phase: Phase::Steady, last: None }
     }
 
     /// An answer came with so many bytes.
@@ -62,35 +62,35 @@ impl SlowStart {
         }
         let begins = !is_recent(self.last, now, p50);
         self.last = Some(now);
-        self.course = match self.course {
-            _ if begins => Course::Rising { since: now, brought: bytes, before: 0 },
-            Course::Level => Course::Level,
-            Course::Rising { since, brought, before } => {
+        self.phase = match self.phase {
+            _ if begins => Phase::Rising { since: now, brought: bytes, before: 0 },
+            Phase::Steady => Phase::Steady,
+            Phase::Rising { since, brought, before } => {
                 let brought = brought.saturating_add(bytes);
                 if now.saturating_since(since) < p50 {
-                    Course::Rising { since, brought, before }
+                    Phase::Rising { since, brought, before }
                 } else if brought >= before.saturating_add(before / 2) {
-                    Course::Rising { since: now, brought: 0, before: brought }
+                    Phase::Rising { since: now, brought: 0, before: brought }
                 } else {
-                    Course::Level
+                    Phase::Steady
                 }
             }
         };
     }
 
-    /// What should wait at the node, as long as more will wait there than it told of.
-    pub(super) fn ask(&self, now: Instant, p50: Duration) -> Option<Ask> {
-        let Course::Rising { brought, before, .. } = self.course else { return None };
+    /// What should wait at the node, while it is in slow start.
+    pub(super) fn boost(&self, now: Instant, p50: Duration) -> Option<Boost> {
+        let Phase::Rising { brought, before, .. } = self.phase else { return None };
         let requests = if brought.max(before) < HIGH { 1 } else { REQUESTS };
-        is_recent(self.last, now, p50).then_some(Ask { requests, room: ROOM })
+        is_recent(self.last, now, p50).then_some(Boost { requests, response: RESPONSE })
     }
 
     /// The controller's part of a state's fingerprint.
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value((self.last.is_some(), matches!(self.course, Course::Rising { .. })));
+        print.value((self.last.is_some(), matches!(self.phase, Phase::Rising { .. })));
         self.last.into_iter().for_each(|last| print.time(last));
-        if let Course::Rising { since, brought, before } = self.course {
+        if let Phase::Rising { since, brought, before } = self.phase {
             print.time(since);
             print.value((brought, before));
         }
@@ -112,44 +112,44 @@ mod tests {
         Instant::from_micros(millis * 1_000)
     }
 
-    fn requests(surge: &SlowStart, millis: u64) -> Option<usize> {
-        surge.ask(at(millis), P50).map(|ask| ask.requests)
+    fn requests(slow_start: &SlowStart, millis: u64) -> Option<usize> {
+        slow_start.boost(at(millis), P50).map(|boost| boost.requests)
     }
 
     #[test]
-    fn small_answers_ask_for_nothing() {
-        let mut surge = SlowStart::new();
-        (0..100).for_each(|tenth| surge.on_answer(10_000, at(100 * tenth), P50));
-        assert_eq!(surge.ask(at(10_000), P50), None);
+    fn small_answers_begin_nothing() {
+        let mut slow_start = SlowStart::new();
+        (0..100).for_each(|tenth| slow_start.on_answer(10_000, at(100 * tenth), P50));
+        assert_eq!(slow_start.boost(at(10_000), P50), None);
     }
 
     #[test]
-    fn a_download_that_begins_gets_more_room_and_a_large_one_more_requests() {
-        let mut surge = SlowStart::new();
-        surge.on_answer(60_000, at(0), P50);
-        assert_eq!(requests(&surge, 0), Some(1));
-        surge.on_answer(MIB, at(10), P50);
-        assert_eq!(requests(&surge, 10), Some(REQUESTS));
+    fn a_download_that_begins_gets_larger_responses_and_a_large_one_more_requests() {
+        let mut slow_start = SlowStart::new();
+        slow_start.on_answer(60_000, at(0), P50);
+        assert_eq!(requests(&slow_start, 0), Some(1));
+        slow_start.on_answer(MIB, at(10), P50);
+        assert_eq!(requests(&slow_start, 10), Some(REQUESTS));
     }
 
     #[test]
-    fn what_brings_no_more_than_before_is_level_until_it_has_been_quiet() {
-        let mut surge = SlowStart::new();
+    fn a_download_that_brings_no_more_than_before_is_steady_until_a_pause() {
+        let mut slow_start = SlowStart::new();
         for millis in [0, 1_000, 1_300, 1_600, 2_000] {
-            surge.on_answer(MIB, at(millis), P50);
+            slow_start.on_answer(MIB, at(millis), P50);
         }
-        assert_eq!(requests(&surge, 2_000), Some(REQUESTS));
-        surge.on_answer(MIB, at(3_000), P50);
-        assert_eq!(requests(&surge, 3_000), None);
-        surge.on_answer(MIB, at(5_000), P50);
-        assert_eq!(requests(&surge, 5_000), Some(REQUESTS));
+        assert_eq!(requests(&slow_start, 2_000), Some(REQUESTS));
+        slow_start.on_answer(MIB, at(3_000), P50);
+        assert_eq!(requests(&slow_start, 3_000), None);
+        slow_start.on_answer(MIB, at(5_000), P50);
+        assert_eq!(requests(&slow_start, 5_000), Some(REQUESTS));
     }
 
     #[test]
-    fn what_brings_nothing_for_two_round_trips_is_over() {
-        let mut surge = SlowStart::new();
-        surge.on_answer(MIB, at(0), P50);
-        assert_eq!(requests(&surge, 1_999), Some(REQUESTS));
-        assert_eq!(requests(&surge, 2_000), None);
+    fn a_download_that_brings_nothing_for_two_round_trips_is_over() {
+        let mut slow_start = SlowStart::new();
+        slow_start.on_answer(MIB, at(0), P50);
+        assert_eq!(requests(&slow_start, 1_999), Some(REQUESTS));
+        assert_eq!(requests(&slow_start, 2_000), None);
     }
 }

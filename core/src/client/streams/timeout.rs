@@ -31,6 +31,28 @@ const LEAST_MARGIN: Duration = Duration::from_millis(50);
 const BACKOFF_MOST: u32 = 8;
 const BACKOFF_LONG: Duration = Duration::from_secs(4);
 
+/// How long a node may delay an acknowledgement: it waits for bytes to share an answer with.
+const ACK_DELAY: Duration = Duration::from_millis(50);
+
+/// An answered exchange may be overtaken at least this long.
+const LEAST_REORDER: Duration = Duration::from_millis(250);
+
+/// An exchange whose answer has not come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outstanding {
+    pub(super) sent: Instant,
+    /// When its hold ends, if its request took no time on the way.
+    pub(super) held_until: Instant,
+    /// When a status said that it was answered.
+    pub(super) reported: Option<Instant>,
+    /// Whether it carried payload that another answer should have acknowledged.
+    pub(super) awaits_ack: bool,
+    pub(super) size: Size,
+    pub(super) bytes: u64,
+    /// The round trips through its relay, if enough are known.
+    pub(super) own: Option<RttQuantiles>,
+}
+
 /// Finds the time after which an exchange counts as lost.
 #[derive(Clone, Debug)]
 pub(super) struct LossDetector {
@@ -77,9 +99,32 @@ impl LossDetector {
     }
 
     /// How long after an exchange is reported answered its answer may still be overtaken by others.
-    pub(super) fn reorder_timeout(&self, own: Option<RttQuantiles>, size: Size, bytes: u64) -> Duration {
-        const LEAST: Duration = Duration::from_millis(250);
-        self.margin_of(self.rtt_of(own, size, bytes)).max(LEAST).saturating_mul(self.backoff)
+    fn reorder_timeout(&self, own: Option<RttQuantiles>, size: Size, bytes: u64) -> Duration {
+        self.margin_of(self.rtt_of(own, size, bytes)).max(LEAST_REORDER).saturating_mul(self.backoff)
+    }
+
+    /// When an exchange is lost, if nothing is heard of it before.
+    pub(super) fn lost_at(&self, exchange: &Outstanding) -> Instant {
+        let Outstanding { sent, held_until, reported, awaits_ack, size, bytes, own } = *exchange;
+        if let Some(at) = reported {
+            return at.saturating_add(self.reorder_timeout(own, size, bytes));
+        }
+        let timeout = self.timeout(own, size, bytes);
+        let answer = held_until.saturating_add(timeout);
+        let ack = sent.saturating_add(timeout).saturating_add(ACK_DELAY);
+        if awaits_ack { answer.min(ack) } else { answer }
+    }
+
+    /// Whether an exchange of so many bytes that the node did not have at `written` is lost: it had the time that a request
+    /// takes. `own` is of small exchanges.
+    pub(super) fn is_missing(
+        &self,
+        sent: Instant,
+        bytes: u64,
+        own: Option<RttQuantiles>,
+        written: Instant,
+    ) -> bool {
+        written.saturating_since(sent) > share(self.timeout(own, Size::Small, bytes), 1, 2)
     }
 
     fn margin_of(&self, rtt: RttQuantiles) -> Duration {
@@ -180,6 +225,39 @@ mod tests {
         assert!(grown > shrunk);
         detector.on_answer(Size::Small, Duration::from_millis(1_300), true, at(5_001));
         assert_eq!(detector.timeout(None, Size::Small, 0), grown, "once in a round trip");
+    }
+
+    #[test]
+    fn the_table_of_losses() {
+        // L is 1.125 s, and the reorder timeout the least.
+        let detector = measured((0..64).map(|_| 1_000));
+        let held = Outstanding {
+            sent: at(1_000),
+            held_until: at(3_000),
+            reported: None,
+            awaits_ack: false,
+            size: Size::Small,
+            bytes: 0,
+            own: None,
+        };
+        let slow = Some(RttQuantiles { p50: 2 * SECOND, p90: 2 * SECOND });
+        let table = [
+            ("held", held, 4_125),
+            ("it awaits an acknowledgement", Outstanding { awaits_ack: true, ..held }, 2_175),
+            (
+                "the same with a short hold",
+                Outstanding { awaits_ack: true, held_until: at(1_000), ..held },
+                2_125,
+            ),
+            ("reported answered", Outstanding { reported: Some(at(2_000)), ..held }, 2_250),
+            ("through a slow relay", Outstanding { own: slow, ..held }, 5_250),
+        ];
+        for (case, exchange, millis) in table {
+            assert_eq!(detector.lost_at(&exchange), at(millis), "{case}");
+        }
+        for (written, missing) in [(1_562, false), (1_563, true)] {
+            assert_eq!(detector.is_missing(at(1_000), 0, None, at(written)), missing, "{written} ms");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ impl Streams {
             TimerOwner::Streams => {
                 let now = context.now();
                 if let State::Ready(connection) = &mut self.state {
-                    connection.on_time(relays, now);
+                    connection.on_loss_timeout(relays, now);
                     if connection.forgotten_at(context.config()).is_some_and(|at| at <= now) {
                         self.on_forgotten(relays, context);
                     }
@@ -68,7 +68,7 @@ impl Streams {
             let soon = now.saturating_add(Duration::from_micros(1));
             note(connection.next_loss(relays).map(|at| at.max(soon)), TimerKind::Late);
             note(connection.forgotten_at(context.config()).map(|at| at.max(soon)), TimerKind::IdleClient);
-            note(connection.bulk_at(), TimerKind::Coalesce);
+            note(connection.inputs(0, false, context.config(), now).bulk_at(), TimerKind::Coalesce);
         }
         self.due = due.map_or(TimerKind::Hello, |(_, timer)| timer);
         context.set_timer(&mut self.timer, TimerOwner::Streams, due.map(|(at, _)| at));
