@@ -1,21 +1,21 @@
 //! The node's fingerprint: its whole state, relative to now and to the numbers of its ids.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use crate::config::NodeOptions;
 use crate::fingerprint::Fingerprint;
 use crate::id::{RequestId, UpstreamId};
+use crate::node::action::NodeAction;
 use crate::node::context::Context;
 use crate::node::requests::{Holder, PacketReply, PacketState, Part};
-use crate::node::streams::Streams;
-use crate::node::upstreams::Carrier;
-use crate::node::{Node, NodeAction};
+use crate::node::upstreams::{Carrier, ConnectionId};
 use crate::seq::Seq;
 
 /// What the ids of a state are renamed to: their rank among those of the live things.
 pub(super) struct Ranks<'a> {
     context: &'a Context,
-    streams: &'a Streams,
+    connections: Vec<ConnectionId>,
     requests: BTreeMap<RequestId, usize>,
     upstreams: BTreeMap<UpstreamId, usize>,
 }
@@ -41,29 +41,33 @@ pub enum SessionPlace {
     Unknown,
 }
 
-/// Feeds the state of a node to `print`.
-pub(super) fn fingerprint(node: &Node, print: &mut Fingerprint<'_>) {
-    let Node { context, sessions, streams } = node;
-    let ranks = Ranks {
-        context,
-        streams,
-        requests: context.requests().iter().map(|(request, _)| request).zip(0..).collect(),
-        upstreams: context.upstreams().iter().map(|(upstream, _)| upstream).zip(0..).collect(),
-    };
-    context.fingerprint(print);
-    print.each(context.requests().iter(), |print, (_, holder)| ranks.holder(holder, print));
-    print.each(context.upstreams().iter(), |print, (_, carrier)| match carrier {
-        Carrier::Session => print.value(0_u8),
-        Carrier::Stream(at) => print.value((1_u8, streams.rank(at.connection), at.number)),
-    });
-    sessions.fingerprint(&ranks, print);
-    streams.fingerprint(&ranks, print);
-    let (blocked, actions) = context.queued();
-    print.each(blocked.iter(), |print, upstream| ranks.upstream(*upstream, print));
-    print.each(actions.iter(), |print, action| ranks.action(action, print));
-}
+impl<'a> Ranks<'a> {
+    pub(super) fn new(context: &'a Context, connections: Vec<ConnectionId>) -> Self {
+        Self {
+            context,
+            connections,
+            requests: context.requests().iter().map(|(request, _)| request).zip(0..).collect(),
+            upstreams: context.upstreams().iter().map(|(upstream, _)| upstream).zip(0..).collect(),
+        }
+    }
 
-impl Ranks<'_> {
+    /// What is in the context.
+    pub(super) fn context(&self, print: &mut Fingerprint<'_>) {
+        self.context.fingerprint(print);
+        print.each(self.context.requests().iter(), |print, (_, holder)| self.holder(holder, print));
+        print.each(self.context.upstreams().iter(), |print, (_, carrier)| match carrier {
+            Carrier::Session => print.value(0_u8),
+            Carrier::Stream(at) => print.value((1_u8, self.connection(at.connection), at.number)),
+        });
+        let (blocked, actions) = self.context.queued();
+        print.each(blocked.iter(), |print, upstream| self.upstream(*upstream, print));
+        print.each(actions.iter(), |print, action| self.action(action, print));
+    }
+
+    fn connection(&self, connection: ConnectionId) -> Option<usize> {
+        self.connections.iter().position(|other| *other == connection)
+    }
+
     /// The configuration, which says for how long a time matters.
     pub(super) const fn config(&self) -> &NodeOptions {
         self.context.config()
@@ -93,7 +97,7 @@ impl Ranks<'_> {
             }
             Holder::Streams(PacketState::New) => print.value(1_u8),
             Holder::Streams(PacketState::Exchange(at)) => {
-                print.value((2_u8, self.streams.rank(at.connection), at.exchange));
+                print.value((2_u8, self.connection(at.connection), at.exchange));
             }
             Holder::Streams(PacketState::Replied(reply)) => {
                 print.value(3_u8);
@@ -149,7 +153,7 @@ mod tests {
     use super::*;
     use crate::fingerprint::Fnv;
     use crate::level::Level;
-    use crate::node::{Endpoint, NodeEvent, UpstreamEvent};
+    use crate::node::{Endpoint, Node, NodeEvent, UpstreamEvent};
     use crate::time::Instant;
     use crate::wire::Sid;
     use crate::{NodeOptions, Secret};

@@ -19,6 +19,7 @@ mod event;
 mod fingerprint;
 mod requests;
 mod sessions;
+mod socket;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -143,7 +144,11 @@ impl Node {
     /// that their session expects; statistics not at all. States with equal fingerprints behave alike.
     #[cfg(feature = "model")]
     pub fn fingerprint(&self, now: Instant, hasher: &mut impl core::hash::Hasher) {
-        fingerprint::fingerprint(self, &mut crate::fingerprint::Fingerprint::new(now, hasher));
+        let ranks = fingerprint::Ranks::new(&self.context, self.streams.connections());
+        let print = &mut crate::fingerprint::Fingerprint::new(now, hasher);
+        ranks.context(print);
+        self.sessions.fingerprint(&ranks, print);
+        self.streams.fingerprint(&ranks, print);
     }
 
     /// Where the node has the session `sid`.

@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::config::NodeOptions;
-use crate::credit::Credit;
 use crate::datagrams::DatagramQueue;
 use crate::error::Misuse;
 #[cfg(feature = "model")]
@@ -20,7 +19,7 @@ use crate::node::requests::Part;
 use crate::node::sessions::batch::{Batches, Drain, PendingReply, Role};
 use crate::node::sessions::reply::FixedReply;
 use crate::node::sessions::sequencer::{OpSequencer, QueuedOp};
-use crate::node::upstreams::{ENOUGH_CREDIT, MAX_DATAGRAM, Source, WriteQueue};
+use crate::node::socket::{Socket, WriteQueue};
 use crate::queue::ByteQueue;
 use crate::reorder::Rejected;
 use crate::seq::Seq;
@@ -33,16 +32,11 @@ use crate::wire::{BadOp, Sid};
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     sid: Sid,
-    upstream: UpstreamId,
-    source: Source,
+    socket: Socket,
     downlink: Downlink,
-    credit: Credit,
-    uplink: WriteQueue,
     sequencer: OpSequencer,
     /// The ops that have run and are not answered, in the order of their arrival.
     waiters: Vec<Waiter>,
-    /// The last op, byte or datagram, of either direction.
-    last_active: Instant,
     last_arrival: Instant,
 }
 
@@ -91,14 +85,10 @@ impl Session {
         let now = cx.now();
         Self {
             sid,
-            upstream,
-            source: Source::Live,
+            socket: Socket::new(upstream, kind, cx.config().session_buffer, now),
             downlink,
-            credit: Credit::new(cx.config().session_buffer),
-            uplink: WriteQueue::new(now),
             sequencer: OpSequencer::new(cx.config()),
             waiters: Vec::new(),
-            last_active: now,
             last_arrival: now,
         }
     }
@@ -108,10 +98,7 @@ impl Session {
     }
 
     pub(super) const fn kind(&self) -> FlowKind {
-        match &self.downlink {
-            Downlink::Tcp(_) => FlowKind::Tcp,
-            Downlink::Udp(_) => FlowKind::Udp,
-        }
+        self.socket.kind()
     }
 
     /// The number that the session expects next.
@@ -125,39 +112,17 @@ impl Session {
             Downlink::Tcp(queue) => queue.len(),
             Downlink::Udp(datagrams) => datagrams.bytes(),
         };
-        self.sequencer.bytes().saturating_add(self.uplink.unwritten()).saturating_add(downlink)
+        self.sequencer.bytes().saturating_add(self.socket.unwritten()).saturating_add(downlink)
     }
 
     /// When bytes came last, if there are any to fetch and more may come.
     pub(super) fn growing(&self) -> Option<Instant> {
-        (self.source == Source::Live && !self.is_drained()).then_some(self.last_arrival)
+        (self.socket.is_live() && !self.is_drained()).then_some(self.last_arrival)
     }
 
     /// Whether the contract allows an event of its upstream now.
     pub(super) fn check(&self, event: &UpstreamEvent) -> Result<(), Misuse> {
-        let kind = self.kind();
-        match event {
-            UpstreamEvent::Opened | UpstreamEvent::Failed(_) => Err(Misuse::WrongKind),
-            // Nothing follows a reset, but what the driver had under way may.
-            _ if self.source == Source::Reset => Ok(()),
-            UpstreamEvent::Datagram(bytes) if bytes.len() > MAX_DATAGRAM => Err(Misuse::DatagramTooLarge),
-            UpstreamEvent::Datagram(_) if kind == FlowKind::Tcp => Err(Misuse::WrongKind),
-            UpstreamEvent::Data(_) | UpstreamEvent::Written(_) if kind == FlowKind::Udp => {
-                Err(Misuse::WrongKind)
-            }
-            UpstreamEvent::Data(_) | UpstreamEvent::Datagram(_) | UpstreamEvent::Fin
-                if self.source == Source::Finished =>
-            {
-                Err(Misuse::AfterFin)
-            }
-            UpstreamEvent::Data(bytes) if bytes.len() > self.credit.promised() => Err(Misuse::CreditExceeded),
-            UpstreamEvent::Written(bytes) if *bytes > self.uplink.unwritten() => Err(Misuse::WrittenTooMuch),
-            UpstreamEvent::Data(_)
-            | UpstreamEvent::Datagram(_)
-            | UpstreamEvent::Fin
-            | UpstreamEvent::Reset
-            | UpstreamEvent::Written(_) => Ok(()),
-        }
+        self.socket.check(event)
     }
 }
 
@@ -167,12 +132,11 @@ impl Session {
         match event {
             UpstreamEvent::Data(bytes) => self.on_data(bytes, batches, cx),
             UpstreamEvent::Datagram(datagram) => self.on_datagram(datagram, batches, cx),
-            UpstreamEvent::Fin => self.on_source_end(Source::Finished, batches, cx),
-            UpstreamEvent::Reset => self.on_source_end(Source::Reset, batches, cx),
+            UpstreamEvent::Fin => self.on_end(Socket::finish, batches, cx),
+            UpstreamEvent::Reset => self.on_end(Socket::reset, batches, cx),
             UpstreamEvent::Written(bytes) => {
-                self.uplink.written(bytes, cx.now());
-                self.last_active = cx.now();
-                cx.queue_upstream(self.upstream);
+                self.socket.written(bytes, cx.now());
+                cx.queue_upstream(self.socket.upstream());
             }
             UpstreamEvent::Opened | UpstreamEvent::Failed(_) => {}
         }
@@ -180,8 +144,7 @@ impl Session {
 
     fn on_data(&mut self, bytes: Bytes, batches: &mut Batches, cx: &mut Context) {
         let Downlink::Tcp(queue) = &mut self.downlink else { return };
-        if self.source == Source::Live && !bytes.is_empty() && self.credit.arrive(bytes.len()).is_ok() {
-            self.last_active = cx.now();
+        if !bytes.is_empty() && self.socket.arrive(bytes.len(), cx.now()) {
             self.last_arrival = cx.now();
             queue.push(bytes);
             self.announce(batches, cx);
@@ -191,27 +154,24 @@ impl Session {
     /// The oldest datagrams make room for the newest, in the queue and in the pool.
     fn on_datagram(&mut self, datagram: Bytes, batches: &mut Batches, cx: &mut Context) {
         let Downlink::Udp(datagrams) = &mut self.downlink else { return };
-        if self.source != Source::Live {
+        if !self.socket.is_live() {
             return;
         }
         let most = cx.config().tuning.udp_queue;
-        let (before, dropped) = datagrams.push_with_credit(datagram, most, &mut self.credit, cx.pool());
-        self.last_active = cx.now();
+        let (before, dropped) = datagrams.push_with_credit(datagram, most, self.socket.credit(), cx.pool());
+        self.socket.touch(cx.now());
         self.last_arrival = cx.now();
-        cx.datagrams_dropped(self.upstream, before, dropped);
+        cx.datagrams_dropped(self.socket.upstream(), before, dropped);
         self.announce(batches, cx);
     }
 
     /// No more will come from upstream. After a reset it takes nothing either. Ops that have heard of bytes hear of this
     /// as well.
-    fn on_source_end(&mut self, source: Source, batches: &mut Batches, cx: &mut Context) {
-        if self.source == Source::Reset {
+    fn on_end(&mut self, end: fn(&mut Socket), batches: &mut Batches, cx: &mut Context) {
+        if self.socket.was_reset() {
             return;
         }
-        self.source = source;
-        if source == Source::Reset {
-            self.uplink.clear();
-        }
+        end(&mut self.socket);
         for waiter in &mut self.waiters {
             waiter.told = false;
         }
@@ -224,19 +184,15 @@ impl Session {
             waiter.told = true;
             batches.has_news(waiter.op, cx);
         }
-        cx.queue_upstream(self.upstream);
+        cx.queue_upstream(self.socket.upstream());
     }
 
     /// Gives its reader what credit there is.
     pub(super) fn grant(&mut self, cx: &mut Context) {
-        let reads = self.kind() == FlowKind::Tcp && self.source == Source::Live;
-        if !reads || self.credit.promised() >= ENOUGH_CREDIT {
-            return;
-        }
-        let bytes = self.credit.grant(cx.pool());
-        cx.credit(self.upstream, bytes);
-        if self.credit.is_blocked() {
-            cx.block(self.upstream);
+        let bytes = self.socket.grant(cx.pool());
+        cx.credit(self.socket.upstream(), bytes);
+        if self.socket.is_blocked() {
+            cx.block(self.socket.upstream());
         }
     }
 }
@@ -245,7 +201,7 @@ impl Session {
 impl Session {
     /// An op names the session.
     pub(super) const fn touch(&mut self, now: Instant) {
-        self.last_active = now;
+        self.socket.touch(now);
     }
 
     /// Whether an op runs as soon as it comes, and keeps nothing.
@@ -261,12 +217,16 @@ impl Session {
             Ok(()) => {
                 let running = self.sequencer.running();
                 cx.count(|stats| &mut stats.reordered, usize::from(seq > expected));
-                batches.set(part, PendingReply::Queued { upstream: self.upstream, seq: Some(seq) }, cx);
+                batches.set(
+                    part,
+                    PendingReply::Queued { upstream: self.socket.upstream(), seq: Some(seq) },
+                    cx,
+                );
                 let polls = planted!(PollsQueue) && is_poll;
                 if let Some(running) = running.filter(|_| !polls && !planted!(PollBlocksPayload)) {
                     self.release(running, part.request, batches, cx);
                 }
-                return cx.queue_upstream(self.upstream);
+                return cx.queue_upstream(self.socket.upstream());
             }
             Err(Rejected::Old(op)) if planted!(OldPollDrains) && op.bytes() == 0 => {
                 return self.run(op, batches, cx);
@@ -286,7 +246,9 @@ impl Session {
         }
         let part = op.op;
         match self.sequencer.block(op) {
-            Ok(()) => batches.set(part, PendingReply::Queued { upstream: self.upstream, seq: None }, cx),
+            Ok(()) => {
+                batches.set(part, PendingReply::Queued { upstream: self.socket.upstream(), seq: None }, cx)
+            }
             Err(_) => {
                 let why = "write refused: an earlier op waits for the upstream";
                 batches.finish(part, FixedReply::error(why, None), cx);
@@ -333,18 +295,15 @@ impl Session {
                 self.bound_waiters(batches, cx);
             }
         }
-        cx.queue_upstream(self.upstream);
+        cx.queue_upstream(self.socket.upstream());
     }
 
     /// Hands payload to the upstream. One that was reset takes nothing.
     pub(super) fn write(&mut self, bytes: Bytes, cx: &mut Context) {
-        if bytes.is_empty() || self.source == Source::Reset {
+        if bytes.is_empty() || self.socket.was_reset() {
             return;
         }
-        if self.kind() == FlowKind::Tcp {
-            self.uplink.push(bytes.len(), cx.now());
-        }
-        cx.write(self.upstream, bytes);
+        self.socket.write(bytes, cx);
     }
 
     /// An op has run and waits to be answered. With `heard`, there is something to answer it with.
@@ -358,7 +317,7 @@ impl Session {
         cx: &mut Context,
     ) {
         self.waiters.push(Waiter { op, told: self.has_news() });
-        batches.set(op, PendingReply::Waiting(Drain { upstream: self.upstream, seq, role }), cx);
+        batches.set(op, PendingReply::Waiting(Drain { upstream: self.socket.upstream(), seq, role }), cx);
         if heard {
             batches.has_news(op, cx);
         }
@@ -395,7 +354,7 @@ impl Session {
     pub(super) fn finish(&mut self, op: Part, now: Instant) {
         self.waiters.retain(|waiter| waiter.op != op);
         self.sequencer.finish(op);
-        self.last_active = now;
+        self.socket.touch(now);
     }
 
     /// Takes a queued op back; its number stays free for another copy.
@@ -410,27 +369,27 @@ impl Session {
             Downlink::Udp(datagrams) => datagrams.take_into(most, into),
         };
         if !(planted!(RefundForgotten) && bytes == most) {
-            self.credit.release(bytes, cx.pool());
+            self.socket.release(bytes, cx.pool());
         }
-        let ended = self.source != Source::Live && (self.is_drained() || planted!(EofWithTail));
-        let end = match self.source {
+        let ended = !self.socket.is_live() && (self.is_drained() || planted!(EofWithTail));
+        let end = match self.socket.was_reset() {
             _ if !ended => None,
-            Source::Live | Source::Finished => Some(SessionEnd::Finished),
+            false => Some(SessionEnd::Finished),
             // Bytes before a reset are answered first; the next op hears of it.
-            Source::Reset if bytes > 0 && self.kind() == FlowKind::Tcp => None,
-            Source::Reset => Some(SessionEnd::Reset),
+            true if bytes > 0 && self.kind() == FlowKind::Tcp => None,
+            true => Some(SessionEnd::Reset),
         };
         Taken { bytes, end }
     }
 
     /// The session ends.
     pub(super) fn end(mut self, cx: &mut Context) -> Remains {
-        self.credit.close(cx.pool());
+        self.socket.close(cx.pool());
         Remains {
             waiting: self.waiters.iter().map(|waiter| waiter.op).collect(),
             expected: self.expected(),
             queued: self.sequencer.take_all(),
-            unwritten: (self.source != Source::Reset).then_some(self.uplink),
+            unwritten: (!self.socket.was_reset()).then_some(self.socket.into_writes()),
         }
     }
 }
@@ -439,7 +398,7 @@ impl Session {
 impl Session {
     /// When it needs attention by itself, and why.
     pub(super) fn deadline(&self, config: &NodeOptions) -> Option<(Instant, TimerKind)> {
-        let write = self.uplink.deadline(config).map(|at| (at, TimerKind::Write));
+        let write = self.socket.write_deadline(config).map(|at| (at, TimerKind::Write));
         let gap = self.sequencer.gap_deadline(config.tuning.seq_wait).map(|at| (at, TimerKind::SeqWait));
         let idle = self.idle_deadline(config).map(|at| (at, TimerKind::IdleFlow));
         [write, gap, idle].into_iter().flatten().min()
@@ -449,7 +408,7 @@ impl Session {
     pub(super) fn on_deadline(&mut self, batches: &mut Batches, cx: &mut Context) -> Option<SessionEnd> {
         let now = cx.now();
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        if is_due(self.uplink.deadline(cx.config())) {
+        if is_due(self.socket.write_deadline(cx.config())) {
             return Some(SessionEnd::WriteTimedOut);
         }
         if is_due(self.idle_deadline(cx.config())) {
@@ -462,18 +421,14 @@ impl Session {
                 batches.finish(op.op, FixedReply::timed_out(seq, expected, waited), cx);
             }
         }
-        cx.queue_upstream(self.upstream);
+        cx.queue_upstream(self.socket.upstream());
         None
     }
 
     /// When nothing has happened for too long. Ops that wait keep a session alive.
     fn idle_deadline(&self, config: &NodeOptions) -> Option<Instant> {
-        let limit = match self.kind() {
-            FlowKind::Tcp => config.tcp_idle,
-            FlowKind::Udp => config.udp_idle,
-        };
         let idle = self.waiters.is_empty() && self.sequencer.is_idle();
-        idle.then(|| self.last_active.saturating_add(limit))
+        idle.then(|| self.socket.idle_deadline(config))
     }
 }
 
@@ -485,13 +440,12 @@ impl Session {
     /// be why it takes nothing, and only a running op can fetch what is in the way: then more may be written, up to the
     /// bound of what may wait for its turn.
     fn may_write(&self, config: &NodeOptions) -> bool {
-        let paused = self.credit.is_blocked() || self.credit.kept() >= config.session_buffer;
-        let most = if paused {
+        let most = if self.socket.is_paused(config.session_buffer) {
             config.tuning.write_queue.saturating_add(config.tuning.seq_queue_bytes)
         } else {
             config.tuning.write_queue
         };
-        self.uplink.unwritten() <= most
+        self.socket.unwritten() <= most
     }
 
     fn is_drained(&self) -> bool {
@@ -503,14 +457,14 @@ impl Session {
 
     /// Whether there is something to tell: bytes, or the end.
     fn has_news(&self) -> bool {
-        self.source != Source::Live || !self.is_drained()
+        !self.socket.is_live() || !self.is_drained()
     }
 
     /// The session's part of a state's fingerprint.
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
         let config = ranks.config();
-        print.value(self.source);
+        self.socket.fingerprint(print);
         match &self.downlink {
             Downlink::Tcp(queue) => {
                 print.value(0_u8);
@@ -521,8 +475,6 @@ impl Session {
                 datagrams.fingerprint(print);
             }
         }
-        self.credit.fingerprint(print);
-        self.uplink.fingerprint(print);
         self.sequencer.fingerprint(ranks, print);
         print.each(self.waiters.iter(), |print, waiter| {
             print.value(waiter.told);
@@ -530,11 +482,7 @@ impl Session {
         });
         // Whoever waits makes the session active again when it is answered.
         if self.waiters.is_empty() {
-            let limit = match self.kind() {
-                FlowKind::Tcp => config.tcp_idle,
-                FlowKind::Udp => config.udp_idle,
-            };
-            print.deadline(self.last_active.saturating_add(limit));
+            print.deadline(self.socket.idle_deadline(config));
         }
         if let Some(arrival) = self.growing() {
             print

@@ -12,7 +12,7 @@ use crate::node::context::{Context, Owner};
 use crate::node::event::UpstreamEvent;
 use crate::node::requests::Part;
 use crate::node::sessions::session::Session;
-use crate::node::upstreams::{WriteQueue, check_connecting};
+use crate::node::socket::{WriteQueue, check_connecting};
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::timer::{TimerKind, TimerSlot};

@@ -12,7 +12,7 @@ use crate::node::requests::PacketReply;
 use crate::node::streams::hold::Load;
 use crate::node::streams::stream::Stream;
 use crate::node::streams::{Place, Streams};
-use crate::node::upstreams::{ConnectionId, Source};
+use crate::node::upstreams::ConnectionId;
 use crate::wire::reset::ResetCode;
 
 impl Streams {
@@ -39,7 +39,7 @@ impl Streams {
             (None, Flow::Tcp { .. } | Flow::Udp(_)) => None,
         };
         connection.close_stream(number, word, now);
-        stream.credit.close(&mut Within { inner: &mut connection.pool, outer: cx.pool() });
+        stream.socket.close(&mut Within { inner: &mut connection.pool, outer: cx.pool() });
         cx.set_timer(&mut stream.timer, Owner::Upstream(upstream), None);
         cx.remove_upstream(upstream);
         self.part_stream(cx, place, &stream, why);
@@ -49,7 +49,7 @@ impl Streams {
 
     fn part_stream(&mut self, cx: &mut Context, place: Place, stream: &Stream, why: SessionEnd) {
         let upstream = place.upstream;
-        if stream.source != Source::Reset {
+        if !stream.socket.was_reset() {
             let how = if why == SessionEnd::Finished { Shut::Close } else { Shut::Reset };
             cx.shut(upstream, how);
         }
@@ -84,7 +84,7 @@ impl Streams {
         while let Some(connection) = self.connections.get(id)
             && let Some((number, stream)) = connection.streams.first_key_value()
         {
-            let place = Place { id, number: *number, upstream: stream.upstream };
+            let place = Place { id, number: *number, upstream: stream.socket.upstream() };
             self.end_stream(cx, place, why, Some(code));
         }
     }

@@ -3,6 +3,8 @@
 //! Numbers of exchanges and streams are shared with the client and stay what they are. Answers only count by their order,
 //! and all that come are newer than those that went; names, nonces and statistics do not matter.
 
+use alloc::vec::Vec;
+
 use crate::fingerprint::Fingerprint;
 use crate::node::fingerprint::Ranks;
 use crate::node::streams::Streams;
@@ -12,9 +14,9 @@ use crate::node::upstreams::ConnectionId;
 use crate::wire::packet::ResponseRoom;
 
 impl Streams {
-    /// A client by its place among those that are known.
-    pub(in crate::node) fn rank(&self, id: ConnectionId) -> Option<usize> {
-        self.connections.table.keys().position(|known| *known == id)
+    /// The connections in order, for ranks.
+    pub(in crate::node) fn connections(&self) -> Vec<ConnectionId> {
+        self.connections.table.keys().copied().collect()
     }
 
     /// Every client.
@@ -42,8 +44,8 @@ impl ClientConnection {
         });
         print.each(self.streams.iter(), |print, (number, stream)| {
             print.value(number);
-            ranks.upstream(stream.upstream, print);
-            stream.fingerprint(print);
+            ranks.upstream(stream.socket.upstream(), print);
+            stream.fingerprint(ranks, print);
         });
         print.each(self.closing.iter(), |print, (number, closing)| {
             print.value((number, closing.word, closing.pending));
@@ -60,9 +62,9 @@ impl ClientConnection {
 }
 
 impl Stream {
-    fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
         let (burst, dry_since) = self.traffic.burst();
-        print.value((self.source, self.traffic.deficit, burst, dry_since.is_some()));
+        print.value((self.traffic.deficit, burst, dry_since.is_some()));
         match &self.link {
             Link::Connecting { target, deadline } => {
                 print.value((0_u8, target));
@@ -71,10 +73,9 @@ impl Stream {
             Link::Open => print.value(1_u8),
         }
         self.traffic.flow.fingerprint(print);
-        self.uplink.fingerprint(print);
-        self.credit.fingerprint(print);
+        self.socket.fingerprint(print);
         print.value(self.opened);
-        for time in dry_since.into_iter().chain([self.last_active]) {
+        for time in dry_since.into_iter().chain([self.socket.idle_deadline(ranks.config())]) {
             print.time(time);
         }
     }

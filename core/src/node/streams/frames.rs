@@ -117,8 +117,8 @@ impl Streams {
         } else {
             recv.receive_copy(chunk.seq, chunk.fin, chunk.bytes)?;
         }
-        stream.last_active = now;
-        let upstream = stream.upstream;
+        stream.socket.touch(now);
+        let upstream = stream.socket.upstream();
         self.deliver(cx, Place { id, number, upstream });
         Ok(())
     }
@@ -136,8 +136,8 @@ impl Streams {
         let Some(stream) = streams.get_mut(&number) else { return Ok(()) };
         let Flow::Tcp { send, .. } = &mut stream.traffic.flow else { return Ok(()) };
         let freed = send.acknowledge(next)?;
-        stream.credit.release(freed, &mut Within { inner: own, outer: cx.pool() });
-        let upstream = stream.upstream;
+        stream.socket.release(freed, &mut Within { inner: own, outer: cx.pool() });
+        let upstream = stream.socket.upstream();
         self.settle_stream(cx, Place { id, number, upstream });
         self.feed_streams(cx, id);
         Ok(())
@@ -159,7 +159,7 @@ impl Streams {
     fn on_reset(&mut self, cx: &mut Context, id: ConnectionId, number: StreamNumber) {
         let now = cx.now();
         let Some(connection) = self.connections.get_mut(id) else { return };
-        match connection.streams.get(&number).map(|stream| stream.upstream) {
+        match connection.streams.get(&number).map(|stream| stream.socket.upstream()) {
             Some(upstream) => self.end_stream(cx, Place { id, number, upstream }, SessionEnd::Closed, None),
             None if planted!(ResetForgotten) => {}
             None => connection.close_stream(number, None, now),
@@ -172,9 +172,9 @@ impl Streams {
         else {
             return;
         };
-        let (upstream, open) = (stream.upstream, stream.is_open());
+        let (upstream, open) = (stream.socket.upstream(), stream.is_open());
         let Flow::Udp(datagrams) = &mut stream.traffic.flow else { return };
-        stream.last_active = cx.now();
+        stream.socket.touch(cx.now());
         if open {
             cx.write(upstream, bytes);
         } else {

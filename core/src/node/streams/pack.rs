@@ -129,7 +129,7 @@ impl<'p> Packing<'p> {
             Flow::Udp(datagrams) => {
                 let bytes = datagrams.sending.pop_within(room)?;
                 let len = bytes.len();
-                stream.credit.release(len, &mut Within { inner: pool, outer: self.pool });
+                stream.socket.release(len, &mut Within { inner: pool, outer: self.pool });
                 self.writer.push(&Frame::Datagram { stream: number, bytes });
                 self.first = self.first.saturating_add(len);
                 len

@@ -6,11 +6,11 @@ use crate::connection::stream::flow::{Datagrams, Flow};
 use crate::connection::stream::recv::RecvHalf;
 use crate::connection::stream::send::SendHalf;
 use crate::connection::stream::traffic::Traffic;
-use crate::credit::{Credit, FLOOR};
+use crate::credit::FLOOR;
 use crate::error::Misuse;
 use crate::id::UpstreamId;
 use crate::node::event::UpstreamEvent;
-use crate::node::upstreams::{MAX_DATAGRAM, Source, WriteQueue, check_connecting};
+use crate::node::socket::{Socket, check_connecting};
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::timer::{TimerKind, TimerSlot};
@@ -18,18 +18,11 @@ use crate::timer::{TimerKind, TimerSlot};
 /// One stream.
 #[derive(Clone, Debug)]
 pub(in crate::node) struct Stream {
-    pub(super) upstream: UpstreamId,
+    pub(super) socket: Socket,
     pub(super) link: Link,
     pub(super) traffic: Traffic,
-    /// Whether more may come from upstream.
-    pub(super) source: Source,
-    /// Bytes with the upstream that it has not taken.
-    pub(super) uplink: WriteQueue,
-    /// What may be read from upstream.
-    pub(super) credit: Credit,
     /// OPENED.
     pub(super) opened: Pending,
-    pub(super) last_active: Instant,
     pub(super) timer: TimerSlot,
 }
 
@@ -64,20 +57,16 @@ impl Stream {
             },
             FlowKind::Udp => Flow::Udp(Datagrams::default()),
         };
-        let keeps = match kind {
+        let window_kept = match kind {
             // Nothing is gained by keeping more than the client has room for.
             FlowKind::Tcp => usize::try_from(window).unwrap_or(usize::MAX).max(FLOOR),
             FlowKind::Udp => config.session_buffer,
         };
         Self {
-            upstream,
+            socket: Socket::new(upstream, kind, window_kept, now),
             link: Link::Connecting { target, deadline },
             traffic: Traffic::new(flow, now),
-            source: Source::Live,
-            uplink: WriteQueue::new(now),
-            credit: Credit::new(keeps),
             opened: Pending::Clear,
-            last_active: now,
             timer: TimerSlot::default(),
         }
     }
@@ -88,28 +77,7 @@ impl Stream {
 
     /// Whether the contract allows an event of its upstream now.
     pub(in crate::node) fn check(&self, event: &UpstreamEvent) -> Result<(), Misuse> {
-        let kind = self.traffic.flow.kind();
-        match event {
-            _ if !self.is_open() => check_connecting(event),
-            UpstreamEvent::Opened | UpstreamEvent::Failed(_) => Err(Misuse::WrongKind),
-            UpstreamEvent::Datagram(bytes) if bytes.len() > MAX_DATAGRAM => Err(Misuse::DatagramTooLarge),
-            UpstreamEvent::Datagram(_) if kind == FlowKind::Tcp => Err(Misuse::WrongKind),
-            UpstreamEvent::Data(_) | UpstreamEvent::Written(_) if kind == FlowKind::Udp => {
-                Err(Misuse::WrongKind)
-            }
-            UpstreamEvent::Data(_) | UpstreamEvent::Datagram(_) | UpstreamEvent::Fin
-                if self.source == Source::Finished =>
-            {
-                Err(Misuse::AfterFin)
-            }
-            UpstreamEvent::Data(bytes) if bytes.len() > self.credit.promised() => Err(Misuse::CreditExceeded),
-            UpstreamEvent::Written(bytes) if *bytes > self.uplink.unwritten() => Err(Misuse::WrittenTooMuch),
-            UpstreamEvent::Data(_)
-            | UpstreamEvent::Datagram(_)
-            | UpstreamEvent::Fin
-            | UpstreamEvent::Reset
-            | UpstreamEvent::Written(_) => Ok(()),
-        }
+        if self.is_open() { self.socket.check(event) } else { check_connecting(event) }
     }
 
     /// When it needs attention by itself, and why.
@@ -117,13 +85,13 @@ impl Stream {
         if let Link::Connecting { deadline, .. } = &self.link {
             return Some((*deadline, TimerKind::Connect));
         }
-        let write = self.uplink.deadline(config).map(|at| (at, TimerKind::Write));
+        let write = self.socket.write_deadline(config).map(|at| (at, TimerKind::Write));
         let idle = self.idle_deadline(config).map(|at| (at, TimerKind::IdleFlow));
         [write, idle].into_iter().flatten().min()
     }
 
     /// When nothing has happened for too long. A TCP stream lives as long as its client.
     pub(super) fn idle_deadline(&self, config: &NodeOptions) -> Option<Instant> {
-        (self.traffic.flow.kind() == FlowKind::Udp).then(|| self.last_active.saturating_add(config.udp_idle))
+        (self.socket.kind() == FlowKind::Udp).then(|| self.socket.idle_deadline(config))
     }
 }

@@ -11,7 +11,7 @@ use crate::node::event::UpstreamEvent;
 use crate::node::streams::client::ClientConnection;
 use crate::node::streams::stream::{Link, Stream};
 use crate::node::streams::{Place, Streams};
-use crate::node::upstreams::{ConnectionId, ENOUGH_CREDIT, Source, StreamRef};
+use crate::node::upstreams::{ConnectionId, StreamRef};
 use crate::wire::reset::ResetCode;
 
 impl Streams {
@@ -25,8 +25,8 @@ impl Streams {
 
     /// Something happened to a stream's upstream; the contract was checked.
     pub(in crate::node) fn on_upstream(&mut self, cx: &mut Context, at: StreamRef, event: UpstreamEvent) {
-        let stream = self.stream(at).filter(|stream| stream.source != Source::Reset);
-        let Some(upstream) = stream.map(|stream| stream.upstream) else { return };
+        let stream = self.stream(at).filter(|stream| !stream.socket.was_reset());
+        let Some(upstream) = stream.map(|stream| stream.socket.upstream()) else { return };
         let place = Place { id: at.connection, number: at.number, upstream };
         match event {
             UpstreamEvent::Opened => self.on_stream_opened(cx, at, place),
@@ -46,7 +46,7 @@ impl Streams {
             return;
         };
         stream.opened.queue();
-        stream.last_active = now;
+        stream.socket.touch(now);
         let kind = stream.traffic.flow.kind();
         cx.count(|stats| &mut stats.sessions_opened, 1);
         cx.notice(NodeNotice::SessionOpened { upstream: place.upstream, target, kind });
@@ -66,7 +66,7 @@ impl Streams {
         let at = StreamRef { connection: place.id, number: place.number };
         let link = self.stream_mut(at).map(|stream| {
             // The driver has nothing left to shut.
-            stream.source = Source::Reset;
+            stream.socket.reset();
             stream.link.clone()
         });
         if let Some(Link::Connecting { target, .. }) = link {
@@ -77,12 +77,11 @@ impl Streams {
 
     fn on_stream_data(&mut self, cx: &mut Context, at: StreamRef, place: Place, bytes: Bytes) {
         let now = cx.now();
-        let Some(stream) = self.stream_mut(at).filter(|stream| stream.source == Source::Live) else { return };
+        let Some(stream) = self.stream_mut(at).filter(|stream| stream.socket.is_live()) else { return };
         if let Flow::Tcp { send, .. } = &mut stream.traffic.flow
-            && stream.credit.arrive(bytes.len()).is_ok()
+            && stream.socket.arrive(bytes.len(), now)
             && send.write(bytes).is_ok()
         {
-            stream.last_active = now;
             self.settle_stream(cx, place);
         }
     }
@@ -97,15 +96,15 @@ impl Streams {
         let most = cx.config().tuning.udp_queue;
         let mut pools = Within { inner: own, outer: cx.pool() };
         let (before, dropped) =
-            datagrams.sending.push_with_credit(datagram, most, &mut stream.credit, &mut pools);
-        stream.last_active = cx.now();
+            datagrams.sending.push_with_credit(datagram, most, stream.socket.credit(), &mut pools);
+        stream.socket.touch(cx.now());
         cx.datagrams_dropped(place.upstream, before, dropped);
         self.settle_stream(cx, place);
     }
 
     fn on_stream_fin(&mut self, cx: &mut Context, at: StreamRef, place: Place) {
-        let Some(stream) = self.stream_mut(at).filter(|stream| stream.source == Source::Live) else { return };
-        stream.source = Source::Finished;
+        let Some(stream) = self.stream_mut(at).filter(|stream| stream.socket.is_live()) else { return };
+        stream.socket.finish();
         match &mut stream.traffic.flow {
             Flow::Tcp { send, .. } => {
                 let _ = send.finish(); // it was not finished before: the source was live
@@ -117,8 +116,7 @@ impl Streams {
 
     fn on_stream_reset(&mut self, cx: &mut Context, at: StreamRef, place: Place) {
         if let Some(stream) = self.stream_mut(at) {
-            stream.source = Source::Reset;
-            stream.uplink.clear();
+            stream.socket.reset();
             self.end_stream(cx, place, SessionEnd::Reset, Some(ResetCode::Aborted));
         }
     }
@@ -126,8 +124,7 @@ impl Streams {
     fn on_stream_written(&mut self, cx: &mut Context, at: StreamRef, place: Place, bytes: usize) {
         let now = cx.now();
         let Some(stream) = self.stream_mut(at) else { return };
-        stream.uplink.written(bytes, now);
-        stream.last_active = now;
+        stream.socket.written(bytes, now);
         if let Flow::Tcp { recv, .. } = &mut stream.traffic.flow {
             let _ = recv.take(bytes); // the contract was checked: no more than was handed out
         }
@@ -139,14 +136,12 @@ impl Streams {
         let Place { id, number, upstream } = place;
         let stream = self.connections.get_mut(id).and_then(|connection| connection.streams.get_mut(&number));
         let Some(stream) = stream else { return };
-        if let Stream { traffic, link: Link::Open, uplink, .. } = stream
+        if let Stream { traffic, link: Link::Open, socket, .. } = stream
             && let Flow::Tcp { recv, .. } = &mut traffic.flow
         {
             while let Some(delivery) = recv.deliver() {
-                let len = delivery.bytes.len();
-                if len > 0 {
-                    uplink.push(len, cx.now());
-                    cx.write(upstream, delivery.bytes);
+                if !delivery.bytes.is_empty() {
+                    socket.write(delivery.bytes, cx);
                 }
                 if delivery.fin {
                     cx.finish(upstream);
@@ -174,16 +169,13 @@ impl Streams {
     pub(in crate::node) fn grant(&mut self, cx: &mut Context, at: StreamRef) {
         let Some(connection) = self.connections.get_mut(at.connection) else { return };
         let Some(stream) = connection.streams.get_mut(&at.number) else { return };
-        let reads = stream.is_open()
-            && stream.source == Source::Live
-            && matches!(stream.traffic.flow, Flow::Tcp { .. });
-        if !reads || stream.credit.promised() >= ENOUGH_CREDIT {
+        if !stream.is_open() {
             return;
         }
-        let upstream = stream.upstream;
-        let bytes = stream.credit.grant(&mut Within { inner: &mut connection.pool, outer: cx.pool() });
+        let upstream = stream.socket.upstream();
+        let bytes = stream.socket.grant(&mut Within { inner: &mut connection.pool, outer: cx.pool() });
         cx.credit(upstream, bytes);
-        if stream.credit.is_blocked() {
+        if stream.socket.is_blocked() {
             if connection.pool.has_room() {
                 cx.block(upstream);
             } else {
@@ -206,7 +198,7 @@ impl Streams {
     pub(super) fn arm(&mut self, cx: &mut Context, at: StreamRef) {
         if let Some(stream) = self.stream_mut(at) {
             let deadline = stream.deadline(cx.config());
-            cx.set_timer(&mut stream.timer, Owner::Upstream(stream.upstream), deadline);
+            cx.set_timer(&mut stream.timer, Owner::Upstream(stream.socket.upstream()), deadline);
         }
     }
 
@@ -214,13 +206,13 @@ impl Streams {
     pub(in crate::node) fn on_upstream_deadline(&mut self, cx: &mut Context, at: StreamRef) {
         let (config, now) = (cx.config(), cx.now());
         let Some(stream) = self.stream(at) else { return };
-        let upstream = stream.upstream;
+        let upstream = stream.socket.upstream();
         let place = Place { id: at.connection, number: at.number, upstream };
         if let Link::Connecting { target, .. } = &stream.link {
             let (target, failure) = (target.clone(), ConnectFailure::TimedOut);
             cx.notice(NodeNotice::ConnectFailed { upstream, target, failure });
             self.end_stream(cx, place, SessionEnd::Abandoned, Some(ResetCode::Connect(failure)));
-        } else if stream.uplink.deadline(config).is_some_and(|at| at <= now) {
+        } else if stream.socket.write_deadline(config).is_some_and(|at| at <= now) {
             self.end_stream(cx, place, SessionEnd::WriteTimedOut, Some(ResetCode::Stalled));
         } else if stream.idle_deadline(config).is_some_and(|at| at <= now) {
             self.end_stream(cx, place, SessionEnd::Idle, Some(ResetCode::Idle));
