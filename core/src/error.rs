@@ -1,16 +1,14 @@
-//! What can go wrong, by blame: the caller ([`Misuse`], [`ConfigError`](crate::ConfigError)), the target
-//! ([`ConnectFailure`]), or the peer and the network ([`EndReason`](crate::EndReason),
-//! [`ExchangeFailure`](crate::ExchangeFailure)).
+//! Errors by blame: the caller's ([`Misuse`], [`ConfigError`](crate::ConfigError)), the target's ([`ConnectFailure`]),
+//! or the peer's and the network's ([`EndReason`](crate::EndReason), [`ExchangeFailure`](crate::ExchangeFailure)).
 
 use core::fmt;
 
 use crate::id::{ExchangeId, FlowId, RequestId, UpstreamId};
 
-/// The caller broke the machines' contract. The machine's state is unchanged.
+/// The driver broke the contract of a machine, whose state is unchanged.
 ///
-/// An event about something that has *ended* is not misuse: the driver may not have seen the end yet, so
-/// the machine ignores it. Misuse is an event about something that never existed, or that the contract
-/// rules out.
+/// An event about something that has *ended* is not misuse: the driver may not have seen the end yet, so the machine
+/// ignores it. Misuse is an event about something that never existed, or that the contract rules out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Misuse {
@@ -22,9 +20,9 @@ pub enum Misuse {
     UnknownRequest(RequestId),
     /// No upstream with this id was ever opened.
     UnknownUpstream(UpstreamId),
-    /// Request ids must grow; this one does not.
+    /// Request ids must increase; this one does not.
     RequestIdReused(RequestId),
-    /// More bytes were handed in than the machine gave credit for; read less, or wait for `Credit`.
+    /// More bytes were handed in than the machine gave credit for.
     CreditExceeded,
     /// More bytes were reported written than the machine asked to write.
     WrittenTooMuch,
@@ -35,10 +33,8 @@ pub enum Misuse {
     WrongKind,
     /// A datagram of more than 65 535 bytes.
     DatagramTooLarge,
-    /// As many flows are open as the configuration allows; close one first.
-    FlowLimit,
-    /// The machine was closed and takes no new work.
-    Closed,
+    /// An [`Open`](crate::ClientEvent::Open) event that opened no flow.
+    NotOpened(OpenError),
 }
 
 impl fmt::Display for Misuse {
@@ -48,19 +44,45 @@ impl fmt::Display for Misuse {
             Self::UnknownExchange(id) => write!(f, "exchange {id} was never sent"),
             Self::UnknownRequest(id) => write!(f, "request {id} was never handed in"),
             Self::UnknownUpstream(id) => write!(f, "upstream {id} was never opened"),
-            Self::RequestIdReused(id) => write!(f, "request id {id} does not grow; count requests up"),
-            Self::CreditExceeded => f.write_str("more bytes than credit; wait for Credit before reading on"),
-            Self::WrittenTooMuch => f.write_str("more bytes reported written than were handed out"),
+            Self::RequestIdReused(id) => write!(f, "request ids must increase; {id} does not"),
+            Self::CreditExceeded => f.write_str("more bytes were handed in than there was credit for"),
+            Self::WrittenTooMuch => f.write_str("more bytes were reported written than were handed out"),
             Self::AfterFin => f.write_str("data or a second end after the end of that direction"),
-            Self::WrongKind => f.write_str("the event does not fit the kind or state of its flow"),
-            Self::DatagramTooLarge => f.write_str("a datagram has at most 65535 bytes"),
-            Self::FlowLimit => f.write_str("as many flows are open as the configuration allows"),
-            Self::Closed => f.write_str("the machine was closed and takes no new work"),
+            Self::WrongKind => f.write_str("the event does not fit the kind or the state of its flow"),
+            Self::DatagramTooLarge => f.write_str("a datagram must have at most 65535 bytes"),
+            Self::NotOpened(error) => error.fmt(f),
         }
     }
 }
 
 impl core::error::Error for Misuse {}
+
+/// Why a client opened no flow. Both reasons are ordinary: refuse the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// As many flows are open as the configuration allows.
+    FlowLimit,
+    /// The client was closed.
+    Closed,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::FlowLimit => "as many flows are open as the configuration allows",
+            Self::Closed => "the client was closed",
+        })
+    }
+}
+
+impl core::error::Error for OpenError {}
+
+impl From<OpenError> for Misuse {
+    fn from(error: OpenError) -> Self {
+        Self::NotOpened(error)
+    }
+}
 
 /// Why an upstream could not be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -124,7 +146,7 @@ impl ConnectFailure {
             .map_or(Self::Other, |(failure, _)| *failure)
     }
 
-    /// Whether the target itself cannot be reached from the node, so that asking again soon is useless.
+    /// Whether the node cannot reach the target at all, so that another attempt soon is useless.
     pub const fn is_unreachable(self) -> bool {
         matches!(self, Self::HostUnreachable | Self::NetworkUnreachable)
     }
@@ -151,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_failure_survives_the_wire() {
+    fn every_failure_round_trips_as_text() {
         for failure in ConnectFailure::ALL {
             assert_eq!(ConnectFailure::from_text(failure.text()), failure);
         }

@@ -133,7 +133,7 @@ pub use config::{
     Balance, ClientConfig, ClientOptions, ClientStreamOptions, ClientTuning, ConfigError, NodeConfig,
     NodeOptions, NodeStreamOptions, NodeTuning, OpenMode, RelayOptions,
 };
-pub use error::{ConnectFailure, Misuse};
+pub use error::{ConnectFailure, Misuse, OpenError};
 pub use id::{ExchangeId, FlowId, RelayId, RequestId, UpstreamId};
 pub use level::{Caps, Level};
 #[cfg(feature = "model")]

@@ -81,6 +81,8 @@ impl Machine for Client {
             | ClientAction::Opened { .. }
             | ClientAction::Fin { .. }
             | ClientAction::Ended { .. }
+            | ClientAction::Closed
+            | ClientAction::Closed
             | ClientAction::Event(_)
             | ClientAction::Idle { .. } => RecordedAction::new(action, None),
         }
@@ -108,6 +110,8 @@ impl Machine for Client {
             | ClientAction::Opened { .. }
             | ClientAction::Fin { .. }
             | ClientAction::Ended { .. }
+            | ClientAction::Closed
+            | ClientAction::Closed
             | ClientAction::Event(_)
             | ClientAction::Idle { .. } => 0,
         }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use seqlane::{
-    Client, ClientAction, ClientConfig, ClientEvent, FlowId, FlowKind, Instant, LocalEvent, Misuse, Target,
-    TimerKind, Wake,
+    Client, ClientAction, ClientConfig, ClientEvent, FlowId, FlowKind, Instant, LocalEvent, Misuse,
+    OpenError, Target, TimerKind, Wake,
 };
 use seqlane_sim::shrink::shrink_in;
 use seqlane_sim::{
@@ -50,7 +50,7 @@ impl BulkHost {
 }
 
 impl ClientHost for BulkHost {
-    fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, Misuse> {
+    fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, OpenError> {
         self.client.open(now, target, kind)
     }
 

@@ -1,6 +1,8 @@
 //! The code around a client: the machine itself, or an embedder's own host.
 
-use seqlane::{Client, ClientAction, ClientEvent, ClientStats, FlowId, FlowKind, Instant, Misuse, Target};
+use seqlane::{
+    Client, ClientAction, ClientEvent, ClientStats, FlowId, FlowKind, Instant, Misuse, OpenError, Target,
+};
 
 /// What the world drives in place of a bare [`Client`].
 ///
@@ -10,8 +12,8 @@ pub trait ClientHost: Clone {
     /// Opens a flow, as [`Client::open`].
     ///
     /// # Errors
-    /// [`Misuse`], as the client has it.
-    fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, Misuse>;
+    /// [`OpenError`], as the client has it.
+    fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, OpenError>;
 
     /// Takes in what happened, as [`Client::handle`].
     ///
@@ -32,7 +34,7 @@ pub trait ClientHost: Clone {
 }
 
 impl ClientHost for Client {
-    fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, Misuse> {
+    fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, OpenError> {
         self.open(now, target, kind)
     }
 

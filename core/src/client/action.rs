@@ -63,6 +63,9 @@ pub enum ClientAction {
         /// Why.
         why: EndReason,
     },
+    /// Everything is said after [`Close`](crate::ClientEvent::Close): no call is under way, and the node knows which
+    /// sessions are over, as far as relays could tell it. The client may be dropped.
+    Closed,
     /// Something worth telling an observer; there is nothing to do.
     Event(ClientNotice),
     /// Nothing else is queued. Sleep until something happens, or until `wake` at the latest; then hand in
@@ -95,6 +98,7 @@ impl fmt::Debug for ClientAction {
             Self::Ended { flow, why } => {
                 f.debug_struct("Ended").field("flow", flow).field("why", why).finish()
             }
+            Self::Closed => f.write_str("Closed"),
             Self::Event(notice) => f.debug_tuple("Event").field(notice).finish(),
             Self::Idle { wake } => f.debug_struct("Idle").field("wake", wake).finish(),
         }

@@ -56,7 +56,8 @@ pub enum ClientEvent {
     },
     /// The wake time of [`ClientAction::Idle`](crate::ClientAction::Idle) has come.
     Timeout,
-    /// End every flow, open no new one.
+    /// End every flow and open no new one. [`ClientAction::Closed`](crate::ClientAction::Closed) says when the client
+    /// may be dropped.
     Close,
 }
 

@@ -83,7 +83,7 @@ fn action_fingerprint(
         ClientAction::Opened { flow: stream } => print.value((3_u8, streams.get(stream))),
         ClientAction::Fin { flow: stream } => print.value((4_u8, streams.get(stream))),
         ClientAction::Ended { flow: stream, .. } => print.value((5_u8, streams.get(stream))),
-        ClientAction::Event(_) | ClientAction::Idle { .. } => {}
+        ClientAction::Closed | ClientAction::Event(_) | ClientAction::Idle { .. } => {}
     }
 }
 

@@ -38,7 +38,7 @@ pub use streams::decrypted::DecryptedPacket;
 pub use streams::decryptor::Decryptor;
 
 use crate::config::ClientConfig;
-use crate::error::Misuse;
+use crate::error::{Misuse, OpenError};
 use crate::id::{ExchangeId, FlowId, IdGenerator};
 use crate::level::Level;
 #[cfg(feature = "model")]
@@ -92,11 +92,13 @@ pub struct Client {
 }
 
 /// ```text
-///   Running ── Close ──▶ Closed
+///   Running ── Close ──▶ Closing ── all is said ──▶ Closed
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Stage {
     Running,
+    /// The node has still to be told of sessions that are over.
+    Closing,
     Closed,
 }
 
@@ -137,13 +139,13 @@ impl Client {
     /// last `Ended`, which can be the very next action when the target is known to be unreachable.
     ///
     /// # Errors
-    /// [`Misuse::Closed`] after `Close`, [`Misuse::FlowLimit`] with as many flows as configured.
-    pub fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, Misuse> {
-        if self.stage == Stage::Closed {
-            return Err(Misuse::Closed);
+    /// [`OpenError`] after `Close`, or with as many flows as the configuration allows.
+    pub fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, OpenError> {
+        if self.stage != Stage::Running {
+            return Err(OpenError::Closed);
         }
         if self.flows.len() >= self.context.config().max_flows {
-            return Err(Misuse::FlowLimit);
+            return Err(OpenError::FlowLimit);
         }
         self.advance(now);
         let id = self.flows.next_id();
@@ -165,7 +167,7 @@ impl Client {
     /// [`Misuse`] when the event breaks the contract; nothing has changed then.
     pub fn handle(&mut self, now: Instant, event: ClientEvent) -> Result<(), Misuse> {
         match event {
-            ClientEvent::Open { target, kind } => return self.open(now, target, kind).map(drop),
+            ClientEvent::Open { target, kind } => return Ok(self.open(now, target, kind).map(drop)?),
             ClientEvent::Local { flow, .. } if !self.flows.knows(flow) => {
                 return Err(Misuse::UnknownFlow(flow));
             }
@@ -214,6 +216,7 @@ impl Client {
     }
 
     /// Takes the next thing to be done; [`Idle`](ClientAction::Idle) when there is nothing more.
+    #[must_use]
     pub fn poll(&mut self) -> ClientAction {
         loop {
             if let Some(action) = self.context.next_action() {
@@ -231,6 +234,10 @@ impl Client {
                 streams.rearm(&self.relays, &mut self.context);
             }
             if self.context.is_drained() {
+                if self.stage == Stage::Closing && self.is_all_said() {
+                    self.stage = Stage::Closed;
+                    return ClientAction::Closed;
+                }
                 return ClientAction::Idle { wake: self.wake() };
             }
         }
@@ -310,7 +317,9 @@ impl Client {
     }
 
     fn on_close(&mut self) {
-        self.stage = Stage::Closed;
+        if self.stage == Stage::Running {
+            self.stage = Stage::Closing;
+        }
         if let Some(streams) = &mut self.streams {
             streams.close();
         }
@@ -323,6 +332,11 @@ impl Client {
             }
             self.settle();
         }
+    }
+
+    /// After `Close`: whether no call is under way, and no close op waits for others to share its batch.
+    fn is_all_said(&self) -> bool {
+        self.calls.len() == 0 && !self.sessions.is_gathering_closes(self.context.now())
     }
 
     /// Puts one call together and makes it; false when nothing can be sent now.

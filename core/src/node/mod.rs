@@ -122,6 +122,7 @@ impl Node {
     }
 
     /// Takes the next thing to do; [`Idle`](NodeAction::Idle) when there is none.
+    #[must_use]
     pub fn poll(&mut self) -> NodeAction {
         self.context.next_action().unwrap_or_else(|| NodeAction::Idle { wake: self.context.wake() })
     }

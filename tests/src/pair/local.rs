@@ -139,7 +139,7 @@ impl Pair {
                 local.ended = Some(why);
                 assert_eq!(local.fin, why == EndReason::Finished, "S1: a cut that looks like an end");
             }
-            ClientAction::Event(_) | ClientAction::Idle { .. } => {}
+            ClientAction::Closed | ClientAction::Event(_) | ClientAction::Idle { .. } => {}
         }
     }
 

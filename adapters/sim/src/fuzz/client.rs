@@ -213,7 +213,7 @@ impl Bench<'_> {
                     self.alive(stream);
                 }
                 ClientAction::Ended { flow: stream, .. } => self.alive(stream).ended = true,
-                ClientAction::Event(_) => {}
+                ClientAction::Closed | ClientAction::Event(_) => {}
             }
         }
     }

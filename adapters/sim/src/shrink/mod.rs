@@ -254,7 +254,8 @@ mod tests {
     use std::time::Duration;
 
     use seqlane::{
-        Client, ClientAction, ClientEvent, ExchangeFailure, FlowId, FlowKind, Instant, Misuse, Target,
+        Client, ClientAction, ClientEvent, ExchangeFailure, FlowId, FlowKind, Instant, Misuse, OpenError,
+        Target,
     };
 
     use super::*;
@@ -266,7 +267,7 @@ mod tests {
     struct Fragile(Client);
 
     impl ClientHost for Fragile {
-        fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, Misuse> {
+        fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, OpenError> {
             self.0.open(now, target, kind)
         }
 
@@ -319,7 +320,7 @@ mod tests {
     struct Late(Client, Instant);
 
     impl ClientHost for Late {
-        fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, Misuse> {
+        fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, OpenError> {
             self.0.open(now, target, kind)
         }
 

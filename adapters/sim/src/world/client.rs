@@ -206,7 +206,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 }
             }
             ClientAction::Event(notice) => self.on_client_notice(client, notice),
-            ClientAction::Idle { .. } => {}
+            ClientAction::Closed | ClientAction::Idle { .. } => {}
         }
     }
 

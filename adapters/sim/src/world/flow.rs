@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use seqlane::wire::packet::Epoch;
-use seqlane::{EndReason, FlowId, FlowKind, LocalEvent, Misuse, Target};
+use seqlane::{EndReason, FlowId, FlowKind, LocalEvent, OpenError, Target};
 
 use crate::chooser::Chooser;
 use crate::coverage::CoveragePoint;
@@ -159,8 +159,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 side.streams.push(flow);
                 self.flows[flow].stream = Some(stream);
             }
-            Err(Misuse::FlowLimit) => self.flows[flow].local.ended = Some(EndReason::NoRelay),
-            Err(misuse) => self.violated(Property::S5, format!("client{client} refuses to open: {misuse}")),
+            Err(OpenError::FlowLimit) => self.flows[flow].local.ended = Some(EndReason::NoRelay),
+            Err(error) => self.violated(Property::S5, format!("client{client} refuses to open: {error}")),
         }
         if let Some(patience) = self.flows[flow].script.gives_up {
             self.at(self.now.after(patience), Event::GiveIn(flow));

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use seqlane::{
-    Endpoint, FlowKind, Instant, Misuse, Node, NodeAction, NodeEvent, NodeNotice, NodeStats, RequestId,
-    Response, Shut, Target, UpstreamEvent, UpstreamId, Wake,
+    Endpoint, FlowKind, Instant, Node, NodeAction, NodeEvent, NodeNotice, NodeStats, RequestId, Response,
+    Shut, Target, UpstreamEvent, UpstreamId, Wake,
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -148,9 +148,8 @@ impl Driver {
     }
 
     fn handle(&mut self, now: Instant, event: NodeEvent) {
-        match self.machine.handle(now, event) {
-            Ok(()) | Err(Misuse::Closed) => {}
-            Err(misuse) => error!(%misuse, "the driver broke the contract of the node machine"),
+        if let Err(misuse) = self.machine.handle(now, event) {
+            error!(%misuse, "the driver broke the contract of the node machine");
         }
     }
 
@@ -194,7 +193,6 @@ impl Driver {
                 self.answers.insert(request, answer);
             }
             // Dropping the sender tells the service that there will be no answer.
-            Err(Misuse::Closed) => {}
             Err(misuse) => error!(%misuse, "the driver broke the contract of the node machine"),
         }
     }

@@ -187,7 +187,7 @@ fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<(
 #[non_exhaustive]
 pub enum ConnectError {
     /// The machine takes no more flows: it has as many as it may, or is being shut down.
-    Refused(seqlane::Misuse),
+    Refused(seqlane::OpenError),
     /// The flow ended before it was open.
     Ended(EndReason),
 }

@@ -1,7 +1,7 @@
 //! One flow, as seen by the task that owns its local socket.
 
 use bytes::Bytes;
-use seqlane::{EndReason, FlowId, FlowKind, LocalEvent, Misuse, Target};
+use seqlane::{EndReason, FlowId, FlowKind, LocalEvent, Target};
 use tokio::sync::{mpsc, oneshot};
 
 use super::machine::Input;
@@ -58,7 +58,7 @@ impl Flows {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum OpenError {
     /// It has as many as it may, or was closed.
-    Refused(Misuse),
+    Refused(seqlane::OpenError),
     /// It is gone.
     Stopped,
 }

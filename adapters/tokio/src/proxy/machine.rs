@@ -18,7 +18,7 @@ use bytes::Bytes;
 use seqlane::wire::Body;
 use seqlane::{
     BodyForm, Client, ClientAction, ClientEvent, ClientNotice, ClientStats, EndReason, ExchangeFailure,
-    ExchangeId, FlowId, FlowKind, Instant, LocalEvent, Misuse, RelayId, Target, TimerKind, Wake,
+    ExchangeId, FlowId, FlowKind, Instant, LocalEvent, OpenError, RelayId, Target, Wake,
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -40,7 +40,7 @@ pub(super) enum Input {
         target: Target,
         kind: FlowKind,
         actions: ActionSender,
-        answer: oneshot::Sender<Result<FlowId, Misuse>>,
+        answer: oneshot::Sender<Result<FlowId, OpenError>>,
     },
     Local {
         stream: FlowId,
@@ -62,7 +62,8 @@ pub(super) struct Machine {
     client: Taped<Client>,
     clock: Clock,
     wake: Option<Wake>,
-    stage: Stage,
+    /// The client has said everything after its close.
+    closed: bool,
     inputs: mpsc::Receiver<Input>,
     reports: mpsc::UnboundedReceiver<(FlowId, LocalEvent)>,
     notices: broadcast::Sender<ClientNotice>,
@@ -72,15 +73,6 @@ pub(super) struct Machine {
     exchanges: JoinSet<Exchanged>,
     answering: Answering,
     journal: Journal,
-}
-
-/// ```text
-///   Running ── Close ──▶ Closing ── nothing left to send ──▶ (the task ends)
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Running,
-    Closing,
 }
 
 /// Answers whose first bytes have come. Unbounded in type; every exchange is in it at most once.
@@ -123,7 +115,7 @@ impl Machine {
             client: client(clock.now()),
             clock,
             wake: None,
-            stage: Stage::Running,
+            closed: false,
             inputs,
             reports,
             notices,
@@ -165,7 +157,7 @@ impl Machine {
                 Happened::Nothing => {}
             }
             self.drain();
-            if self.stage == Stage::Closing && self.has_said_everything() {
+            if self.closed {
                 return;
             }
         }
@@ -225,10 +217,7 @@ impl Machine {
                 // Whoever asked may have gone.
                 let _ = answer.send(self.client.stats().clone());
             }
-            Input::Close => {
-                self.stage = Stage::Closing;
-                self.handle(now, ClientEvent::Close);
-            }
+            Input::Close => self.handle(now, ClientEvent::Close),
         }
     }
 
@@ -251,6 +240,7 @@ impl Machine {
                 ClientAction::Opened { flow: stream } => self.tell(stream, FlowAction::Opened),
                 ClientAction::Fin { flow: stream } => self.tell(stream, FlowAction::Fin),
                 ClientAction::Ended { flow: stream, why } => self.on_ended(stream, why),
+                ClientAction::Closed => self.closed = true,
                 ClientAction::Event(event) => {
                     self.journal.notice(self.clock.now(), &event);
                     // Nobody may be listening.
@@ -303,11 +293,5 @@ impl Machine {
         if let Some(actions) = self.flows.get(&stream) {
             let _ = actions.send((stream, action));
         }
-    }
-
-    /// After the close: every flow has ended, and the node was told what it should know.
-    fn has_said_everything(&self) -> bool {
-        let gathering = self.wake.is_some_and(|wake| wake.timer == TimerKind::Coalesce);
-        self.flows.is_empty() && self.exchanges.is_empty() && !gathering
     }
 }

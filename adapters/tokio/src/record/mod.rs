@@ -16,7 +16,7 @@ use std::io;
 use std::ops::Deref;
 use std::path::Path;
 
-use seqlane::{Client, ClientEvent, FlowId, FlowKind, Instant, Misuse, Target};
+use seqlane::{Client, ClientEvent, FlowId, FlowKind, Instant, Misuse, OpenError, Target};
 use seqlane_record::Machine;
 
 pub(crate) use tape::{Finished, Tape};
@@ -58,10 +58,10 @@ impl<M: Machine> Taped<M> {
 
 impl Taped<Client> {
     /// Opens a flow: the one event that has an answer.
-    pub(crate) fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, Misuse> {
+    pub(crate) fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, OpenError> {
         let Some(tape) = &mut self.tape else { return self.machine.open(now, target, kind) };
         tape.event(now, ClientEvent::Open { target: target.clone(), kind });
-        self.machine.open(now, target, kind).inspect_err(|misuse| tape.refused(*misuse))
+        self.machine.open(now, target, kind).inspect_err(|error| tape.refused((*error).into()))
     }
 }
 

@@ -71,6 +71,11 @@ impl Closes {
         self.queue.pop_front();
     }
 
+    /// Whether a close waits for others to share its batch.
+    pub(super) fn is_gathering(&self, now: Instant) -> bool {
+        self.queue.front().is_some_and(|close| !close.is_due(now))
+    }
+
     /// The sessions to be closed, in order.
     #[cfg(feature = "model")]
     pub(super) fn sids(&self) -> impl Iterator<Item = Sid> {

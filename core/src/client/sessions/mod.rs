@@ -38,6 +38,7 @@ use crate::level::Level;
 #[cfg(feature = "model")]
 use crate::seq::Seq;
 use crate::target::{FlowKind, Target};
+use crate::time::Instant;
 use crate::timer::TimerKind;
 use crate::wire::Sid;
 
@@ -197,6 +198,11 @@ impl Sessions {
     /// Gives credit to flows that got none while the uplink pool had no room.
     pub(super) fn feed(&mut self, context: &mut Context) {
         self.flows.feed(context);
+    }
+
+    /// Whether a close op waits for others to share its batch.
+    pub(super) fn is_gathering_closes(&self, now: Instant) -> bool {
+        self.closes.is_gathering(now)
     }
 
     /// Payload bytes that are buffered. Visits every flow.

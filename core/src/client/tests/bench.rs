@@ -74,6 +74,7 @@ pub(super) struct Bench {
     pub(super) fins: Vec<FlowId>,
     pub(super) ended: BTreeMap<FlowId, EndReason>,
     pub(super) notices: Vec<ClientNotice>,
+    pub(super) closed: bool,
     pub(super) wake: Option<Wake>,
     pub(super) ways: Vec<Way>,
 }
@@ -115,6 +116,7 @@ impl Bench {
             fins: Vec::new(),
             ended: BTreeMap::new(),
             notices: Vec::new(),
+            closed: false,
             wake: None,
             ways: vec![Way::KeepsSeq; relays],
         };
@@ -156,6 +158,7 @@ impl Bench {
                 ClientAction::Ended { flow: stream, why } => {
                     assert_eq!(self.ended.insert(stream, why), None, "one end per stream");
                 }
+                ClientAction::Closed => self.closed = true,
                 ClientAction::Event(notice) => self.notices.push(notice),
                 ClientAction::Idle { wake } => {
                     self.wake = wake;

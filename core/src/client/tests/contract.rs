@@ -200,13 +200,13 @@ fn misuse_changes_nothing() {
 }
 
 #[test]
-fn the_stream_limit_holds() {
+fn the_limit_of_flows_holds() {
     let mut options = options(1);
     options.max_flows = 2;
     let mut bench = Bench::new(options);
     let first = bench.open(target(443), FlowKind::Tcp);
     bench.open(target(443), FlowKind::Tcp);
-    assert_eq!(bench.client.open(bench.now, target(443), FlowKind::Tcp), Err(Misuse::FlowLimit));
+    assert_eq!(bench.client.open(bench.now, target(443), FlowKind::Tcp), Err(crate::OpenError::FlowLimit));
     bench.local(first, LocalEvent::Reset).unwrap();
     bench.client.open(bench.now, target(443), FlowKind::Tcp).unwrap();
 }

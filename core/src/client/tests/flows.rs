@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::bench::*;
 use crate::client::{ClientEvent, EndReason, ExchangeFailure, LocalEvent};
 use crate::wire::{Op, ReplyParts};
-use crate::{Caps, FlowKind, Misuse};
+use crate::{Caps, FlowKind, Misuse, OpenError};
 
 #[test]
 fn a_lone_write_is_sent_at_once_beside_a_held_poll() {
@@ -234,8 +234,27 @@ fn closing_the_client_ends_every_flow_and_opens_no_new_one() {
     bench.handle(ClientEvent::Close).unwrap();
     assert_eq!(bench.ended[&a], EndReason::ClientClosed);
     assert_eq!(bench.ended[&b], EndReason::ClientClosed);
-    assert_eq!(bench.client.open(bench.now, target(1), FlowKind::Tcp), Err(Misuse::Closed));
+    assert_eq!(bench.client.open(bench.now, target(1), FlowKind::Tcp), Err(OpenError::Closed));
     assert_eq!(*bench.call().op(), Op::Close { sid: sid("a") });
+}
+
+#[test]
+fn a_client_is_closed_when_its_last_call_is_answered() {
+    let mut bench = Bench::plain();
+    let (_, poll) = bench.sequenced("a");
+    bench.handle(ClientEvent::Close).unwrap();
+    let close = bench.call();
+    bench.answer(&poll, &[empty(poll.op())]);
+    assert!(!bench.closed);
+    bench.answer(&close, &[ReplyParts { sid: Some(sid("a")), eof: Some(true), ..ReplyParts::default() }]);
+    assert!(bench.closed);
+}
+
+#[test]
+fn a_client_without_flows_is_closed_at_once() {
+    let mut bench = Bench::plain();
+    bench.handle(ClientEvent::Close).unwrap();
+    assert!(bench.closed);
 }
 
 #[test]

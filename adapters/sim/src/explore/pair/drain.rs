@@ -96,7 +96,7 @@ impl Pair {
                     self.check_calm(flow, state.locals[flow].upstream_finished, why)?;
                 }
             }
-            ClientAction::Event(_) => {}
+            ClientAction::Closed | ClientAction::Event(_) => {}
         }
         Ok(true)
     }

@@ -447,6 +447,7 @@ impl Rig {
                 assert!(app.ended.is_none(), "S4: two ends");
                 app.ended = Some(why);
             }
+            ClientAction::Closed => {}
             ClientAction::Event(notice) => self.notices.push(notice),
             ClientAction::Idle { .. } => {}
         }
