@@ -111,8 +111,9 @@ impl Coverage {
     }
 
     /// Takes over the coverage of another run.
-    pub const fn join(&mut self, other: Self) {
-        self.0 |= other.0;
+    #[must_use]
+    pub const fn joined(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 }
 

@@ -169,6 +169,11 @@ impl Script {
         }
     }
 
+    /// Whether this side resets the flow.
+    pub fn is_reset_by(&self, side: Side) -> bool {
+        self.reset.is_some_and(|(by, _)| by == side)
+    }
+
     /// TCP or UDP.
     pub const fn transport(&self) -> FlowKind {
         match self.kind {

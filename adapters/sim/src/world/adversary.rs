@@ -1,7 +1,6 @@
 //! Answers and requests that are not what they seem (F18, F19): only packets of level 2 can tell.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -12,20 +11,14 @@ use crate::decision_point::DecisionPoint;
 use crate::fault::Fault;
 use crate::host::ClientHost;
 use crate::latency::QUANTILES;
+use crate::oracle::{Request, SentOp, is_packet};
 use crate::trace::Sink;
 use crate::world::World;
 use crate::world::event::Event;
-use crate::world::oracle::ledger::Note;
+use crate::world::flight::{Answer, Flight};
 
 /// Old bodies that are kept for each client, each way.
 const KEPT: usize = 8;
-
-/// Bodies that passed, the newest last.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Past {
-    requests: VecDeque<(BodyForm, Bytes, Arc<[Note]>)>,
-    answers: VecDeque<(BodyForm, Bytes)>,
-}
 
 /// What a client is given, and as the answer to which exchange.
 #[derive(Debug)]
@@ -42,8 +35,8 @@ fn keep<T>(past: &mut VecDeque<T>, item: T) {
 }
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
-    fn forges(&self, fault: Fault, notes: &[Note]) -> bool {
-        Note::are_packet(notes) && !self.setup.probability(fault).is_never()
+    fn tampers(&self, fault: Fault, request: &[SentOp]) -> bool {
+        is_packet(request) && !self.setup.probability(fault).is_never()
     }
 
     /// F18: an answer is delivered for another request, or an old one in its place.
@@ -51,10 +44,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         &mut self,
         client: usize,
         (exchange, key, form): (ExchangeId, u64, BodyForm),
-        notes: &[Note],
+        request: &[SentOp],
         body: Bytes,
     ) -> Delivered {
-        if !self.forges(Fault::Swap, notes) {
+        if !self.tampers(Fault::Swap, request) {
             return Delivered { exchange, body };
         }
         let way = self.strikes(Fault::Swap, DecisionPoint::Swap, key, 2);
@@ -75,11 +68,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// Another exchange of the client with a packet.
     fn another_exchange(&mut self, client: usize, exchange: ExchangeId, key: u64) -> Option<ExchangeId> {
-        let packet = |other: &ExchangeId| {
-            let sent = self.ledger.exchanges.get(&(client, *other));
-            *other != exchange && sent.is_some_and(|sent| Note::are_packet(&sent.notes))
-        };
-        let others: Vec<ExchangeId> = self.clients[client].exchanges.keys().copied().filter(packet).collect();
+        let open = self.clients[client].exchanges.iter();
+        let others = open.filter(|(other, (_, packet))| **other != exchange && *packet);
+        let others: Vec<ExchangeId> = others.map(|(other, _)| *other).collect();
         let count = u32::try_from(others.len()).ok().filter(|count| *count > 0)?;
         others.get(self.chooser.decide(DecisionPoint::SwapWith, key, count) as usize).copied()
     }
@@ -93,17 +84,17 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// F19 on the way up: bits flip, or an old request comes once more.
     pub(super) fn corrupt_request(&mut self, flight: usize, body: &Bytes) -> Bytes {
-        let (client, key, form) = self.network.flights[flight].about();
-        let notes = Arc::clone(self.network.flights[flight].notes());
+        let Flight { client, key, form, .. } = self.network.flights[flight];
+        let request = Request::clone(&self.network.flights[flight].request);
         // What comes once more does not bring others.
-        if self.network.flights[flight].is_stray() || !self.forges(Fault::Corrupt, &notes) {
+        if self.network.flights[flight].is_stray() || !self.tampers(Fault::Corrupt, &request) {
             return body.clone();
         }
         let way = self.strikes(Fault::Corrupt, DecisionPoint::Corrupt, key, 3);
         if way == 3 {
             self.replay(flight, client, key);
         }
-        keep(&mut self.network.past[client].requests, (form, body.clone(), notes));
+        keep(&mut self.network.past[client].requests, (form, body.clone(), request));
         if way != 1 {
             return body.clone();
         }
@@ -117,25 +108,25 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             return;
         }
         let nth = self.chooser.decide(DecisionPoint::SwapWith, key.wrapping_add(2), count);
-        let Some((form, body, notes)) = self.network.past[client].requests.get(nth as usize).cloned() else {
+        let Some((form, body, request)) = self.network.past[client].requests.get(nth as usize).cloned()
+        else {
             return;
         };
         self.strike(flight, Fault::Corrupt, "brings an old request once more");
-        let stray = self.network.flights[flight].stray(form, body, notes);
+        let stray = self.network.flights[flight].stray(form, body, request);
         let stray = self.network.flights.insert(stray);
         self.at(self.now.after(Duration::from_millis(5)), Event::AtNode(stray));
     }
 
     /// F19 on the way down.
     pub(super) fn corrupt_answer(&mut self, flight: usize, key: u64, body: &Bytes) {
-        let (_, _, form) = self.network.flights[flight].about();
-        let notes = Arc::clone(self.network.flights[flight].notes());
-        if self.forges(Fault::Corrupt, &notes)
+        let Flight { form, ref request, .. } = self.network.flights[flight];
+        if self.tampers(Fault::Corrupt, request)
             && self.strikes(Fault::Corrupt, DecisionPoint::Corrupt, key, 3) == 2
         {
             self.strike(flight, Fault::Corrupt, "is damaged on the way down");
             let damaged = self.flip(form, key, body);
-            self.network.flights[flight].answer_with(damaged);
+            self.network.flights[flight].answer = Some(Answer::Reply(damaged));
         }
     }
 

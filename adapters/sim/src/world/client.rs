@@ -1,21 +1,14 @@
-//! The client's side: a host around the machine, its clock, and what it wants done.
+//! Clients in their hosts: events in, actions out.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use seqlane::wire::reset::ResetCode;
 use seqlane::{
-    ClientAction, ClientConfig, ClientEvent, ClientNotice, EndReason, ExchangeId, FlowId, Instant, Level,
-    LocalEvent, RelayId, Wake,
+    ClientAction, ClientEvent, ClientNotice, ExchangeId, FlowId, Instant, Level, LocalEvent, Wake,
 };
 
 use crate::chooser::Chooser;
-use crate::clock::HostClock;
 use crate::coverage::CoveragePoint;
 use crate::host::ClientHost;
+use crate::oracle::require;
 use crate::property::Property;
-use crate::rng::Xoshiro256pp;
-use crate::scenario::Setup;
 use crate::time::Time;
 use crate::trace::{Actor, ExchangeName, Sink, What};
 use crate::world::World;
@@ -23,50 +16,6 @@ use crate::world::event::Event;
 
 /// More actions than this in one drain are a machine that does not come to rest.
 const MOST_ACTIONS: u32 = 100_000;
-
-/// A client in its host.
-#[derive(Clone, Debug)]
-pub(super) struct ClientSide<H> {
-    pub(super) host: H,
-    pub(super) clock: HostClock,
-    pub(super) config: ClientConfig,
-    /// The flow of each stream, in the order of their ids.
-    pub(super) streams: Vec<usize>,
-    /// Exchanges that have not ended, with their relays and deadlines.
-    pub(super) exchanges: BTreeMap<ExchangeId, (RelayId, Instant)>,
-    pub(super) wake: Option<Wake>,
-    generation: u64,
-    /// What its clock showed when it was made.
-    pub(super) began: Instant,
-}
-
-impl<H: ClientHost> ClientSide<H> {
-    pub(super) fn new(
-        setup: &Setup,
-        index: usize,
-        host: &impl Fn(ClientConfig, [u8; 32], Instant) -> H,
-    ) -> Self {
-        let config = setup.client.clone().validate().expect("a setup's options are valid");
-        let clock = HostClock::new(Duration::from_secs(1000 + 77 * index as u64), 0);
-        let seed = Xoshiro256pp::new(0xc1_1e57 + index as u64).seed();
-        let clock_start = clock.read(Time::ZERO);
-        let host = host(config.clone(), seed, clock_start);
-        Self {
-            host,
-            clock,
-            config,
-            streams: Vec::new(),
-            exchanges: BTreeMap::new(),
-            wake: None,
-            generation: 0,
-            began: clock_start,
-        }
-    }
-
-    pub(super) fn flow(&self, stream: FlowId) -> Option<usize> {
-        self.streams.get(usize::try_from(stream.number()).ok()?).copied()
-    }
-}
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     pub(super) fn client_now(&self, client: usize) -> Instant {
@@ -77,13 +26,13 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     pub(super) fn client_handle(&mut self, client: usize, event: ClientEvent) {
         let now = self.client_now(client);
         if let Err(misuse) = self.clients[client].host.handle(now, event) {
-            self.violated(Property::S5, format!("client{client} refuses a legal event: {misuse}"));
+            self.oracle.violated(Property::S5, format!("client{client} refuses a legal event: {misuse}"));
         }
     }
 
-    pub(super) fn local(&mut self, flow: usize, event: LocalEvent) {
-        if let Some(stream) = self.flows[flow].stream {
-            self.client_handle(self.flows[flow].client, ClientEvent::Local { flow: stream, event });
+    pub(super) fn client_event(&mut self, flow: usize, event: LocalEvent) {
+        if let Some(id) = self.ends.flows[flow].id {
+            self.client_handle(self.ends.flows[flow].client, ClientEvent::Local { flow: id, event });
         }
     }
 
@@ -96,15 +45,12 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.client_handle(client, ClientEvent::Timeout);
         self.clients[client].wake = None;
         self.drain_client(client);
-        let (now, next) = (self.client_now(client), self.clients[client].wake);
-        if let Some(next) = next.filter(|next| next.at <= now) {
-            self.violated(
-                Property::S9,
-                format!(
-                    "client{client} wants to be woken at once for {:?} after {:?}",
-                    next.timer, wake.timer
-                ),
-            );
+        let now = self.client_now(client);
+        let next = self.clients[client].wake.filter(|next| next.at <= now);
+        if let Some(next) = next {
+            let (next, last) = (next.timer, wake.timer);
+            let what = format!("client{client} wants to be woken at once for {next:?} after {last:?}");
+            self.oracle.violated(Property::S9, what);
         }
     }
 
@@ -113,19 +59,17 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         for _ in 0..MOST_ACTIONS {
             match self.clients[client].host.poll() {
                 ClientAction::Idle { wake } => {
-                    if self.clients[client].host.poll() != (ClientAction::Idle { wake }) {
-                        self.violated(Property::S8, format!("client{client} is idle, and then is not"));
-                    }
+                    let idle = self.clients[client].host.poll() == ClientAction::Idle { wake };
+                    require!(self.oracle, idle, S8, "client{client} is idle, and then is not");
                     self.arm_client(client, wake);
-                    return self.check_owing(client);
+                    let wakes = self.clients[client].wake.is_some();
+                    return self.oracle.on_client_idle(&self.ends, client, wakes);
                 }
                 action => self.on_client_action(client, action),
             }
         }
-        self.violated(
-            Property::S9,
-            format!("client{client} wants {MOST_ACTIONS} things done and is not idle"),
-        );
+        let what = format!("client{client} wants {MOST_ACTIONS} things done and is not idle");
+        self.oracle.violated(Property::S9, what);
     }
 
     /// Sets the one timer of a client; again after its clock was changed.
@@ -147,7 +91,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// A client's clock was changed: everything that it waits for falls due at another time.
     pub(super) fn rearm_calls(&mut self, client: usize) {
-        let open: Vec<_> = self.clients[client].exchanges.iter().map(|(id, (_, at))| (*id, *at)).collect();
+        let open: Vec<_> = self.clients[client].exchanges.iter().map(|(id, (at, _))| (*id, *at)).collect();
         for (exchange, deadline) in open {
             self.at(self.when(client, deadline), Event::GiveUp(client, exchange));
         }
@@ -171,36 +115,36 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 std::hash::Hasher::write(&mut self.hash, &body);
                 self.send(client, exchange, relay, (form, body), deadline);
             }
-            ClientAction::Deliver { flow: stream, bytes } => {
-                self.hash.absorb(stream.number() << 32 | bytes.len() as u64);
-                if let Some(flow) = self.flow_of(client, stream, "Deliver") {
+            ClientAction::Deliver { flow: id, bytes } => {
+                self.hash.absorb(id.number() << 32 | bytes.len() as u64);
+                if let Some(flow) = self.flow_of(client, id, "Deliver") {
                     self.on_deliver(flow, bytes);
                 }
             }
-            ClientAction::Credit { flow: stream, bytes } => {
-                self.hash.absorb(stream.number() << 32 | bytes as u64);
-                if let Some(flow) = self.flow_of(client, stream, "Credit") {
-                    self.flows[flow].local.credit += bytes;
+            ClientAction::Credit { flow: id, bytes } => {
+                self.hash.absorb(id.number() << 32 | bytes as u64);
+                if let Some(flow) = self.flow_of(client, id, "Credit") {
+                    self.ends.flows[flow].app.credit += bytes;
                     self.pump_local(flow);
                 }
             }
-            ClientAction::Opened { flow: stream } => {
-                if let Some(flow) = self.flow_of(client, stream, "Opened") {
+            ClientAction::Opened { flow: id } => {
+                if let Some(flow) = self.flow_of(client, id, "Opened") {
                     self.tell(Actor::Client(client as u32), What::Opened { flow: flow as u32 });
-                    self.flows[flow].local.opened = true;
+                    self.ends.flows[flow].app.opened = true;
                     self.pump_local(flow);
                 }
             }
-            ClientAction::Fin { flow: stream } => {
-                if let Some(flow) = self.flow_of(client, stream, "Fin") {
+            ClientAction::Fin { flow: id } => {
+                if let Some(flow) = self.flow_of(client, id, "Fin") {
                     self.tell(Actor::Client(client as u32), What::Fin { flow: flow as u32 });
-                    self.flows[flow].local.fin = true;
+                    self.ends.flows[flow].app.fin = true;
                     self.pump_local(flow);
                 }
             }
-            ClientAction::Ended { flow: stream, why } => {
-                self.hash.absorb(stream.number());
-                if let Some(flow) = self.flow_of(client, stream, "Ended") {
+            ClientAction::Ended { flow: id, why } => {
+                self.hash.absorb(id.number());
+                if let Some(flow) = self.flow_of(client, id, "Ended") {
                     self.tell(Actor::Client(client as u32), What::Ended { flow: flow as u32, why });
                     self.on_flow_ended(flow, why);
                 }
@@ -210,61 +154,49 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
-    /// The flow of a stream that a client speaks of; nothing may be said of one that has ended (S4).
-    fn flow_of(&mut self, client: usize, stream: FlowId, action: &str) -> Option<usize> {
-        let flow = self.clients[client].flow(stream);
-        match flow {
-            None => {
-                self.violated(Property::S4, format!("{action} for stream {stream}, which was never opened"))
-            }
-            Some(flow) if self.flows[flow].local.ended.is_some() => {
-                self.violated(Property::S4, format!("{action} for flow {flow} after its end"));
-            }
-            Some(_) => return flow,
-        }
-        None
+    /// The flow that a client speaks of; nothing may be said of one that has ended (S4).
+    fn flow_of(&mut self, client: usize, id: FlowId, action: &str) -> Option<usize> {
+        let flow = self.clients[client].flow(id);
+        let ended = flow.is_some_and(|flow| self.ends.flows[flow].app.ended.is_some());
+        require!(self.oracle, flow.is_some(), S4, "{action} for flow {id}, which was never opened");
+        require!(self.oracle, !ended, S4, "{action} for flow {id} of client{client} after its end");
+        flow.filter(|_| !ended)
     }
 
     fn on_client_notice(&mut self, client: usize, notice: ClientNotice) {
-        match notice {
-            ClientNotice::Connected { flow: stream, level } => self.on_connected(client, stream, level),
-            ClientNotice::StreamsReady { .. } => self.coverage.set(CoveragePoint::StreamsReady),
-            ClientNotice::StreamsUnsupported { .. } => self.coverage.set(CoveragePoint::StreamsUnsupported),
+        self.coverage.set(match notice {
+            ClientNotice::Connected { flow, level } => return self.on_connected(client, flow, level),
             ClientNotice::RelayDown { relay, until } => {
-                self.coverage.set(CoveragePoint::RelayDown);
-                self.check_pause(client, relay, until);
+                return self.oracle.on_relay_down(client, relay, until);
             }
-            ClientNotice::RelayUp { .. } => self.coverage.set(CoveragePoint::RelayUp),
-            ClientNotice::BudgetSpent { .. } => self.coverage.set(CoveragePoint::BudgetSpent),
-            ClientNotice::BodyLimitLowered { .. } => self.coverage.set(CoveragePoint::BodyLimitLowered),
-            ClientNotice::ConnectDataUnsupported { .. } => {
-                self.coverage.set(CoveragePoint::ConnectDataUnknown)
-            }
-            ClientNotice::SeqUnsupported { .. } => self.coverage.set(CoveragePoint::SeqUnsupported),
-            ClientNotice::Unauthorized { .. } => self.coverage.set(CoveragePoint::Unauthorized),
-            _ => {}
-        }
+            ClientNotice::StreamsReady { .. } => CoveragePoint::StreamsReady,
+            ClientNotice::StreamsUnsupported { .. } => CoveragePoint::StreamsUnsupported,
+            ClientNotice::RelayUp { .. } => CoveragePoint::RelayUp,
+            ClientNotice::BudgetSpent { .. } => CoveragePoint::BudgetSpent,
+            ClientNotice::BodyLimitLowered { .. } => CoveragePoint::BodyLimitLowered,
+            ClientNotice::ConnectDataUnsupported { .. } => CoveragePoint::ConnectDataUnknown,
+            ClientNotice::SeqUnsupported { .. } => CoveragePoint::SeqUnsupported,
+            ClientNotice::Unauthorized { .. } => CoveragePoint::Unauthorized,
+            _ => return,
+        });
     }
 
-    /// L8, too: what goes out as a stream is one.
-    fn on_connected(&mut self, client: usize, stream: FlowId, level: Level) {
+    fn on_connected(&mut self, client: usize, id: FlowId, level: Level) {
         self.coverage.set(match level {
             Level::Legacy => CoveragePoint::LegacyFlow,
             Level::Sequenced => CoveragePoint::SequencedFlow,
             Level::Streams => CoveragePoint::StreamFlow,
         });
-        let known = self.clients[client].flow(stream);
-        if let Some(flow) = known.filter(|flow| self.is_stream(*flow) != (level == Level::Streams)) {
-            self.violated(Property::S4, format!("flow {flow} is said to speak level {}", level.number()));
+        if let Some(flow) = self.clients[client].flow(id) {
+            self.ends.flows[flow].is_stream = level == Level::Streams;
+            self.oracle.on_connected(flow, level);
         }
     }
 
     /// Ends an exchange at its client.
     pub(super) fn end_exchange(&mut self, client: usize, exchange: ExchangeId, event: ClientEvent) {
-        if self.clients[client].exchanges.contains_key(&exchange) {
-            self.note_relay(client, exchange, &event);
-            self.note_end(client, exchange, &event);
-            self.clients[client].exchanges.remove(&exchange);
+        if self.clients[client].exchanges.remove(&exchange).is_some() {
+            self.oracle.on_call_ended(client, exchange, &event);
             self.client_handle(client, event);
             self.drain_client(client);
         }
@@ -272,24 +204,5 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     pub(super) fn name(client: usize, exchange: ExchangeId) -> ExchangeName {
         ExchangeName { client: client as u32, number: exchange.number() }
-    }
-
-    /// What the end of a flow says of the run.
-    pub(super) fn cover_end(&mut self, why: EndReason) {
-        let point = match why {
-            EndReason::Finished => return,
-            EndReason::Local => CoveragePoint::FlowReset,
-            EndReason::HalfCloseQuiet => CoveragePoint::FlowQuiet,
-            EndReason::Idle => CoveragePoint::FlowIdle,
-            EndReason::ConnectFailed(_) => CoveragePoint::ConnectFailed,
-            EndReason::NodeError | EndReason::SequenceBroken => CoveragePoint::FlowNodeError,
-            EndReason::ExchangeLost(_) => CoveragePoint::FlowLost,
-            EndReason::ReplyOverdue => CoveragePoint::FlowOverdue,
-            EndReason::NoRelay => CoveragePoint::FlowNoRelay,
-            EndReason::Reset(ResetCode::Gone) => CoveragePoint::StreamGone,
-            EndReason::Reset(_) => CoveragePoint::StreamReset,
-            _ => return,
-        };
-        self.coverage.set(point);
     }
 }

@@ -121,9 +121,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         match way {
             1 | 2 => {
                 let ppm = if way == 1 { 500 } else { -500 };
-                let clock = self.clock_mut(host);
-                let origin = clock.read(Time::ZERO).saturating_since(seqlane::Instant::ZERO);
-                *clock = HostClock::new(origin, ppm);
+                self.change_clock(host, |clock| {
+                    let origin = clock.read(Time::ZERO).saturating_since(seqlane::Instant::ZERO);
+                    *clock = HostClock::new(origin, ppm);
+                });
                 self.count_fault(Fault::Clock);
             }
             3 => self.at(at, Event::Environment(EnvironmentChange::Leap(host, 10))),
@@ -136,14 +137,17 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
-    fn clock_mut(&mut self, host: usize) -> &mut HostClock {
-        match self.clients.get_mut(host) {
+    /// Changes the clock of a host: a client, or the node, which comes after them.
+    fn change_clock(&mut self, host: usize, change: impl FnOnce(&mut HostClock)) {
+        let clock = match self.clients.get_mut(host) {
             Some(client) => &mut client.clock,
             None => &mut self.nodes[0].clock,
-        }
+        };
+        change(clock);
+        self.oracle.on_clock(host, clock.clone());
     }
 
-    /// A clock was changed: the host's timer falls due at another time.
+    /// A host's timers fall due at other times, because its clock was changed.
     fn rearm_host(&mut self, host: usize) {
         if host < self.clients.len() {
             self.rearm_calls(host);
@@ -155,13 +159,6 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     pub(super) fn on_environment_change(&mut self, change: EnvironmentChange) {
         if self.phase != Phase::Faults {
             return;
-        }
-        let now = self.now;
-        if let EnvironmentChange::Leap(host, _)
-        | EnvironmentChange::Stall(host)
-        | EnvironmentChange::Resume(host) = change
-        {
-            if host < self.clients.len() { self.excuse_client(host) } else { self.excuse_all() }
         }
         match change {
             EnvironmentChange::Restart => {
@@ -175,22 +172,33 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 relay.node = 1 - relay.node;
             }
             EnvironmentChange::Leap(host, seconds) => {
-                self.count_fault(Fault::Clock);
-                self.tell(Actor::World, What::Environment { fault: Fault::Clock, how: "a clock leaps" });
-                self.clock_mut(host).leap(now, Duration::from_secs(u64::from(seconds)));
-                self.rearm_host(host);
+                let by = Duration::from_secs(u64::from(seconds));
+                self.disturb_clock(host, "a clock leaps", |clock, now| clock.leap(now, by));
             }
             EnvironmentChange::Stall(host) => {
-                self.count_fault(Fault::Clock);
-                self.tell(Actor::World, What::Environment { fault: Fault::Clock, how: "a clock stands" });
-                self.clock_mut(host).stall(now);
-                self.rearm_host(host);
+                self.disturb_clock(host, "a clock stands", HostClock::stall);
             }
             EnvironmentChange::Resume(host) => {
-                self.clock_mut(host).resume(now);
-                self.rearm_host(host);
+                self.oracle.on_clock_fault(&self.ends, host);
+                self.resume_clock(host);
             }
         }
+    }
+
+    /// F13: a clock leaps or stands.
+    fn disturb_clock(&mut self, host: usize, how: &'static str, change: impl FnOnce(&mut HostClock, Time)) {
+        self.oracle.on_clock_fault(&self.ends, host);
+        self.count_fault(Fault::Clock);
+        self.tell(Actor::World, What::Environment { fault: Fault::Clock, how });
+        let now = self.now;
+        self.change_clock(host, |clock| change(clock, now));
+        self.rearm_host(host);
+    }
+
+    fn resume_clock(&mut self, host: usize) {
+        let now = self.now;
+        self.change_clock(host, |clock| clock.resume(now));
+        self.rearm_host(host);
     }
 
     /// A relay's state changes.
@@ -210,6 +218,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
         self.tell(Actor::Relay(relay as u32), What::Environment { fault, how });
         self.network.relays[relay].state = state;
+        self.oracle.on_relay_state(relay, state == RelayState::Well);
         if state == RelayState::CutDown {
             self.hang_up(relay);
         }
@@ -237,24 +246,23 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 RelayState::Slow,
                 RelayState::Refuses,
             ];
-            let state = &mut self.network.relays[relay];
-            state.setup.queues = true;
+            let healed = &mut self.network.relays[relay];
+            healed.setup.queues = true;
             if relay == core {
-                state.node = 0;
-                state.setup.daily_calls = None;
+                healed.node = 0;
+                healed.setup.daily_calls = None;
             }
-            state.state = RUINS[ruin as usize % RUINS.len()];
+            healed.state = RUINS[ruin as usize % RUINS.len()];
+            self.oracle.on_relay_state(relay, healed.state == RelayState::Well);
             self.admit_queued(relay);
         }
         for host in 0..=self.clients.len() {
-            let now = self.now;
-            self.clock_mut(host).resume(now);
-            self.rearm_host(host);
+            self.resume_clock(host);
         }
-        for flow in 0..self.flows.len() {
+        for flow in 0..self.ends.flows.len() {
             self.read_local(flow);
         }
-        for upstream in 0..self.upstreams.len() {
+        for upstream in 0..self.ends.upstreams.len() {
             self.read_upstream(upstream);
         }
         for node in 0..self.nodes.len() {
@@ -270,14 +278,14 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// Looks for flows that do not move, though they could (L1 to L4).
     pub(super) fn on_watch(&mut self) {
         if let Phase::Calm { core, since } = self.phase {
-            self.check_progress(core, since);
+            self.oracle.check_progress(&self.ends, core, since);
             self.watch_on(since);
         }
     }
 
     /// The watchdog sleeps until it could have something to say.
     fn watch_on(&mut self, healed: Time) {
-        let at = self.next_alarm(healed).max(self.now.after(WATCH));
+        let at = self.oracle.next_alarm(&self.ends, healed).max(self.now.after(WATCH));
         self.at(at, Event::Watch);
     }
 }

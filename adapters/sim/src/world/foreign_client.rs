@@ -3,50 +3,20 @@
 //! The client of this project never closes a session in the batch that writes to it; others do, and what a
 //! close means then is for the node to keep (protocol.md 2.4 rule 6).
 
-use seqlane::wire::{self, Limits, Op, Reply, Sid};
+use seqlane::wire::{self, Limits, Op, Sid};
 use seqlane::{BodyForm, Form, Secret, Target};
 
 use crate::chooser::Chooser;
-use crate::coverage::CoveragePoint;
 use crate::host::ClientHost;
 use crate::pattern::{Direction, Pattern};
-use crate::property::Property;
-use crate::scenario::{ForeignClientSetup, KEY};
+use crate::scenario::KEY;
 use crate::trace::Sink;
 use crate::world::World;
 use crate::world::event::Event;
-use crate::world::node::Caller;
+use crate::world::hosts::{Caller, ForeignClient, Stage};
 
 /// Bytes that a foreign client sends.
 const PAYLOAD: usize = 100;
-
-/// A caller from elsewhere.
-#[derive(Clone, Debug)]
-pub(super) struct ForeignClient {
-    /// The flow that stands for what it says.
-    pub(super) flow: usize,
-    /// Whether its close stands before its data.
-    pub(super) closes_first: bool,
-    pub(super) stage: Stage,
-}
-
-/// ```text
-///   Coming ── connect ──▶ Opening ── sid ──▶ Speaking ── answered ──▶ Gone
-///                            └── refused, or the node broke down ───▶ Gone
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    Coming,
-    Opening,
-    Speaking,
-    Gone,
-}
-
-impl ForeignClient {
-    pub(super) const fn new((setup, flow): (&ForeignClientSetup, usize)) -> Self {
-        Self { flow, closes_first: setup.closes_first, stage: Stage::Coming }
-    }
-}
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// A foreign client comes.
@@ -80,7 +50,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             Stage::Speaking => {
                 self.leave(foreign_client);
                 if let [first, second] = &replies(2)[..] {
-                    self.check_close_order(foreign_client, first, second);
+                    let ForeignClient { flow, closes_first, .. } = self.foreign_clients[foreign_client];
+                    let pair = (flow, closes_first, PAYLOAD as u64);
+                    self.oracle.on_foreign_pair(&self.ends, pair, [first, second]);
                 }
             }
             Stage::Coming | Stage::Gone => {}
@@ -91,41 +63,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     pub(super) fn on_foreign_client_speaks(&mut self, foreign_client: usize, sid: Sid) {
         let ForeignClient { flow, closes_first, .. } = self.foreign_clients[foreign_client];
         let payload = Pattern::new(flow as u64, Direction::Up).slice(0, PAYLOAD);
-        self.flows[flow].local.sent = payload.len() as u64;
+        self.ends.flows[flow].app.sent = payload.len() as u64;
         self.foreign_clients[foreign_client].stage = Stage::Speaking;
         let (data, close) = (Op::Data { sid, seq: None, payload }, Op::Close { sid });
         self.ask(foreign_client, &if closes_first { [close, data] } else { [data, close] });
-    }
-
-    /// S4: `[data, close]` writes and drains before it closes; `[close, data]` closes, and writes nothing.
-    fn check_close_order(&mut self, foreign_client: usize, first: &Reply, second: &Reply) {
-        let ForeignClient { flow, closes_first, .. } = self.foreign_clients[foreign_client];
-        // A node that restarted between the open and the pair does not know the session: there is no order to keep.
-        if self.flows[flow].restarted {
-            return;
-        }
-        let written = self.flows[flow].upstreams.iter().map(|up| self.upstreams[*up].received).sum::<u64>();
-        let (close, data) = if closes_first { (first, second) } else { (second, first) };
-        let wrong = if !close.eof {
-            Some("a close is not the end of its session")
-        } else if closes_first && (written > 0 || !data.eof) {
-            Some("[close, data] does not close first")
-        } else if !closes_first && data.error.is_none() && written < PAYLOAD as u64 {
-            Some("[data, close] closes before it writes")
-        } else if !closes_first && data.eof && (data.data.len() as u64) < self.flows[flow].script.total_down()
-        {
-            Some("[data, close] closes before it drains")
-        } else {
-            None
-        };
-        if let Some(what) = wrong {
-            return self.violated(Property::S4, format!("{what} (a foreign client, flow {flow})"));
-        }
-        self.check_downlink(flow, &data.data);
-        self.coverage.set(if closes_first {
-            CoveragePoint::CloseBeforeData
-        } else {
-            CoveragePoint::CloseAfterData
-        });
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!   flow (application) ─ local events ─▶ client ─ Send ─▶ network (relays, links) ─▶ node ─▶ upstream
 //!          ▲                                │                                          │
-//!          └──────────── actions ◀──────────┘            oracle: sees every step, of everything
+//!          └──────────── actions ◀──────────┘            oracle: is told of every step
 //! ```
 //!
 //! One event is taken at a time, time jumps to it, what it means is handed to a machine, and the machine is
@@ -14,35 +14,35 @@ mod client;
 mod environment;
 mod event;
 mod exchange;
+mod flight;
 mod flow;
 mod foreign_client;
+mod hosts;
 mod network;
 mod node;
-mod oracle;
 mod upstream;
+
+use std::sync::Arc;
 
 use seqlane::{Client, ClientConfig, Instant};
 
 use crate::chooser::{Chooser, Seeded};
-use crate::coverage::{Coverage, CoveragePoint};
+use crate::coverage::Coverage;
 use crate::decision_point::DecisionPoint;
+use crate::ends::Ends;
 use crate::fault::Fault;
 use crate::hash::RunHash;
 use crate::heap::EventHeap;
 use crate::host::ClientHost;
+use crate::oracle::{ClientAtRest, NodeAtRest, Oracle};
 use crate::property::{Property, Violation};
 use crate::scenario::{Scenario, Setup};
 use crate::time::Time;
 use crate::trace::{Actor, Entry, NoTrace, Sink, What};
 
-use client::ClientSide;
 use event::Event;
-use flow::Flow;
-use foreign_client::ForeignClient;
+use hosts::{ClientSide, ForeignClient, NodeSide};
 use network::Network;
-use node::NodeSide;
-use oracle::ledger::Ledger;
-use upstream::Upstream;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ pub struct Tally {
 /// A run in progress.
 #[derive(Clone, Debug)]
 pub struct World<H, C, S> {
-    setup: Setup,
+    setup: Arc<Setup>,
     chooser: C,
     sink: S,
     now: Time,
@@ -89,10 +89,9 @@ pub struct World<H, C, S> {
     clients: Vec<ClientSide<H>>,
     nodes: Vec<NodeSide>,
     network: Network,
-    flows: Vec<Flow>,
-    upstreams: Vec<Upstream>,
+    ends: Ends,
     foreign_clients: Vec<ForeignClient>,
-    ledger: Ledger,
+    oracle: Oracle,
     phase: Phase,
     events: u64,
     /// Events at the present instant.
@@ -103,7 +102,8 @@ pub struct World<H, C, S> {
     hash: RunHash,
     coverage: Coverage,
     tally: Tally,
-    violation: Option<Violation>,
+    /// Whether the sink was told of a violation, which is the last thing that it is told.
+    is_told: bool,
 }
 
 /// ```text
@@ -153,22 +153,28 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         sink: S,
         host: impl Fn(ClientConfig, [u8; 32], Instant) -> H,
     ) -> Self {
-        let clients = (0..setup.clients).map(|index| ClientSide::new(&setup, index, &host)).collect();
+        let setup = Arc::new(setup);
+        let clients: Vec<_> = (0..setup.clients).map(|index| ClientSide::new(&setup, index, &host)).collect();
+        let nodes = vec![NodeSide::new(&setup, 0), NodeSide::other(&setup)];
+        let oracle = Oracle::new(
+            &setup,
+            clients.iter().map(|side| (side.config.options().clone(), side.clock.clone())),
+            nodes.iter().map(|side| (side.config.options().clone(), side.clock.clone())),
+        );
         let mut world = Self {
             now: Time::ZERO,
             heap: EventHeap::default(),
             clients,
-            nodes: vec![NodeSide::new(&setup, 0), NodeSide::other(&setup)],
+            nodes,
             network: Network::new(&setup),
-            flows: flow::all(&setup),
-            upstreams: Vec::new(),
+            ends: Ends::new(&setup),
             foreign_clients: setup
                 .foreign_clients
                 .iter()
                 .zip(setup.flows.len()..)
                 .map(ForeignClient::new)
                 .collect(),
-            ledger: Ledger::for_flows(setup.flows.len() + setup.foreign_clients.len()),
+            oracle,
             phase: Phase::Faults,
             events: 0,
             instant: 0,
@@ -177,7 +183,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             hash: RunHash::default(),
             coverage: Coverage::default(),
             tally: Tally::default(),
-            violation: None,
+            is_told: false,
             setup,
             chooser,
             sink,
@@ -197,12 +203,13 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         for client in 0..world.clients.len() {
             world.drain_client(client);
         }
+        world.tell_violation();
         world
     }
 
     /// Takes the next event. False when the run is over.
     pub fn step(&mut self) -> bool {
-        if self.violation.is_some() {
+        if self.oracle.violation().is_some() {
             return false;
         }
         let Some((at, (event, cause))) = self.next_event() else {
@@ -217,7 +224,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
         self.begin_event(at, cause);
         self.dispatch(event);
-        self.check_bounds();
+        self.check_memory();
+        self.tell_violation();
         true
     }
 
@@ -230,11 +238,11 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// How the run stands.
     pub fn outcome(&self) -> Outcome {
         Outcome {
-            violation: self.violation.clone(),
+            violation: self.oracle.violation().cloned(),
             hash: self.hash.value(),
             events: self.events,
             time: self.now,
-            coverage: self.coverage,
+            coverage: self.coverage.joined(self.oracle.coverage()),
             tally: self.tally,
         }
     }
@@ -256,7 +264,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// Ends the run with a violation that somebody outside has seen: a panic, or an embedder's own check.
     pub fn violate(&mut self, property: Property, what: String) {
-        self.violated(property, what);
+        self.oracle.violated(property, what);
+        self.tell_violation();
     }
 
     /// Virtual time now.
@@ -265,7 +274,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     /// What was resolved before the run began.
-    pub const fn setup(&self) -> &Setup {
+    pub fn setup(&self) -> &Setup {
         &self.setup
     }
 
@@ -302,10 +311,12 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         const MOST_AT_ONCE: u64 = 20_000;
         self.instant = if at == self.now { self.instant + 1 } else { 0 };
         if self.instant > MOST_AT_ONCE {
-            self.violated(Property::S9, format!("more than {MOST_AT_ONCE} events at one instant"));
+            let what = format!("more than {MOST_AT_ONCE} events at one instant");
+            self.oracle.violated(Property::S9, what);
         }
         self.now = self.now.max(at);
         self.events += 1;
+        self.oracle.on_event(self.now, self.events);
         self.cause = cause;
         self.hash.absorb(at.as_nanos());
     }
@@ -345,20 +356,72 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// Tells the sink. A violation is the last thing that is told.
     fn tell(&mut self, actor: Actor, what: What) {
-        if S::ON && self.violation.is_none() {
-            let entry = Entry {
-                index: self.entries,
-                event: self.events,
-                at: self.now,
-                actor,
-                what,
-                cause: self.cause,
-                hash: self.hash.value(),
-            };
-            self.sink.record(&entry);
-            self.cause = Some(self.entries);
-            self.entries += 1;
+        if S::ON {
+            self.tell_violation();
+            if !self.is_told {
+                self.record(actor, what);
+            }
         }
+    }
+
+    /// Tells the sink of a violation, once.
+    fn tell_violation(&mut self) {
+        if let Some(property) = self.oracle.violation().map(|violation| violation.property)
+            && S::ON
+            && !std::mem::replace(&mut self.is_told, true)
+        {
+            self.record(Actor::World, What::Violated { property });
+        }
+    }
+
+    fn record(&mut self, actor: Actor, what: What) {
+        let entry = Entry {
+            index: self.entries,
+            event: self.events,
+            at: self.now,
+            actor,
+            what,
+            cause: self.cause,
+            hash: self.hash.value(),
+        };
+        self.sink.record(&entry);
+        self.cause = Some(self.entries);
+        self.entries += 1;
+    }
+
+    /// Tells the oracle, every so often, how much the machines hold.
+    fn check_memory(&mut self) {
+        if self.oracle.checks_bounds() {
+            let clients = self.clients.iter().map(|side| side.host.client().buffered_bytes());
+            let nodes = self.nodes.iter().map(|side| side.machine.buffered_bytes());
+            self.oracle.on_memory(&self.ends, clients, nodes);
+        }
+    }
+
+    /// When every flow has ended, the world must come to rest.
+    fn rest_if_done(&mut self) {
+        if matches!(self.phase, Phase::Calm { .. })
+            && self.ends.flows.iter().all(|flow| flow.app.ended.is_some())
+        {
+            self.phase = Phase::Quiet { until: self.oracle.on_all_ended() };
+        }
+    }
+
+    /// Tells the oracle how everything is at the end.
+    fn check_rest(&mut self) {
+        let clients = self.clients.iter().map(|side| ClientAtRest {
+            held: side.host.client().buffered_bytes(),
+            wake: side.wake,
+            stats: side.host.stats(),
+            machine: side.host.client(),
+        });
+        let nodes = self.nodes.iter().map(|side| NodeAtRest {
+            held: side.machine.buffered_bytes(),
+            reordered: side.machine.stats().reordered,
+            machine: &side.machine,
+        });
+        self.oracle.on_rest(&self.ends, clients, nodes);
+        self.tell_violation();
     }
 
     /// Whether this kind of fault strikes here; if so, in which of `ways` (from 1).
@@ -372,7 +435,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// Counts a fault that struck.
     fn count_fault(&mut self, fault: Fault) {
         self.tally.faults[fault.index()] += 1;
-        self.coverage.set(CoveragePoint::Fault(fault));
+        self.oracle.on_fault(fault);
     }
 
     /// Tells the chooser how often each point of a fault shall strike.

@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+use seqlane::BodyForm;
 use slab::Slab;
 
 use crate::link::SharedLink;
+use crate::oracle::Request;
 use crate::scenario::{RelaySetup, Setup};
-use crate::world::adversary::Past;
 use crate::world::event::RelayState;
-use crate::world::exchange::Flight;
+use crate::world::flight::Flight;
 
 /// Everything between clients and nodes.
 #[derive(Clone, Debug)]
@@ -41,6 +43,13 @@ pub(super) struct Relay {
 pub(super) struct ClientLink {
     pub(super) shared: SharedLink,
     pub(super) generation: u64,
+}
+
+/// Bodies that passed, the newest last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Past {
+    pub(super) requests: VecDeque<(BodyForm, Bytes, Request)>,
+    pub(super) answers: VecDeque<(BodyForm, Bytes)>,
 }
 
 impl Network {

@@ -1,6 +1,5 @@
 //! The way down: a node answers, and what happens to the answer until its client hears of it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -17,16 +16,16 @@ use crate::trace::{Actor, Sink, Summary, What};
 use crate::world::World;
 use crate::world::adversary::Delivered;
 use crate::world::event::RelayState;
-use crate::world::exchange::{Answer, Flight, PAGE};
-use crate::world::node::Caller;
+use crate::world::exchange::PAGE;
+use crate::world::flight::{Answer, Flight};
+use crate::world::hosts::Caller;
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// A node has answered a request.
     pub(in crate::world) fn answered(&mut self, flight: usize, status: u16, body: Bytes) {
         let name = self.flight_name(flight);
         let Flight { node, copy, form, .. } = self.network.flights[flight];
-        let notes = Arc::clone(&self.network.flights[flight].notes);
-        self.note_answer(node, form, &notes, &body);
+        self.oracle.on_answered(&self.ends, node, form, &self.network.flights[flight].request, &body);
         let summary = if S::SUMMARIES { Summary::of_answer(form, &body) } else { Summary::default() };
         self.tell(
             Actor::Node(node as u32),
@@ -42,15 +41,14 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// The node broke down with a request in its hands.
     pub(in crate::world) fn broke_off(&mut self, flight: usize) {
-        let notes = Arc::clone(&self.network.flights[flight].notes);
-        self.excuse(&notes);
+        self.oracle.excuse(&self.network.flights[flight].request);
         self.go_down(flight, Answer::Failed(ExchangeFailure::Garbage));
     }
 
     /// A relay's calls to nodes break off: whoever holds one learns that nobody waits for it any more.
     pub(in crate::world) fn hang_up(&mut self, relay: usize) {
         for node in 0..self.nodes.len() {
-            let held = self.nodes[node].held.iter().filter_map(|(request, held)| match held.caller {
+            let held = self.nodes[node].held.iter().filter_map(|(request, caller)| match *caller {
                 Caller::Flight(flight) => Some((*request, flight)),
                 Caller::ForeignClient(_) => None,
             });
@@ -59,8 +57,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             for (request, flight) in gone {
                 self.nodes[node].held.remove(&request);
                 self.node_handle(node, NodeEvent::RequestGone { request });
-                let notes = Arc::clone(&self.network.flights[flight].notes);
-                self.note_refusal(&notes);
+                self.oracle.on_released(node, request);
+                self.oracle.on_refused(&self.network.flights[flight].request);
                 self.vanish(flight, Fault::Partition, "is cut off while the node holds it");
             }
             self.drain_node(node);
@@ -141,10 +139,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// An answer comes to its client.
     pub(in crate::world) fn on_answer(&mut self, flight: usize) {
         let name = self.flight_name(flight);
-        let Flight { client, exchange, key, form, lost, notes, answer, .. } =
+        let Flight { client, exchange, key, form, lost, request, answer, .. } =
             self.network.flights.remove(flight);
         if lost {
-            return self.excuse(&notes);
+            return self.oracle.excuse(&request);
         }
         let actor = Actor::Client(client as u32);
         if !self.clients[client].exchanges.contains_key(&exchange) {
@@ -153,7 +151,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
         match answer {
             Some(Answer::Reply(body)) => {
-                let Delivered { exchange, body } = self.swap(client, (exchange, key, form), &notes, body);
+                let Delivered { exchange, body } = self.swap(client, (exchange, key, form), &request, body);
                 let exchange_name = Self::name(client, exchange);
                 self.tell(actor, What::Reply { exchange: exchange_name, bytes: body.len() as u64 });
                 self.end_exchange(client, exchange, ClientEvent::Reply { exchange, body });
@@ -162,13 +160,15 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 self.tell(actor, What::Fail { exchange: name, why });
                 self.end_exchange(client, exchange, ClientEvent::ExchangeFailed { exchange, why });
             }
-            None => self.violated(Property::S13, format!("{name} comes back without an answer")),
+            None => {
+                self.oracle.violated(Property::S13, format!("{name} comes back without an answer"));
+            }
         }
     }
 
     /// The client's HTTP layer has waited long enough.
     pub(in crate::world) fn on_give_up(&mut self, client: usize, exchange: ExchangeId) {
-        let Some((_, deadline)) = self.clients[client].exchanges.get(&exchange).copied() else { return };
+        let Some((deadline, _)) = self.clients[client].exchanges.get(&exchange).copied() else { return };
         if deadline <= self.client_now(client) {
             let why = ExchangeFailure::Unknown;
             self.tell(

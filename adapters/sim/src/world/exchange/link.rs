@@ -5,14 +5,13 @@ use std::time::Duration;
 use seqlane::{ClientEvent, Level};
 
 use crate::chooser::Chooser;
-use crate::coverage::CoveragePoint;
 use crate::decision_point::DecisionPoint;
 use crate::host::ClientHost;
+use crate::oracle::is_packet;
 use crate::trace::Sink;
 use crate::world::World;
 use crate::world::event::Event;
-use crate::world::exchange::{Answer, Flight};
-use crate::world::oracle::ledger::Note;
+use crate::world::flight::{Answer, Flight};
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// Puts a body on its client's link; without one it is through at once.
@@ -79,7 +78,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         const PAUSES: [u64; 4] = [0, 0, 300, 8_000];
         let ways = if self.setup.is_calm() { 3 } else { 4 };
         let speaks = self.clients[client].config.options().max_level == Level::Streams
-            && Note::are_packet(&self.network.flights[flight].notes)
+            && is_packet(&self.network.flights[flight].request)
             && self.clients[client].exchanges.contains_key(&exchange);
         let way = if speaks { self.chooser.decide(DecisionPoint::Answering, key, 16) } else { 0 };
         let Some(pause) = PAUSES[..ways].get(way as usize).filter(|_| way > 0) else {
@@ -93,10 +92,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let Flight { client, exchange, .. } = self.network.flights[flight];
         let speaks = self.clients[client].config.options().max_level == Level::Streams;
         if speaks && self.clients[client].exchanges.contains_key(&exchange) {
-            self.coverage.set(CoveragePoint::Answering);
-            if let Some(sent) = self.ledger.exchanges.get_mut(&(client, exchange)) {
-                sent.answering = true;
-            }
+            self.oracle.on_answering(client, exchange);
             self.client_handle(client, ClientEvent::Answering { exchange });
             self.drain_client(client);
         }

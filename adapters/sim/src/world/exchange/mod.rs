@@ -4,7 +4,6 @@ mod down;
 mod link;
 mod up;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,47 +14,12 @@ use crate::decision_point::DecisionPoint;
 use crate::fault::Fault;
 use crate::host::ClientHost;
 use crate::latency::QUANTILES;
+use crate::oracle::is_packet;
 use crate::probability::Probability;
 use crate::trace::{Actor, ExchangeName, Sink, Summary, What};
 use crate::world::World;
 use crate::world::event::{Event, RelayState};
-use crate::world::oracle::ledger::Note;
-
-/// One copy of a request, on its way up or down.
-#[derive(Clone, Debug)]
-pub(super) struct Flight {
-    client: usize,
-    exchange: ExchangeId,
-    relay: usize,
-    /// The node that it was led to: the relay may lead elsewhere by the time of the answer.
-    node: usize,
-    key: u64,
-    copy: u8,
-    form: BodyForm,
-    body: Bytes,
-    /// What it is about.
-    notes: Arc<[Note]>,
-    up: Duration,
-    down: Duration,
-    /// What comes back; nothing while it is on its way up.
-    answer: Option<Answer>,
-    /// Whether the relay gives this copy's answer to the client.
-    heard: bool,
-    /// Whether its answer fills the client's link, and never comes.
-    lost: bool,
-    /// Whether it holds a place at its relay.
-    seated: bool,
-}
-
-/// The number of a copy that is an old request, which came once more.
-const STRAY: u8 = 2;
-
-/// What comes back of a call.
-#[derive(Clone, Debug)]
-enum Answer {
-    Reply(Bytes),
-    Failed(ExchangeFailure),
-}
+use crate::world::flight::{Answer, Flight};
 
 /// A round trip of this length is part of a heavy tail (F15).
 const TAIL: Duration = Duration::from_secs(5);
@@ -86,12 +50,13 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             What::Send { exchange: name, relay: relay.index(), bytes: body.len() as u64, summary },
         );
         self.tally.calls += 1;
-        let notes = self.check_send(client, exchange, relay, form, &body);
-        self.clients[client].exchanges.insert(exchange, (relay, deadline));
+        let sent = (form, &body);
+        let request = self.oracle.on_sent(&self.ends, (client, exchange), relay, sent, deadline);
+        self.clients[client].exchanges.insert(exchange, (deadline, is_packet(&request)));
         self.at(self.when(client, deadline), Event::GiveUp(client, exchange));
         let key = key((client as u64) << 48 | exchange.number(), 0);
         let (up, down) = self.draw_way(relay.index() as usize, key);
-        self.note_way(&notes, up + down);
+        self.oracle.on_way(&request, up + down);
         let flight = self.network.flights.insert(Flight {
             client,
             exchange,
@@ -101,7 +66,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             copy: 0,
             form,
             body,
-            notes,
+            request,
             up,
             down,
             answer: None,
@@ -133,8 +98,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.strike(flight, fault, how);
         self.leave_seat(flight);
         if answer.loses() {
-            let notes = Arc::clone(&self.network.flights[flight].notes);
-            self.excuse(&notes);
+            self.oracle.excuse(&self.network.flights[flight].request);
         }
         self.network.flights[flight].answer = Some(answer);
         self.set_out(flight);
@@ -150,52 +114,13 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.strike(flight, fault, how);
         self.leave_seat(flight);
         let lost = self.network.flights.remove(flight);
-        self.excuse(&lost.notes);
+        self.oracle.excuse(&lost.request);
     }
 
     pub(super) fn strike(&mut self, flight: usize, fault: Fault, how: &'static str) {
         self.count_fault(fault);
         let (exchange, relay) = (self.flight_name(flight), self.network.flights[flight].relay);
-        let notes = Arc::clone(&self.network.flights[flight].notes);
-        self.note_strike(fault, &notes);
+        self.oracle.on_strike(fault, &self.network.flights[flight].request);
         self.tell(Actor::Relay(relay as u32), What::Strike { fault, exchange, how });
-    }
-}
-
-impl Flight {
-    /// A copy of an old request, of which nobody hears.
-    pub(super) fn stray(&self, form: BodyForm, body: Bytes, notes: Arc<[Note]>) -> Self {
-        Self { form, body, notes, copy: STRAY, answer: None, heard: false, seated: false, ..self.clone() }
-    }
-
-    /// Whether it is a copy of an old request.
-    pub(super) const fn is_stray(&self) -> bool {
-        self.copy == STRAY
-    }
-
-    /// Whose it is, the key of its decisions, and what its body is.
-    pub(super) const fn about(&self) -> (usize, u64, BodyForm) {
-        (self.client, self.key, self.form)
-    }
-
-    pub(super) fn notes(&self) -> &Arc<[Note]> {
-        &self.notes
-    }
-
-    /// What comes back is this instead.
-    pub(super) fn answer_with(&mut self, body: Bytes) {
-        self.answer = Some(Answer::Reply(body));
-    }
-}
-
-impl Answer {
-    /// Whether the client cannot know that the node had nothing.
-    const fn loses(&self) -> bool {
-        !matches!(
-            self,
-            Self::Failed(
-                ExchangeFailure::NotSent | ExchangeFailure::Refused { .. } | ExchangeFailure::TooLarge
-            )
-        )
     }
 }

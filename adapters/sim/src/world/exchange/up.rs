@@ -1,6 +1,5 @@
 //! The way up: a relay takes a request, queues it, refuses it or loses it; a node gets it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,11 +9,12 @@ use crate::chooser::Chooser;
 use crate::decision_point::DecisionPoint;
 use crate::fault::Fault;
 use crate::host::ClientHost;
+use crate::oracle::SentOp;
 use crate::trace::{Actor, Sink, What};
 use crate::world::event::{Event, RelayState};
-use crate::world::exchange::{Answer, Flight, PAGE};
-use crate::world::node::Caller;
-use crate::world::oracle::ledger::Note;
+use crate::world::exchange::PAGE;
+use crate::world::flight::{Answer, Flight};
+use crate::world::hosts::Caller;
 use crate::world::{Phase, World};
 
 /// What relays say with 429 (F8), absurd values too.
@@ -78,8 +78,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             state.queue.push_back(flight);
             let fault = if state.state == RelayState::Paused { Fault::Pause } else { Fault::Queueing };
             self.count_fault(fault);
-            let notes = Arc::clone(&self.network.flights[flight].notes);
-            self.excuse(&notes);
+            self.oracle.excuse(&self.network.flights[flight].request);
         } else {
             let why = ExchangeFailure::Refused { retry_after: None };
             self.turn_back(flight, Fault::Refuse, "is one too many", Answer::Failed(why));
@@ -136,15 +135,16 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// A request comes to its node.
     pub(in crate::world) fn on_node(&mut self, flight: usize) {
         let name = self.flight_name(flight);
-        let Flight { relay, key, copy, form, body, notes, .. } = self.network.flights[flight].clone();
+        let Flight { client, relay, key, copy, form, body, request, .. } =
+            self.network.flights[flight].clone();
         let node = self.network.relays[relay].node;
         self.network.flights[flight].node = node;
         self.tell(Actor::Node(node as u32), What::Arrive { exchange: name, copy, bytes: body.len() as u64 });
         if node > 0 {
             self.count_fault(Fault::Mixed);
-            self.orphan_flows_of(flight);
-            if self.setup.other_is_old && notes.iter().any(Note::is_first_bytes) {
-                return self.answered(flight, 200, not_understood(notes.len()));
+            self.oracle.on_misled(&self.ends, client);
+            if self.setup.other_is_old && request.iter().any(SentOp::is_first_bytes) {
+                return self.answered(flight, 200, not_understood(request.len()));
             }
         }
         let cut = self.strikes(Fault::Truncate, DecisionPoint::Truncate, key, 2);
@@ -152,12 +152,12 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             self.strike(flight, Fault::Truncate, "is cut on the way up");
             self.cut(key, &body)
         } else {
-            self.note_arrival(node, &notes);
+            self.oracle.on_arrived(node, &request);
             self.corrupt_request(flight, &body)
         };
         self.network.flights[flight].body = Bytes::new();
         self.node_request(node, Caller::Flight(flight), form, body);
-        self.check_turns(node, &notes);
+        self.oracle.on_handled(&self.ends, node, &request);
     }
 
     /// A call gives its place at the relay to the next.
@@ -173,14 +173,6 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         while self.network.relays[relay].has_room() {
             let Some(flight) = self.network.relays[relay].queue.pop_front() else { return };
             self.seat(flight);
-        }
-    }
-
-    /// Flows of this request's client are led to a node that does not know them.
-    fn orphan_flows_of(&mut self, flight: usize) {
-        let client = self.network.flights[flight].client;
-        for flow in self.flows.iter_mut().filter(|flow| flow.client == client) {
-            flow.orphaned = true;
         }
     }
 }
