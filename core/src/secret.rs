@@ -1,6 +1,7 @@
 //! Keys that can be compared and sent, but never printed.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use core::fmt;
 
 /// A key shared by client, relay and node. `Debug` and errors never show it.
@@ -48,6 +49,18 @@ impl Secret {
     /// The text itself, for the one place that writes it onto the wire.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self::new(text)
     }
 }
 

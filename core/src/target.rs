@@ -2,8 +2,12 @@
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use core::convert::Infallible;
 use core::fmt;
+use core::net::SocketAddr;
 use core::num::NonZeroU16;
+use core::str::FromStr;
 
 /// The longest host name that the domain name system knows (RFC 1035), and so the longest here.
 pub const MAX_HOST_LEN: usize = 255;
@@ -13,8 +17,9 @@ pub const MAX_HOST_LEN: usize = 255;
 /// ```
 /// use seqlane::Target;
 ///
-/// let target = Target::new("example.org", 443)?;
-/// assert_eq!(target.to_string(), "example.org:443");
+/// let target: Target = "example.org:443".parse()?;
+/// assert_eq!((target.host(), target.port()), ("example.org", 443));
+/// assert_eq!(target, Target::new("example.org", 443)?);
 /// assert!(Target::new("", 443).is_err());
 /// assert!(Target::new("example.org", 0).is_err());
 /// # Ok::<(), seqlane::BadTarget>(())
@@ -67,10 +72,60 @@ impl fmt::Display for Target {
     }
 }
 
+/// Reads `host:port`, or `[address]:port` for IPv6.
+impl FromStr for Target {
+    type Err = BadTarget;
+
+    fn from_str(text: &str) -> Result<Self, BadTarget> {
+        let (host, port) = text.rsplit_once(':').ok_or(BadTarget::Syntax)?;
+        let host = match host.strip_prefix('[') {
+            Some(host) => host.strip_suffix(']').ok_or(BadTarget::Syntax)?,
+            None if host.contains(':') => return Err(BadTarget::Syntax),
+            None => host,
+        };
+        Self::new(host, port.parse().map_err(|_| BadTarget::Port)?)
+    }
+}
+
+impl TryFrom<&str> for Target {
+    type Error = BadTarget;
+
+    fn try_from(text: &str) -> Result<Self, BadTarget> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for Target {
+    type Error = BadTarget;
+
+    fn try_from(text: String) -> Result<Self, BadTarget> {
+        text.parse()
+    }
+}
+
+impl TryFrom<(&str, u16)> for Target {
+    type Error = BadTarget;
+
+    fn try_from((host, port): (&str, u16)) -> Result<Self, BadTarget> {
+        Self::new(host, port)
+    }
+}
+
+/// Fails for port 0.
+impl TryFrom<SocketAddr> for Target {
+    type Error = BadTarget;
+
+    fn try_from(address: SocketAddr) -> Result<Self, BadTarget> {
+        Self::new(&address.ip().to_string(), address.port())
+    }
+}
+
 /// Why a host and port are no target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadTarget {
+    /// The text is not a host and a port.
+    Syntax,
     /// The host is empty or too long.
     Host,
     /// The port is 0.
@@ -80,6 +135,9 @@ pub enum BadTarget {
 impl fmt::Display for BadTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Syntax => {
+                f.write_str("write a host and a port, as in example.org:443 or [2001:db8::1]:443")
+            }
             Self::Host => write!(f, "the host must have 1 to {MAX_HOST_LEN} bytes"),
             Self::Port => f.write_str("the port must be 1 to 65535"),
         }
@@ -87,6 +145,13 @@ impl fmt::Display for BadTarget {
 }
 
 impl core::error::Error for BadTarget {}
+
+/// A [`Target`] is a target already.
+impl From<Infallible> for BadTarget {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
 
 /// What a flow carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,7 +165,6 @@ pub enum FlowKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::ToString;
 
     #[test]
     fn hosts_of_every_legal_length_are_accepted_and_no_other() {
@@ -120,5 +184,22 @@ mod tests {
     #[test]
     fn ipv6_hosts_print_in_brackets() {
         assert_eq!(Target::new("::1", 80).unwrap().to_string(), "[::1]:80");
+    }
+
+    #[test]
+    fn hosts_of_every_kind_are_read_with_their_port() {
+        for (text, host, port) in [("a.example:1", "a.example", 1), ("[::1]:443", "::1", 443)] {
+            let target: Target = text.parse().unwrap();
+            assert_eq!((target.host(), target.port(), target.to_string().as_str()), (host, port, text));
+        }
+        for text in ["", "a.example", "a.example:", ":80", "a:0", "a:65536", "::1:80", "[::1:80", "[::1]"] {
+            assert!(text.parse::<Target>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_address_of_a_socket_is_a_target() {
+        let address: SocketAddr = "[2001:db8::1]:80".parse().unwrap();
+        assert_eq!(Target::try_from(address).unwrap().to_string(), "[2001:db8::1]:80");
     }
 }

@@ -217,7 +217,7 @@ impl core::error::Error for BadOp {}
 impl From<BadTarget> for BadOp {
     fn from(bad: BadTarget) -> Self {
         match bad {
-            BadTarget::Host => Self::Host,
+            BadTarget::Host | BadTarget::Syntax => Self::Host,
             BadTarget::Port => Self::Port,
         }
     }
