@@ -3,12 +3,12 @@
 //! the rows with that word).
 //!
 //! Origin, node, stand-in relay, client and application share this process and its cores. The delay is the
-//! relay's round trip. The deployed figures are those of version 1.9.1 in the same kind of rig.
+//! relay's round trip. The deployed figures are those of version 1.9.1 in the same kind of harness.
 
 use std::time::{Duration, Instant};
 
 use seqlane::Level;
-use seqlane_tests::rig::{Origin, Pattern, Rig, RigBuilder, echo, push, read_to_end, take};
+use seqlane_tests::harness::{Harness, HarnessBuilder, Origin, Pattern, echo, push, read_to_end, take};
 use seqlane_tokio::relay::RelayBuilder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -55,14 +55,14 @@ enum Path {
 }
 
 impl Path {
-    async fn rig(self, level: Level) -> Rig {
-        let rig = Rig::builder().level(level);
-        let rig = match self {
-            Self::Relay(delay) => rig.relay(move |relay| relay.delay(Duration::from_millis(delay))),
+    async fn harness(self, level: Level) -> Harness {
+        let harness = Harness::builder().level(level);
+        let harness = match self {
+            Self::Relay(delay) => harness.relay(move |relay| relay.delay(Duration::from_millis(delay))),
             // As with `--node`: packets go as they are.
-            Self::Direct => rig.direct().binary(),
+            Self::Direct => harness.direct().binary(),
         };
-        rig.start().await
+        harness.start().await
     }
 
     fn title(self, name: &str) -> String {
@@ -101,16 +101,16 @@ async fn echoes(name: &str, path: Path, thought: u64, count: usize, deployed: Op
     if !is_wanted(&title) {
         return;
     }
-    let [one, two] = LEVELS.map(|level| path.rig(level));
+    let [one, two] = LEVELS.map(|level| path.harness(level));
     let one = echo_times(one.await, path, thought, count).await;
     let two = echo_times(two.await, path, thought, count).await;
     row(&title, "ms", [one, two], deployed);
 }
 
 /// Echoes of 32 bytes one after another over one flow, with time to think before each.
-async fn echo_times(rig: Rig, path: Path, thought: u64, count: usize) -> Measured {
+async fn echo_times(harness: Harness, path: Path, thought: u64, count: usize) -> Measured {
     let origin = Origin::echo().await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     let mut times = Vec::with_capacity(count);
     for number in 0..count + 2 {
         tokio::time::sleep(Duration::from_millis(thought)).await;
@@ -123,7 +123,7 @@ async fn echo_times(rig: Rig, path: Path, thought: u64, count: usize) -> Measure
     }
     times.sort_by(f64::total_cmp);
     let (p50, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
-    let calls = rig.relays[0].calls() as f64 / (count + 2) as f64;
+    let calls = harness.relays[0].calls() as f64 / (count + 2) as f64;
     let trips = path.round_trip().map(|trip| format!(", {:.3} round trips", p50 / trip)).unwrap_or_default();
     Measured { value: p50, note: format!("p99 {p99:.2} ms, {calls:.1} calls an echo{trips}") }
 }
@@ -134,14 +134,14 @@ async fn transfers(name: &str, path: Path, len: usize, way: Way, deployed: Optio
     if !is_wanted(&title) {
         return;
     }
-    let [one, two] = LEVELS.map(|level| path.rig(level));
+    let [one, two] = LEVELS.map(|level| path.harness(level));
     let one = transfer(one.await, len, &way).await;
     let two = transfer(two.await, len, &way).await;
     row(&title, "MB/s", [one, two], deployed);
 }
 
 /// One transfer over a flow that is open: from the first byte of the request to the last of the answer.
-async fn transfer(rig: Rig, len: usize, way: &Way) -> Measured {
+async fn transfer(harness: Harness, len: usize, way: &Way) -> Measured {
     let pattern = Pattern::new(0);
     let (down, up) = match way {
         Way::Down => (len, 1),
@@ -153,20 +153,20 @@ async fn transfer(rig: Rig, len: usize, way: &Way) -> Measured {
         push(&mut socket, pattern, down).await
     })
     .await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     echo(&mut socket, b"open").await.expect("an echo");
-    let before = calls(&rig).await;
+    let before = calls(&harness).await;
     let begun = Instant::now();
     push(&mut socket, pattern, up).await.expect("an upload");
     take(&mut socket, pattern, down).await.expect("a download");
     let megabytes = len as f64 / MB;
     let value = megabytes / begun.elapsed().as_secs_f64();
-    let calls = calls(&rig).await - before;
+    let calls = calls(&harness).await - before;
     Measured { value, note: format!("{calls} calls, {:.2} a MB", calls as f64 / megabytes) }
 }
 
-async fn calls(rig: &Rig) -> u64 {
-    rig.client.stats().await.calls
+async fn calls(harness: &Harness) -> u64 {
+    harness.client.stats().await.calls
 }
 
 async fn echo_once(socket: &mut TcpStream) -> std::io::Result<()> {
@@ -183,7 +183,7 @@ async fn crowds(time: Duration) {
     }
     let lossy = |level| {
         let relay = |relay: RelayBuilder| relay.delay(Duration::from_millis(100)).lose_reply(0.05).seed(1);
-        Rig::builder().level(level).relay(relay)
+        Harness::builder().level(level).relay(relay)
     };
     // Both at once: they are counted and not timed.
     let [one, two] = LEVELS.map(|level| tokio::spawn(crowd(lossy(level), time)));
@@ -191,14 +191,14 @@ async fn crowds(time: Duration) {
     row(TITLE, "", crowds, None);
 }
 
-async fn crowd(rig: RigBuilder, time: Duration) -> Measured {
+async fn crowd(harness: HarnessBuilder, time: Duration) -> Measured {
     const FLOWS: usize = 20;
-    let rig = rig.start().await;
+    let harness = harness.start().await;
     let origin = Origin::echo().await;
     let until = Instant::now() + time;
     let mut flows = JoinSet::new();
     for number in 0..FLOWS {
-        let socket = rig.connect(origin.address()).await;
+        let socket = harness.connect(origin.address()).await;
         flows.spawn(chat(socket, Pattern::new(number), until));
     }
     let (mut dead, mut bytes) = (0, 0);
@@ -208,7 +208,7 @@ async fn crowd(rig: RigBuilder, time: Duration) -> Measured {
             Err(_) => dead += 1,
         }
     }
-    let calls = rig.relays[0].calls();
+    let calls = harness.relays[0].calls();
     let note = format!("{:.1} MB right in flows that lived, {calls} calls", bytes as f64 / MB);
     Measured { value: f64::from(dead), note }
 }

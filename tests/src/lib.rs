@@ -5,8 +5,8 @@
 pub mod allocator;
 pub mod certificate;
 pub mod deadline;
+pub mod harness;
 pub mod http_client;
 pub mod packets;
 pub mod pair;
-pub mod rig;
 pub mod stub_node;

@@ -15,14 +15,14 @@ static ALLOCATOR: Counting = Counting;
 const NOW: Instant = Instant::from_micros(1);
 
 /// A node, its newest session, and the id of its next request.
-struct Rig {
+struct Harness {
     node: Node,
     sid: Option<Sid>,
     upstream: UpstreamId,
     next: u64,
 }
 
-impl Rig {
+impl Harness {
     fn new(sessions: usize) -> Self {
         let options = NodeOptions::new(Secret::new("k")).max_level(Level::Sequenced).max_sessions(sessions);
         let node = Node::new(options.validate().expect("valid options"), [1; 32], NOW);
@@ -78,16 +78,16 @@ impl Rig {
 #[test]
 fn an_idle_session_takes_at_most_2_kib() {
     const SESSIONS: usize = 5_000;
-    let mut rig = Rig::new(SESSIONS);
-    rig.open();
+    let mut harness = Harness::new(SESSIONS);
+    harness.open();
     let before = live();
     for _ in 1..SESSIONS {
         // An op that came and went leaves what it leaves.
-        rig.open();
-        let poll = rig.poll(0);
-        rig.event(poll);
-        rig.upstream(UpstreamEvent::Data(Bytes::from_static(b"x")));
-        rig.drain();
+        harness.open();
+        let poll = harness.poll(0);
+        harness.event(poll);
+        harness.upstream(UpstreamEvent::Data(Bytes::from_static(b"x")));
+        harness.drain();
     }
     let each = (live() - before) as usize / (SESSIONS - 1);
     println!("{each} bytes of heap per idle session");
@@ -95,29 +95,29 @@ fn an_idle_session_takes_at_most_2_kib() {
 }
 
 /// Hands in chunks and lets one op take them all; counts both apart, the request and its body aside.
-fn round(rig: &mut Rig, seq: u64, chunks: usize) -> (Asked, Asked) {
+fn round(harness: &mut Harness, seq: u64, chunks: usize) -> (Asked, Asked) {
     static CHUNK: [u8; 8000] = [7; 8000];
     let (arriving, ()) = count(&mut || {
         for _ in 0..chunks {
-            rig.upstream(UpstreamEvent::Data(Bytes::from_static(&CHUNK)));
+            harness.upstream(UpstreamEvent::Data(Bytes::from_static(&CHUNK)));
         }
     });
-    while !matches!(rig.node.poll(), NodeAction::Idle { .. }) {}
-    let poll = rig.poll(seq);
-    let (answering, ()) = count(&mut || rig.event(poll.clone()));
-    rig.drain();
+    while !matches!(harness.node.poll(), NodeAction::Idle { .. }) {}
+    let poll = harness.poll(seq);
+    let (answering, ()) = count(&mut || harness.event(poll.clone()));
+    harness.drain();
     (arriving, answering)
 }
 
 #[test]
 fn a_chunk_from_upstream_allocates_nothing_in_steady_state() {
-    let mut rig = Rig::new(1);
-    rig.open();
+    let mut harness = Harness::new(1);
+    harness.open();
     for seq in 0..20 {
-        round(&mut rig, seq, 30);
+        round(&mut harness, seq, 30);
     }
     for seq in 20..40 {
-        let (arriving, _) = round(&mut rig, seq, 30);
+        let (arriving, _) = round(&mut harness, seq, 30);
         assert_eq!(arriving.pieces, 0);
     }
 }
@@ -125,12 +125,12 @@ fn a_chunk_from_upstream_allocates_nothing_in_steady_state() {
 #[test]
 fn answering_with_30_chunks_allocates_no_more_pieces_than_with_one() {
     let cost = |chunks| {
-        let mut rig = Rig::new(1);
-        rig.open();
+        let mut harness = Harness::new(1);
+        harness.open();
         for seq in 0..20 {
-            round(&mut rig, seq, chunks);
+            round(&mut harness, seq, chunks);
         }
-        round(&mut rig, 20, chunks).1.pieces
+        round(&mut harness, 20, chunks).1.pieces
     };
     let (one, many) = (cost(1), cost(30));
     println!("{one} allocations for an answer with 1 chunk, {many} for one with 30");

@@ -10,13 +10,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use seqlane::{ClientNotice, ClientOptions, Level, NodeOptions, RelayOptions, Secret};
+use seqlane::{ClientNotice, Level};
 use seqlane_tests::deadline::soon;
+use seqlane_tests::harness::{FREE_PORT, Notices, Origin, dial, echo, node_url};
 use seqlane_tests::http_client::{Answer, HttpClient};
 use seqlane_tests::packets::{Hand, PACKET};
-use seqlane_tests::rig::{Notices, Origin, dial, echo};
 use seqlane_tests::stub_node::StubNode;
-use seqlane_tokio::{NodeServer, ProxyClient};
+use seqlane_tokio::{Client, Node, Relay};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -75,14 +75,9 @@ impl Script {
 }
 
 /// A node of every level.
-async fn node() -> NodeServer {
-    let options =
-        NodeOptions::new(Secret::new(NODE_KEY)).max_level(Level::Streams).secret(Some(Secret::new("secret")));
-    NodeServer::builder(options).allow_private(true).start().await.unwrap()
-}
-
-fn url(node: &NodeServer) -> String {
-    format!("http://{}", node.local_addr())
+async fn node() -> Node {
+    let node = Node::builder(NODE_KEY).secret("secret").allow_private(true).listen(FREE_PORT);
+    node.start().await.unwrap()
 }
 
 #[tokio::test]
@@ -103,14 +98,13 @@ async fn flows_go_through_as_streams() {
 /// A flow of this level through a script and back.
 async fn converse(name: &str, level: Level, binary: bool) {
     let node = node().await;
-    let Some(script) = Script::start(name, &url(&node)).await else { return };
-    let relay = RelayOptions::new(Secret::new(KEY)).binary(binary);
-    let options = ClientOptions::new(vec![relay]).max_level(level).secret(Some(Secret::new("secret")));
-    let client = ProxyClient::builder(options, vec![script.url.parse().unwrap()]);
-    let client = client.listen(([127, 0, 0, 1], 0).into()).start().await.unwrap();
-    let mut notices = Notices::new(client.events());
+    let Some(script) = Script::start(name, &node_url(&node)).await else { return };
+    let relay = Relay::new(&*script.url, KEY).binary(binary);
+    let client = Client::builder().relay(relay).secret("secret").max_level(level);
+    let client = client.socks(FREE_PORT).start().await.unwrap();
+    let mut notices = Notices::new(client.notices());
     let origin = Origin::echo().await;
-    let mut socket = soon(dial::socks(client.local_addr(), origin.address())).await.unwrap();
+    let mut socket = soon(dial::socks(client.local_addr().unwrap(), origin.address())).await.unwrap();
     assert_eq!(echo(&mut socket, b"there and back").await.unwrap(), b"there and back", "{name}");
     let connected = notices.wait_for(|notice| matches!(notice, ClientNotice::Connected { .. })).await;
     let ClientNotice::Connected { level: reached, .. } = connected else { return };
@@ -163,7 +157,7 @@ fn with_key(mut call: Value, key: &str) -> Value {
 }
 
 #[tokio::test]
-async fn strangers_see_a_page_and_the_node_is_not_asked() {
+async fn rejected_calls_see_a_page_and_the_node_is_not_called() {
     for name in SCRIPTS {
         let mut stub = StubNode::answering("{}").await;
         let Some(script) = Script::start(name, &stub.url()).await else { return };
@@ -192,8 +186,8 @@ async fn an_unknown_kind_of_call_is_unsupported() {
 #[tokio::test]
 async fn what_is_wrong_at_the_node_is_an_error_of_the_call() {
     for name in SCRIPTS {
-        let node = NodeServer::builder(NodeOptions::new(Secret::new("another"))).start().await.unwrap();
-        let Some(script) = Script::start(name, &url(&node)).await else { return };
+        let node = Node::builder("another").listen(FREE_PORT).start().await.unwrap();
+        let Some(script) = Script::start(name, &node_url(&node)).await else { return };
         let close = json!({"k": KEY, "t": "close", "sid": "s"});
         assert_eq!(script.batch(json!([])).await, json!({"e": "tunnel batch HTTP 404"}), "{name}");
         assert_eq!(script.post(&close).await.json(), json!({"e": "tunnel node HTTP 404"}), "{name}");
@@ -207,7 +201,7 @@ async fn what_is_wrong_at_the_node_is_an_error_of_the_call() {
 async fn packets_go_through_in_batches() {
     for name in SCRIPTS {
         let node = node().await;
-        let Some(script) = Script::start(name, &url(&node)).await else { return };
+        let Some(script) = Script::start(name, &node_url(&node)).await else { return };
         let mut hand = Hand::new("secret", 1);
         let ops = json!([{"op": "streams", "d": STANDARD.encode(hand.knock())}]);
         let answer = script.batch(ops).await;
@@ -219,7 +213,7 @@ async fn packets_go_through_in_batches() {
 #[tokio::test]
 async fn the_worker_passes_packets_as_they_are() {
     let node = node().await;
-    let Some(script) = Script::start(WORKER, &url(&node)).await else { return };
+    let Some(script) = Script::start(WORKER, &node_url(&node)).await else { return };
     let mut hand = Hand::new("secret", 1);
     let answer = script.packet(&format!("Bearer {KEY}"), hand.knock()).await;
     assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, PACKET.1));
@@ -235,7 +229,7 @@ async fn the_worker_passes_packets_as_they_are() {
 }
 
 #[tokio::test]
-async fn the_worker_shows_strangers_with_packets_a_page() {
+async fn the_worker_shows_rejected_packets_a_page() {
     let mut stub = StubNode::answering("").await;
     let Some(script) = Script::start(WORKER, &stub.url()).await else { return };
     for authorization in ["", "Bearer", "Bearer another", KEY, &format!("Basic {KEY}")] {
@@ -258,7 +252,7 @@ async fn the_apps_script_takes_no_packets_as_they_are() {
 async fn calls_that_the_node_holds_do_not_hold_each_other() {
     for name in SCRIPTS {
         let node = node().await;
-        let Some(script) = Script::start(name, &url(&node)).await else { return };
+        let Some(script) = Script::start(name, &node_url(&node)).await else { return };
         let mut hand = Hand::new("secret", 1);
         let op = |packet: Bytes| json!([{"op": "streams", "d": STANDARD.encode(packet)}]);
         let answer = script.batch(op(hand.knock())).await;

@@ -2,33 +2,27 @@
 
 use std::error::Error;
 
-use seqlane::{ClientOptions, Form, NodeOptions, RelayOptions, Secret, Target};
-use seqlane_tokio::{NodeServer, ProxyClient};
+use seqlane_tokio::{Client, Node, Relay};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // The target: it sends back what it gets.
+    // The target: it sends back what it receives.
     let echo = TcpListener::bind("127.0.0.1:0").await?;
-    let target = Target::new("127.0.0.1", echo.local_addr()?.port())?;
+    let target = echo.local_addr()?;
     tokio::spawn(async move {
         let (mut socket, _) = echo.accept().await?;
         let (mut reader, mut writer) = socket.split();
         tokio::io::copy(&mut reader, &mut writer).await
     });
 
-    // The node listens on a free port of loopback. The target is on loopback too, so it must be allowed.
-    let key = Secret::new("correct horse");
-    let node = NodeServer::builder(NodeOptions::new(key.clone())).allow_private(true).start().await?;
+    // The node. The target is on loopback, so it must be allowed.
+    let node = Node::builder("correct horse").listen("127.0.0.1:0").allow_private(true).start().await?;
+    let url = format!("http://{}", node.local_addr().ok_or("not listening")?);
 
-    // The client calls the node itself. Its port for SOCKS5 and HTTP CONNECT is there too, and not used here.
-    let hop = RelayOptions::new(key).form(Form::Node);
-    let url = format!("http://{}", node.local_addr()).parse()?;
-    let client = ProxyClient::builder(ClientOptions::new(vec![hop]), vec![url])
-        .listen(([127, 0, 0, 1], 0).into())
-        .start()
-        .await?;
+    // The client calls the node directly. `Relay::new` is for a relay script, and `socks` would open a proxy port.
+    let client = Client::builder().relay(Relay::direct(url, "correct horse")).start().await?;
 
     let mut flow = client.connect(target).await?;
     flow.write_all(b"hello").await?;
@@ -40,4 +34,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     client.shutdown().await;
     node.shutdown().await;
     Ok(())
+}
+
+#[test]
+fn the_example_runs() {
+    main().unwrap();
 }

@@ -1,11 +1,11 @@
-//! The one clock of an adapter: tokio's, as the machines count it.
+//! Tokio's clock, in the unit of the machines.
 
 use std::time::Duration;
 
 use seqlane::Instant;
 
-/// Maps tokio's clock to the machines' microseconds since the clock was made, so that paused time in tests
-/// reaches the machines too.
+/// Maps tokio's clock to microseconds since the clock was made. Time that a test has paused is paused for the
+/// machines too.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     origin: tokio::time::Instant,
@@ -16,12 +16,12 @@ impl Clock {
         Self { origin: tokio::time::Instant::now() }
     }
 
-    /// The machines' reading of this moment.
+    /// The current time of the machines.
     pub(crate) fn now(&self) -> Instant {
         Instant::ZERO.saturating_add(self.origin.elapsed())
     }
 
-    /// When tokio's clock will show `instant`; a time beyond its range is as good as a year away.
+    /// The reading of tokio's clock at `instant`; a year from now for a time beyond its range.
     pub(crate) fn to_tokio(self, instant: Instant) -> tokio::time::Instant {
         const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
         let since_origin = instant.saturating_since(Instant::ZERO);

@@ -1,50 +1,41 @@
-//! Seqlane on tokio: the protocol machines of [`seqlane`] with real sockets, HTTP and TLS around them.
+//! Seqlane on tokio: the protocol machines of [`seqlane`] with sockets, HTTP and TLS.
 //!
 //! ```text
-//!  application ─ SOCKS5, HTTP CONNECT ─▶ ProxyClient ══ batches ══▶ relays ══ batches ══▶ NodeServer ─▶ targets
-//!  program ───── connect, a stream ────▶    │                                                 │      TCP, UDP
-//!                                    seqlane::Client                                   seqlane::Node
+//!  program ───── connect, a stream ────▶ Client ══ calls ══▶ relays ══ calls ══▶ Node ─▶ targets
+//!  application ─ SOCKS5, HTTP CONNECT ─▶   │                                      │     TCP, UDP
+//!                                   seqlane::Client                         seqlane::Node
 //! ```
-//!
-//! The machines decide everything; this crate does what they say. In [`ProxyClient`] and [`NodeServer`] alike,
-//! one task owns the machine and runs the driver loop of the core's documentation. Sockets and HTTP calls have
-//! tasks of their own, which speak to that one over channels, so that nobody's slowness holds up the machine.
 //!
 //! | type | what it is |
 //! |---|---|
-//! | [`ProxyClient`] | listens for applications, opens flows for the program itself, calls relays |
-//! | [`NodeServer`] | answers relays and clients over HTTP, opens the real connections |
-//! | [`StandInRelay`] | behaves like a hosted relay script, with seeded faults: for trying, measuring, testing |
-//! | [`exchange::Exchanger`] | carries calls to relays, and knows which of them provably did not leave |
+//! | [`Client`] | opens flows for the program and, if wanted, for applications; calls relays |
+//! | [`Node`] | answers relays and clients over HTTP, opens the targets of flows |
+//! | [`StandInRelay`] | behaves like a hosted relay script, with seeded faults: for trials, measurements, tests |
+//! | [`exchange::Exchanger`] | carries calls over HTTP, and proves which of them were not sent |
 //!
-//! Each is made by a builder that takes the machine's options ([`seqlane::NodeOptions`],
-//! [`seqlane::ClientOptions`]), has its own for what the machine does not know of, and checks all of them in
-//! `start`. Each tells its real address, gives the machine's notices (`events`) and counters (`stats`), ends in
-//! order with `shutdown`, and at once when it is dropped.
+//! Each is made by a builder, whose `start` checks all settings. A client and a node tell the machine's notices
+//! (`notices`) and counters (`stats`), end in order with `shutdown`, and at once when dropped.
 //!
 //! # Example
 //!
 //! A node, and a client that calls it with no relay between:
 //!
 //! ```
-//! use seqlane::{ClientOptions, Form, NodeOptions, RelayOptions, Secret};
-//! use seqlane_tokio::{NodeServer, ProxyClient};
+//! use seqlane_tokio::{Client, Node, Relay};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let key = Secret::new("correct horse");
-//! let node = NodeServer::builder(NodeOptions::new(key.clone()))
-//!     .listen("127.0.0.1:0".parse()?)
-//!     .start()
-//!     .await?;
+//! let node = Node::builder("correct horse").listen("127.0.0.1:0").start().await?;
+//! let address = node.local_addr().ok_or("not listening")?;
 //!
-//! let hop = RelayOptions::new(key).form(Form::Node);
-//! let url = format!("http://{}", node.local_addr()).parse()?;
-//! let client = ProxyClient::builder(ClientOptions::new(vec![hop]), vec![url])
-//!     .listen("127.0.0.1:0".parse()?)
+//! let client = Client::builder()
+//!     .relay(Relay::direct(format!("http://{address}"), "correct horse"))
+//!     .socks("127.0.0.1:0")
 //!     .start()
 //!     .await?;
-//! println!("curl --proxy socks5h://{} https://example.org/", client.local_addr());
+//! if let Some(proxy) = client.local_addr() {
+//!     println!("curl --proxy socks5h://{proxy} https://example.org/");
+//! }
 //!
 //! client.shutdown().await;
 //! node.shutdown().await;
@@ -52,16 +43,33 @@
 //! # }
 //! ```
 //!
-//! `examples/embed.rs` sends bytes through such a pair. The binary `seqlane` is this crate with a command line.
+//! `examples/embed.rs` sends bytes through such a pair without a proxy port.
 //!
-//! # What it needs of the runtime
+//! # Parts to replace
 //!
-//! A tokio runtime with I/O and time enabled, of either flavour. Gzip of large bodies and the resolution of
-//! names go to its blocking pool. Logs go to `tracing`; without a subscriber there are none. Neither keys nor
-//! payloads are ever logged.
+//! - [`Carrier`]: a client reaches a relay over any medium that takes a request and gives a response
+//!   (`examples/folder_carrier.rs`).
+//! - [`NodeService`](node::NodeService): a node inside an HTTP server that is there already
+//!   (`examples/mounted_node.rs`).
+//! - [`Connector`](node::Connector): a node opens targets of any kind, also inside the program
+//!   (`examples/function_target.rs`).
+//!
+//! # Features
+//!
+//! - `cli` (default): the command line of the binary `seqlane`. A library user switches it off with
+//!   `default-features = false`, and then compiles no command line, tables or progress bars.
+//!
+//! # Runtime
+//!
+//! A tokio runtime with I/O and time enabled, of either flavour. Gzip and encryption of large bodies and the resolution
+//! of names use its blocking pool. Logs go to `tracing`. Neither keys nor payloads are logged.
 #![forbid(unsafe_code)]
 
+mod carrier;
+pub mod client;
 mod clock;
+mod driver;
+mod error;
 pub mod exchange;
 mod http;
 pub mod node;
@@ -71,10 +79,11 @@ pub mod relay;
 mod sealing;
 mod start;
 
-pub use node::NodeServer;
-pub use proxy::ProxyClient;
+pub use carrier::{Call, CallError, Carrier};
+pub use client::{Client, ConnectError, FlowSocket, FlowStream, Relay};
+pub use error::StartError;
+pub use node::Node;
 pub use relay::StandInRelay;
-pub use start::StartError;
 
 /// The examples of the README, compiled and run with the tests.
 #[cfg(doctest)]

@@ -1,4 +1,4 @@
-//! `seqlane`: a node, a client and a relay to try them with, on the command line.
+//! The binary `seqlane`: a node, a client, and a relay to try them with.
 #![forbid(unsafe_code)]
 
 mod cli;

@@ -1,28 +1,28 @@
-//! Seals and base64, off the tasks of the machines.
+//! Encryption and base64 of packets, off the tasks of the machines.
 
 use bytes::Bytes;
 use seqlane::wire::Body;
 use seqlane::{BodyForm, ClientEvent, Decryptor, ExchangeFailure, ExchangeId};
 
-/// Bodies from this size on, which take 0.1 ms, are made and opened on a thread that may block.
-const OWN_THREAD: usize = 64 * 1024;
+/// Bodies from this size on, which take 0.1 ms, are sealed and opened on a blocking thread.
+const BLOCKING_THREAD: usize = 64 * 1024;
 
-/// The bytes of a body; none when the runtime stops before they are there.
+/// The bytes of a body; none when the runtime stops first.
 pub(crate) async fn into_bytes(body: Body) -> Option<Bytes> {
-    if !body.is_packet() || body.len() < OWN_THREAD {
+    if !body.is_packet() || body.len() < BLOCKING_THREAD {
         return Some(body.into_bytes());
     }
     tokio::task::spawn_blocking(|| body.into_bytes()).await.ok()
 }
 
-/// What an answer is to the client whose call had a packet of this form.
+/// The event for an answer to a call that had a packet of this form.
 pub(crate) async fn open(
     decryptor: Decryptor,
     exchange: ExchangeId,
     form: BodyForm,
     body: Bytes,
 ) -> ClientEvent {
-    if body.len() < OWN_THREAD {
+    if body.len() < BLOCKING_THREAD {
         return decryptor.event(exchange, form, body);
     }
     let opening = tokio::task::spawn_blocking(move || decryptor.event(exchange, form, body));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use super::setting::MAX_DATAGRAM;
-use crate::rig::Pattern;
+use crate::harness::Pattern;
 
 /// Number and length.
 const HEADER: usize = 6;

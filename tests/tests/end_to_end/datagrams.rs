@@ -1,15 +1,15 @@
 //! UDP through SOCKS5.
 
 use seqlane_tests::deadline::soon;
-use seqlane_tests::rig::Rig;
-use seqlane_tests::rig::dial::Association;
-use seqlane_tests::rig::origin::DatagramEcho;
+use seqlane_tests::harness::Harness;
+use seqlane_tests::harness::dial::Association;
+use seqlane_tests::harness::origin::DatagramEcho;
 
 #[tokio::test]
 async fn datagrams_come_back_whole_and_under_their_address() {
-    let rig = Rig::start().await;
+    let harness = Harness::start().await;
     let (one, other) = (DatagramEcho::start().await, DatagramEcho::start().await);
-    let association = soon(Association::open(rig.proxy())).await.unwrap();
+    let association = soon(Association::open(harness.proxy())).await.unwrap();
     for len in [1, 1_200, 9_000] {
         for echo in [&one, &other] {
             let datagram = vec![7; len];
@@ -22,9 +22,9 @@ async fn datagrams_come_back_whole_and_under_their_address() {
 
 #[tokio::test]
 async fn datagrams_pass_while_a_poll_is_held() {
-    let rig = Rig::start().await;
+    let harness = Harness::start().await;
     let echo = DatagramEcho::start().await;
-    let association = soon(Association::open(rig.proxy())).await.unwrap();
+    let association = soon(Association::open(harness.proxy())).await.unwrap();
     let begun = tokio::time::Instant::now();
     for number in 0..20_u32 {
         association.send(echo.address(), &number.to_be_bytes()).await.unwrap();

@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 
 use seqlane::{ClientNotice, ExchangeFailure};
 use seqlane_tests::deadline::soon;
-use seqlane_tests::rig::{
-    Origin, Pattern, Rig, dial, fetch, push, read_exact, read_to_end, reset, was_reset,
+use seqlane_tests::harness::{
+    Harness, Origin, Pattern, dial, fetch, push, read_exact, read_to_end, reset, was_reset,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
@@ -14,9 +14,9 @@ use crate::MIB;
 
 #[tokio::test]
 async fn a_server_answers_after_the_application_has_finished() {
-    let rig = Rig::start().await;
+    let harness = Harness::start().await;
     let origin = Origin::sink(Pattern::new(0), 1000).await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     push(&mut socket, Pattern::new(0), 1000).await.unwrap();
     socket.shutdown().await.unwrap();
     assert_eq!(read_to_end(&mut socket).await.unwrap(), b"1000");
@@ -27,11 +27,11 @@ async fn a_server_answers_after_the_application_has_finished() {
 #[tokio::test]
 async fn a_half_closed_flow_that_stays_quiet_is_cut_and_the_server_sees_its_end() {
     let (origin, mut endings) = Origin::witness().await;
-    let rig = Rig::builder()
+    let harness = Harness::builder()
         .client_options(|options| options.half_close_quiet = std::time::Duration::from_millis(500))
         .start()
         .await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     socket.write_all(b"all there is").await.unwrap();
     socket.shutdown().await.unwrap();
     assert_eq!(endings.next().await, (b"all there is".to_vec(), Ok(())));
@@ -40,9 +40,9 @@ async fn a_half_closed_flow_that_stays_quiet_is_cut_and_the_server_sees_its_end(
 
 #[tokio::test]
 async fn a_reset_by_the_server_reaches_the_application_behind_the_last_bytes() {
-    let rig = Rig::start().await;
+    let harness = Harness::start().await;
     let origin = Origin::resetter(b"last words").await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     socket.write_all(b"1").await.unwrap();
     assert_eq!(read_exact(&mut socket, 10).await.unwrap(), b"last words");
     socket.write_all(b"2").await.unwrap();
@@ -51,12 +51,12 @@ async fn a_reset_by_the_server_reaches_the_application_behind_the_last_bytes() {
 
 #[tokio::test]
 async fn a_reset_by_the_application_ends_the_connection_at_the_server() {
-    let rig = Rig::start().await;
+    let harness = Harness::start().await;
     let (origin, mut endings) = Origin::witness().await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     socket.write_all(b"begun").await.unwrap();
     // The node has it when its session is open and the bytes were written.
-    while rig.node.stats().await.stats.uplink_bytes < 5 {
+    while harness.node.stats().await.stats.uplink_bytes < 5 {
         tokio::task::yield_now().await;
     }
     reset(socket);
@@ -66,14 +66,14 @@ async fn a_reset_by_the_application_ends_the_connection_at_the_server() {
 
 #[tokio::test]
 async fn an_orderly_end_leaves_nothing_behind() {
-    let rig = Rig::start().await;
+    let harness = Harness::start().await;
     let origin = Origin::source(Pattern::new(0), 5).await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     assert_eq!(fetch(&mut socket, Pattern::new(0)).await.unwrap(), 5);
     drop(socket);
     soon(async {
         loop {
-            let node = rig.node.stats().await;
+            let node = harness.node.stats().await;
             if node.upstreams == 0 && node.buffered_bytes == 0 {
                 return;
             }
@@ -81,7 +81,7 @@ async fn an_orderly_end_leaves_nothing_behind() {
         }
     })
     .await;
-    let client = rig.client.stats().await;
+    let client = harness.client.stats().await;
     assert_eq!((client.opened, client.ended), (1, 1));
 }
 
@@ -89,10 +89,10 @@ async fn an_orderly_end_leaves_nothing_behind() {
 #[tokio::test]
 async fn lost_replies_cut_flows_and_never_falsify_them() {
     const FLOWS: usize = 40;
-    let rig = Rig::builder().relay(|relay| relay.lose_reply(0.2).seed(7)).start().await;
+    let harness = Harness::builder().relay(|relay| relay.lose_reply(0.2).seed(7)).start().await;
     let origin = Origin::source(Pattern::new(0), MIB).await;
-    let mut notices = rig.notices();
-    let (proxy, target) = (rig.proxy(), origin.address());
+    let mut notices = harness.notices();
+    let (proxy, target) = (harness.proxy(), origin.address());
     let mut flows = JoinSet::new();
     for _ in 0..FLOWS {
         flows.spawn(async move {
@@ -121,12 +121,12 @@ async fn lost_replies_cut_flows_and_never_falsify_them() {
 
 #[tokio::test]
 async fn lost_requests_cut_uploads_and_never_falsify_them() {
-    let rig = Rig::builder().relay(|relay| relay.lose_request(0.3).seed(3)).start().await;
+    let harness = Harness::builder().relay(|relay| relay.lose_request(0.3).seed(3)).start().await;
     // The sink checks what it gets, and counts it only when it was whole and right.
     let origin = Origin::sink(Pattern::new(0), MIB).await;
     let mut cut = 0;
     for _ in 0..20 {
-        let mut socket = rig.connect(origin.address()).await;
+        let mut socket = harness.connect(origin.address()).await;
         // A flow that is cut meanwhile takes no more.
         let sent = push(&mut socket, Pattern::new(0), MIB).await;
         let answer = if sent.is_ok() { read_to_end(&mut socket).await } else { sent.map(|()| Vec::new()) };
@@ -140,9 +140,9 @@ async fn lost_requests_cut_uploads_and_never_falsify_them() {
 
 #[tokio::test]
 async fn a_whole_download_before_an_early_end_of_the_application_is_no_error() {
-    let rig = Rig::start().await;
+    let harness = Harness::start().await;
     let origin = Origin::source(Pattern::new(0), 1000).await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     socket.shutdown().await.unwrap();
     assert_eq!(fetch(&mut socket, Pattern::new(0)).await.unwrap(), 1000);
 }

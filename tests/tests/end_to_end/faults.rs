@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use seqlane::ClientNotice;
 use seqlane_tests::deadline::soon;
-use seqlane_tests::rig::{
-    CLIENT_KEY, NODE_KEY, Origin, Pattern, Rig, dial, echo, fetch, push, read_to_end, was_reset,
+use seqlane_tests::harness::{
+    CLIENT_KEY, Harness, NODE_KEY, Origin, Pattern, dial, echo, fetch, node_url, push, read_to_end, was_reset,
 };
-use seqlane_tokio::StandInRelay;
 use seqlane_tokio::relay::RelayBuilder;
+use seqlane_tokio::{Node, StandInRelay};
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
 
@@ -66,7 +66,7 @@ async fn whatever_a_relay_does_to_calls_flows_are_whole_or_cut_and_never_falsifi
     let pattern = Pattern::new(0);
     let (mut whole, mut cut) = (0, 0);
     for seed in 0..8 {
-        let rig = Rig::builder()
+        let harness = Harness::builder()
             .relay(move |relay| with_every_fault(relay, seed))
             .client_options(|options| options.tuning.refused_backoff = Duration::from_millis(10))
             .start()
@@ -74,8 +74,8 @@ async fn whatever_a_relay_does_to_calls_flows_are_whole_or_cut_and_never_falsifi
         let (source, sink) = (Origin::source(pattern, LEN).await, Origin::sink(pattern, LEN).await);
         let mut flows = JoinSet::new();
         for _ in 0..3 {
-            flows.spawn(download(rig.proxy(), source.address(), pattern));
-            flows.spawn(upload(rig.proxy(), sink.address(), pattern));
+            flows.spawn(download(harness.proxy(), source.address(), pattern));
+            flows.spawn(upload(harness.proxy(), sink.address(), pattern));
         }
         while let Some(is_whole) = flows.join_next().await {
             *(if is_whole.unwrap() { &mut whole } else { &mut cut }) += 1;
@@ -86,21 +86,21 @@ async fn whatever_a_relay_does_to_calls_flows_are_whole_or_cut_and_never_falsifi
 
 #[tokio::test]
 async fn a_relay_of_limited_bandwidth_carries_everything() {
-    let rig = Rig::builder().relay(|relay| relay.bandwidth(4 * MIB as u64)).start().await;
+    let harness = Harness::builder().relay(|relay| relay.bandwidth(4 * MIB as u64)).start().await;
     let source = Origin::source(Pattern::new(0), LEN).await;
-    assert!(download(rig.proxy(), source.address(), Pattern::new(0)).await);
+    assert!(download(harness.proxy(), source.address(), Pattern::new(0)).await);
     let sink = Origin::sink(Pattern::new(0), LEN).await;
-    assert!(upload(rig.proxy(), sink.address(), Pattern::new(0)).await);
+    assert!(upload(harness.proxy(), sink.address(), Pattern::new(0)).await);
 }
 
 #[tokio::test]
 async fn flows_work_again_when_a_relay_that_was_gone_is_back() {
-    let rig = Rig::start().await;
+    let harness = Harness::start().await;
     let origin = Origin::echo().await;
-    let mut before = rig.connect(origin.address()).await;
+    let mut before = harness.connect(origin.address()).await;
     assert_eq!(echo(&mut before, b"before").await.unwrap(), b"before");
-    let (address, mut notices, proxy) = (rig.relays[0].local_addr(), rig.notices(), rig.proxy());
-    let Rig { node, mut relays, client, .. } = rig;
+    let (address, mut notices, proxy) = (harness.relays[0].local_addr(), harness.notices(), harness.proxy());
+    let Harness { node, mut relays, client, .. } = harness;
     drop(relays.pop());
     assert!(was_reset(&mut before).await, "a call was lost with the relay");
 
@@ -108,8 +108,8 @@ async fn flows_work_again_when_a_relay_that_was_gone_is_back() {
     let mut after = soon(dial::socks(proxy, origin.address())).await.unwrap();
     after.write_all(b"after").await.unwrap();
     notices.wait_for(|notice| matches!(notice, ClientNotice::RelayDown { .. })).await;
-    let url = format!("http://{}", node.local_addr());
-    let relay = StandInRelay::builder(url, CLIENT_KEY, NODE_KEY).listen(address).start().await.unwrap();
+    let relay =
+        StandInRelay::builder(node_url(&node), CLIENT_KEY, NODE_KEY).listen(address).start().await.unwrap();
     let mut answer = [0; 5];
     soon(tokio::io::AsyncReadExt::read_exact(&mut after, &mut answer)).await.unwrap();
     assert_eq!(answer, *b"after");
@@ -119,15 +119,14 @@ async fn flows_work_again_when_a_relay_that_was_gone_is_back() {
 
 #[tokio::test]
 async fn flows_work_again_when_a_node_that_was_gone_is_back() {
-    let rig = Rig::start().await;
+    let harness = Harness::start().await;
     let origin = Origin::source(Pattern::new(0), 64 * KIB).await;
-    let (address, proxy) = (rig.node.local_addr(), rig.proxy());
-    let Rig { node, relays, client, .. } = rig;
+    let (address, proxy) = (harness.node.local_addr().unwrap(), harness.proxy());
+    let Harness { node, relays, client, .. } = harness;
     drop(node);
     let mut lost = soon(dial::socks(proxy, origin.address())).await.unwrap();
     assert!(was_reset(&mut lost).await);
-    let node = seqlane::NodeOptions::new(seqlane::Secret::new(NODE_KEY));
-    let node = seqlane_tokio::NodeServer::builder(node).allow_private(true).listen(address);
+    let node = Node::builder(NODE_KEY).allow_private(true).listen(address);
     let node = node.start().await.unwrap();
     let mut socket = soon(dial::socks(proxy, origin.address())).await.unwrap();
     assert_eq!(fetch(&mut socket, Pattern::new(0)).await.unwrap(), 64 * KIB);

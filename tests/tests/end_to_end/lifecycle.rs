@@ -2,17 +2,17 @@
 
 use seqlane::ClientNotice;
 use seqlane_tests::deadline::soon;
-use seqlane_tests::rig::{Origin, Pattern, Rig, echo, fetch, was_reset};
+use seqlane_tests::harness::{Harness, Origin, Pattern, echo, fetch, was_reset};
 use tokio::io::AsyncWriteExt;
 
 use crate::MIB;
 
 #[tokio::test]
 async fn a_client_that_is_shut_down_lets_flows_finish() {
-    let rig = Rig::start().await;
+    let harness = Harness::start().await;
     let origin = Origin::source(Pattern::new(0), 4 * MIB).await;
-    let mut socket = rig.connect(origin.address()).await;
-    let Rig { node, client, relays, .. } = rig;
+    let mut socket = harness.connect(origin.address()).await;
+    let Harness { node, client, relays, .. } = harness;
     let (_, fetched) = tokio::join!(soon(client.shutdown()), fetch(&mut socket, Pattern::new(0)));
     assert_eq!(fetched.unwrap(), 4 * MIB);
     drop((node, relays));
@@ -20,11 +20,11 @@ async fn a_client_that_is_shut_down_lets_flows_finish() {
 
 #[tokio::test]
 async fn a_client_that_is_shut_down_resets_what_does_not_finish() {
-    let rig = Rig::builder().client(|client| client.shutdown_grace(std::time::Duration::ZERO)).start().await;
+    let harness = Harness::builder().client(|client| client.drain(std::time::Duration::ZERO)).start().await;
     let origin = Origin::echo().await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     assert_eq!(echo(&mut socket, b"hello").await.unwrap(), b"hello");
-    let Rig { node, client, relays, .. } = rig;
+    let Harness { node, client, relays, .. } = harness;
     soon(client.shutdown()).await;
     assert!(was_reset(&mut socket).await);
     // The node was told that the session is over.
@@ -40,13 +40,13 @@ async fn a_client_that_is_shut_down_resets_what_does_not_finish() {
 #[tokio::test]
 async fn a_client_that_is_shut_down_does_not_wait_for_applications_that_have_gone() {
     let patience = std::time::Duration::from_secs(600);
-    let rig = Rig::builder().client(move |client| client.shutdown_grace(patience)).start().await;
+    let harness = Harness::builder().client(move |client| client.drain(patience)).start().await;
     let origin = Origin::echo().await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     assert_eq!(echo(&mut socket, b"hello").await.unwrap(), b"hello");
     // It may still be listening, for all that can be seen.
     socket.shutdown().await.unwrap();
-    let Rig { node, client, relays, .. } = rig;
+    let Harness { node, client, relays, .. } = harness;
     soon(client.shutdown()).await;
     assert!(was_reset(&mut socket).await);
     drop((node, relays));
@@ -54,13 +54,13 @@ async fn a_client_that_is_shut_down_does_not_wait_for_applications_that_have_gon
 
 #[tokio::test]
 async fn a_node_that_is_shut_down_answers_what_it_holds() {
-    let rig = Rig::start().await;
-    let mut notices = rig.notices();
+    let harness = Harness::start().await;
+    let mut notices = harness.notices();
     let origin = Origin::echo().await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     assert_eq!(echo(&mut socket, b"hello").await.unwrap(), b"hello");
     notices.wait_for(|notice| matches!(notice, ClientNotice::Connected { .. })).await;
-    let Rig { node, client, relays, .. } = rig;
+    let Harness { node, client, relays, .. } = harness;
     soon(node.shutdown()).await;
     drop(soon(client.shutdown()));
     drop((socket, relays));
@@ -68,12 +68,12 @@ async fn a_node_that_is_shut_down_answers_what_it_holds() {
 
 #[tokio::test]
 async fn everything_ends_in_order_at_once() {
-    let rig = Rig::start().await;
+    let harness = Harness::start().await;
     let origin = Origin::echo().await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     assert_eq!(echo(&mut socket, b"hello").await.unwrap(), b"hello");
     drop(socket);
-    let Rig { node, client, mut relays, .. } = rig;
+    let Harness { node, client, mut relays, .. } = harness;
     soon(client.shutdown()).await;
     soon(relays.remove(0).shutdown()).await;
     soon(node.shutdown()).await;

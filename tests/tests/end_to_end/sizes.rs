@@ -3,17 +3,17 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use seqlane::ClientNotice;
+use seqlane_tests::harness::{Harness, NODE_KEY, Origin, Pattern, push, read_to_end};
 use seqlane_tests::http_client::HttpClient;
-use seqlane_tests::rig::{NODE_KEY, Origin, Pattern, Rig, push, read_to_end};
 use serde_json::json;
 
 use crate::{KIB, MIB};
 
 #[tokio::test]
 async fn our_node_takes_a_request_of_more_than_two_mebibytes() {
-    let rig = Rig::start().await;
+    let harness = Harness::start().await;
     let origin = Origin::sink(Pattern::new(0), 3 * MIB).await;
-    let (http, url) = (HttpClient::http1(), format!("{}/tunnel/batch", rig.node_url()));
+    let (http, url) = (HttpClient::http1(), format!("{}/tunnel/batch", harness.node_url()));
     let target = origin.address();
     let payload = STANDARD.encode(Pattern::new(0).bytes(3 * MIB));
     let open = json!({"k": NODE_KEY, "ops": [
@@ -26,27 +26,25 @@ async fn our_node_takes_a_request_of_more_than_two_mebibytes() {
 
 #[tokio::test]
 async fn a_client_that_is_told_so_sends_more_than_two_mebibytes_at_once() {
-    let rig = Rig::builder()
-        .client_options(|options| {
-            options.relays[0].max_body = 8 * MIB;
-            options.tuning.max_op_payload = 4 * MIB;
-        })
+    let harness = Harness::builder()
+        .calls(|relay| relay.max_body(8 * MIB))
+        .client_options(|options| options.tuning.max_op_payload = 4 * MIB)
         .start()
         .await;
-    upload(&rig, 16 * MIB).await;
-    let calls = rig.relays[0].counters();
+    upload(&harness, 16 * MIB).await;
+    let calls = harness.relays[0].counters();
     assert!(calls.uplink_bytes / calls.calls > 0);
 }
 
 /// An op that is too large alone ends its flow, visibly; what was learned of the limit serves the next ones.
 #[tokio::test]
 async fn a_client_learns_what_a_node_refuses_for_its_size() {
-    let rig = Rig::builder().old_node(512 * KIB).start().await;
-    let mut notices = rig.notices();
+    let harness = Harness::builder().old_node(512 * KIB).start().await;
+    let mut notices = harness.notices();
     let origin = Origin::sink(Pattern::new(0), 4 * MIB).await;
     let mut refused = 0;
     loop {
-        let mut socket = rig.connect(origin.address()).await;
+        let mut socket = harness.connect(origin.address()).await;
         let sent = push(&mut socket, Pattern::new(0), 4 * MIB).await;
         let answer = if sent.is_ok() { read_to_end(&mut socket).await } else { sent.map(|()| Vec::new()) };
         if let Ok(count) = answer {
@@ -62,17 +60,17 @@ async fn a_client_learns_what_a_node_refuses_for_its_size() {
 
 #[tokio::test]
 async fn a_client_keeps_below_the_limit_of_deployed_nodes_by_itself() {
-    let rig = Rig::builder().old_node(2 * MIB).start().await;
-    let mut notices = rig.notices();
-    upload(&rig, 16 * MIB).await;
+    let harness = Harness::builder().old_node(2 * MIB).start().await;
+    let mut notices = harness.notices();
+    upload(&harness, 16 * MIB).await;
     let lowered = |notice: &ClientNotice| matches!(notice, ClientNotice::BodyLimitLowered { .. });
     assert!(!notices.so_far().iter().any(lowered));
 }
 
 /// Uploads this much and has it checked.
-async fn upload(rig: &Rig, len: usize) {
+async fn upload(harness: &Harness, len: usize) {
     let origin = Origin::sink(Pattern::new(0), len).await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     push(&mut socket, Pattern::new(0), len).await.unwrap();
     assert_eq!(read_to_end(&mut socket).await.unwrap(), len.to_string().as_bytes());
 }

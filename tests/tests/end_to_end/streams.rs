@@ -4,27 +4,27 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use seqlane::wire::reset::ResetCode;
-use seqlane::{ClientNotice, EndReason, Level, NodeOptions, OpenMode, RelayId, Secret, Target};
+use seqlane::{ClientNotice, EndReason, Level, NodeOptions, OpenMode, RelayId, Secret};
 use seqlane_tests::deadline::soon;
-use seqlane_tests::rig::dial::{self, Association, Refused};
-use seqlane_tests::rig::origin::{DatagramEcho, closed};
-use seqlane_tests::rig::{
-    CLIENT_KEY, NODE_KEY, Origin, Pattern, Rig, RigBuilder, SECRET, echo, fetch, push, read_exact,
-    read_to_end, take, was_reset,
+use seqlane_tests::harness::dial::{self, Association, Refused};
+use seqlane_tests::harness::origin::{DatagramEcho, closed};
+use seqlane_tests::harness::{
+    CLIENT_KEY, Harness, HarnessBuilder, NODE_KEY, Origin, Pattern, SECRET, echo, fetch, node_url, push,
+    read_exact, read_to_end, take, was_reset,
 };
 use seqlane_tokio::relay::{RelayBuilder, RelayCounters};
-use seqlane_tokio::{NodeServer, StandInRelay, StartError};
+use seqlane_tokio::{Node, StandInRelay, StartError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 
 use crate::{KIB, MIB};
 
-fn streams() -> RigBuilder {
-    Rig::builder().level(Level::Streams)
+fn streams() -> HarnessBuilder {
+    Harness::builder().level(Level::Streams)
 }
 
 /// Every way that a packet can take: in batches, as it is, redirected, and with no relay between.
-fn every_way() -> [(&'static str, RigBuilder); 5] {
+fn every_way() -> [(&'static str, HarnessBuilder); 5] {
     [
         ("batches", streams()),
         ("binary", streams().binary()),
@@ -50,25 +50,25 @@ fn all_streams(notices: &[ClientNotice]) {
 #[tokio::test]
 async fn bytes_arrive_whole_both_ways_by_every_way() {
     for (way, builder) in every_way() {
-        let rig = builder.start().await;
-        let mut notices = rig.notices();
+        let harness = builder.start().await;
+        let mut notices = harness.notices();
         let source = Origin::source(Pattern::new(0), 2 * MIB).await;
-        let mut socket = rig.connect(source.address()).await;
+        let mut socket = harness.connect(source.address()).await;
         assert_eq!(fetch(&mut socket, Pattern::new(0)).await.unwrap(), 2 * MIB, "{way}");
         let sink = Origin::sink(Pattern::new(1), 2 * MIB).await;
-        let mut socket = rig.connect(sink.address()).await;
+        let mut socket = harness.connect(sink.address()).await;
         push(&mut socket, Pattern::new(1), 2 * MIB).await.unwrap();
         assert_eq!(read_to_end(&mut socket).await.unwrap(), (2 * MIB).to_string().as_bytes(), "{way}");
         all_streams(&notices.so_far());
-        assert!(rig.node.stats().await.stats.packets > 0, "{way}");
+        assert!(harness.node.stats().await.stats.packets > 0, "{way}");
     }
 }
 
 #[tokio::test]
 async fn small_messages_come_back_one_by_one() {
-    let rig = streams().start().await;
+    let harness = streams().start().await;
     let origin = Origin::echo().await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     for number in 0..100_u32 {
         let message = number.to_be_bytes();
         assert_eq!(echo(&mut socket, &message).await.unwrap(), message);
@@ -77,9 +77,9 @@ async fn small_messages_come_back_one_by_one() {
 
 #[tokio::test]
 async fn both_directions_run_at_once() {
-    let rig = streams().start().await;
+    let harness = streams().start().await;
     let origin = Origin::echo().await;
-    let (mut read, mut write) = rig.connect(origin.address()).await.into_split();
+    let (mut read, mut write) = harness.connect(origin.address()).await.into_split();
     let sent = tokio::spawn(async move {
         push(&mut write, Pattern::new(0), 4 * MIB).await.unwrap();
         write
@@ -90,9 +90,9 @@ async fn both_directions_run_at_once() {
 
 #[tokio::test]
 async fn datagrams_come_back_under_their_address() {
-    let rig = streams().start().await;
+    let harness = streams().start().await;
     let (one, other) = (DatagramEcho::start().await, DatagramEcho::start().await);
-    let association = soon(Association::open(rig.proxy())).await.unwrap();
+    let association = soon(Association::open(harness.proxy())).await.unwrap();
     for len in [1, 1_200, 9_000] {
         for echo in [&one, &other] {
             let datagram = vec![7; len];
@@ -105,9 +105,9 @@ async fn datagrams_come_back_under_their_address() {
 /// Levels 0 and 1 have no half-close on the wire: there, this server waits for ever.
 #[tokio::test]
 async fn a_server_that_waits_for_the_end_of_the_request_sees_it() {
-    let rig = streams().start().await;
+    let harness = streams().start().await;
     let origin = Origin::tally().await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     push(&mut socket, Pattern::new(0), 100 * KIB).await.unwrap();
     socket.shutdown().await.unwrap();
     assert_eq!(read_to_end(&mut socket).await.unwrap(), (100 * KIB).to_string().as_bytes());
@@ -125,9 +125,9 @@ async fn a_target_that_refuses_is_told_by_its_code_or_as_a_reset() {
 
 #[tokio::test]
 async fn a_reset_by_the_server_reaches_the_application_behind_the_last_bytes() {
-    let rig = streams().start().await;
+    let harness = streams().start().await;
     let origin = Origin::resetter(b"last words").await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     socket.write_all(b"1").await.unwrap();
     assert_eq!(read_exact(&mut socket, 10).await.unwrap(), b"last words");
     socket.write_all(b"2").await.unwrap();
@@ -159,16 +159,16 @@ async fn no_flow_dies_of_what_relays_do_to_calls() {
     ];
     for (name, fault, seen) in faults {
         for binary in [false, true] {
-            let rig = streams().relay(move |relay| fault(relay.seed(7).delay(Duration::from_millis(5))));
-            let rig = if binary { rig.binary() } else { rig }.start().await;
-            let mut notices = rig.notices();
+            let harness = streams().relay(move |relay| fault(relay.seed(7).delay(Duration::from_millis(5))));
+            let harness = if binary { harness.binary() } else { harness }.start().await;
+            let mut notices = harness.notices();
             let (origin, source) = (Origin::echo().await, Origin::source(Pattern::new(0), MIB / 2).await);
             let mut flows = JoinSet::new();
             for number in 0..20 {
-                flows.spawn(converse(rig.proxy(), origin.address(), number));
+                flows.spawn(converse(harness.proxy(), origin.address(), number));
             }
             for _ in 0..2 {
-                let (proxy, source) = (rig.proxy(), source.address());
+                let (proxy, source) = (harness.proxy(), source.address());
                 flows.spawn(async move {
                     let mut socket = soon(dial::socks(proxy, source)).await.unwrap();
                     assert_eq!(fetch(&mut socket, Pattern::new(0)).await.unwrap(), MIB / 2);
@@ -178,7 +178,7 @@ async fn no_flow_dies_of_what_relays_do_to_calls() {
                 flow.unwrap_or_else(|error| panic!("{name}, binary {binary}: {error}"));
             }
             all_streams(&notices.so_far());
-            assert!(seen(rig.relays[0].counters()) > 0, "{name} did not happen");
+            assert!(seen(harness.relays[0].counters()) > 0, "{name} did not happen");
         }
     }
 }
@@ -198,17 +198,17 @@ async fn as_soon_as_free<T, F: Future<Output = Result<T, StartError>>>(start: im
 
 #[tokio::test]
 async fn a_transfer_goes_on_when_its_relay_was_killed_and_is_back() {
-    let rig = streams().relay(|relay| relay.bandwidth(4 * MIB as u64)).start().await;
+    let harness = streams().relay(|relay| relay.bandwidth(4 * MIB as u64)).start().await;
     let (origin, talk) = (Origin::source(Pattern::new(0), 8 * MIB).await, Origin::echo().await);
-    let mut socket = rig.connect(origin.address()).await;
-    let mut quiet = rig.connect(talk.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
+    let mut quiet = harness.connect(talk.address()).await;
     assert_eq!(echo(&mut quiet, b"before").await.unwrap(), b"before");
     let mut bytes = vec![0; MIB];
     soon(socket.read_exact(&mut bytes)).await.unwrap();
-    let address = rig.relays[0].local_addr();
-    let Rig { node, mut relays, client, .. } = rig;
+    let address = harness.relays[0].local_addr();
+    let Harness { node, mut relays, client, .. } = harness;
     drop(relays.pop());
-    let url = format!("http://{}", node.local_addr());
+    let url = node_url(&node);
     let relay = || StandInRelay::builder(&url, CLIENT_KEY, NODE_KEY).listen(address).start();
     let _relay = as_soon_as_free(relay).await;
     soon(socket.read_to_end(&mut bytes)).await.unwrap();
@@ -220,23 +220,20 @@ async fn a_transfer_goes_on_when_its_relay_was_killed_and_is_back() {
 
 #[tokio::test]
 async fn flows_end_with_the_reason_when_their_node_was_restarted_and_new_ones_open() {
-    let rig = streams().start().await;
+    let harness = streams().start().await;
     let origin = Origin::echo().await;
-    let target = Target::new("127.0.0.1", origin.address().port()).unwrap();
-    let mut flow = soon(rig.client.connect(target.clone())).await.unwrap();
+    let mut flow = soon(harness.client.connect(origin.address())).await.unwrap();
     flow.write_all(b"before").await.unwrap();
     let mut back = [0; 6];
     soon(flow.read_exact(&mut back)).await.unwrap();
-    let address = rig.node.local_addr();
-    let Rig { node, relays, client, .. } = rig;
+    let address = harness.node.local_addr().unwrap();
+    let Harness { node, relays, client, .. } = harness;
     drop(node);
-    let options =
-        NodeOptions::new(Secret::new(NODE_KEY)).max_level(Level::Streams).secret(Some(Secret::new(SECRET)));
-    let node = || NodeServer::builder(options.clone()).allow_private(true).listen(address).start();
+    let node = || Node::builder(NODE_KEY).secret(SECRET).allow_private(true).listen(address).start();
     let node = as_soon_as_free(node).await;
     let error = soon(flow.read(&mut back)).await.unwrap_err();
     assert_eq!(error.to_string(), EndReason::Reset(ResetCode::Gone).to_string());
-    let mut socket = soon(dial::socks(client.local_addr(), origin.address())).await.unwrap();
+    let mut socket = soon(dial::socks(client.local_addr().unwrap(), origin.address())).await.unwrap();
     assert_eq!(echo(&mut socket, b"after").await.unwrap(), b"after");
     drop((node, relays));
 }
@@ -246,10 +243,10 @@ async fn a_node_of_level_1_or_with_another_secret_is_spoken_to_at_level_1() {
     let old: fn(&mut NodeOptions) = |options| options.max_level = Level::Sequenced;
     let other: fn(&mut NodeOptions) = |options| options.secret = Some(Secret::new("another"));
     for tune in [old, other] {
-        let rig = streams().node_options(tune).start().await;
-        let mut notices = rig.notices();
+        let harness = streams().node_options(tune).start().await;
+        let mut notices = harness.notices();
         let origin = Origin::echo().await;
-        let mut socket = rig.connect(origin.address()).await;
+        let mut socket = harness.connect(origin.address()).await;
         assert_eq!(echo(&mut socket, b"there and back").await.unwrap(), b"there and back");
         let is_sequenced =
             |notice: &_| matches!(notice, ClientNotice::Connected { level: Level::Sequenced, .. });
@@ -259,12 +256,12 @@ async fn a_node_of_level_1_or_with_another_secret_is_spoken_to_at_level_1() {
 
 #[tokio::test]
 async fn a_relay_that_leads_nowhere_beside_one_that_works_costs_no_flow() {
-    let rig = streams().relay(|relay| relay).relay(|relay| relay.html(1.0)).start().await;
-    let mut notices = rig.notices();
+    let harness = streams().relay(|relay| relay).relay(|relay| relay.html(1.0)).start().await;
+    let mut notices = harness.notices();
     notices.wait_for(|notice| *notice == ClientNotice::StreamsReady { relay: RelayId::new(0) }).await;
     let origin = Origin::echo().await;
     for number in 0..5 {
-        converse(rig.proxy(), origin.address(), number).await;
+        converse(harness.proxy(), origin.address(), number).await;
     }
     all_streams(&notices.so_far());
 }

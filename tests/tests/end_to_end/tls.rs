@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use seqlane::{ClientNotice, ClientOptions, ExchangeFailure, RelayOptions, Secret};
+use seqlane::{ClientNotice, ExchangeFailure};
 use seqlane_tests::certificate::certified;
 use seqlane_tests::deadline::soon;
-use seqlane_tests::rig::{CLIENT_KEY, Origin, Pattern, Rig, dial, push, take};
-use seqlane_tokio::ProxyClient;
-use seqlane_tokio::proxy::ProxyClientBuilder;
+use seqlane_tests::harness::{CLIENT_KEY, FREE_PORT, Harness, Origin, Pattern, dial, push, take};
+use seqlane_tokio::client::ClientBuilder;
+use seqlane_tokio::{Client, Relay};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -50,10 +50,9 @@ impl Front {
     }
 
     /// A client that has this as its one relay.
-    fn client(&self) -> ProxyClientBuilder {
-        let options = ClientOptions::new(vec![RelayOptions::new(Secret::new(CLIENT_KEY))]);
-        let url = format!("https://localhost:{}/run", self.address.port()).parse().unwrap();
-        ProxyClient::builder(options, vec![url]).listen(([127, 0, 0, 1], 0).into())
+    fn client(&self) -> ClientBuilder {
+        let url = format!("https://localhost:{}/run", self.address.port());
+        Client::builder().relay(Relay::new(url, CLIENT_KEY)).socks(FREE_PORT)
     }
 }
 
@@ -82,11 +81,11 @@ impl Drop for File {
 
 /// Flows through a relay that offers these versions of HTTP: the version that was spoken.
 async fn flows_over(alpn: &[&str]) -> Vec<u8> {
-    let rig = Rig::start().await;
-    let mut front = Front::before(rig.relays[0].local_addr(), alpn).await;
+    let harness = Harness::start().await;
+    let mut front = Front::before(harness.relays[0].local_addr(), alpn).await;
     let client = front.client().ca_file(&front.authority.0).start().await.unwrap();
     let origin = Origin::echo().await;
-    let socket = soon(dial::socks(client.local_addr(), origin.address())).await.unwrap();
+    let socket = soon(dial::socks(client.local_addr().unwrap(), origin.address())).await.unwrap();
     let (mut read, mut write) = socket.into_split();
     let sent = tokio::spawn(async move {
         push(&mut write, Pattern::new(0), 4 * MIB).await.unwrap();
@@ -109,15 +108,15 @@ async fn flows_go_over_https_in_http_1_1_where_nothing_newer_is_offered() {
 
 #[tokio::test]
 async fn a_relay_whose_certificate_nobody_vouches_for_gets_no_call() {
-    let rig = Rig::start().await;
-    let front = Front::before(rig.relays[0].local_addr(), &["h2"]).await;
+    let harness = Harness::start().await;
+    let front = Front::before(harness.relays[0].local_addr(), &["h2"]).await;
     let client = front.client().start().await.unwrap();
-    let mut events = client.events();
+    let mut events = client.notices();
     let origin = Origin::echo().await;
-    let _socket = soon(dial::socks(client.local_addr(), origin.address())).await.unwrap();
+    let _socket = soon(dial::socks(client.local_addr().unwrap(), origin.address())).await.unwrap();
     let not_sent = |notice: &ClientNotice| {
         matches!(notice, ClientNotice::ExchangeFailed { why: ExchangeFailure::NotSent, .. })
     };
     while !not_sent(&soon(events.recv()).await.unwrap()) {}
-    assert_eq!(rig.relays[0].calls(), 0);
+    assert_eq!(harness.relays[0].calls(), 0);
 }

@@ -1,33 +1,35 @@
 //! Bytes arrive whole and in order.
 
 use seqlane_tests::deadline::soon;
-use seqlane_tests::rig::{Origin, Pattern, Rig, dial, echo, fetch, push, read_exact, read_to_end, take};
+use seqlane_tests::harness::{
+    Harness, Origin, Pattern, dial, echo, fetch, push, read_exact, read_to_end, take,
+};
 use tokio::task::JoinSet;
 
 use crate::{KIB, MIB};
 
 #[tokio::test]
 async fn a_download_arrives_whole() {
-    let rig = Rig::start().await;
+    let harness = Harness::start().await;
     let origin = Origin::source(Pattern::new(0), 8 * MIB).await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     assert_eq!(fetch(&mut socket, Pattern::new(0)).await.unwrap(), 8 * MIB);
 }
 
 #[tokio::test]
 async fn an_upload_arrives_whole() {
-    let rig = Rig::start().await;
+    let harness = Harness::start().await;
     let origin = Origin::sink(Pattern::new(0), 8 * MIB).await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     push(&mut socket, Pattern::new(0), 8 * MIB).await.unwrap();
     assert_eq!(read_to_end(&mut socket).await.unwrap(), (8 * MIB).to_string().as_bytes());
 }
 
 #[tokio::test]
 async fn both_directions_run_at_once() {
-    let rig = Rig::start().await;
+    let harness = Harness::start().await;
     let origin = Origin::echo().await;
-    let socket = rig.connect(origin.address()).await;
+    let socket = harness.connect(origin.address()).await;
     let (mut read, mut write) = socket.into_split();
     let sent = tokio::spawn(async move {
         push(&mut write, Pattern::new(0), 4 * MIB).await.unwrap();
@@ -39,9 +41,9 @@ async fn both_directions_run_at_once() {
 
 #[tokio::test]
 async fn small_messages_come_back_one_by_one() {
-    let rig = Rig::start().await;
+    let harness = Harness::start().await;
     let origin = Origin::echo().await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     for number in 0..100_u32 {
         let message = number.to_be_bytes();
         assert_eq!(echo(&mut socket, &message).await.unwrap(), message);
@@ -50,9 +52,9 @@ async fn small_messages_come_back_one_by_one() {
 
 #[tokio::test]
 async fn a_client_that_speaks_to_the_node_itself_needs_no_relay() {
-    let rig = Rig::builder().direct().start().await;
+    let harness = Harness::builder().direct().start().await;
     let origin = Origin::echo().await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     assert_eq!(echo(&mut socket, b"no relay").await.unwrap(), b"no relay");
 }
 
@@ -60,9 +62,9 @@ async fn a_client_that_speaks_to_the_node_itself_needs_no_relay() {
 async fn two_hundred_flows_run_side_by_side() {
     const FLOWS: usize = 200;
     const LEN: usize = 64 * KIB;
-    let rig = Rig::start().await;
+    let harness = Harness::start().await;
     let origin = Origin::echo().await;
-    let (proxy, target) = (rig.proxy(), origin.address());
+    let (proxy, target) = (harness.proxy(), origin.address());
     let mut flows = JoinSet::new();
     for number in 0..FLOWS {
         flows.spawn(async move {
@@ -84,21 +86,21 @@ async fn two_hundred_flows_run_side_by_side() {
 
 #[tokio::test]
 async fn a_server_may_speak_first() {
-    let rig = Rig::start().await;
+    let harness = Harness::start().await;
     let origin = Origin::greeter("220 ready\r\n").await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     assert_eq!(read_exact(&mut socket, 11).await.unwrap(), b"220 ready\r\n");
     assert_eq!(echo(&mut socket, b"QUIT\r\n").await.unwrap(), b"QUIT\r\n");
 }
 
 #[tokio::test]
 async fn an_answer_comes_after_think_time_without_a_wait_for_the_held_poll() {
-    let rig = Rig::start().await;
+    let harness = Harness::start().await;
     let origin = Origin::lines().await;
-    let mut socket = rig.connect(origin.address()).await;
+    let mut socket = harness.connect(origin.address()).await;
     assert_eq!(echo(&mut socket, b"ONE\n").await.unwrap(), b"ONE\n");
     // Now a poll is held, for 15 s by default.
-    while rig.node.stats().await.held_requests == 0 {
+    while harness.node.stats().await.held_requests == 0 {
         tokio::task::yield_now().await;
     }
     let asked = tokio::time::Instant::now();
@@ -108,8 +110,8 @@ async fn an_answer_comes_after_think_time_without_a_wait_for_the_held_poll() {
 
 #[tokio::test]
 async fn http_connect_carries_a_flow() {
-    let rig = Rig::start().await;
+    let harness = Harness::start().await;
     let origin = Origin::echo().await;
-    let mut socket = soon(dial::http_connect(rig.proxy(), origin.address())).await.unwrap();
+    let mut socket = soon(dial::http_connect(harness.proxy(), origin.address())).await.unwrap();
     assert_eq!(echo(&mut socket, b"through CONNECT").await.unwrap(), b"through CONNECT");
 }

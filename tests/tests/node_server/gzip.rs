@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 use seqlane_tests::http_client::Answer;
 use serde_json::{Value, json};
 
-use crate::{Rig, batch, payload, tcp_source};
+use crate::{Harness, batch, payload, tcp_source};
 
 fn compress(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -18,48 +18,48 @@ fn compress(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-async fn send(rig: &Rig, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
-    rig.http.send(Method::POST, &rig.url("/tunnel/batch"), headers, body).await.unwrap()
+async fn send(harness: &Harness, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+    harness.http.send(Method::POST, &harness.url("/tunnel/batch"), headers, body).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_compressed_request_is_known_by_its_header_or_its_first_bytes() {
-    let rig = Rig::new().await;
+    let harness = Harness::new().await;
     let body = compress(batch(&json!([{"op": "close", "sid": "none"}])).as_bytes());
     for headers in [&[][..], &[("content-encoding", "gzip")]] {
-        let answer = send(&rig, headers, body.clone()).await;
+        let answer = send(&harness, headers, body.clone()).await;
         assert_eq!(answer.json(), json!({"r": [{"sid": "none", "eof": true}]}));
     }
 }
 
 #[tokio::test]
 async fn a_compressed_single_op_is_read() {
-    let rig = Rig::new().await;
+    let harness = Harness::new().await;
     let body = compress(br#"{"k":"key","op":"close","sid":"none"}"#);
-    let answer = rig.post("/tunnel", body).await;
+    let answer = harness.post("/tunnel", body).await;
     assert_eq!(answer.json(), json!({"sid": "none", "eof": true}));
 }
 
 #[tokio::test]
 async fn bad_gzip_is_an_error_reply() {
-    let rig = Rig::new().await;
+    let harness = Harness::new().await;
     let mut cut = compress(batch(&json!([])).as_bytes());
     cut.truncate(cut.len() - 9);
     for (headers, body) in [(&[][..], cut), (&[("content-encoding", "gzip")], b"{}".to_vec())] {
-        let answer = send(&rig, headers, body).await;
+        let answer = send(&harness, headers, body).await;
         assert_eq!(answer.status, StatusCode::OK);
         let error = answer.json()["r"][0]["e"].take();
         assert!(error.as_str().unwrap().starts_with("gzip decode: "), "{error}");
     }
-    assert_eq!(rig.post("/tunnel", [0x1f, 0x8b, 0].to_vec()).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(harness.post("/tunnel", [0x1f, 0x8b, 0].to_vec()).await.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
 async fn a_bomb_is_refused_before_it_is_large() {
-    let rig = Rig::new().await;
+    let harness = Harness::new().await;
     let bomb = compress(&vec![b' '; 64 << 20]);
     assert!(bomb.len() < 100_000);
-    let answer = send(&rig, &[], bomb).await;
+    let answer = send(&harness, &[], bomb).await;
     assert_eq!(answer.status, StatusCode::OK);
     let error = answer.json()["r"][0]["e"].take();
     assert!(error.as_str().unwrap().contains("inflates to more than 16777216 bytes"), "{error}");
@@ -67,14 +67,14 @@ async fn a_bomb_is_refused_before_it_is_large() {
 
 #[tokio::test]
 async fn an_answer_is_compressed_for_those_who_take_it() {
-    let rig = Rig::new().await;
+    let harness = Harness::new().await;
     let bytes = b"seqlane ".repeat(40_000);
     let target = tcp_source(bytes.clone()).await;
     let (mut fetched, mut compressed) = (Vec::new(), 0);
-    let sid = rig.connect(target).await;
+    let sid = harness.connect(target).await;
     let poll = batch(&json!([{"op": "data", "sid": sid}]));
     loop {
-        let answer = send(&rig, &[("accept-encoding", "gzip")], poll.clone()).await;
+        let answer = send(&harness, &[("accept-encoding", "gzip")], poll.clone()).await;
         assert_eq!(answer.header("vary"), "accept-encoding");
         let json = if answer.header("content-encoding") == "gzip" {
             compressed += 1;
@@ -94,12 +94,12 @@ async fn an_answer_is_compressed_for_those_who_take_it() {
 
 #[tokio::test]
 async fn an_answer_is_plain_for_those_who_do_not() {
-    let rig = Rig::new().await;
+    let harness = Harness::new().await;
     let target = tcp_source(b"seqlane ".repeat(1000)).await;
-    let sid = rig.connect(target).await;
+    let sid = harness.connect(target).await;
     let poll = batch(&json!([{"op": "data", "sid": sid}]));
     for headers in [&[][..], &[("accept-encoding", "br, gzip;q=0")]] {
-        let answer = send(&rig, headers, poll.clone()).await;
+        let answer = send(&harness, headers, poll.clone()).await;
         assert_eq!(answer.header("content-encoding"), "");
         assert!(answer.json()["r"].is_array());
     }

@@ -7,20 +7,21 @@ use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::{Rig, batch, tcp_echo, until};
+use crate::{Harness, batch, tcp_echo, until};
 
 #[tokio::test]
 async fn shutting_down_answers_held_polls_and_ends_sessions() {
     for http in [HttpClient::http1(), HttpClient::http2()] {
-        let rig = Rig::new().await;
+        let harness = Harness::new().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let sid = rig.connect(listener.local_addr().unwrap()).await;
+        let sid = harness.connect(listener.local_addr().unwrap()).await;
         let (mut upstream, _) = soon(listener.accept()).await.unwrap();
-        let (url, body) = (rig.url("/tunnel/batch"), batch(&json!([{"op": "data", "sid": sid, "seq": 0}])));
+        let (url, body) =
+            (harness.url("/tunnel/batch"), batch(&json!([{"op": "data", "sid": sid, "seq": 0}])));
         let poll = tokio::spawn(async move { http.post(&url, body).await });
-        until(async || rig.node.stats().await.held_requests == 1).await;
-        let address = rig.node.local_addr();
-        soon(rig.node.shutdown()).await;
+        until(async || harness.node.stats().await.held_requests == 1).await;
+        let address = harness.node.local_addr().unwrap();
+        soon(harness.node.shutdown()).await;
         let answer = soon(poll).await.unwrap();
         assert_eq!(answer.json()["r"].as_array().map(Vec::len), Some(1));
         assert_eq!(soon(upstream.read(&mut [0; 8])).await.unwrap(), 0);
@@ -30,12 +31,12 @@ async fn shutting_down_answers_held_polls_and_ends_sessions() {
 
 #[tokio::test]
 async fn dropping_a_node_frees_its_port_and_its_upstreams() {
-    let rig = Rig::new().await;
+    let harness = Harness::new().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    rig.connect(listener.local_addr().unwrap()).await;
+    harness.connect(listener.local_addr().unwrap()).await;
     let (mut upstream, _) = soon(listener.accept()).await.unwrap();
-    let address = rig.node.local_addr();
-    drop(rig);
+    let address = harness.node.local_addr().unwrap();
+    drop(harness);
     // An end or a reset: either way nothing is held.
     assert!(matches!(soon(upstream.read(&mut [0; 8])).await, Ok(0) | Err(_)));
     until(async || TcpListener::bind(address).await.is_ok()).await;
@@ -43,18 +44,18 @@ async fn dropping_a_node_frees_its_port_and_its_upstreams() {
 
 #[tokio::test]
 async fn the_machines_events_and_counters_are_visible() {
-    let rig = Rig::new().await;
-    let mut events = rig.node.events();
+    let harness = Harness::new().await;
+    let mut events = harness.node.notices();
     let target = tcp_echo().await;
-    let sid = rig.connect(target).await;
+    let sid = harness.connect(target).await;
     let opened = soon(events.recv()).await.unwrap();
     assert!(
         matches!(&opened, NodeNotice::SessionOpened { target: seen, .. } if seen.port() == target.port()),
         "{opened:?}"
     );
-    rig.op(json!({"op": "close", "sid": sid})).await;
+    harness.op(json!({"op": "close", "sid": sid})).await;
     assert!(matches!(soon(events.recv()).await.unwrap(), NodeNotice::SessionEnded { .. }));
-    let snapshot = rig.node.stats().await;
+    let snapshot = harness.node.stats().await;
     assert_eq!((snapshot.stats.sessions_opened, snapshot.stats.sessions_ended), (1, 1));
     assert_eq!((snapshot.upstreams, snapshot.held_requests), (0, 0));
 }
@@ -63,8 +64,8 @@ async fn the_machines_events_and_counters_are_visible() {
 async fn the_same_seed_gives_the_same_session_ids() {
     let mut sids = Vec::new();
     for seed in [[1; 32], [1; 32], [2; 32]] {
-        let rig = Rig::with(|node| node.allow_private(true).seed(seed)).await;
-        sids.push(rig.connect(tcp_echo().await).await);
+        let harness = Harness::with(|node| node.allow_private(true).seed(seed)).await;
+        sids.push(harness.connect(tcp_echo().await).await);
     }
     assert_eq!(sids[0], sids[1]);
     assert_ne!(sids[0], sids[2]);

@@ -14,22 +14,22 @@ use std::net::SocketAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use seqlane::{NodeOptions, Secret};
 use seqlane_tests::deadline::soon;
+use seqlane_tests::harness::FREE_PORT;
 use seqlane_tests::http_client::{Answer, HttpClient};
-use seqlane_tokio::NodeServer;
+use seqlane_tokio::Node;
 use seqlane_tokio::node::NodeBuilder;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
 /// A node and a client.
-struct Rig {
+struct Harness {
     http: HttpClient,
-    node: NodeServer,
+    node: Node,
 }
 
-impl Rig {
+impl Harness {
     /// A node that may reach loopback.
     async fn new() -> Self {
         Self::with(|node| node.allow_private(true)).await
@@ -37,12 +37,12 @@ impl Rig {
 
     /// A node with these settings.
     async fn with(settings: impl FnOnce(NodeBuilder) -> NodeBuilder) -> Self {
-        let builder = NodeServer::builder(NodeOptions::new(Secret::new("key")));
+        let builder = Node::builder("key").listen(FREE_PORT);
         Self { http: HttpClient::http1(), node: settings(builder).start().await.unwrap() }
     }
 
     fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.node.local_addr())
+        format!("http://{}{path}", self.node.local_addr().unwrap())
     }
 
     async fn post(&self, path: &str, body: impl Into<bytes::Bytes>) -> Answer {

@@ -7,40 +7,39 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::{Method, StatusCode};
-use seqlane::{Level, NodeOptions, Secret};
+use seqlane::{Level, NodeOptions};
 use seqlane_tests::http_client::{Answer, HttpClient};
 use seqlane_tests::packets::{Hand, PACKET};
-use seqlane_tokio::NodeServer;
 
-use crate::{Rig, until};
+use crate::{Harness, until};
 
 const PATH: &str = "/tunnel/streams";
 
 /// A node that offers level 2 and has this key, and `secret` as its secret.
-async fn rig() -> Rig {
+async fn harness() -> Harness {
     with(|_| {}).await
 }
 
-async fn with(tune: impl FnOnce(&mut NodeOptions)) -> Rig {
-    let mut options =
-        NodeOptions::new(Secret::new("key")).max_level(Level::Streams).secret(Some(Secret::new("secret")));
-    tune(&mut options);
-    let node = NodeServer::builder(options).allow_private(true).start().await.unwrap();
-    Rig { http: HttpClient::http1(), node }
+async fn with(tune: impl FnOnce(&mut NodeOptions)) -> Harness {
+    let tune = |mut options| {
+        tune(&mut options);
+        options
+    };
+    Harness::with(|node| node.secret("secret").allow_private(true).options(tune)).await
 }
 
-async fn send(rig: &Rig, authorization: &str, body: impl Into<Bytes>) -> Answer {
+async fn send(harness: &Harness, authorization: &str, body: impl Into<Bytes>) -> Answer {
     let headers = [PACKET, ("authorization", authorization), ("accept-encoding", "gzip")];
-    rig.http.send(Method::POST, &rig.url(PATH), &headers, body).await.unwrap()
+    harness.http.send(Method::POST, &harness.url(PATH), &headers, body).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_packet_is_answered_by_a_packet() {
-    let rig = rig().await;
+    let harness = harness().await;
     let mut hand = Hand::new("secret", 1);
     for http in [HttpClient::http1(), HttpClient::http2()] {
         let headers = [PACKET, ("authorization", "Bearer key")];
-        let answer = http.send(Method::POST, &rig.url(PATH), &headers, hand.knock()).await.unwrap();
+        let answer = http.send(Method::POST, &harness.url(PATH), &headers, hand.knock()).await.unwrap();
         assert_eq!(answer.status, StatusCode::OK);
         assert_eq!(answer.header("content-type"), PACKET.1);
         hand.open(&answer.body);
@@ -49,82 +48,83 @@ async fn a_packet_is_answered_by_a_packet() {
 
 #[tokio::test]
 async fn a_wrong_key_or_none_gets_the_same_page_as_elsewhere() {
-    let rig = rig().await;
-    let elsewhere = rig.post("/tunnel/batch", r#"{"k":"wrong","ops":[]}"#).await;
+    let harness = harness().await;
+    let elsewhere = harness.post("/tunnel/batch", r#"{"k":"wrong","ops":[]}"#).await;
     for authorization in ["Bearer wrong", "Basic key", "key", ""] {
-        let answer = send(&rig, authorization, Hand::new("secret", 1).knock()).await;
+        let answer = send(&harness, authorization, Hand::new("secret", 1).knock()).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{authorization}");
         assert_eq!(answer.header("content-type"), elsewhere.header("content-type"));
         assert_eq!(answer.body, elsewhere.body);
     }
-    let answer = rig.http.send(Method::POST, &rig.url(PATH), &[], Bytes::new()).await.unwrap();
+    let answer = harness.http.send(Method::POST, &harness.url(PATH), &[], Bytes::new()).await.unwrap();
     assert_eq!((answer.status, answer.body), (StatusCode::NOT_FOUND, elsewhere.body));
 }
 
 #[tokio::test]
 async fn what_is_no_packet_or_has_another_secret_is_a_bad_request() {
-    let rig = rig().await;
+    let harness = harness().await;
     for body in [Bytes::new(), Bytes::from_static(b"{}"), Hand::new("other", 1).knock()] {
-        assert_eq!(send(&rig, "Bearer key", body).await.status, StatusCode::BAD_REQUEST);
+        assert_eq!(send(&harness, "Bearer key", body).await.status, StatusCode::BAD_REQUEST);
     }
 }
 
 #[tokio::test]
 async fn a_node_without_level_2_has_no_such_path() {
-    let rig = with(|options| options.max_level = Level::Sequenced).await;
-    let answer = send(&rig, "Bearer key", Hand::new("secret", 1).knock()).await;
+    let harness = with(|options| options.max_level = Level::Sequenced).await;
+    let answer = send(&harness, "Bearer key", Hand::new("secret", 1).knock()).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
 async fn the_key_seals_where_there_is_no_secret() {
-    let rig = with(|options| options.secret = None).await;
+    let harness = with(|options| options.secret = None).await;
     let mut hand = Hand::new("key", 1);
-    let answer = send(&rig, "Bearer key", hand.knock()).await;
+    let answer = send(&harness, "Bearer key", hand.knock()).await;
     hand.open(&answer.body);
 }
 
 #[tokio::test]
 async fn a_packet_over_the_body_limit_is_refused() {
-    let rig = with(|options| options.max_body = 1 << 20).await;
-    let answer = send(&rig, "Bearer key", vec![2; (1 << 20) + 1]).await;
+    let harness = with(|options| options.max_body = 1 << 20).await;
+    let answer = send(&harness, "Bearer key", vec![2; (1 << 20) + 1]).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
 #[tokio::test]
 async fn nothing_is_inflated_and_nothing_is_compressed() {
-    let rig = rig().await;
+    let harness = harness().await;
     let mut hand = Hand::new("secret", 1);
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     gzip.write_all(&hand.knock()).unwrap();
     let gzip = gzip.finish().unwrap();
     let (plain, of_gzip) =
-        (send(&rig, "Bearer key", "no packet").await, send(&rig, "Bearer key", gzip).await);
+        (send(&harness, "Bearer key", "no packet").await, send(&harness, "Bearer key", gzip).await);
     assert_eq!((of_gzip.status, of_gzip.body), (StatusCode::BAD_REQUEST, plain.body));
-    let answer = send(&rig, "Bearer key", hand.knock()).await;
+    let answer = send(&harness, "Bearer key", hand.knock()).await;
     assert_eq!(answer.header("content-encoding"), "");
     hand.open(&answer.body);
 }
 
 #[tokio::test]
 async fn a_held_packet_whose_caller_hung_up_is_held_no_longer() {
-    let rig = rig().await;
+    let harness = harness().await;
     let mut hand = Hand::new("secret", 1);
-    let answer = send(&rig, "Bearer key", hand.knock()).await;
+    let answer = send(&harness, "Bearer key", hand.knock()).await;
     hand.open(&answer.body);
-    let (http, url, packet) = (rig.http.clone(), rig.url(PATH), hand.packet(Duration::from_secs(50), &[]));
+    let (http, url, packet) =
+        (harness.http.clone(), harness.url(PATH), hand.packet(Duration::from_secs(50), &[]));
     let held = tokio::spawn(async move {
         let headers = [PACKET, ("authorization", "Bearer key")];
         http.send(Method::POST, &url, &headers, packet).await
     });
-    until(|| async { rig.node.stats().await.held_requests == 1 }).await;
+    until(|| async { harness.node.stats().await.held_requests == 1 }).await;
     held.abort();
-    until(|| async { rig.node.stats().await.held_requests == 0 }).await;
+    until(|| async { harness.node.stats().await.held_requests == 0 }).await;
 }
 
 #[tokio::test]
 async fn a_wrong_method_is_told_the_right_one() {
-    let rig = rig().await;
-    let answer = rig.http.send(Method::GET, &rig.url(PATH), &[], Bytes::new()).await.unwrap();
+    let harness = harness().await;
+    let answer = harness.http.send(Method::GET, &harness.url(PATH), &[], Bytes::new()).await.unwrap();
     assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"));
 }

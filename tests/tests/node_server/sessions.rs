@@ -1,33 +1,31 @@
 //! Bytes and datagrams through a node, and how flows end.
 
-use seqlane::{NodeNotice, NodeOptions, Secret, SessionEnd};
+use seqlane::{NodeNotice, NodeOptions, SessionEnd};
 use seqlane_tests::deadline::soon;
-use seqlane_tests::http_client::HttpClient;
-use seqlane_tokio::NodeServer;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
-use crate::{Rig, encode, payload, tcp_echo, tcp_source, udp_echo, until};
+use crate::{Harness, encode, payload, tcp_echo, tcp_source, udp_echo, until};
 
 #[tokio::test]
 async fn a_tcp_session_echoes_and_closes() {
-    let rig = Rig::new().await;
-    let sid = rig.connect(tcp_echo().await).await;
-    let reply = rig.op(json!({"op": "data", "sid": sid, "seq": 0, "d": encode(b"hello")})).await;
+    let harness = Harness::new().await;
+    let sid = harness.connect(tcp_echo().await).await;
+    let reply = harness.op(json!({"op": "data", "sid": sid, "seq": 0, "d": encode(b"hello")})).await;
     assert_eq!(reply["seq"], 0);
     assert_eq!(payload(&reply), b"hello");
-    let closed = rig.op(json!({"op": "close", "sid": sid})).await;
+    let closed = harness.op(json!({"op": "close", "sid": sid})).await;
     assert_eq!(closed, json!({"sid": sid, "eof": true}));
-    let after = rig.op(json!({"op": "data", "sid": sid, "seq": 1})).await;
+    let after = harness.op(json!({"op": "data", "sid": sid, "seq": 1})).await;
     assert_eq!(after, json!({"sid": sid, "eof": true, "seq": 1}));
 }
 
 #[tokio::test]
 async fn the_first_bytes_ride_with_the_connect() {
-    let rig = Rig::new().await;
+    let harness = Harness::new().await;
     let target = tcp_echo().await;
-    let reply = rig
+    let reply = harness
         .op(json!({"op": "connect_data", "host": "127.0.0.1", "port": target.port(), "d": encode(b"hi")}))
         .await;
     assert_eq!((payload(&reply), &reply["caps"]), (b"hi".to_vec(), &json!(3)));
@@ -35,9 +33,9 @@ async fn the_first_bytes_ride_with_the_connect() {
 
 #[tokio::test]
 async fn a_single_op_each_works_without_a_batch() {
-    let rig = Rig::new().await;
+    let harness = Harness::new().await;
     let target = tcp_echo().await;
-    let single = async |op: serde_json::Value| rig.post("/tunnel", op.to_string()).await.json();
+    let single = async |op: serde_json::Value| harness.post("/tunnel", op.to_string()).await.json();
     let opened =
         single(json!({"k": "key", "op": "connect", "host": "127.0.0.1", "port": target.port()})).await;
     let sid = opened["sid"].as_str().unwrap();
@@ -49,10 +47,10 @@ async fn a_single_op_each_works_without_a_batch() {
 
 #[tokio::test]
 async fn a_download_is_whole_and_ends_after_its_last_byte() {
-    let rig = Rig::new().await;
+    let harness = Harness::new().await;
     let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let sid = rig.connect(tcp_source(bytes.clone()).await).await;
-    let fetched = rig.fetch(&sid, usize::MAX).await;
+    let sid = harness.connect(tcp_source(bytes.clone()).await).await;
+    let fetched = harness.fetch(&sid, usize::MAX).await;
     assert_eq!(fetched.len(), bytes.len());
     assert!(fetched == bytes);
 }
@@ -60,25 +58,24 @@ async fn a_download_is_whole_and_ends_after_its_last_byte() {
 #[tokio::test]
 async fn an_upstream_is_not_read_beyond_the_buffer_and_goes_on_after_a_drain() {
     const BUFFER: usize = 64 * 1024;
-    let options = NodeOptions::new(Secret::new("key")).session_buffer(BUFFER);
-    let node = NodeServer::builder(options).allow_private(true).start().await.unwrap();
-    let rig = Rig { http: HttpClient::http1(), node };
+    let buffer = |options: NodeOptions| options.session_buffer(BUFFER);
+    let harness = Harness::with(|node| node.allow_private(true).options(buffer)).await;
     let bytes = vec![3; 20_000_000];
-    let sid = rig.connect(tcp_source(bytes.clone()).await).await;
-    until(async || rig.node.stats().await.buffered_bytes >= BUFFER).await;
+    let sid = harness.connect(tcp_source(bytes.clone()).await).await;
+    until(async || harness.node.stats().await.buffered_bytes >= BUFFER).await;
     // Nothing that the source still has on its way gets in.
     for _ in 0..100 {
         tokio::task::yield_now().await;
-        assert_eq!(rig.node.stats().await.buffered_bytes, BUFFER);
+        assert_eq!(harness.node.stats().await.buffered_bytes, BUFFER);
     }
-    assert!(rig.fetch(&sid, usize::MAX).await == bytes);
+    assert!(harness.fetch(&sid, usize::MAX).await == bytes);
 }
 
 #[tokio::test]
 async fn an_upload_arrives_whole_and_in_order() {
-    let rig = Rig::new().await;
+    let harness = Harness::new().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let sid = rig.connect(listener.local_addr().unwrap()).await;
+    let sid = harness.connect(listener.local_addr().unwrap()).await;
     let (mut upstream, _) = soon(listener.accept()).await.unwrap();
     let reader = tokio::spawn(async move {
         let mut received = Vec::new();
@@ -87,24 +84,24 @@ async fn an_upload_arrives_whole_and_in_order() {
     let mut sent = Vec::new();
     for seq in 0..8_u8 {
         let chunk = vec![seq; 500_000];
-        let reply = rig.op(json!({"op": "data", "sid": sid, "seq": seq, "d": encode(&chunk)})).await;
+        let reply = harness.op(json!({"op": "data", "sid": sid, "seq": seq, "d": encode(&chunk)})).await;
         assert_eq!(reply["e"], json!(null));
         sent.extend(chunk);
     }
-    rig.op(json!({"op": "close", "sid": sid})).await;
+    harness.op(json!({"op": "close", "sid": sid})).await;
     assert!(soon(reader).await.unwrap().unwrap() == sent);
 }
 
 #[tokio::test]
 async fn bytes_given_before_a_close_reach_a_peer_that_is_still_sending() {
-    let rig = Rig::new().await;
+    let harness = Harness::new().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let sid = rig.connect(listener.local_addr().unwrap()).await;
+    let sid = harness.connect(listener.local_addr().unwrap()).await;
     let (mut upstream, _) = soon(listener.accept()).await.unwrap();
-    let mut events = rig.node.events();
+    let mut events = harness.node.notices();
     let last_words = vec![9; 3_000_000];
     let ops = json!([{"op": "data", "sid": sid, "d": encode(&last_words)}, {"op": "close", "sid": sid}]);
-    let closing = rig.batch(ops);
+    let closing = harness.batch(ops);
     let peer = async {
         upstream.write_all(&vec![1; 2_000_000]).await.unwrap();
         let mut received = Vec::new();
@@ -125,31 +122,31 @@ async fn bytes_given_before_a_close_reach_a_peer_that_is_still_sending() {
 
 #[tokio::test]
 async fn a_reset_upstream_is_told_apart_from_an_end() {
-    let rig = Rig::new().await;
+    let harness = Harness::new().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let sid = rig.connect(listener.local_addr().unwrap()).await;
+    let sid = harness.connect(listener.local_addr().unwrap()).await;
     let (upstream, _) = soon(listener.accept()).await.unwrap();
     upstream.set_zero_linger().unwrap();
     drop(upstream);
-    let reply = rig.op(json!({"op": "data", "sid": sid})).await;
+    let reply = harness.op(json!({"op": "data", "sid": sid})).await;
     assert_eq!(reply["e"], "upstream was reset", "{reply}");
 }
 
 #[tokio::test]
 async fn a_udp_session_echoes_datagrams() {
-    let rig = Rig::new().await;
+    let harness = Harness::new().await;
     let target = udp_echo().await;
-    let opened = rig
+    let opened = harness
         .op(json!({"op": "udp_open", "host": "127.0.0.1", "port": target.port(), "d": encode(b"first")}))
         .await;
     let sid = opened["sid"].as_str().unwrap_or_else(|| panic!("{opened}")).to_owned();
     let mut datagrams: Vec<_> = opened["pkts"].as_array().cloned().unwrap_or_default();
     let second = vec![2; 9000];
-    let sent = rig.op(json!({"op": "udp_data", "sid": sid, "d": encode(&second)})).await;
+    let sent = harness.op(json!({"op": "udp_data", "sid": sid, "d": encode(&second)})).await;
     datagrams.extend(sent["pkts"].as_array().cloned().unwrap_or_default());
     soon(async {
         while datagrams.len() < 2 {
-            let reply = rig.op(json!({"op": "udp_data", "sid": sid})).await;
+            let reply = harness.op(json!({"op": "udp_data", "sid": sid})).await;
             datagrams.extend(reply["pkts"].as_array().cloned().unwrap_or_default());
         }
     })
@@ -159,15 +156,15 @@ async fn a_udp_session_echoes_datagrams() {
 
 #[tokio::test]
 async fn a_udp_target_that_refuses_ends_its_session() {
-    let rig = Rig::new().await;
+    let harness = Harness::new().await;
     let nobody = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let opened = rig
+    let opened = harness
         .op(json!({"op": "udp_open", "host": "127.0.0.1", "port": nobody.port(), "d": encode(b"anybody?")}))
         .await;
     let ended = |reply: &serde_json::Value| reply["eof"] == true || reply["e"].is_string();
     if !ended(&opened) {
         let sid = opened["sid"].as_str().unwrap();
-        let reply = soon(rig.op(json!({"op": "udp_data", "sid": sid}))).await;
+        let reply = soon(harness.op(json!({"op": "udp_data", "sid": sid}))).await;
         assert!(ended(&reply), "{reply}");
     }
 }

@@ -2,26 +2,24 @@
 
 use std::net::SocketAddr;
 
-use seqlane::{ClientOptions, Level, OpenMode, RelayOptions, Secret, Target};
+use seqlane::{Level, OpenMode, Target};
 use seqlane_tests::deadline::soon;
-use seqlane_tokio::ProxyClient;
-use seqlane_tokio::proxy::ProxyClientBuilder;
+use seqlane_tests::harness::FREE_PORT;
+use seqlane_tokio::client::ClientBuilder;
+use seqlane_tokio::{Client, Relay};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::scripted::ScriptedRelay;
 
 /// A builder of a proxy that uses this relay, on a free port.
-pub(crate) fn builder(relay: &ScriptedRelay, open: OpenMode) -> ProxyClientBuilder {
-    let options = ClientOptions::new(vec![RelayOptions::new(Secret::new("key"))])
-        .open(open)
-        .max_level(Level::Sequenced);
-    let relays = vec![relay.url().parse().unwrap()];
-    ProxyClient::builder(options, relays).listen("127.0.0.1:0".parse().unwrap())
+pub(crate) fn builder(relay: &ScriptedRelay, open: OpenMode) -> ClientBuilder {
+    let builder = Client::builder().relay(Relay::new(relay.url(), "key")).max_level(Level::Sequenced);
+    builder.socks(FREE_PORT).options(|options| options.open(open))
 }
 
 /// A proxy with every default but its port.
-pub(crate) async fn proxy(relay: &ScriptedRelay) -> ProxyClient {
+pub(crate) async fn proxy(relay: &ScriptedRelay) -> Client {
     builder(relay, OpenMode::Optimistic).start().await.unwrap()
 }
 
@@ -47,8 +45,8 @@ pub(crate) async fn request(socket: &mut TcpStream, host: &str, port: u16) -> u8
 }
 
 /// An open flow through SOCKS5.
-pub(crate) async fn flow(proxy: &ProxyClient, host: &str, port: u16) -> TcpStream {
-    let mut socket = greeted(proxy.local_addr()).await;
+pub(crate) async fn flow(proxy: &Client, host: &str, port: u16) -> TcpStream {
+    let mut socket = greeted(proxy.local_addr().unwrap()).await;
     assert_eq!(request(&mut socket, host, port).await, 0);
     socket
 }

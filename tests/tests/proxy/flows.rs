@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use seqlane::OpenMode;
 use seqlane_tests::deadline::soon;
-use seqlane_tokio::proxy::ConnectError;
+use seqlane_tokio::ConnectError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::application::{builder, flow, proxy, read, read_to_end, target};

@@ -12,7 +12,7 @@ use crate::scripted::{FAILURES, ScriptedRelay};
 async fn a_flow_carries_bytes_both_ways() {
     let relay = ScriptedRelay::start().await;
     let proxy = proxy(&relay).await;
-    let mut socket = TcpStream::connect(proxy.local_addr()).await.unwrap();
+    let mut socket = TcpStream::connect(proxy.local_addr().unwrap()).await.unwrap();
     let answer = http(&mut socket, "CONNECT echo:7 HTTP/1.1\r\nhost: echo:7\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert!(!answer.contains("content-length"), "{answer}");
@@ -27,7 +27,7 @@ async fn a_flow_carries_bytes_both_ways() {
 async fn bytes_behind_the_header_belong_to_the_flow() {
     let relay = ScriptedRelay::start().await;
     let proxy = proxy(&relay).await;
-    let mut socket = TcpStream::connect(proxy.local_addr()).await.unwrap();
+    let mut socket = TcpStream::connect(proxy.local_addr().unwrap()).await.unwrap();
     socket.write_all(b"CONNECT echo:7 HTTP/1.1\r\n\r\nearly").await.unwrap();
     let answer = http(&mut socket, "").await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
@@ -38,7 +38,7 @@ async fn bytes_behind_the_header_belong_to_the_flow() {
 async fn ipv6_targets_are_written_in_brackets() {
     let relay = ScriptedRelay::start().await;
     let proxy = builder(&relay, OpenMode::Confirmed).start().await.unwrap();
-    let mut socket = TcpStream::connect(proxy.local_addr()).await.unwrap();
+    let mut socket = TcpStream::connect(proxy.local_addr().unwrap()).await.unwrap();
     let answer = http(&mut socket, "CONNECT [2001:db8::1]:443 HTTP/1.1\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert_eq!(relay.opened(), ["2001:db8::1:443"]);
@@ -49,7 +49,7 @@ async fn confirmed_opening_answers_with_the_reason_of_a_failure() {
     let relay = ScriptedRelay::start().await;
     let proxy = builder(&relay, OpenMode::Confirmed).start().await.unwrap();
     for ((port, text), status) in (1..).zip(FAILURES).zip([502, 502, 502, 502, 504, 403, 502]) {
-        let mut socket = TcpStream::connect(proxy.local_addr()).await.unwrap();
+        let mut socket = TcpStream::connect(proxy.local_addr().unwrap()).await.unwrap();
         let answer = http(&mut socket, &format!("CONNECT fail:{port} HTTP/1.1\r\n\r\n")).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{text}: {answer}");
     }
@@ -62,7 +62,7 @@ async fn other_methods_are_not_allowed() {
     for request in
         ["GET http://echo:7/ HTTP/1.1\r\nhost: echo:7\r\n\r\n", "get / HTTP/1.1\r\nhost: x\r\n\r\n"]
     {
-        let mut socket = TcpStream::connect(proxy.local_addr()).await.unwrap();
+        let mut socket = TcpStream::connect(proxy.local_addr().unwrap()).await.unwrap();
         let answer = http(&mut socket, request).await;
         assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
         assert!(answer.contains("allow: CONNECT"), "{answer}");
@@ -75,7 +75,7 @@ async fn connect_without_a_port_is_a_bad_request() {
     let relay = ScriptedRelay::start().await;
     let proxy = proxy(&relay).await;
     for authority in ["echo", "echo:0"] {
-        let mut socket = TcpStream::connect(proxy.local_addr()).await.unwrap();
+        let mut socket = TcpStream::connect(proxy.local_addr().unwrap()).await.unwrap();
         let answer = http(&mut socket, &format!("CONNECT {authority} HTTP/1.1\r\n\r\n")).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     }
@@ -85,7 +85,7 @@ async fn connect_without_a_port_is_a_bad_request() {
 async fn a_header_without_end_is_refused() {
     let relay = ScriptedRelay::start().await;
     let proxy = proxy(&relay).await;
-    let mut socket = TcpStream::connect(proxy.local_addr()).await.unwrap();
+    let mut socket = TcpStream::connect(proxy.local_addr().unwrap()).await.unwrap();
     socket.write_all(b"CONNECT echo:7 HTTP/1.1\r\nx: ").await.unwrap();
     // It may be refused before everything was written.
     let _ = socket.write_all(&[b'y'; 64 * 1024]).await;
@@ -101,7 +101,7 @@ async fn credentials_are_asked_for_and_can_follow_on_the_same_connection() {
     let relay = ScriptedRelay::start().await;
     let credentials = Credentials::new("ann", "horse").unwrap();
     let proxy = builder(&relay, OpenMode::Optimistic).credentials(credentials).start().await.unwrap();
-    let mut socket = TcpStream::connect(proxy.local_addr()).await.unwrap();
+    let mut socket = TcpStream::connect(proxy.local_addr().unwrap()).await.unwrap();
     for header in ["", "proxy-authorization: Basic YW5uOmNhcnQ=\r\n"] {
         let answer = http(&mut socket, &format!("CONNECT echo:7 HTTP/1.1\r\n{header}\r\n")).await;
         assert!(answer.starts_with("HTTP/1.1 407 "), "{answer}");

@@ -32,7 +32,7 @@ async fn every_kind_of_address_reaches_the_node_as_it_was_written() {
         (&[4, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], "2001:db8::1:80"),
         (&[3, 4, b'E', b'c', b'h', b'o'], "Echo:80"),
     ] {
-        let mut socket = greeted(proxy.local_addr()).await;
+        let mut socket = greeted(proxy.local_addr().unwrap()).await;
         socket.write_all(&[&[5, 1, 0], address, &[0, 80]].concat()).await.unwrap();
         assert_eq!(read(&mut socket).await, [5, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
         assert_eq!(relay.opened().last().unwrap(), expected);
@@ -44,7 +44,7 @@ async fn confirmed_opening_answers_with_the_reason_of_a_failure() {
     let relay = ScriptedRelay::start().await;
     let proxy = builder(&relay, OpenMode::Confirmed).start().await.unwrap();
     for ((port, text), code) in (1..).zip(FAILURES).zip([5, 4, 4, 3, 6, 2, 1]) {
-        let mut socket = greeted(proxy.local_addr()).await;
+        let mut socket = greeted(proxy.local_addr().unwrap()).await;
         assert_eq!(request(&mut socket, "fail", port).await, code, "{text}");
         assert!(read_to_end(&mut socket).await.unwrap().is_empty());
     }
@@ -64,7 +64,7 @@ async fn a_target_known_to_be_unreachable_fails_at_once_in_optimistic_opening_to
     let relay = ScriptedRelay::start().await;
     let proxy = proxy(&relay).await;
     read_to_end(&mut flow(&proxy, "fail", 2).await).await.unwrap_err();
-    let mut socket = greeted(proxy.local_addr()).await;
+    let mut socket = greeted(proxy.local_addr().unwrap()).await;
     assert_eq!(request(&mut socket, "fail", 2).await, 4);
 }
 
@@ -74,7 +74,7 @@ async fn a_wrong_password_opens_nothing_and_the_right_one_does() {
     let credentials = Credentials::new("ann", "horse").unwrap();
     let proxy = builder(&relay, OpenMode::Optimistic).credentials(credentials).start().await.unwrap();
     for (password, verdict) in [("cart!", 1), ("horse", 0)] {
-        let mut socket = TcpStream::connect(proxy.local_addr()).await.unwrap();
+        let mut socket = TcpStream::connect(proxy.local_addr().unwrap()).await.unwrap();
         socket.write_all(&[5, 2, 0, 2]).await.unwrap();
         assert_eq!(read(&mut socket).await, [5, 2]);
         socket.write_all(&[b"\x01\x03ann\x05", password.as_bytes()].concat()).await.unwrap();
@@ -96,7 +96,7 @@ async fn who_says_nothing_is_cut_off() {
         .await
         .unwrap();
     for said in [&[][..], &[5], &[5, 1, 0, 5, 1], b"CONN", b"CONNECT echo:7 HTTP/1.1\r\n"] {
-        let mut socket = TcpStream::connect(proxy.local_addr()).await.unwrap();
+        let mut socket = TcpStream::connect(proxy.local_addr().unwrap()).await.unwrap();
         socket.write_all(said).await.unwrap();
         // Reset or closed: either ends the connection.
         let _ = read_to_end(&mut socket).await;
@@ -109,7 +109,7 @@ async fn what_is_neither_socks_nor_http_is_closed() {
     let relay = ScriptedRelay::start().await;
     let proxy = proxy(&relay).await;
     for first in [0, 4, 22, b'0', b' ', 0xff] {
-        let mut socket = TcpStream::connect(proxy.local_addr()).await.unwrap();
+        let mut socket = TcpStream::connect(proxy.local_addr().unwrap()).await.unwrap();
         socket.write_all(&[first]).await.unwrap();
         let _ = read_to_end(&mut socket).await;
     }
@@ -120,7 +120,7 @@ async fn a_full_house_waits_for_a_place() {
     let relay = ScriptedRelay::start().await;
     let proxy = builder(&relay, OpenMode::Optimistic).max_connections(1).start().await.unwrap();
     let mut first = flow(&proxy, "echo", 7).await;
-    let address = proxy.local_addr();
+    let address = proxy.local_addr().unwrap();
     let second = tokio::spawn(async move { request(&mut greeted(address).await, "echo", 8).await });
     first.write_all(b"bye").await.unwrap();
     assert_eq!(read_to_end(&mut first).await.unwrap(), b"bye");

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use seqlane_tests::deadline::soon;
-use seqlane_tokio::ProxyClient;
+use seqlane_tokio::Client;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UdpSocket};
 
@@ -11,8 +11,8 @@ use crate::application::{greeted, proxy, read};
 use crate::scripted::ScriptedRelay;
 
 /// An association: the connection that keeps it, and a socket connected to it.
-async fn associate(proxy: &ProxyClient) -> (TcpStream, UdpSocket) {
-    let mut control = greeted(proxy.local_addr()).await;
+async fn associate(proxy: &Client) -> (TcpStream, UdpSocket) {
+    let mut control = greeted(proxy.local_addr().unwrap()).await;
     control.write_all(&[5, 3, 0, 1, 0, 0, 0, 0, 0, 0]).await.unwrap();
     let [5, 0, 0, 1, a, b, c, d, high, low] = read(&mut control).await else { panic!("refused") };
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();

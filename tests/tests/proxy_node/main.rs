@@ -1,23 +1,23 @@
 //! Proxy client, stand-in relay, node and a real target, all over loopback sockets.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 
-use seqlane::{ClientOptions, Form, NodeOptions, OpenMode, RelayOptions, Secret, Target};
+use seqlane::OpenMode;
 use seqlane_tests::deadline::soon;
+use seqlane_tests::harness::{FREE_PORT, node_url};
 use seqlane_tokio::relay::RelayBuilder;
-use seqlane_tokio::{NodeServer, ProxyClient, StandInRelay};
+use seqlane_tokio::{Client, Node, Relay, StandInRelay};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::AbortHandle;
 
 /// One of everything.
 struct Path {
-    proxy: ProxyClient,
+    proxy: Client,
     _relay: Option<StandInRelay>,
-    _node: NodeServer,
+    _node: Node,
 }
-
-const PORT_0: &str = "127.0.0.1:0";
 
 impl Path {
     async fn new(open: OpenMode) -> Self {
@@ -27,37 +27,33 @@ impl Path {
     /// A path through a relay with faults.
     async fn through(open: OpenMode, faults: impl FnOnce(RelayBuilder) -> RelayBuilder) -> Self {
         let node = node(true).await;
-        let builder = StandInRelay::builder(format!("http://{}", node.local_addr()), "key", "node key");
+        let builder = StandInRelay::builder(node_url(&node), "key", "node key");
         let relay = faults(builder).start().await.unwrap();
-        let proxy = proxy(open, RelayOptions::new(Secret::new("key")), &relay.url()).await;
+        let proxy = proxy(open, Relay::new(relay.url(), "key")).await;
         Self { proxy, _relay: Some(relay), _node: node }
     }
 
     /// A path without a relay.
     async fn direct(open: OpenMode, allow_private: bool) -> Self {
         let node = node(allow_private).await;
-        let options = RelayOptions::new(Secret::new("node key")).form(Form::Node);
-        let proxy = proxy(open, options, &format!("http://{}", node.local_addr())).await;
+        let proxy = proxy(open, Relay::direct(node_url(&node), "node key")).await;
         Self { proxy, _relay: None, _node: node }
     }
 
     async fn connect(&self, target: SocketAddr) -> TcpStream {
-        let mut socket = TcpStream::connect(self.proxy.local_addr()).await.unwrap();
+        let mut socket = TcpStream::connect(self.proxy.local_addr().unwrap()).await.unwrap();
         assert_eq!(request(&mut socket, target).await, 0);
         socket
     }
 }
 
-async fn node(allow_private: bool) -> NodeServer {
-    let options = NodeOptions::new(Secret::new("node key"));
-    let builder = NodeServer::builder(options).allow_private(allow_private).listen(PORT_0.parse().unwrap());
-    builder.start().await.unwrap()
+async fn node(allow_private: bool) -> Node {
+    Node::builder("node key").allow_private(allow_private).listen(FREE_PORT).start().await.unwrap()
 }
 
-async fn proxy(open: OpenMode, relay: RelayOptions, url: &str) -> ProxyClient {
-    let options = ClientOptions::new(vec![relay]).open(open);
-    let builder = ProxyClient::builder(options, vec![url.parse().unwrap()]);
-    builder.listen(PORT_0.parse().unwrap()).start().await.unwrap()
+async fn proxy(open: OpenMode, relay: Relay) -> Client {
+    let builder = Client::builder().relay(relay).socks(FREE_PORT);
+    builder.options(|options| options.open(open)).start().await.unwrap()
 }
 
 /// Greets, asks for a TCP flow to an IPv4 address; returns the reply code.
@@ -85,7 +81,7 @@ impl Drop for Server {
 
 /// Sends back what it gets, and ends when its peer has.
 async fn echo() -> Server {
-    let listener = TcpListener::bind(PORT_0).await.unwrap();
+    let listener = TcpListener::bind(FREE_PORT).await.unwrap();
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn(async move {
         loop {
@@ -101,7 +97,7 @@ async fn echo() -> Server {
 
 /// Sends `bytes` and ends.
 async fn source(bytes: Vec<u8>) -> Server {
-    let listener = TcpListener::bind(PORT_0).await.unwrap();
+    let listener = TcpListener::bind(FREE_PORT).await.unwrap();
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn(async move {
         loop {
@@ -183,7 +179,7 @@ async fn a_node_can_be_spoken_to_without_a_relay() {
 async fn http_connect_carries_a_flow() {
     let echo = echo().await;
     let path = Path::new(OpenMode::Optimistic).await;
-    let mut socket = TcpStream::connect(path.proxy.local_addr()).await.unwrap();
+    let mut socket = TcpStream::connect(path.proxy.local_addr().unwrap()).await.unwrap();
     socket.write_all(format!("CONNECT {} HTTP/1.1\r\n\r\n", echo.address).as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
@@ -195,7 +191,7 @@ async fn http_connect_carries_a_flow() {
 
 #[tokio::test]
 async fn datagrams_are_echoed() {
-    let target = UdpSocket::bind(PORT_0).await.unwrap();
+    let target = UdpSocket::bind(FREE_PORT).await.unwrap();
     let target_address = target.local_addr().unwrap();
     let echoing = tokio::spawn(async move {
         let mut bytes = [0; 2048];
@@ -205,12 +201,12 @@ async fn datagrams_are_echoed() {
         }
     });
     let path = Path::new(OpenMode::Optimistic).await;
-    let mut control = TcpStream::connect(path.proxy.local_addr()).await.unwrap();
+    let mut control = TcpStream::connect(path.proxy.local_addr().unwrap()).await.unwrap();
     control.write_all(&[5, 1, 0, 5, 3, 0, 1, 0, 0, 0, 0, 0, 0]).await.unwrap();
     let mut answer = [0; 12];
     soon(control.read_exact(&mut answer)).await.unwrap();
     let [5, 0, 5, 0, 0, 1, a, b, c, d, high, low] = answer else { panic!("refused: {answer:?}") };
-    let socket = UdpSocket::bind(PORT_0).await.unwrap();
+    let socket = UdpSocket::bind(FREE_PORT).await.unwrap();
     socket.connect(SocketAddr::from(([a, b, c, d], u16::from_be_bytes([high, low])))).await.unwrap();
     for payload in [&b"first"[..], b"second", &[7; 1200]] {
         let port = target_address.port().to_be_bytes();
@@ -225,9 +221,9 @@ async fn datagrams_are_echoed() {
 
 #[tokio::test]
 async fn a_closed_port_is_a_refused_connection() {
-    let closed = TcpListener::bind(PORT_0).await.unwrap().local_addr().unwrap();
+    let closed = TcpListener::bind(FREE_PORT).await.unwrap().local_addr().unwrap();
     let path = Path::new(OpenMode::Confirmed).await;
-    let mut socket = TcpStream::connect(path.proxy.local_addr()).await.unwrap();
+    let mut socket = TcpStream::connect(path.proxy.local_addr().unwrap()).await.unwrap();
     assert_eq!(request(&mut socket, closed).await, 5);
 }
 
@@ -235,7 +231,7 @@ async fn a_closed_port_is_a_refused_connection() {
 async fn a_private_target_is_not_allowed() {
     let echo = echo().await;
     let path = Path::direct(OpenMode::Confirmed, false).await;
-    let mut socket = TcpStream::connect(path.proxy.local_addr()).await.unwrap();
+    let mut socket = TcpStream::connect(path.proxy.local_addr().unwrap()).await.unwrap();
     assert_eq!(request(&mut socket, echo.address).await, 2);
 }
 
@@ -243,12 +239,27 @@ async fn a_private_target_is_not_allowed() {
 async fn a_program_opens_flows_without_a_socket() {
     let echo = echo().await;
     let path = Path::new(OpenMode::Confirmed).await;
-    let target = Target::new(&echo.address.ip().to_string(), echo.address.port()).unwrap();
-    let mut stream = path.proxy.connect(target).await.unwrap();
+    let mut stream = path.proxy.connect(echo.address).await.unwrap();
     stream.write_all(b"hello").await.unwrap();
     let mut received = [0; 5];
     soon(stream.read_exact(&mut received)).await.unwrap();
     assert_eq!(&received, b"hello");
+}
+
+#[tokio::test]
+async fn a_program_sends_datagrams_without_a_socket() {
+    let target = UdpSocket::bind(FREE_PORT).await.unwrap();
+    let path = Path::new(OpenMode::Confirmed).await;
+    let mut flow = path.proxy.connect_udp(target.local_addr().unwrap()).await.unwrap();
+    for payload in [&b"first"[..], b"second", &[7; 1200]] {
+        flow.send(payload).await.unwrap();
+        let mut received = [0; 2048];
+        let (length, from) = soon(target.recv_from(&mut received)).await.unwrap();
+        assert_eq!(received[..length], *payload);
+        target.send_to(&received[..length], from).await.unwrap();
+        assert_eq!(soon(flow.recv()).await.unwrap(), payload);
+    }
+    assert_eq!(flow.send(&[0; 65_536]).await.unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
 #[tokio::test]

@@ -8,10 +8,10 @@ use seqlane::{ClientNotice, Level, OpenMode};
 use seqlane_record::Ending;
 use seqlane_sim::playback::{End, Playback, play};
 use seqlane_tests::deadline::soon;
-use seqlane_tests::rig::dial::{self, Association};
-use seqlane_tests::rig::origin::{self, DatagramEcho};
-use seqlane_tests::rig::{
-    CLIENT_KEY, NODE_KEY, Origin, Pattern, Rig, RigBuilder, SECRET, fetch, push, read_to_end,
+use seqlane_tests::harness::dial::{self, Association};
+use seqlane_tests::harness::origin::{self, DatagramEcho};
+use seqlane_tests::harness::{
+    CLIENT_KEY, Harness, HarnessBuilder, NODE_KEY, Origin, Pattern, SECRET, fetch, push, read_to_end,
 };
 use seqlane_tokio::relay::RelayBuilder;
 
@@ -35,13 +35,13 @@ impl Files {
         Self { client: place("client"), node: place("node") }
     }
 
-    /// A rig of this level that is recorded at both ends.
-    fn recording(&self, level: Level) -> RigBuilder {
+    /// A harness of this level that is recorded at both ends.
+    fn recording(&self, level: Level) -> HarnessBuilder {
         let (client, node) = (self.client.clone(), self.node.clone());
-        Rig::builder()
+        Harness::builder()
             .level(level)
             .node(|builder| builder.record(node).drain(Duration::ZERO))
-            .client(|builder| builder.record(client).shutdown_grace(Duration::ZERO))
+            .client(|builder| builder.record(client).drain(Duration::ZERO))
     }
 
     /// Both recordings, replayed to their ends.
@@ -66,34 +66,34 @@ impl Drop for Files {
     }
 }
 
-async fn stop(rig: Rig) {
-    soon(rig.client.shutdown()).await;
-    soon(rig.node.shutdown()).await;
+async fn stop(harness: Harness) {
+    soon(harness.client.shutdown()).await;
+    soon(harness.node.shutdown()).await;
 }
 
 #[tokio::test]
 async fn a_session_over_sockets_is_replayed_without_a_difference_at_every_level() {
     for (level, is_binary) in LEVELS.map(|level| (level, false)).into_iter().chain([(Level::Streams, true)]) {
         let files = Files::new();
-        let rig = files.recording(level);
-        let rig = if is_binary { rig.binary() } else { rig }.start().await;
-        let mut notices = rig.notices();
+        let harness = files.recording(level);
+        let harness = if is_binary { harness.binary() } else { harness }.start().await;
+        let mut notices = harness.notices();
         let (source, sink) = (Pattern::new(1), Pattern::new(2));
         let from = Origin::source(source, MIB).await;
         let to = Origin::sink(sink, MIB).await;
-        let mut down = rig.connect(from.address()).await;
-        let mut up = rig.connect(to.address()).await;
+        let mut down = harness.connect(from.address()).await;
+        let mut up = harness.connect(to.address()).await;
         let (fetched, pushed) = tokio::join!(soon(fetch(&mut down, source)), soon(push(&mut up, sink, MIB)));
         assert_eq!(fetched.unwrap(), MIB);
         pushed.unwrap();
         assert_eq!(soon(read_to_end(&mut up)).await.unwrap(), MIB.to_string().as_bytes());
         let echo = DatagramEcho::start().await;
-        let association = soon(Association::open(rig.proxy())).await.unwrap();
+        let association = soon(Association::open(harness.proxy())).await.unwrap();
         association.send(echo.address(), b"datagram").await.unwrap();
         assert_eq!(soon(association.receive()).await.unwrap().1, b"datagram");
         let is_of_level = |notice: &ClientNotice| matches!(notice, ClientNotice::Connected { level: it, .. } if *it == level);
         assert!(notices.so_far().iter().any(is_of_level), "{level}");
-        stop(rig).await;
+        stop(harness).await;
         for playback in files.replayed() {
             assert!(playback.events > 20 && playback.actions > 20, "{playback:?}");
         }
@@ -108,15 +108,15 @@ async fn a_session_through_relays_that_fail_is_replayed_without_a_difference_at_
     };
     for level in LEVELS {
         let files = Files::new();
-        let rig = files.recording(level).relay(poor).relay(|relay| relay).start().await;
+        let harness = files.recording(level).relay(poor).relay(|relay| relay).start().await;
         let pattern = Pattern::new(7);
         let origin = Origin::source(pattern, MIB / 4).await;
         for _ in 0..6 {
             // Whether it is whole is another test's business.
-            let Ok(mut socket) = soon(dial::socks(rig.proxy(), origin.address())).await else { continue };
+            let Ok(mut socket) = soon(dial::socks(harness.proxy(), origin.address())).await else { continue };
             let _ = soon(fetch(&mut socket, pattern)).await;
         }
-        stop(rig).await;
+        stop(harness).await;
         let [client, _] = files.replayed();
         assert!(client.events > 20, "{client:?}");
     }
@@ -126,17 +126,17 @@ async fn a_session_through_relays_that_fail_is_replayed_without_a_difference_at_
 async fn refusals_of_targets_and_keys_are_replayed_too() {
     let files = Files::new();
     let confirmed = |options: &mut seqlane::ClientOptions| options.open = OpenMode::Confirmed;
-    let rig = files
+    let harness = files
         .recording(Level::Sequenced)
         .client_options(confirmed)
         .relay_with_wrong_key()
         .relay(|relay| relay);
-    let rig = rig.start().await;
+    let harness = harness.start().await;
     let nobody = origin::closed().await;
     for _ in 0..4 {
-        assert!(soon(dial::socks(rig.proxy(), nobody)).await.is_err());
+        assert!(soon(dial::socks(harness.proxy(), nobody)).await.is_err());
     }
-    stop(rig).await;
+    stop(harness).await;
     let file = std::fs::read(&files.node).unwrap();
     assert!(!file.windows(11).any(|part| part == b"another key"), "a foreign key is in the recording");
     files.replayed();

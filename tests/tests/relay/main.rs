@@ -12,19 +12,19 @@ use seqlane_tests::stub_node::StubNode;
 use seqlane_tokio::StandInRelay;
 use seqlane_tokio::relay::RelayBuilder;
 
-/// What every hosted relay's page for strangers says.
+/// The sentence of every hosted relay's page for rejected calls.
 const DECOY: &str = "The script completed but did not return anything";
 
 const REPLY: &str = r#"{"r":[{"sid":"s","d":"QUJD","eof":false,"seq":3}]}"#;
 
 /// A client, a relay and a stub.
-struct Rig {
+struct Harness {
     http: HttpClient,
     relay: StandInRelay,
     node: StubNode,
 }
 
-impl Rig {
+impl Harness {
     /// A relay with these settings.
     async fn new(settings: impl FnOnce(RelayBuilder) -> RelayBuilder) -> Self {
         let node = StubNode::answering(REPLY).await;

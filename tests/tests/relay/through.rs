@@ -1,21 +1,20 @@
 //! The relay in front of a real node.
 
-use seqlane::{Level, NodeOptions, Secret};
 use seqlane_tests::deadline::soon;
+use seqlane_tests::harness::{FREE_PORT, node_url};
 use seqlane_tests::http_client::HttpClient;
 use seqlane_tokio::relay::RelayBuilder;
-use seqlane_tokio::{NodeServer, StandInRelay};
+use seqlane_tokio::{Node, StandInRelay};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::{DECOY, batch};
 
 /// A node of every level, and a relay with these settings before it.
-pub(crate) async fn pair(settings: impl FnOnce(RelayBuilder) -> RelayBuilder) -> (NodeServer, StandInRelay) {
-    let options =
-        NodeOptions::new(Secret::new("inner")).max_level(Level::Streams).secret(Some(Secret::new("secret")));
-    let node = NodeServer::builder(options).allow_private(true).start().await.unwrap();
-    let builder = StandInRelay::builder(format!("http://{}", node.local_addr()), "outer", "inner");
+pub(crate) async fn pair(settings: impl FnOnce(RelayBuilder) -> RelayBuilder) -> (Node, StandInRelay) {
+    let node = Node::builder("inner").secret("secret").allow_private(true).listen(FREE_PORT);
+    let node = node.start().await.unwrap();
+    let builder = StandInRelay::builder(node_url(&node), "outer", "inner");
     (node, settings(builder).start().await.unwrap())
 }
 
@@ -45,9 +44,8 @@ async fn a_duplicated_connect_opens_two_upstreams() {
 
 #[tokio::test]
 async fn a_wrong_node_key_shows_as_an_error_of_the_exchange() {
-    let node = NodeServer::builder(NodeOptions::new(Secret::new("other"))).start().await.unwrap();
-    let url = format!("http://{}", node.local_addr());
-    let relay = StandInRelay::builder(url, "outer", "inner").start().await.unwrap();
+    let node = Node::builder("other").listen(FREE_PORT).start().await.unwrap();
+    let relay = StandInRelay::builder(node_url(&node), "outer", "inner").start().await.unwrap();
     assert_eq!(connect(&relay, 80).await["e"], "tunnel batch HTTP 404");
     node.shutdown().await;
     let answer = HttpClient::http1().post(&relay.url(), batch("[]")).await;

@@ -1,4 +1,4 @@
-//! How a command fails, and the exit code that says so.
+//! Failures of commands, with their exit codes.
 
 use std::process::ExitCode;
 
@@ -6,12 +6,12 @@ use clap::error::ErrorKind;
 use seqlane::ConfigError;
 use seqlane_tokio::StartError;
 
-/// Why the program ends without success.
+/// Why a command does not succeed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// What it was told makes no sense: exit code 2.
+    /// The command line or a setting is wrong: exit code 2.
     Usage(String),
-    /// It could not do what it was told: exit code 1.
+    /// The command could not be carried out: exit code 1.
     Failed(String),
     /// The command has already printed what is wrong: exit code 1.
     Reported,
@@ -24,12 +24,12 @@ impl Failure {
         Self::Usage(text.into())
     }
 
-    /// The standard output does not take what is printed.
+    /// An error of the standard output.
     pub(crate) fn output(error: &std::io::Error) -> Self {
         Self::Failed(format!("cannot write to the standard output: {error}"))
     }
 
-    /// Prints the failure, in one line where it is ours, and names the exit code.
+    /// Prints the failure and returns the exit code.
     pub(crate) fn report(self) -> ExitCode {
         match self {
             Self::Usage(text) => {
@@ -42,7 +42,7 @@ impl Failure {
             }
             Self::Reported => ExitCode::from(1),
             Self::Help(error) => {
-                // A closed terminal leaves nobody to tell.
+                // A closed output cannot be reported anywhere.
                 drop(error.print());
                 ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
             }
@@ -61,7 +61,7 @@ impl From<clap::Error> for Failure {
     }
 }
 
-/// What the command line reader complains about, in one line and without the usage, which `--help` shows.
+/// An error of the command line in one line, without the usage, which `--help` shows.
 pub(super) fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let mut line = String::new();
@@ -81,8 +81,9 @@ pub(super) fn one_line(error: &clap::Error) -> String {
     line
 }
 
-/// Options of the library whose flag has another name. All others have theirs: `max_body` is `--max-body`.
-const RENAMED: [(&str, &str); 3] = [("max_depth", "depth"), ("node_url", "node"), ("relays", "relay")];
+/// Options of the library whose flag has another name. The others are named alike: `max_body` is `--max-body`.
+const RENAMED: [(&str, &str); 4] =
+    [("max_depth", "depth"), ("max_flows", "max-streams"), ("node_url", "node"), ("relays", "relay")];
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
@@ -100,6 +101,7 @@ impl From<StartError> for Failure {
                 Self::Usage(format!("--ca: {unusable}"))
             }
             unusable @ StartError::Record { .. } => Self::Usage(format!("--record: {unusable}")),
+            invalid @ StartError::Url { .. } => Self::Usage(invalid.to_string()),
             other => Self::Failed(other.to_string()),
         }
     }

@@ -1,23 +1,12 @@
-//! Logs: to the standard error, quiet unless asked.
+//! Logs on the standard error.
 
 use std::io::IsTerminal;
 
-use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
-use super::Console;
+use super::console::{Console, LogFormat};
 
-/// The form of log lines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// A line for people.
-    #[default]
-    Text,
-    /// A JSON object a line.
-    Json,
-}
-
-/// A filter in the syntax of `tracing`, for those who need more than `-v`; it wins over `-v`.
+/// The variable for a filter in the syntax of `tracing`, which wins over `-v`.
 const FILTER: &str = "SEQLANE_LOG";
 
 /// Starts logging for the whole process.
@@ -39,7 +28,7 @@ fn filter(verbose: u8) -> EnvFilter {
         2 => "debug",
         _ => "trace",
     };
-    // The libraries below have their own idea of what is worth telling.
-    let quiet_below = format!("warn,seqlane={level},seqlane_tokio={level}");
-    EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new(quiet_below))
+    // Libraries are logged at their warnings only.
+    let of_levels = format!("warn,seqlane={level},seqlane_tokio={level}");
+    EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new(of_levels))
 }

@@ -1,4 +1,4 @@
-//! `seqlane node`.
+//! The command `seqlane node`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use seqlane::{Level, NodeOptions};
-use seqlane_tokio::NodeServer;
+use seqlane_tokio::Node;
 use tracing::warn;
 
 use super::failure::Failure;
@@ -16,17 +16,17 @@ use super::value::{Key, bytes, level};
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct NodeArgs {
-    /// Where to listen for relays and clients, in plain HTTP; PORT=N means 0.0.0.0:N
+    /// The address for relays and clients, in plain HTTP; PORT=N means 0.0.0.0:N
     #[arg(long, value_name = "ADDR", env = "SEQLANE_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
-    /// The key that relays and clients must show; TUNNEL_AUTH_KEY counts too. Other users of this machine can
-    /// see flags: prefer the environment
+    /// The key that relays and clients must have; TUNNEL_AUTH_KEY sets it too. Other users of this machine can see
+    /// flags: prefer the environment
     #[arg(long, value_name = "KEY", env = "SEQLANE_KEY", hide_env_values = true)]
     key: Option<Key>,
-    /// What seals the packets of level 2: clients have the same, and no relay should. Without it, the key does
+    /// The secret that seals the packets of level 2. Clients have the same, and no relay should. Default: the key
     #[arg(long, value_name = "SECRET", env = "SEQLANE_SECRET", hide_env_values = true)]
     secret: Option<Key>,
-    /// Reach targets in loopback, private, link-local and other special ranges too
+    /// Allow targets in loopback, private, link-local and other special ranges
     #[arg(long, env = "SEQLANE_ALLOW_PRIVATE")]
     allow_private: bool,
     /// The highest level to offer: 0, 1 or 2
@@ -47,28 +47,27 @@ pub(super) struct NodeArgs {
     /// HTTP connections at a time
     #[arg(long, value_name = "N", env = "SEQLANE_MAX_CONNECTIONS", default_value_t = 1024)]
     max_connections: usize,
-    /// Downlink bytes kept per session; reading its target pauses there
+    /// Downlink bytes buffered per session, at most; reading from its target pauses there
     #[arg(long, value_name = "SIZE", env = "SEQLANE_SESSION_BUFFER", default_value = "16MiB")]
     #[arg(value_parser = bytes)]
     session_buffer: usize,
-    /// Downlink bytes kept over all sessions, beyond the first 64 KiB of each
+    /// Downlink bytes buffered over all sessions, beyond the first 64 KiB of each
     #[arg(long, value_name = "SIZE", env = "SEQLANE_TOTAL_BUFFER", default_value = "512MiB")]
     #[arg(value_parser = bytes)]
     total_buffer: usize,
-    /// How long stopping may wait for answers to be fetched and for bytes to reach their targets
+    /// The longest wait for answers to be fetched and for bytes to reach their targets when stopping
     #[arg(long, value_name = "TIME", env = "SEQLANE_DRAIN", default_value = "10s")]
     #[arg(value_parser = humantime::parse_duration)]
     drain: Duration,
-    /// Write everything that happens to a new file, for `seqlane-sim replay`. It has in it WHATEVER IS CARRIED, readable:
-    /// keep it to yourself. Keys and secrets are left out
+    /// Record every event in a new file, for `seqlane-sim replay`. The file holds all traffic in clear text; keep it
+    /// private. Keys and secrets are left out
     #[arg(long, value_name = "FILE", env = "SEQLANE_RECORD")]
     record: Option<PathBuf>,
 }
 
 impl NodeArgs {
-    fn options(&self) -> Result<NodeOptions, Failure> {
-        let key = self.key.as_ref().ok_or_else(|| Failure::usage(NO_KEY))?;
-        Ok(NodeOptions::new(key.secret())
+    fn options(&self, options: NodeOptions) -> NodeOptions {
+        options
             .max_level(self.max_level)
             .secret(self.secret.as_ref().map(Key::secret))
             .diagnostic(self.diagnostic)
@@ -76,13 +75,15 @@ impl NodeArgs {
             .max_sessions(self.max_sessions)
             .max_requests(self.max_requests)
             .session_buffer(self.session_buffer)
-            .total_buffer(self.total_buffer))
+            .total_buffer(self.total_buffer)
     }
 }
 
 /// Serves until a signal comes.
 pub(super) async fn run(args: NodeArgs) -> Result<(), Failure> {
-    let mut builder = NodeServer::builder(args.options()?)
+    let key = args.key.as_ref().ok_or_else(|| Failure::usage(NO_KEY))?.secret();
+    let mut builder = Node::builder(key)
+        .options(|options| args.options(options))
         .listen(args.listen)
         .allow_private(args.allow_private)
         .max_connections(args.max_connections)
@@ -92,13 +93,11 @@ pub(super) async fn run(args: NodeArgs) -> Result<(), Failure> {
     }
     let stop = Stop::listen()?;
     let node = builder.start().await?;
-    if args.allow_private && !node.local_addr().ip().is_loopback() {
-        warn!("whoever has the key reaches the private network of this machine (--allow-private)");
+    if args.allow_private && !args.listen.ip().is_loopback() {
+        warn!("everybody with the key can reach the private network of this machine (--allow-private)");
     }
     if args.max_level == Level::Streams && args.secret.is_none() {
-        warn!(
-            "without --secret the key seals the packets of level 2, which keeps out everybody but the relays"
-        );
+        warn!("without --secret the key seals the packets of level 2: everybody but the relays is kept out");
     }
     super::announce(node.local_addr())?;
     stop.requested().await;
@@ -114,5 +113,5 @@ Examples:
   PORT=9000 TUNNEL_AUTH_KEY=n0de seqlane node -v
   SEQLANE_KEY=n0de seqlane node --listen 127.0.0.1:0 --allow-private
 
-Prints `listening on ADDR` when it serves. SIGINT and SIGTERM answer what is held, then end with exit code 0.
-Exit codes: 0 stopped, 1 failed (the address is taken), 2 bad usage, 130 cut short by a second signal.";
+Prints `listening on ADDR` when it serves. SIGINT and SIGTERM answer held requests, then end with exit code 0.
+Exit codes: 0 stopped, 1 failed (the address is taken), 2 bad usage, 130 interrupted by a second signal.";

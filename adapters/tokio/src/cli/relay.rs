@@ -1,4 +1,4 @@
-//! `seqlane relay`.
+//! The command `seqlane relay`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,76 +9,76 @@ use seqlane_tokio::relay::RelayBuilder;
 
 use super::failure::Failure;
 use super::signal::Stop;
-use super::value::{Key, Size, StatusChance, probability};
+use super::value::{Key, Size, StatusProbability, probability};
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct RelayArgs {
-    /// Where to listen for clients; any path will do
+    /// The address for clients; every path is accepted
     #[arg(long, value_name = "ADDR", env = "SEQLANE_LISTEN", default_value = "127.0.0.1:8081")]
     listen: SocketAddr,
-    /// The URL of the node, http:// and without a path
+    /// The URL of the node: http://, without a path
     #[arg(long, value_name = "URL", env = "SEQLANE_NODE")]
     node: String,
-    /// The key that clients must show
+    /// The key that clients must have
     #[arg(long, value_name = "KEY", env = "SEQLANE_KEY", hide_env_values = true)]
     key: Key,
-    /// The key to show to the node
+    /// The key of the node
     #[arg(long, value_name = "KEY", env = "SEQLANE_NODE_KEY", hide_env_values = true)]
     node_key: Key,
-    /// Where the faults fall: the same seed, the same calls
+    /// The seed of the faults: the same seed chooses the same calls
     #[arg(long, value_name = "N", env = "SEQLANE_SEED", default_value_t = 0)]
     seed: u64,
-    /// Pass packets of level 2 on as they are too, as relays on platforms do that keep all 8 bits
+    /// Forward raw packets of level 2, as relays on 8-bit clean platforms do
     #[arg(long, env = "SEQLANE_BINARY")]
     binary: bool,
     #[command(flatten)]
     faults: Faults,
 }
 
-/// What goes wrong.
+/// Faults of the relay.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Faults")]
 struct Faults {
-    /// What a call takes longer: half of it on the way there, half on the way back
+    /// Added latency per call: half on the way to the node, half on the way back
     #[arg(long, value_name = "TIME", env = "SEQLANE_DELAY", default_value = "0ms")]
     #[arg(value_parser = humantime::parse_duration)]
     delay: Duration,
-    /// How much more or less than --delay
+    /// The largest deviation from --delay
     #[arg(long, value_name = "TIME", env = "SEQLANE_JITTER", default_value = "0ms")]
     #[arg(value_parser = humantime::parse_duration)]
     jitter: Duration,
-    /// How often a call gets no answer and does not reach the node
+    /// Probability that a request is lost: no answer, and it does not reach the node
     #[arg(long, value_name = "P", env = "SEQLANE_LOSE_REQUEST", default_value = "0", value_parser = probability)]
     lose_request: f64,
-    /// How often a call gets no answer after it was run
+    /// Probability that a reply is lost: no answer, after the request was executed
     #[arg(long, value_name = "P", env = "SEQLANE_LOSE_REPLY", default_value = "0", value_parser = probability)]
     lose_reply: f64,
-    /// How often the node is asked twice
+    /// Probability that a request is duplicated
     #[arg(long, value_name = "P", env = "SEQLANE_DUPLICATE", default_value = "0", value_parser = probability)]
     duplicate: f64,
-    /// How often an answer is cut
+    /// Probability that an answer is truncated
     #[arg(long, value_name = "P", env = "SEQLANE_TRUNCATE", default_value = "0", value_parser = probability)]
     truncate: f64,
-    /// How often an answer is an HTML page instead
+    /// Probability that an answer is replaced by an HTML page
     #[arg(long, value_name = "P", env = "SEQLANE_HTML", default_value = "0", value_parser = probability)]
     html: f64,
-    /// An HTTP status to answer instead, and how often, as in 503:0.02; may be given several times
+    /// An HTTP status to answer instead, and its probability, as in 503:0.02. Repeat the flag for several
     #[arg(long, value_name = "CODE:P", env = "SEQLANE_STATUS", value_delimiter = ',')]
-    status: Vec<StatusChance>,
-    /// Calls at a time; more are refused with 429
+    status: Vec<StatusProbability>,
+    /// Calls at a time, at most; more are refused with 429
     #[arg(long, value_name = "N", env = "SEQLANE_MAX_CONCURRENT")]
     max_concurrent: Option<usize>,
-    /// Bytes a second, of all calls together, each way
+    /// Bytes per second in each direction, over all calls
     #[arg(long, value_name = "SIZE", env = "SEQLANE_BANDWIDTH")]
     bandwidth: Option<Size>,
-    /// Take sequence numbers out, as an old relay does
+    /// Strip sequence numbers, as old relays do
     #[arg(long, env = "SEQLANE_STRIP_SEQ")]
     strip_seq: bool,
     /// Answer with a redirect to a one-time URL, as hosted relays do
     #[arg(long, env = "SEQLANE_REDIRECT")]
     redirect: bool,
-    /// Compress answers for callers that take gzip, as hosted relays do
+    /// Compress answers for callers that accept gzip, as hosted relays do
     #[arg(long, env = "SEQLANE_GZIP")]
     gzip: bool,
 }
@@ -115,7 +115,7 @@ pub(super) async fn run(args: RelayArgs) -> Result<(), Failure> {
     let builder = args.faults.apply(builder.listen(args.listen).seed(args.seed).binary(args.binary));
     let stop = Stop::listen()?;
     let relay = builder.start().await?;
-    super::announce(relay.local_addr())?;
+    super::announce(Some(relay.local_addr()))?;
     stop.requested().await;
     relay.shutdown().await;
     Ok(())
@@ -128,4 +128,4 @@ Examples:
   seqlane relay --node http://127.0.0.1:8080 --key cl1ent --node-key n0de --lose-reply 0.01 --seed 7
 
 Prints `listening on ADDR` when it serves. SIGINT and SIGTERM finish the calls under way, then end with exit code 0.
-Exit codes: 0 stopped, 1 failed (the address is taken), 2 bad usage, 130 cut short by a second signal.";
+Exit codes: 0 stopped, 1 failed (the address is taken), 2 bad usage, 130 interrupted by a second signal.";

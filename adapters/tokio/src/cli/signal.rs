@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first asks for an orderly end, the second ends at once.
+//! SIGINT and SIGTERM: the first starts an orderly stop, the second ends the process at once.
 
 use std::io;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use tokio::sync::oneshot;
 
 use super::failure::Failure;
 
-/// The exit code of a process that a signal cut short, as shells count it: 128 and SIGINT.
-const CUT_SHORT: i32 = 130;
+/// The exit code of a process that was interrupted, as in shells: 128 plus SIGINT.
+const INTERRUPTED: i32 = 130;
 
-/// A stop that takes longer than this tells why.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// A stop that takes longer than this is reported.
+const REPORT_AFTER: Duration = Duration::from_secs(1);
 
 /// The first request to stop.
 pub(crate) struct Stop(oneshot::Receiver<()>);
@@ -24,13 +24,15 @@ impl Stop {
         let (first, stop) = oneshot::channel();
         tokio::spawn(async move {
             signals.next().await;
-            // Whoever no longer waits has ended anyway.
+            // A receiver that has gone has ended already.
             let _ = first.send(());
-            if tokio::time::timeout(PATIENCE, signals.next()).await.is_err() {
-                tracing::warn!("still stopping: what is under way may finish; a second signal ends at once");
+            if tokio::time::timeout(REPORT_AFTER, signals.next()).await.is_err() {
+                tracing::warn!(
+                    "still stopping: flows and calls under way may finish; a second signal ends at once"
+                );
                 signals.next().await;
             }
-            std::process::exit(CUT_SHORT);
+            std::process::exit(INTERRUPTED);
         });
         Ok(Self(stop))
     }

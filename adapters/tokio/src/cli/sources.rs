@@ -1,7 +1,7 @@
-//! Where arguments come from: flags, then the environment, then the file named by `--config`.
+//! Sources of arguments: flags, then the environment, then the file named by `--config`.
 //!
-//! What flags and environment leave open is looked up in the file and handed to the same reader as if it had been
-//! a flag, so that a value means the same wherever it stands.
+//! Arguments that flags and environment do not give are taken from the file and parsed as if they were flags, so that a
+//! value means the same in every source.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -14,21 +14,21 @@ use toml::{Table, Value};
 use super::Cli;
 use super::failure::{Failure, one_line};
 
-/// Flags that make no sense in a file.
+/// Flags that a file cannot set.
 const NOT_IN_FILES: [&str; 3] = ["config", "help", "version"];
 
-/// Pairs of which one rules the other out: a flag is not contradicted by the file.
-const RIVALS: [(&str, &str); 2] = [("relay", "node"), ("node", "relay")];
+/// Pairs of flags that exclude each other: the file is ignored for one when the other is given.
+const EXCLUSIVE: [(&str, &str); 2] = [("relay", "node"), ("node", "relay")];
 
-/// Reads the command line, and what it leaves open.
+/// Reads the command line, the environment and the file.
 pub(super) fn read(mut arguments: Vec<OsString>) -> Result<Cli, Failure> {
     let lenient = Cli::command().ignore_errors(true).try_get_matches_from(&arguments);
-    let open = match lenient.as_ref().ok().and_then(ArgMatches::subcommand) {
-        Some((name, matches)) => Open::new(name, matches),
+    let missing = match lenient.as_ref().ok().and_then(ArgMatches::subcommand) {
+        Some((name, matches)) => Missing::new(name, matches),
         None => return parse(&arguments).map_err(Failure::from),
     };
-    arguments.extend(open.deployed_environment()?);
-    let Some(path) = open.matches.get_one::<std::path::PathBuf>("config") else {
+    arguments.extend(missing.deployed_environment()?);
+    let Some(path) = missing.matches.get_one::<std::path::PathBuf>("config") else {
         return parse(&arguments).map_err(Failure::from);
     };
     if let Err(error) = parse(&arguments)
@@ -37,7 +37,7 @@ pub(super) fn read(mut arguments: Vec<OsString>) -> Result<Cli, Failure> {
         return Err(error.into());
     }
     let table = table(path)?;
-    arguments.extend(open.of_file(path, &table)?);
+    arguments.extend(missing.of_file(path, &table)?);
     parse(&arguments).map_err(|error| match error.kind() {
         ErrorKind::MissingRequiredArgument => error.into(),
         // Flags and environment were in order without the file.
@@ -54,13 +54,13 @@ fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&command.try_get_matches_from(arguments)?)
 }
 
-/// What flags and environment leave open.
-struct Open<'a> {
+/// The arguments that flags and environment do not give.
+struct Missing<'a> {
     command: Command,
     matches: &'a ArgMatches,
 }
 
-impl<'a> Open<'a> {
+impl<'a> Missing<'a> {
     fn new(name: &str, matches: &'a ArgMatches) -> Self {
         let mut root = Cli::command();
         root.build();
@@ -68,7 +68,7 @@ impl<'a> Open<'a> {
         Self { command, matches }
     }
 
-    /// What the environment says in the names of the deployed node, which ours replaces.
+    /// Arguments from the environment variables of deployed nodes.
     fn deployed_environment(&self) -> Result<Vec<OsString>, Failure> {
         let mut found = Vec::new();
         if self.command.get_name() != "node" {
@@ -77,7 +77,8 @@ impl<'a> Open<'a> {
         if let Ok(port) = std::env::var("PORT")
             && !self.is_given("listen")
         {
-            let port: u16 = port.parse().map_err(|_| Failure::usage(format!("PORT: no port: {port}")))?;
+            let port: u16 =
+                port.parse().map_err(|_| Failure::usage(format!("PORT: invalid port: {port}")))?;
             found.push(format!("--listen=0.0.0.0:{port}").into());
         }
         if let Ok(key) = std::env::var("TUNNEL_AUTH_KEY")
@@ -88,14 +89,14 @@ impl<'a> Open<'a> {
         Ok(found)
     }
 
-    /// What the file says of flags that are still open.
+    /// Arguments from the file.
     fn of_file(&self, path: &Path, table: &Table) -> Result<Vec<OsString>, Failure> {
         let mut found = Vec::new();
         for (name, value) in table {
             let flag = self.flag(name).ok_or_else(|| in_file(path, self.unknown(name)))?;
             let values = as_arguments(flag, name, value).map_err(|reason| in_file(path, reason))?;
-            let outdone = RIVALS.iter().any(|(own, rival)| own == name && self.is_given(rival));
-            if !self.is_given(name) && !outdone {
+            let excluded = EXCLUSIVE.iter().any(|(own, other)| own == name && self.is_given(other));
+            if !self.is_given(name) && !excluded {
                 found.extend(values);
             }
         }
@@ -118,11 +119,15 @@ impl<'a> Open<'a> {
     fn unknown(&self, name: &str) -> String {
         let known = self.command.get_arguments().filter_map(Arg::get_long);
         let known: Vec<_> = known.filter(|name| !NOT_IN_FILES.contains(name)).collect();
-        format!("`{name}` is unknown to `seqlane {}`; it takes {}", self.command.get_name(), known.join(", "))
+        format!(
+            "`{name}` is not a setting of `seqlane {}`; its settings are {}",
+            self.command.get_name(),
+            known.join(", ")
+        )
     }
 }
 
-/// The flags that say what a value of the file says.
+/// The flags for a value of the file.
 fn as_arguments(flag: &Arg, name: &str, value: &Value) -> Result<Vec<OsString>, String> {
     let repeated = |times: i64| (0..times.clamp(0, 16)).map(|_| format!("--{name}").into()).collect();
     match (flag.get_action(), value) {

@@ -1,4 +1,4 @@
-//! Connections to relays: TCP without Nagle's delay, TLS with ALPN, and one deadline for both.
+//! Connections to relays: TCP without Nagle's algorithm, TLS with ALPN, one deadline for both.
 
 use std::future::Future;
 use std::io;
@@ -13,18 +13,18 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use tower_service::Service;
 
-use super::link::Link;
+use super::tracked_stream::TrackedStream;
 
-/// How long name resolution, TCP and TLS may take together. A relay that is slower than this to shake hands
-/// is not reachable; the batch can go elsewhere unharmed.
+/// The longest time for name resolution, TCP and TLS together. A slower relay counts as unreachable, and its calls go
+/// to another one.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Idle connections are probed after this time, so that one that a middlebox forgot is noticed before use.
+/// Idle connections are probed after this time, so that one that a middlebox has dropped is noticed before use.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(15);
 
-/// What hyper-util's pool asks for new connections.
+/// Makes connections for hyper-util's pool.
 #[derive(Clone)]
-pub(super) struct Connector(HttpsConnector<LinkConnector>);
+pub(super) struct Connector(HttpsConnector<TrackedConnector>);
 
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -41,13 +41,13 @@ impl Connector {
                 .with_tls_config(tls)
                 .https_or_http()
                 .enable_all_versions()
-                .wrap_connector(LinkConnector(tcp)),
+                .wrap_connector(TrackedConnector(tcp)),
         )
     }
 }
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<Link>>;
+    type Response = MaybeHttpsStream<TokioIo<TrackedStream>>;
     type Error = BoxError;
     type Future = Connecting<Self::Response>;
 
@@ -65,12 +65,12 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// TCP connections as [`Link`]s.
+/// Makes [`TrackedStream`]s.
 #[derive(Clone)]
-pub(super) struct LinkConnector(HttpConnector);
+pub(super) struct TrackedConnector(HttpConnector);
 
-impl Service<Uri> for LinkConnector {
-    type Response = TokioIo<Link>;
+impl Service<Uri> for TrackedConnector {
+    type Response = TokioIo<TrackedStream>;
     type Error = BoxError;
     type Future = Connecting<Self::Response>;
 
@@ -80,6 +80,6 @@ impl Service<Uri> for LinkConnector {
 
     fn call(&mut self, destination: Uri) -> Self::Future {
         let connecting = self.0.call(destination);
-        Box::pin(async move { Ok(TokioIo::new(Link::new(connecting.await?.into_inner()))) })
+        Box::pin(async move { Ok(TokioIo::new(TrackedStream::new(connecting.await?.into_inner()))) })
     }
 }

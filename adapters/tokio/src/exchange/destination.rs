@@ -1,4 +1,4 @@
-//! Where calls go, and what they say about their bodies.
+//! Destinations of calls: URI and headers.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use seqlane::{Form, Secret};
 
 use crate::http::{answer, bearer};
 
-/// An address that takes bodies of one form. `Debug` shows its host alone.
+/// An address that takes bodies of one form. `Debug` shows the host only.
 #[derive(Clone)]
 pub struct Destination {
     uri: Uri,
@@ -23,12 +23,12 @@ impl Destination {
         Self { uri, headers: HeaderMap::from_iter(headers) }
     }
 
-    /// An address that takes packets as they are, from those who have `key` (protocol.md 3).
+    /// An address that takes raw packets from callers with `key` (protocol.md 3).
     ///
     /// # Errors
-    /// [`UnfitKey`] when no header can carry the key.
-    pub fn of_packets(uri: Uri, key: &Secret) -> Result<Self, UnfitKey> {
-        let authorization = bearer::header(&text(key)).ok_or(UnfitKey)?;
+    /// [`InvalidHeaderKey`] when the key cannot be sent in a header.
+    pub fn of_packets(uri: Uri, key: &Secret) -> Result<Self, InvalidHeaderKey> {
+        let authorization = bearer::header(&text(key)).ok_or(InvalidHeaderKey)?;
         let headers = [(CONTENT_TYPE, answer::PACKET), (AUTHORIZATION, authorization)];
         Ok(Self { uri, headers: HeaderMap::from_iter(headers) })
     }
@@ -42,7 +42,7 @@ impl Destination {
     }
 }
 
-/// The text of a key. Only the core writes keys out, so it is taken from where that puts it.
+/// The text of a key. Only the core writes keys, so it is read from an envelope that the core writes.
 fn text(key: &Secret) -> String {
     let body = encode_request(Form::Node, key, [].iter());
     let limits = Limits { max_body: body.len(), max_ops: 0 };
@@ -55,18 +55,19 @@ impl fmt::Debug for Destination {
     }
 }
 
-/// The key of a relay cannot stand in a header, as packets need it: it has a control character, or a space at
-/// either end.
+/// A key that cannot be sent in a header, as packets need it: it has a control character, or a space at either end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnfitKey;
+pub struct InvalidHeaderKey;
 
-impl fmt::Display for UnfitKey {
+impl fmt::Display for InvalidHeaderKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the key cannot stand in a header: it has a control character, or a space at either end")
+        f.write_str(
+            "the key cannot be sent in a header: it has a control character, or a space at either end",
+        )
     }
 }
 
-impl std::error::Error for UnfitKey {}
+impl std::error::Error for InvalidHeaderKey {}
 
 #[cfg(test)]
 mod tests {
@@ -85,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_key_that_no_header_carries_is_refused() {
-        assert_eq!(Destination::of_packets(uri(), &Secret::new("a\nb")).unwrap_err(), UnfitKey);
+        assert_eq!(Destination::of_packets(uri(), &Secret::new("a\nb")).unwrap_err(), InvalidHeaderKey);
     }
 
     #[test]

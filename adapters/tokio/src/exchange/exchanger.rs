@@ -1,4 +1,4 @@
-//! Carries exchanges.
+//! HTTP exchanges over pooled connections.
 
 use std::time::Duration;
 
@@ -13,9 +13,10 @@ use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use super::connector::Connector;
-use super::departure::{Departure, Parcel, was_refused_unprocessed};
+
 use super::destination::Destination;
 use super::redirect::{self, MAX_REDIRECTS};
+use super::send_tracker::{SendTracker, TrackedBody, was_refused_unprocessed};
 use super::tls::{BadCertificates, TlsRoots};
 use super::trace::Trace;
 use super::{reply, status};
@@ -40,7 +41,7 @@ use super::{reply, status};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Exchanger {
-    client: Client<Connector, Parcel>,
+    client: Client<Connector, TrackedBody>,
     max_reply: usize,
 }
 
@@ -79,8 +80,8 @@ impl Exchanger {
         self.trace(&Destination::of_batches(relay.clone()), body, deadline, || {}).await.0
     }
 
-    /// Does what [`exchange`](Self::exchange) does, with a body of either form, and tells what was seen on the
-    /// way. `answering` is called when the head of an answer with status 200 has come, and its body begins.
+    /// Does what [`exchange`](Self::exchange) does, with a body of either form, and returns what was observed.
+    /// `answering` is called when the head of an answer with status 200 has arrived, and its body begins.
     pub async fn trace(
         &self,
         to: &Destination,
@@ -108,29 +109,29 @@ impl Exchanger {
         trace: &mut Trace,
     ) -> Result<Response<Incoming>, ExchangeFailure> {
         for _ in 0..ATTEMPTS {
-            let (parcel, departure) = Parcel::new(body.clone());
-            let mut request = request(Method::POST, to.uri(), to.headers().clone(), parcel);
-            departure.watch(&mut request);
+            let (tracked, tracker) = TrackedBody::new(body.clone());
+            let mut request = request(Method::POST, to.uri(), to.headers().clone(), tracked);
+            tracker.watch(&mut request);
             let responded = tokio::select! {
                 biased;
                 responded = timeout_at(deadline, self.client.request(request)) => responded,
-                () = departure.stranded() => continue,
+                () = tracker.stranded() => continue,
             };
             match responded {
                 Ok(Ok(response)) => return Ok(response),
-                Ok(Err(error)) => match blame(&error, &departure, trace) {
+                Ok(Err(error)) => match classify(&error, &tracker, trace) {
                     Some(failure) => return Err(failure),
                     None => debug!(host = to.uri().host(), "sending again over another connection"),
                 },
-                Err(_) if departure.recall() => return Err(ExchangeFailure::NotSent),
+                Err(_) if tracker.recall() => return Err(ExchangeFailure::NotSent),
                 Err(_) => return Err(ExchangeFailure::Unknown),
             }
         }
         Err(ExchangeFailure::NotSent)
     }
 
-    /// The answer, wherever the relay put it. The relay has the request: nothing below can be `NotSent`, and
-    /// only its own first answer can be a refusal.
+    /// The answer, after redirects. The relay has the request: nothing below can be `NotSent`, and only its first
+    /// answer can be a refusal.
     async fn receive(
         &self,
         relay: &Uri,
@@ -138,24 +139,24 @@ impl Exchanger {
         trace: &mut Trace,
         answering: impl FnOnce(),
     ) -> Result<Bytes, ExchangeFailure> {
-        trace.saw(&first);
+        trace.record(&first);
         if first.status() != StatusCode::OK && !redirect::is_redirect(first.status()) {
             let failure = status::failure(first.status(), first.headers());
-            debug!(host = relay.host(), status = first.status().as_u16(), "the relay did not answer");
+            debug!(host = relay.host(), status = first.status().as_u16(), "call not answered");
             reply::discard(first.into_body()).await;
             return Err(failure);
         }
-        let mut place = relay.clone();
+        let mut uri = relay.clone();
         let mut response = first;
         for _ in 0..MAX_REDIRECTS {
             if !redirect::is_redirect(response.status()) {
                 break;
             }
-            place = redirect::target(&place, &response).ok_or(ExchangeFailure::Garbage)?;
+            uri = redirect::target(&uri, &response).ok_or(ExchangeFailure::Garbage)?;
             reply::discard(response.into_body()).await;
             trace.redirects += 1;
-            response = self.fetch(&place).await?;
-            trace.saw(&response);
+            response = self.fetch(&uri).await?;
+            trace.record(&response);
         }
         if response.status() == StatusCode::OK {
             answering();
@@ -165,47 +166,46 @@ impl Exchanger {
         }
     }
 
-    /// GET of an answer; asked again once when the connection broke, as a GET may be.
-    async fn fetch(&self, place: &Uri) -> Result<Response<Incoming>, ExchangeFailure> {
+    /// GET of an answer, repeated once when the connection breaks: a GET may be repeated.
+    async fn fetch(&self, uri: &Uri) -> Result<Response<Incoming>, ExchangeFailure> {
         for _ in 0..ATTEMPTS {
-            match self.client.request(get(place)).await {
+            match self.client.request(get(uri)).await {
                 Ok(response) => return Ok(response),
-                Err(error) => debug!(host = place.host(), ?error, "fetching the answer failed"),
+                Err(error) => debug!(host = uri.host(), ?error, "fetching the answer failed"),
             }
         }
         Err(ExchangeFailure::Unknown)
     }
 }
 
-/// What a failed request means; `None` when it provably never left and a new connection may do better.
-fn blame(error: &legacy::Error, departure: &Departure, trace: &mut Trace) -> Option<ExchangeFailure> {
+/// The failure of a request; `None` when it was provably not sent and another connection may succeed.
+fn classify(error: &legacy::Error, tracker: &SendTracker, trace: &mut Trace) -> Option<ExchangeFailure> {
     debug!(?error, "request failed");
     if error.is_connect() {
         trace.failed_to_connect(error);
         return Some(ExchangeFailure::NotSent);
     }
-    let unsent = departure.recall() || was_refused_unprocessed(error);
+    let unsent = tracker.recall() || was_refused_unprocessed(error);
     (!unsent).then_some(ExchangeFailure::Unknown)
 }
 
-fn get(place: &Uri) -> Request<Parcel> {
+fn get(uri: &Uri) -> Request<TrackedBody> {
     let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("gzip"))]);
-    request(Method::GET, place, headers, Parcel::empty())
+    request(Method::GET, uri, headers, TrackedBody::empty())
 }
 
-fn request(method: Method, uri: &Uri, headers: HeaderMap, parcel: Parcel) -> Request<Parcel> {
-    let mut request = Request::new(parcel);
+fn request(method: Method, uri: &Uri, headers: HeaderMap, body: TrackedBody) -> Request<TrackedBody> {
+    let mut request = Request::new(body);
     *request.method_mut() = method;
     *request.uri_mut() = uri.clone();
     *request.headers_mut() = headers;
     request
 }
 
-/// One try, and one more over another connection.
+/// Attempts: the second goes over another connection.
 const ATTEMPTS: usize = 2;
 
-/// Connections idle for longer are closed by us before a relay does it: deployed front ends close after
-/// 30 s and more.
+/// Idle connections are closed after this time, before relays do it: deployed front ends close after 30 s and more.
 const POOL_IDLE: Duration = Duration::from_secs(20);
 
 /// Idle HTTP/1.1 connections kept per relay: more than a relay has calls in flight by default, so that a

@@ -1,33 +1,35 @@
 //! Exchanges: one HTTP request with its response, carried to a relay over HTTP/1.1 or HTTP/2.
 //!
 //! ```text
-//!  body ─▶ Parcel ─▶ pooled connection ─▶ relay
-//!              │ last piece taken?            │ 200: the body, inflated
-//!              ▼                              │ 3xx: GET the new place, at most 5 times
-//!          Departure ─▶ NotSent or Unknown    │ 403, 429, 503: Refused    413: TooLarge
-//!                                             ▼ anything else: Garbage
+//!  body ─▶ TrackedBody ─▶ pooled connection ─▶ relay
+//!              │ last chunk taken?              │ 200: the body, inflated
+//!              ▼                                │ 3xx: GET the new location, at most 5 times
+//!          SendTracker ─▶ NotSent or Unknown    │ 403, 429, 503: Refused    413: TooLarge
+//!                                               ▼ anything else: Garbage
 //! ```
 //!
-//! What a failure means is decided here, because levels 0 and 1 depend on it: what is [`NotSent`] is sent
-//! again, what is [`Unknown`] ends sessions. So `NotSent` is never a guess: it is proven.
+//! Failures are classified here, because levels 0 and 1 depend on it: a call that is [`NotSent`] is sent again, one
+//! that is [`Unknown`] ends sessions. So `NotSent` is reported only where it is proven.
 //!
 //! [`NotSent`]: seqlane::ExchangeFailure::NotSent
 //! [`Unknown`]: seqlane::ExchangeFailure::Unknown
 
 mod connector;
-mod departure;
 mod destination;
 mod exchanger;
-mod link;
+mod http_carrier;
 mod redirect;
 mod reply;
+mod send_tracker;
 mod status;
 mod tls;
 mod trace;
+mod tracked_stream;
 mod url;
 
-pub use destination::{Destination, UnfitKey};
+pub use destination::{Destination, InvalidHeaderKey};
 pub use exchanger::Exchanger;
+pub(crate) use http_carrier::HttpCarrier;
 pub use tls::{BadCertificates, TlsRoots};
 pub use trace::Trace;
 pub use url::{BadRelayUrl, RelayUrl};

@@ -1,4 +1,4 @@
-//! Where a redirect leads.
+//! Targets of redirects.
 
 use http::header::LOCATION;
 use http::{Response, StatusCode, Uri};
@@ -7,14 +7,14 @@ use iri_string::types::{UriAbsoluteStr, UriReferenceStr};
 /// Redirects followed per exchange. Hosted relays need one; deployed clients follow five.
 pub(super) const MAX_REDIRECTS: usize = 5;
 
-/// Whether this status asks the client to fetch the answer elsewhere. Every one of them is followed with a
-/// GET and no body: a hosted relay has executed the batch already when it redirects to the answer.
+/// Whether this status tells the client to fetch the answer elsewhere. All are followed with a GET and no body: a
+/// hosted relay has executed the batch already when it redirects to the answer.
 pub(super) fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
-/// The place that a redirect from `base` names; `None` when it names none that may be followed. HTTPS never
-/// leads to HTTP: the answer would travel in the clear.
+/// The location of a redirect from `base`; `None` when there is none that may be followed. HTTPS never leads to HTTP:
+/// the answer would be sent in clear text.
 pub(super) fn target<B>(base: &Uri, response: &Response<B>) -> Option<Uri> {
     let location = response.headers().get(LOCATION)?.to_str().ok()?;
     let base_text = base.to_string();
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn locations_resolve_against_the_place_that_named_them() {
+    fn locations_resolve_against_the_redirecting_uri() {
         for (location, expected) in [
             ("https://other/answer?id=1", "https://other/answer?id=1"),
             ("//other/answer", "https://other/answer"),
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_place_is_not_followed() {
+    fn invalid_locations_are_not_followed() {
         for location in ["", "data:text/plain,x", "ftp://relay/", "http://[bad", "file:///etc"] {
             let followed = from("http://relay/x", location);
             assert!(followed.is_none() || location.is_empty(), "{location} led to {followed:?}");

@@ -1,4 +1,4 @@
-//! The body of an answer: collected within its bound, and inflated.
+//! Bodies of answers: collected within a limit, and inflated.
 
 use std::io::Read;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use hyper::body::{Body, Incoming};
 use seqlane::ExchangeFailure;
 use tokio::time::timeout;
 
-/// Room taken on a peer's word alone; beyond it, room grows with what really came.
+/// Memory reserved for an announced length; beyond it, memory grows with the received bytes.
 const TRUSTED_LENGTH: usize = 4 * 1024 * 1024;
 
-/// Bodies from this size on are inflated on a thread of their own, so that they do not stall other tasks.
-const OWN_THREAD: usize = 256 * 1024;
+/// Bodies from this size on are inflated on a blocking thread, so that they do not stall other tasks.
+const BLOCKING_THREAD: usize = 256 * 1024;
 
 /// The whole body of a 200, at most `limit` bytes on the wire and at most `limit` inflated.
 pub(super) async fn read(response: Response<Incoming>, limit: usize) -> Result<Bytes, ExchangeFailure> {
@@ -25,18 +25,17 @@ pub(super) async fn read(response: Response<Incoming>, limit: usize) -> Result<B
     if !gzip {
         return Ok(body);
     }
-    if body.len() < OWN_THREAD {
+    if body.len() < BLOCKING_THREAD {
         return inflate(body, limit);
     }
     tokio::task::spawn_blocking(move || inflate(body, limit)).await.unwrap_or(Err(ExchangeFailure::Unknown))
 }
 
-/// Reads a body that nobody needs, as far as it is short and comes at once, so that its connection can be used
-/// again.
+/// Reads an unneeded body, if it is short and arrives at once, so that its connection can be reused.
 pub(super) async fn discard(body: Incoming) {
     const SHORT: usize = 64 * 1024;
     const AT_ONCE: Duration = Duration::from_millis(500);
-    // Whether it worked does not matter: a connection that was not read to the end is closed.
+    // A connection that was not read to the end is closed.
     let _ = timeout(AT_ONCE, collect(body, SHORT)).await;
 }
 
@@ -72,8 +71,8 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, ExchangeFail
     Ok(if whole.is_empty() { first } else { whole.freeze() })
 }
 
-/// The inflated body. What calls itself gzip and is not, is taken as it is, as the deployed clients do: some
-/// proxies inflate a body and forget to say so.
+/// The inflated body. A body that is labelled gzip and is not is taken as it is, as the deployed clients do: some
+/// proxies inflate a body and leave the label.
 fn inflate(body: Bytes, limit: usize) -> Result<Bytes, ExchangeFailure> {
     let mut inflated = Vec::with_capacity(body.len().saturating_mul(2).min(limit));
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
@@ -103,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_claims_to_be_gzip_is_taken_as_it_is() {
+    fn a_body_that_is_only_labelled_gzip_is_taken_as_it_is() {
         let plain = Bytes::from_static(b"{\"r\":[]}");
         assert_eq!(inflate(plain.clone(), 100).unwrap(), plain);
         let cut = gzip(b"{\"r\":[]}").slice(..12);

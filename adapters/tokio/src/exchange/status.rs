@@ -1,4 +1,4 @@
-//! What an HTTP status says about an exchange.
+//! HTTP statuses as failures of an exchange.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,10 +6,10 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use seqlane::ExchangeFailure;
 
-/// The longest that a relay is left alone on its own word: a wrong clock or unit must not cost a day.
+/// The longest wait that a relay can ask for: a wrong clock or unit must not cost a day.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// What a status other than 200 says when it answers the request itself, and not a GET after a redirect.
+/// The failure for a status other than 200 that answers the request itself, and not a GET after a redirect.
 pub(super) fn failure(status: StatusCode, headers: &HeaderMap) -> ExchangeFailure {
     let retry_after = retry_after(headers, SystemTime::now());
     match status {

@@ -1,4 +1,4 @@
-//! Whom a client trusts behind `https://`.
+//! Trusted certificate authorities for `https://`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-/// The certificate authorities that relays are checked against: those of the web, and what is added.
+/// The certificate authorities that relays are verified against: those of the web, and added ones.
 #[derive(Clone, Debug, Default)]
 pub struct TlsRoots {
     added: Vec<CertificateDer<'static>>,
 }
 
 impl TlsRoots {
-    /// The roots of the web and every certificate in this PEM text.
+    /// The roots of the web, and every certificate of this PEM text.
     ///
     /// # Errors
     /// [`BadCertificates`] when the text has no certificate, or one that cannot be a root.

@@ -1,4 +1,4 @@
-//! What an exchange met on its way, for those who look for a fault.
+//! Observations of an exchange, for diagnosis.
 
 use std::error::Error;
 
@@ -6,11 +6,11 @@ use http::header::CONTENT_ENCODING;
 use http::{Response, StatusCode, Version};
 use seqlane::ExchangeFailure;
 
-/// What was seen of an exchange, whatever came of it. From [`Exchanger::trace`](super::Exchanger::trace).
+/// What was observed of an exchange, whatever its outcome. From [`Exchanger::trace`](super::Exchanger::trace).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Trace {
-    /// Why no connection came about: what the resolver, TCP or TLS said.
+    /// The error of name resolution, TCP or TLS, if there was no connection.
     pub connect_error: Option<String>,
     /// The version of HTTP that the relay speaks.
     pub version: Option<Version>,
@@ -23,32 +23,32 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// What a failure of this exchange means, in words that continue "the relay ...".
+    /// The meaning of a failure of this exchange, in words that continue "relay ...".
     pub fn explain(&self, failure: ExchangeFailure) -> String {
         let status = self.status.map_or_else(|| "no status".to_owned(), |status| format!("HTTP {status}"));
         match failure {
             ExchangeFailure::NotSent => {
                 let why = self.connect_error.as_deref();
-                format!("cannot be reached: {}", why.unwrap_or("the connection was not made in time"))
+                format!("cannot be reached: {}", why.unwrap_or("no connection in time"))
             }
             ExchangeFailure::Unknown if self.status.is_none() => {
-                "took the request and did not answer: the connection broke, or time ran out".to_owned()
+                "did not answer the request: the connection broke, or the deadline passed".to_owned()
             }
-            ExchangeFailure::Unknown => "began to answer and did not finish".to_owned(),
+            ExchangeFailure::Unknown => "did not finish its answer: the connection broke, or the deadline passed".to_owned(),
             ExchangeFailure::Refused { .. } => {
-                format!("refuses the call ({status}): it has too many, or its quota is used up")
+                format!("refused the call ({status}): too many calls, or its quota is used up")
             }
-            ExchangeFailure::TooLarge => "refuses a request of this size (413)".to_owned(),
+            ExchangeFailure::TooLarge => "refused a request of this size (413)".to_owned(),
             ExchangeFailure::Garbage if self.status == Some(StatusCode::OK) => {
-                "answers with a web page, or with JSON that is cut or no answer: a wrong key, or an error of \
-                 its host"
+                "returned a web page, or JSON that is cut or not an answer: the key is wrong, or the relay's host \
+                 reports an error"
                     .to_owned()
             }
-            ExchangeFailure::Garbage => format!("{status}, which is no answer: a wrong URL, or a wrong key"),
+            ExchangeFailure::Garbage => format!("returned {status}: the URL or the key is wrong"),
         }
     }
 
-    pub(super) fn saw<B>(&mut self, response: &Response<B>) {
+    pub(super) fn record<B>(&mut self, response: &Response<B>) {
         self.version = Some(response.version());
         self.status = Some(response.status());
         self.gzip = response.headers().contains_key(CONTENT_ENCODING);
@@ -80,16 +80,16 @@ mod tests {
     fn every_failure_is_explained() {
         let answered = |status| Trace { status: Some(status), ..Trace::default() };
         for (trace, failure, words) in [
-            (Trace::default(), ExchangeFailure::NotSent, "not made in time"),
+            (Trace::default(), ExchangeFailure::NotSent, "no connection in time"),
             (Trace::default(), ExchangeFailure::Unknown, "did not answer"),
             (answered(StatusCode::OK), ExchangeFailure::Unknown, "did not finish"),
             (
                 answered(StatusCode::TOO_MANY_REQUESTS),
                 ExchangeFailure::Refused { retry_after: None },
-                "429 Too Many Requests): it has too many, or its quota",
+                "429 Too Many Requests): too many calls, or its quota",
             ),
             (answered(StatusCode::PAYLOAD_TOO_LARGE), ExchangeFailure::TooLarge, "413"),
-            (answered(StatusCode::OK), ExchangeFailure::Garbage, "wrong key"),
+            (answered(StatusCode::OK), ExchangeFailure::Garbage, "the key is wrong"),
             (answered(StatusCode::NOT_FOUND), ExchangeFailure::Garbage, "HTTP 404 Not Found"),
         ] {
             let text = trace.explain(failure);

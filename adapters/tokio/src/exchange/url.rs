@@ -1,16 +1,19 @@
-//! Where a relay listens.
+//! URLs of relays and nodes.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
 use http::Uri;
 use http::uri::{PathAndQuery, Scheme};
-use seqlane::Form;
+use seqlane::{Form, Secret};
+
+use super::destination::Destination;
 
 /// The `http://` or `https://` address of a relay, or of a node.
 ///
-/// The path can be as good as a key (hosted relays name the deployment in it), so `Debug` and `Display` show
-/// scheme, host and port alone.
+/// The path can be a secret (hosted relays name the deployment in it), so `Debug` and `Display` show scheme, host and
+/// port only.
 ///
 /// ```
 /// use seqlane_tokio::exchange::RelayUrl;
@@ -33,8 +36,8 @@ impl RelayUrl {
         self.with_path(BATCHES)
     }
 
-    /// The address to post packets to (protocol.md 3): a relay's own, or a node's `/tunnel/streams`. A node that
-    /// lies at another path than its own gives none.
+    /// The address to post packets to (protocol.md 3): that of the relay, or the node's `/tunnel/streams`. None for a
+    /// node whose path does not end in `/tunnel/batch`.
     pub fn packet_endpoint(&self, form: Form) -> Option<Uri> {
         match form {
             Form::Relay => Some(self.0.clone()),
@@ -44,6 +47,11 @@ impl RelayUrl {
                 self.0.query().is_none().then(|| self.with_path(&format!("{place}{PACKETS}")))
             }
         }
+    }
+
+    /// Whether a node at this URL takes raw packets from callers with `key`.
+    pub(crate) fn takes_packets(&self, key: &Secret) -> bool {
+        self.packet_endpoint(Form::Node).is_some_and(|uri| Destination::of_packets(uri, key).is_ok())
     }
 
     fn is_bare(&self) -> bool {
@@ -77,6 +85,22 @@ impl FromStr for RelayUrl {
     }
 }
 
+impl TryFrom<&str> for RelayUrl {
+    type Error = BadRelayUrl;
+
+    fn try_from(text: &str) -> Result<Self, BadRelayUrl> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for RelayUrl {
+    type Error = BadRelayUrl;
+
+    fn try_from(text: String) -> Result<Self, BadRelayUrl> {
+        text.parse()
+    }
+}
+
 impl fmt::Display for RelayUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -94,11 +118,11 @@ impl fmt::Debug for RelayUrl {
     }
 }
 
-/// Why a text is no relay address.
+/// Why a text is not the URL of a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadRelayUrl {
-    /// It is no URL with a host.
+    /// It is not a URL with a host.
     Syntax,
     /// Its scheme is neither `http` nor `https`.
     Scheme,
@@ -117,6 +141,13 @@ impl fmt::Display for BadRelayUrl {
 }
 
 impl std::error::Error for BadRelayUrl {}
+
+/// A [`RelayUrl`] is a URL already.
+impl From<Infallible> for BadRelayUrl {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -159,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_relay_address_is_refused_with_the_reason() {
+    fn invalid_urls_are_rejected_with_the_reason() {
         for (text, reason) in [
             ("", BadRelayUrl::Syntax),
             ("relay", BadRelayUrl::Scheme),

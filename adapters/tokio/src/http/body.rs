@@ -1,14 +1,15 @@
-//! Whole request bodies, within a size and a time.
+//! Whole request bodies, bounded in size and time.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Room for the request bodies of one server: what all connections together may keep in memory.
+/// Memory for the request bodies of all connections of one server.
 #[derive(Clone, Debug)]
 pub(crate) struct BodyRoom {
     bytes: Arc<Semaphore>,
@@ -54,16 +55,21 @@ pub(crate) enum BodyError {
 }
 
 /// Reads a whole body of at most `limit` bytes before `deadline` has passed.
-pub(crate) async fn read(
-    body: Incoming,
+pub(crate) async fn read<B: Body<Data = Bytes>>(
+    body: B,
     limit: usize,
     deadline: Duration,
     room: &BodyRoom,
 ) -> Result<(Bytes, Share), BodyError> {
+    let body = pin!(body);
     tokio::time::timeout(deadline, collect(body, limit, room)).await.unwrap_or(Err(BodyError::TooSlow))
 }
 
-async fn collect(mut body: Incoming, limit: usize, room: &BodyRoom) -> Result<(Bytes, Share), BodyError> {
+async fn collect<B: Body<Data = Bytes>>(
+    mut body: Pin<&mut B>,
+    limit: usize,
+    room: &BodyRoom,
+) -> Result<(Bytes, Share), BodyError> {
     let announced = body.size_hint().exact().map(|len| usize::try_from(len).unwrap_or(usize::MAX));
     if announced.is_some_and(|len| len > limit) {
         discard(body, limit).await;
@@ -87,9 +93,9 @@ async fn collect(mut body: Incoming, limit: usize, room: &BodyRoom) -> Result<(B
     Ok((whole.freeze(), share))
 }
 
-/// Reads on for a while after the verdict: a peer that is still sending when the connection closes would be
-/// reset, and never see the answer.
-async fn discard(mut body: Incoming, limit: usize) {
+/// Reads on after a body was rejected: a peer that is still sending when the connection closes would be reset, and
+/// would never see the answer.
+async fn discard<B: Body<Data = Bytes>>(mut body: Pin<&mut B>, limit: usize) {
     let mut budget = limit.saturating_mul(4);
     while budget > 0 {
         match body.frame().await {

@@ -1,4 +1,4 @@
-//! Connecting to whichever of a target's addresses answers first.
+//! Connections to the first of a target's addresses that answers (RFC 8305).
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,9 +12,9 @@ use tokio::time::{Instant, sleep_until};
 /// How long an address may take before the next is tried beside it (RFC 8305, section 8).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Connects to the addresses in order, each beside those that have not answered yet; the first to answer
-/// wins and the others are dropped.
-pub(crate) async fn tcp(addresses: Vec<SocketAddr>) -> Result<TcpStream, ConnectFailure> {
+/// Connects to the addresses in order, each beside those that have not answered yet. The first that answers is
+/// returned and the others are dropped.
+pub(super) async fn tcp(addresses: Vec<SocketAddr>) -> Result<TcpStream, ConnectFailure> {
     let mut waiting = addresses.into_iter().peekable();
     let mut attempts = JoinSet::new();
     let mut failure = None;
@@ -25,7 +25,7 @@ pub(crate) async fn tcp(addresses: Vec<SocketAddr>) -> Result<TcpStream, Connect
             Some(done) = attempts.join_next() => match done.unwrap_or_else(|lost| Err(io::Error::other(lost))) {
                 Ok(stream) => return Ok(stream),
                 Err(error) => {
-                    failure = failure.max(Some(Telling(classify(&error))));
+                    failure = failure.max(Some(Informative(classify(&error))));
                     next_attempt = Instant::now();
                 }
             },
@@ -35,21 +35,21 @@ pub(crate) async fn tcp(addresses: Vec<SocketAddr>) -> Result<TcpStream, Connect
                 }
                 next_attempt = Instant::now() + ATTEMPT_DELAY;
             }
-            else => return Err(failure.map_or(ConnectFailure::Other, |Telling(failure)| failure)),
+            else => return Err(failure.map_or(ConnectFailure::Other, |Informative(failure)| failure)),
         }
     }
 }
 
 /// A socket that is connected to the first address that the system has a route to.
-pub(crate) async fn udp(addresses: Vec<SocketAddr>) -> Result<UdpSocket, ConnectFailure> {
+pub(super) async fn udp(addresses: Vec<SocketAddr>) -> Result<UdpSocket, ConnectFailure> {
     let mut failure = None;
     for address in addresses {
         match udp_to(address).await {
             Ok(socket) => return Ok(socket),
-            Err(error) => failure = failure.max(Some(Telling(classify(&error)))),
+            Err(error) => failure = failure.max(Some(Informative(classify(&error)))),
         }
     }
-    Err(failure.map_or(ConnectFailure::Other, |Telling(failure)| failure))
+    Err(failure.map_or(ConnectFailure::Other, |Informative(failure)| failure))
 }
 
 async fn udp_to(address: SocketAddr) -> io::Result<UdpSocket> {
@@ -59,11 +59,11 @@ async fn udp_to(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// A failure, ordered by how much it says about the target: of several addresses, the most telling counts.
+/// A failure, ordered by how much it says about the target: the most informative of several is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Telling(ConnectFailure);
+struct Informative(ConnectFailure);
 
-impl Telling {
+impl Informative {
     const fn rank(self) -> u8 {
         match self.0 {
             ConnectFailure::Refused => 4,
@@ -75,13 +75,13 @@ impl Telling {
     }
 }
 
-impl PartialOrd for Telling {
+impl PartialOrd for Informative {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Telling {
+impl Ord for Informative {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.rank().cmp(&other.rank())
     }
@@ -145,8 +145,8 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_tells_more_than_a_missing_route() {
-        assert!(Telling(ConnectFailure::Refused) > Telling(ConnectFailure::NetworkUnreachable));
-        assert!(Telling(ConnectFailure::TimedOut) > Telling(ConnectFailure::HostUnreachable));
+    fn a_refusal_is_more_informative_than_a_missing_route() {
+        assert!(Informative(ConnectFailure::Refused) > Informative(ConnectFailure::NetworkUnreachable));
+        assert!(Informative(ConnectFailure::TimedOut) > Informative(ConnectFailure::HostUnreachable));
     }
 }

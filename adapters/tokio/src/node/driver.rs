@@ -1,11 +1,4 @@
-//! The one task that owns the machine: waits, hands in what happened, performs what the machine wants.
-//!
-//! ```text
-//!  HTTP requests ─┐                                  ┌─▶ answers
-//!  upstreams ─────┼─▶ inputs ─▶ handle ─▶ poll … ────┼─▶ upstreams
-//!  wake time ─────┘             └─ one clock reading ┘─▶ next wake time
-//! ```
-//! It never waits for anything but its inputs.
+//! The task that owns the node machine.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,148 +11,120 @@ use seqlane::{
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::timeout;
 use tracing::{debug, error};
 
-use super::NodeSnapshot;
-use super::notices::Notices;
-use super::resolve::Resolver;
-use super::upstream::{Events, Upstream};
+use super::connector::AnyConnector;
+use super::log::Log;
+use super::messages::{Input, NodeSnapshot};
+use super::upstream::{Reports, UpstreamHandle};
 use crate::clock::Clock;
-use crate::http::body::Share;
+use crate::driver::{self, Driver};
 use crate::record::Taped;
 
-/// Inputs that wait for the driver: enough to keep it busy, few enough that nobody waits long behind them.
-pub(crate) const INPUT_QUEUE: usize = 1024;
+/// Inputs that wait for the driver: enough to keep it busy, few enough that none waits long behind the others.
+pub(super) const INPUT_QUEUE: usize = 1024;
 
-/// Inputs handed in between two looks at the clock.
+/// Inputs handed in before the machine's actions are performed.
 const BATCH: usize = 64;
 
-/// Something for the driver.
-#[derive(Debug)]
-pub(crate) enum Input {
-    Request {
-        request: RequestId,
-        endpoint: Endpoint,
-        body: Bytes,
-        /// The body's share of the server's memory, given back when the machine has read it.
-        share: Share,
-        answer: oneshot::Sender<Response>,
-    },
-    Upstream {
-        upstream: UpstreamId,
-        event: UpstreamEvent,
-    },
-    Snapshot(oneshot::Sender<NodeSnapshot>),
-    /// Answer what is held and open nothing new.
-    Close,
-    /// End, when the upstreams have written what they were given, or after this time.
-    Stop(Duration),
-}
-
-/// The machine with everything that it drives.
-pub(crate) struct Driver {
+/// The node machine and everything that its actions touch.
+pub(super) struct NodeDriver {
     machine: Taped<Node>,
     clock: Clock,
-    wake: Option<Wake>,
+    /// The drain time of a stop that was asked for.
+    stopping: Option<Duration>,
     inputs: mpsc::Receiver<Input>,
-    /// Requests whose callers have gone. Unbounded in type, because it is filled from `Drop`; each request
-    /// is in it at most once, so it is bounded by the requests in flight.
+    /// Inputs that were taken and are not handed in yet.
+    taken: Vec<Input>,
+    /// Requests whose callers have gone. Unbounded in type, because it is filled from `Drop`; each request is in it
+    /// at most once, so it is bounded by the requests in flight.
     gone: mpsc::UnboundedReceiver<RequestId>,
     answers: HashMap<RequestId, oneshot::Sender<Response>>,
     upstreams: Upstreams,
-    notices: Notices,
+    notices: broadcast::Sender<NodeNotice>,
+    log: Log,
 }
 
-/// The upstream sockets.
+/// The upstreams of the node.
 struct Upstreams {
-    live: HashMap<UpstreamId, Upstream>,
+    live: HashMap<UpstreamId, UpstreamHandle>,
     tasks: JoinSet<()>,
     inputs: mpsc::Sender<Input>,
-    resolver: Arc<Resolver>,
+    connector: Arc<dyn AnyConnector>,
     flush: Duration,
 }
 
 /// What the driver needs besides the machine.
-pub(crate) struct Parts {
-    pub(crate) clock: Clock,
-    pub(crate) inputs: mpsc::Receiver<Input>,
+pub(super) struct Parts {
+    pub(super) clock: Clock,
+    pub(super) inputs: mpsc::Receiver<Input>,
     /// For the reports of upstreams.
-    pub(crate) reports: mpsc::Sender<Input>,
-    pub(crate) gone: mpsc::UnboundedReceiver<RequestId>,
-    pub(crate) notices: broadcast::Sender<NodeNotice>,
-    pub(crate) resolver: Arc<Resolver>,
-    /// How long an upstream that is closed in order may take to write what it was given.
-    pub(crate) flush: Duration,
+    pub(super) reports: mpsc::Sender<Input>,
+    pub(super) gone: mpsc::UnboundedReceiver<RequestId>,
+    pub(super) notices: broadcast::Sender<NodeNotice>,
+    pub(super) connector: Arc<dyn AnyConnector>,
+    /// The longest time in which an upstream that is closed in order writes its queue.
+    pub(super) flush: Duration,
 }
 
-impl Driver {
-    pub(crate) fn new(machine: Taped<Node>, parts: Parts) -> Self {
+/// What ends a wait.
+pub(super) enum Happened {
+    Gone(RequestId),
+    Inputs,
+}
+
+impl NodeDriver {
+    pub(super) fn new(machine: Taped<Node>, parts: Parts) -> Self {
         Self {
             machine,
             clock: parts.clock,
-            wake: None,
+            stopping: None,
             inputs: parts.inputs,
+            taken: Vec::with_capacity(BATCH),
             gone: parts.gone,
             answers: HashMap::new(),
             upstreams: Upstreams {
                 live: HashMap::new(),
                 tasks: JoinSet::new(),
                 inputs: parts.reports,
-                resolver: parts.resolver,
+                connector: parts.connector,
                 flush: parts.flush,
             },
-            notices: Notices::new(parts.notices),
+            notices: parts.notices,
+            log: Log::default(),
         }
     }
 
     /// Runs until it is told to stop.
-    pub(crate) async fn run(mut self) {
-        let mut inputs = Vec::with_capacity(BATCH);
-        let mut gone = None;
-        self.perform();
-        loop {
-            // 1. Wait for the wake time or an input.
-            let wake_at = self.wake.map(|wake| self.clock.to_tokio(wake.at));
-            tokio::select! {
-                biased;
-                () = sleep_until(wake_at.unwrap_or_else(tokio::time::Instant::now)), if wake_at.is_some() => {}
-                Some(request) = self.gone.recv() => gone = Some(request),
-                _ = self.inputs.recv_many(&mut inputs, BATCH) => {}
-            }
-            // 2. Read the clock, once.
-            let now = self.clock.now();
-            // 3. Hand in what happened: timers, then callers that have gone, then the rest.
-            if self.wake.is_some_and(|wake| wake.at <= now) {
-                self.handle(now, NodeEvent::Timeout);
-            }
-            if let Some(request) = gone.take() {
-                self.request_gone(now, request);
-            }
-            for input in inputs.drain(..) {
-                if let Some(patience) = self.input(now, input) {
-                    return self.stop(patience).await;
-                }
-            }
-            // 4. Perform what the machine wants, until it is idle; 5. that names the next wake time.
-            self.perform();
-            while self.upstreams.tasks.try_join_next().is_some() {}
-        }
+    pub(super) async fn run(mut self) {
+        let clock = self.clock;
+        driver::run(&mut self, clock).await;
+        self.finish().await;
     }
 
-    fn handle(&mut self, now: Instant, event: NodeEvent) {
+    fn event(&mut self, now: Instant, event: NodeEvent) {
         if let Err(misuse) = self.machine.handle(now, event) {
-            error!(%misuse, "the driver broke the contract of the node machine");
+            error!(%misuse, "the driver broke the contract of the node machine; this is a bug");
         }
     }
 
-    /// Takes one input; gives the patience of a stop.
-    fn input(&mut self, now: Instant, input: Input) -> Option<Duration> {
+    fn on_inputs(&mut self, now: Instant) {
+        let mut inputs = std::mem::take(&mut self.taken);
+        for input in inputs.drain(..) {
+            if self.stopping.is_none() {
+                self.on_input(now, input);
+            }
+        }
+        self.taken = inputs;
+    }
+
+    fn on_input(&mut self, now: Instant, input: Input) {
         match input {
             Input::Request { request, endpoint, body, share, answer } => {
-                // Whoever went away before the request was read wants nothing done any more.
+                // A caller that went away before its request was read wants nothing done.
                 if !answer.is_closed() {
-                    self.request(now, request, endpoint, body, answer);
+                    self.on_request(now, request, endpoint, body, answer);
                 }
                 drop(share);
             }
@@ -167,19 +132,18 @@ impl Driver {
                 if matches!(event, UpstreamEvent::Failed(_) | UpstreamEvent::Reset) {
                     self.upstreams.live.remove(&upstream);
                 }
-                self.handle(now, NodeEvent::Upstream { upstream, event });
+                self.event(now, NodeEvent::Upstream { upstream, event });
             }
             Input::Snapshot(asker) => {
                 // An asker that has gone needs no answer.
                 drop(asker.send(self.snapshot()));
             }
-            Input::Close => self.handle(now, NodeEvent::Close),
-            Input::Stop(patience) => return Some(patience),
+            Input::Close => self.event(now, NodeEvent::Close),
+            Input::Stop(drain) => self.stopping = Some(drain),
         }
-        None
     }
 
-    fn request(
+    fn on_request(
         &mut self,
         now: Instant,
         request: RequestId,
@@ -193,18 +157,63 @@ impl Driver {
                 self.answers.insert(request, answer);
             }
             // Dropping the sender tells the service that there will be no answer.
-            Err(misuse) => error!(%misuse, "the driver broke the contract of the node machine"),
+            Err(misuse) => {
+                error!(%misuse, "the driver broke the contract of the node machine; this is a bug")
+            }
         }
     }
 
-    fn request_gone(&mut self, now: Instant, request: RequestId) {
+    fn on_request_gone(&mut self, now: Instant, request: RequestId) {
         // One that is not here was answered at the same moment, or is still in the queue and will be dropped.
         if self.answers.remove(&request).is_some() {
-            self.handle(now, NodeEvent::RequestGone { request });
+            self.event(now, NodeEvent::RequestGone { request });
         }
     }
 
-    fn perform(&mut self) {
+    fn snapshot(&self) -> NodeSnapshot {
+        NodeSnapshot {
+            stats: NodeStats::clone(self.machine.stats()),
+            buffered_bytes: self.machine.buffered_bytes(),
+            held_requests: self.answers.len(),
+            upstreams: self.upstreams.live.len(),
+            connections: 0,
+        }
+    }
+
+    /// Lets upstreams write their queues, for as long as the stop allows.
+    async fn finish(mut self) {
+        // Reports that nobody reads must not block the tasks that make them.
+        self.inputs.close();
+        while self.inputs.try_recv().is_ok() {}
+        let drain = self.stopping.unwrap_or_default();
+        let mut tasks = self.upstreams.tasks;
+        if timeout(drain, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
+            debug!(upstreams = tasks.len(), "upstreams still have queued bytes and are reset");
+        }
+    }
+}
+
+impl Driver for NodeDriver {
+    type Happened = Happened;
+
+    async fn wait(&mut self) -> Happened {
+        tokio::select! {
+            biased;
+            Some(request) = self.gone.recv() => Happened::Gone(request),
+            _ = self.inputs.recv_many(&mut self.taken, BATCH) => Happened::Inputs,
+        }
+    }
+
+    fn handle(&mut self, now: Instant, happened: Option<Happened>) {
+        match happened {
+            None => self.event(now, NodeEvent::Timeout),
+            Some(Happened::Gone(request)) => self.on_request_gone(now, request),
+            Some(Happened::Inputs) => self.on_inputs(now),
+        }
+    }
+
+    fn perform(&mut self) -> Option<Wake> {
+        while self.upstreams.tasks.try_join_next().is_some() {}
         loop {
             match self.machine.poll() {
                 NodeAction::Respond { request, response } => {
@@ -228,46 +237,31 @@ impl Driver {
                     }
                 }
                 NodeAction::FinishUpstream { upstream } => {
-                    if let Some(upstream) = self.upstreams.live.get_mut(&upstream) {
+                    if let Some(upstream) = self.upstreams.live.get(&upstream) {
                         upstream.finish();
                     }
                 }
                 NodeAction::ShutUpstream { upstream, how } => self.upstreams.shut(upstream, how),
-                NodeAction::Event(notice) => self.notices.publish(self.clock.now(), notice),
-                NodeAction::Idle { wake } => {
-                    self.wake = wake;
-                    return;
+                NodeAction::Event(notice) => {
+                    self.log.notice(self.clock.now(), &notice);
+                    // Nobody need listen.
+                    let _ = self.notices.send(notice);
                 }
+                NodeAction::Idle { wake } => return wake,
             }
         }
     }
 
-    fn snapshot(&self) -> NodeSnapshot {
-        NodeSnapshot {
-            stats: NodeStats::clone(self.machine.stats()),
-            buffered_bytes: self.machine.buffered_bytes(),
-            held_requests: self.answers.len(),
-            upstreams: self.upstreams.live.len(),
-            connections: 0,
-        }
-    }
-
-    async fn stop(mut self, patience: Duration) {
-        self.perform();
-        // Reports that nobody reads must not hold up the tasks that make them.
-        self.inputs.close();
-        while self.inputs.try_recv().is_ok() {}
-        let mut tasks = self.upstreams.tasks;
-        if timeout(patience, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
-            debug!(upstreams = tasks.len(), "upstreams had not taken all their bytes and are reset");
-        }
+    fn is_finished(&self) -> bool {
+        self.stopping.is_some()
     }
 }
 
 impl Upstreams {
     fn open(&mut self, id: UpstreamId, target: Target, kind: FlowKind) {
-        let events = Events::new(id, self.inputs.clone());
-        let (upstream, task) = Upstream::open(target, kind, Arc::clone(&self.resolver), events, self.flush);
+        let reports = Reports::new(id, self.inputs.clone());
+        let (upstream, task) =
+            UpstreamHandle::open(target, kind, Arc::clone(&self.connector), reports, self.flush);
         self.live.insert(id, upstream);
         self.tasks.spawn(task);
     }

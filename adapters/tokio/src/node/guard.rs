@@ -1,23 +1,23 @@
-//! Which addresses a node may reach: by default none that only its own network can.
+//! The guard of a node's own network: by default, only public addresses may be reached.
 //!
 //! The check comes after name resolution, on the very address that is connected to, so that a name that
 //! resolves to a private address gains nothing.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Decides about addresses.
+/// Decides which addresses may be reached.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Guard {
+pub(super) struct Guard {
     allow_private: bool,
 }
 
 impl Guard {
-    pub(crate) const fn new(allow_private: bool) -> Self {
+    pub(super) const fn new(allow_private: bool) -> Self {
         Self { allow_private }
     }
 
     /// Whether a flow may go to this address.
-    pub(crate) fn permits(self, address: IpAddr) -> bool {
+    pub(super) fn permits(self, address: IpAddr) -> bool {
         self.allow_private || is_public(address)
     }
 }

@@ -1,4 +1,4 @@
-//! From a target to the addresses that may be tried, in order.
+//! Name resolution: the permitted addresses of a target, in the order of attempts.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,20 +14,20 @@ const MAX_ADDRESSES: usize = 16;
 /// Name lookups at a time: each occupies a blocking thread until the system's resolver gives up.
 const MAX_LOOKUPS: usize = 128;
 
-/// Resolves names and refuses addresses.
+/// Resolves names and filters addresses.
 #[derive(Debug)]
-pub(crate) struct Resolver {
+pub(super) struct Resolver {
     guard: Guard,
     lookups: Semaphore,
 }
 
 impl Resolver {
-    pub(crate) const fn new(guard: Guard) -> Self {
+    pub(super) const fn new(guard: Guard) -> Self {
         Self { guard, lookups: Semaphore::const_new(MAX_LOOKUPS) }
     }
 
     /// The permitted addresses of a target, at least one, in the order in which to try them.
-    pub(crate) async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, ConnectFailure> {
+    pub(super) async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, ConnectFailure> {
         let found = match target.host().parse::<IpAddr>() {
             Ok(address) => vec![SocketAddr::new(address, target.port())],
             Err(_) => self.look_up(target).await?,
@@ -44,11 +44,11 @@ impl Resolver {
     }
 
     async fn look_up(&self, target: &Target) -> Result<Vec<SocketAddr>, ConnectFailure> {
-        let _turn = self.lookups.acquire().await.map_err(|_| ConnectFailure::Other)?;
+        let _permit = self.lookups.acquire().await.map_err(|_| ConnectFailure::Other)?;
         match tokio::net::lookup_host((target.host(), target.port())).await {
             Ok(addresses) => Ok(addresses.collect()),
             Err(error) => {
-                debug!(%error, "a name did not resolve");
+                debug!(%error, "name not resolved");
                 Err(ConnectFailure::NoSuchName)
             }
         }

@@ -1,16 +1,20 @@
 //! The node's HTTP endpoints (protocol.md 1).
 
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use seqlane::{Endpoint, Secret};
 use tracing::debug;
 
-use super::inbox::Inbox;
+use super::requests::Requests;
 use super::zops::CompressedBatch;
 use crate::http::answer::{self, Answer};
 use crate::http::bearer;
@@ -19,31 +23,42 @@ use crate::http::gzip;
 use crate::http::server::{HangUp, Service};
 use crate::sealing;
 
-/// What requests meet.
-#[derive(Clone)]
-pub(crate) struct NodeService(pub(crate) Arc<Intake>);
-
-/// How requests are read and where they go.
-pub(crate) struct Intake {
-    pub(crate) inbox: Inbox,
-    pub(crate) room: BodyRoom,
-    pub(crate) max_body: usize,
-    pub(crate) body_deadline: Duration,
+/// A node as a service for HTTP requests, from [`Node::service`](super::Node::service): mount it at a path of your own
+/// server. It implements `Service` of `tower-service`, so hyper, axum and others take it. Cheap to clone.
+///
+/// | request | answer |
+/// |---|---|
+/// | `POST /tunnel/batch` | a batch of ops (levels 0, 1 and 2) |
+/// | `POST /tunnel/streams` | a packet of level 2 |
+/// | `POST /tunnel` | a single op |
+/// | `GET /health` | `ok` |
+///
+/// Everything else gets status 404, and so does a wrong key. `examples/mounted_node.rs` has a node in a hyper server.
+#[derive(Clone, Debug)]
+pub struct NodeService {
+    intake: Arc<Intake>,
+    prefix: Arc<str>,
 }
 
-impl Service for NodeService {
-    async fn call(&self, request: Request<Incoming>) -> Result<Answer, HangUp> {
-        Ok(self.0.route(request).await)
+impl NodeService {
+    pub(super) fn new(intake: Intake) -> Self {
+        Self { intake: Arc::new(intake), prefix: "".into() }
     }
-}
 
-impl Intake {
-    async fn route(&self, request: Request<Incoming>) -> Answer {
-        let endpoint = match request.uri().path() {
-            "/tunnel/batch" => Endpoint::Batch,
-            "/tunnel" => Endpoint::Single,
-            "/tunnel/streams" => Endpoint::Streams { key: Secret::new(bearer::key(request.headers())) },
-            "/health" => return health(request.method()),
+    /// The same service with its paths below `prefix`: with `/hidden`, batches go to `/hidden/tunnel/batch`. For
+    /// servers that do not strip the prefix themselves.
+    #[must_use]
+    pub fn under(self, prefix: &str) -> Self {
+        Self { prefix: prefix.trim_end_matches('/').into(), ..self }
+    }
+
+    async fn route<B: Body<Data = Bytes>>(&self, request: Request<B>) -> Answer {
+        let path = request.uri().path().strip_prefix(&*self.prefix);
+        let endpoint = match path {
+            Some("/tunnel/batch") => Endpoint::Batch,
+            Some("/tunnel") => Endpoint::Single,
+            Some("/tunnel/streams") => Endpoint::Streams { key: Secret::new(bearer::key(request.headers())) },
+            Some("/health") => return health(request.method()),
             _ => return answer::empty(StatusCode::NOT_FOUND),
         };
         if request.method() != Method::POST {
@@ -56,17 +71,60 @@ impl Intake {
                 "the Content-Type must be application/json",
             );
         }
-        self.tunnel(endpoint, request).await
+        self.intake.tunnel(endpoint, request).await
+    }
+}
+
+impl Service for NodeService {
+    async fn call(&self, request: Request<Incoming>) -> Result<Answer, HangUp> {
+        Ok(self.route(request).await)
+    }
+}
+
+impl<B> tower_service::Service<Request<B>> for NodeService
+where
+    B: Body<Data = Bytes, Error: Send> + Send + 'static,
+{
+    type Response = Answer;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
-    async fn tunnel(&self, endpoint: Endpoint, request: Request<Incoming>) -> Answer {
-        let (parts, incoming) = request.into_parts();
-        let read = body::read(incoming, self.max_body, self.body_deadline, &self.room).await;
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.route(request).await) })
+    }
+}
+
+/// Reads requests and hands them to the driver.
+pub(super) struct Intake {
+    pub(super) requests: Requests,
+    pub(super) room: BodyRoom,
+    pub(super) max_body: usize,
+    pub(super) body_deadline: Duration,
+}
+
+impl fmt::Debug for Intake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intake")
+            .field("max_body", &self.max_body)
+            .field("body_deadline", &self.body_deadline)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Intake {
+    async fn tunnel<B: Body<Data = Bytes>>(&self, endpoint: Endpoint, request: Request<B>) -> Answer {
+        let (parts, body) = request.into_parts();
+        let read = body::read(body, self.max_body, self.body_deadline, &self.room).await;
         let (body, share) = match read {
             Ok(read) => read,
             Err(error) => return refused_body(error),
         };
-        // A packet is noise, which may begin like gzip, and which gzip does not shorten.
+        // A packet is encrypted: it may begin like gzip by chance, and gzip does not shorten it.
         let is_json = !matches!(endpoint, Endpoint::Streams { .. });
         let inflated = if is_json && (gzip::is_gzip(&body) || says_gzip(&parts.headers)) {
             let inflating = gzip::inflate_off_thread(body, self.max_body);
@@ -82,7 +140,7 @@ impl Intake {
             Ok(plain) => plain,
             Err(problem) => return undecodable(&endpoint, problem),
         };
-        let Some(response) = self.inbox.ask(endpoint, body, share).await else {
+        let Some(response) = self.requests.ask(endpoint, body, share).await else {
             return answer::text(StatusCode::SERVICE_UNAVAILABLE, "the node is shutting down");
         };
         let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -94,7 +152,7 @@ impl Intake {
         answer::compressed(status, content_type, body, gzip).await
     }
 
-    /// A batch as the machine reads it.
+    /// The batch with plain ops, as the machine reads it.
     async fn with_plain_ops(&self, body: Bytes, share: Share) -> Result<(Bytes, Share), String> {
         match CompressedBatch::find(&body) {
             None => Ok((body, share)),
@@ -143,7 +201,7 @@ fn says_gzip(headers: &HeaderMap) -> bool {
 }
 
 fn refused_body(error: BodyError) -> Answer {
-    debug!(?error, "a request body was not read");
+    debug!(?error, "request body not read");
     match error {
         // The wording of deployed nodes.
         BodyError::TooLarge => answer::text(
@@ -151,11 +209,11 @@ fn refused_body(error: BodyError) -> Answer {
             "Failed to buffer the request body: length limit exceeded",
         ),
         BodyError::TooSlow => answer::text(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
-        BodyError::Broken => answer::text(StatusCode::BAD_REQUEST, "the body broke off"),
+        BodyError::Broken => answer::text(StatusCode::BAD_REQUEST, "the connection ended within the body"),
     }
 }
 
-/// Each endpoint reports a body that cannot be inflated where it reports a body that is no JSON.
+/// The answer to a body that cannot be inflated: the same as each endpoint gives to a body that is not JSON.
 fn undecodable(endpoint: &Endpoint, problem: String) -> Answer {
     match endpoint {
         Endpoint::Batch => {

@@ -1,5 +1,4 @@
-//! Batches whose ops come compressed: `zops`, the base64 of zstd of the array, in the place of `ops`
-//! (protocol.md 1.5).
+//! Compressed batches: `zops`, the base64 of the zstd of the array, in place of `ops` (protocol.md 1.5).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -27,16 +26,16 @@ pub(super) struct CompressedBatch {
 
 /// Why the ops of a batch could not be inflated. The wording is that of deployed nodes.
 #[derive(Debug)]
-pub(super) enum Unreadable {
-    /// It is no base64.
+pub(super) enum ZopsError {
+    /// Not base64.
     Base64(base64::DecodeError),
-    /// It is no zstd, or ends early.
+    /// Not zstd, or cut.
     Corrupt(Error),
-    /// It inflates to more than this many bytes.
+    /// Inflates to more than this many bytes.
     TooLarge(usize),
 }
 
-impl fmt::Display for Unreadable {
+impl fmt::Display for ZopsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Base64(error) => write!(f, "zops b64: {error}"),
@@ -49,35 +48,35 @@ impl fmt::Display for Unreadable {
 impl CompressedBatch {
     /// The batch in `body`, if its ops are compressed. Plain ops end the search where they begin, so that
     /// other batches are not read twice.
-    pub(super) fn find(body: &[u8]) -> Option<Result<Self, Unreadable>> {
+    pub(super) fn find(body: &[u8]) -> Option<Result<Self, ZopsError>> {
         let envelope = serde_json::Deserializer::from_slice(body).deserialize_map(ReadEnvelope).ok()?;
         let ops = envelope.zops?;
         let key = envelope.key.map(|key| format!("\"k\":{key},")).unwrap_or_default();
-        let compressed = STANDARD.decode(&*ops).map_err(Unreadable::Base64);
+        let compressed = STANDARD.decode(&*ops).map_err(ZopsError::Base64);
         Some(compressed.map(|compressed| Self { key, compressed }))
     }
 
     /// The same batch with plain ops, of which there may be `limit` bytes.
-    pub(super) fn inflate(&self, limit: usize) -> Result<Vec<u8>, Unreadable> {
-        let corrupt = |error| Unreadable::Corrupt(Error::other(error));
+    pub(super) fn inflate(&self, limit: usize) -> Result<Vec<u8>, ZopsError> {
+        let corrupt = |error| ZopsError::Corrupt(Error::other(error));
         let mut decoder = FrameDecoder::new();
         decoder.set_max_window_size(MAX_WINDOW);
         let frame = StreamingDecoder::new_with_decoder(&*self.compressed, decoder).map_err(corrupt)?;
         let mut body = format!("{{{}\"ops\":", self.key).into_bytes();
         let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-        let inflated = frame.take(bound).read_to_end(&mut body).map_err(Unreadable::Corrupt)?;
+        let inflated = frame.take(bound).read_to_end(&mut body).map_err(ZopsError::Corrupt)?;
         if inflated > limit {
-            return Err(Unreadable::TooLarge(limit));
+            return Err(ZopsError::TooLarge(limit));
         }
         body.push(b'}');
         Ok(body)
     }
 
     /// [`inflate`](Self::inflate), on a thread of its own: a small body may be a bomb.
-    pub(super) async fn inflate_off_thread(self, limit: usize) -> Result<Bytes, Unreadable> {
+    pub(super) async fn inflate_off_thread(self, limit: usize) -> Result<Bytes, ZopsError> {
         tokio::task::spawn_blocking(move || self.inflate(limit).map(Bytes::from))
             .await
-            .unwrap_or_else(|stopped| Err(Unreadable::Corrupt(Error::other(stopped))))
+            .unwrap_or_else(|stopped| Err(ZopsError::Corrupt(Error::other(stopped))))
     }
 }
 
@@ -123,7 +122,7 @@ mod tests {
 
     use super::*;
 
-    fn find(body: &str) -> Option<Result<CompressedBatch, Unreadable>> {
+    fn find(body: &str) -> Option<Result<CompressedBatch, ZopsError>> {
         CompressedBatch::find(body.as_bytes())
     }
 
@@ -131,7 +130,7 @@ mod tests {
         STANDARD.encode(compress_to_vec(ops, CompressionLevel::Fastest))
     }
 
-    fn inflated(body: &str, limit: usize) -> Result<Value, Unreadable> {
+    fn inflated(body: &str, limit: usize) -> Result<Value, ZopsError> {
         let body = find(body).unwrap()?.inflate(limit)?;
         Ok(serde_json::from_slice(&body).unwrap())
     }
@@ -189,7 +188,7 @@ mod tests {
         let body = json!({"k": "key", "zops": compressed(&vec![b' '; 1_000_000])}).to_string();
         assert!(body.len() < 1000);
         let batch = find(&body).unwrap().unwrap();
-        assert!(matches!(batch.inflate(999_999), Err(Unreadable::TooLarge(999_999))));
+        assert!(matches!(batch.inflate(999_999), Err(ZopsError::TooLarge(999_999))));
         assert!(batch.inflate(1_000_000).is_ok());
     }
 
@@ -198,7 +197,7 @@ mod tests {
         // Magic, no content size, and a window of 16 MiB.
         let frame = STANDARD.encode([0x28, 0xb5, 0x2f, 0xfd, 0x00, 14 << 3, 0x01, 0x00, 0x00]);
         let error = inflated(&json!({"k": "key", "zops": frame}).to_string(), 100).unwrap_err();
-        assert!(matches!(error, Unreadable::Corrupt(_)), "{error}");
+        assert!(matches!(error, ZopsError::Corrupt(_)), "{error}");
     }
 
     #[test]
@@ -209,6 +208,6 @@ mod tests {
         }
         let mut cut = compressed(b"[{},{},{},{}]");
         cut.truncate(cut.len() - 8);
-        assert!(matches!(inflated(&json!({ "zops": cut }).to_string(), 100), Err(Unreadable::Corrupt(_))));
+        assert!(matches!(inflated(&json!({ "zops": cut }).to_string(), 100), Err(ZopsError::Corrupt(_))));
     }
 }

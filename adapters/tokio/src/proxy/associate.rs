@@ -1,4 +1,4 @@
-//! SOCKS5 UDP ASSOCIATE: one local UDP socket, and a flow for every target that datagrams go to.
+//! SOCKS5 UDP ASSOCIATE: one local UDP socket, and a flow for each target (RFC 1928 section 7).
 
 use std::collections::HashMap;
 use std::io;
@@ -11,14 +11,15 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 use tracing::debug;
 
-use super::flow::{ActionSender, FlowAction, FlowHandle, Flows};
 use super::socks::{self, Datagram};
+use crate::client::flow::{FlowHandle, Flows};
+use crate::client::messages::{ActionSender, FlowAction};
 
 /// The largest payload of a UDP datagram over IPv4.
-const LARGEST: usize = 65_507;
+const MAX_PAYLOAD: usize = 65_507;
 
-/// Serves an association until the application closes `control`, at most `most` targets at a time.
-pub(super) async fn associate(mut control: TcpStream, flows: Flows, most: usize) -> io::Result<()> {
+/// Serves an association until the application closes `control`, with at most `max_targets` targets at a time.
+pub(super) async fn associate(mut control: TcpStream, flows: Flows, max_targets: usize) -> io::Result<()> {
     let application = control.peer_addr()?.ip();
     let socket = UdpSocket::bind((control.local_addr()?.ip(), 0)).await?;
     let address = socket.local_addr()?;
@@ -28,18 +29,18 @@ pub(super) async fn associate(mut control: TcpStream, flows: Flows, most: usize)
     let mut association = Association {
         socket,
         application: Application::Unknown(application.to_canonical()),
-        targets: Targets::new(flows, sender, most),
+        targets: Targets::new(flows, sender, max_targets),
     };
-    let mut datagram = vec![0; LARGEST];
+    let mut datagram = vec![0; MAX_PAYLOAD];
     let mut ignored = [0; 64];
     loop {
         tokio::select! {
             read = control.read(&mut ignored) => if read? == 0 { return Ok(()) },
-            // An error is about a datagram sent earlier (ICMP); the next one may be welcome.
+            // An error reports the loss of an earlier datagram (ICMP); the socket stays usable.
             Ok((length, from)) = association.socket.recv_from(&mut datagram) => {
                 association.on_datagram(&datagram[..length], from).await;
             }
-            Some((stream, action)) = actions.recv() => association.on_action(stream, action),
+            Some((flow, action)) = actions.recv() => association.on_action(flow, action),
         }
     }
 }
@@ -50,8 +51,7 @@ struct Association {
     targets: Targets,
 }
 
-/// Where the application's datagrams come from: its address is that of its TCP connection, its port is that
-/// of its first datagram.
+/// The origin of the application's datagrams: the address of its TCP connection, and the port of its first datagram.
 ///
 /// ```text
 ///   Unknown ── first datagram ──▶ Known
@@ -75,22 +75,22 @@ impl Association {
         }
     }
 
-    fn on_action(&mut self, stream: FlowId, action: FlowAction) {
+    fn on_action(&mut self, flow: FlowId, action: FlowAction) {
         match action {
-            FlowAction::Deliver(payload) => self.deliver(stream, &payload),
-            FlowAction::Ended(_) => self.targets.forget(stream),
+            FlowAction::Deliver(payload) => self.deliver(flow, &payload),
+            FlowAction::Ended(_) => self.targets.remove(flow),
             FlowAction::Opened | FlowAction::Credit(_) | FlowAction::Fin => {}
         }
     }
 
     /// Sends at once or not at all, as a network would: nothing waits here for the application.
-    fn deliver(&self, stream: FlowId, payload: &[u8]) {
-        let Some(target) = self.targets.by_stream.get(&stream) else { return };
+    fn deliver(&self, flow: FlowId, payload: &[u8]) {
+        let Some(target) = self.targets.by_flow.get(&flow) else { return };
         if let Application::Known(address) = self.application {
             let mut datagram = socks::header(target);
             datagram.extend_from_slice(payload);
             if let Err(error) = self.socket.try_send_to(&datagram, address) {
-                debug!(%stream, %error, "datagram dropped");
+                debug!(%flow, %error, "datagram dropped");
             }
         }
         if let Some(entry) = self.targets.by_target.get(target) {
@@ -99,13 +99,13 @@ impl Association {
     }
 }
 
-/// The flows of an association, by target and by stream.
+/// The flows of an association, by target and by id.
 struct Targets {
     flows: Flows,
     sender: ActionSender,
-    most: usize,
+    max_targets: usize,
     by_target: HashMap<Target, Entry>,
-    by_stream: HashMap<FlowId, Target>,
+    by_flow: HashMap<FlowId, Target>,
     uses: u64,
 }
 
@@ -116,13 +116,13 @@ struct Entry {
 }
 
 impl Targets {
-    fn new(flows: Flows, sender: ActionSender, most: usize) -> Self {
-        let (by_target, by_stream) = (HashMap::new(), HashMap::new());
-        Self { flows, sender, most, by_target, by_stream, uses: 0 }
+    fn new(flows: Flows, sender: ActionSender, max_targets: usize) -> Self {
+        let (by_target, by_flow) = (HashMap::new(), HashMap::new());
+        Self { flows, sender, max_targets, by_target, by_flow, uses: 0 }
     }
 
-    /// The flow to a target, opened if there is none. Opening waits for the machine alone, not for the node:
-    /// datagrams of a flow that opens wait in the machine.
+    /// The flow to a target, opened if there is none. Opening waits for the driver, not for the node: the machine
+    /// keeps the datagrams of a flow that is not open yet.
     async fn flow(&mut self, target: Target) -> Option<&FlowHandle> {
         self.uses += 1;
         if !self.by_target.contains_key(&target) {
@@ -130,11 +130,11 @@ impl Targets {
             let open = self.flows.open_on(target.clone(), FlowKind::Udp, self.sender.clone());
             match open.await {
                 Ok(flow) => {
-                    self.by_stream.insert(flow.stream, target.clone());
+                    self.by_flow.insert(flow.id(), target.clone());
                     self.by_target.insert(target.clone(), Entry { flow, used: self.uses });
                 }
                 Err(error) => {
-                    debug!(?error, "no flow for a datagram");
+                    debug!(?error, "datagram dropped: flow not opened");
                     return None;
                 }
             }
@@ -144,20 +144,20 @@ impl Targets {
         Some(&entry.flow)
     }
 
-    /// The flow that was used longest ago makes room for a new one.
+    /// Removes the flow that was used longest ago, if there is no room for another.
     fn make_room(&mut self) {
-        if self.by_target.len() < self.most {
+        if self.by_target.len() < self.max_targets {
             return;
         }
-        let oldest = self.by_target.values().min_by_key(|entry| entry.used).map(|entry| entry.flow.stream);
-        if let Some(target) = oldest.and_then(|stream| self.by_stream.remove(&stream)) {
+        let oldest = self.by_target.values().min_by_key(|entry| entry.used).map(|entry| entry.flow.id());
+        if let Some(target) = oldest.and_then(|flow| self.by_flow.remove(&flow)) {
             self.by_target.remove(&target);
         }
     }
 
-    /// The machine has ended a flow.
-    fn forget(&mut self, stream: FlowId) {
-        let target = self.by_stream.remove(&stream);
+    /// Removes a flow that the machine has ended.
+    fn remove(&mut self, flow: FlowId) {
+        let target = self.by_flow.remove(&flow);
         if let Some(mut entry) = target.and_then(|target| self.by_target.remove(&target)) {
             entry.flow.ended();
         }

@@ -1,4 +1,4 @@
-//! Between a local TCP socket and its flow.
+//! Bytes between a local TCP socket and its flow.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -10,28 +10,29 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::flow::{Flow, FlowAction};
-use super::intake::Intake;
+use super::local_reader::LocalReader;
+use crate::client::flow::Flow;
+use crate::client::messages::FlowAction;
 
-/// Writes reported together while more waits to be written: enough to cost nothing, little beside any window.
+/// Written bytes that are reported together while more waits to be written: small beside any window.
 const REPORT: usize = 256 * 1024;
 
-/// An application that takes nothing for this long after its flow has ended does not get the rest.
+/// An application that reads nothing for this long after its flow has ended does not get the rest.
 const FLUSH_STALL: Duration = Duration::from_secs(60);
 
-/// How long what the application still sends is thrown away after an orderly end, so that its bytes do not
-/// turn our close into a reset that destroys what was delivered.
+/// The time for which bytes of the application are discarded after an orderly end. Closing a socket with unread bytes
+/// resets it, and the application could lose what was delivered.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// While the client stops: an application that has finished and gets nothing for this long is not waited for.
-/// One that has gone looks the same, and this is more than the round trip of most relays.
+/// While the client stops, an application that has finished and receives nothing for this long is not waited for: one
+/// that has gone looks the same. It is more than the round trip of most relays.
 const STOP_QUIET: Duration = Duration::from_secs(3);
 
 /// Slices handed to the kernel in one write.
 const SLICES: usize = 16;
 
-/// Carries bytes both ways until the flow or the application ends. `credit` is what the flow was given so
-/// far, `early` what the application has sent already, `stop` is cancelled when nobody should wait long any more.
+/// Carries bytes both ways until the flow or the application ends. `credit` is the flow's credit so far, `early` holds
+/// bytes that the application has sent already, `stop` is cancelled when the client stops.
 pub(super) async fn bridge(
     socket: TcpStream,
     flow: Flow,
@@ -42,7 +43,7 @@ pub(super) async fn bridge(
     let mut bridge = Bridge {
         socket,
         flow,
-        intake: Intake::new(early),
+        reader: LocalReader::new(early),
         reading: true,
         credit,
         downlink: Downlink::default(),
@@ -50,20 +51,20 @@ pub(super) async fn bridge(
         active: Instant::now(),
         stage: Stage::Open,
     };
-    // An error is the application's doing: dropping the flow resets it at the machine.
+    // An error comes from the application's socket. Dropping the flow resets it at the machine.
     let _ = bridge.run(stop).await;
 }
 
 struct Bridge {
     socket: TcpStream,
     flow: Flow,
-    intake: Intake,
+    reader: LocalReader,
     /// Whether the application may still send.
     reading: bool,
     credit: usize,
     downlink: Downlink,
     unreported: usize,
-    /// When bytes came last, or the application finished.
+    /// The time of the last delivery, or of the application's end.
     active: Instant,
     stage: Stage,
 }
@@ -73,7 +74,7 @@ struct Bridge {
 /// ```text
 ///   Open ── Fin ──▶ Draining ── everything written ──▶ Shut ── Ended ──▶ Finished
 ///    │                  │                               │
-///    └──────────────────┴── cut, failed, abandoned ─────┴──▶ (reset)
+///    └──────────────────┴── reset, failed, abandoned ───┴──▶ (reset)
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -107,7 +108,7 @@ impl Bridge {
                     writable?;
                     self.write()?;
                 }
-                readable = self.intake.ready(&self.socket), if self.reading && self.credit > 0 => {
+                readable = self.reader.ready(&self.socket), if self.reading && self.credit > 0 => {
                     readable?;
                     self.read().await?;
                 }
@@ -144,7 +145,7 @@ impl Bridge {
     }
 
     async fn read(&mut self) -> io::Result<()> {
-        let Some(bytes) = self.intake.read(&self.socket, self.credit)? else { return Ok(()) };
+        let Some(bytes) = self.reader.read(&self.socket, self.credit)? else { return Ok(()) };
         if bytes.is_empty() {
             self.reading = false;
             self.active = Instant::now();
@@ -156,7 +157,7 @@ impl Bridge {
         Ok(())
     }
 
-    /// The flow came to its proper end: the application gets every byte, and then the end.
+    /// After an orderly end: the application gets every byte, and then the end.
     async fn finish(&mut self) -> io::Result<()> {
         while !self.downlink.is_empty() {
             timeout(FLUSH_STALL, self.socket.writable()).await.map_err(|_| io::ErrorKind::TimedOut)??;
@@ -166,23 +167,23 @@ impl Bridge {
             self.socket.shutdown().await?;
         }
         self.stage = Stage::Finished;
-        // Whether the application closes in time makes no difference any more.
+        // The flow has ended, whether the application closes in time or not.
         let _ = timeout(LINGER, discard(&self.socket)).await;
         Ok(())
     }
 }
 
 impl Drop for Bridge {
-    /// Nobody takes a cut for an end: unless the flow finished, the application's socket is reset.
+    /// Resets the application's socket unless the flow finished, so that no reset looks like an end.
     fn drop(&mut self) {
         if self.stage != Stage::Finished {
-            // A socket that cannot be set up any more has failed already.
+            // A socket that rejects the option has failed already.
             let _ = self.socket.set_zero_linger();
         }
     }
 }
 
-/// Waits for the stop, and then until nothing has happened for a while.
+/// Waits for the stop, and then until the flow was quiet for [`STOP_QUIET`].
 async fn quiet(stop: &CancellationToken, active: Instant) {
     stop.cancelled().await;
     sleep_until(active + STOP_QUIET).await;
@@ -190,10 +191,10 @@ async fn quiet(stop: &CancellationToken, active: Instant) {
 
 /// Reads until the other side has ended.
 async fn discard(socket: &TcpStream) -> io::Result<()> {
-    let mut nowhere = [0; 4096];
+    let mut unwanted = [0; 4096];
     loop {
         socket.readable().await?;
-        match socket.try_read(&mut nowhere) {
+        match socket.try_read(&mut unwanted) {
             Ok(0) => return Ok(()),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -202,7 +203,7 @@ async fn discard(socket: &TcpStream) -> io::Result<()> {
     }
 }
 
-/// Delivered chunks that the application has not taken yet.
+/// Delivered chunks that are not written to the application yet.
 #[derive(Debug, Default)]
 struct Downlink(VecDeque<Bytes>);
 

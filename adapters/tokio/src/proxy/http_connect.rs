@@ -1,4 +1,4 @@
-//! HTTP CONNECT: the other language of the listening port.
+//! HTTP CONNECT on the listening port (RFC 9110 section 9.3.6).
 
 use std::convert::Infallible;
 use std::sync::Mutex;
@@ -19,16 +19,16 @@ use seqlane::{FlowKind, Target};
 use tokio::net::TcpStream;
 use tracing::debug;
 
-use super::answer::Refusal;
 use super::bridge::bridge;
 use super::credentials::Credentials;
-use super::flow::{Flow, Flows};
-use super::listener::Terms;
+use super::refusal::Refusal;
+use super::terms::Terms;
+use crate::client::flow::{Flow, Flows};
 
 /// Bytes of one request's header.
 const MAX_HEADER: usize = 8 * 1024;
 
-/// A flow whose application has been told that it is open.
+/// An open flow, reported to the application.
 struct Tunnel {
     flow: Flow,
     credit: usize,
@@ -41,7 +41,7 @@ pub(super) async fn serve(socket: TcpStream, flows: &Flows, terms: &Terms) {
     let service = service_fn(|request| async {
         let response = match answer(request, flows, terms.credentials.as_ref()).await {
             Ok(tunnel) => {
-                // One connection has one CONNECT that succeeds: no request follows it.
+                // No request follows a CONNECT that succeeds.
                 *opened.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(tunnel);
                 Response::new(Full::default())
             }
@@ -152,16 +152,16 @@ impl Rejection {
             Self::Method => {
                 "This proxy takes CONNECT only; set it as the proxy for https:// or use SOCKS5.\n"
             }
-            Self::Target => "CONNECT needs a host and a port, as in CONNECT example.org:443.\n",
-            Self::Unauthorized => "This proxy wants a user name and password.\n",
-            Self::Busy => "This proxy has as many connections open as it may.\n",
-            Self::Refused(Refusal::NotAllowed) => "The node does not open this target.\n",
+            Self::Target => "CONNECT needs a host and a port, such as CONNECT example.org:443.\n",
+            Self::Unauthorized => "This proxy requires a user name and password.\n",
+            Self::Busy => "This proxy has reached its limit of connections.\n",
+            Self::Refused(Refusal::NotAllowed) => "The node does not allow this target.\n",
             Self::Refused(Refusal::NetworkUnreachable | Refusal::HostUnreachable) => {
                 "The target cannot be reached.\n"
             }
             Self::Refused(Refusal::Refused) => "The target refused the connection.\n",
             Self::Refused(Refusal::TimedOut) => "The target did not answer in time.\n",
-            Self::Refused(Refusal::General) => "The connection could not be made.\n",
+            Self::Refused(Refusal::General) => "The connection failed.\n",
         }
     }
 }

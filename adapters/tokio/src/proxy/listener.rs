@@ -1,6 +1,7 @@
-//! The one listening port: SOCKS5 or HTTP, told apart by the first byte.
+//! The listening port of the proxy, where the first byte tells SOCKS5 from HTTP.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,41 +12,58 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{debug, info, warn};
 
-use super::answer::Refusal;
 use super::associate::associate;
 use super::bridge::bridge;
-use super::credentials::Credentials;
-use super::flow::{Flow, Flows, OpenError};
+use super::refusal::Refusal;
+use super::terms::Terms;
 use super::{http_connect, socks};
+use crate::client::flow::{Flow, Flows, NotOpened};
 
-/// How a listener treats those who connect.
+/// A running proxy. Dropping it closes every connection at once.
 #[derive(Debug)]
-pub(super) struct Terms {
-    pub(super) credentials: Option<Credentials>,
-    pub(super) handshake_deadline: Duration,
-    pub(super) max_connections: usize,
-    pub(super) udp_targets: usize,
-    /// Cancelled when the client is to stop.
-    pub(super) stop: CancellationToken,
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    task: AbortOnDropHandle<()>,
 }
 
-/// After a failed accept: nearly always a lack of file descriptors, which time may cure.
+impl Proxy {
+    /// Serves the connections of `listener`.
+    pub(crate) fn start(listener: TcpListener, flows: Flows, terms: Terms) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        info!(%address, "listening for applications");
+        let task = AbortOnDropHandle::new(tokio::spawn(listen(listener, flows, terms)));
+        Ok(Self { address, task })
+    }
+
+    /// The address, with the real port.
+    pub(crate) const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until it was stopped and every connection has ended.
+    pub(crate) async fn finished(&mut self) {
+        let _ = (&mut self.task).await;
+    }
+}
+
+/// The pause after a failed accept, which is nearly always a temporary lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts connections until the stop, then waits for those that are open. Dropped, it drops them.
-pub(super) async fn listen(listener: TcpListener, flows: Flows, terms: Terms) {
-    let places = Arc::new(Semaphore::new(terms.max_connections));
+/// Accepts connections until the stop, then waits for those that are open.
+async fn listen(listener: TcpListener, flows: Flows, terms: Terms) {
+    let slots = Arc::new(Semaphore::new(terms.max_connections));
     let terms = Arc::new(terms);
     let mut connections = JoinSet::new();
-    while let Some((socket, place)) = terms.stop.run_until_cancelled(accept(&listener, &places)).await {
+    while let Some((socket, slot)) = terms.stop.run_until_cancelled(accept(&listener, &slots)).await {
         let (flows, terms) = (flows.clone(), terms.clone());
         connections.spawn(async move {
             if let Err(error) = serve(socket, &flows, &terms).await {
                 debug!(%error, "connection");
             }
-            drop(place);
+            drop(slot);
         });
         while connections.try_join_next().is_some() {}
     }
@@ -53,12 +71,12 @@ pub(super) async fn listen(listener: TcpListener, flows: Flows, terms: Terms) {
     while connections.join_next().await.is_some() {}
 }
 
-/// The next connection, once there is a place for it; until then it waits in the kernel's queue.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, impl Send + use<>) {
-    let place = places.clone().acquire_owned().await;
+/// The next connection, once there is a slot for it; until then it waits in the kernel's queue.
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, impl Send + use<>) {
+    let slot = slots.clone().acquire_owned().await;
     loop {
         match listener.accept().await {
-            Ok((socket, _)) => return (socket, place),
+            Ok((socket, _)) => return (socket, slot),
             Err(error) => {
                 warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -121,8 +139,8 @@ async fn connect(
 }
 
 async fn open(flows: &Flows, target: Target) -> Result<(Flow, usize), Refusal> {
-    let mut flow = flows.open(target, FlowKind::Tcp).await.map_err(|error: OpenError| {
-        debug!(?error, "no flow");
+    let mut flow = flows.open(target, FlowKind::Tcp).await.map_err(|error: NotOpened| {
+        debug!(?error, "flow not opened");
         Refusal::General
     })?;
     let credit = flow.opened().await?;

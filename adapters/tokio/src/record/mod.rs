@@ -21,7 +21,7 @@ use seqlane_record::Machine;
 
 pub(crate) use tape::{Finished, Tape};
 
-use crate::start::StartError;
+use crate::error::StartError;
 
 /// A machine, and what records it.
 pub(crate) struct Taped<M: Machine> {

@@ -1,10 +1,10 @@
-//! What a relay did, counted.
+//! Counters of the relay.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What a stand-in relay has done since it started.
+        /// Counters of a stand-in relay since its start.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct RelayCounters {
@@ -26,9 +26,9 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Calls that were taken on: all but those refused for their number.
+    /// Accepted calls: all but those refused because of their number.
     calls,
-    /// Calls refused because as many as allowed were under way.
+    /// Calls refused because too many were under way.
     refused,
     /// Bytes of calls.
     uplink_bytes,
@@ -38,21 +38,21 @@ counters! {
     forwarded,
     /// Requests that the node did not answer.
     node_failures,
-    /// Calls with a wrong key or no JSON.
-    strangers,
-    /// Calls that were not passed on, and not answered.
+    /// Calls with a wrong key or a malformed request.
+    rejected,
+    /// Calls that were neither forwarded nor answered.
     lost_requests,
-    /// Calls that were passed on, and not answered.
+    /// Calls that were forwarded and not answered.
     lost_replies,
-    /// Calls that were passed on twice.
+    /// Calls that were forwarded twice.
     duplicated,
     /// Answers that were cut.
     truncated,
-    /// Answers that were replaced by a page.
+    /// Answers that were replaced by an HTML page.
     html,
-    /// Calls answered with another status, and not passed on.
+    /// Calls answered with another status and not forwarded.
     statuses,
-    /// Answers handed out by redirect.
+    /// Answers given by redirect.
     redirected,
 }
 
@@ -61,7 +61,7 @@ counters! {
 pub(super) struct Count(AtomicU64);
 
 impl Count {
-    /// Counts one more, and says how many there were before.
+    /// Counts one more and returns the count before.
     pub(super) fn up(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed)
     }

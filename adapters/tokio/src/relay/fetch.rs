@@ -1,4 +1,4 @@
-//! The relay's own calls to its node.
+//! Calls of the relay to its node.
 
 use std::time::Duration;
 
@@ -15,35 +15,35 @@ use tracing::debug;
 use super::script::Path;
 use crate::http::answer::{JSON, PACKET};
 
-/// What hosted relays wait for a fetch.
+/// The deadline of a call, as in hosted relays.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// What hosted relays take as an answer.
+/// The largest answer, as in hosted relays.
 const MAX_ANSWER: usize = 50 * 1024 * 1024;
 
 /// Connections to the node that are kept for the next call; shorter than nodes keep them, so that none is
 /// taken that is just being closed.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// The node as the relay sees it.
+/// Makes calls to the node.
 #[derive(Clone, Debug)]
-pub(super) struct NodeLink {
+pub(super) struct NodeCalls {
     base: String,
-    /// What packets show to the node; none where they are not passed on.
+    /// The header of packets; none where they are not forwarded.
     authorization: Option<HeaderValue>,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
-/// What the node answered.
+/// The answer of the node.
 pub(super) struct Fetched {
     pub(super) status: u16,
     pub(super) body: Bytes,
 }
 
-/// The node did not answer.
+/// The node gave no answer.
 pub(super) struct Unreachable;
 
-impl NodeLink {
+impl NodeCalls {
     /// The node at an `http://` address.
     pub(super) fn new(url: &str, authorization: Option<HeaderValue>) -> Result<Self, ConfigError> {
         let bad = ConfigError {
@@ -68,11 +68,11 @@ impl NodeLink {
         match tokio::time::timeout(DEADLINE, self.exchange(path, body)).await {
             Ok(Ok(fetched)) => Ok(fetched),
             Ok(Err(error)) => {
-                debug!(%error, "the node did not answer");
+                debug!(%error, "node gave no answer");
                 Err(Unreachable)
             }
             Err(_) => {
-                debug!("the node did not answer in time");
+                debug!("node gave no answer in time");
                 Err(Unreachable)
             }
         }

@@ -1,6 +1,6 @@
-//! What a hosted relay script does with a call: checks the key, renames, passes on (protocol.md 1).
+//! The relay script: checks the key of a call, renames its members, forwards it (protocol.md 1).
 //!
-//! A packet (protocol.md 3) has its key in a header, and passes as it is.
+//! A packet (protocol.md 3) has its key in a header and is forwarded unchanged.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -16,13 +16,13 @@ pub(super) struct Script {
     node_key: String,
 }
 
-/// What is to be done about a call.
-pub(super) enum Verdict {
+/// What the script does with a call.
+pub(super) enum ScriptAction {
     /// Post this to the node.
     Forward { path: Path, body: Bytes },
     /// Answer with this JSON.
     Answer(String),
-    /// Answer with the page that strangers get.
+    /// Answer with the page for rejected calls.
     Decoy,
 }
 
@@ -43,7 +43,7 @@ impl Path {
         }
     }
 
-    /// The name that error texts have for it.
+    /// Its name in error texts.
     const fn label(self) -> &'static str {
         match self {
             Self::Batch => "tunnel batch",
@@ -53,7 +53,7 @@ impl Path {
     }
 }
 
-/// A call in the relay form. What goes on unchanged is never decoded.
+/// A call in the relay form. Members that are forwarded unchanged are not decoded.
 #[derive(Deserialize)]
 struct Call<'a> {
     k: String,
@@ -70,7 +70,7 @@ struct Call<'a> {
     d: Option<&'a RawValue>,
 }
 
-/// The page for strangers. Clients know it by its sentence.
+/// The page for rejected calls. Clients recognise it by its sentence.
 pub(super) const DECOY: &str = "<!doctype html>\n<html><head><title>Result</title></head>\
     <body><p>The script completed but did not return anything.</p></body></html>\n";
 
@@ -80,28 +80,28 @@ impl Script {
     }
 
     /// Reads a call.
-    pub(super) fn read(&self, body: &[u8], strip_seq: bool) -> Verdict {
-        let Ok(call) = serde_json::from_slice::<Call<'_>>(body) else { return Verdict::Decoy };
+    pub(super) fn read(&self, body: &[u8], strip_seq: bool) -> ScriptAction {
+        let Ok(call) = serde_json::from_slice::<Call<'_>>(body) else { return ScriptAction::Decoy };
         if !self.key.matches(&call.k) {
-            return Verdict::Decoy;
+            return ScriptAction::Decoy;
         }
         match call.t.as_deref() {
             Some("batch") => self.batch(call.ops, strip_seq),
             Some(op @ ("connect" | "connect_data" | "data" | "close")) => self.single(op, &call),
-            other => Verdict::Answer(unknown_op(other.unwrap_or_default())),
+            other => ScriptAction::Answer(unknown_op(other.unwrap_or_default())),
         }
     }
 
-    /// Takes a packet that came with this key.
-    pub(super) fn read_packet(&self, key: &str, packet: Bytes) -> Verdict {
+    /// Reads a packet with this key.
+    pub(super) fn read_packet(&self, key: &str, packet: Bytes) -> ScriptAction {
         if self.key.matches(key) {
-            Verdict::Forward { path: Path::Streams, body: packet }
+            ScriptAction::Forward { path: Path::Streams, body: packet }
         } else {
-            Verdict::Decoy
+            ScriptAction::Decoy
         }
     }
 
-    fn batch(&self, ops: Option<&RawValue>, strip_seq: bool) -> Verdict {
+    fn batch(&self, ops: Option<&RawValue>, strip_seq: bool) -> ScriptAction {
         let ops = ops.map_or("[]", RawValue::get);
         let stripped = if strip_seq { without_seq(ops) } else { None };
         let ops = stripped.as_deref().unwrap_or(ops);
@@ -111,10 +111,10 @@ impl Script {
         body.put_slice(b",\"ops\":");
         body.put_slice(ops.as_bytes());
         body.put_slice(b"}");
-        Verdict::Forward { path: Path::Batch, body: body.freeze() }
+        ScriptAction::Forward { path: Path::Batch, body: body.freeze() }
     }
 
-    fn single(&self, op: &str, call: &Call<'_>) -> Verdict {
+    fn single(&self, op: &str, call: &Call<'_>) -> ScriptAction {
         let mut body = format!("{{\"k\":{},\"op\":\"{op}\"", self.node_key);
         for (name, value) in [("host", call.h), ("port", call.p), ("sid", call.sid), ("data", call.d)] {
             if let Some(value) = value {
@@ -122,11 +122,11 @@ impl Script {
             }
         }
         body.push('}');
-        Verdict::Forward { path: Path::Single, body: body.into() }
+        ScriptAction::Forward { path: Path::Single, body: body.into() }
     }
 }
 
-/// What the script says when the node answered with another status than 200.
+/// The text of the script for another status of the node than 200.
 pub(super) fn bad_status(path: Path, status: u16) -> String {
     serde_json::json!({ "e": format!("{} HTTP {status}", path.label()) }).to_string()
 }
@@ -135,7 +135,7 @@ fn unknown_op(name: &str) -> String {
     serde_json::json!({ "e": format!("unknown tunnel op: {name}"), "code": "UNSUPPORTED_OP" }).to_string()
 }
 
-/// The same list without the `seq` of its members, as a script would pass it on that knows no `seq`.
+/// The list without the `seq` of its members, as forwarded by a script that does not know `seq`.
 fn without_seq(list: &str) -> Option<String> {
     let mut members: Vec<serde_json::Value> = serde_json::from_str(list).ok()?;
     for member in &mut members {
@@ -161,16 +161,16 @@ pub(super) fn replies_without_seq(answer: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn read(call: &str, strip_seq: bool) -> Verdict {
+    fn read(call: &str, strip_seq: bool) -> ScriptAction {
         Script::new("outer", "in\"ner").read(call.as_bytes(), strip_seq)
     }
 
     #[track_caller]
-    fn forwarded(verdict: Verdict) -> (Path, String) {
-        match verdict {
-            Verdict::Forward { path, body } => (path, String::from_utf8(body.to_vec()).unwrap()),
-            Verdict::Answer(answer) => panic!("answered {answer}"),
-            Verdict::Decoy => panic!("answered with the decoy"),
+    fn forwarded(action: ScriptAction) -> (Path, String) {
+        match action {
+            ScriptAction::Forward { path, body } => (path, String::from_utf8(body.to_vec()).unwrap()),
+            ScriptAction::Answer(answer) => panic!("answered {answer}"),
+            ScriptAction::Decoy => panic!("answered with the decoy"),
         }
     }
 
@@ -194,29 +194,30 @@ mod tests {
     }
 
     #[test]
-    fn strangers_get_the_decoy() {
+    fn rejected_calls_get_the_decoy() {
         for call in ["", "{", "[]", "{}", r#"{"k":1,"t":"batch"}"#, r#"{"k":"wrong","t":"batch","ops":[]}"#] {
-            assert!(matches!(read(call, false), Verdict::Decoy), "{call}");
+            assert!(matches!(read(call, false), ScriptAction::Decoy), "{call}");
         }
         assert!(DECOY.contains("The script completed but did not return anything"));
     }
 
     #[test]
-    fn a_packet_passes_as_it_is_with_the_key_and_not_without() {
+    fn a_packet_is_forwarded_unchanged_with_the_key_and_not_without() {
         let script = Script::new("outer", "inner");
-        let Verdict::Forward { path, body } = script.read_packet("outer", Bytes::from_static(b"\x02\xff"))
+        let ScriptAction::Forward { path, body } =
+            script.read_packet("outer", Bytes::from_static(b"\x02\xff"))
         else {
             panic!()
         };
         assert_eq!((path, &body[..]), (Path::Streams, &b"\x02\xff"[..]));
         for key in ["", "inner"] {
-            assert!(matches!(script.read_packet(key, Bytes::new()), Verdict::Decoy), "{key}");
+            assert!(matches!(script.read_packet(key, Bytes::new()), ScriptAction::Decoy), "{key}");
         }
     }
 
     #[test]
     fn an_unknown_kind_of_call_is_named() {
-        let Verdict::Answer(answer) = read(r#"{"k":"outer","t":"streams"}"#, false) else { panic!() };
+        let ScriptAction::Answer(answer) = read(r#"{"k":"outer","t":"streams"}"#, false) else { panic!() };
         let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
         assert_eq!(answer, serde_json::json!({"e": "unknown tunnel op: streams", "code": "UNSUPPORTED_OP"}));
     }

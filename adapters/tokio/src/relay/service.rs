@@ -1,4 +1,4 @@
-//! The way of a call through the relay, with everything that can befall it.
+//! Calls through the relay, with their faults.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,49 +10,49 @@ use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use tracing::{debug, info, warn};
 
-use super::Reply;
+use super::bandwidth::Bandwidth;
 use super::counters::Counting;
-use super::dice::Dice;
-use super::fetch::{Fetched, NodeLink};
-use super::link::Link;
-use super::once::OneTime;
-use super::options::Faults;
-use super::script::{self, Path, Script, Verdict};
+use super::fault_rng::FaultRng;
+use super::faults::Faults;
+use super::fetch::{Fetched, NodeCalls};
+use super::one_time::OneTimeAnswers;
+use super::reply::Reply;
+use super::script::{self, Path, Script, ScriptAction};
 use crate::http::answer::{self, Answer};
 use crate::http::bearer;
 use crate::http::body::{self, BodyError, BodyRoom, Share};
 use crate::http::gzip;
 use crate::http::server::{HangUp, Service};
 
-/// What hosted relays take as a call.
+/// The largest call, as in hosted relays.
 const MAX_CALL: usize = 50 * 1024 * 1024;
 
 /// Memory for the calls of all connections.
 pub(super) const CALL_ROOM: usize = 512 * 1024 * 1024;
 
-/// How long a caller may take to send its call.
+/// The longest time for a caller to send its call.
 const CALL_DEADLINE: Duration = Duration::from_secs(300);
 
 /// The path of one-time addresses.
-const ONCE: &str = "/once/";
+const ONE_TIME: &str = "/once/";
 
-/// What calls meet.
+/// The relay as an HTTP service.
 #[derive(Clone)]
 pub(super) struct RelayService(pub(super) Arc<Relay>);
 
 /// A relay with its faults.
 pub(super) struct Relay {
     pub(super) script: Script,
-    pub(super) node: NodeLink,
+    pub(super) node: NodeCalls,
     pub(super) faults: Faults,
-    pub(super) dice: Dice,
+    pub(super) rng: FaultRng,
     pub(super) gzip: bool,
     pub(super) binary: bool,
     pub(super) slots: Option<Semaphore>,
-    pub(super) uplink: Link,
-    pub(super) downlink: Link,
+    pub(super) uplink: Bandwidth,
+    pub(super) downlink: Bandwidth,
     pub(super) room: BodyRoom,
-    pub(super) once: OneTime,
+    pub(super) one_time: OneTimeAnswers,
     pub(super) counters: Counting,
 }
 
@@ -90,13 +90,13 @@ impl Relay {
         debug!(call, bytes = body.len(), "call");
         self.counters.uplink_bytes.add(body.len());
         self.uplink.pass(body.len()).await;
-        let way = self.dice.around(call, "delay", self.faults.delay, self.faults.jitter) / 2;
-        travel(way).await;
+        let one_way = self.rng.around(call, "delay", self.faults.delay, self.faults.jitter) / 2;
+        travel(one_way).await;
         let reply = self.run(call, &parts.headers, body, share).await?;
-        let reply = self.spoil(call, reply)?;
+        let reply = self.damage(call, reply)?;
         self.counters.downlink_bytes.add(reply.body.len());
         self.downlink.pass(reply.body.len()).await;
-        travel(way).await;
+        travel(one_way).await;
         let ms = started.elapsed().as_millis();
         debug!(call, status = reply.status, bytes = reply.body.len(), ms, "answer");
         if self.faults.redirect && reply.status == 200 {
@@ -105,10 +105,10 @@ impl Relay {
         Ok(self.finish(reply, &parts.headers).await)
     }
 
-    /// A one-time answer, or what the script shows to browsers.
+    /// A one-time answer, or the page that the script shows to browsers.
     async fn get(&self, request: &Request<Incoming>) -> Answer {
-        match request.uri().path().strip_prefix(ONCE) {
-            Some(name) => match self.once.take(name) {
+        match request.uri().path().strip_prefix(ONE_TIME) {
+            Some(name) => match self.one_time.take(name) {
                 Some(reply) => self.finish(reply, request.headers()).await,
                 None => answer::empty(StatusCode::NOT_FOUND),
             },
@@ -126,32 +126,32 @@ impl Relay {
         answer
     }
 
-    /// Lets the script and the node do their work, unless the call does not come that far.
+    /// Runs the script and calls the node, unless a fault ends the call before.
     async fn run(&self, call: u64, headers: &HeaderMap, body: Bytes, share: Share) -> Result<Reply, HangUp> {
-        if self.dice.happens(call, "lose request", self.faults.lose_request) {
+        if self.rng.happens(call, "lose request", self.faults.lose_request) {
             self.counters.lost_requests.up();
             info!(call, "request lost");
             return Err(HangUp);
         }
         for (code, probability) in &self.faults.statuses {
-            if self.dice.happens(call, &format!("status {code}"), *probability) {
+            if self.rng.happens(call, &format!("status {code}"), *probability) {
                 self.counters.statuses.up();
                 info!(call, code, "answered with a status");
                 return Ok(Reply { status: *code, content_type: answer::TEXT, body: Bytes::new() });
             }
         }
-        let verdict = if self.binary && headers.get(CONTENT_TYPE) == Some(&answer::PACKET) {
+        let action = if self.binary && headers.get(CONTENT_TYPE) == Some(&answer::PACKET) {
             self.script.read_packet(bearer::key(headers), body.clone())
         } else {
             self.script.read(&body, self.faults.strip_seq)
         };
         drop((body, share));
-        match verdict {
-            Verdict::Forward { path, body } => Ok(self.forward(call, path, body).await),
-            Verdict::Answer(json) => Ok(Reply::json(json)),
-            Verdict::Decoy => {
-                self.counters.strangers.up();
-                info!(call, "a stranger: wrong key, or no call");
+        match action {
+            ScriptAction::Forward { path, body } => Ok(self.forward(call, path, body).await),
+            ScriptAction::Answer(json) => Ok(Reply::json(json)),
+            ScriptAction::Decoy => {
+                self.counters.rejected.up();
+                info!(call, "rejected: wrong key or malformed request");
                 Ok(Reply::page())
             }
         }
@@ -159,31 +159,31 @@ impl Relay {
 
     async fn forward(&self, call: u64, path: Path, body: Bytes) -> Reply {
         let first = self.node.post(path, body.clone());
-        if self.dice.happens(call, "duplicate", self.faults.duplicate) {
+        if self.rng.happens(call, "duplicate", self.faults.duplicate) {
             self.counters.duplicated.up();
-            info!(call, "passed on twice");
+            info!(call, "request duplicated");
             self.counters.forwarded.up();
             let node = self.node.clone();
-            // Bounded by the node link's own deadline; whatever it answers goes nowhere.
+            // Bounded by the deadline of calls to the node. The answer is dropped.
             tokio::spawn(async move { node.post(path, body).await.is_ok() });
         }
         self.counters.forwarded.up();
         match first.await {
             Ok(Fetched { status: 200, body }) => self.answered(path, body),
             Ok(Fetched { status, .. }) => {
-                info!(call, status, "the node refused");
+                info!(call, status, "node refused the call");
                 refused(path, status)
             }
-            // The script ends with an exception, and its host answers with a page.
+            // A hosted script ends with an exception here, and its host answers with a page.
             Err(_) => {
                 self.counters.node_failures.up();
-                warn!(call, "the node did not answer");
+                warn!(call, "node gave no answer");
                 Reply::page()
             }
         }
     }
 
-    /// The node's answer as the script passes it on.
+    /// The node's answer as the script forwards it.
     fn answered(&self, path: Path, body: Bytes) -> Reply {
         match path {
             Path::Streams => Reply::packet(body),
@@ -194,22 +194,22 @@ impl Relay {
         }
     }
 
-    /// What befalls an answer.
-    fn spoil(&self, call: u64, mut reply: Reply) -> Result<Reply, HangUp> {
-        if self.dice.happens(call, "lose reply", self.faults.lose_reply) {
+    /// Applies the faults of answers.
+    fn damage(&self, call: u64, mut reply: Reply) -> Result<Reply, HangUp> {
+        if self.rng.happens(call, "lose reply", self.faults.lose_reply) {
             self.counters.lost_replies.up();
             info!(call, "reply lost");
             return Err(HangUp);
         }
-        if self.dice.happens(call, "html", self.faults.html) {
+        if self.rng.happens(call, "html", self.faults.html) {
             self.counters.html.up();
             info!(call, "answered with a page");
             return Ok(Reply::page());
         }
-        if reply.status == 200 && self.dice.happens(call, "truncate", self.faults.truncate) {
+        if reply.status == 200 && self.rng.happens(call, "truncate", self.faults.truncate) {
             self.counters.truncated.up();
-            info!(call, "answer cut");
-            reply.body.truncate(self.dice.place(call, "cut", reply.body.len()));
+            info!(call, "answer truncated");
+            reply.body.truncate(self.rng.index(call, "cut", reply.body.len()));
         }
         Ok(reply)
     }
@@ -222,13 +222,13 @@ impl Relay {
         reply: Reply,
     ) -> Answer {
         self.counters.redirected.up();
-        let name = self.dice.name(call, "redirect");
+        let name = self.rng.name(call, "redirect");
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         let location = match authority.map(http::uri::Authority::as_str).or(host) {
-            Some(host) => format!("http://{host}{ONCE}{name}"),
-            None => format!("{ONCE}{name}"),
+            Some(host) => format!("http://{host}{ONE_TIME}{name}"),
+            None => format!("{ONE_TIME}{name}"),
         };
-        self.once.put(name, reply);
+        self.one_time.put(name, reply);
         let mut answer = answer::empty(StatusCode::FOUND);
         if let Ok(location) = location.parse() {
             answer.headers_mut().insert(LOCATION, location);
@@ -243,8 +243,8 @@ impl Relay {
     }
 }
 
-/// What the script makes of another status of the node than 200. There is no error in a packet: its caller sees the
-/// status itself.
+/// The script's answer to another status of the node than 200. A packet has no error: its caller gets the status
+/// itself.
 fn refused(path: Path, status: u16) -> Reply {
     let text = script::bad_status(path, status);
     match path {
@@ -253,7 +253,7 @@ fn refused(path: Path, status: u16) -> Reply {
     }
 }
 
-/// One way takes this long. A sleep of nothing would last until the timer's next tick, a millisecond.
+/// Waits for the latency of one way. A sleep of zero would last until the timer's next tick, a millisecond.
 async fn travel(way: Duration) {
     if !way.is_zero() {
         tokio::time::sleep(way).await;

@@ -37,7 +37,7 @@ fn has(list: &Value, words: &str) {
 }
 
 #[test]
-fn a_relay_of_level_2_is_tried_both_ways_and_its_holds_are_measured() {
+fn a_relay_of_level_2_is_tested_in_both_packagings_and_its_holds_are_measured() {
     let node = node();
     let relay = relay(&node, &["--binary"]);
     let (code, report) = check(&[
@@ -62,7 +62,7 @@ fn a_relay_of_level_2_is_tried_both_ways_and_its_holds_are_measured() {
 }
 
 #[test]
-fn a_node_is_tried_with_no_relay_between() {
+fn a_node_is_tested_with_no_relay_between() {
     let node = node();
     let (code, report) = check(&["--node", &node.url(), "--key", "n", "--secret", "s", "--hold", "0s"]);
     assert_eq!(code, Some(0), "{report}");
@@ -79,7 +79,7 @@ fn a_node_with_another_secret_is_used_at_level_1_and_the_secret_is_named() {
 }
 
 #[test]
-fn a_relay_that_does_not_pass_packets_is_not_what_binary_says() {
+fn a_relay_that_drops_raw_packets_contradicts_the_binary_flag() {
     let node = node();
     let relay = relay(&node, &[]);
     let flags = ["--relay", &relay.url(), "--key", "k", "--secret", "s", "--hold", "0s"];
@@ -91,12 +91,12 @@ fn a_relay_that_does_not_pass_packets_is_not_what_binary_says() {
 }
 
 #[test]
-fn doubled_calls_are_seen() {
+fn duplicated_calls_are_counted() {
     let node = node();
     let relay = relay(&node, &["--duplicate", "1"]);
     let (_, report) = check(&["--relay", &relay.url(), "--key", "k", "--secret", "s", "--hold", "0s"]);
     assert!(report["doubled"].as_u64().unwrap() > 0, "{report}");
-    has(&report["advice"], "doubled");
+    has(&report["advice"], "duplicates calls");
 }
 
 #[test]
@@ -148,10 +148,10 @@ fn carry_back(mut far: TcpStream, mut near: TcpStream) {
 }
 
 #[test]
-fn a_ceiling_of_holds_is_found() {
+fn a_limit_of_holds_is_found() {
     let node = node();
     let (_, report) = check(&["--node", &impatient(&node), "--key", "n", "--secret", "s", "--hold", "4s"]);
     let limit = report["hold_limit_ms"].as_f64().unwrap_or_else(|| panic!("no ceiling: {report}"));
     assert!(limit <= 4000.0 && report["longest_hold_ms"].as_f64().unwrap() < limit, "{report}");
-    has(&report["advice"], "do not come back");
+    has(&report["advice"], "drops calls that are held for");
 }

@@ -138,7 +138,7 @@ fn a_fault_shows_where_it_happens_and_where_it_hurts() {
     assert!(system.echo().is_err());
     system.relay.logs(&["answered with a page"]);
     let relay = system.relay.url();
-    system.client.logs(&["WARN", "the flows in it below level 2 are cut", "a web page", &relay]);
+    system.client.logs(&["WARN", "flows of levels 0 and 1 in it are reset", "a web page", &relay]);
     system.client.logs(&["flow ended"]);
 }
 

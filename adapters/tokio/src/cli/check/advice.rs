@@ -1,14 +1,14 @@
-//! What to do about what was found.
+//! Advice from findings.
 
 use std::time::Duration;
 
 use seqlane::{ClientStreamOptions, Form, Level};
 
-use super::probe::{Findings, Seal};
+use super::probe::{Findings, NoStreams};
 
-/// What the user has said beside the relays.
+/// The settings of the user.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Said {
+pub(super) struct Settings {
     pub(super) form: Form,
     pub(super) binary: bool,
     pub(super) secret: bool,
@@ -19,31 +19,36 @@ pub(super) struct Said {
 const DAY: f64 = 86_400.0;
 
 /// Advice, the most useful first.
-pub(super) fn advice(findings: &Findings, said: Said) -> Vec<String> {
+pub(super) fn advice(findings: &Findings, settings: Settings) -> Vec<String> {
     let at_streams = findings.level == Some(Level::Streams);
     let mut advice = Vec::new();
-    match findings.seal {
+    match findings.no_streams {
         _ if at_streams => {}
-        Some(Seal::Unsupported) => advice.push(
-            "flows die of a lost call: for level 2 the node must offer it (`seqlane node`, --max-level 2)".to_owned(),
+        Some(NoStreams::Unsupported) => advice.push(
+            "a lost call resets flows; enable level 2 on the node (`seqlane node --max-level 2`)".to_owned(),
         ),
-        Some(Seal::Other) => advice.push(
-            "flows die of a lost call: for level 2 give the node's --secret to the client, or set one at both"
+        Some(NoStreams::OtherSecret) => advice.push(
+            "a lost call resets flows; for level 2, set the node's --secret at the client, or the same one at both"
                 .to_owned(),
         ),
         None => {}
     }
-    if at_streams && !said.secret && said.form == Form::Relay {
-        advice.push("the relay can open the seal: set --secret at node and client".to_owned());
+    if at_streams && !settings.secret && settings.form == Form::Relay {
+        advice.push(
+            "the relay knows the key that seals the packets; set --secret at node and client".to_owned(),
+        );
     }
-    if at_streams && findings.binary == Some(true) && !said.binary && said.form == Form::Relay {
-        advice.push("packets pass as they are: --binary saves a quarter of the bytes".to_owned());
+    if at_streams && findings.binary == Some(true) && !settings.binary && settings.form == Form::Relay {
+        advice.push("the relay is 8-bit clean; --binary saves a quarter of the bytes".to_owned());
     }
-    if findings.doubled.is_some_and(|copies| copies > 0) {
-        advice.push("calls are doubled: level 2 takes no harm, flows of level 0 and 1 end by it".to_owned());
+    if findings.duplicates.is_some_and(|copies| copies > 0) {
+        advice.push(
+            "the relay duplicates calls; level 2 is unaffected, flows at levels 0 and 1 will be reset"
+                .to_owned(),
+        );
     }
     advice.extend(of_holds(findings));
-    advice.extend(of_budget(findings, said));
+    advice.extend(of_budget(findings, settings));
     advice
 }
 
@@ -53,8 +58,8 @@ fn of_holds(findings: &Findings) -> Option<String> {
     (limit <= wanted).then(|| {
         let longest = findings.holds.longest.unwrap_or(Duration::ZERO);
         format!(
-            "calls that are held for {} do not come back: waiting flows cost a call every {} at least, and clients \
-             that wait for {} lose them",
+            "the relay drops calls that are held for {}; idle flows cost a call every {} at least, and calls that \
+             clients hold for {} are lost",
             text(limit),
             text(longest),
             text(wanted)
@@ -62,8 +67,8 @@ fn of_holds(findings: &Findings) -> Option<String> {
     })
 }
 
-fn of_budget(findings: &Findings, said: Said) -> Option<String> {
-    let (budget, round_trip) = (said.daily_calls?, findings.round_trip?);
+fn of_budget(findings: &Findings, settings: Settings) -> Option<String> {
+    let (budget, round_trip) = (settings.daily_calls?, findings.round_trip?);
     let wanted = ClientStreamOptions::default().idle_hold;
     let hold = match findings.holds.limit {
         Some(_) => findings.holds.longest.unwrap_or(Duration::ZERO),
@@ -71,12 +76,12 @@ fn of_budget(findings: &Findings, said: Said) -> Option<String> {
     };
     let calls = DAY / (hold + round_trip).as_secs_f64();
     Some(format!(
-        "waiting all day costs {calls:.0} of {budget} calls at holds of {}; the rest is for transfers",
+        "an idle day costs {calls:.0} of {budget} calls at holds of {}; the rest is for transfers",
         text(hold)
     ))
 }
 
-/// A duration in seconds or milliseconds, as people say it.
+/// A duration in seconds or milliseconds.
 pub(super) fn text(duration: Duration) -> String {
     if duration < Duration::from_secs(1) {
         format!("{} ms", duration.as_millis())
@@ -90,7 +95,7 @@ mod tests {
     use super::super::hold::Holds;
     use super::*;
 
-    const SAID: Said = Said { form: Form::Relay, binary: false, secret: true, daily_calls: None };
+    const SETTINGS: Settings = Settings { form: Form::Relay, binary: false, secret: true, daily_calls: None };
 
     fn streams() -> Findings {
         Findings { level: Some(Level::Streams), ..Findings::default() }
@@ -102,41 +107,45 @@ mod tests {
     }
 
     #[test]
-    fn a_relay_in_best_order_needs_no_advice() {
-        assert_eq!(advice(&streams(), SAID), Vec::<String>::new());
+    fn a_relay_without_faults_needs_no_advice() {
+        assert_eq!(advice(&streams(), SETTINGS), Vec::<String>::new());
     }
 
     #[test]
-    fn what_keeps_level_2_away_is_told_apart() {
-        let at = |seal| Findings { level: Some(Level::Sequenced), seal: Some(seal), ..Findings::default() };
-        has(&advice(&at(Seal::Unsupported), SAID), "--max-level 2");
-        has(&advice(&at(Seal::Other), SAID), "the node's --secret");
+    fn the_two_reasons_against_level_2_are_told_apart() {
+        let at =
+            |why| Findings { level: Some(Level::Sequenced), no_streams: Some(why), ..Findings::default() };
+        has(&advice(&at(NoStreams::Unsupported), SETTINGS), "--max-level 2");
+        has(&advice(&at(NoStreams::OtherSecret), SETTINGS), "the node's --secret");
     }
 
     #[test]
-    fn a_seal_that_the_relay_can_open_is_told_of_and_at_a_node_there_is_nobody() {
-        has(&advice(&streams(), Said { secret: false, ..SAID }), "set --secret");
-        let at_node = Said { secret: false, form: Form::Node, ..SAID };
+    fn a_seal_that_the_relay_can_open_is_reported_and_not_for_a_node() {
+        has(&advice(&streams(), Settings { secret: false, ..SETTINGS }), "set --secret");
+        let at_node = Settings { secret: false, form: Form::Node, ..SETTINGS };
         assert_eq!(advice(&streams(), at_node), Vec::<String>::new());
     }
 
     #[test]
-    fn a_way_that_keeps_all_bits_is_worth_a_flag() {
+    fn an_8_bit_clean_relay_is_worth_a_flag() {
         let clean = Findings { binary: Some(true), ..streams() };
-        has(&advice(&clean, SAID), "--binary");
-        assert_eq!(advice(&clean, Said { binary: true, ..SAID }), Vec::<String>::new());
+        has(&advice(&clean, SETTINGS), "--binary");
+        assert_eq!(advice(&clean, Settings { binary: true, ..SETTINGS }), Vec::<String>::new());
     }
 
     #[test]
-    fn a_short_ceiling_and_a_budget_are_weighed() {
+    fn a_short_hold_limit_and_a_budget_are_reported() {
         let holds = Holds { longest: Some(Duration::from_secs(4)), limit: Some(Duration::from_millis(7500)) };
         let short = Findings { holds, round_trip: Some(Duration::from_secs(1)), ..streams() };
-        has(&advice(&short, SAID), "held for 7.5 s do not come back");
-        has(&advice(&short, Said { daily_calls: Some(20_000), ..SAID }), "costs 17280 of 20000 calls");
+        has(&advice(&short, SETTINGS), "drops calls that are held for 7.5 s");
+        has(
+            &advice(&short, Settings { daily_calls: Some(20_000), ..SETTINGS }),
+            "costs 17280 of 20000 calls",
+        );
     }
 
     #[test]
-    fn doubled_calls_are_told_of() {
-        has(&advice(&Findings { doubled: Some(1), ..streams() }, SAID), "calls are doubled");
+    fn duplicated_calls_are_reported() {
+        has(&advice(&Findings { duplicates: Some(1), ..streams() }, SETTINGS), "duplicates calls");
     }
 }

@@ -1,4 +1,4 @@
-//! From what was seen to what is wrong.
+//! Diagnosis of answers and failures.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -6,7 +6,7 @@ use seqlane::wire::{AnswerError, Limits, Reply, decode_answer};
 use seqlane::{ExchangeFailure, Form};
 use seqlane_tokio::exchange::Trace;
 
-/// The replies in an answer to `ops` ops, or what is wrong, in words.
+/// The replies in an answer to `ops` ops, or a description of the problem.
 pub(super) fn replies(
     form: Form,
     ops: usize,
@@ -17,8 +17,8 @@ pub(super) fn replies(
     let limits = Limits { max_body: body.len(), max_ops: ops };
     match decode_answer(&body, ops, limits) {
         Ok(replies) if is_unauthorized(&replies) => Err(match form {
-            Form::Relay => "the relay works, but its node does not accept the relay's key".to_owned(),
-            Form::Node => "the node does not accept this key".to_owned(),
+            Form::Relay => "the relay works, but its node rejects the relay's key".to_owned(),
+            Form::Node => "the node rejects this key".to_owned(),
         }),
         Ok(replies) => Ok(replies),
         Err(error) => Err(bad_answer(form, &error, &body)),
@@ -43,12 +43,12 @@ fn failed_exchange(form: Form, failure: ExchangeFailure, trace: &Trace) -> Strin
     }
 }
 
-/// What could be done about a relay that cannot be reached.
+/// The problem of an unreachable relay, with a hint.
 fn with_hint(mut problem: String) -> String {
     if problem.contains("certificate") {
-        problem.push_str("; if the relay has a private certificate authority, name it with --ca");
+        problem.push_str("; if the relay has a private certificate authority, set it with --ca");
     } else if problem.contains("corrupt message") || problem.contains("InvalidContentType") {
-        problem.push_str("; is it http:// rather than https://?");
+        problem.push_str("; the relay may speak http:// instead of https://");
     }
     problem
 }
@@ -57,29 +57,32 @@ fn bad_answer(form: Form, error: &AnswerError, body: &[u8]) -> String {
     match error {
         AnswerError::Envelope(text) => reported(form, text),
         AnswerError::NotAnAnswer if is_page(body) => match form {
-            Form::Relay => "answers with a web page: the key is not the relay's, the relay cannot reach its \
-                            node, or its host shows an error page"
-                .to_owned(),
-            Form::Node => "answers with a web page: the URL is not a node's".to_owned(),
+            Form::Relay => {
+                "returned a web page: the key is not the relay's, the relay cannot reach its node, \
+                            or its host reports an error"
+                    .to_owned()
+            }
+            Form::Node => "returned a web page: the URL is not a node's".to_owned(),
         },
-        AnswerError::NotAnAnswer => {
-            "answers with something else than JSON, or with JSON that was cut".to_owned()
-        }
-        AnswerError::TooLarge | AnswerError::WrongLength { .. } => format!("answers badly: {error}"),
+        AnswerError::NotAnAnswer => "returned something other than JSON, or truncated JSON".to_owned(),
+        AnswerError::TooLarge | AnswerError::WrongLength { .. } => format!("invalid answer: {error}"),
     }
 }
 
-/// What a relay says instead of passing on replies. The texts are those of the deployed scripts.
+/// The meaning of an error text of a relay. The texts are those of the deployed scripts.
 fn reported(form: Form, text: &str) -> String {
     match (form, text) {
-        (_, "unauthorized") => "the key is not the relay's (it says `unauthorized`)".to_owned(),
+        (_, "unauthorized") => "the key is not the relay's (it reports `unauthorized`)".to_owned(),
         (Form::Relay, "tunnel batch HTTP 404") => {
-            "the relay works, but its node answers 404: the relay's key is not the node's, or the node's address \
-             is wrong in the relay"
+            "the relay works, but its node returned HTTP 404: the relay's key is not the node's, or the relay has \
+             a wrong address of the node"
                 .to_owned()
         }
-        (Form::Relay, "tunnel batch HTTP 413") => "its node refuses a request of this size (413)".to_owned(),
-        _ => format!("reports: {text}"),
+        (Form::Relay, "tunnel batch HTTP 413") => "its node refused a request of this size (413)".to_owned(),
+        (Form::Relay, "tunnel batch HTTP 502" | "tunnel batch HTTP 503" | "tunnel batch HTTP 504") => {
+            format!("relay returned {}: its node is unreachable", text.trim_start_matches("tunnel batch "))
+        }
+        _ => format!("reported an error: {text}"),
     }
 }
 
@@ -107,25 +110,30 @@ mod tests {
             of_body(Form::Relay, r#"{"e":"tunnel batch HTTP 404"}"#)
                 .contains("relay's key is not the node's")
         );
-        assert!(
-            of_body(Form::Relay, r#"{"r":[{"e":"unauthorized"}]}"#)
-                .contains("does not accept the relay's key")
-        );
-        assert!(of_body(Form::Node, r#"{"r":[{"e":"unauthorized"}]}"#).contains("does not accept this key"));
+        assert!(of_body(Form::Relay, r#"{"r":[{"e":"unauthorized"}]}"#).contains("rejects the relay's key"));
+        assert!(of_body(Form::Node, r#"{"r":[{"e":"unauthorized"}]}"#).contains("rejects this key"));
     }
 
     #[test]
-    fn other_reports_are_passed_on() {
+    fn other_errors_are_reported_as_they_are() {
         assert_eq!(
-            of_body(Form::Relay, r#"{"e":"tunnel batch HTTP 502"}"#),
-            "reports: tunnel batch HTTP 502"
+            of_body(Form::Relay, r#"{"e":"tunnel batch HTTP 500"}"#),
+            "reported an error: tunnel batch HTTP 500"
         );
         assert!(of_body(Form::Relay, r#"{"r":[]}"#).contains("1 replies expected, 0 found"));
-        assert!(of_body(Form::Relay, r#"{"r":[{"sid""#).contains("cut"));
+        assert!(of_body(Form::Relay, r#"{"r":[{"sid""#).contains("truncated"));
     }
 
     #[test]
-    fn a_404_is_told_apart_by_whom_it_should_come_from() {
+    fn a_node_behind_a_gateway_is_unreachable() {
+        assert_eq!(
+            of_body(Form::Relay, r#"{"e":"tunnel batch HTTP 502"}"#),
+            "relay returned HTTP 502: its node is unreachable"
+        );
+    }
+
+    #[test]
+    fn a_404_of_a_relay_differs_from_that_of_a_node() {
         let trace = |form| {
             let mut trace = Trace::default();
             trace.status = Some(StatusCode::NOT_FOUND);

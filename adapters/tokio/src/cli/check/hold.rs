@@ -1,18 +1,18 @@
-//! How long a relay lets a call be held.
+//! The longest time for which a relay lets a call be held.
 
 use std::time::Duration;
 
 use seqlane::wire::Sid;
 
-use super::probe::Probe;
-use super::streams::{Answered, Caller, Unanswered, Way};
+use super::calls::RelayCalls;
+use super::streams::{Answered, Caller, Packaging, Unanswered};
 
-/// What was found out about holds.
+/// Findings about holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Holds {
-    /// The longest that came back.
+    /// The longest hold that was answered.
     pub(super) longest: Option<Duration>,
-    /// The shortest that did not, and is longer than any that did.
+    /// The shortest hold that was not answered, if it is longer than all that were.
     pub(super) limit: Option<Duration>,
 }
 
@@ -33,7 +33,7 @@ impl Holds {
     fn streams(&mut self, hold: Duration, outcome: Result<Answered, Unanswered>) {
         match outcome {
             Ok(answered) if answered.header.held + SLACK >= hold => self.passed(hold),
-            // The node had something to say, or the call was doubled: that tells nothing about the hold.
+            // The node answered early, or the call was duplicated: that shows nothing about the hold.
             Ok(_) => {}
             Err(_) => self.failed(hold),
         }
@@ -43,12 +43,17 @@ impl Holds {
 /// A hold may end this much early: both ends count whole milliseconds, by clocks of their own.
 const SLACK: Duration = Duration::from_millis(20);
 
-/// Lets the node hold calls of level 2, for up to `longest`: rising, and all at the same time, so that this takes no
-/// longer than the longest.
-pub(super) async fn of_streams(probe: &Probe, caller: &mut Caller, way: Way, longest: Duration) -> Holds {
+/// Lets the node hold calls of level 2 for increasing times up to `longest`, all at once, so that this takes no longer
+/// than the longest.
+pub(super) async fn of_streams(
+    calls: &RelayCalls,
+    caller: &mut Caller,
+    packaging: Packaging,
+    longest: Duration,
+) -> Holds {
     let parts = [8, 4, 2, 1].map(|part| longest / part);
     let requests = parts.map(|hold| caller.request(hold));
-    let [first, second, third, last] = requests.map(|request| caller.send(probe, way, request));
+    let [first, second, third, last] = requests.map(|request| caller.send(calls, packaging, request));
     let (first, second, third, last) = tokio::join!(first, second, third, last);
     let mut holds = Holds::default();
     for (hold, outcome) in parts.into_iter().zip([first, second, third, last]) {
@@ -57,10 +62,10 @@ pub(super) async fn of_streams(probe: &Probe, caller: &mut Caller, way: Way, lon
     holds
 }
 
-/// Polls a session whose target says nothing, for `longest`, unless the node answers before.
-pub(super) async fn of_poll(probe: &Probe, sid: Sid, longest: Duration) -> Holds {
+/// Polls a session whose target sends nothing, for `longest`, unless the node answers before.
+pub(super) async fn of_poll(calls: &RelayCalls, sid: Sid, longest: Duration) -> Holds {
     let mut holds = Holds::default();
-    let (answered, took) = probe.poll_for(sid, longest).await;
+    let (answered, took) = calls.poll_for(sid, longest).await;
     if answered || took >= longest {
         holds.passed(took.min(longest));
     } else {
@@ -78,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_the_shortest_that_failed_beyond_all_that_passed() {
+    fn the_limit_is_the_shortest_failed_hold_beyond_all_that_passed() {
         let mut holds = Holds::default();
         for (hold, passes) in [(8, false), (1, true), (4, false), (2, true)] {
             if passes { holds.passed(seconds(hold)) } else { holds.failed(seconds(hold)) }
@@ -87,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_below_what_passed_is_a_loss_and_no_limit() {
+    fn a_failure_below_an_answered_hold_is_a_loss_and_no_limit() {
         for order in [[(1, false), (2, true)], [(2, true), (1, false)]] {
             let mut holds = Holds::default();
             for (hold, passes) in order {

@@ -1,6 +1,7 @@
-//! `seqlane check`: what is wrong with each relay, in words.
+//! The command `seqlane check`: tests of each relay.
 
 mod advice;
+mod calls;
 mod diagnosis;
 mod hold;
 mod probe;
@@ -18,13 +19,14 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use self::advice::Said;
-use self::probe::{Probe, Tries};
+use self::advice::Settings;
+use self::calls::RelayCalls;
+use self::probe::OptionalTests;
 use self::report::{Report, text};
-use super::Console;
-use super::client::{NO_KEY, Route};
+use super::console::Console;
 use super::failure::Failure;
-use super::value::{Key, Size, target};
+use super::route::{NO_KEY, Route};
+use super::value::{Key, Size};
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -35,29 +37,29 @@ pub(super) struct CheckArgs {
     /// prefer the environment
     #[arg(long, value_name = "KEY", env = "SEQLANE_KEY", hide_env_values = true)]
     key: Option<Key>,
-    /// What seals the packets of level 2, if it is not the key
+    /// The secret that seals the packets of level 2, if it is not the key
     #[arg(long, value_name = "SECRET", env = "SEQLANE_SECRET", hide_env_values = true)]
     secret: Option<Key>,
-    /// The relays are said to pass packets of level 2 as they are
+    /// The relays should be 8-bit clean: test that raw packets of level 2 pass
     #[arg(long, env = "SEQLANE_BINARY")]
     binary: bool,
     /// A PEM file with certificate authorities to trust besides those of the web
     #[arg(long, value_name = "FILE", env = "SEQLANE_CA")]
     ca: Option<PathBuf>,
-    /// A host and port that the node shall open for a moment; without it, no target is needed
-    #[arg(long, value_name = "HOST:PORT", env = "SEQLANE_TARGET", value_parser = target)]
+    /// A target that the node opens for a moment
+    #[arg(long, value_name = "HOST:PORT", env = "SEQLANE_TARGET", value_parser = clap::value_parser!(Target))]
     target: Option<Target>,
-    /// Send one request of about this size too, to see what relay and node take
+    /// Also send one request of about this size, to test the limits of relay and node
     #[arg(long, value_name = "SIZE", env = "SEQLANE_BODY")]
     body: Option<Size>,
-    /// The longest that a call is held, to see what the relay allows; clients want 25 s. 0s: not at all
+    /// The longest hold to test; clients hold calls for 25 s. 0s tests none
     #[arg(long, value_name = "TIME", env = "SEQLANE_HOLD", default_value = "4s")]
     #[arg(value_parser = humantime::parse_duration)]
     hold: Duration,
     /// Calls a day that each relay allows
     #[arg(long, value_name = "N", env = "SEQLANE_DAILY_CALLS")]
     daily_calls: Option<u64>,
-    /// How long a call may take beside what it is held
+    /// The deadline of a call, beyond its hold
     #[arg(long, value_name = "TIME", env = "SEQLANE_TIMEOUT", default_value = "30s")]
     #[arg(value_parser = humantime::parse_duration)]
     timeout: Duration,
@@ -66,16 +68,16 @@ pub(super) struct CheckArgs {
     json: bool,
 }
 
-/// The largest answer that a check can bring, with room to spare.
+/// More than the largest answer of a check.
 const MAX_REPLY: usize = 8 * 1024 * 1024;
 
 /// The longest `--hold`: no node holds calls for longer.
 const MAX_HOLD: Duration = Duration::from_secs(50);
 
-/// The largest `--body`: a check keeps it in memory three times.
+/// The largest `--body`: a check has three copies in memory.
 const MAX_BODY: u64 = 256 * 1024 * 1024;
 
-/// Tries every relay, all at the same time.
+/// Tests every relay, all at the same time.
 pub(super) async fn run(args: CheckArgs, console: &Console) -> Result<(), Failure> {
     let key = args.key.as_ref().ok_or_else(|| Failure::usage(NO_KEY))?.secret();
     if args.body.is_some_and(|size| size.0 > MAX_BODY) {
@@ -87,20 +89,21 @@ pub(super) async fn run(args: CheckArgs, console: &Console) -> Result<(), Failur
     let roots = roots(args.ca.as_deref())?;
     let (form, urls) = args.route.ends();
     let secret = args.secret.as_ref().map_or_else(|| key.clone(), Key::secret);
-    let said =
-        Said { form, binary: args.binary, secret: args.secret.is_some(), daily_calls: args.daily_calls };
-    let tries = Tries { target: args.target.clone(), body: args.body, hold: args.hold, binary: args.binary };
+    let settings =
+        Settings { form, binary: args.binary, secret: args.secret.is_some(), daily_calls: args.daily_calls };
+    let optional =
+        OptionalTests { target: args.target.clone(), body: args.body, hold: args.hold, binary: args.binary };
     let mut checks = Vec::new();
     for url in urls {
-        let probe = Probe { secret: secret.clone(), ..probe(&url, form, &key, &roots, args.timeout)? };
-        let tries = tries.clone();
-        let checked = tokio::spawn(async move { probe::check(&probe, tries).await });
+        let calls = RelayCalls { secret: secret.clone(), ..calls(&url, form, &key, &roots, args.timeout)? };
+        let optional = optional.clone();
+        let checked = tokio::spawn(async move { probe::check(&calls, optional).await });
         checks.push((url.to_string(), checked));
     }
     let mut reports = Vec::new();
     for (url, checked) in checks {
         let findings = checked.await.map_err(|error| Failure::Failed(format!("a check failed: {error}")))?;
-        reports.push(Report::new(url, findings, said));
+        reports.push(Report::new(url, findings, settings));
     }
     let works = reports.iter().all(Report::works);
     if args.json {
@@ -111,43 +114,43 @@ pub(super) async fn run(args: CheckArgs, console: &Console) -> Result<(), Failur
     if works { Ok(()) } else { Err(Failure::Reported) }
 }
 
-/// Calls each relay once, beside everything else, and logs what is wrong with it: what a client that starts
-/// can tell before the first flow. Ends with the value.
-pub(super) fn try_out(
+/// Calls each relay once in the background and logs its problems, before a client has its first flow. The calls end
+/// when the value is dropped.
+pub(super) fn test_relays(
     urls: &[RelayUrl],
     form: Form,
     key: &Secret,
     roots: &TlsRoots,
 ) -> Result<JoinSet<()>, Failure> {
-    let mut calls = JoinSet::new();
+    let mut tests = JoinSet::new();
     for url in urls {
-        let (probe, relay) = (probe(url, form, key, roots, TRY_OUT)?, url.to_string());
-        calls.spawn(async move {
-            match probe::reach(&probe).await {
+        let (calls, relay) = (calls(url, form, key, roots, TEST_DEADLINE)?, url.to_string());
+        tests.spawn(async move {
+            match probe::reach(&calls).await {
                 Ok(_) => info!(relay, "relay works"),
                 Err(problem) => {
-                    warn!(relay, problem, "relay does not work (yet); `seqlane check` tells more")
+                    warn!(relay, problem, "relay does not work; `seqlane check` has details")
                 }
             }
         });
     }
-    Ok(calls)
+    Ok(tests)
 }
 
-/// How long a relay may take before a client that starts complains.
-const TRY_OUT: Duration = Duration::from_secs(30);
+/// The deadline of the test at the start of a client.
+const TEST_DEADLINE: Duration = Duration::from_secs(30);
 
-/// A pool for each relay, so that the first call of each opens a connection.
-fn probe(
+/// The calls to a relay, with a connection pool of their own, so that the first opens a connection.
+fn calls(
     url: &RelayUrl,
     form: Form,
     key: &Secret,
     roots: &TlsRoots,
     timeout: Duration,
-) -> Result<Probe, Failure> {
+) -> Result<RelayCalls, Failure> {
     let exchanger = Exchanger::new(roots, MAX_REPLY).map_err(|error| unusable(&error))?;
-    let packets = url.packet_endpoint(form).and_then(|place| Destination::of_packets(place, key).ok());
-    Ok(Probe {
+    let packets = url.packet_endpoint(form).and_then(|uri| Destination::of_packets(uri, key).ok());
+    Ok(RelayCalls {
         exchanger,
         batches: Destination::of_batches(url.endpoint(form)),
         packets,
@@ -155,7 +158,7 @@ fn probe(
         key: key.clone(),
         secret: key.clone(),
         timeout,
-        calls: AtomicU64::new(0),
+        made: AtomicU64::new(0),
     })
 }
 
@@ -178,6 +181,6 @@ Examples:
   SEQLANE_KEY=cl1ent seqlane check --relay https://a.example/run --secret correct-horse --hold 30s
   SEQLANE_KEY=n0de seqlane check --node http://node.example:8080 --json
 
-Asks about sessions that do not exist, lets the node refuse a target of its own loopback, and at level 2 lets it hold
-calls for a while: 6 calls a relay, 12 at level 2.
+Polls sessions that do not exist, asks the node for a target on its own loopback, which it should reject, and at level 2
+lets it hold calls: 6 calls per relay, 12 at level 2.
 Exit codes: 0 every relay works, 1 one does not, 2 bad usage.";

@@ -1,4 +1,4 @@
-//! What came of the checks, as text and as JSON.
+//! Reports, as text and as JSON.
 
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -7,10 +7,10 @@ use comfy_table::{Cell, CellAlignment, Color, ColumnConstraint, Table, presets};
 use seqlane::Level;
 use serde::Serialize;
 
-use super::advice::{self, Said, advice};
+use super::advice::{self, Settings, advice};
 use super::hold::Holds;
 use super::probe::Findings;
-use crate::cli::Console;
+use crate::cli::console::Console;
 
 /// One relay.
 #[derive(Serialize)]
@@ -24,17 +24,18 @@ pub(super) struct Report {
     http: Option<String>,
     redirects: usize,
     gzip: bool,
-    /// Whether packets of level 2 pass as they are; none where that was not tried.
+    /// Whether raw packets of level 2 pass; none where that was not tested.
     binary: Option<bool>,
-    /// The longest hold that came back.
+    /// The longest hold that was answered.
     longest_hold_ms: Option<f64>,
-    /// The shortest hold that did not, if it is longer than that.
+    /// The shortest hold that was not, if it is longer.
     hold_limit_ms: Option<f64>,
-    /// Copies of calls that reached the node; none where that cannot be seen.
-    doubled: Option<u64>,
-    /// What this check has cost.
+    /// Copies of calls that reached the node; none where they cannot be counted.
+    #[serde(rename = "doubled")]
+    duplicates: Option<u64>,
+    /// Calls made by this check.
     calls: u64,
-    /// What is left of the day's calls after this check, if nobody else calls.
+    /// Calls of the day that are left after this check, if nobody else calls.
     calls_left: Option<u64>,
     problems: Vec<String>,
     notes: Vec<String>,
@@ -44,7 +45,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(relay: String, findings: Findings, said: Said) -> Self {
+    pub(super) fn new(relay: String, findings: Findings, settings: Settings) -> Self {
         let milliseconds = |duration: std::time::Duration| duration.as_secs_f64() * 1e3;
         Self {
             relay,
@@ -58,10 +59,10 @@ impl Report {
             binary: findings.binary,
             longest_hold_ms: findings.holds.longest.map(milliseconds),
             hold_limit_ms: findings.holds.limit.map(milliseconds),
-            doubled: findings.doubled,
+            duplicates: findings.duplicates,
             calls: findings.calls,
-            calls_left: said.daily_calls.map(|budget| budget.saturating_sub(findings.calls)),
-            advice: advice(&findings, said),
+            calls_left: settings.daily_calls.map(|budget| budget.saturating_sub(findings.calls)),
+            advice: advice(&findings, settings),
             hold: hold(findings.holds),
             problems: findings.problems,
             notes: findings.notes,
@@ -73,7 +74,7 @@ impl Report {
     }
 
     fn cells(&self, number: usize) -> Vec<Cell> {
-        let verdict = if self.works {
+        let result = if self.works {
             Cell::new("works").fg(Color::Green)
         } else {
             Cell::new("does not work").fg(Color::Red)
@@ -84,7 +85,7 @@ impl Report {
         vec![
             Cell::new(number),
             Cell::new(&self.relay),
-            verdict,
+            result,
             Cell::new(self.level.map_or_else(dash, |level| level.to_string())),
             right(milliseconds(self.first_call_ms)),
             right(milliseconds(self.round_trip_ms)),
@@ -93,13 +94,13 @@ impl Report {
             Cell::new(if self.gzip { "yes" } else { "no" }),
             Cell::new(self.binary.map_or("-", |binary| if binary { "as they are" } else { "in batches" })),
             right(self.hold.clone()),
-            right(self.doubled.map_or_else(dash, |copies| copies.to_string())),
+            right(self.duplicates.map_or_else(dash, |copies| copies.to_string())),
             right(self.calls_left.map_or_else(dash, |calls| calls.to_string())),
         ]
     }
 }
 
-/// A table, and below it what it has no room for.
+/// A table, with problems, notes and advice below it.
 pub(super) fn text(reports: &[Report], console: &Console) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
@@ -107,7 +108,7 @@ pub(super) fn text(reports: &[Report], console: &Console) -> String {
         table.force_no_tty();
     }
     table.set_header(HEADER);
-    let rows: Vec<_> = reports.iter().enumerate().map(|(place, report)| report.cells(place + 1)).collect();
+    let rows: Vec<_> = reports.iter().enumerate().map(|(index, report)| report.cells(index + 1)).collect();
     let is_empty =
         |column: usize| rows.iter().all(|row| row.get(column).is_none_or(|cell| cell.content() == "-"));
     let empty: Vec<_> = (0..HEADER.len()).filter(|column| is_empty(*column)).collect();
@@ -116,19 +117,19 @@ pub(super) fn text(reports: &[Report], console: &Console) -> String {
         table.column_mut(column).map(|column| column.set_constraint(ColumnConstraint::Hidden));
     }
     let mut text = format!("{table}\n");
-    for (place, report) in reports.iter().enumerate() {
+    for (index, report) in reports.iter().enumerate() {
         let problems = report.problems.iter().map(|problem| ("PROBLEM", problem));
         let notes = report.notes.iter().map(|note| ("note", note));
         let advice = report.advice.iter().map(|advice| ("advice", advice));
         for (kind, line) in problems.chain(notes).chain(advice) {
             // Writing to a string does not fail.
-            let _ = writeln!(text, "{} {}: {kind}: {line}", place + 1, report.relay);
+            let _ = writeln!(text, "{} {}: {kind}: {line}", index + 1, report.relay);
         }
     }
     text
 }
 
-/// How long calls may be held, as far as was tried.
+/// The range of the longest hold, as far as tested.
 fn hold(holds: Holds) -> String {
     match (holds.longest, holds.limit) {
         (None, None) => "-".to_owned(),

@@ -1,4 +1,4 @@
-//! A client of level 2 by hand: it says hello and opens nothing.
+//! A minimal client of level 2, which opens no streams.
 
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,9 @@ use seqlane::wire::packet::{
 };
 use seqlane::wire::seal::{Nonces, Seal};
 
-use super::probe::Probe;
+use super::calls::RelayCalls;
 
-/// A client of level 2, known to the node for as long as that remembers it.
+/// A client of level 2.
 pub(super) struct Caller {
     client: ClientId,
     epoch: Option<Epoch>,
@@ -24,44 +24,44 @@ pub(super) struct Caller {
     nonces: Nonces,
 }
 
-/// The way that a packet takes.
+/// The packaging of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// As an op of a batch.
+pub(super) enum Packaging {
+    /// An op of a batch.
     Batch,
-    /// As it is.
-    Binary,
+    /// None.
+    Raw,
 }
 
-/// Why there was no answer to a packet.
+/// Why a packet was not answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Unanswered {
-    /// The node does not know the op.
+    /// The node does not support the op.
     Unsupported,
-    /// The node did not open the packet, or its own does not open here.
+    /// The node has another secret: it cannot decrypt the request, or its response cannot be decrypted.
     OtherSecret,
     /// Anything else, in words.
     Failed(String),
 }
 
-/// An answer, and what it took beside the time that the node held it.
+/// An answer, and the duration of the call without the time that the node held it.
 pub(super) struct Answered {
     pub(super) header: ResponseHeader,
     pub(super) round_trip: Duration,
 }
 
-/// A sealed packet on its way.
+/// A sealed request.
 pub(super) struct Request {
     exchange: ExchangeNumber,
     hold: Duration,
     packet: Bytes,
 }
 
-/// Requests that the node may hold at a time: more than a check has out.
+/// Requests that the node may hold at a time: more than a check has in flight.
 const KEEP: u32 = 64;
 
 impl Caller {
-    /// A client that was never there before.
+    /// A new client.
     pub(super) fn new(secret: &Secret) -> Result<Self, getrandom::Error> {
         let (mut client, mut seed) = ([0; 16], [0; 32]);
         getrandom::fill(&mut client)?;
@@ -76,8 +76,8 @@ impl Caller {
         })
     }
 
-    /// The next request; a hello until one was answered. The node keeps all of their numbers (`done` is 0), so
-    /// that its answers tell of all.
+    /// The next request; a hello until one was answered. The node keeps all of their numbers (`done` is 0), so that its
+    /// answers report all of them.
     pub(super) fn request(&mut self, hold: Duration) -> Request {
         let exchange = self.next;
         self.next = exchange.next();
@@ -96,10 +96,14 @@ impl Caller {
         Request { exchange, hold, packet }
     }
 
-    /// Sends a request that is answered at once. The first answer makes the client known.
-    pub(super) async fn knock(&mut self, probe: &Probe, way: Way) -> Result<Answered, Unanswered> {
+    /// Sends a request that is answered at once. The first answer establishes the connection.
+    pub(super) async fn hello(
+        &mut self,
+        calls: &RelayCalls,
+        packaging: Packaging,
+    ) -> Result<Answered, Unanswered> {
         let request = self.request(Duration::ZERO);
-        let answered = self.send(probe, way, request).await?;
+        let answered = self.send(calls, packaging, request).await?;
         self.epoch = Some(answered.header.epoch);
         Ok(answered)
     }
@@ -107,22 +111,22 @@ impl Caller {
     /// Sends a request.
     pub(super) async fn send(
         &self,
-        probe: &Probe,
-        way: Way,
+        calls: &RelayCalls,
+        packaging: Packaging,
         request: Request,
     ) -> Result<Answered, Unanswered> {
         let started = Instant::now();
-        let packet = match way {
-            Way::Batch => by_batch(probe, request.packet, request.hold).await?,
-            Way::Binary => {
-                let answer = probe.call_binary(request.packet, request.hold).await;
+        let packet = match packaging {
+            Packaging::Batch => by_batch(calls, request.packet, request.hold).await?,
+            Packaging::Raw => {
+                let answer = calls.call_binary(request.packet, request.hold).await;
                 answer.map_err(Unanswered::Failed)?
             }
         };
         let took = started.elapsed();
         let header = self.open(packet).ok_or(Unanswered::OtherSecret)?;
         if header.exchange != request.exchange {
-            return Err(Unanswered::Failed("answers another call than it was asked".to_owned()));
+            return Err(Unanswered::Failed("returned the answer to another call".to_owned()));
         }
         let round_trip = took.saturating_sub(header.held);
         Ok(Answered { header, round_trip })
@@ -134,9 +138,9 @@ impl Caller {
     }
 }
 
-async fn by_batch(probe: &Probe, packet: Bytes, hold: Duration) -> Result<Bytes, Unanswered> {
+async fn by_batch(calls: &RelayCalls, packet: Bytes, hold: Duration) -> Result<Bytes, Unanswered> {
     let op = Op::Streams { packet };
-    let reply = probe.ask_held(op, hold).await.map_err(Unanswered::Failed)?;
+    let reply = calls.ask_held(op, hold).await.map_err(Unanswered::Failed)?;
     match reply.error.as_deref() {
         _ if reply.is_unsupported("streams") => Err(Unanswered::Unsupported),
         Some("bad packet") => Err(Unanswered::OtherSecret),
@@ -145,8 +149,8 @@ async fn by_batch(probe: &Probe, packet: Bytes, hold: Duration) -> Result<Bytes,
     }
 }
 
-/// How many copies of calls the node has answered beyond the calls themselves, by its own count.
-pub(super) fn doubled(newest: &ResponseHeader) -> u64 {
+/// The number of answered calls that were copies of others, by the node's own count.
+pub(super) fn duplicates(newest: &ResponseHeader) -> u64 {
     let others = newest.statuses().filter(|(exchange, _)| *exchange != newest.exchange);
     let answered = others.filter(|(_, status)| matches!(status, Status::Answered { .. })).count();
     let answered = u64::try_from(answered).unwrap_or(u64::MAX);
@@ -177,15 +181,15 @@ mod tests {
     }
 
     #[test]
-    fn answers_beyond_the_calls_that_were_answered_went_to_copies() {
+    fn answers_beyond_the_answered_calls_went_to_copies() {
         const ANSWERED: Status = Status::Answered { size: 0 };
-        assert_eq!(doubled(&header(2, &[ANSWERED, ANSWERED, Status::Held])), 0);
-        assert_eq!(doubled(&header(4, &[ANSWERED, ANSWERED, Status::Held])), 2);
+        assert_eq!(duplicates(&header(2, &[ANSWERED, ANSWERED, Status::Held])), 0);
+        assert_eq!(duplicates(&header(4, &[ANSWERED, ANSWERED, Status::Held])), 2);
         assert_eq!(
-            doubled(&header(1, &[Status::Missing, ANSWERED, ANSWERED])),
+            duplicates(&header(1, &[Status::Missing, ANSWERED, ANSWERED])),
             0,
             "a lost call has no answer"
         );
-        assert_eq!(doubled(&header(0, &[ANSWERED])), 0);
+        assert_eq!(duplicates(&header(0, &[ANSWERED])), 0);
     }
 }

@@ -1,11 +1,12 @@
-//! `seqlane demo`: everything in one process on loopback, every byte checked.
+//! The command `seqlane demo`: all parts in one process on loopback, every byte checked.
 
-mod crowd;
+mod conditions;
+mod harness;
+mod many_flows;
 mod origin;
 mod payload;
 mod progress;
 mod report;
-mod rig;
 mod socks;
 mod trial;
 
@@ -15,23 +16,24 @@ use clap::Args;
 use seqlane::Level;
 use serde_json::json;
 
+use self::conditions::Condition;
+use self::harness::Harness;
 use self::origin::Origin;
 use self::payload::Payload;
 use self::progress::Progress;
 use self::report::{Row, table};
-use self::rig::{Condition, Rig};
 use self::trial::Trial;
-use super::Console;
+use super::console::Console;
 use super::failure::Failure;
 use super::value::Size;
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct DemoArgs {
-    /// Bytes of the largest transfers; through slow relays and at level 0 less is moved
+    /// Bytes of the largest transfers; smaller transfers through slow relays and at level 0
     #[arg(long, value_name = "SIZE", env = "SEQLANE_SIZE", default_value = "64MiB")]
     size: Size,
-    /// Where the payload and the jitter come from
+    /// The seed of the payload and the jitter
     #[arg(long, value_name = "N", env = "SEQLANE_SEED", default_value_t = 1)]
     seed: u64,
     /// Print one JSON document instead of the table
@@ -39,13 +41,13 @@ pub(super) struct DemoArgs {
     json: bool,
 }
 
-/// The smallest `--size`: a sixteenth of it, 4 KiB, is still more than the lines of a ping.
+/// The smallest `--size`: a sixteenth of it, 4 KiB, is more than the lines of a ping.
 const MIN_SIZE: u64 = 64 * 1024;
 
-/// The largest `--size`: payload and copy are kept in memory.
+/// The largest `--size`: the payload and a copy are in memory.
 const MAX_SIZE: u64 = 1024 * 1024 * 1024;
 
-/// Runs every trial and prints what came of it.
+/// Runs every trial and prints the results.
 pub(super) async fn run(args: DemoArgs, console: &Console) -> Result<(), Failure> {
     if !(MIN_SIZE..=MAX_SIZE).contains(&args.size.0) {
         return Err(Failure::usage("--size: must be 64KiB to 1GiB"));
@@ -79,33 +81,33 @@ async fn measure(
     let origin = Origin::start(payload.clone())
         .await
         .map_err(|error| Failure::Failed(format!("cannot listen on loopback: {error}")))?;
-    let mut rig = Rig::start(level, condition, args.seed).await?;
+    let mut harness = Harness::start(level, condition, args.seed).await?;
     let mut rows = Vec::new();
     for &direction in condition.directions() {
-        let bytes = direction.bytes(level, condition, payload.len());
+        let bytes = trial::size(direction, level, condition, payload.len());
         let label = format!("{level}, {}: {}", condition.name(), direction.name());
         let progress = Progress::start(&label, bytes);
-        let trial = Trial { rig: &rig, origin: origin.address(), payload, progress: &progress };
+        let trial = Trial { harness: &harness, origin: origin.address(), payload, progress: &progress };
         let mut outcome = trial.run(direction, bytes).await;
-        if let Some(other) = rig.other_level(level) {
-            outcome = outcome.and(Err(format!("a flow was of {other}")));
+        if let Some(other) = harness.other_level(level) {
+            outcome = outcome.and(Err(format!("a flow used {other}")));
         }
         progress.finish(outcome.as_ref().map(|measured| measured.seconds).map_err(String::as_str));
         rows.push(Row::new(level, condition, direction, bytes, outcome));
     }
-    rig.stop().await;
+    harness.stop().await;
     Ok(rows)
 }
 
-/// What the table means, and what failed.
+/// The explanation of the table, and the failures.
 fn summary(rows: &[Row], seconds: f64) -> String {
     let bytes: usize = rows.iter().map(Row::checked_bytes).sum();
     let mut text = format!(
         "\
 Seconds run from the application's connect to the last byte; a ping is a line and its echo on an open flow.
-Round trips are seconds by the mean delay of the relays. MB are 10^6 bytes. Calls are HTTP requests to a relay.
-20 echoes are flows of 40 lines each. A call that is lost cuts the flows of levels 0 and 1 that are in it, visibly;
-at level 2 it cuts none.
+Round trips are seconds divided by the mean latency of the relays. MB are 10^6 bytes. Calls are HTTP requests to a
+relay. 20 echoes are flows of 40 lines each. A lost call resets the flows of levels 0 and 1 in it; at level 2 it resets
+none.
 {:.1} MB checked in {seconds:.0} s.",
         bytes as f64 / 1e6
     );
@@ -123,7 +125,8 @@ Examples:
   seqlane demo --size 8MiB
   seqlane demo --json > demo.json
 
-Starts an origin server, a node, relays and a client in one process on loopback, moves bytes through SOCKS5 at
-levels 0, 1 and 2 through relays without delay, with 300 ms of it, and with two delays that reorder, and checks every
-byte. Then 20 flows at once go through a relay that loses calls, which cuts flows at levels 0 and 1, and none at level 2.
-Exit codes: 0 every byte arrived that had to, 1 something did not (the rows say what), 2 bad usage.";
+Starts an origin server, a node, relays and a client in one process on loopback. Transfers bytes through SOCKS5 at levels
+0, 1 and 2, through relays without latency, with a latency of 300 ms, and with two latencies that reorder calls, and
+checks every byte. Then runs 20 flows at once through a relay that loses calls: this resets flows at levels 0 and 1, and
+none at level 2.
+Exit codes: 0 every required byte arrived, 1 one did not (the rows show which), 2 bad usage.";

@@ -1,4 +1,4 @@
-//! The server that applications talk to through the proxy.
+//! The origin server of the transfers.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::payload::{Payload, fingerprint};
 
-/// A server on loopback. A connection begins with a line that says what is wanted:
+/// A server on loopback. A connection begins with a line that selects the transfer:
 ///
 /// | line | what follows |
 /// |---|---|
@@ -36,13 +36,13 @@ impl Origin {
 }
 
 async fn accept(listener: TcpListener, payload: Payload) {
-    /// A process without free descriptors gets some back soon.
+    /// A process without free file descriptors gets some back soon.
     const PAUSE: Duration = Duration::from_millis(10);
     loop {
         match listener.accept().await {
             Ok((connection, _)) => {
                 let payload = payload.clone();
-                // An application that goes away in the middle is its own trial's failure.
+                // A connection that breaks shows as a failure of the trial.
                 tokio::spawn(async move { serve(connection, &payload).await.ok() });
             }
             Err(_) => sleep(PAUSE).await,
@@ -82,7 +82,7 @@ async fn echo(mut connection: BufReader<TcpStream>) -> io::Result<()> {
 async fn receive(mut connection: BufReader<TcpStream>, len: usize) -> io::Result<()> {
     let mut bytes = vec![0; len];
     connection.read_exact(&mut bytes).await?;
-    // The clock of the trial stops here; hashing is no part of the transfer.
+    // The time of the trial ends here: hashing is not part of the transfer.
     connection.write_all(b"received\n").await?;
     connection.write_all(format!("{}\n", fingerprint(&bytes)).as_bytes()).await?;
     connection.shutdown().await

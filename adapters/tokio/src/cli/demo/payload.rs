@@ -1,10 +1,10 @@
-//! Bytes that look random and are the same in every run.
+//! Pseudo-random bytes that are the same in every run.
 
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-/// The bytes that every transfer takes its own from. Cheap to clone.
+/// The bytes of all transfers. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Payload(Arc<[u8]>);
 

@@ -1,4 +1,4 @@
-//! Progress for people who watch.
+//! Progress bars.
 
 use std::time::Duration;
 
@@ -20,12 +20,12 @@ impl Progress {
         Self { bar, label: label.to_owned() }
     }
 
-    /// So many bytes have gone.
+    /// Sets the number of transferred bytes.
     pub(super) fn reached(&self, bytes: usize) {
         self.bar.set_position(bytes as u64);
     }
 
-    /// Replaces the bar by what came of it.
+    /// Replaces the bar by the outcome.
     pub(super) fn finish(&self, outcome: Result<f64, &str>) {
         self.bar.finish_and_clear();
         match outcome {

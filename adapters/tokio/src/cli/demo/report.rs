@@ -1,4 +1,4 @@
-//! What came of the trials, as a table and as JSON.
+//! Results of the trials, as a table and as JSON.
 
 use std::io::IsTerminal;
 
@@ -6,9 +6,9 @@ use comfy_table::{Cell, CellAlignment, Color, Table, presets};
 use seqlane::Level;
 use serde::Serialize;
 
-use super::rig::Condition;
-use super::trial::{Direction, Measured};
-use crate::cli::Console;
+use super::conditions::{Condition, Direction};
+use super::trial::Measured;
+use crate::cli::console::Console;
 
 /// One trial.
 #[derive(Serialize)]
@@ -19,12 +19,12 @@ pub(super) struct Row {
     pub(super) bytes: usize,
     #[serde(flatten)]
     outcome: Outcome,
-    /// Whether flows may be cut.
+    /// Whether flows may be reset.
     #[serde(skip)]
-    may_cut: bool,
+    may_reset: bool,
 }
 
-/// What came of a trial.
+/// The outcome of a trial.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Outcome {
@@ -33,13 +33,13 @@ enum Outcome {
         megabytes_per_second: f64,
         calls: f64,
         calls_per_megabyte: f64,
-        /// Seconds by the mean delay of the relays; none when they have none.
+        /// Seconds divided by the mean latency of the relays; none when they have none.
         round_trips: Option<f64>,
-        /// Of the bytes, where they are one transfer.
+        /// Of the bytes, if they are one transfer.
         #[serde(skip_serializing_if = "String::is_empty")]
         sha256: String,
         flows: usize,
-        /// Those that were not cut.
+        /// Those that were not reset.
         flows_whole: usize,
     },
     Failed {
@@ -75,11 +75,11 @@ impl Row {
             direction: direction.name(),
             bytes,
             outcome,
-            may_cut: condition.may_cut(level),
+            may_reset: condition.may_reset(level),
         }
     }
 
-    /// Whether every byte arrived that had to.
+    /// Whether every required byte arrived.
     pub(super) fn is_right(&self) -> bool {
         self.failure().is_none()
     }
@@ -92,12 +92,12 @@ impl Row {
         }
     }
 
-    /// Which trial failed, and how.
+    /// The failure of the trial, if it failed.
     pub(super) fn failure(&self) -> Option<String> {
         let failure = match &self.outcome {
             Outcome::Failed { failure } => failure.clone(),
-            Outcome::Whole { flows, flows_whole, .. } if flows_whole < flows && !self.may_cut => {
-                format!("{} of {flows} flows were cut", flows - flows_whole)
+            Outcome::Whole { flows, flows_whole, .. } if flows_whole < flows && !self.may_reset => {
+                format!("{} of {flows} flows were reset", flows - flows_whole)
             }
             Outcome::Whole { .. } => return None,
         };
@@ -123,7 +123,7 @@ impl Row {
                 flows,
                 flows_whole,
             } => {
-                // Rates of lines say nothing.
+                // Rates of single lines are meaningless.
                 let is_bulk = *flows == 1 && self.direction != Direction::Ping.name();
                 let rate = |value: &f64, digits| if is_bulk { rounded(*value, digits) } else { dash() };
                 cells.extend([
@@ -156,7 +156,7 @@ fn rounded(value: f64, digits: usize) -> Cell {
     number(format!("{value:.digits$}"))
 }
 
-/// Flows that came to their end: cut ones are easily seen.
+/// Flows that finished, in red if some did not.
 fn whole_of(whole: usize, flows: usize) -> Cell {
     let cell = number(format!("{whole} of {flows}"));
     if whole < flows { cell.fg(Color::Red) } else { cell }

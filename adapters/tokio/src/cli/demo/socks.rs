@@ -1,4 +1,4 @@
-//! A SOCKS5 dialler (RFC 1928): what an application does to get through a proxy.
+//! A SOCKS5 client (RFC 1928).
 
 use std::io;
 use std::net::SocketAddr;

@@ -9,73 +9,53 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::crowd;
+use super::conditions::{Condition, Direction};
+use super::harness::Harness;
+use super::many_flows;
 use super::payload::{Payload, fingerprint};
 use super::progress::Progress;
-use super::rig::{Condition, Rig};
 use super::socks;
 
-/// The way that bytes go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Direction {
-    Download,
-    Upload,
-    Ping,
-    /// Many flows at once, both ways.
-    Crowd,
-}
-
-impl Direction {
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Download => "download",
-            Self::Upload => "upload",
-            Self::Ping => "ping",
-            Self::Crowd => "20 echoes",
-        }
-    }
-
-    /// How many of `largest` bytes to move: so many that the transfer dwarfs the opening, and so few that
-    /// nobody waits long.
-    pub(super) const fn bytes(self, level: Level, condition: Condition, largest: usize) -> usize {
-        match (self, level, condition) {
-            (Self::Ping, _, _) => PING.len(),
-            (Self::Crowd, _, _) => crowd::BYTES,
-            // One op in flight, and each is held for 350 ms.
-            (Self::Upload, Level::Legacy, _) => largest / 16,
-            (_, _, Condition::Direct) => largest,
-            (_, _, Condition::Slow | Condition::Reordering | Condition::Losing) => largest / 2,
-        }
+/// The bytes of a transfer of at most `largest`: so many that the transfer dwarfs the opening, and so few that nobody
+/// waits long.
+pub(super) const fn size(direction: Direction, level: Level, condition: Condition, largest: usize) -> usize {
+    match (direction, level, condition) {
+        (Direction::Ping, _, _) => PING.len(),
+        (Direction::ManyFlows, _, _) => many_flows::BYTES,
+        // One op in flight, and each is held for 350 ms.
+        (Direction::Upload, Level::Legacy, _) => largest / 16,
+        (_, _, Condition::Direct) => largest,
+        (_, _, Condition::Slow | Condition::Reordering | Condition::Losing) => largest / 2,
     }
 }
 
-/// What was measured, once the bytes were found to be right.
+/// Measurements of a transfer whose bytes were right.
 pub(super) struct Measured {
     pub(super) seconds: f64,
     pub(super) calls: f64,
-    /// Of the bytes; empty where they were compared one by one.
+    /// Of the bytes; empty where they were compared directly.
     pub(super) sha256: String,
-    /// How many flows came to their end, of how many.
+    /// Flows that finished, and all flows.
     pub(super) flows: (usize, usize),
 }
 
-/// A rig and what moves through it.
+/// One transfer through the harness.
 pub(super) struct Trial<'a> {
-    pub(super) rig: &'a Rig,
+    pub(super) harness: &'a Harness,
     pub(super) origin: SocketAddr,
     pub(super) payload: &'a Payload,
     pub(super) progress: &'a Progress,
 }
 
 impl Trial<'_> {
-    /// Moves the bytes and checks them.
+    /// Transfers the bytes and checks them.
     pub(super) async fn run(&self, direction: Direction, bytes: usize) -> Result<Measured, String> {
         let moving = async {
             match direction {
                 Direction::Download => self.download(bytes).await,
                 Direction::Upload => self.upload(bytes).await,
                 Direction::Ping => self.ping().await,
-                Direction::Crowd => self.crowd().await,
+                Direction::ManyFlows => self.many_flows().await,
             }
         };
         let outcome = timeout(DEADLINE, moving).await;
@@ -83,7 +63,7 @@ impl Trial<'_> {
     }
 
     async fn download(&self, len: usize) -> io::Result<Measured> {
-        let stopwatch = Stopwatch::start(self.rig);
+        let stopwatch = Stopwatch::start(self.harness);
         let mut flow = self.connect(&format!("download {len}\n")).await?;
         let mut received = Vec::with_capacity(len);
         while flow.read_buf(&mut received).await? > 0 {
@@ -96,7 +76,7 @@ impl Trial<'_> {
     async fn upload(&self, len: usize) -> io::Result<Measured> {
         /// Bytes between two steps of the progress bar.
         const STEP: usize = 256 * 1024;
-        let stopwatch = Stopwatch::start(self.rig);
+        let stopwatch = Stopwatch::start(self.harness);
         let mut flow = self.connect(&format!("upload {len}\n")).await?;
         for (step, piece) in self.payload.first(len).chunks(STEP).enumerate() {
             flow.write_all(piece).await?;
@@ -113,9 +93,9 @@ impl Trial<'_> {
 
     async fn ping(&self) -> io::Result<Measured> {
         let mut flow = BufReader::new(self.connect("echo\n").await?);
-        // The first one waits for the flow to open.
+        // The first echo includes the open of the flow.
         self.echo(&mut flow).await?;
-        let stopwatch = Stopwatch::start(self.rig);
+        let stopwatch = Stopwatch::start(self.harness);
         for _ in 0..PINGS {
             self.echo(&mut flow).await?;
         }
@@ -124,21 +104,21 @@ impl Trial<'_> {
         Ok(Measured { sha256: fingerprint(PING), ..measured })
     }
 
-    async fn crowd(&self) -> io::Result<Measured> {
-        let stopwatch = Stopwatch::start(self.rig);
-        let whole = crowd::run(self).await?;
-        Ok(Measured { flows: (whole, crowd::FLOWS), ..stopwatch.stop(1) })
+    async fn many_flows(&self) -> io::Result<Measured> {
+        let stopwatch = Stopwatch::start(self.harness);
+        let whole = many_flows::run(self.harness.proxy(), self.origin, self.progress).await?;
+        Ok(Measured { flows: (whole, many_flows::FLOWS), ..stopwatch.stop(1) })
     }
 
     async fn echo(&self, flow: &mut BufReader<TcpStream>) -> io::Result<()> {
         flow.write_all(PING).await?;
         let mut echo = Vec::with_capacity(PING.len());
         flow.read_until(b'\n', &mut echo).await?;
-        if echo == PING { Ok(()) } else { Err(io::Error::other("another line came back")) }
+        if echo == PING { Ok(()) } else { Err(io::Error::other("a wrong line came back")) }
     }
 
     async fn connect(&self, wanted: &str) -> io::Result<TcpStream> {
-        let mut flow = socks::connect(self.rig.proxy(), self.origin).await?;
+        let mut flow = socks::connect(self.harness.proxy(), self.origin).await?;
         flow.write_all(wanted.as_bytes()).await?;
         Ok(flow)
     }
@@ -148,33 +128,33 @@ fn check(arrived: &str, sent: &str, measured: Measured) -> io::Result<Measured> 
     if arrived == sent {
         Ok(Measured { sha256: sent.to_owned(), ..measured })
     } else {
-        Err(io::Error::other(format!("other bytes arrived: SHA-256 {arrived}, sent {sent}")))
+        Err(io::Error::other(format!("wrong bytes arrived: SHA-256 {arrived}, sent {sent}")))
     }
 }
 
-/// Time and calls since a moment.
+/// Time and calls since its start.
 struct Stopwatch<'a> {
-    rig: &'a Rig,
+    harness: &'a Harness,
     at: Instant,
     calls: u64,
 }
 
 impl<'a> Stopwatch<'a> {
-    fn start(rig: &'a Rig) -> Self {
-        Self { rig, at: Instant::now(), calls: rig.calls() }
+    fn start(harness: &'a Harness) -> Self {
+        Self { harness, at: Instant::now(), calls: harness.calls() }
     }
 
-    /// What one of `times` took.
+    /// Measurements divided by `times`.
     fn stop(self, times: u32) -> Measured {
         let seconds = self.at.elapsed().as_secs_f64() / f64::from(times);
-        let calls = (self.rig.calls() - self.calls) as f64 / f64::from(times);
+        let calls = (self.harness.calls() - self.calls) as f64 / f64::from(times);
         Measured { seconds, calls, sha256: String::new(), flows: (1, 1) }
     }
 }
 
-/// The line that goes to and fro.
+/// The line that is echoed.
 const PING: &[u8] = b"the quick brown fox jumps over it\n";
 const PINGS: u32 = 8;
 
-/// The longest that a trial may take.
+/// The deadline of a trial.
 const DEADLINE: Duration = Duration::from_secs(60);

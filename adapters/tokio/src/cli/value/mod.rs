@@ -1,13 +1,11 @@
-//! Values as people write them on a command line.
+//! Values of flags.
 
-mod chance;
 mod key;
 mod level;
+mod probability;
 mod size;
-mod target;
 
-pub(crate) use chance::{StatusChance, probability};
 pub(crate) use key::Key;
 pub(crate) use level::level;
+pub(crate) use probability::{StatusProbability, probability};
 pub(crate) use size::{Size, bytes};
-pub(crate) use target::target;

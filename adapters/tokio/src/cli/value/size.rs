@@ -60,7 +60,7 @@ impl fmt::Display for Size {
     }
 }
 
-/// A text that is no amount of bytes.
+/// Not an amount of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadSize;
 
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_no_size() {
+    fn other_texts_are_rejected() {
         for text in ["", "MB", "-1", "1.5MB", "10 XB", "99999999999999999999", "99999999999GiB"] {
             assert_eq!(text.parse::<Size>(), Err(BadSize), "{text}");
         }

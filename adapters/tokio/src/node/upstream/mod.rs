@@ -1,49 +1,48 @@
-//! Upstream sockets: one task each, spoken to through an [`Upstream`], heard through [`Events`].
+//! Upstreams: one task each, controlled through an [`UpstreamHandle`], which reports to the driver.
 
-mod tcp;
-mod udp;
+mod datagrams;
+mod stream;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use seqlane::{ConnectFailure, FlowKind, Shut, Target, UpstreamEvent, UpstreamId};
+use seqlane::{FlowKind, Shut, Target, UpstreamEvent, UpstreamId};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::debug;
 
-use super::connect;
-use super::driver::Input;
-use super::resolve::Resolver;
+use self::stream::{Write, WriteQueue};
+use super::connector::{AnyConnector, Kind, Upstream};
+use super::messages::Input;
 
 /// Datagrams that wait for a socket; beyond it they are dropped, as networks do.
 const DATAGRAM_QUEUE: usize = 256;
 
-/// The driver's hold on one upstream socket. Dropping it resets the socket.
+/// The driver's hold on one upstream. Dropping it resets the upstream.
 #[derive(Debug)]
-pub(crate) struct Upstream {
-    /// Before the outlet, which is let go of later: the end of the writes alone is a half-close.
+pub(super) struct UpstreamHandle {
     shut: oneshot::Sender<Shut>,
     outlet: Outlet,
 }
 
+/// The driver's side of the queues.
 #[derive(Debug)]
 enum Outlet {
     /// The queue is unbounded in type and bounded by the machine: it hands out no more than `write_queue`
     /// and one op per session before it has heard `Written`. The driver must never wait here.
-    /// None after a half-close.
-    Tcp { writes: Option<mpsc::UnboundedSender<Bytes>>, credit: Arc<Semaphore> },
+    Stream { writes: mpsc::UnboundedSender<Write>, credit: Arc<Semaphore> },
     /// Bounded here, because datagrams are written without a report.
-    Udp { writes: mpsc::Sender<Bytes> },
+    Datagrams { writes: mpsc::Sender<Bytes> },
 }
 
-impl Upstream {
+impl UpstreamHandle {
     /// An upstream, and the task that opens it and carries its bytes.
-    pub(crate) fn open(
+    pub(super) fn open(
         target: Target,
         kind: FlowKind,
-        resolver: Arc<Resolver>,
-        events: Events,
+        connector: Arc<dyn AnyConnector>,
+        reports: Reports,
         flush: Duration,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (shut, shutting) = oneshot::channel();
@@ -51,117 +50,117 @@ impl Upstream {
             FlowKind::Tcp => {
                 let (writes, queue) = mpsc::unbounded_channel();
                 let credit = Arc::new(Semaphore::new(0));
-                let inlet = Inlet::Tcp { queue: tcp::WriteQueue::new(queue), credit: Arc::clone(&credit) };
-                (Outlet::Tcp { writes: Some(writes), credit }, inlet)
+                let inlet = Inlet::Stream { queue: WriteQueue::new(queue), credit: Arc::clone(&credit) };
+                (Outlet::Stream { writes, credit }, inlet)
             }
             FlowKind::Udp => {
                 let (writes, queue) = mpsc::channel(DATAGRAM_QUEUE);
-                (Outlet::Udp { writes }, Inlet::Udp { queue })
+                (Outlet::Datagrams { writes }, Inlet::Datagrams { queue })
             }
         };
-        (Self { outlet, shut }, carry(target, inlet, shutting, resolver, events, flush))
+        let task = Task { inlet, shutting, reports, flush };
+        (Self { outlet, shut }, task.run(target, kind, connector))
     }
 
     /// Queues bytes behind those before; for UDP, one datagram.
-    pub(crate) fn write(&self, bytes: Bytes) {
-        // A task that has ended has said so, or is being shut.
+    pub(super) fn write(&self, bytes: Bytes) {
         match &self.outlet {
-            Outlet::Tcp { writes: Some(writes), .. } => drop(writes.send(bytes)),
-            Outlet::Tcp { writes: None, .. } => {}
-            Outlet::Udp { writes } => {
+            // A task that has ended has reported it, or is being shut.
+            Outlet::Stream { writes, .. } => drop(writes.send(Write::Bytes(bytes))),
+            Outlet::Datagrams { writes } => {
                 if let Err(mpsc::error::TrySendError::Full(_)) = writes.try_send(bytes) {
-                    debug!("a datagram was dropped: the socket is not taking them fast enough");
+                    debug!("datagram dropped: the target does not take them fast enough");
                 }
             }
         }
     }
 
     /// Ends the sending direction, behind what was queued. Datagrams have no end.
-    pub(crate) fn finish(&mut self) {
-        if let Outlet::Tcp { writes, .. } = &mut self.outlet {
-            *writes = None;
+    pub(super) fn finish(&self) {
+        if let Outlet::Stream { writes, .. } = &self.outlet {
+            drop(writes.send(Write::Fin));
         }
     }
 
     /// Lets this many more bytes be read.
-    pub(crate) fn credit(&self, bytes: usize) {
-        if let Outlet::Tcp { credit, .. } = &self.outlet {
+    pub(super) fn credit(&self, bytes: usize) {
+        if let Outlet::Stream { credit, .. } = &self.outlet {
             credit.add_permits(bytes);
         }
     }
 
     /// Ends the upstream.
-    pub(crate) fn shut(self, how: Shut) {
+    pub(super) fn shut(self, how: Shut) {
         // A task that has ended needs no telling.
         let _ = self.shut.send(how);
     }
 }
 
-/// The task's side of an [`Outlet`].
-enum Inlet {
-    Tcp { queue: tcp::WriteQueue, credit: Arc<Semaphore> },
-    Udp { queue: mpsc::Receiver<Bytes> },
-}
-
-/// Where an upstream's task reports what happens.
+/// Reports of an upstream's task to the driver.
 #[derive(Clone, Debug)]
-pub(crate) struct Events {
+pub(super) struct Reports {
     upstream: UpstreamId,
     inputs: mpsc::Sender<Input>,
 }
 
-impl Events {
-    pub(crate) const fn new(upstream: UpstreamId, inputs: mpsc::Sender<Input>) -> Self {
+impl Reports {
+    pub(super) const fn new(upstream: UpstreamId, inputs: mpsc::Sender<Input>) -> Self {
         Self { upstream, inputs }
     }
 
-    async fn report(&self, event: UpstreamEvent) {
+    async fn send(&self, event: UpstreamEvent) {
         // A driver that has ended needs no reports.
         drop(self.inputs.send(Input::Upstream { upstream: self.upstream, event }).await);
     }
 }
 
-async fn carry(
-    target: Target,
+/// The task of an upstream.
+struct Task {
     inlet: Inlet,
-    mut shutting: oneshot::Receiver<Shut>,
-    resolver: Arc<Resolver>,
-    events: Events,
+    shutting: oneshot::Receiver<Shut>,
+    reports: Reports,
     flush: Duration,
-) {
-    let opening = open(target, inlet, &resolver);
-    let opened = tokio::select! {
-        opened = opening => opened,
-        _ = &mut shutting => return,
-    };
-    match opened {
-        Ok(Open::Tcp { stream, queue, credit }) => {
-            events.report(UpstreamEvent::Opened).await;
-            tcp::carry(stream, queue, &credit, shutting, &events, flush).await;
+}
+
+/// The task's side of the queues.
+enum Inlet {
+    Stream { queue: WriteQueue, credit: Arc<Semaphore> },
+    Datagrams { queue: mpsc::Receiver<Bytes> },
+}
+
+impl Task {
+    async fn run(mut self, target: Target, kind: FlowKind, connector: Arc<dyn AnyConnector>) {
+        let opened = tokio::select! {
+            opened = connector.connect(target, kind) => opened,
+            _ = &mut self.shutting => return,
+        };
+        match opened {
+            Ok(upstream) => self.carry(upstream).await,
+            Err(failure) => self.reports.send(UpstreamEvent::Failed(failure)).await,
         }
-        Ok(Open::Udp { socket, queue }) => {
-            events.report(UpstreamEvent::Opened).await;
-            udp::carry(&socket, queue, shutting, &events).await;
-        }
-        Err(failure) => events.report(UpstreamEvent::Failed(failure)).await,
     }
-}
 
-enum Open {
-    Tcp { stream: tokio::net::TcpStream, queue: tcp::WriteQueue, credit: Arc<Semaphore> },
-    Udp { socket: tokio::net::UdpSocket, queue: mpsc::Receiver<Bytes> },
-}
-
-async fn open(target: Target, inlet: Inlet, resolver: &Resolver) -> Result<Open, ConnectFailure> {
-    let addresses = resolver.resolve(&target).await?;
-    match inlet {
-        Inlet::Tcp { queue, credit } => {
-            let stream = connect::tcp(addresses).await?;
-            if let Err(error) = stream.set_nodelay(true) {
-                debug!(%error, "cannot turn off Nagle's algorithm");
+    async fn carry(self, Upstream(kind): Upstream) {
+        let Self { inlet, shutting, reports, flush } = self;
+        reports.send(UpstreamEvent::Opened).await;
+        match (inlet, kind) {
+            (Inlet::Stream { queue, credit }, Kind::Tcp(tcp)) => {
+                stream::carry_tcp(tcp, queue, &credit, shutting, &reports, flush).await;
             }
-            Ok(Open::Tcp { stream, queue, credit })
+            (Inlet::Stream { queue, credit }, Kind::Stream(stream)) => {
+                stream::carry_any(stream, queue, &credit, shutting, &reports, flush).await;
+            }
+            (Inlet::Datagrams { queue }, Kind::Udp(socket)) => {
+                datagrams::carry_udp(&socket, queue, shutting, &reports).await;
+            }
+            (Inlet::Datagrams { queue }, Kind::Datagrams(channels)) => {
+                datagrams::carry_channels(channels, queue, shutting, &reports).await;
+            }
+            (Inlet::Stream { .. }, Kind::Udp(_) | Kind::Datagrams(_))
+            | (Inlet::Datagrams { .. }, Kind::Tcp(_) | Kind::Stream(_)) => {
+                tracing::error!("the connector opened an upstream of the wrong kind");
+                reports.send(UpstreamEvent::Reset).await;
+            }
         }
-        Inlet::Udp { queue } => Ok(Open::Udp { socket: connect::udp(addresses).await?, queue }),
     }
 }

@@ -1,0 +1,178 @@
+//! The client's log: flows and changes of relays at `info`, calls at `debug`, and failing relays as warnings at
+//! intervals.
+
+use std::time::Duration;
+
+use seqlane::{
+    ClientEvent, ClientNotice, EndReason, ExchangeFailure, ExchangeId, FlowId, FlowKind, Instant, RelayId,
+    Target,
+};
+use tracing::{debug, info, warn};
+
+use crate::carrier::CallError;
+
+/// A relay that keeps failing is warned about this often; in between its failures are logged at `info`.
+const WARN_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Writes the log of one client.
+#[derive(Debug)]
+pub(super) struct Log {
+    relays: Vec<RelayLog>,
+}
+
+/// What is known of a relay.
+#[derive(Debug)]
+struct RelayLog {
+    /// Scheme, host and port: the path may be a secret.
+    name: String,
+    /// The call that ended last, and why it failed; none if it was answered.
+    last: Option<(ExchangeId, Option<String>)>,
+    /// Why the last call failed, as far as the machine is concerned.
+    reason: String,
+    warned: Option<Instant>,
+}
+
+/// How a call ended.
+pub(super) struct CallEnd {
+    pub(super) exchange: ExchangeId,
+    pub(super) relay: RelayId,
+    /// Bytes of the answer.
+    pub(super) answered: Result<usize, CallError>,
+    /// The event for the machine.
+    pub(super) event: ClientEvent,
+    pub(super) took: Duration,
+}
+
+impl Log {
+    /// A log that calls the relays by these names.
+    pub(super) fn new(relays: impl Iterator<Item = String>) -> Self {
+        let relay = |name| RelayLog { name, last: None, reason: String::new(), warned: None };
+        Self { relays: relays.map(relay).collect() }
+    }
+
+    /// A flow is opened.
+    pub(super) fn opening(&self, flow: FlowId, target: &Target, kind: FlowKind) {
+        info!(%flow, %target, ?kind, "flow opened");
+    }
+
+    /// A flow has ended.
+    pub(super) fn ended(&self, flow: FlowId, why: EndReason) {
+        info!(%flow, %why, "flow ended");
+    }
+
+    /// A call is sent.
+    pub(super) fn calling(&self, exchange: ExchangeId, relay: RelayId, bytes: usize) {
+        debug!(%exchange, relay = self.name(relay), bytes, "call");
+    }
+
+    /// A call has ended. Whether the machine accepts the answer follows as notices.
+    pub(super) fn called(&mut self, ended: &CallEnd) {
+        let CallEnd { exchange, relay, answered, took, .. } = ended;
+        let ms = took.as_millis();
+        match answered {
+            Ok(bytes) => debug!(%exchange, relay = self.name(*relay), ms, bytes, "answer"),
+            Err(error) => {
+                let why = error.failure();
+                debug!(%exchange, relay = self.name(*relay), ms, %why, "no answer");
+            }
+        }
+        if let Some(entry) = self.relay(*relay) {
+            entry.last = Some((*exchange, answered.as_ref().err().map(CallError::to_string)));
+        }
+    }
+
+    /// The machine gives a notice.
+    pub(super) fn notice(&mut self, now: Instant, notice: &ClientNotice) {
+        match *notice {
+            ClientNotice::Connected { flow, level } => info!(%flow, level = level.number(), "flow connected"),
+            ClientNotice::ExchangeFailed { exchange, relay, why } => self.failed(now, exchange, relay, why),
+            ClientNotice::RelayDown { relay, until } => self.down(now, relay, until),
+            ClientNotice::Unauthorized { relay } => {
+                self.trouble(now, relay, "the node rejects the key that this relay sends");
+            }
+            _ => self.change(notice),
+        }
+    }
+
+    /// Notices that come once for a relay, or rarely.
+    fn change(&self, notice: &ClientNotice) {
+        match *notice {
+            ClientNotice::RelayUp { relay } => info!(relay = self.name(relay), "relay answers again"),
+            ClientNotice::SeqUnsupported { relay } => {
+                let relay = self.name(relay);
+                warn!(relay, "relay strips sequence numbers; level 1 is off through it");
+            }
+            ClientNotice::StreamsReady { relay } => {
+                info!(relay = self.name(relay), "node answers at level 2 through this relay");
+            }
+            ClientNotice::StreamsUnsupported { relay } => {
+                let relay = self.name(relay);
+                warn!(
+                    relay,
+                    "the node behind this relay does not offer level 2, or has another secret; a lost call resets \
+                     flows"
+                );
+            }
+            ClientNotice::ConnectDataUnsupported { relay } => {
+                let relay = self.name(relay);
+                warn!(
+                    relay,
+                    "the node behind this relay does not support connect_data; opening a flow takes one more \
+                     round trip"
+                );
+            }
+            ClientNotice::BodyLimitLowered { relay, limit } => {
+                let relay = self.name(relay);
+                warn!(relay, limit, "relay refused a large body; its batches are smaller from now on");
+            }
+            ClientNotice::BudgetSpent { relay, .. } => {
+                warn!(relay = self.name(relay), "the daily calls of this relay are used up");
+            }
+            _ => debug!(?notice, "notice"),
+        }
+    }
+
+    fn failed(&mut self, now: Instant, exchange: ExchangeId, relay: RelayId, why: ExchangeFailure) {
+        let Some(entry) = self.relay(relay) else { return };
+        let ended = entry.last.take().filter(|(ended, _)| *ended == exchange).map(|(_, reason)| reason);
+        entry.reason = match ended {
+            Some(Some(reason)) => reason,
+            Some(None) => INVALID_ANSWER.to_owned(),
+            // The machine gave the call up by itself.
+            None => why.to_string(),
+        };
+        debug!(%exchange, relay = entry.name, reason = entry.reason, "call failed");
+        // Ops that did not reach the node are sent again, so no flow is lost.
+        if matches!(why, ExchangeFailure::Unknown | ExchangeFailure::Garbage) {
+            self.trouble(now, relay, "a call failed; flows of levels 0 and 1 in it are reset");
+        }
+    }
+
+    fn down(&mut self, now: Instant, relay: RelayId, until: Instant) {
+        let seconds = until.saturating_since(now).as_secs_f64();
+        self.trouble(now, relay, &format!("relay does not work; next attempt in {seconds:.1} s"));
+    }
+
+    fn trouble(&mut self, now: Instant, relay: RelayId, what: &str) {
+        let Some(RelayLog { name, reason, warned, .. }) = self.relay(relay) else { return };
+        if warned.is_some_and(|last| now.saturating_since(last) < WARN_INTERVAL) {
+            info!(relay = name, reason, "{what}");
+        } else {
+            *warned = Some(now);
+            warn!(relay = name, reason, "{what}");
+        }
+    }
+
+    fn name(&self, relay: RelayId) -> &str {
+        let index = usize::try_from(relay.index()).unwrap_or(usize::MAX);
+        self.relays.get(index).map_or("unknown", |relay| &relay.name)
+    }
+
+    fn relay(&mut self, relay: RelayId) -> Option<&mut RelayLog> {
+        self.relays.get_mut(usize::try_from(relay.index()).ok()?)
+    }
+}
+
+/// The reason when a call brought an answer that the machine rejects.
+const INVALID_ANSWER: &str = "returned a web page, or JSON that is cut or not an answer: the key is wrong, or the \
+                              relay's host reports an error";
