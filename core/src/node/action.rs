@@ -1,4 +1,4 @@
-//! What a node wants done.
+//! Actions of a node, for its driver.
 
 use alloc::string::String;
 use core::fmt;

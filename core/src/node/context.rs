@@ -11,7 +11,7 @@ use crate::fingerprint::Fingerprint;
 use crate::id::{RequestId, UpstreamId};
 use crate::node::action::{NodeAction, NodeNotice, Response, Shut};
 use crate::node::event::Endpoint;
-use crate::node::requests::{Content, ExchangeRef, Holder, PacketReply, Part, Refusal, Requests};
+use crate::node::requests::{ExchangeRef, Holder, PacketReply, Part, Refusal, RequestContent, Requests};
 use crate::node::upstreams::{Carrier, ConnectionId, Upstreams};
 use crate::stats::NodeStats;
 use crate::target::{FlowKind, Target};
@@ -26,7 +26,7 @@ use crate::timer::{TimerKind, TimerQueue, TimerSlot, Wake};
 pub(super) struct Context {
     config: NodeOptions,
     now: Instant,
-    phase: Phase,
+    phase: NodePhase,
     requests: Requests,
     upstreams: Upstreams,
     /// Downlink bytes that all sessions and streams may keep.
@@ -45,7 +45,7 @@ pub(super) struct Context {
 ///  Running ── Close ──▶ Closed
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Phase {
+enum NodePhase {
     Running,
     /// [`NodeEvent::Close`](crate::NodeEvent::Close) has come: every request is answered with an error.
     Closed,
@@ -84,7 +84,7 @@ impl Context {
     pub(super) fn new(config: NodeOptions, now: Instant) -> Self {
         Self {
             now,
-            phase: Phase::Running,
+            phase: NodePhase::Running,
             requests: Requests::default(),
             upstreams: Upstreams::default(),
             pool: Pool::new(config.total_buffer),
@@ -111,11 +111,11 @@ impl Context {
     }
 
     pub(super) const fn is_closed(&self) -> bool {
-        matches!(self.phase, Phase::Closed)
+        matches!(self.phase, NodePhase::Closed)
     }
 
     pub(super) const fn close(&mut self) {
-        self.phase = Phase::Closed;
+        self.phase = NodePhase::Closed;
     }
 
     pub(super) const fn stats(&self) -> &NodeStats {
@@ -170,7 +170,12 @@ impl Context {
     }
 
     /// Takes the content of a request; one that is refused is answered.
-    pub(super) fn accept(&mut self, request: RequestId, endpoint: &Endpoint, body: Bytes) -> Option<Content> {
+    pub(super) fn accept(
+        &mut self,
+        request: RequestId,
+        endpoint: &Endpoint,
+        body: Bytes,
+    ) -> Option<RequestContent> {
         self.count(|stats| &mut stats.requests, 1);
         let content = self.requests.accept(request, endpoint, body, &self.config, self.is_closed());
         match content {

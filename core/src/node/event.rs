@@ -1,4 +1,4 @@
-//! What can happen to a node.
+//! Events of a node, from its driver.
 
 use core::fmt;
 

@@ -36,7 +36,7 @@ use crate::config::NodeConfig;
 use crate::error::Misuse;
 use crate::id::{RequestId, UpstreamId};
 use crate::node::context::{Context, Owner, Work};
-use crate::node::requests::{Content, Holder, PacketState, Part};
+use crate::node::requests::{Holder, PacketState, Part, RequestContent};
 use crate::node::sessions::Sessions;
 use crate::node::streams::Streams;
 use crate::node::upstreams::Carrier;
@@ -188,10 +188,10 @@ impl Node {
         let Self { context: cx, sessions, streams } = self;
         match cx.accept(request, endpoint, body) {
             None => return,
-            Some(Content::Packet(packet)) => {
+            Some(RequestContent::Packet(packet)) => {
                 streams.on_packet(cx, Part { request, index: 0 }, packet, false);
             }
-            Some(Content::Batch(ops)) => {
+            Some(RequestContent::Batch(ops)) => {
                 for (index, packet) in ops.packets() {
                     streams.on_packet(cx, Part { request, index }, packet, true);
                 }

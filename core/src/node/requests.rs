@@ -30,7 +30,7 @@ pub(super) struct ExchangeRef {
 
 /// The form of a request's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Form {
+pub(super) enum AnswerForm {
     /// Many replies.
     Batch,
     /// One reply.
@@ -39,7 +39,7 @@ pub(super) enum Form {
     Packet,
 }
 
-impl From<&Endpoint> for Form {
+impl From<&Endpoint> for AnswerForm {
     fn from(endpoint: &Endpoint) -> Self {
         match endpoint {
             Endpoint::Batch => Self::Batch,
@@ -51,7 +51,7 @@ impl From<&Endpoint> for Form {
 
 /// What a request brings.
 #[derive(Debug)]
-pub(super) enum Content {
+pub(super) enum RequestContent {
     /// A packet of level 2 alone.
     Packet(Bytes),
     /// Ops of levels 0 and 1, and perhaps packets among them.
@@ -61,13 +61,13 @@ pub(super) enum Content {
 /// The ops of a batch.
 #[derive(Debug)]
 pub(super) struct Ops {
-    pub(super) form: Form,
+    pub(super) form: AnswerForm,
     pub(super) ops: Vec<Result<Op, BadOp>>,
     /// Whether the client counts its writes (`wseq`).
     pub(super) counts_writes: bool,
 }
 
-impl Content {
+impl RequestContent {
     /// How many ops there are.
     pub(super) fn len(&self) -> usize {
         match self {
@@ -119,13 +119,13 @@ impl PacketReply {
 /// The requests that are held.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Requests {
-    held: BTreeMap<RequestId, Held>,
+    held: BTreeMap<RequestId, HeldRequest>,
     last: Option<RequestId>,
 }
 
 #[derive(Clone, Debug)]
-struct Held {
-    form: Form,
+struct HeldRequest {
+    form: AnswerForm,
     holder: Holder,
     /// Whether it is in the work queue.
     queued: bool,
@@ -170,22 +170,27 @@ impl Requests {
         body: Bytes,
         config: &NodeOptions,
         closed: bool,
-    ) -> Result<Content, Refusal> {
+    ) -> Result<RequestContent, Refusal> {
         self.last = Some(request);
         if closed {
             return Err(Refusal::Closed);
         }
         let content = self.read(endpoint, body, config)?;
         let holder = match &content {
-            Content::Packet(_) => Holder::Streams(PacketState::New),
-            Content::Batch(_) => Holder::Sessions(BTreeMap::new()),
+            RequestContent::Packet(_) => Holder::Streams(PacketState::New),
+            RequestContent::Batch(_) => Holder::Sessions(BTreeMap::new()),
         };
         // It is queued when all of its parts were looked at.
-        self.held.insert(request, Held { form: endpoint.into(), holder, queued: true });
+        self.held.insert(request, HeldRequest { form: endpoint.into(), holder, queued: true });
         Ok(content)
     }
 
-    fn read(&self, endpoint: &Endpoint, body: Bytes, config: &NodeOptions) -> Result<Content, Refusal> {
+    fn read(
+        &self,
+        endpoint: &Endpoint,
+        body: Bytes,
+        config: &NodeOptions,
+    ) -> Result<RequestContent, Refusal> {
         let limits = Limits { max_body: config.max_body, max_ops: config.tuning.max_batch_ops };
         let (mut ops, counts_writes) = match endpoint {
             Endpoint::Batch => {
@@ -203,15 +208,15 @@ impl Requests {
                 if body.len() > limits.max_body {
                     return Err(Refusal::Unreadable(RequestError::TooLarge));
                 }
-                return Ok(Content::Packet(body));
+                return Ok(RequestContent::Packet(body));
             }
         };
         if matches!(ops.as_slice(), [Ok(Op::Streams { .. })])
             && let Some(Ok(Op::Streams { packet })) = ops.pop()
         {
-            return Ok(Content::Packet(packet));
+            return Ok(RequestContent::Packet(packet));
         }
-        Ok(Content::Batch(Ops { form: endpoint.into(), ops, counts_writes }))
+        Ok(RequestContent::Batch(Ops { form: endpoint.into(), ops, counts_writes }))
     }
 
     fn admit(&self, key: &str, config: &NodeOptions) -> Result<(), Refusal> {
@@ -249,7 +254,7 @@ impl Requests {
 
     /// A request that is one packet is held in an exchange.
     pub(super) fn hold_exchange(&mut self, part: Part, exchange: ExchangeRef) {
-        if let Some(Held { holder: Holder::Streams(state), .. }) = self.held.get_mut(&part.request) {
+        if let Some(HeldRequest { holder: Holder::Streams(state), .. }) = self.held.get_mut(&part.request) {
             *state = PacketState::Exchange(exchange);
         }
     }
@@ -271,7 +276,7 @@ impl Requests {
 
     /// Whether a request is one packet.
     pub(super) fn is_packet(&self, request: RequestId) -> bool {
-        matches!(self.held.get(&request), Some(Held { holder: Holder::Streams(_), .. }))
+        matches!(self.held.get(&request), Some(HeldRequest { holder: Holder::Streams(_), .. }))
     }
 
     /// Takes the reply to a packet among other ops.
@@ -285,10 +290,10 @@ impl Requests {
     /// The response to a request that is one packet, once its reply is known.
     pub(super) fn packet_response(&self, request: RequestId) -> Option<Response> {
         match self.held.get(&request) {
-            Some(Held { form, holder: Holder::Streams(PacketState::Replied(reply)), .. }) => {
+            Some(HeldRequest { form, holder: Holder::Streams(PacketState::Replied(reply)), .. }) => {
                 Some(response_to_packet(*form, reply.clone()))
             }
-            Some(Held { holder: Holder::Streams(_) | Holder::Sessions(_), .. }) | None => None,
+            Some(HeldRequest { holder: Holder::Streams(_) | Holder::Sessions(_), .. }) | None => None,
         }
     }
 }
@@ -303,9 +308,9 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    pub(super) fn response(&self, form: Form, diagnostic: bool) -> Response {
+    pub(super) fn response(&self, form: AnswerForm, diagnostic: bool) -> Response {
         match self {
-            Self::Busy if form == Form::Packet => Response::text(503, "node is busy".into()),
+            Self::Busy if form == AnswerForm::Packet => Response::text(503, "node is busy".into()),
             Self::WrongKey if diagnostic => Response::json(200, whole_error(form, "unauthorized")),
             Self::WrongKey => Response {
                 status: 404,
@@ -319,45 +324,47 @@ impl Refusal {
     }
 }
 
-fn unreadable(form: Form, error: &RequestError) -> Response {
+fn unreadable(form: AnswerForm, error: &RequestError) -> Response {
     let text = error.to_string();
     match (form, error) {
         (_, RequestError::TooLarge) => Response::text(413, text),
-        (Form::Single, RequestError::Missing(_)) => Response::text(422, text),
-        (Form::Single | Form::Packet, _) => Response::text(400, text),
-        (Form::Batch, RequestError::Missing(_) | RequestError::Json(_) | RequestError::TooManyOps) => {
+        (AnswerForm::Single, RequestError::Missing(_)) => Response::text(422, text),
+        (AnswerForm::Single | AnswerForm::Packet, _) => Response::text(400, text),
+        (AnswerForm::Batch, RequestError::Missing(_) | RequestError::Json(_) | RequestError::TooManyOps) => {
             Response::json(200, whole_error(form, &text))
         }
     }
 }
 
 /// An error of the whole request, in the place where the endpoint's caller looks for one.
-fn whole_error(form: Form, error: &str) -> Bytes {
+fn whole_error(form: AnswerForm, error: &str) -> Bytes {
     match form {
-        Form::Single | Form::Packet => wire::encode_error(error),
-        Form::Batch => wire::encode_answer(&[ReplyParts { error: Some(error), ..ReplyParts::default() }]),
+        AnswerForm::Single | AnswerForm::Packet => wire::encode_error(error),
+        AnswerForm::Batch => {
+            wire::encode_answer(&[ReplyParts { error: Some(error), ..ReplyParts::default() }])
+        }
     }
 }
 
 /// The response to a packet that came alone. It is sealed when the driver takes its body.
-fn response_to_packet(form: Form, reply: PacketReply) -> Response {
+fn response_to_packet(form: AnswerForm, reply: PacketReply) -> Response {
     let (error, code) = match reply {
         PacketReply::Packet(packet) => {
             return match form {
-                Form::Batch => Response::json(200, packet.into_body(Wrapping::Answer)),
-                Form::Single => Response::json(200, packet.into_body(Wrapping::Reply)),
-                Form::Packet => Response::packet(packet.into_body(Wrapping::Raw)),
+                AnswerForm::Batch => Response::json(200, packet.into_body(Wrapping::Answer)),
+                AnswerForm::Single => Response::json(200, packet.into_body(Wrapping::Reply)),
+                AnswerForm::Packet => Response::packet(packet.into_body(Wrapping::Raw)),
             };
         }
         PacketReply::Unsupported | PacketReply::BadPacket => reply.error().unwrap_or_default(),
     };
     let parts = ReplyParts { error: Some(&error), code, ..ReplyParts::default() };
     match form {
-        Form::Batch => Response::json(200, wire::encode_answer(&[parts])),
-        Form::Single => Response::json(200, wire::encode_single_answer(&parts)),
+        AnswerForm::Batch => Response::json(200, wire::encode_answer(&[parts])),
+        AnswerForm::Single => Response::json(200, wire::encode_single_answer(&parts)),
         // As a node without level 2 answers a path that it does not know.
-        Form::Packet if code == Some(Code::UnsupportedOp) => Response::text(404, String::new()),
-        Form::Packet => Response::text(400, error),
+        AnswerForm::Packet if code == Some(Code::UnsupportedOp) => Response::text(404, String::new()),
+        AnswerForm::Packet => Response::text(400, error),
     }
 }
 

@@ -8,8 +8,8 @@ use crate::fingerprint::Fingerprint;
 use crate::id::{RequestId, UpstreamId};
 use crate::level::Caps;
 use crate::node::context::{Context, Owner};
-use crate::node::requests::{Form, Part};
-use crate::node::sessions::hold::{BatchDecision, BatchDelays, DrainInputs, DrainWait, Hold};
+use crate::node::requests::{AnswerForm, Part};
+use crate::node::sessions::hold::{BatchDecision, BatchDelays, BatchHold, DrainInputs, DrainWait};
 use crate::node::sessions::reply::FixedReply;
 use crate::seq::Seq;
 use crate::time::Instant;
@@ -23,11 +23,11 @@ pub(super) struct Batches(BTreeMap<RequestId, Batch>);
 /// A request between its arrival and its answer.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
-    form: Form,
+    form: AnswerForm,
     replies: Vec<PendingReply>,
     /// How many replies are [unready](PendingReply::is_unready).
     unready: usize,
-    hold: Hold,
+    hold: BatchHold,
     delays: BatchDelays,
     timer: TimerSlot,
 }
@@ -182,12 +182,12 @@ impl Batches {
     }
 
     /// The session of an op that waits has something to fetch.
-    pub(super) fn has_news(&mut self, op: Part, cx: &mut Context) {
+    pub(super) fn data_ready(&mut self, op: Part, cx: &mut Context) {
         if let Some(batch) = self.0.get_mut(&op.request) {
             if let Some(PendingReply::Waiting(drain)) = batch.replies.get_mut(op.index)
                 && let Some(wait) = drain.role.wait_mut()
             {
-                wait.hear(cx.now());
+                wait.become_ready(cx.now());
             }
             batch.hold.end_longpoll();
             cx.queue_request(op.request);
@@ -213,7 +213,7 @@ impl Batches {
 }
 
 impl Batch {
-    pub(super) fn new(form: Form, ops: usize, hold: Hold, delays: BatchDelays) -> Self {
+    pub(super) fn new(form: AnswerForm, ops: usize, hold: BatchHold, delays: BatchDelays) -> Self {
         Self {
             form,
             replies: alloc::vec![PendingReply::Unread; ops],
@@ -226,16 +226,16 @@ impl Batch {
 
     /// Whether a data op without payload is a poll here. A single op waits like one with payload.
     pub(super) const fn has_polls(&self) -> bool {
-        matches!(self.form, Form::Batch)
+        matches!(self.form, AnswerForm::Batch)
     }
 
     /// The wait of an op that runs `now`.
-    pub(super) fn start_wait(&self, now: Instant, heard: bool) -> DrainWait {
-        self.delays.start(now, heard)
+    pub(super) fn start_wait(&self, now: Instant, ready: bool) -> DrainWait {
+        self.delays.start(now, ready)
     }
 
     /// The form of its answer, and the replies in their order.
-    pub(super) fn into_replies(self) -> (Form, Vec<PendingReply>) {
+    pub(super) fn into_replies(self) -> (AnswerForm, Vec<PendingReply>) {
         (self.form, self.replies)
     }
 
@@ -287,7 +287,7 @@ impl Batch {
 
     /// The wait of one of its ops, as long as the batch looks at it.
     pub(super) fn wait_fingerprint(&self, wait: DrainWait, print: &mut Fingerprint<'_>) {
-        if self.hold != Hold::Over {
+        if self.hold != BatchHold::Over {
             self.delays.fingerprint(wait, print);
         }
     }

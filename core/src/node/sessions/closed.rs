@@ -15,7 +15,7 @@ use crate::wire::Sid;
 /// What ops hear of an upstream that was reset, once its last bytes are fetched.
 pub(super) const UPSTREAM_RESET: &str = "upstream was reset";
 
-/// The end of a session, as its ops are told of it.
+/// The end of a session, as its ops are notified of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SessionClose {
     kind: FlowKind,

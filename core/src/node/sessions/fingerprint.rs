@@ -6,7 +6,7 @@ use crate::node::fingerprint::{Ranks, SessionPlace};
 use crate::node::sessions::Sessions;
 use crate::node::sessions::batch::{Batch, Drain, PendingReply, Role};
 use crate::node::sessions::reply::FixedReply;
-use crate::node::sessions::table::{Opening, State};
+use crate::node::sessions::table::{Opening, UpstreamState};
 use crate::seq::Seq;
 use crate::wire::Sid;
 
@@ -128,9 +128,9 @@ impl Sessions {
     }
 }
 
-fn print_state(state: &State, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
+fn print_state(state: &UpstreamState, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
     match state {
-        State::Connecting(connect) => {
+        UpstreamState::Connecting(connect) => {
             print.value((0_u8, &connect.target));
             ranks.op(connect.op, print);
             print.deadline(connect.deadline);
@@ -140,11 +140,11 @@ fn print_state(state: &State, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
                 Opening::Udp(bytes) => print.value((2_u8, bytes)),
             }
         }
-        State::Open(session) => {
+        UpstreamState::Open(session) => {
             print.value(1_u8);
             session.fingerprint(ranks, print);
         }
-        State::Lingering(uplink) => {
+        UpstreamState::Lingering(uplink) => {
             print.value(2_u8);
             uplink.fingerprint(print);
         }

@@ -1,4 +1,4 @@
-//! When a batch is answered (protocol.md 2.4 rules 4 and 7): arithmetic on instants.
+//! Decision on answering a batch (protocol.md 2.4 rules 4 and 7), a pure function of instants.
 //!
 //! An answer is one HTTP response, so the slowest op decides:
 //!
@@ -16,6 +16,7 @@
 
 use core::time::Duration;
 
+use crate::config::NodeTuning;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 use crate::time::Instant;
@@ -29,7 +30,7 @@ use crate::timer::TimerKind;
 ///  counted writes ▶ Each ───── ends with its waits
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hold {
+pub(super) enum BatchHold {
     /// Something to say, until this time.
     LongPoll {
         /// The end of the hold.
@@ -44,7 +45,7 @@ pub(super) enum Hold {
     Over,
 }
 
-impl Hold {
+impl BatchHold {
     /// Whether a batch is answered `now`, all of whose ops have run. `drains` are those that take downlink bytes.
     pub(super) fn decide(
         self,
@@ -104,28 +105,38 @@ impl Hold {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BatchDelays {
     /// How long an op waits for the first bytes of its own session.
-    pub(super) wait: Duration,
+    wait: Duration,
     /// The settle ends when nothing came for this long.
-    pub(super) step: Duration,
+    step: Duration,
     /// How long the settle lasts at most; with none, it ends with the wait.
-    pub(super) settle: Option<Duration>,
+    settle: Option<Duration>,
 }
 
 impl BatchDelays {
+    /// The delays of a batch.
+    pub(super) const fn batch(tuning: &NodeTuning) -> Self {
+        Self { wait: tuning.active_drain, step: tuning.settle_step, settle: Some(tuning.settle_max) }
+    }
+
+    /// The delays of a single op.
+    pub(super) const fn single(tuning: &NodeTuning) -> Self {
+        Self { wait: tuning.single_wait, step: tuning.single_settle, settle: None }
+    }
+
     /// The wait of an op that runs `now`, whose session has something to fetch already or not.
-    pub(super) fn start(&self, now: Instant, heard: bool) -> DrainWait {
-        DrainWait { until: now.saturating_add(self.wait), heard: heard.then_some(now) }
+    pub(super) fn start(&self, now: Instant, ready: bool) -> DrainWait {
+        DrainWait { until: now.saturating_add(self.wait), ready: ready.then_some(now) }
     }
 
     /// A wait, for a fingerprint. Once it is over, only the end of its settle counts.
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, wait: DrainWait, print: &mut Fingerprint<'_>) {
-        print.value(wait.heard.is_some());
-        if wait.heard.is_none() || self.settle.is_none() {
+        print.value(wait.ready.is_some());
+        if wait.ready.is_none() || self.settle.is_none() {
             print.deadline(wait.until);
         }
         if let Some(most) = self.settle {
-            print.deadline(wait.heard.unwrap_or(wait.until).saturating_add(most));
+            print.deadline(wait.ready.unwrap_or(wait.until).saturating_add(most));
         }
     }
 
@@ -142,7 +153,7 @@ impl BatchDelays {
                 pending = pending.max(Some(wait.until));
                 continue;
             }
-            began = began.max(wait.heard.unwrap_or(wait.until));
+            began = began.max(wait.ready.unwrap_or(wait.until));
             quiet = quiet.max(growing.map(|arrival| arrival.saturating_add(self.step)));
         }
         let end = self.settle.map_or(last, |most| began.saturating_add(most));
@@ -163,17 +174,17 @@ pub(super) struct DrainWait {
     /// When it stops waiting.
     until: Instant,
     /// When its session had something to fetch for the first time.
-    heard: Option<Instant>,
+    ready: Option<Instant>,
 }
 
 impl DrainWait {
     /// Its session has something to fetch.
-    pub(super) fn hear(&mut self, now: Instant) {
-        self.heard.get_or_insert(now);
+    pub(super) fn become_ready(&mut self, now: Instant) {
+        self.ready.get_or_insert(now);
     }
 
     fn is_pending(&self, now: Instant) -> bool {
-        self.heard.is_none() && now < self.until
+        self.ready.is_none() && now < self.until
     }
 }
 
@@ -218,8 +229,8 @@ mod tests {
         Instant::from_micros(micros)
     }
 
-    fn op(heard: Option<u64>, growing: Option<u64>) -> DrainInputs {
-        let wait = DrainWait { heard: heard.map(at), ..BATCH.start(at(0), false) };
+    fn op(ready: Option<u64>, growing: Option<u64>) -> DrainInputs {
+        let wait = DrainWait { ready: ready.map(at), ..BATCH.start(at(0), false) };
         DrainInputs { wait: Some(wait), growing: growing.map(at) }
     }
 
@@ -269,9 +280,9 @@ mod tests {
     #[cfg(feature = "model")]
     fn of_a_wait_that_is_over_only_the_end_of_its_settle_makes_a_difference() {
         use core::hash::Hasher;
-        let print = |delays: &BatchDelays, until, heard: Option<u64>| {
+        let print = |delays: &BatchDelays, until, ready: Option<u64>| {
             let mut hasher = crate::fingerprint::Fnv::default();
-            let wait = DrainWait { until: at(until), heard: heard.map(at) };
+            let wait = DrainWait { until: at(until), ready: ready.map(at) };
             delays.fingerprint(wait, &mut Fingerprint::new(at(0), &mut hasher));
             hasher.finish()
         };
@@ -284,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_single_op_settles_within_its_wait() {
-        let wait = DrainWait { until: at(5_000), heard: Some(at(4_000)) };
+        let wait = DrainWait { until: at(5_000), ready: Some(at(4_000)) };
         let growing = |arrival| DrainInputs { wait: Some(wait), growing: Some(at(arrival)) };
         assert_eq!(SINGLE.decide(at(4_950), [growing(4_940)].into_iter()), settle(5_000));
         assert_eq!(SINGLE.decide(at(5_000), [growing(4_999)].into_iter()), BatchDecision::Answer);

@@ -32,15 +32,15 @@ use crate::level::{Caps, Level};
 use crate::node::action::{NodeNotice, SessionEnd, Shut};
 use crate::node::context::Context;
 use crate::node::event::UpstreamEvent;
-use crate::node::requests::{Form, Ops, Part};
+use crate::node::requests::{AnswerForm, Ops, Part};
 use crate::node::sessions::batch::{Batch, Batches, Drain, PendingReply, Role};
 use crate::node::sessions::closed::{ClosedSession, ClosedSessions, SessionClose};
-use crate::node::sessions::hold::{BatchDelays, Hold};
+use crate::node::sessions::hold::{BatchDelays, BatchHold};
 use crate::node::sessions::reply::FixedReply;
 use crate::node::sessions::response::Responder;
 use crate::node::sessions::sequencer::QueuedOp;
 use crate::node::sessions::session::{Remains, Session};
-use crate::node::sessions::table::{Connect, Opening, SessionTable, State};
+use crate::node::sessions::table::{Connect, Opening, SessionTable, UpstreamState};
 use crate::node::socket::WriteQueue;
 use crate::node::upstreams::Carrier;
 use crate::pin::compact;
@@ -59,10 +59,10 @@ pub(super) struct Sessions {
 }
 
 /// Ended sessions that are remembered even by a node of very few sessions, so that a late op of one that was
-/// cut is not told of an orderly end; some 100 KiB.
+/// cut is not notified of an orderly end; some 100 KiB.
 const MIN_CLOSED: usize = 1024;
 
-/// What an op that cannot run any more is told when the node closes.
+/// What an op that cannot run any more is notified when the node closes.
 const SHUTTING_DOWN: &str = "node is shutting down";
 
 /// A request while its ops are looked at.
@@ -96,23 +96,13 @@ impl Sessions {
     /// A request came: its ops run, and it is answered or held.
     pub(super) fn on_request(&mut self, cx: &mut Context, request: RequestId, content: Ops) {
         let Ops { form, ops, counts_writes } = content;
-        let config = cx.config();
-        let delays = match form {
-            Form::Batch | Form::Packet => BatchDelays {
-                wait: config.tuning.active_drain,
-                step: config.tuning.settle_step,
-                settle: Some(config.tuning.settle_max),
-            },
-            Form::Single => BatchDelays {
-                wait: config.tuning.single_wait,
-                step: config.tuning.single_settle,
-                settle: None,
-            },
-        };
-        let hold = if form == Form::Single || ops.iter().flatten().any(is_active) {
-            if counts_writes { Hold::Each } else { Hold::Active }
+        let tuning = &cx.config().tuning;
+        let delays =
+            if form == AnswerForm::Single { BatchDelays::single(tuning) } else { BatchDelays::batch(tuning) };
+        let hold = if form == AnswerForm::Single || ops.iter().flatten().any(is_active) {
+            if counts_writes { BatchHold::Each } else { BatchHold::Active }
         } else {
-            Hold::LongPoll { until: cx.now().saturating_add(config.longpoll) }
+            BatchHold::LongPoll { until: cx.now().saturating_add(cx.config().longpoll) }
         };
         self.batches.insert(request, Batch::new(form, ops.len(), hold, delays));
         let pinned = ops.iter().flatten().filter_map(Op::payload).map(Bytes::len);
@@ -280,19 +270,19 @@ impl Sessions {
         self.batches.set(op, PendingReply::Connecting(upstream), cx);
         let deadline = cx.now().saturating_add(cx.config().connect_deadline);
         let connect = Connect { op, target, opening, deadline };
-        self.table.insert(upstream, State::Connecting(connect), cx);
+        self.table.insert(upstream, UpstreamState::Connecting(connect), cx);
     }
 
     /// Something happened to an upstream; the contract was checked. One that has ended is ignored.
     pub(super) fn on_upstream(&mut self, cx: &mut Context, upstream: UpstreamId, event: UpstreamEvent) {
         match (self.table.state_mut(upstream), event) {
-            (Some(State::Connecting(_)), UpstreamEvent::Opened) => self.on_opened(cx, upstream),
-            (Some(State::Connecting(_)), UpstreamEvent::Failed(failure)) => {
+            (Some(UpstreamState::Connecting(_)), UpstreamEvent::Opened) => self.on_opened(cx, upstream),
+            (Some(UpstreamState::Connecting(_)), UpstreamEvent::Failed(failure)) => {
                 self.on_failed(cx, upstream, failure);
             }
-            (Some(State::Open(session)), event) => session.on_upstream(event, &mut self.batches, cx),
-            (Some(State::Lingering(_)), UpstreamEvent::Reset) => self.forget(cx, upstream),
-            (Some(State::Lingering(uplink)), UpstreamEvent::Written(bytes)) => {
+            (Some(UpstreamState::Open(session)), event) => session.on_upstream(event, &mut self.batches, cx),
+            (Some(UpstreamState::Lingering(_)), UpstreamEvent::Reset) => self.forget(cx, upstream),
+            (Some(UpstreamState::Lingering(uplink)), UpstreamEvent::Written(bytes)) => {
                 uplink.written(bytes, cx.now());
                 if uplink.unwritten() == 0 {
                     self.shut(cx, upstream, Shut::Close);
@@ -300,17 +290,17 @@ impl Sessions {
                     self.table.arm(upstream, cx);
                 }
             }
-            (Some(State::Connecting(_) | State::Lingering(_)) | None, _) => {}
+            (Some(UpstreamState::Connecting(_) | UpstreamState::Lingering(_)) | None, _) => {}
         }
     }
 
     /// The upstream is open: it becomes a session.
     fn on_opened(&mut self, cx: &mut Context, upstream: UpstreamId) {
-        let Some(State::Connecting(connect)) = self.table.remove(upstream, cx) else { return };
+        let Some(UpstreamState::Connecting(connect)) = self.table.remove(upstream, cx) else { return };
         let Connect { op, target, opening, .. } = connect;
         let kind = opening.kind();
         let session = Session::new(upstream, self.sids.generate(), kind, cx);
-        self.table.insert(upstream, State::Open(Box::new(session)), cx);
+        self.table.insert(upstream, UpstreamState::Open(Box::new(session)), cx);
         cx.count(|stats| &mut stats.sessions_opened, 1);
         cx.notice(NodeNotice::SessionOpened { upstream, target, kind });
         self.answer_open(cx, upstream, op, opening);
@@ -338,7 +328,7 @@ impl Sessions {
 
     /// The upstream could not be opened.
     fn on_failed(&mut self, cx: &mut Context, upstream: UpstreamId, failure: ConnectFailure) {
-        if let Some(State::Connecting(connect)) = self.table.remove(upstream, cx) {
+        if let Some(UpstreamState::Connecting(connect)) = self.table.remove(upstream, cx) {
             cx.remove_upstream(upstream);
             let text = connect.opening.failure(failure.text());
             cx.notice(NodeNotice::ConnectFailed { upstream, target: connect.target, failure });
@@ -365,16 +355,16 @@ impl Sessions {
     /// A deadline of an upstream has passed.
     pub(super) fn on_upstream_deadline(&mut self, cx: &mut Context, upstream: UpstreamId) {
         match self.table.state_mut(upstream) {
-            Some(State::Connecting(_)) => {
+            Some(UpstreamState::Connecting(_)) => {
                 cx.shut(upstream, Shut::Reset);
                 self.on_failed(cx, upstream, ConnectFailure::TimedOut);
             }
-            Some(State::Open(session)) => {
+            Some(UpstreamState::Open(session)) => {
                 if let Some(why) = session.on_deadline(&mut self.batches, cx) {
                     self.end_session(cx, upstream, why);
                 }
             }
-            Some(State::Lingering(_)) => self.shut(cx, upstream, Shut::Reset),
+            Some(UpstreamState::Lingering(_)) => self.shut(cx, upstream, Shut::Reset),
             None => {}
         }
     }
@@ -399,7 +389,7 @@ impl Sessions {
         if self.table.session(upstream).is_none() {
             return;
         }
-        let Some(State::Open(session)) = self.table.remove(upstream, cx) else { return };
+        let Some(UpstreamState::Open(session)) = self.table.remove(upstream, cx) else { return };
         let (sid, kind) = (session.sid(), session.kind());
         let close = SessionClose::new(why, kind);
         let Remains { waiting, queued, expected, unwritten } = session.end(cx);
@@ -433,7 +423,7 @@ impl Sessions {
                     && !planted!(LingerSkipped)
                     && !cx.is_closed() =>
             {
-                self.table.insert(upstream, State::Lingering(uplink), cx);
+                self.table.insert(upstream, UpstreamState::Lingering(uplink), cx);
             }
             Some(_) => {
                 cx.remove_upstream(upstream);
@@ -461,9 +451,9 @@ impl Sessions {
         }
         while let Some(upstream) = self.table.first() {
             match self.table.state(upstream) {
-                Some(State::Connecting(_)) | None => self.shut(cx, upstream, Shut::Reset),
-                Some(State::Open(_)) => self.end_session(cx, upstream, SessionEnd::NodeClosed),
-                Some(State::Lingering(_)) => self.shut(cx, upstream, Shut::Close),
+                Some(UpstreamState::Connecting(_)) | None => self.shut(cx, upstream, Shut::Reset),
+                Some(UpstreamState::Open(_)) => self.end_session(cx, upstream, SessionEnd::NodeClosed),
+                Some(UpstreamState::Lingering(_)) => self.shut(cx, upstream, Shut::Close),
             }
         }
     }
@@ -474,7 +464,7 @@ impl Sessions {
         while let Some(reply) = self.batches.reply(part) {
             match *reply {
                 PendingReply::Connecting(upstream) => {
-                    if let Some(State::Connecting(connect)) = self.table.state(upstream) {
+                    if let Some(UpstreamState::Connecting(connect)) = self.table.state(upstream) {
                         let text = connect.opening.failure(SHUTTING_DOWN);
                         self.batches.finish(part, FixedReply::error(text, None), cx);
                         self.shut(cx, upstream, Shut::Reset);

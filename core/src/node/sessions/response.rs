@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::id::{RequestId, UpstreamId};
 use crate::node::action::{Response, SessionEnd};
 use crate::node::context::Context;
-use crate::node::requests::{Form, PacketReply, Part};
+use crate::node::requests::{AnswerForm, PacketReply, Part};
 use crate::node::sessions::batch::{Batch, Drain, PendingReply, Role};
 use crate::node::sessions::closed::UPSTREAM_RESET;
 use crate::node::sessions::reply::FixedReply;
@@ -44,13 +44,13 @@ pub(super) struct Ends {
 }
 
 /// A reply with the place of its payload among the pieces of its response.
-struct Draft {
+struct DraftReply {
     reply: FixedReply,
     payload: Range<usize>,
     kind: FlowKind,
 }
 
-impl Draft {
+impl DraftReply {
     const fn bare(reply: FixedReply) -> Self {
         Self { reply, payload: 0..0, kind: FlowKind::Tcp }
     }
@@ -93,8 +93,8 @@ impl Responder {
         let ends = writer.ends;
         let replies: Vec<_> = drafts.iter().map(|draft| draft.parts(&self.pieces)).collect();
         let response = match (form, replies.first()) {
-            (Form::Single, Some(reply)) => Response::json(200, wire::encode_single_answer(reply)),
-            (Form::Single, None) | (Form::Batch | Form::Packet, _) => {
+            (AnswerForm::Single, Some(reply)) => Response::json(200, wire::encode_single_answer(reply)),
+            (AnswerForm::Single, None) | (AnswerForm::Batch | AnswerForm::Packet, _) => {
                 Response::json(200, wire::encode_answer(&replies))
             }
         };
@@ -108,43 +108,43 @@ impl Responder {
 }
 
 impl Writer<'_> {
-    fn draft(&mut self, op: Part, reply: PendingReply) -> Draft {
+    fn draft(&mut self, op: Part, reply: PendingReply) -> DraftReply {
         match reply {
-            PendingReply::Ready(reply) => Draft::bare(reply),
+            PendingReply::Ready(reply) => DraftReply::bare(reply),
             PendingReply::Closing(sid) => {
                 self.ends.closing.push(sid);
-                Draft::bare(FixedReply::eof(sid, None))
+                DraftReply::bare(FixedReply::eof(sid, None))
             }
             PendingReply::Waiting(drain) => self.drain(op, drain),
             PendingReply::Packet => self.packet(op),
             // Such a batch is not answered: see Batch::decide.
             PendingReply::Unread | PendingReply::Connecting(_) | PendingReply::Queued { .. } => {
-                Draft::bare(FixedReply::default())
+                DraftReply::bare(FixedReply::default())
             }
         }
     }
 
-    fn packet(&mut self, op: Part) -> Draft {
+    fn packet(&mut self, op: Part) -> DraftReply {
         match self.cx.take_packet_reply(op) {
             Some(PacketReply::Packet(packet)) => {
                 let start = self.pieces.0.len();
                 self.pieces.0.push(packet.into_packet());
                 let payload = start..self.pieces.0.len();
-                Draft { payload, ..Draft::bare(FixedReply::default()) }
+                DraftReply { payload, ..DraftReply::bare(FixedReply::default()) }
             }
             Some(reply) => {
                 let (error, code) = reply.error().unwrap_or_default();
-                Draft::bare(FixedReply { code, ..FixedReply::error(error, None) })
+                DraftReply::bare(FixedReply { code, ..FixedReply::error(error, None) })
             }
-            None => Draft::bare(FixedReply::default()),
+            None => DraftReply::bare(FixedReply::default()),
         }
     }
 
     /// The op takes what its session has, within its own bound and what is left of the batch's.
-    fn drain(&mut self, op: Part, drain: Drain) -> Draft {
+    fn drain(&mut self, op: Part, drain: Drain) -> DraftReply {
         let Self { sessions, cx, pieces, budget, ends } = self;
         let Some(session) = sessions.session_mut(drain.upstream) else {
-            return Draft::bare(FixedReply::default());
+            return DraftReply::bare(FixedReply::default());
         };
         let (caps, most) = match drain.role {
             Role::Open(caps) => (caps, 0),
@@ -164,6 +164,6 @@ impl Writer<'_> {
         };
         ends.ended.extend(end.map(|why| (drain.upstream, why)));
         cx.queue_upstream(drain.upstream);
-        Draft { reply, payload: start..pieces.0.len(), kind }
+        DraftReply { reply, payload: start..pieces.0.len(), kind }
     }
 }

@@ -51,8 +51,8 @@ enum Downlink {
 #[derive(Clone, Debug)]
 struct Waiter {
     op: Part,
-    /// Whether its batch was told that there is something to fetch.
-    told: bool,
+    /// Whether its batch knows that there is something to fetch.
+    notified: bool,
 }
 
 /// What an op took from its session.
@@ -147,7 +147,7 @@ impl Session {
         if !bytes.is_empty() && self.socket.arrive(bytes.len(), cx.now()) {
             self.last_arrival = cx.now();
             queue.push(bytes);
-            self.announce(batches, cx);
+            self.notify_waiters(batches, cx);
         }
     }
 
@@ -162,27 +162,27 @@ impl Session {
         self.socket.touch(cx.now());
         self.last_arrival = cx.now();
         cx.datagrams_dropped(self.socket.upstream(), before, dropped);
-        self.announce(batches, cx);
+        self.notify_waiters(batches, cx);
     }
 
-    /// No more will come from upstream. After a reset it takes nothing either. Ops that have heard of bytes hear of this
-    /// as well.
+    /// No more will come from upstream. After a reset it takes nothing either. Ops that were notified of bytes are notified
+    /// again.
     fn on_end(&mut self, end: fn(&mut Socket), batches: &mut Batches, cx: &mut Context) {
         if self.socket.was_reset() {
             return;
         }
         end(&mut self.socket);
         for waiter in &mut self.waiters {
-            waiter.told = false;
+            waiter.notified = false;
         }
-        self.announce(batches, cx);
+        self.notify_waiters(batches, cx);
     }
 
-    /// There is something to fetch: every op that waits hears of it once, and the first to be answered takes it.
-    fn announce(&mut self, batches: &mut Batches, cx: &mut Context) {
-        for waiter in self.waiters.iter_mut().filter(|waiter| !waiter.told) {
-            waiter.told = true;
-            batches.has_news(waiter.op, cx);
+    /// There is something to fetch: every op that waits is notified once. The first to be answered takes it.
+    fn notify_waiters(&mut self, batches: &mut Batches, cx: &mut Context) {
+        for waiter in self.waiters.iter_mut().filter(|waiter| !waiter.notified) {
+            waiter.notified = true;
+            batches.data_ready(waiter.op, cx);
         }
         cx.queue_upstream(self.socket.upstream());
     }
@@ -284,14 +284,14 @@ impl Session {
                 if seq.is_some() {
                     self.sequencer.run(part);
                 }
-                let heard = self.has_news();
+                let ready = self.is_ready();
                 let Some(batch) = batches.get(part.request) else { return };
                 let role = if is_poll && batch.has_polls() {
                     Role::Poll
                 } else {
-                    Role::Payload(batch.start_wait(cx.now(), heard))
+                    Role::Payload(batch.start_wait(cx.now(), ready))
                 };
-                self.wait(part, seq, role, heard, batches, cx);
+                self.wait(part, seq, role, ready, batches, cx);
                 self.bound_waiters(batches, cx);
             }
         }
@@ -306,20 +306,20 @@ impl Session {
         self.socket.write(bytes, cx);
     }
 
-    /// An op has run and waits to be answered. With `heard`, there is something to answer it with.
+    /// An op has run and waits to be answered. With `ready`, there is something to answer it with.
     pub(super) fn wait(
         &mut self,
         op: Part,
         seq: Option<Seq>,
         role: Role,
-        heard: bool,
+        ready: bool,
         batches: &mut Batches,
         cx: &mut Context,
     ) {
-        self.waiters.push(Waiter { op, told: self.has_news() });
+        self.waiters.push(Waiter { op, notified: self.is_ready() });
         batches.set(op, PendingReply::Waiting(Drain { upstream: self.socket.upstream(), seq, role }), cx);
-        if heard {
-            batches.has_news(op, cx);
+        if ready {
+            batches.data_ready(op, cx);
         }
     }
 
@@ -456,7 +456,7 @@ impl Session {
     }
 
     /// Whether there is something to tell: bytes, or the end.
-    fn has_news(&self) -> bool {
+    fn is_ready(&self) -> bool {
         !self.socket.is_live() || !self.is_drained()
     }
 
@@ -477,7 +477,7 @@ impl Session {
         }
         self.sequencer.fingerprint(ranks, print);
         print.each(self.waiters.iter(), |print, waiter| {
-            print.value(waiter.told);
+            print.value(waiter.notified);
             ranks.op(waiter.op, print);
         });
         // Whoever waits makes the session active again when it is answered.

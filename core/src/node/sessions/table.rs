@@ -21,13 +21,13 @@ use crate::wire::Sid;
 /// The upstreams of levels 0 and 1.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SessionTable {
-    upstreams: BTreeMap<UpstreamId, Entry>,
+    upstreams: BTreeMap<UpstreamId, UpstreamEntry>,
     sids: BTreeMap<Sid, UpstreamId>,
 }
 
 #[derive(Clone, Debug)]
-struct Entry {
-    state: State,
+struct UpstreamEntry {
+    state: UpstreamState,
     timer: TimerSlot,
 }
 
@@ -39,7 +39,7 @@ struct Entry {
 ///                      └─Failed, deadline, caller gone───────────────────────────────────────▶ gone
 /// ```
 #[derive(Clone, Debug)]
-pub(super) enum State {
+pub(super) enum UpstreamState {
     /// The driver tries to open it.
     Connecting(Connect),
     /// It is open.
@@ -105,19 +105,19 @@ impl fmt::Debug for Opening {
 
 impl SessionTable {
     /// Adds an upstream, or changes the state of one, and sets its timer.
-    pub(super) fn insert(&mut self, upstream: UpstreamId, state: State, cx: &mut Context) {
-        if let State::Open(session) = &state {
+    pub(super) fn insert(&mut self, upstream: UpstreamId, state: UpstreamState, cx: &mut Context) {
+        if let UpstreamState::Open(session) = &state {
             self.sids.insert(session.sid(), upstream);
         }
-        self.upstreams.insert(upstream, Entry { state, timer: TimerSlot::default() });
+        self.upstreams.insert(upstream, UpstreamEntry { state, timer: TimerSlot::default() });
         self.arm(upstream, cx);
     }
 
     /// Takes an upstream out, with its timer.
-    pub(super) fn remove(&mut self, upstream: UpstreamId, cx: &mut Context) -> Option<State> {
+    pub(super) fn remove(&mut self, upstream: UpstreamId, cx: &mut Context) -> Option<UpstreamState> {
         let mut entry = self.upstreams.remove(&upstream)?;
         cx.set_timer(&mut entry.timer, Owner::Upstream(upstream), None);
-        if let State::Open(session) = &entry.state {
+        if let UpstreamState::Open(session) = &entry.state {
             self.sids.remove(&session.sid());
         }
         Some(entry.state)
@@ -125,37 +125,39 @@ impl SessionTable {
 
     /// Sets the timer of an upstream.
     pub(super) fn arm(&mut self, upstream: UpstreamId, cx: &mut Context) {
-        if let Some(Entry { state, timer }) = self.upstreams.get_mut(&upstream) {
+        if let Some(UpstreamEntry { state, timer }) = self.upstreams.get_mut(&upstream) {
             let deadline = match state {
-                State::Connecting(connect) => Some((connect.deadline, TimerKind::Connect)),
-                State::Open(session) => session.deadline(cx.config()),
-                State::Lingering(uplink) => uplink.deadline(cx.config()).map(|at| (at, TimerKind::Write)),
+                UpstreamState::Connecting(connect) => Some((connect.deadline, TimerKind::Connect)),
+                UpstreamState::Open(session) => session.deadline(cx.config()),
+                UpstreamState::Lingering(uplink) => {
+                    uplink.deadline(cx.config()).map(|at| (at, TimerKind::Write))
+                }
             };
             cx.set_timer(timer, Owner::Upstream(upstream), deadline);
         }
     }
 
-    pub(super) fn state(&self, upstream: UpstreamId) -> Option<&State> {
+    pub(super) fn state(&self, upstream: UpstreamId) -> Option<&UpstreamState> {
         self.upstreams.get(&upstream).map(|entry| &entry.state)
     }
 
-    pub(super) fn state_mut(&mut self, upstream: UpstreamId) -> Option<&mut State> {
+    pub(super) fn state_mut(&mut self, upstream: UpstreamId) -> Option<&mut UpstreamState> {
         self.upstreams.get_mut(&upstream).map(|entry| &mut entry.state)
     }
 
     /// The session of an upstream that is open.
     pub(super) fn session(&self, upstream: UpstreamId) -> Option<&Session> {
         match self.state(upstream)? {
-            State::Open(session) => Some(session),
-            State::Connecting(_) | State::Lingering(_) => None,
+            UpstreamState::Open(session) => Some(session),
+            UpstreamState::Connecting(_) | UpstreamState::Lingering(_) => None,
         }
     }
 
     /// The session of an upstream that is open.
     pub(super) fn session_mut(&mut self, upstream: UpstreamId) -> Option<&mut Session> {
         match self.state_mut(upstream)? {
-            State::Open(session) => Some(session),
-            State::Connecting(_) | State::Lingering(_) => None,
+            UpstreamState::Open(session) => Some(session),
+            UpstreamState::Connecting(_) | UpstreamState::Lingering(_) => None,
         }
     }
 
@@ -171,16 +173,16 @@ impl SessionTable {
 
     /// The upstreams, for a fingerprint.
     #[cfg(feature = "model")]
-    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &State> {
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &UpstreamState> {
         self.upstreams.values().map(|entry| &entry.state)
     }
 
     /// Payload bytes that are kept for all of them. Visits every upstream.
     pub(super) fn buffered_bytes(&self) -> usize {
         let bytes = self.upstreams.values().map(|entry| match &entry.state {
-            State::Connecting(connect) => connect.opening.bytes(),
-            State::Open(session) => session.buffered(),
-            State::Lingering(uplink) => uplink.unwritten(),
+            UpstreamState::Connecting(connect) => connect.opening.bytes(),
+            UpstreamState::Open(session) => session.buffered(),
+            UpstreamState::Lingering(uplink) => uplink.unwritten(),
         });
         bytes.fold(0, usize::saturating_add)
     }
@@ -189,9 +191,9 @@ impl SessionTable {
     pub(super) fn check(&self, upstream: UpstreamId, event: &UpstreamEvent) -> Result<(), Misuse> {
         match self.state(upstream) {
             None => Ok(()),
-            Some(State::Connecting(_)) => check_connecting(event),
-            Some(State::Open(session)) => session.check(event),
-            Some(State::Lingering(uplink)) => uplink.check(event),
+            Some(UpstreamState::Connecting(_)) => check_connecting(event),
+            Some(UpstreamState::Open(session)) => session.check(event),
+            Some(UpstreamState::Lingering(uplink)) => uplink.check(event),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! protocol.md 2 rule 8: bounded writes and reads, and upstreams that do not move.
+//! Bounded writes and reads, and upstreams that do not move (protocol.md 2.4 rule 8).
 
 use super::*;
 
@@ -168,22 +168,22 @@ fn a_stalled_session_leaves_the_others_their_floor() {
 }
 
 #[test]
-fn a_starved_session_reads_on_when_another_was_drained() {
+fn a_blocked_session_reads_on_when_another_was_drained() {
     let mut rig = Rig::with(|options| options.total_buffer = MIB);
-    let ((a, greedy), (_, starved)) = (rig.session(), rig.session());
+    let ((a, greedy), (_, blocked)) = (rig.session(), rig.session());
     rig.fill(greedy, 16 * MIB);
-    rig.fill(starved, 16 * MIB);
-    assert_eq!(rig.credit[&starved], 0);
+    rig.fill(blocked, 16 * MIB);
+    assert_eq!(rig.credit[&blocked], 0);
     rig.batch(&[poll(a, 0)]);
-    assert!(rig.credit[&starved] > 0);
+    assert!(rig.credit[&blocked] > 0);
 }
 
 #[test]
 fn a_session_that_ends_gives_its_memory_back() {
     let mut rig = Rig::with(|options| options.total_buffer = MIB);
-    let ((a, greedy), (_, starved)) = (rig.session(), rig.session());
+    let ((a, greedy), (_, blocked)) = (rig.session(), rig.session());
     rig.fill(greedy, 16 * MIB);
-    rig.fill(starved, 16 * MIB);
+    rig.fill(blocked, 16 * MIB);
     rig.batch(&[close(a)]);
-    assert!(rig.credit[&starved] > 0);
+    assert!(rig.credit[&blocked] > 0);
 }

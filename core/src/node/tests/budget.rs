@@ -1,4 +1,4 @@
-//! protocol.md 2 rule 5: how much an answer carries.
+//! Sizes of drains and answers (protocol.md 2.4 rule 5).
 
 use super::*;
 

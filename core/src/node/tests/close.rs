@@ -1,4 +1,4 @@
-//! protocol.md 2 rule 6, and every other way in which a session ends.
+//! Closes (protocol.md 2.4 rule 6) and the other ends of sessions.
 
 use super::*;
 
@@ -106,7 +106,7 @@ fn a_reset_upstream_delivers_what_came_before_and_never_looks_like_an_end() {
     assert_eq!(rig.error(request), "upstream was reset");
     assert_eq!(rig.ended[&upstream], SessionEnd::Reset);
     let request = rig.batch(&[poll(sid, 2)]);
-    assert_eq!(rig.error(request), "upstream was reset", "later ops hear of it too");
+    assert_eq!(rig.error(request), "upstream was reset", "later ops get the error too");
     assert!(rig.shut.is_empty(), "it shut itself");
 }
 

@@ -1,4 +1,4 @@
-//! The clauses of the machines' contract, one by one.
+//! Clauses of the contract of [`Node`], one test each.
 
 use super::*;
 

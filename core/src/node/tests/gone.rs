@@ -1,4 +1,4 @@
-//! Callers that go away, replies and requests that are lost.
+//! Callers that go away, and requests and replies that are lost.
 
 use super::*;
 
@@ -61,7 +61,7 @@ fn a_connect_in_progress_is_given_up() {
 }
 
 #[test]
-fn a_session_that_nobody_heard_of_is_closed() {
+fn a_session_that_no_reply_named_is_closed() {
     let mut rig = Rig::new();
     let request = rig.batch(&[connect(), connect_data(b"x"), connect()]);
     let opens: Vec<UpstreamId> = rig.opens.iter().map(|open| open.0).collect();

@@ -1,4 +1,4 @@
-//! protocol.md 2 rule 7: what one op's slowness costs the others.
+//! Isolation of sessions in one batch (protocol.md 2.4 rule 7).
 
 use super::*;
 

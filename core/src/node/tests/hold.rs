@@ -1,4 +1,4 @@
-//! protocol.md 2 rule 4: how long requests are held, and what ends it.
+//! Holds of requests and what ends them (protocol.md 2.4 rule 4).
 
 use super::*;
 

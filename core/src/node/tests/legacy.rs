@@ -1,4 +1,4 @@
-//! Level 0: ops without `seq`.
+//! Level 0: ops without `seq` (protocol.md 2.4).
 
 use super::*;
 
@@ -35,7 +35,7 @@ fn all_batches_on_a_session_wake_and_the_first_takes() {
 }
 
 #[test]
-fn several_drains_of_one_session_in_a_batch_hear_of_one_push() {
+fn several_drains_of_one_session_in_a_batch_end_with_one_push() {
     let mut rig = Rig::new();
     let (sid, upstream) = rig.session();
     let request = rig.batch(&[plain(sid, b""), plain(sid, b""), plain(sid, b"")]);

@@ -1,4 +1,4 @@
-//! The node under a manual clock: no sockets, no sleep, no thread.
+//! Tests of the node on a manual clock.
 
 mod backpressure;
 mod budget;
@@ -11,8 +11,9 @@ mod legacy;
 mod open;
 mod random;
 mod request;
+mod sequencer;
 mod stream;
-mod turn;
+
 mod udp;
 
 use alloc::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! Opening upstreams: connect, connect_data, and what can go wrong.
+//! Opening of upstreams by `connect` and `connect_data` (protocol.md 2.1).
 
 use super::*;
 

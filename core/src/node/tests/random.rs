@@ -1,4 +1,4 @@
-//! Long random runs, checked against what must hold whatever happens (protocol.md 4: S1, S2, S4 to S9).
+//! Random runs of levels 0 and 1 against the properties S1, S2 and S4 to S9 (protocol.md 4).
 
 use super::*;
 

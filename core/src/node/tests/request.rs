@@ -1,4 +1,4 @@
-//! Requests as a whole: keys, envelopes, limits.
+//! Requests as a whole: keys, envelopes, limits (protocol.md 1.5).
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! UDP sessions.
+//! UDP sessions (protocol.md 2.6).
 
 use super::*;
 

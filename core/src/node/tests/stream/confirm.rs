@@ -1,8 +1,10 @@
+//! Repeats of small answers that are not confirmed (protocol.md 3.2 rule 5).
+
 use super::*;
 
 /// A client that wants small answers repeated after two seconds, and the answer of exchange 2 with `news`; more requests
 /// are held.
-fn news_in_2() -> (Pair, UpstreamId, Vec<RequestId>) {
+fn answered_in_2() -> (Pair, UpstreamId, Vec<RequestId>) {
     let mut pair = Pair::new();
     let upstream = pair.stream(0, 1);
     pair.terms.confirm = 2_000;
@@ -17,7 +19,7 @@ fn news_in_2() -> (Pair, UpstreamId, Vec<RequestId>) {
 
 #[test]
 fn a_small_answer_is_repeated_in_the_oldest_held_request_when_it_is_not_confirmed() {
-    let (mut pair, _, held) = news_in_2();
+    let (mut pair, _, held) = answered_in_2();
     pair.rig.run(1_999);
     assert!(pair.rig.is_held(held[1]));
     pair.rig.run(1);
@@ -27,7 +29,7 @@ fn a_small_answer_is_repeated_in_the_oldest_held_request_when_it_is_not_confirme
 
 #[test]
 fn the_repeats_after_that_wait_longer_and_longer() {
-    let (mut pair, _, held) = news_in_2();
+    let (mut pair, _, held) = answered_in_2();
     pair.rig.run(2_000);
     for (place, wait) in [(2, 4_000), (3, 8_000), (4, 16_000), (5, 16_000)] {
         pair.rig.run(wait - 1);
@@ -39,7 +41,7 @@ fn the_repeats_after_that_wait_longer_and_longer() {
 
 #[test]
 fn what_is_confirmed_is_not_repeated() {
-    let (mut pair, _, held) = news_in_2();
+    let (mut pair, _, held) = answered_in_2();
     pair.terms.done = 3;
     pair.ask(8, &[]);
     pair.rig.run(20_000);
@@ -48,7 +50,7 @@ fn what_is_confirmed_is_not_repeated() {
 
 #[test]
 fn what_was_acknowledged_is_not_repeated() {
-    let (mut pair, _, held) = news_in_2();
+    let (mut pair, _, held) = answered_in_2();
     pair.ask(8, &[ack(0, 1)]);
     pair.rig.run(20_000);
     assert!(pair.rig.is_held(held[1]));

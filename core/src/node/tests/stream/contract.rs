@@ -1,3 +1,5 @@
+//! Clauses of the contract of [`Node`] at level 2.
+
 use super::*;
 
 fn event(upstream: UpstreamId, event: UpstreamEvent) -> NodeEvent {

@@ -1,3 +1,5 @@
+//! Exchanges, their copies and their statuses (protocol.md 3.2 rule 2).
+
 use super::*;
 
 #[test]

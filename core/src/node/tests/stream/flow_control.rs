@@ -1,3 +1,5 @@
+//! Flow control of downlink and uplink (protocol.md 3.2 rule 6).
+
 use super::*;
 
 #[test]

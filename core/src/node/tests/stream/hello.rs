@@ -1,3 +1,5 @@
+//! Hellos, epochs and grants (protocol.md 3.1).
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Holds of requests at level 2 (protocol.md 3.2 rule 7).
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Clients that break the rules (protocol.md 3.2 rule 14, 3.3).
+
 use super::*;
 
 /// A packet of these frames fails the client with `fault`, and nobody else.

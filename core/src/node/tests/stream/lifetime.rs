@@ -1,3 +1,5 @@
+//! Opening and ends of streams and clients (protocol.md 3.2 rules 11 and 13).
+
 use super::*;
 
 #[test]

@@ -1,4 +1,4 @@
-//! Level 2 at the node: a client that says exactly what a test wants it to say.
+//! Tests of level 2 at the node, with a client that sends what a test tells it to.
 
 mod confirm;
 mod contract;

@@ -1,4 +1,4 @@
-//! A client that loses, doubles and delays its exchanges at random, and repairs them as it should.
+//! Random runs of level 2: exchanges are lost, doubled and delayed, and repaired.
 
 use super::*;
 

@@ -1,7 +1,9 @@
+//! Repair of lost exchanges (protocol.md 3.2 rule 5).
+
 use super::*;
 
 /// A stream whose downlink `news` went into the answer of exchange 2.
-fn news_in_2() -> (Pair, UpstreamId) {
+fn answered_in_2() -> (Pair, UpstreamId) {
     let mut pair = Pair::new();
     let upstream = pair.stream(0, 1);
     pair.rig.data(upstream, b"news");
@@ -13,14 +15,14 @@ fn news_in_2() -> (Pair, UpstreamId) {
 
 #[test]
 fn a_lost_answer_is_sent_again_when_it_is_named() {
-    let (mut pair, _) = news_in_2();
+    let (mut pair, _) = answered_in_2();
     let request = pair.ask(3, &[resend(2)]);
     assert_eq!(pair.answer(request).frames, [chunk(0, 0, b"news")]);
 }
 
 #[test]
 fn what_was_named_goes_only_once() {
-    let (mut pair, _) = news_in_2();
+    let (mut pair, _) = answered_in_2();
     pair.ask(3, &[resend(2)]);
     // 3 carries it now: naming 2 again moves nothing.
     let request = pair.ask(4, &[resend(2)]);
@@ -31,7 +33,7 @@ fn what_was_named_goes_only_once() {
 
 #[test]
 fn an_exchange_that_was_named_is_answered_by_a_header_for_ever() {
-    let (mut pair, upstream) = news_in_2();
+    let (mut pair, upstream) = answered_in_2();
     pair.ask(3, &[resend(2)]);
     pair.rig.data(upstream, b"more");
     let copy = pair.ask(2, &[]);
@@ -40,7 +42,7 @@ fn an_exchange_that_was_named_is_answered_by_a_header_for_ever() {
 
 #[test]
 fn an_exchange_that_was_named_before_it_came_carries_nothing() {
-    let (mut pair, upstream) = news_in_2();
+    let (mut pair, upstream) = answered_in_2();
     pair.ask(4, &[resend(3)]);
     pair.rig.data(upstream, b"more");
     let late = pair.ask(3, &[chunk(0, 0, b"late")]);
@@ -65,7 +67,7 @@ fn a_held_exchange_that_is_named_is_answered_at_once_by_a_header() {
 
 #[test]
 fn what_is_below_done_is_not_repeated() {
-    let (mut pair, _) = news_in_2();
+    let (mut pair, _) = answered_in_2();
     pair.terms.done = 3;
     let request = pair.ask(3, &[resend(2)]);
     assert!(pair.answer(request).frames.is_empty());

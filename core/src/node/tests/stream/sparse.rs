@@ -1,3 +1,5 @@
+//! Sparse data before bulk (protocol.md 3.2 rule 8).
+
 use super::*;
 
 #[test]

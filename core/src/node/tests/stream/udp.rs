@@ -1,3 +1,5 @@
+//! Datagrams of streams (protocol.md 3.1, 3.2 rule 5).
+
 use super::*;
 
 fn association(pair: &mut Pair) -> UpstreamId {

@@ -1,4 +1,4 @@
-//! protocol.md 2 rules 1 to 3: the turn of sequenced ops.
+//! Order of sequenced ops (protocol.md 2.4 rules 1 to 3).
 
 use super::*;
 
