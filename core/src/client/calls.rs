@@ -14,9 +14,10 @@ use crate::client::relays::Relays;
 use crate::client::sessions::batch::SentBatch;
 use crate::client::streams::decrypted::DecryptedPacket;
 use crate::client::streams::packet_call::PacketCall;
+use crate::error::Misuse;
 use crate::id::{Counter, ExchangeId, RelayId};
 use crate::time::{Instant, share};
-use crate::timer::TimerSlot;
+use crate::timer::{TimerKind, TimerSlot};
 use crate::wire::{Body, BodyForm, Reply};
 
 /// All calls that have not ended. A call stands here, and nowhere else.
@@ -136,9 +137,9 @@ impl CallFacts {
 }
 
 impl Calls {
-    /// Whether a call with this id was ever made.
-    pub(super) const fn knows(&self, id: ExchangeId) -> bool {
-        id.number() < self.ids.issued()
+    /// An id must be that of a call that was made, ended or not.
+    pub(super) const fn check(&self, id: ExchangeId) -> Result<(), Misuse> {
+        if id.number() < self.ids.issued() { Ok(()) } else { Err(Misuse::UnknownExchange(id)) }
     }
 
     /// How many calls have not ended.
@@ -154,7 +155,7 @@ impl Calls {
         context.count(|stats| &mut stats.calls);
         let id = ExchangeId::new(self.ids.next());
         let mut timer = TimerSlot::default();
-        context.set_timer(&mut timer, TimerOwner::Exchange(id), Some(overdue));
+        context.set_timer(&mut timer, TimerOwner::Exchange(id), Some((overdue, TimerKind::ReplyWatchdog)));
         let facts = CallFacts { id, relay, sent: now, body_len: body.len() };
         self.calls.insert(id, Call { facts, payload, timer });
         context.push(ClientAction::Send { exchange: id, relay, body, form, deadline });

@@ -15,7 +15,7 @@ use crate::id::{ExchangeId, FlowId, RelayId};
 use crate::stats::ClientStats;
 use crate::target::Target;
 use crate::time::Instant;
-use crate::timer::{TimerQueue, TimerSlot};
+use crate::timer::{TimerKind, TimerQueue, TimerSlot, Wake};
 
 /// The surroundings of an engine. Engines change it through methods only.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Context {
     config: ClientOptions,
     now: Instant,
     out: Outbox,
-    timers: TimerQueue<TimerOwner>,
+    timers: TimerQueue<Timer>,
     unreachable: UnreachableCache,
     /// Flows that have ended and that the router has not forgotten yet.
     ended: VecDeque<FlowId>,
@@ -38,6 +38,13 @@ pub(super) enum TimerOwner {
     Coalesce,
     Closes,
     Streams,
+}
+
+/// The owner of a deadline, and what falls due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Timer {
+    owner: TimerOwner,
+    kind: TimerKind,
 }
 
 impl Context {
@@ -138,19 +145,28 @@ impl Context {
         self.out.pool.has_room()
     }
 
-    /// Sets, moves or clears the deadline of `owner`.
-    pub(super) fn set_timer(&mut self, slot: &mut TimerSlot, owner: TimerOwner, at: Option<Instant>) {
-        self.timers.set(slot, owner, at);
+    /// Sets, moves or clears a deadline.
+    pub(super) fn set_timer(
+        &mut self,
+        slot: &mut TimerSlot,
+        owner: TimerOwner,
+        deadline: Option<(Instant, TimerKind)>,
+    ) {
+        let kind = deadline.map_or(TimerKind::Poll, |(_, kind)| kind);
+        self.timers.set(slot, Timer { owner, kind }, deadline.map(|(at, _)| at));
     }
 
-    /// The earliest deadline and whose it is.
-    pub(super) fn first_timer(&self) -> Option<(Instant, TimerOwner)> {
-        self.timers.first()
+    /// Whose deadline has passed first.
+    pub(super) fn next_due(&self) -> Option<TimerOwner> {
+        let (at, timer) = self.timers.first()?;
+        (at <= self.now).then_some(timer.owner)
     }
 
-    /// The earliest owner whose deadline has come.
-    pub(super) fn due_timer(&self) -> Option<TimerOwner> {
-        self.timers.first().filter(|(at, _)| *at <= self.now).map(|(_, owner)| owner)
+    /// The earliest deadline, and what it is for.
+    pub(super) fn wake(&self) -> Option<Wake> {
+        let (at, Timer { owner, kind }) = self.timers.first()?;
+        let late = planted!(WakeNow) && owner == TimerOwner::Closes;
+        Some(Wake { at: if late { self.now } else { at }, timer: kind })
     }
 
     /// How `target` failed, if that was not long ago.

@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 
 use crate::client::context::TimerOwner;
+use crate::error::Misuse;
 use crate::id::{Counter, FlowId};
 
 /// All flows that have not ended.
@@ -21,9 +22,9 @@ pub(super) enum Carrier {
 }
 
 impl Flows {
-    /// Whether a flow with this id was ever opened.
-    pub(super) const fn knows(&self, id: FlowId) -> bool {
-        id.number() < self.ids.issued()
+    /// An id must be that of a flow that was opened, ended or not.
+    pub(super) const fn check(&self, id: FlowId) -> Result<(), Misuse> {
+        if id.number() < self.ids.issued() { Ok(()) } else { Err(Misuse::UnknownFlow(id)) }
     }
 
     /// The id of a new flow.

@@ -23,6 +23,7 @@ mod relays;
 mod sessions;
 mod streams;
 mod unreachable;
+mod upgrade;
 
 #[cfg(test)]
 mod tests;
@@ -46,7 +47,6 @@ use crate::seq::Seq;
 use crate::stats::ClientStats;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
-use crate::timer::{TimerKind, Wake};
 use crate::wire::Sid;
 #[cfg(feature = "model")]
 use crate::wire::number::AnswerNumber;
@@ -56,8 +56,8 @@ use calls::{Calls, NewCall, Payload};
 use context::{Context, TimerOwner};
 use flows::{Carrier, Flows};
 use relays::Relays;
-use sessions::{Opens, Sessions};
-use streams::{Availability, Streams};
+use sessions::Sessions;
+use streams::Streams;
 
 /// The client: carries local flows to a node in batches, through relays.
 ///
@@ -168,42 +168,19 @@ impl Client {
     pub fn handle(&mut self, now: Instant, event: ClientEvent) -> Result<(), Misuse> {
         match event {
             ClientEvent::Open { target, kind } => return Ok(self.open(now, target, kind).map(drop)?),
-            ClientEvent::Local { flow, .. } if !self.flows.knows(flow) => {
-                return Err(Misuse::UnknownFlow(flow));
-            }
-            ClientEvent::Answering { exchange }
-            | ClientEvent::Reply { exchange, .. }
-            | ClientEvent::Decrypted { exchange, .. }
-            | ClientEvent::ExchangeFailed { exchange, .. }
-                if !self.calls.knows(exchange) =>
-            {
-                return Err(Misuse::UnknownExchange(exchange));
-            }
             ClientEvent::Local { flow, event } => self.on_local(now, flow, event)?,
-            ClientEvent::Answering { exchange } => {
-                self.advance(now);
-                self.on_call_answering(exchange);
-            }
+            ClientEvent::Answering { exchange } => self.on_call_answering(now, exchange)?,
             ClientEvent::Reply { exchange, body } => {
-                self.advance(now);
-                self.on_call_ended(exchange, CallEnd::Body(body));
+                self.on_call_ended(now, exchange, CallEnd::Body(body))?
             }
             ClientEvent::Decrypted { exchange, packet } => {
-                self.advance(now);
-                self.on_call_ended(exchange, CallEnd::Decrypted(packet));
+                self.on_call_ended(now, exchange, CallEnd::Decrypted(packet))?;
             }
             ClientEvent::ExchangeFailed { exchange, why } => {
-                self.advance(now);
-                self.on_call_ended(exchange, CallEnd::Failed(why));
+                self.on_call_ended(now, exchange, CallEnd::Failed(why))?;
             }
-            ClientEvent::Timeout => {
-                self.advance(now);
-                self.on_timeout();
-            }
-            ClientEvent::Close => {
-                self.advance(now);
-                self.on_close();
-            }
+            ClientEvent::Timeout => self.on_timeout(now),
+            ClientEvent::Close => self.on_close(now),
         }
         self.settle();
         Ok(())
@@ -223,7 +200,7 @@ impl Client {
                 return action;
             }
             if planted!(IdleTooSoon) && self.sessions.forget_probe() {
-                return ClientAction::Idle { wake: self.wake() };
+                return ClientAction::Idle { wake: self.context.wake() };
             }
             if !self.settled && self.make_call() {
                 continue;
@@ -238,7 +215,7 @@ impl Client {
                     self.stage = Stage::Closed;
                     return ClientAction::Closed;
                 }
-                return ClientAction::Idle { wake: self.wake() };
+                return ClientAction::Idle { wake: self.context.wake() };
             }
         }
     }
@@ -261,6 +238,7 @@ impl Client {
     }
 
     fn on_local(&mut self, now: Instant, id: FlowId, event: LocalEvent) -> Result<(), Misuse> {
+        self.flows.check(id)?;
         let Self { context, relays, sessions, streams, .. } = self;
         let Some(carrier) = self.flows.carrier(id) else { return Ok(()) };
         let before = context.advance(now);
@@ -276,15 +254,26 @@ impl Client {
         taken
     }
 
-    fn on_call_answering(&mut self, id: ExchangeId) {
+    fn on_call_answering(&mut self, now: Instant, id: ExchangeId) -> Result<(), Misuse> {
+        self.calls.check(id)?;
+        self.advance(now);
         if let Some(Payload::Packet(packet)) = self.calls.payload(id)
             && let Some(streams) = &mut self.streams
         {
             streams.on_call_answering(*packet);
         }
+        Ok(())
     }
 
-    fn on_call_ended(&mut self, id: ExchangeId, end: CallEnd) {
+    fn on_call_ended(&mut self, now: Instant, id: ExchangeId, end: CallEnd) -> Result<(), Misuse> {
+        self.calls.check(id)?;
+        self.advance(now);
+        self.end_call(id, end);
+        Ok(())
+    }
+
+    /// A call has ended: its engine takes what it brought.
+    fn end_call(&mut self, id: ExchangeId, end: CallEnd) {
         let Self { context, calls, relays, sessions, streams, .. } = self;
         let Some((call, payload)) = calls.end(id, relays, context) else { return };
         let outcome = end.read(&call, &payload, context);
@@ -302,12 +291,13 @@ impl Client {
     }
 
     /// Every owner whose deadline has come acts once, and names a later deadline or none.
-    fn on_timeout(&mut self) {
-        while let Some(owner) = self.context.due_timer() {
+    fn on_timeout(&mut self, now: Instant) {
+        self.advance(now);
+        while let Some(owner) = self.context.next_due() {
             let Self { context, relays, sessions, .. } = self;
             match (owner, &mut self.streams) {
                 (TimerOwner::Relay(id), _) => relays.rearm(id, context),
-                (TimerOwner::Exchange(id), _) => self.on_call_ended(id, CallEnd::Overdue),
+                (TimerOwner::Exchange(id), _) => self.end_call(id, CallEnd::Overdue),
                 (owner, Some(streams)) if self.flows.belongs_to_streams(owner) => {
                     streams.on_timeout(owner, relays, context)
                 }
@@ -316,7 +306,8 @@ impl Client {
         }
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, now: Instant) {
+        self.advance(now);
         if self.stage == Stage::Running {
             self.stage = Stage::Closing;
         }
@@ -351,35 +342,15 @@ impl Client {
     }
 
     fn next_call(&mut self) -> Option<NewCall> {
-        self.upgrade();
-        let Self { context, calls, relays, sessions, streams, .. } = self;
+        let Self { context, flows, calls, relays, sessions, streams, .. } = self;
         if let Some(streams) = streams {
+            upgrade::upgrade(flows, sessions, streams, relays, context);
             if let Some(call) = streams.next_call(relays, context) {
                 return Some(call);
             }
-            let undecided = streams.availability(context.now(), relays) == Availability::Undecided;
-            sessions.set_opens(if undecided { Opens::Wait } else { Opens::Go });
+            sessions.set_opens(upgrade::opens(streams, relays, context));
         }
         sessions.next_call(calls, relays, context)
-    }
-
-    /// Flows whose open is due become streams where there is a connection, and wait where there may be one soon.
-    fn upgrade(&mut self) {
-        let Self { context, flows, relays, sessions, streams: Some(streams), .. } = self else { return };
-        streams.set_wanted(false);
-        if !sessions.has_opens() {
-            return;
-        }
-        streams.renew(relays, context.config(), context.now());
-        while streams.availability(context.now(), relays) == Availability::Ready
-            && let Some((id, start)) = sessions.hand_over(context)
-        {
-            flows.set(id, Carrier::Streams);
-            streams.take_over(id, start, context);
-        }
-        if streams.availability(context.now(), relays) == Availability::Undecided {
-            streams.set_wanted(sessions.has_live_opens());
-        }
     }
 
     /// After whatever may have ended flows or given credit back: forgets what has ended, and lets readers go on that
@@ -392,18 +363,6 @@ impl Client {
         if let Some(streams) = &mut self.streams {
             streams.feed(&mut self.context);
         }
-    }
-
-    fn wake(&self) -> Option<Wake> {
-        let (at, owner) = self.context.first_timer()?;
-        let timer = match (owner, &self.streams) {
-            (TimerOwner::Relay(id), _) => self.relays.timer_kind(id, self.context.now()),
-            (TimerOwner::Exchange(_), _) => TimerKind::ReplyWatchdog,
-            (owner, Some(streams)) if self.flows.belongs_to_streams(owner) => streams.deadline(owner),
-            (owner, _) => self.sessions.deadline(owner, &self.relays, &self.context),
-        };
-        let late = planted!(WakeNow) && owner == TimerOwner::Closes;
-        Some(Wake { at: if late { self.context.now() } else { at }, timer })
     }
 }
 

@@ -24,7 +24,6 @@ use crate::config::{Balance, ClientOptions};
 use crate::fingerprint::Fingerprint;
 use crate::id::RelayId;
 use crate::time::Instant;
-use crate::timer::TimerKind;
 use select::select;
 
 /// All relays of a client.
@@ -65,7 +64,7 @@ impl Relays {
         let now = context.now();
         if let Some(relay) = self.get_mut(id) {
             relay.on_timeout(now);
-            let deadline = relay.deadline(now).map(|(at, _)| at);
+            let deadline = relay.deadline(now);
             context.set_timer(relay.timer(), TimerOwner::Relay(id), deadline);
         }
     }
@@ -75,12 +74,6 @@ impl Relays {
         for place in 0..self.relays.len() {
             self.rearm(RelayId::new(u32::try_from(place).unwrap_or(u32::MAX)), context);
         }
-    }
-
-    /// What the timer of a relay is for.
-    pub(super) fn timer_kind(&self, id: RelayId, now: Instant) -> TimerKind {
-        let deadline = self.get(id).and_then(|relay| relay.deadline(now));
-        deadline.map_or(TimerKind::RelayRetry, |(_, timer)| timer)
     }
 
     /// The relay for a call of this purpose, if one can take it now.

@@ -20,7 +20,7 @@ const OP_OVERHEAD: usize = 512;
 /// What a batch is made of: ops of different classes never share one, so that none waits for another's
 /// reason (protocol.md 2.5 "Batches").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::client) enum Class {
+pub(super) enum Class {
     /// Opens: each may wait for a dead target.
     Connect,
     /// Ops that carry bytes, and closes.
@@ -35,7 +35,7 @@ pub(in crate::client) enum Class {
 
 /// Who waits for a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::client) enum OpOwner {
+pub(super) enum OpOwner {
     Flow(FlowId),
     /// Nobody: a session that is not needed any more. How often the op was lost, and until when it is of use.
     Close {
@@ -49,8 +49,8 @@ pub(in crate::client) enum OpOwner {
 /// An op, and who waits for its reply.
 #[derive(Clone, Debug)]
 pub(in crate::client) struct SentOp {
-    pub(in crate::client) op: Op,
-    pub(in crate::client) owner: OpOwner,
+    pub(super) op: Op,
+    pub(super) owner: OpOwner,
 }
 
 /// A batch under way, with everything needed to send its ops again.
@@ -61,7 +61,7 @@ pub(in crate::client) struct SentBatch {
 }
 
 impl SentBatch {
-    pub(in crate::client) const fn class(&self) -> Class {
+    pub(super) const fn class(&self) -> Class {
         self.class
     }
 
@@ -69,35 +69,35 @@ impl SentBatch {
         &self.ops
     }
 
-    pub(in crate::client) fn into_ops(self) -> Vec<SentOp> {
+    pub(super) fn into_ops(self) -> Vec<SentOp> {
         self.ops
     }
 
     /// What the relay had to be good for.
-    pub(in crate::client) fn path(&self) -> Path {
+    pub(super) fn path(&self) -> Path {
         let sequenced =
             |sent: &SentOp| sent.owner != OpOwner::Probe && matches!(sent.op, Op::Data { seq: Some(_), .. });
         if self.ops.iter().any(sequenced) { Path::Sequenced } else { Path::Any }
     }
 
     /// Whether it asks whether `seq` passes.
-    pub(in crate::client) fn is_probe(&self) -> bool {
+    pub(super) fn is_probe(&self) -> bool {
         self.ops.iter().any(|sent| sent.owner == OpOwner::Probe)
     }
 }
 
 /// A flow that takes part in a batch.
 #[derive(Clone, Debug)]
-pub(in crate::client) struct Share {
-    pub(in crate::client) flow: FlowId,
+pub(super) struct Share {
+    pub(super) flow: FlowId,
     /// Bytes that the flow could send.
-    pub(in crate::client) wanted: usize,
+    pub(super) wanted: usize,
     /// What is left of a turn that the end of a batch cut short, before and after.
-    pub(in crate::client) deficit: usize,
+    pub(super) deficit: usize,
     /// Bytes that it may put into this batch.
-    pub(in crate::client) granted: usize,
+    pub(super) granted: usize,
     /// The batch was full before its turn came or was over: it comes first in the next one.
-    pub(in crate::client) cut_short: bool,
+    pub(super) cut_short: bool,
 }
 
 impl Share {
@@ -122,7 +122,7 @@ impl Share {
 
 /// Divides `room` bytes among the flows: small writes first and whole, the rest by deficit round robin in
 /// the order given. No flow gets more than `most`, which is what one op carries.
-pub(in crate::client) fn share(shares: &mut [Share], mut room: usize, most: usize) {
+pub(super) fn share(shares: &mut [Share], mut room: usize, most: usize) {
     shares.sort_by_key(|share| share.wanted > SMALL);
     let bulk = shares.partition_point(|share| share.wanted <= SMALL);
     let (small, bulk) = shares.split_at_mut(bulk);
@@ -145,7 +145,7 @@ pub(in crate::client) fn share(shares: &mut [Share], mut room: usize, most: usiz
 
 /// A batch that is being put together.
 #[derive(Debug)]
-pub(in crate::client) struct Batch {
+pub(super) struct Batch {
     ops: Vec<SentOp>,
     body_len: usize,
     max_len: usize,
@@ -154,44 +154,44 @@ pub(in crate::client) struct Batch {
 
 impl Batch {
     /// An empty batch for this relay.
-    pub(in crate::client) fn new(relay: &RelayOptions, max_body: usize, max_ops: usize) -> Self {
+    pub(super) fn new(relay: &RelayOptions, max_body: usize, max_ops: usize) -> Self {
         let body_len = wire::request_overhead(relay.form, &relay.key);
         Self { ops: Vec::new(), body_len, max_len: max_body, max_ops }
     }
 
     /// Payload bytes that `ops` more ops could carry together.
-    pub(in crate::client) fn room(&self, ops: usize) -> usize {
+    pub(super) fn room(&self, ops: usize) -> usize {
         let free = self.max_len.saturating_sub(self.body_len).saturating_sub(OP_OVERHEAD.saturating_mul(ops));
         (free / 4).saturating_mul(3)
     }
 
     /// Whether one op more may join.
-    pub(in crate::client) fn has_place(&self) -> bool {
+    pub(super) fn has_place(&self) -> bool {
         self.ops.len() < self.max_ops.saturating_add(usize::from(planted!(Overfull)))
     }
 
     /// Whether `op` may join: the first one always may, since it cannot be helped.
-    pub(in crate::client) fn fits(&self, op: &Op) -> bool {
+    pub(super) fn fits(&self, op: &Op) -> bool {
         let len = self.body_len.saturating_add(op.encoded_len());
         self.ops.is_empty() || (self.has_place() && len <= self.max_len)
     }
 
-    pub(in crate::client) const fn is_empty(&self) -> bool {
+    pub(super) const fn is_empty(&self) -> bool {
         self.ops.is_empty()
     }
 
     /// How many ops have joined.
-    pub(in crate::client) const fn len(&self) -> usize {
+    pub(super) const fn len(&self) -> usize {
         self.ops.len()
     }
 
     /// The ops, on their way.
-    pub(in crate::client) fn send(self, class: Class) -> SentBatch {
+    pub(super) fn send(self, class: Class) -> SentBatch {
         SentBatch { class, ops: self.ops }
     }
 
     /// An op joins.
-    pub(in crate::client) fn push(&mut self, owner: OpOwner, op: Op) {
+    pub(super) fn push(&mut self, owner: OpOwner, op: Op) {
         self.body_len = self.body_len.saturating_add(op.encoded_len());
         self.ops.push(SentOp { op, owner });
     }

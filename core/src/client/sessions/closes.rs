@@ -7,7 +7,7 @@ use crate::client::context::{Context, TimerOwner};
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 use crate::time::Instant;
-use crate::timer::TimerSlot;
+use crate::timer::{TimerKind, TimerSlot};
 use crate::wire::Sid;
 
 /// Nodes, deployed ones too, end an idle session by themselves after this time.
@@ -55,7 +55,7 @@ impl Closes {
     /// Sets the timer. A close that is due already waits for a relay, and not for the time.
     pub(super) fn rearm(&mut self, context: &mut Context) {
         let next = self.queue.front().map(|close| close.due).filter(|due| *due > context.now());
-        context.set_timer(&mut self.timer, TimerOwner::Closes, next);
+        context.set_timer(&mut self.timer, TimerOwner::Closes, next.map(|at| (at, TimerKind::Coalesce)));
     }
 
     /// The oldest close that the node has not done by itself.

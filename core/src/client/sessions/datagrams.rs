@@ -31,7 +31,7 @@ const POLL_AGAIN: Duration = Duration::from_millis(500);
 
 /// One UDP flow.
 #[derive(Clone, Debug)]
-pub(in crate::client) struct Association {
+pub(super) struct Association {
     id: FlowId,
     target: Target,
     phase: Phase,
@@ -77,7 +77,7 @@ struct Linked {
 }
 
 impl Association {
-    pub(in crate::client) fn open(id: FlowId, target: Target, context: &mut Context) -> Self {
+    pub(super) fn open(id: FlowId, target: Target, context: &mut Context) -> Self {
         let announced = context.config().open == OpenMode::Optimistic;
         if announced {
             context.push(ClientAction::Opened { flow: id });
@@ -96,7 +96,7 @@ impl Association {
     }
 
     /// Hands over to a stream.
-    pub(in crate::client) fn start(&mut self) -> Start {
+    pub(super) fn start(&mut self) -> Start {
         let mut bytes = Vec::new();
         self.queue.take_into(usize::MAX, &mut bytes);
         Start {
@@ -108,11 +108,11 @@ impl Association {
         }
     }
 
-    pub(in crate::client) const fn target(&self) -> &Target {
+    pub(super) const fn target(&self) -> &Target {
         &self.target
     }
 
-    pub(in crate::client) const fn sid(&self) -> Option<Sid> {
+    pub(super) const fn sid(&self) -> Option<Sid> {
         match &self.phase {
             Phase::Linked(linked) => Some(linked.sid),
             Phase::FirstDatagram { .. } | Phase::Unlinked | Phase::OpenDue | Phase::Opening => None,
@@ -120,16 +120,12 @@ impl Association {
     }
 
     /// Bytes of datagrams that wait.
-    pub(in crate::client) const fn buffered(&self) -> usize {
+    pub(super) const fn buffered(&self) -> usize {
         self.queue.bytes()
     }
 
     /// Something happened on the application's socket. `Fin` and `Reset` are the engine's to handle.
-    pub(in crate::client) fn on_local(
-        &mut self,
-        event: LocalEvent,
-        context: &mut Context,
-    ) -> Result<(), Misuse> {
+    pub(super) fn on_local(&mut self, event: LocalEvent, context: &mut Context) -> Result<(), Misuse> {
         let now = context.now();
         match event {
             LocalEvent::Data(datagram) if datagram.len() > MAX_DATAGRAM => Err(Misuse::DatagramTooLarge),
@@ -163,7 +159,7 @@ impl Association {
     }
 
     /// What the flow wants sent now.
-    pub(in crate::client) fn wants(&self, now: Instant, config: &ClientOptions) -> Wants {
+    pub(super) fn wants(&self, now: Instant, config: &ClientOptions) -> Wants {
         match &self.phase {
             Phase::FirstDatagram { .. } | Phase::Unlinked | Phase::Opening => Wants::default(),
             Phase::OpenDue => Wants { connect: true, ..Wants::default() },
@@ -176,16 +172,12 @@ impl Association {
     }
 
     /// The poll that the flow wants sent now.
-    pub(in crate::client) fn wants_poll(&self, now: Instant) -> Option<Polling> {
+    pub(super) fn wants_poll(&self, now: Instant) -> Option<Polling> {
         let Phase::Linked(linked) = &self.phase else { return None };
         (linked.polls == 0 && linked.poll_from <= now).then_some(Polling::Idle)
     }
 
-    pub(in crate::client) fn deadline(
-        &self,
-        now: Instant,
-        config: &ClientOptions,
-    ) -> Option<(Instant, TimerKind)> {
+    pub(super) fn deadline(&self, now: Instant, config: &ClientOptions) -> Option<(Instant, TimerKind)> {
         let idle = (self.last_active.saturating_add(config.udp_idle), TimerKind::IdleFlow);
         let phase = match &self.phase {
             Phase::FirstDatagram { until } => Some((*until, TimerKind::FirstBytes)),
@@ -200,7 +192,7 @@ impl Association {
         phase.into_iter().chain([idle]).min()
     }
 
-    pub(in crate::client) fn on_timeout(&mut self, context: &Context) -> Outcome {
+    pub(super) fn on_timeout(&mut self, context: &Context) -> Outcome {
         let (now, config) = (context.now(), context.config());
         if self.last_active.saturating_add(config.udp_idle) <= now {
             return Err(EndReason::Idle);
@@ -222,13 +214,13 @@ impl Association {
     }
 
     /// The op that opens the flow, with its first datagram if there is one.
-    pub(in crate::client) fn take_open(&mut self) -> Op {
+    pub(super) fn take_open(&mut self) -> Op {
         self.phase = Phase::Opening;
         Op::UdpOpen { target: self.target.clone(), payload: self.queue.pop().unwrap_or_default() }
     }
 
     /// The next datagram.
-    pub(in crate::client) fn take_payload(&mut self) -> Option<Op> {
+    pub(super) fn take_payload(&mut self) -> Option<Op> {
         let sid = self.sid()?;
         let payload = self.queue.pop()?;
         if let Phase::Linked(linked) = &mut self.phase {
@@ -237,14 +229,14 @@ impl Association {
         Some(Op::UdpData { sid, payload })
     }
 
-    pub(in crate::client) fn take_poll(&mut self) -> Option<Op> {
+    pub(super) fn take_poll(&mut self) -> Option<Op> {
         let Phase::Linked(linked) = &mut self.phase else { return None };
         linked.polls = linked.polls.saturating_add(1);
         Some(Op::UdpData { sid: linked.sid, payload: Bytes::new() })
     }
 
     /// The node cannot have had `op`: it is sent again.
-    pub(in crate::client) fn requeue(&mut self, op: Op) {
+    pub(super) fn requeue(&mut self, op: Op) {
         if let Phase::Opening = self.phase {
             self.phase = Phase::OpenDue;
         }
@@ -257,7 +249,7 @@ impl Association {
     }
 
     /// The node may have had `op`, and its reply is lost: so are some datagrams, which UDP allows.
-    pub(in crate::client) fn on_lost(&mut self, op: &Op, now: Instant) -> Result<(), ()> {
+    pub(super) fn on_lost(&mut self, op: &Op, now: Instant) -> Result<(), ()> {
         self.on_op_ended(op);
         match &mut self.phase {
             Phase::Linked(linked) => {
@@ -276,7 +268,7 @@ impl Association {
     }
 
     /// The node answered the open.
-    pub(in crate::client) fn on_open_reply(&mut self, reply: Reply, context: &mut Context) -> Outcome {
+    pub(super) fn on_open_reply(&mut self, reply: Reply, context: &mut Context) -> Outcome {
         let now = context.now();
         if let Some(error) = &reply.error {
             return Err(EndReason::of_failed_open(error));
@@ -297,7 +289,7 @@ impl Association {
     }
 
     /// The node answered a datagram or a poll.
-    pub(in crate::client) fn on_data_reply(
+    pub(super) fn on_data_reply(
         &mut self,
         op: &Op,
         reply: Reply,
@@ -322,7 +314,7 @@ impl Association {
 
     /// The flow's part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(in crate::client) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
         print.value((&self.target, self.announced));
         print.time(self.opened);
         print.time(self.last_active);

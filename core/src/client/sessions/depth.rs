@@ -1,7 +1,7 @@
 //! Depth: how many polls of one session are worth having in flight.
 
 /// A reply of this many bytes tells of more to come: half of what one read of an upstream brings.
-pub(in crate::client) const BULK_REPLY: usize = 32 * 1024;
+pub(super) const BULK_REPLY: usize = 32 * 1024;
 
 /// The number of polls to keep in flight, between 1 and a maximum.
 ///
@@ -16,17 +16,17 @@ pub(in crate::client) const BULK_REPLY: usize = 32 * 1024;
 ///        empty poll: halved
 /// ```
 #[derive(Clone, Debug)]
-pub(in crate::client) struct Depth {
+pub(super) struct Depth {
     target: usize,
 }
 
 impl Depth {
-    pub(in crate::client) const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self { target: 1 }
     }
 
     /// A reply brought `bytes`; `poll` tells whether it answered a poll.
-    pub(in crate::client) fn on_reply(&mut self, bytes: usize, poll: bool, maximum: usize) {
+    pub(super) fn on_reply(&mut self, bytes: usize, poll: bool, maximum: usize) {
         if bytes >= BULK_REPLY {
             self.target = self.target.saturating_add(1).min(maximum.max(1));
         } else if bytes == 0 && poll {
@@ -35,12 +35,12 @@ impl Depth {
     }
 
     /// How many polls to keep in flight.
-    pub(in crate::client) const fn target(&self) -> usize {
+    pub(super) const fn target(&self) -> usize {
         self.target
     }
 
     /// Whether the session is fetching a lot at the moment.
-    pub(in crate::client) const fn is_bulk(&self) -> bool {
+    pub(super) const fn is_bulk(&self) -> bool {
         self.target > 1
     }
 }

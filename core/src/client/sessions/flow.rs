@@ -125,7 +125,7 @@ impl Flow {
         if let Kind::Tcp(session) = &mut self.kind {
             session.note_wants(self.wants, inputs.now);
         }
-        let deadline = self.deadline(inputs, context.config()).map(|(at, _)| at);
+        let deadline = self.deadline(inputs, context.config());
         context.set_timer(&mut self.timer, TimerOwner::Flow(self.id), deadline);
         self.wants
     }
@@ -174,8 +174,7 @@ impl Flow {
         self.deficit = deficit;
     }
 
-    /// The flow's next deadline.
-    pub(super) fn deadline(&self, inputs: Inputs, config: &ClientOptions) -> Option<(Instant, TimerKind)> {
+    fn deadline(&self, inputs: Inputs, config: &ClientOptions) -> Option<(Instant, TimerKind)> {
         match &self.kind {
             Kind::Tcp(session) => session.deadline(inputs, config),
             Kind::Udp(association) => association.deadline(inputs.now, config),

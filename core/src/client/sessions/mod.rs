@@ -39,7 +39,6 @@ use crate::level::Level;
 use crate::seq::Seq;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
-use crate::timer::TimerKind;
 use crate::wire::Sid;
 
 use batch::{Class, SentBatch};
@@ -127,14 +126,6 @@ impl Sessions {
             TimerOwner::Closes => self.closes.rearm(context),
             TimerOwner::Relay(_) | TimerOwner::Exchange(_) | TimerOwner::Streams => {}
         }
-    }
-
-    /// What a deadline of this engine is for.
-    pub(super) fn deadline(&self, owner: TimerOwner, relays: &Relays, context: &Context) -> TimerKind {
-        let TimerOwner::Flow(id) = owner else { return TimerKind::Coalesce };
-        let inputs = Inputs::new(relays, context.now());
-        let deadline = self.flows.get(id).and_then(|flow| flow.deadline(inputs, context.config()));
-        deadline.map_or(TimerKind::Poll, |(_, timer)| timer)
     }
 
     /// The next call to make; none when nothing can be sent now.

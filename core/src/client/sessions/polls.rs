@@ -28,22 +28,22 @@ const LONGEST_BEHIND: Duration = Duration::from_millis(250);
 
 /// What sessions know of the relays when they decide.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::client) struct Inputs {
-    pub(in crate::client) now: Instant,
+pub(super) struct Inputs {
+    pub(super) now: Instant,
     /// Few calls are left: no poll that is not needed.
-    pub(in crate::client) short: bool,
+    pub(super) short: bool,
     /// No relay holds polls.
-    pub(in crate::client) none_holds: bool,
+    pub(super) none_holds: bool,
     /// No relay that keeps `seq` holds polls.
-    pub(in crate::client) none_holds_sequenced: bool,
+    pub(super) none_holds_sequenced: bool,
     /// How long a poll waits where none is held and nothing has come for a while.
-    pub(in crate::client) not_held: Duration,
+    pub(super) not_held: Duration,
     /// The shortest round trip of a relay, if any is known.
-    pub(in crate::client) round_trip: Option<Duration>,
+    pub(super) round_trip: Option<Duration>,
 }
 
 impl Inputs {
-    pub(in crate::client) fn new(relays: &Relays, now: Instant) -> Self {
+    pub(super) fn new(relays: &Relays, now: Instant) -> Self {
         Self {
             now,
             short: relays.is_short(),
@@ -65,7 +65,7 @@ impl Inputs {
     }
 
     /// How long small writes wait for company: a twentieth of the round trip, which nobody notices.
-    pub(in crate::client) fn coalescing_window(&self, config: &ClientOptions) -> Duration {
+    pub(super) fn coalescing_window(&self, config: &ClientOptions) -> Duration {
         const SHORTEST: Duration = Duration::from_millis(1);
         if planted!(TimeAmbient, ambient) {
             return SHORTEST;
@@ -84,7 +84,7 @@ enum Newest {
 
 /// The polls of one session.
 #[derive(Clone, Debug)]
-pub(in crate::client) struct Polls {
+pub(super) struct Polls {
     in_flight: usize,
     newest: Newest,
     /// When the last payload left.
@@ -97,7 +97,7 @@ pub(in crate::client) struct Polls {
 }
 
 impl Polls {
-    pub(in crate::client) const fn new(now: Instant) -> Self {
+    pub(super) const fn new(now: Instant) -> Self {
         Self {
             in_flight: 0,
             newest: Newest::Payload,
@@ -109,17 +109,17 @@ impl Polls {
     }
 
     /// Whether the session is fetching a lot at the moment.
-    pub(in crate::client) const fn is_bulk(&self) -> bool {
+    pub(super) const fn is_bulk(&self) -> bool {
         self.depth.is_bulk()
     }
 
     /// Whether polls are out, and fewer than pay; `most` is the bound on them.
-    pub(in crate::client) fn may_deepen(&self, most: usize) -> bool {
+    pub(super) fn may_deepen(&self, most: usize) -> bool {
         self.in_flight > 0 && self.in_flight < self.depth.target().min(most)
     }
 
     /// An op goes out.
-    pub(in crate::client) const fn on_sent(&mut self, poll: bool, now: Instant) {
+    pub(super) const fn on_sent(&mut self, poll: bool, now: Instant) {
         if poll {
             self.in_flight = self.in_flight.saturating_add(1);
             self.newest = Newest::Poll;
@@ -130,27 +130,27 @@ impl Polls {
     }
 
     /// An op has come back, in whatever way.
-    pub(in crate::client) const fn on_ended(&mut self, poll: bool) {
+    pub(super) const fn on_ended(&mut self, poll: bool) {
         if poll {
             self.in_flight = self.in_flight.saturating_sub(1);
         }
     }
 
     /// A reply in order brought `bytes`.
-    pub(in crate::client) fn on_reply(&mut self, bytes: usize, poll: bool, max_depth: usize, now: Instant) {
+    pub(super) fn on_reply(&mut self, bytes: usize, poll: bool, max_depth: usize, now: Instant) {
         self.depth.on_reply(bytes, poll, max_depth);
         self.empties = if bytes == 0 && poll { self.empties.saturating_add(1) } else { 0 };
         self.from = now;
     }
 
     /// The application sent something: it may be about to hear back, so the waits start over.
-    pub(in crate::client) const fn on_uplink(&mut self, now: Instant) {
+    pub(super) const fn on_uplink(&mut self, now: Instant) {
         self.empties = 0;
         self.from = now;
     }
 
     /// When the next poll of a session with nothing in flight is due.
-    pub(in crate::client) fn due_at(&self, level: Level, inputs: Inputs) -> Instant {
+    pub(super) fn due_at(&self, level: Level, inputs: Inputs) -> Instant {
         if planted!(PollsSpin) || level == Level::Sequenced && !inputs.none_holds_sequenced {
             return self.from;
         }
@@ -168,14 +168,14 @@ impl Polls {
 
     /// When a poll should follow the last payload, if that is what was sent last: the node then always has an op to
     /// hold, and answers the payload at once.
-    pub(in crate::client) fn behind_at(&self, inputs: Inputs) -> Option<Instant> {
+    pub(super) fn behind_at(&self, inputs: Inputs) -> Option<Instant> {
         (self.newest == Newest::Payload).then(|| self.payload_sent.saturating_add(inputs.poll_behind()))
     }
 
     /// The polls' part of a state's fingerprint; `idle` tells that the session has nothing in flight. A time counts
     /// as long as something can still look at it.
     #[cfg(feature = "model")]
-    pub(in crate::client) fn fingerprint(&self, idle: bool, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, idle: bool, print: &mut Fingerprint<'_>) {
         print.value((self.in_flight, self.newest, self.depth.target(), self.empties.min(POLL_WAITS.len())));
         if idle {
             // Whatever is in flight sets it anew when it is answered.

@@ -3,8 +3,6 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use bytes::Bytes;
-
 use crate::client::action::{ClientNotice, EndReason};
 use crate::client::calls::CallFacts;
 use crate::client::context::Context;
@@ -17,12 +15,10 @@ use crate::client::sessions::session::Outcome;
 use crate::client::sessions::table::FlowTable;
 use crate::id::{FlowId, RelayId};
 use crate::level::{Caps, Level};
+use crate::pin::compact;
 use crate::seq::Seq;
 use crate::time::Instant;
 use crate::wire::{self, Op, Reply};
-
-/// An answer of no more payload than this may be kept alive by any part of it.
-const PINNED: usize = 256 * 1024;
 
 /// Takes batches apart.
 pub(super) struct Replies<'a> {
@@ -156,10 +152,8 @@ impl<'a> Replies<'a> {
             }
             return;
         }
-        // Payloads of one answer share one allocation. A small one must not pin much that is not its own.
-        if reply.data.len() < decoded.saturating_sub(reply.data.len()) && decoded > PINNED {
-            reply.data = Bytes::copy_from_slice(&reply.data);
-        }
+        // Payloads of one answer share one allocation.
+        reply.data = compact(reply.data, decoded);
         match op {
             Op::Connect { .. } | Op::ConnectData { .. } | Op::UdpOpen { .. } => {
                 self.on_open_reply(id, relay, op, reply);

@@ -19,7 +19,7 @@ use crate::wire::{Op, Reply, Sid};
 
 /// The established part of a session.
 #[derive(Clone, Debug)]
-pub(in crate::client) struct Link {
+pub(super) struct Link {
     sid: Sid,
     level: Level,
     /// The number of the next new data op (level 1).
@@ -40,13 +40,13 @@ pub(in crate::client) struct Link {
 
 /// A reply, and whether it answers a poll.
 #[derive(Clone, Debug)]
-pub(in crate::client) struct Answered {
-    pub(in crate::client) reply: Reply,
-    pub(in crate::client) poll: bool,
+pub(super) struct Answered {
+    pub(super) reply: Reply,
+    pub(super) poll: bool,
 }
 
 impl Link {
-    pub(in crate::client) fn new(sid: Sid, level: Level, config: &ClientOptions, now: Instant) -> Self {
+    pub(super) fn new(sid: Sid, level: Level, config: &ClientOptions, now: Instant) -> Self {
         let limits = ReorderLimits { items: config.reorder_replies(), bytes: usize::MAX };
         Self {
             sid,
@@ -64,32 +64,32 @@ impl Link {
     }
 
     /// The node's name for the session.
-    pub(in crate::client) const fn sid(&self) -> Sid {
+    pub(super) const fn sid(&self) -> Sid {
         self.sid
     }
 
-    pub(in crate::client) const fn level(&self) -> Level {
+    pub(super) const fn level(&self) -> Level {
         self.level
     }
 
     /// Whether the session is fetching a lot at the moment.
-    pub(in crate::client) const fn is_bulk(&self) -> bool {
+    pub(super) const fn is_bulk(&self) -> bool {
         self.polls.is_bulk()
     }
 
     /// The application has taken `bytes`; none when it was not given as many.
-    pub(in crate::client) fn on_written(&mut self, bytes: usize) -> Option<()> {
+    pub(super) fn on_written(&mut self, bytes: usize) -> Option<()> {
         self.undelivered = self.undelivered.checked_sub(bytes)?;
         Some(())
     }
 
     /// Whether an op with payload may be sent now.
-    pub(in crate::client) fn may_send(&self, config: &ClientOptions) -> bool {
+    pub(super) fn may_send(&self, config: &ClientOptions) -> bool {
         self.requeued.is_empty() && self.in_flight < self.max_in_flight(config) && self.has_place(config)
     }
 
     /// How many bytes the next op with payload may have.
-    pub(in crate::client) fn room(&self, config: &ClientOptions) -> usize {
+    pub(super) fn room(&self, config: &ClientOptions) -> usize {
         self.window.room(self.max_in_flight(config))
     }
 
@@ -100,31 +100,26 @@ impl Link {
     }
 
     /// Whether ops wait to be sent again.
-    pub(in crate::client) fn has_requeued(&self) -> bool {
+    pub(super) fn has_requeued(&self) -> bool {
         !self.requeued.is_empty()
     }
 
     /// Notes whether there is something to send. An op in flight may still be answered, so it changes nothing:
     /// one that comes back again and again has waited since the first time.
-    pub(in crate::client) fn note_need(&mut self, needs: bool, now: Instant) {
+    pub(super) fn note_need(&mut self, needs: bool, now: Instant) {
         if self.in_flight == 0 {
             self.unroutable = needs.then(|| self.unroutable.unwrap_or(now));
         }
     }
 
     /// When the wait for a relay that takes its ops is over.
-    pub(in crate::client) fn unroutable_deadline(&self, config: &ClientOptions) -> Option<Instant> {
+    pub(super) fn unroutable_deadline(&self, config: &ClientOptions) -> Option<Instant> {
         let since = self.unroutable.filter(|_| self.in_flight == 0 && !planted!(UnsentWaits))?;
         Some(since.saturating_add(config.reply_watchdog()))
     }
 
     /// Whether a poll should be sent now, with `queued` bytes of payload that no op carries yet.
-    pub(in crate::client) fn wants_poll(
-        &self,
-        inputs: Inputs,
-        queued: usize,
-        config: &ClientOptions,
-    ) -> bool {
+    pub(super) fn wants_poll(&self, inputs: Inputs, queued: usize, config: &ClientOptions) -> bool {
         if !self.requeued.is_empty() || self.undelivered >= config.downlink_window {
             return false;
         }
@@ -145,7 +140,7 @@ impl Link {
     }
 
     /// When the next poll is due, if time alone decides it.
-    pub(in crate::client) fn poll_deadline(&self, inputs: Inputs, queued: usize) -> Option<Instant> {
+    pub(super) fn poll_deadline(&self, inputs: Inputs, queued: usize) -> Option<Instant> {
         let at = match self.in_flight {
             0 if self.requeued.is_empty() => Some(self.polls.due_at(self.level, inputs)),
             0 => None,
@@ -165,7 +160,7 @@ impl Link {
     }
 
     /// Whether `op`, a poll, is all that the session waits with, and may be followed by a newer one.
-    pub(in crate::client) fn is_idle_polling(&self, op: &Op, inputs: Inputs, config: &ClientOptions) -> bool {
+    pub(super) fn is_idle_polling(&self, op: &Op, inputs: Inputs, config: &ClientOptions) -> bool {
         self.level == Level::Sequenced
             && self.in_flight == 1
             && self.is_newest(op)
@@ -183,7 +178,7 @@ impl Link {
     }
 
     /// The next new op; without payload, a poll.
-    pub(in crate::client) fn next_op(&mut self, payload: Bytes, now: Instant) -> Op {
+    pub(super) fn next_op(&mut self, payload: Bytes, now: Instant) -> Op {
         let seq = match self.level {
             Level::Legacy => None,
             Level::Sequenced | Level::Streams => {
@@ -198,7 +193,7 @@ impl Link {
     }
 
     /// The first op that must be sent again.
-    pub(in crate::client) fn next_requeued(&mut self, now: Instant) -> Option<Op> {
+    pub(super) fn next_requeued(&mut self, now: Instant) -> Option<Op> {
         let op = self.requeued.pop_front()?;
         if planted!(SeqRenumbered)
             && let Op::Data { payload, .. } = op
@@ -210,7 +205,7 @@ impl Link {
     }
 
     /// The first op that must be sent again.
-    pub(in crate::client) fn first_requeued(&self) -> Option<&Op> {
+    pub(super) fn first_requeued(&self) -> Option<&Op> {
         self.requeued.front()
     }
 
@@ -227,7 +222,7 @@ impl Link {
     }
 
     /// The node cannot have had `op`: it goes out again, in its place.
-    pub(in crate::client) fn requeue(&mut self, op: Op, now: Instant) {
+    pub(super) fn requeue(&mut self, op: Op, now: Instant) {
         self.on_ended(&op);
         self.unroutable.get_or_insert(now);
         if planted!(ResentTwice) {
@@ -238,12 +233,12 @@ impl Link {
     }
 
     /// Whether `op` is the newest one of this link: nothing after it made the node answer early.
-    pub(in crate::client) fn is_newest(&self, op: &Op) -> bool {
+    pub(super) fn is_newest(&self, op: &Op) -> bool {
         seq_of(op).is_none_or(|seq| seq.next() == self.next)
     }
 
     /// Falls back to level 0, if no op was numbered yet.
-    pub(in crate::client) fn downgrade(&mut self) -> bool {
+    pub(super) fn downgrade(&mut self) -> bool {
         let unused = self.next == Seq::ZERO;
         if unused {
             self.level = Level::Legacy;
@@ -253,7 +248,7 @@ impl Link {
 
     /// The reply to `op` came. It may wait for earlier ones; take what is in order with
     /// [`next_reply`](Self::next_reply).
-    pub(in crate::client) fn on_reply(
+    pub(super) fn on_reply(
         &mut self,
         op: &Op,
         reply: Reply,
@@ -292,36 +287,30 @@ impl Link {
     }
 
     /// The next reply in order, if it has come.
-    pub(in crate::client) fn next_reply(&mut self) -> Option<Answered> {
+    pub(super) fn next_reply(&mut self) -> Option<Answered> {
         self.replies.pop()
     }
 
     /// Bytes of replies that wait for an earlier one.
-    pub(in crate::client) const fn waiting_bytes(&self) -> usize {
+    pub(super) const fn waiting_bytes(&self) -> usize {
         self.replies.bytes()
     }
 
     /// A reply in order brought `bytes`.
-    pub(in crate::client) fn on_downlink(
-        &mut self,
-        now: Instant,
-        bytes: usize,
-        poll: bool,
-        config: &ClientOptions,
-    ) {
+    pub(super) fn on_downlink(&mut self, now: Instant, bytes: usize, poll: bool, config: &ClientOptions) {
         self.polls.on_reply(bytes, poll, config.max_depth, now);
         self.undelivered = self.undelivered.saturating_add(bytes);
     }
 
     /// The number of the reply that comes next, for a fingerprint.
     #[cfg(feature = "model")]
-    pub(in crate::client) const fn expected(&self) -> Seq {
+    pub(super) const fn expected(&self) -> Seq {
         self.replies.expected()
     }
 
     /// The link's part of a state's fingerprint. A time counts as long as something can still look at it.
     #[cfg(feature = "model")]
-    pub(in crate::client) fn fingerprint(&self, config: &ClientOptions, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, config: &ClientOptions, print: &mut Fingerprint<'_>) {
         let expected = self.replies.expected();
         print.value((self.level, self.next.ahead_of(expected), self.in_flight, self.undelivered));
         print.value(self.replies.len());
@@ -340,20 +329,20 @@ impl Link {
 
     /// An op of this link, with its number relative to the reply that comes next.
     #[cfg(feature = "model")]
-    pub(in crate::client) fn op_fingerprint(&self, op: &Op, print: &mut Fingerprint<'_>) {
+    pub(super) fn op_fingerprint(&self, op: &Op, print: &mut Fingerprint<'_>) {
         print.value((op.name(), op.payload()));
         print.value(seq_of(op).map(|seq| seq.ahead_of(self.replies.expected())));
     }
 
     /// Something from the application: it may be about to hear back, so polls start over.
-    pub(in crate::client) fn on_uplink(&mut self, now: Instant) {
+    pub(super) fn on_uplink(&mut self, now: Instant) {
         self.polls.on_uplink(now);
     }
 }
 
 /// Whether a reply is next in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::client) enum Order {
+pub(super) enum Order {
     Ready,
     Waits,
 }
@@ -380,6 +369,6 @@ fn payload_len(op: &Op) -> usize {
 }
 
 /// Whether `op` asks for downlink and carries nothing.
-pub(in crate::client) fn is_poll(op: &Op) -> bool {
+pub(super) fn is_poll(op: &Op) -> bool {
     matches!(op, Op::Data { .. } | Op::UdpData { .. }) && op.payload().is_some_and(Bytes::is_empty)
 }

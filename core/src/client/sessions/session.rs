@@ -28,7 +28,7 @@ use crate::wire::{Op, Reply, Sid};
 
 /// One TCP flow.
 #[derive(Clone, Debug)]
-pub(in crate::client) struct Session {
+pub(super) struct Session {
     id: FlowId,
     target: Target,
     opened: Instant,
@@ -71,18 +71,18 @@ pub(in crate::client) struct Start {
 
 /// What a session wants sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::client) struct Wants {
+pub(super) struct Wants {
     /// Its open.
-    pub(in crate::client) connect: bool,
+    pub(super) connect: bool,
     /// Ops with payload, or ops again: bytes that wait.
-    pub(in crate::client) payload: Option<usize>,
+    pub(super) payload: Option<usize>,
     /// A poll.
-    pub(in crate::client) poll: Option<Polling>,
+    pub(super) poll: Option<Polling>,
 }
 
 /// Which polls a session's poll may share a batch with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::client) enum Polling {
+pub(super) enum Polling {
     Idle,
     Bulk,
 }
@@ -91,11 +91,11 @@ pub(in crate::client) enum Polling {
 const FIRST_BYTES_MOST: usize = 16 * 1024;
 
 /// What became of a session.
-pub(in crate::client) type Outcome = Result<(), EndReason>;
+pub(super) type Outcome = Result<(), EndReason>;
 
 impl Session {
     /// A flow whose application has just been accepted.
-    pub(in crate::client) fn open(id: FlowId, target: Target, context: &mut Context) -> Self {
+    pub(super) fn open(id: FlowId, target: Target, context: &mut Context) -> Self {
         let (now, config) = (context.now(), context.config());
         let server_first = config.tuning.server_first_ports.contains(&target.port());
         let until = now.saturating_add(config.tuning.first_bytes_wait);
@@ -117,7 +117,7 @@ impl Session {
     }
 
     /// Hands over to a stream.
-    pub(in crate::client) fn start(&mut self) -> Start {
+    pub(super) fn start(&mut self) -> Start {
         let uplink = core::mem::take(&mut self.uplink);
         Start {
             target: self.target.clone(),
@@ -128,12 +128,12 @@ impl Session {
         }
     }
 
-    pub(in crate::client) const fn target(&self) -> &Target {
+    pub(super) const fn target(&self) -> &Target {
         &self.target
     }
 
     /// The node's name for this session, once it has one.
-    pub(in crate::client) const fn sid(&self) -> Option<Sid> {
+    pub(super) const fn sid(&self) -> Option<Sid> {
         match &self.phase {
             Phase::Linked(link) => Some(link.sid()),
             Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => None,
@@ -141,7 +141,7 @@ impl Session {
     }
 
     /// The level that the session speaks, once it is known.
-    pub(in crate::client) const fn level(&self) -> Option<Level> {
+    pub(super) const fn level(&self) -> Option<Level> {
         match &self.phase {
             Phase::Linked(link) => Some(link.level()),
             Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => None,
@@ -149,7 +149,7 @@ impl Session {
     }
 
     /// Bytes buffered for this session in both directions.
-    pub(in crate::client) fn buffered(&self) -> usize {
+    pub(super) fn buffered(&self) -> usize {
         let waiting = match &self.phase {
             Phase::Linked(link) => link.waiting_bytes(),
             Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => 0,
@@ -158,19 +158,19 @@ impl Session {
     }
 
     /// Whether its reader would go on if the pool had room.
-    pub(in crate::client) const fn is_blocked(&self) -> bool {
+    pub(super) const fn is_blocked(&self) -> bool {
         self.credit.is_blocked() && !self.uplink.is_finished()
     }
 
     /// The pool has room again.
-    pub(in crate::client) fn regrant(&mut self, context: &mut Context) {
+    pub(super) fn regrant(&mut self, context: &mut Context) {
         if self.may_read() {
             context.grant(self.id, &mut self.credit);
         }
     }
 
     /// Gives everything that the session keeps back.
-    pub(in crate::client) fn close(&mut self, context: &mut Context) {
+    pub(super) fn close(&mut self, context: &mut Context) {
         self.credit.close(context.pool());
     }
 
@@ -184,11 +184,7 @@ impl Session {
     }
 
     /// Something happened on the application's socket. `Reset` is the engine's to handle.
-    pub(in crate::client) fn on_local(
-        &mut self,
-        event: LocalEvent,
-        context: &mut Context,
-    ) -> Result<(), Misuse> {
+    pub(super) fn on_local(&mut self, event: LocalEvent, context: &mut Context) -> Result<(), Misuse> {
         let now = context.now();
         match event {
             LocalEvent::Data(bytes) => {
@@ -226,7 +222,7 @@ impl Session {
     }
 
     /// What the session wants sent now.
-    pub(in crate::client) fn wants(&self, inputs: Inputs, config: &ClientOptions) -> Wants {
+    pub(super) fn wants(&self, inputs: Inputs, config: &ClientOptions) -> Wants {
         match &self.phase {
             Phase::FirstBytes { .. } | Phase::Connecting => Wants::default(),
             Phase::ConnectDue => Wants { connect: true, ..Wants::default() },
@@ -244,7 +240,7 @@ impl Session {
     }
 
     /// The poll that the session wants sent now.
-    pub(in crate::client) fn wants_poll(&self, inputs: Inputs, config: &ClientOptions) -> Option<Polling> {
+    pub(super) fn wants_poll(&self, inputs: Inputs, config: &ClientOptions) -> Option<Polling> {
         let Phase::Linked(link) = &self.phase else { return None };
         let polling = if link.is_bulk() { Polling::Bulk } else { Polling::Idle };
         let mute = planted!(HalfClosedMute) && self.uplink.is_finished();
@@ -253,18 +249,14 @@ impl Session {
     }
 
     /// Notes what it wants, for the deadline of a session that no relay serves.
-    pub(in crate::client) fn note_wants(&mut self, wants: Wants, now: Instant) {
+    pub(super) fn note_wants(&mut self, wants: Wants, now: Instant) {
         if let Phase::Linked(link) = &mut self.phase {
             link.note_need(wants.payload.is_some() || wants.poll.is_some(), now);
         }
     }
 
     /// The session's next deadline.
-    pub(in crate::client) fn deadline(
-        &self,
-        inputs: Inputs,
-        config: &ClientOptions,
-    ) -> Option<(Instant, TimerKind)> {
+    pub(super) fn deadline(&self, inputs: Inputs, config: &ClientOptions) -> Option<(Instant, TimerKind)> {
         match &self.phase {
             Phase::FirstBytes { until } => Some((*until, TimerKind::FirstBytes)),
             Phase::ConnectDue => Some((self.open_deadline(config), TimerKind::ReplyWatchdog)),
@@ -297,7 +289,7 @@ impl Session {
     }
 
     /// The session's deadline may have come.
-    pub(in crate::client) fn on_timeout(&mut self, context: &mut Context) -> Outcome {
+    pub(super) fn on_timeout(&mut self, context: &mut Context) -> Outcome {
         let (now, config) = (context.now(), context.config());
         match &self.phase {
             Phase::FirstBytes { until } if *until <= now => {
@@ -321,7 +313,7 @@ impl Session {
     ///
     /// More than a request's worth is an upload: the node would wait in vain for the answer to its first
     /// part, and all the rest with it. Such bytes follow the open.
-    pub(in crate::client) fn take_connect(&mut self, with_data: bool, most: usize) -> Op {
+    pub(super) fn take_connect(&mut self, with_data: bool, most: usize) -> Op {
         self.phase = Phase::Connecting;
         let target = self.target.clone();
         if with_data && !planted!(FirstBytesStay) && (1..=FIRST_BYTES_MOST).contains(&self.uplink.len()) {
@@ -332,12 +324,7 @@ impl Session {
     }
 
     /// The next op with payload, of at most `most` bytes, or the next op that must go again.
-    pub(in crate::client) fn take_payload(
-        &mut self,
-        most: usize,
-        now: Instant,
-        config: &ClientOptions,
-    ) -> Option<Op> {
+    pub(super) fn take_payload(&mut self, most: usize, now: Instant, config: &ClientOptions) -> Option<Op> {
         let Phase::Linked(link) = &mut self.phase else { return None };
         if let Some(op) = link.next_requeued(now) {
             return Some(op);
@@ -347,13 +334,13 @@ impl Session {
     }
 
     /// A poll.
-    pub(in crate::client) fn take_poll(&mut self, now: Instant) -> Option<Op> {
+    pub(super) fn take_poll(&mut self, now: Instant) -> Option<Op> {
         let Phase::Linked(link) = &mut self.phase else { return None };
         Some(link.next_op(Bytes::new(), now))
     }
 
     /// Whether an op must be sent again, before anything new.
-    pub(in crate::client) fn has_requeued(&self) -> bool {
+    pub(super) fn has_requeued(&self) -> bool {
         match &self.phase {
             Phase::Linked(link) => link.has_requeued(),
             Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => false,
@@ -361,7 +348,7 @@ impl Session {
     }
 
     /// Whether `op`, a poll, is all that the session waits with, and may be followed by a newer one.
-    pub(in crate::client) fn is_idle_polling(&self, op: &Op, inputs: Inputs, config: &ClientOptions) -> bool {
+    pub(super) fn is_idle_polling(&self, op: &Op, inputs: Inputs, config: &ClientOptions) -> bool {
         match &self.phase {
             Phase::Linked(link) => link.is_idle_polling(op, inputs, config),
             Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => false,
@@ -369,7 +356,7 @@ impl Session {
     }
 
     /// Whether `op` is the newest one that was sent.
-    pub(in crate::client) fn is_newest(&self, op: &Op) -> bool {
+    pub(super) fn is_newest(&self, op: &Op) -> bool {
         match &self.phase {
             Phase::Linked(link) => link.is_newest(op),
             Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => false,
@@ -377,7 +364,7 @@ impl Session {
     }
 
     /// Falls back to level 0, if nothing was sent at level 1 yet.
-    pub(in crate::client) fn downgrade(&mut self) -> bool {
+    pub(super) fn downgrade(&mut self) -> bool {
         match &mut self.phase {
             Phase::Linked(link) => link.downgrade(),
             Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => false,
@@ -385,7 +372,7 @@ impl Session {
     }
 
     /// The node cannot have had `op`: it is sent again.
-    pub(in crate::client) fn requeue(&mut self, op: Op, now: Instant) {
+    pub(super) fn requeue(&mut self, op: Op, now: Instant) {
         match (&mut self.phase, op) {
             (Phase::Linked(link), op) => link.requeue(op, now),
             (_, Op::ConnectData { payload, .. }) => {
@@ -397,7 +384,7 @@ impl Session {
     }
 
     /// The node answered the open. `level` is what the node and the relays make possible.
-    pub(in crate::client) fn on_connect_reply(
+    pub(super) fn on_connect_reply(
         &mut self,
         op: &Op,
         reply: Reply,
@@ -421,7 +408,7 @@ impl Session {
     }
 
     /// The node answered a data op.
-    pub(in crate::client) fn on_data_reply(
+    pub(super) fn on_data_reply(
         &mut self,
         op: &Op,
         reply: Reply,
@@ -451,7 +438,7 @@ impl Session {
     /// The session's part of a state's fingerprint. A time counts as long as something can still look at it:
     /// that of the open until there is a link, that of the last downlink after a half-close.
     #[cfg(feature = "model")]
-    pub(in crate::client) fn fingerprint(&self, config: &ClientOptions, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, config: &ClientOptions, print: &mut Fingerprint<'_>) {
         print.value(&self.target);
         match &self.phase {
             Phase::FirstBytes { until } => {
@@ -481,7 +468,7 @@ impl Session {
 
     /// The number of the reply that comes next, for a fingerprint; none where there are no numbers on the wire.
     #[cfg(feature = "model")]
-    pub(in crate::client) const fn expected(&self) -> Option<Seq> {
+    pub(super) const fn expected(&self) -> Option<Seq> {
         match &self.phase {
             Phase::Linked(link) if matches!(link.level(), Level::Sequenced) => Some(link.expected()),
             Phase::Linked(_) | Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => None,
@@ -490,7 +477,7 @@ impl Session {
 
     /// An op of this session that is in flight.
     #[cfg(feature = "model")]
-    pub(in crate::client) fn op_fingerprint(&self, op: &Op, print: &mut Fingerprint<'_>) {
+    pub(super) fn op_fingerprint(&self, op: &Op, print: &mut Fingerprint<'_>) {
         match &self.phase {
             Phase::Linked(link) => link.op_fingerprint(op, print),
             Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => {

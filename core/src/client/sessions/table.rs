@@ -13,7 +13,7 @@ use crate::client::sessions::session::Polling;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 use crate::id::FlowId;
-use crate::timer::TimerSlot;
+use crate::timer::{TimerKind, TimerSlot};
 
 /// All flows of levels 0 and 1.
 #[derive(Clone, Debug, Default)]
@@ -200,7 +200,8 @@ impl FlowTable {
     }
 
     fn rearm(&mut self, context: &mut Context) {
-        context.set_timer(&mut self.coalesce_timer, TimerOwner::Coalesce, self.coalescing.deadline());
+        let deadline = self.coalescing.deadline().map(|at| (at, TimerKind::Coalesce));
+        context.set_timer(&mut self.coalesce_timer, TimerOwner::Coalesce, deadline);
     }
 
     /// The table's part of a state's fingerprint; `rank` numbers the flows.

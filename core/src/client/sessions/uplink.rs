@@ -11,56 +11,56 @@ use crate::queue::ByteQueue;
 
 /// The uplink of one TCP flow.
 #[derive(Clone, Debug, Default)]
-pub(in crate::client) struct Uplink {
+pub(super) struct Uplink {
     queue: ByteQueue,
     finished: bool,
 }
 
 impl Uplink {
     /// The application sent `bytes`.
-    pub(in crate::client) fn push(&mut self, bytes: Bytes) {
+    pub(super) fn push(&mut self, bytes: Bytes) {
         self.queue.push(bytes);
     }
 
     /// All that waits.
-    pub(in crate::client) fn into_pieces(mut self) -> Vec<Bytes> {
+    pub(super) fn into_pieces(mut self) -> Vec<Bytes> {
         let mut pieces = Vec::new();
         self.queue.take_into(usize::MAX, &mut pieces);
         pieces
     }
 
     /// The application will send no more.
-    pub(in crate::client) fn finish(&mut self) -> Result<(), Misuse> {
+    pub(super) fn finish(&mut self) -> Result<(), Misuse> {
         self.check_open()?;
         self.finished = true;
         Ok(())
     }
 
-    pub(in crate::client) const fn check_open(&self) -> Result<(), Misuse> {
+    pub(super) const fn check_open(&self) -> Result<(), Misuse> {
         if self.finished { Err(Misuse::AfterFin) } else { Ok(()) }
     }
 
-    pub(in crate::client) const fn is_finished(&self) -> bool {
+    pub(super) const fn is_finished(&self) -> bool {
         self.finished
     }
 
-    pub(in crate::client) const fn len(&self) -> usize {
+    pub(super) const fn len(&self) -> usize {
         self.queue.len()
     }
 
     /// Takes up to `most` bytes for one op.
-    pub(in crate::client) fn take(&mut self, most: usize) -> Bytes {
+    pub(super) fn take(&mut self, most: usize) -> Bytes {
         self.queue.take(most)
     }
 
     /// Puts bytes back that the node cannot have had.
-    pub(in crate::client) fn put_back(&mut self, bytes: Bytes) {
+    pub(super) fn put_back(&mut self, bytes: Bytes) {
         self.queue.put_back(bytes);
     }
 
     /// The uplink's part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(in crate::client) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
         print.value(self.finished);
         print.each(self.queue.iter(), |print, piece| print.value(piece));
     }

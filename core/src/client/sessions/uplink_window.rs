@@ -24,7 +24,7 @@ const LATENESS_ALLOWED: Duration = Duration::from_secs(3);
 ///         ── a slow answer after a slow one: halved ──▶ 64 KiB
 /// ```
 #[derive(Clone, Debug)]
-pub(in crate::client) struct UplinkWindow {
+pub(super) struct UplinkWindow {
     window: usize,
     /// Bytes answered quickly since the window last changed.
     quick: usize,
@@ -41,29 +41,29 @@ enum Answer {
 }
 
 impl UplinkWindow {
-    pub(in crate::client) const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self { window: FIRST, quick: 0, quickest: None, last: Answer::Quick, unanswered: 0 }
     }
 
     /// How many bytes the next op may have, of a session with `depth` ops in flight at most: its share of the
     /// window, and nothing when the window is full.
-    pub(in crate::client) fn room(&self, depth: usize) -> usize {
+    pub(super) fn room(&self, depth: usize) -> usize {
         let share = self.window.checked_div(depth).unwrap_or(self.window).max(LEAST);
         self.window.saturating_sub(self.unanswered).min(share)
     }
 
     /// An op with `bytes` goes out.
-    pub(in crate::client) const fn on_sent(&mut self, bytes: usize) {
+    pub(super) const fn on_sent(&mut self, bytes: usize) {
         self.unanswered = self.unanswered.saturating_add(bytes);
     }
 
     /// An op with `bytes` has come back, in whatever way.
-    pub(in crate::client) const fn on_ended(&mut self, bytes: usize) {
+    pub(super) const fn on_ended(&mut self, bytes: usize) {
         self.unanswered = self.unanswered.saturating_sub(bytes);
     }
 
     /// An op with `bytes` was answered after `elapsed`; at most `most` shall be unanswered.
-    pub(in crate::client) fn on_answer(&mut self, bytes: usize, elapsed: Duration, most: usize) {
+    pub(super) fn on_answer(&mut self, bytes: usize, elapsed: Duration, most: usize) {
         let quickest = self.quickest.map_or(elapsed, |quickest| quickest.min(elapsed));
         self.quickest = Some(quickest);
         if elapsed > quickest.saturating_mul(3).saturating_add(LATENESS_ALLOWED) {
@@ -84,7 +84,7 @@ impl UplinkWindow {
 
     /// The window's part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(in crate::client) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
         print.value((self.window, self.quick, self.quickest, self.last, self.unanswered));
     }
 }

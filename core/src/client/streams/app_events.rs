@@ -7,6 +7,7 @@ use crate::client::streams::Streams;
 use crate::error::Misuse;
 use crate::id::FlowId;
 use crate::target::FlowKind;
+use crate::timer::TimerKind;
 
 impl Streams {
     /// Something happened on the socket of a stream's application.
@@ -42,6 +43,7 @@ impl Streams {
         let Some(number) = self.flows.get(&id).map(|flow| flow.number) else { return };
         let stream = self.connection().and_then(|connection| connection.streams.get(&number));
         let deadline = stream.and_then(|stream| stream.deadline(context.config()));
+        let deadline = deadline.map(|at| (at, TimerKind::Poll));
         if let Some(flow) = self.flows.get_mut(&id) {
             context.set_timer(&mut flow.timer, TimerOwner::Flow(id), deadline);
         }

@@ -11,7 +11,7 @@ use crate::client::streams::timeout::LossDetector;
 use crate::config::ClientOptions;
 use crate::id::{FlowId, IdGenerator, RelayId};
 use crate::time::{Instant, share};
-use crate::timer::{TimerKind, TimerSlot};
+use crate::timer::TimerSlot;
 use crate::wire::direction::Direction;
 use crate::wire::number::{ExchangeNumber, StreamNumber};
 use crate::wire::packet::{ClientId, Epoch, Grants};
@@ -30,8 +30,6 @@ pub(in crate::client) struct Streams {
     pub(super) state: State,
     pub(super) flows: BTreeMap<FlowId, StreamFlow>,
     pub(super) timer: TimerSlot,
-    /// What the timer is for.
-    pub(super) due: TimerKind,
     /// How long a flow waits for a connection.
     open_wait: Duration,
     /// Whether a flow waits for the connection.
@@ -100,7 +98,6 @@ impl Streams {
             flows: BTreeMap::new(),
             closed: false,
             timer: TimerSlot::default(),
-            due: TimerKind::Hello,
             open_wait: config.request_timeout,
             wanted: false,
             accepted: false,

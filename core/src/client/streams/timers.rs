@@ -34,18 +34,6 @@ impl Streams {
         }
     }
 
-    /// What a deadline of this engine is for.
-    pub(in crate::client) const fn deadline(&self, owner: TimerOwner) -> TimerKind {
-        match owner {
-            TimerOwner::Flow(_) => TimerKind::Poll,
-            TimerOwner::Relay(_)
-            | TimerOwner::Exchange(_)
-            | TimerOwner::Coalesce
-            | TimerOwner::Closes
-            | TimerOwner::Streams => self.due,
-        }
-    }
-
     /// Sets the timer to when level 2 wants to be woken.
     pub(in crate::client) fn rearm(&mut self, relays: &Relays, context: &mut Context) {
         let now = context.now();
@@ -70,7 +58,6 @@ impl Streams {
             note(connection.forgotten_at(context.config()).map(|at| at.max(soon)), TimerKind::IdleClient);
             note(connection.inputs(0, false, context.config(), now).bulk_at(), TimerKind::Coalesce);
         }
-        self.due = due.map_or(TimerKind::Hello, |(_, timer)| timer);
-        context.set_timer(&mut self.timer, TimerOwner::Streams, due.map(|(at, _)| at));
+        context.set_timer(&mut self.timer, TimerOwner::Streams, due);
     }
 }

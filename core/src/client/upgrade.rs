@@ -1,0 +1,39 @@
+//! Flows that open: streams where there is a connection of level 2, sessions elsewhere (protocol.md 3.1).
+
+use crate::client::context::Context;
+use crate::client::flows::{Carrier, Flows};
+use crate::client::relays::Relays;
+use crate::client::sessions::{Opens, Sessions};
+use crate::client::streams::{Availability, Streams};
+
+/// Flows whose open is due become streams where there is a connection, and wait where there may be one soon.
+pub(super) fn upgrade(
+    flows: &mut Flows,
+    sessions: &mut Sessions,
+    streams: &mut Streams,
+    relays: &mut Relays,
+    context: &mut Context,
+) {
+    streams.set_wanted(false);
+    if !sessions.has_opens() {
+        return;
+    }
+    streams.renew(relays, context.config(), context.now());
+    while streams.availability(context.now(), relays) == Availability::Ready
+        && let Some((id, start)) = sessions.hand_over(context)
+    {
+        flows.set(id, Carrier::Streams);
+        streams.take_over(id, start, context);
+    }
+    if streams.availability(context.now(), relays) == Availability::Undecided {
+        streams.set_wanted(sessions.has_live_opens());
+    }
+}
+
+/// Whether flows that did not become streams may open as sessions now.
+pub(super) fn opens(streams: &Streams, relays: &Relays, context: &Context) -> Opens {
+    match streams.availability(context.now(), relays) {
+        Availability::Undecided => Opens::Wait,
+        Availability::Ready | Availability::Sessions => Opens::Go,
+    }
+}
