@@ -122,7 +122,7 @@ impl Client {
             settled: false,
             context: Context::new(config, now),
         };
-        client.relays.rearm_all(&mut client.context);
+        client.relays.rearm(&mut client.context);
         client
     }
 
@@ -296,7 +296,7 @@ impl Client {
         while let Some(owner) = self.context.next_due() {
             let Self { context, relays, sessions, .. } = self;
             match (owner, &mut self.streams) {
-                (TimerOwner::Relay(id), _) => relays.rearm(id, context),
+                (TimerOwner::Relay(_), _) => relays.rearm(context),
                 (TimerOwner::Exchange(id), _) => self.end_call(id, CallEnd::Overdue),
                 (owner, Some(streams)) if self.flows.belongs_to_streams(owner) => {
                     streams.on_timeout(owner, relays, context)
@@ -353,8 +353,8 @@ impl Client {
         sessions.next_call(calls, relays, context)
     }
 
-    /// After whatever may have ended flows or given credit back: forgets what has ended, and lets readers go on that
-    /// wait for credit.
+    /// After whatever may have ended flows, given credit back or changed a relay: forgets what has ended, lets readers
+    /// go on that wait for credit, and sets the timers of relays.
     fn settle(&mut self) {
         while let Some(id) = self.context.next_ended() {
             self.flows.remove(id);
@@ -363,6 +363,7 @@ impl Client {
         if let Some(streams) = &mut self.streams {
             streams.feed(&mut self.context);
         }
+        self.relays.rearm(&mut self.context);
     }
 }
 

@@ -58,21 +58,14 @@ impl Relays {
         self.relays.iter_mut()
     }
 
-    /// Sets the timer of a relay, after anything that may have changed its deadline. What became due while the host
+    /// Sets the timers of all relays, after whatever may have changed their deadlines. What became due while the host
     /// slept is done before it is forgotten.
-    pub(super) fn rearm(&mut self, id: RelayId, context: &mut Context) {
+    pub(super) fn rearm(&mut self, context: &mut Context) {
         let now = context.now();
-        if let Some(relay) = self.get_mut(id) {
+        for relay in &mut self.relays {
             relay.on_timeout(now);
-            let deadline = relay.deadline(now);
-            context.set_timer(relay.timer(), TimerOwner::Relay(id), deadline);
-        }
-    }
-
-    /// Sets the timers of all relays.
-    pub(super) fn rearm_all(&mut self, context: &mut Context) {
-        for place in 0..self.relays.len() {
-            self.rearm(RelayId::new(u32::try_from(place).unwrap_or(u32::MAX)), context);
+            let (owner, deadline) = (TimerOwner::Relay(relay.id()), relay.deadline(now));
+            context.set_timer(relay.timer(), owner, deadline);
         }
     }
 

@@ -67,7 +67,6 @@ impl<'a> Replies<'a> {
                 OpOwner::Close { .. } => {}
             }
         }
-        self.relays.rearm(relay, self.context);
     }
 
     /// What an answer tells of its relay, whatever it brought.
@@ -226,7 +225,6 @@ impl<'a> Replies<'a> {
                 self.on_lost_batch(call.relay, batch, EndReason::ExchangeLost(why));
             }
         }
-        self.relays.rearm(call.relay, self.context);
     }
 
     /// The driver has not said anything of the call for longer than it may take.
@@ -240,7 +238,6 @@ impl<'a> Replies<'a> {
         let now = self.context.now();
         let down = self.relays.get_mut(relay).and_then(|relay| relay.on_strike(now, self.context.config()));
         self.context.notice(down);
-        self.relays.rearm(relay, self.context);
         for sent in batch.into_ops() {
             self.on_lost(sent, why);
         }

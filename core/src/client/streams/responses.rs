@@ -42,7 +42,6 @@ impl Streams {
                 context.count(|stats| &mut stats.answered);
                 let DecryptedPacket { header, frames, len, .. } = decrypted;
                 self.on_packet(call, packet, &header, frames, len, relays, context);
-                relays.rearm(call.relay, context);
             }
             Response::NoStreams => {
                 context.count(|stats| &mut stats.answered);
@@ -242,7 +241,6 @@ impl Streams {
         if why == ExchangeFailure::TooLarge && relays.get(relay).is_some_and(narrow) {
             self.on_narrow(relay, relays, context);
         }
-        relays.rearm(relay, context);
     }
 }
 
