@@ -1,4 +1,4 @@
-//! An allocator that counts, for tests of what code asks of memory.
+//! A counting allocator, for tests of memory.
 //!
 //! A test binary installs it with `#[global_allocator] static ALLOCATOR: Counting = Counting;`. Each thread
 //! counts for itself, so the test harness's own threads do not disturb.

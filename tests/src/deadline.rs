@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-/// Far longer than anything here takes: whoever reaches it hangs.
+/// Far longer than any test step: one that reaches it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for something that will happen.

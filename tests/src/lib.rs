@@ -1,6 +1,6 @@
 //! What crosses crates: wire compatibility, end to end over sockets, the oracle, determinism.
 //!
-//! The tests are in `tests/`; here is what they share.
+//! Shared parts of the tests in `tests/`.
 
 pub mod allocator;
 pub mod certificate;

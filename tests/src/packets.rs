@@ -59,12 +59,12 @@ impl Hand {
         writer.finish().seal(&self.up, self.nonces.next())
     }
 
-    /// A packet that is answered at once: a hello, or one that says nothing.
+    /// A packet that is answered at once: a hello, or an empty one.
     pub fn knock(&mut self) -> Bytes {
         self.packet(Duration::ZERO, &[])
     }
 
-    /// What an answer says; the epoch in it counts from now on.
+    /// The header of an answer; its epoch is used from now on.
     ///
     /// # Panics
     /// When it does not open, or is to another client.

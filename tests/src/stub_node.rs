@@ -1,4 +1,4 @@
-//! Something that answers like a node and remembers what it was asked, without any machine in it.
+//! A stub of a node: it records requests and gives a fixed answer.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -53,7 +53,7 @@ impl StubNode {
         *self.answer.lock().expect("no panic") = (status, body.into());
     }
 
-    /// Answers nobody until [`open_gate`](Self::open_gate).
+    /// Holds answers until [`open_gate`](Self::open_gate).
     pub fn close_gate(&self) {
         self.gate.forget_permits(tokio::sync::Semaphore::MAX_PERMITS);
     }

@@ -82,7 +82,6 @@ impl Machine for Client {
             | ClientAction::Fin { .. }
             | ClientAction::Ended { .. }
             | ClientAction::Closed
-            | ClientAction::Closed
             | ClientAction::Event(_)
             | ClientAction::Idle { .. } => RecordedAction::new(action, None),
         }
@@ -110,7 +109,6 @@ impl Machine for Client {
             | ClientAction::Opened { .. }
             | ClientAction::Fin { .. }
             | ClientAction::Ended { .. }
-            | ClientAction::Closed
             | ClientAction::Closed
             | ClientAction::Event(_)
             | ClientAction::Idle { .. } => 0,

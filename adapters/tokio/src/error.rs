@@ -16,7 +16,7 @@ pub enum StartError {
     Config(ConfigError),
     /// The URL of a relay is invalid.
     Url {
-        /// The place of the relay among those of the client, from 0.
+        /// The index of the relay among those of the client, from 0.
         relay: usize,
         /// What is wrong with the URL.
         error: BadRelayUrl,

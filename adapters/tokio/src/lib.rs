@@ -13,8 +13,8 @@
 //! | [`StandInRelay`] | behaves like a hosted relay script, with seeded faults: for trials, measurements, tests |
 //! | [`exchange::Exchanger`] | carries calls over HTTP, and proves which of them were not sent |
 //!
-//! Each is made by a builder, whose `start` checks all settings. A client and a node tell the machine's notices
-//! (`notices`) and counters (`stats`), end in order with `shutdown`, and at once when dropped.
+//! Each is made by a builder, whose `start` checks all settings. A client and a node have the machine's
+//! notices (`notices`) and counters (`stats`), end in order with `shutdown`, and at once when dropped.
 //!
 //! # Example
 //!

@@ -1,4 +1,4 @@
-//! What applications do with a connection.
+//! Operations of applications on a connection.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use crate::deadline::soon;
 /// Sends `message` and takes the same number of bytes back.
 ///
 /// # Errors
-/// What the socket says.
+/// Errors of the socket.
 pub async fn echo(socket: &mut TcpStream, message: &[u8]) -> io::Result<Vec<u8>> {
     socket.write_all(message).await?;
     let mut answer = vec![0; message.len()];
@@ -22,7 +22,7 @@ pub async fn echo(socket: &mut TcpStream, message: &[u8]) -> io::Result<Vec<u8>>
 /// Exactly `len` bytes.
 ///
 /// # Errors
-/// What the socket says.
+/// Errors of the socket.
 pub async fn read_exact(socket: &mut (impl AsyncReadExt + Unpin), len: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; len];
     soon(socket.read_exact(&mut bytes)).await?;
@@ -32,17 +32,17 @@ pub async fn read_exact(socket: &mut (impl AsyncReadExt + Unpin), len: usize) ->
 /// Everything up to the end.
 ///
 /// # Errors
-/// What the socket says: a reset is none of the ends.
+/// Errors of the socket; a reset is an error.
 pub async fn read_to_end(socket: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     soon(socket.read_to_end(&mut bytes)).await?;
     Ok(bytes)
 }
 
-/// Reads to the end and checks every byte; says how many there were.
+/// Reads to the end and checks every byte; returns their number.
 ///
 /// # Errors
-/// What the socket says, and [`InvalidData`](io::ErrorKind::InvalidData) for a byte that was not sent.
+/// Errors of the socket, and [`InvalidData`](io::ErrorKind::InvalidData) for a byte that was not sent.
 pub async fn fetch(socket: &mut (impl AsyncReadExt + Unpin), pattern: Pattern) -> io::Result<usize> {
     let mut piece = vec![0; 256 * 1024];
     let mut total = 0;
@@ -61,7 +61,7 @@ pub async fn fetch(socket: &mut (impl AsyncReadExt + Unpin), pattern: Pattern) -
 /// Reads the first `len` bytes of a pattern and checks every one.
 ///
 /// # Errors
-/// What the socket says, and [`InvalidData`](io::ErrorKind::InvalidData) for a byte that was not sent.
+/// Errors of the socket, and [`InvalidData`](io::ErrorKind::InvalidData) for a byte that was not sent.
 pub async fn take(socket: &mut (impl AsyncReadExt + Unpin), pattern: Pattern, len: usize) -> io::Result<()> {
     let got = fetch(&mut socket.take(len as u64), pattern).await?;
     if got == len { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
@@ -70,7 +70,7 @@ pub async fn take(socket: &mut (impl AsyncReadExt + Unpin), pattern: Pattern, le
 /// Sends the first `len` bytes of a pattern.
 ///
 /// # Errors
-/// What the socket says.
+/// Errors of the socket.
 pub async fn push(socket: &mut (impl AsyncWriteExt + Unpin), pattern: Pattern, len: usize) -> io::Result<()> {
     let mut sent = 0;
     while sent < len {
@@ -84,7 +84,7 @@ pub async fn push(socket: &mut (impl AsyncWriteExt + Unpin), pattern: Pattern, l
 /// Cuts a connection: the peer sees a reset.
 ///
 /// # Panics
-/// When the socket cannot be told.
+/// When the socket rejects the option.
 pub fn reset(socket: TcpStream) {
     socket.set_zero_linger().expect("a socket that can be set up");
 }

@@ -1,4 +1,4 @@
-//! How applications reach a proxy: SOCKS5, HTTP CONNECT, SOCKS5 UDP ASSOCIATE.
+//! Clients of a proxy: SOCKS5, HTTP CONNECT, SOCKS5 UDP ASSOCIATE.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,12 +6,12 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
-/// Why a proxy gave no connection.
+/// Why a proxy opened no connection.
 #[derive(Debug)]
 pub enum Refused {
-    /// It said so: the reply code of SOCKS5, or the status of HTTP.
+    /// Refused: the reply code of SOCKS5, or the status of HTTP.
     Code(u16),
-    /// It broke off.
+    /// The connection broke.
     Broken(io::Error),
 }
 
@@ -81,7 +81,7 @@ impl Association {
     /// Sends a datagram to `target`.
     ///
     /// # Errors
-    /// What the socket says.
+    /// Errors of the socket.
     pub async fn send(&self, target: SocketAddr, payload: &[u8]) -> io::Result<()> {
         self.socket.send(&[&[0, 0, 0][..], &address(target), payload].concat()).await.map(drop)
     }
@@ -89,7 +89,7 @@ impl Association {
     /// The next datagram, and where it came from.
     ///
     /// # Errors
-    /// What the socket says, or that the header is none for IPv4.
+    /// Errors of the socket, and a header that is not one for IPv4.
     pub async fn receive(&self) -> io::Result<(SocketAddr, Vec<u8>)> {
         let mut datagram = vec![0; 65_535];
         let len = self.socket.recv(&mut datagram).await?;

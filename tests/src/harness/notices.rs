@@ -1,4 +1,4 @@
-//! What the client's machine tells observers, to be waited for.
+//! Notices of the client, to wait for.
 
 use seqlane::ClientNotice;
 use tokio::sync::broadcast;

@@ -26,7 +26,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Serves every connection in this way; `InvalidData` tells of a wrong byte.
+    /// Serves every connection with this function; its error `InvalidData` reports a wrong byte.
     ///
     /// # Panics
     /// When there is no port.
@@ -123,7 +123,7 @@ impl Origin {
         Self::serve(move |mut socket| async move {
             socket.read_u8().await?;
             socket.write_all(last_words).await?;
-            // The reset destroys what is not fetched yet, so it waits for a second word.
+            // A reset destroys unread bytes, so it waits for a second message.
             socket.read_u8().await?;
             reset(socket);
             Ok(())
@@ -131,7 +131,7 @@ impl Origin {
         .await
     }
 
-    /// Takes connections and reads nothing from them until it is told to; from then on like [`sink`](Self::sink).
+    /// Accepts connections and reads nothing from them until it is released; then like [`sink`](Self::sink).
     pub async fn reluctant(pattern: Pattern, len: usize) -> (Self, Arc<Notify>) {
         let go = Arc::new(Notify::new());
         let told = Arc::clone(&go);
@@ -161,7 +161,7 @@ impl Origin {
         .await
     }
 
-    /// Reads each connection, and tells how it ended: in order, or not.
+    /// Reads each connection, and reports whether it ended in order.
     pub async fn witness() -> (Self, Endings) {
         let (tell, endings) = mpsc::unbounded_channel();
         let origin = Self::serve(move |mut socket| {
@@ -250,7 +250,7 @@ impl Drop for DatagramEcho {
     }
 }
 
-/// An address that never answers: nobody accepts, and the queue of those who wait is full.
+/// An address that never answers: its backlog is full and nothing is accepted.
 #[derive(Debug)]
 pub struct BlackHole {
     address: SocketAddr,
@@ -278,7 +278,7 @@ impl BlackHole {
         Self { address, _waiting: waiting.take(4).collect(), _listener: listener }
     }
 
-    /// Where nobody answers.
+    /// The address.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
@@ -288,7 +288,7 @@ fn stream_socket() -> Socket {
     Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket")
 }
 
-/// An address that refuses: nobody listens there any more.
+/// An address that refuses connections.
 ///
 /// # Panics
 /// When there is no port.

@@ -1,4 +1,4 @@
-//! Bytes that tell their place: any loss, doubling or swap shows at once.
+//! Bytes that depend on their position: any loss, duplication or swap shows at once.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -66,10 +66,10 @@ impl Pattern {
     }
 }
 
-/// A byte that is not what was sent.
+/// A wrong byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mismatch {
-    /// Its place in the stream.
+    /// Its position in the stream.
     pub offset: usize,
 }
 

@@ -21,7 +21,7 @@ pub const SECRET: &str = "client and node";
 /// The key between relays and the node.
 pub const NODE_KEY: &str = "node key";
 
-/// A port of loopback that nobody has.
+/// A free port of loopback.
 pub const FREE_PORT: &str = "127.0.0.1:0";
 
 type Tune<T> = Box<dyn FnOnce(T) -> T + Send>;

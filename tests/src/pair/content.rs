@@ -1,4 +1,4 @@
-//! What flows carry: every byte tells its flow, its direction and its place, every datagram its number.
+//! Contents of flows: every byte depends on its flow, its direction and its position, every datagram has its number.
 
 use std::collections::BTreeSet;
 
@@ -80,7 +80,7 @@ pub(super) struct Received {
 }
 
 impl Received {
-    /// Bytes came. They are the next ones, whatever was lost or doubled on the way.
+    /// Bytes arrived. They are the next ones, whatever was lost or duplicated.
     pub(super) fn chunk(&mut self, content: Content, bytes: &[u8]) {
         if let Err(mismatch) = content.pattern.check(self.bytes, bytes) {
             panic!("S1, S2: {mismatch} ({content:?})");
@@ -88,13 +88,13 @@ impl Received {
         self.bytes += bytes.len();
     }
 
-    /// A datagram came. It is one of the `sent` ones, whole, and at most once unless `doubled`.
-    pub(super) fn datagram(&mut self, content: Content, bytes: &Bytes, sent: u32, doubled: bool) {
+    /// A datagram arrived. It is one of the `sent` ones, whole, and at most once unless `duplicated`.
+    pub(super) fn datagram(&mut self, content: Content, bytes: &Bytes, sent: u32, duplicated: bool) {
         let ([a, b, c, d, high, low], _) = bytes.split_first_chunk::<HEADER>().expect("S1: a cut datagram");
         let number = u32::from_be_bytes([*a, *b, *c, *d]);
         let whole = content.datagram(number, u16::from_be_bytes([*high, *low]));
         assert!(number < sent, "S1: datagram {number} was never sent");
         assert!(*bytes == whole, "S1: datagram {number} is not what was sent");
-        assert!(self.datagrams.insert(number) || doubled, "S2: datagram {number} came twice");
+        assert!(self.datagrams.insert(number) || duplicated, "S2: datagram {number} came twice");
     }
 }

@@ -1,4 +1,4 @@
-//! The applications: what they do, and what they see of their flows.
+//! Applications at the client, with what they have sent and received.
 
 use seqlane::{
     ClientAction, ClientEvent, EndReason, ExchangeId, FlowId, FlowKind, LocalEvent, RelayId, Target,
@@ -103,14 +103,14 @@ impl Pair {
         self.drain();
     }
 
-    /// Does what the client asks for, and holds it to what it may ask.
+    /// Performs an action of the client, and checks that it is allowed.
     pub(super) fn on_client(&mut self, action: ClientAction) {
         match action {
             ClientAction::Send { exchange, relay, body, .. } => {
                 self.on_send(exchange, relay, body.into_bytes());
             }
             ClientAction::Deliver { flow: stream, bytes } => {
-                let doubled = self.doubled;
+                let duplicated = self.duplicated;
                 let content = Content::down(stream.number());
                 let local = live(self.locals.get_mut(&stream));
                 assert!(!local.fin, "S4: bytes after the end of the downlink");
@@ -119,7 +119,7 @@ impl Pair {
                     FlowKind::Tcp => local.received.chunk(content, &bytes),
                     FlowKind::Udp => {
                         let sent = local.datagrams_down.datagrams;
-                        local.received.datagram(content, &bytes, sent, doubled);
+                        local.received.datagram(content, &bytes, sent, duplicated);
                     }
                 }
             }

@@ -1,7 +1,7 @@
-//! A client and a node joined by a network that a test plays: it delivers, reorders, doubles, loses.
+//! A client and a node joined by a simulated network that delivers, reorders, duplicates and loses.
 //!
-//! A run is a list of [`Step`]s. Every byte that is sent tells its flow, its direction and its place, so that
-//! any swap, loss or doubling shows at once. After every step the properties of docs/protocol.md section 4
+//! A run is a list of [`Step`]s. Every byte depends on its flow, its direction and its position, so that any swap, loss
+//! or duplication shows at once. After every step the properties of docs/protocol.md section 4
 //! are checked; at the end the network heals, and every flow must come to its end.
 
 mod content;
@@ -38,7 +38,7 @@ pub struct Pair {
     client_wake: Option<Wake>,
     node_wake: Option<Wake>,
     requests: Vec<Request>,
-    /// Requests at the node; without an exchange when nobody waits for the answer.
+    /// Requests at the node; without an exchange when no caller waits for the answer.
     held: BTreeMap<RequestId, Option<ExchangeId>>,
     replies: Vec<Reply>,
     next_request: u64,
@@ -46,12 +46,12 @@ pub struct Pair {
     upstreams: BTreeMap<UpstreamId, Upstream>,
     /// Exchanges that were sent and have not ended.
     exchanges: BTreeSet<ExchangeId>,
-    /// Whether a request arrived twice: what it opened is open twice then, and its datagrams came twice.
-    doubled: bool,
+    /// Whether a request arrived twice: then its upstreams are open twice, and its datagrams arrived twice.
+    duplicated: bool,
     transcript: DefaultHasher,
 }
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// A hash of everything that both machines asked for, to the byte.
@@ -84,7 +84,7 @@ impl Pair {
             locals: BTreeMap::new(),
             upstreams: BTreeMap::new(),
             exchanges: BTreeSet::new(),
-            doubled: false,
+            duplicated: false,
             transcript: DefaultHasher::new(),
         };
         pair.drain();

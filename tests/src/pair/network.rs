@@ -1,4 +1,4 @@
-//! What is on its way between the machines, and what happens to it there.
+//! The network between the machines: requests and replies in flight.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use seqlane::{ClientEvent, Endpoint, ExchangeFailure, ExchangeId, NodeEvent, Rel
 use super::Pair;
 use super::step::Fate;
 
-/// A request on its way to the node.
+/// A request in flight to the node.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) exchange: ExchangeId,
@@ -16,14 +16,14 @@ pub(super) struct Request {
     pub(super) body: Bytes,
 }
 
-/// A reply on its way to the client.
+/// A reply in flight to the client.
 #[derive(Debug)]
 pub(super) struct Reply {
     exchange: ExchangeId,
     body: Bytes,
 }
 
-/// How long a relay that refuses wants to be left alone.
+/// The `Retry-After` of a relay that refuses.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Pair {
@@ -35,11 +35,11 @@ impl Pair {
                 }
             }
             Fate::Double => {
-                // Level 0 has nothing that tells a second copy from a new op: doubling is not survived there.
+                // Level 0 cannot distinguish a second copy from a new op, so flows do not survive duplication.
                 if self.setting.is_sequenced()
                     && let Some(request) = take(&mut self.requests, index)
                 {
-                    self.doubled = true;
+                    self.duplicated = true;
                     self.arrive(&request, false);
                     self.requests.push(request);
                 }
@@ -66,7 +66,7 @@ impl Pair {
         }
     }
 
-    /// A request reaches the node; `awaited` tells whether somebody waits for the answer.
+    /// A request reaches the node; `awaited` is whether the caller waits for the answer.
     fn arrive(&mut self, request: &Request, awaited: bool) {
         let number = RequestId::new(self.next_request);
         self.next_request += 1;
@@ -102,7 +102,7 @@ impl Pair {
     }
 }
 
-/// Takes the `index`-th of what is on its way, whatever the number.
+/// Takes the message at `index` modulo their number.
 fn take<T>(on_the_way: &mut Vec<T>, index: usize) -> Option<T> {
     index.checked_rem(on_the_way.len()).map(|place| on_the_way.remove(place))
 }

@@ -29,7 +29,7 @@ impl Pair {
             for upstream in upstreams() {
                 assert!(upstream.received.bytes <= local.sent.bytes, "S2: flow {flow} sent less");
             }
-            assert!(self.doubled || upstreams().count() <= 1, "S3: flow {flow} was opened twice");
+            assert!(self.duplicated || upstreams().count() <= 1, "S3: flow {flow} was opened twice");
         }
     }
 
@@ -38,7 +38,7 @@ impl Pair {
         let bound = client_bound(self.locals.len());
         assert!(kept <= bound, "S6: the client keeps {kept} bytes, and may keep {bound}");
         let kept = self.node.buffered_bytes();
-        // What was reset, or refused, has no part in the bound; what lingers after its session has.
+        // Flows that were reset or refused have no part in the bound; bytes that outlast their session have.
         let bound = node_bound(self.upstreams.values().filter(|upstream| !upstream.is_gone()).count());
         let reset = self.upstreams.values().filter(|u| u.is_gone() && !u.has_ended()).count();
         assert!(kept <= bound + node_bound(reset), "S6: the node keeps {kept} bytes, and may keep {bound}");

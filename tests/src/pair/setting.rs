@@ -7,7 +7,7 @@ use seqlane::{
     RelayOptions, Secret,
 };
 
-/// What two machines and the way between them know.
+/// Settings of the two machines and the network between them.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
     /// The highest level of the client.
@@ -16,7 +16,7 @@ pub struct Setting {
     pub node: Level,
     /// How the client chooses among its two relays.
     pub balance: Balance,
-    /// Whether the second relay takes `seq` out of what it passes on.
+    /// Whether the second relay strips `seq`.
     pub second_strips: bool,
 }
 
@@ -84,14 +84,14 @@ const FLOOR: usize = 64 * 1024;
 /// The longest datagram that a test sends.
 pub(super) const MAX_DATAGRAM: usize = 1_500;
 
-/// S6: what a client with so many flows may keep: the floors, what all share beyond them, replies that wait
+/// S6: the bytes that a client with so many flows may buffer: the floors, the shared pool, replies that wait
 /// for an earlier one, and datagrams.
 pub(super) const fn client_bound(flows: usize) -> usize {
     TOTAL + flows * (FLOOR + REORDER * MAX_DRAIN + UDP_QUEUE * MAX_DATAGRAM)
 }
 
-/// S6: what a node with so many upstreams may keep: the floors, what all share beyond them, and per upstream
-/// what waits to be written and what waits for its turn, each with the op that goes over the bound.
+/// S6: the bytes that a node with so many upstreams may buffer: the floors, the shared pool, and per upstream
+/// the bytes to be written and those of ops out of order, each with the op that exceeds the bound.
 pub(super) const fn node_bound(upstreams: usize) -> usize {
     let written = WRITE_QUEUE + SEQ_QUEUE + MAX_OP;
     let queued = SEQ_QUEUE + MAX_OP;

@@ -1,6 +1,6 @@
 //! What can happen to a pair, one small thing at a time.
 
-/// One thing that happens. Indices pick among what there is at the moment, so any number is good.
+/// One step of a run. Indices are taken modulo the number of candidates, so any number is valid.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// An application opens a TCP flow.
@@ -25,22 +25,22 @@ pub enum Step {
     UpstreamReset(usize),
     /// A TCP upstream takes everything that waits for it.
     UpstreamRead(usize),
-    /// What the network does to one of the requests or replies that are on their way.
+    /// The fate of a request or reply in flight.
     Network(usize, Fate),
-    /// Time passes, in milliseconds, with every timeout on the way.
+    /// Time passes, in milliseconds, with every timeout in between.
     Pass(u64),
 }
 
-/// What becomes of a request or reply on its way.
+/// The fate of a request or reply in flight.
 #[derive(Clone, Copy, Debug)]
 pub enum Fate {
     /// A request arrives.
     Arrive,
-    /// A request arrives and stays on its way: it will arrive again.
+    /// A request arrives and stays in flight: it will arrive again.
     Double,
     /// A reply arrives.
     Return,
-    /// A request is lost, and the client is told that nobody knows.
+    /// A request is lost, and the client learns that its fate is unknown.
     LoseRequest,
     /// A request never left.
     NotSent,

@@ -1,4 +1,4 @@
-//! The far ends: what upstreams do, and what they see of their flows.
+//! Upstreams at the node, with what they have sent and received.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::{Pair, pick};
 /// The far end of a flow.
 #[derive(Debug)]
 pub(super) struct Upstream {
-    /// Which flow opened it: its target says so.
+    /// The flow that opened it, from its target.
     pub(super) flow: u64,
     pub(super) kind: FlowKind,
     line: Line,
@@ -34,7 +34,7 @@ pub(super) struct Upstream {
 enum Line {
     Opening,
     Open,
-    /// Nothing may be said of it any more; `shut` when it was the node that ended it.
+    /// Ended: no event may follow; `shut` when the node ended it.
     Gone {
         shut: bool,
     },
@@ -60,7 +60,7 @@ impl Upstream {
         matches!(self.line, Line::Gone { .. })
     }
 
-    /// Whether the node has told of the end of the session, if there was one.
+    /// Whether the node has reported the end of the session, if there was one.
     pub(super) fn has_ended(&self) -> bool {
         self.ended == self.opened
     }
@@ -138,7 +138,7 @@ impl Pair {
         self.drain();
     }
 
-    /// Does what the node asks for, and holds it to what it may ask.
+    /// Performs an action of the node, and checks that it is allowed.
     pub(super) fn on_node(&mut self, action: NodeAction) {
         match action {
             NodeAction::Respond { request, response } => {
@@ -150,7 +150,7 @@ impl Pair {
                 assert!(fresh, "an upstream id was used twice");
             }
             NodeAction::WriteUpstream { upstream, bytes } => {
-                let doubled = self.doubled;
+                let duplicated = self.duplicated;
                 let upstream = served(self.upstreams.get_mut(&upstream));
                 let content = Content::up(upstream.flow);
                 match upstream.kind {
@@ -160,7 +160,7 @@ impl Pair {
                     }
                     FlowKind::Udp => {
                         let sent = nth(&mut self.locals, upstream.flow).sent.datagrams;
-                        upstream.received.datagram(content, &bytes, sent, doubled);
+                        upstream.received.datagram(content, &bytes, sent, duplicated);
                     }
                 }
             }

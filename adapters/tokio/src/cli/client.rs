@@ -41,7 +41,7 @@ pub(super) struct ClientArgs {
     /// Data ops in flight per flow, at most
     #[arg(long, value_name = "N", env = "SEQLANE_DEPTH", default_value_t = 8)]
     depth: usize,
-    /// When an application is told that its flow is open
+    /// When an application learns that its flow is open
     #[arg(long, value_name = "WHEN", env = "SEQLANE_OPEN", default_value = "optimistic", value_enum)]
     open: Open,
     /// How calls are distributed over relays
@@ -84,7 +84,7 @@ pub(super) struct ClientArgs {
     record: Option<PathBuf>,
 }
 
-/// When an application is told that its flow is open.
+/// When an application learns that its flow is open.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Open {
     /// At once: its first bytes go with the open, and a failure shows as a reset.

@@ -33,13 +33,13 @@ pub(super) struct RelayArgs {
     #[arg(long, env = "SEQLANE_BINARY")]
     binary: bool,
     #[command(flatten)]
-    faults: Faults,
+    faults: FaultArgs,
 }
 
 /// Faults of the relay.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Faults")]
-struct Faults {
+struct FaultArgs {
     /// Added latency per call: half on the way to the node, half on the way back
     #[arg(long, value_name = "TIME", env = "SEQLANE_DELAY", default_value = "0ms")]
     #[arg(value_parser = humantime::parse_duration)]
@@ -83,7 +83,7 @@ struct Faults {
     gzip: bool,
 }
 
-impl Faults {
+impl FaultArgs {
     fn apply(&self, relay: RelayBuilder) -> RelayBuilder {
         let mut relay = relay
             .delay(self.delay)

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::error::StartError;
 use crate::exchange::{Exchanger, TlsRoots};
 use crate::proxy::{Credentials, Proxy, Terms};
-use crate::record::{self, Taped};
+use crate::record::{self, RecordedMachine};
 use crate::start;
 
 /// Notices that wait for a slow observer; then it misses the oldest.
@@ -166,7 +166,7 @@ impl ClientBuilder {
             None => None,
         };
         let recording = self.record.as_ref().map(|path| record::start(path, options, seed)).transpose()?;
-        let (tape, recording) = recording.unzip();
+        let (recorder, recording) = recording.unzip();
 
         let (inputs, queue) = mpsc::channel(INPUT_QUEUE);
         let (reports, reported) = mpsc::unbounded_channel();
@@ -181,7 +181,8 @@ impl ClientBuilder {
             carriers,
             log: Log::new(self.relays.iter().map(Relay::name)),
         };
-        let driver = ClientDriver::new(Taped::new(Machine::new(config, seed, now), tape, now), parts);
+        let driver =
+            ClientDriver::new(RecordedMachine::new(Machine::new(config, seed, now), recorder, now), parts);
         let driver = AbortOnDropHandle::new(tokio::spawn(driver.run()));
         let flows = Flows::new(inputs, reports);
         let stop = CancellationToken::new();

@@ -20,7 +20,7 @@ use super::messages::{ActionSender, FlowAction, Input};
 use crate::carrier::{AnyCarrier, Call};
 use crate::clock::Clock;
 use crate::driver::{self, Driver};
-use crate::record::Taped;
+use crate::record::RecordedMachine;
 use crate::sealing;
 
 /// Inputs that wait for the driver. Each is one read of a local socket at most, within credit.
@@ -36,7 +36,7 @@ const OVERTIME: Duration = Duration::from_secs(1);
 
 /// The client machine and everything that its actions touch.
 pub(super) struct ClientDriver {
-    machine: Taped<Client>,
+    machine: RecordedMachine<Client>,
     clock: Clock,
     /// Whether the client was closed and has sent everything, or nobody is left who could use it.
     finished: bool,
@@ -81,7 +81,7 @@ pub(super) enum Happened {
 }
 
 impl ClientDriver {
-    pub(super) fn new(machine: Taped<Client>, parts: Parts) -> Self {
+    pub(super) fn new(machine: RecordedMachine<Client>, parts: Parts) -> Self {
         let (begin, begun) = mpsc::unbounded_channel();
         Self {
             machine,

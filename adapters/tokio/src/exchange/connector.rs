@@ -24,12 +24,12 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// Makes connections for hyper-util's pool.
 #[derive(Clone)]
-pub(super) struct Connector(HttpsConnector<TrackedConnector>);
+pub(super) struct RelayConnector(HttpsConnector<TrackedConnector>);
 
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-impl Connector {
+impl RelayConnector {
     pub(super) fn new(tls: ClientConfig) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -46,7 +46,7 @@ impl Connector {
     }
 }
 
-impl Service<Uri> for Connector {
+impl Service<Uri> for RelayConnector {
     type Response = MaybeHttpsStream<TokioIo<TrackedStream>>;
     type Error = BoxError;
     type Future = Connecting<Self::Response>;

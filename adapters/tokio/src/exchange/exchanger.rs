@@ -12,7 +12,7 @@ use seqlane::ExchangeFailure;
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
-use super::connector::Connector;
+use super::connector::RelayConnector;
 
 use super::destination::Destination;
 use super::redirect::{self, MAX_REDIRECTS};
@@ -41,7 +41,7 @@ use super::{reply, status};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Exchanger {
-    client: Client<Connector, TrackedBody>,
+    client: Client<RelayConnector, TrackedBody>,
     max_reply: usize,
 }
 
@@ -62,15 +62,15 @@ impl Exchanger {
             .http2_keep_alive_interval(H2_PING)
             .http2_keep_alive_timeout(H2_PING_TIMEOUT)
             .http2_keep_alive_while_idle(true)
-            .build(Connector::new(roots.client_config()?));
+            .build(RelayConnector::new(roots.client_config()?));
         Ok(Self { client, max_reply })
     }
 
     /// Posts a batch to `relay` and returns the body of its answer, inflated; whatever happens, by `deadline`.
     ///
     /// # Errors
-    /// [`ExchangeFailure`] says what is known of the request. `NotSent` and `Refused` are said only when the
-    /// node cannot have executed it.
+    /// [`ExchangeFailure`] says what is known of the request. `NotSent` and `Refused` are returned only when
+    /// the node cannot have executed it.
     pub async fn exchange(
         &self,
         relay: &Uri,

@@ -35,10 +35,10 @@ use super::tracked_stream::Traffic;
 /// Both transitions are one atomic step, so a request is never reported unsent while the HTTP layer takes its
 /// last chunk.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SendTracker(Arc<Progress>);
+pub(super) struct SendTracker(Arc<SendState>);
 
 #[derive(Debug, Default)]
-struct Progress {
+struct SendState {
     state: AtomicU8,
     connection: OnceLock<CaptureConnection>,
     taken: OnceLock<Taken>,

@@ -30,7 +30,7 @@ impl TlsRoots {
         Ok(roots)
     }
 
-    /// The TLS configuration of a client; versions of HTTP are negotiated by whoever uses it.
+    /// The TLS configuration of a client, without ALPN.
     ///
     /// # Errors
     /// [`BadCertificates`] when an added certificate cannot be a root.
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_holds_no_certificate_is_refused_with_the_reason() {
+    fn a_text_without_a_certificate_is_rejected_with_the_reason() {
         assert_eq!(TlsRoots::with_pem(b"").unwrap_err(), BadCertificates::None);
         assert_eq!(TlsRoots::with_pem(b"hello").unwrap_err(), BadCertificates::None);
         let not_x509 = b"-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";

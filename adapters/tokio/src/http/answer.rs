@@ -1,4 +1,4 @@
-//! Answers as the servers of this crate give them: one whole body, compressed where that helps.
+//! Answers of the HTTP servers: one whole body, compressed where that makes it smaller.
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, VARY};
@@ -21,7 +21,7 @@ pub(crate) fn empty(status: StatusCode) -> Answer {
     answer
 }
 
-/// An answer with this body, as it is.
+/// An answer with this body, uncompressed.
 pub(crate) fn with_body(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
@@ -34,7 +34,7 @@ pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     with_body(status, TEXT, body)
 }
 
-/// An answer with this body, compressed if the peer takes that and it is smaller so.
+/// An answer with this body, compressed if the peer accepts it and the body becomes smaller.
 pub(crate) async fn compressed(
     status: StatusCode,
     content_type: HeaderValue,

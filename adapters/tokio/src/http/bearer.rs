@@ -1,10 +1,10 @@
-//! Keys in the header of a request: `Authorization: Bearer KEY` (RFC 6750), as packets have them.
+//! Keys in the header of a request: `Authorization: Bearer KEY` (RFC 6750), as sent with packets.
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 
-/// The header's value for a key; `None` for a key that no header can carry: with a control character in it, or
-/// with a space at either end.
+/// The header's value for a key; `None` for a key that cannot be sent in a header: with a control character, or with a
+/// space at either end.
 pub(crate) fn header(key: &str) -> Option<HeaderValue> {
     let fits = !key.is_empty() && key.trim() == key && !key.contains('\t');
     let mut value = HeaderValue::from_bytes(format!("Bearer {key}").as_bytes()).ok().filter(|_| fits)?;
@@ -12,7 +12,7 @@ pub(crate) fn header(key: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// The key that a request shows; empty, which is nobody's, when it shows none.
+/// The key of a request; empty, which no key is, when it has none.
 pub(crate) fn key(headers: &HeaderMap) -> &str {
     let value = headers.get(AUTHORIZATION).map_or(&[][..], HeaderValue::as_bytes);
     let (scheme, key) = str::from_utf8(value).ok().and_then(|text| text.split_once(' ')).unwrap_or_default();
@@ -29,14 +29,14 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_was_written_is_read() {
+    fn a_written_key_is_read() {
         for text in ["n0de", "two words", "a:b=c/d+e~", "clé"] {
             assert_eq!(read(header(text).unwrap().as_bytes()), text);
         }
     }
 
     #[test]
-    fn a_key_that_no_header_carries_is_not_written() {
+    fn an_invalid_header_key_is_not_written() {
         for text in ["", " a", "a ", "a\tb", "a\r\nX-Other: b", "\u{7f}"] {
             assert_eq!(header(text), None, "{text:?}");
         }
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_has_no_case_and_any_other_shows_no_key() {
+    fn the_scheme_is_case_insensitive_and_any_other_gives_no_key() {
         assert_eq!(read(b"bearer  n0de"), "n0de");
         for value in [&b"n0de"[..], b"Basic n0de", b"Bearer", b"Bearer \xff", b""] {
             assert_eq!(read(value), "", "{value:?}");

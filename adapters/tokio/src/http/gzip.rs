@@ -12,14 +12,14 @@ use zlib_rs::{DeflateConfig, ReturnCode, Strategy, compress_slice};
 /// The first two bytes of every gzip body (RFC 1952).
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Bodies from this size on are compressed and inflated on a thread of their own: a millisecond or more of
-/// work, which would hold up the other tasks of its thread.
+/// Bodies from this size on are compressed and inflated on a blocking thread: a millisecond or more of work, which
+/// would delay the other tasks of its thread.
 pub(crate) const OFFLOAD: usize = 64 * 1024;
 
 /// Smaller bodies are not worth the header of a gzip body.
 const SMALLEST: usize = 512;
 
-/// How much of a large body is tried, to see what kind of text it is.
+/// The part of a large body that is compressed as a sample.
 const SAMPLE: usize = 16 * 1024;
 
 /// Whether a body is gzip by its own first bytes, whatever its headers say.
@@ -76,7 +76,7 @@ pub(crate) fn inflate(body: &[u8], limit: usize) -> Result<Vec<u8>, Unreadable> 
 
 /// [`inflate`], on a thread of its own when it is much work.
 pub(crate) async fn inflate_off_thread(body: Bytes, limit: usize) -> Result<Bytes, Unreadable> {
-    // A small body may be a bomb, so its own size says nothing about the work.
+    // A small body may inflate to a large one, so its size is no measure of the work.
     tokio::task::spawn_blocking(move || inflate(&body, limit).map(Bytes::from))
         .await
         .unwrap_or_else(|stopped| Err(Unreadable::Corrupt(std::io::Error::other(stopped))))

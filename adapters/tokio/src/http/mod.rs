@@ -1,4 +1,4 @@
-//! What the HTTP servers of this crate share: connections with deadlines, whole bodies with limits, keys, gzip.
+//! Shared parts of the HTTP servers: connections with deadlines, whole bodies with limits, keys, gzip.
 
 pub(crate) mod answer;
 pub(crate) mod bearer;

@@ -1,4 +1,4 @@
-//! One port that speaks HTTP/1.1 and HTTP/2 (prior knowledge), and cuts off who is slow or silent.
+//! An HTTP/1.1 and HTTP/2 (prior knowledge) server on one port, with deadlines for slow and idle peers.
 
 use std::future::Future;
 use std::io;
@@ -19,19 +19,19 @@ use tracing::{debug, warn};
 
 use super::answer::Answer;
 
-/// What becomes of requests.
+/// Answers requests.
 pub(crate) trait Service: Clone + Send + Sync + 'static {
-    /// Answers a request, or hangs up on its caller.
+    /// Answers a request, or closes the connection of its caller.
     fn call(&self, request: Request<Incoming>) -> impl Future<Output = Result<Answer, HangUp>> + Send;
 }
 
-/// Close the caller's connection (HTTP/1.1) or reset its stream (HTTP/2) without an answer.
+/// Closes the caller's connection (HTTP/1.1) or resets its stream (HTTP/2) without an answer.
 #[derive(Debug)]
 pub(crate) struct HangUp;
 
 impl std::fmt::Display for HangUp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("hung up without an answer")
+        f.write_str("closed without an answer")
     }
 }
 
@@ -46,21 +46,21 @@ pub(crate) struct ConnectionLimits {
     pub(crate) header_deadline: Duration,
     /// A connection without a request for this long is closed.
     pub(crate) idle_deadline: Duration,
-    /// How long a peer may take to fetch its last answer once its connection is closing.
+    /// The longest time for a peer to fetch its last answer when its connection closes.
     pub(crate) linger: Duration,
 }
 
-/// After an error of `accept` (usually: too many open files), how long to wait before the next.
+/// The pause after a failed accept, which is usually caused by too many open files.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// HTTP/2 streams per connection, above the 50 or so calls that a busy client has out.
 const MAX_STREAMS: u32 = 256;
 
-/// HTTP/2 receive windows. A batch of 4 MiB then needs few window updates on its way.
+/// HTTP/2 receive windows. A batch of 4 MiB then needs few window updates.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
 
-/// How often a silent HTTP/2 peer is pinged, and how long it may take to answer.
+/// The interval of pings to a silent HTTP/2 peer, and the deadline of the answer.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -92,7 +92,7 @@ impl HttpServer {
         self.local_addr
     }
 
-    /// How many connections are open.
+    /// The number of open connections.
     pub(crate) fn connections(&self) -> usize {
         self.limits.max_connections.saturating_sub(self.open.available_permits())
     }
@@ -140,17 +140,17 @@ async fn accept<S: Service>(
     while connections.join_next().await.is_some() {}
 }
 
-/// Waits for a free slot first, so that what exceeds the limit stays in the backlog.
+/// Waits for a free slot first, so that connections beyond the limit stay in the backlog.
 async fn accept_one(
     listener: &TcpListener,
     open: &Arc<Semaphore>,
 ) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     if open.available_permits() == 0 {
-        warn!(limit = "max_connections", "as many connections as allowed; more wait");
+        warn!(limit = "max_connections", "limit of connections reached; more wait");
     }
     drop(open.acquire().await.map_err(io::Error::other)?);
     let (stream, _) = listener.accept().await?;
-    // Nobody else takes slots, so the one that was free still is.
+    // No other task takes slots, so the free one is still free.
     let slot = Arc::clone(open).try_acquire_owned().map_err(io::Error::other)?;
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "cannot turn off Nagle's algorithm");
@@ -209,18 +209,18 @@ fn builder(limits: ConnectionLimits) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Ends when a connection has had no request for too long. The HTTP library has no such deadline before it
-/// knows the version, and none for HTTP/2.
+/// Ends when a connection was idle for too long. The HTTP library has no such deadline before it knows the version, and
+/// none for HTTP/2.
 async fn idle(mut in_flight: watch::Receiver<usize>, limits: ConnectionLimits) {
-    let mut patience = limits.header_deadline;
+    let mut deadline = limits.header_deadline;
     loop {
         let busy = *in_flight.borrow_and_update() > 0;
         let change = in_flight.changed();
-        let changed = if busy { Ok(change.await) } else { tokio::time::timeout(patience, change).await };
+        let changed = if busy { Ok(change.await) } else { tokio::time::timeout(deadline, change).await };
         if !matches!(changed, Ok(Ok(()))) {
             return;
         }
-        patience = limits.idle_deadline;
+        deadline = limits.idle_deadline;
     }
 }
 

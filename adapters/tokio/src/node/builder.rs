@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::error::StartError;
 use crate::http::body::BodyRoom;
 use crate::http::server::{ConnectionLimits, HttpServer};
-use crate::record::{self, Taped};
+use crate::record::{self, RecordedMachine};
 use crate::start;
 
 /// Notices that wait for a slow observer; then it misses the oldest.
@@ -179,7 +179,7 @@ impl NodeBuilder {
         };
         let recording = self.record.as_ref();
         let recording = recording.map(|path| record::start(path, self.machine.clone(), seed)).transpose()?;
-        let (tape, recording) = recording.unzip();
+        let (recorder, recording) = recording.unzip();
 
         let (inputs, queue) = mpsc::channel(INPUT_QUEUE);
         let (gone, gone_queue) = mpsc::unbounded_channel();
@@ -201,7 +201,8 @@ impl NodeBuilder {
             body_deadline: self.body_deadline,
         });
         let now = clock.now();
-        let driver = NodeDriver::new(Taped::new(Machine::new(config, seed, now), tape, now), parts);
+        let driver =
+            NodeDriver::new(RecordedMachine::new(Machine::new(config, seed, now), recorder, now), parts);
         let http = match listener {
             Some((address, listener)) => {
                 let http = HttpServer::start(listener, self.limits(), service.clone());

@@ -59,7 +59,7 @@ async fn udp_to(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// A failure, ordered by how much it says about the target: the most informative of several is reported.
+/// A failure, ordered by the information about the target: the most informative of several is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Informative(ConnectFailure);
 
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
     use tokio::net::TcpListener;
 
-    /// A loopback address where nobody listens.
+    /// A loopback address with a closed port.
     async fn closed() -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap()

@@ -20,7 +20,7 @@ use super::messages::{Input, NodeSnapshot};
 use super::upstream::{Reports, UpstreamHandle};
 use crate::clock::Clock;
 use crate::driver::{self, Driver};
-use crate::record::Taped;
+use crate::record::RecordedMachine;
 
 /// Inputs that wait for the driver: enough to keep it busy, few enough that none waits long behind the others.
 pub(super) const INPUT_QUEUE: usize = 1024;
@@ -30,7 +30,7 @@ const BATCH: usize = 64;
 
 /// The node machine and everything that its actions touch.
 pub(super) struct NodeDriver {
-    machine: Taped<Node>,
+    machine: RecordedMachine<Node>,
     clock: Clock,
     /// The drain time of a stop that was asked for.
     stopping: Option<Duration>,
@@ -75,7 +75,7 @@ pub(super) enum Happened {
 }
 
 impl NodeDriver {
-    pub(super) fn new(machine: Taped<Node>, parts: Parts) -> Self {
+    pub(super) fn new(machine: RecordedMachine<Node>, parts: Parts) -> Self {
         Self {
             machine,
             clock: parts.clock,
@@ -96,7 +96,7 @@ impl NodeDriver {
         }
     }
 
-    /// Runs until it is told to stop.
+    /// Runs until the node is stopped.
     pub(super) async fn run(mut self) {
         let clock = self.clock;
         driver::run(&mut self, clock).await;
@@ -122,7 +122,7 @@ impl NodeDriver {
     fn on_input(&mut self, now: Instant, input: Input) {
         match input {
             Input::Request { request, endpoint, body, share, answer } => {
-                // A caller that went away before its request was read wants nothing done.
+                // A request whose caller has gone is not executed.
                 if !answer.is_closed() {
                     self.on_request(now, request, endpoint, body, answer);
                 }
@@ -156,7 +156,7 @@ impl NodeDriver {
             Ok(()) => {
                 self.answers.insert(request, answer);
             }
-            // Dropping the sender tells the service that there will be no answer.
+            // Dropping the sender ends the wait of the service.
             Err(misuse) => {
                 error!(%misuse, "the driver broke the contract of the node machine; this is a bug")
             }
@@ -182,7 +182,7 @@ impl NodeDriver {
 
     /// Lets upstreams write their queues, for as long as the stop allows.
     async fn finish(mut self) {
-        // Reports that nobody reads must not block the tasks that make them.
+        // Unread reports must not block the tasks of upstreams.
         self.inputs.close();
         while self.inputs.try_recv().is_ok() {}
         let drain = self.stopping.unwrap_or_default();

@@ -23,7 +23,7 @@ impl Requests {
 
     /// Hands a request in and waits for its answer; none if the node has closed.
     ///
-    /// Dropping the future tells the driver that nobody waits any more.
+    /// Dropping the future reports to the driver that the caller has gone.
     pub(super) async fn ask(&self, endpoint: Endpoint, body: Bytes, share: Share) -> Option<Response> {
         let permit = self.inputs.reserve().await.ok()?;
         let (answer, answered) = oneshot::channel();
@@ -58,7 +58,7 @@ impl Waiting<'_> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if let Some(answered) = self.answered.take() {
-            // In this order: a driver that reads the request after the report must see that nobody waits.
+            // In this order: a driver that reads the request after the report must see that the caller has gone.
             drop(answered);
             let _ = self.gone.send(self.request);
         }

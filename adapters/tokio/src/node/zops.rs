@@ -29,7 +29,7 @@ pub(super) struct CompressedBatch {
 pub(super) enum ZopsError {
     /// Not base64.
     Base64(base64::DecodeError),
-    /// Not zstd, or cut.
+    /// Not zstd, or truncated.
     Corrupt(Error),
     /// Inflates to more than this many bytes.
     TooLarge(usize),

@@ -1,12 +1,13 @@
-//! Recordings of what a machine is told and what it wants done, for `seqlane-sim replay`.
+//! Recordings of the events and actions of a machine, for `seqlane-sim replay`.
 //!
 //! ```text
-//!  the machine's task ── messages, bounded, never waited for ──▶ a thread ──▶ file
+//!  driver ── messages, bounded, never waited for ──▶ thread ──▶ file
 //! ```
-//! The machine's task gives copies away and goes on. When the thread cannot keep up, or the file cannot be written,
-//! the recording ends and says so; the program does not notice.
+//! The driver sends copies and goes on. When the thread cannot keep up, or the file cannot be written, the recording
+//! ends with a note; the driver is not disturbed.
 
-mod tape;
+mod queue;
+mod recorder;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -19,53 +20,53 @@ use std::path::Path;
 use seqlane::{Client, ClientEvent, FlowId, FlowKind, Instant, Misuse, OpenError, Target};
 use seqlane_record::Machine;
 
-pub(crate) use tape::{Finished, Tape};
+pub(crate) use recorder::{Finished, Recorder};
 
 use crate::error::StartError;
 
-/// A machine, and what records it.
-pub(crate) struct Taped<M: Machine> {
+/// A machine with its recorder, if it is recorded.
+pub(crate) struct RecordedMachine<M: Machine> {
     machine: M,
-    tape: Option<Tape<M>>,
+    recorder: Option<Recorder<M>>,
 }
 
-impl<M: Machine> Taped<M> {
+impl<M: Machine> RecordedMachine<M> {
     /// A machine that was made at `start`.
-    pub(crate) fn new(machine: M, mut tape: Option<Tape<M>>, start: Instant) -> Self {
-        if let Some(tape) = &mut tape {
-            tape.begin(start);
+    pub(crate) fn new(machine: M, mut recorder: Option<Recorder<M>>, start: Instant) -> Self {
+        if let Some(recorder) = &mut recorder {
+            recorder.begin(start);
         }
-        Self { machine, tape }
+        Self { machine, recorder }
     }
 
     /// Hands in an event.
     pub(crate) fn handle(&mut self, now: Instant, event: M::Event) -> Result<(), Misuse> {
-        let Some(tape) = &mut self.tape else { return self.machine.handle(now, event) };
-        // Before it is handed in: an event that the machine does not survive is the one that people look for.
-        tape.event(now, event.clone());
-        self.machine.handle(now, event).inspect_err(|misuse| tape.refused(*misuse))
+        let Some(recorder) = &mut self.recorder else { return self.machine.handle(now, event) };
+        // Before it is handed in, so that an event that makes the machine panic is in the file.
+        recorder.event(now, event.clone());
+        self.machine.handle(now, event).inspect_err(|misuse| recorder.refused(*misuse))
     }
 
-    /// Takes the next thing to be done.
+    /// Takes the next action.
     pub(crate) fn poll(&mut self) -> M::Action {
         let action = self.machine.poll();
-        if let Some(tape) = &mut self.tape {
-            tape.action(action.clone());
+        if let Some(recorder) = &mut self.recorder {
+            recorder.action(action.clone());
         }
         action
     }
 }
 
-impl Taped<Client> {
+impl RecordedMachine<Client> {
     /// Opens a flow: the one event that has an answer.
     pub(crate) fn open(&mut self, now: Instant, target: Target, kind: FlowKind) -> Result<FlowId, OpenError> {
-        let Some(tape) = &mut self.tape else { return self.machine.open(now, target, kind) };
-        tape.event(now, ClientEvent::Open { target: target.clone(), kind });
-        self.machine.open(now, target, kind).inspect_err(|error| tape.refused((*error).into()))
+        let Some(recorder) = &mut self.recorder else { return self.machine.open(now, target, kind) };
+        recorder.event(now, ClientEvent::Open { target: target.clone(), kind });
+        self.machine.open(now, target, kind).inspect_err(|error| recorder.refused((*error).into()))
     }
 }
 
-impl<M: Machine> Deref for Taped<M> {
+impl<M: Machine> Deref for RecordedMachine<M> {
     type Target = M;
 
     fn deref(&self) -> &M {
@@ -78,15 +79,15 @@ pub(crate) fn start<M>(
     path: impl AsRef<Path>,
     options: M::Options,
     seed: [u8; 32],
-) -> Result<(Tape<M>, Finished), StartError>
+) -> Result<(Recorder<M>, Finished), StartError>
 where
     M: Machine<Options: Send, Event: Send, Action: Send> + 'static,
 {
     let path = path.as_ref();
-    Tape::start(path, options, seed).map_err(|error| StartError::Record { path: path.to_owned(), error })
+    Recorder::start(path, options, seed).map_err(|error| StartError::Record { path: path.to_owned(), error })
 }
 
-/// A new file that nobody but its owner may read. One that is there already is left alone.
+/// A new file that only its owner may read. An existing file is an error.
 fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use seqlane::{ClientEvent, ClientOptions, Form, LocalEvent, RelayOptions, Secret};
 use seqlane_record::{Ending, Entry, Recorded, Recording};
 
-use super::tape::{MAX_BYTES, MAX_MESSAGES};
+use super::queue::{MAX_BYTES, MAX_MESSAGES};
 use super::*;
 
-/// A path that nothing has; what is there in the end is removed.
+/// A new path, whose file is removed at the end.
 struct Place(PathBuf);
 
 impl Place {
@@ -46,21 +46,21 @@ fn options() -> ClientOptions {
     ClientOptions::new(vec![relay]).uplink_window(256 << 20)
 }
 
-fn client(tape: Tape<Client>) -> Taped<Client> {
+fn client(recorder: Recorder<Client>) -> RecordedMachine<Client> {
     let config = options().validate().expect("valid");
-    Taped::new(Client::new(config, [7; 32], Instant::ZERO), Some(tape), Instant::ZERO)
+    RecordedMachine::new(Client::new(config, [7; 32], Instant::ZERO), Some(recorder), Instant::ZERO)
 }
 
-fn open(client: &mut Taped<Client>) -> FlowId {
+fn open(client: &mut RecordedMachine<Client>) -> FlowId {
     let target = Target::new("example.org", 80).expect("a target");
     client.open(Instant::ZERO, target, FlowKind::Tcp).expect("room for a flow")
 }
 
 #[test]
-fn what_a_machine_is_told_and_wants_done_is_in_the_file_in_order() {
+fn events_and_actions_are_in_the_file_in_order() {
     let place = Place::new();
-    let (tape, mut writer) = Tape::to(place.create());
-    let mut client = client(tape);
+    let (recorder, mut writer) = Recorder::to(place.create());
+    let mut client = client(recorder);
     let stream = open(&mut client);
     let event = LocalEvent::Written(1);
     let misuse =
@@ -83,8 +83,8 @@ fn a_recording_that_falls_behind_ends_with_a_note_and_the_machine_goes_on() {
     let megabyte = Bytes::from(vec![0; 1 << 20]);
     for (bytes, most) in [(megabyte, MAX_BYTES >> 20), (Bytes::from_static(b"a"), MAX_MESSAGES)] {
         let place = Place::new();
-        let (tape, mut writer) = Tape::to(place.create());
-        let mut client = client(tape);
+        let (recorder, mut writer) = Recorder::to(place.create());
+        let mut client = client(recorder);
         let stream = open(&mut client);
         // Nobody takes anything out: within the credit that was given or not, each is a message.
         for _ in 0..2 * most {
@@ -104,8 +104,8 @@ fn a_recording_that_falls_behind_ends_with_a_note_and_the_machine_goes_on() {
 #[test]
 fn a_recording_ends_at_its_size_with_a_note_and_the_machine_goes_on() {
     let place = Place::new();
-    let (tape, mut writer) = Tape::to(place.create());
-    let mut client = client(tape);
+    let (recorder, mut writer) = Recorder::to(place.create());
+    let mut client = client(recorder);
     for _ in 0..1000 {
         open(&mut client);
     }
@@ -120,8 +120,8 @@ fn a_recording_ends_at_its_size_with_a_note_and_the_machine_goes_on() {
 #[cfg(target_os = "linux")]
 fn a_file_that_takes_nothing_ends_the_recording_and_nothing_else() {
     let full = OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
-    let (tape, writer) = Tape::to(full);
-    let mut client = client(tape);
+    let (recorder, writer) = Recorder::to(full);
+    let mut client = client(recorder);
     open(&mut client);
     let thread = std::thread::spawn(move || writer.run(&options(), [7; 32]));
     thread.join().expect("the thread ends by itself");

@@ -8,15 +8,15 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use seqlane_record::{Ending, Machine, RecordingWriter};
 use tracing::{error, warn};
 
-use super::tape::{Backlog, Message};
+use super::queue::{Backlog, Message};
 
-/// The largest recording: whoever replays one has it in memory.
+/// The largest recording: a replay has it in memory.
 const MAX_FILE: usize = 1024 * 1024 * 1024;
 
-/// Bytes that are gathered before they are written; fewer when nothing more waits.
+/// Bytes that are collected before they are written; fewer when the queue is empty.
 const CHUNK: usize = 256 * 1024;
 
-/// The far end of the messages, and the file.
+/// The receiving end of the queue, and the file.
 pub(super) struct Writer<M: Machine> {
     pub(super) file: File,
     pub(super) messages: Receiver<Message<M>>,
@@ -24,7 +24,7 @@ pub(super) struct Writer<M: Machine> {
 }
 
 impl<M: Machine> Writer<M> {
-    /// Writes until the machine has gone, or the file can take no more.
+    /// Writes until the machine has been dropped, or the file is full.
     pub(super) fn run(mut self, options: &M::Options, seed: [u8; 32]) {
         if let Err(error) = self.write(options, seed, MAX_FILE) {
             error!(%error, "the recording ends here: its file cannot be written");
@@ -40,7 +40,7 @@ impl<M: Machine> Writer<M> {
             let Some(message) = self.next(&mut waiting, &mut written)? else {
                 break if self.backlog.is_lost() { Ending::FellBehind } else { Ending::Stopped };
             };
-            self.backlog.lighten(message.weight());
+            self.backlog.subtract(message.weight());
             match message {
                 Message::Begin(_) => {}
                 Message::Event(now, event) => writer.event(now, &event, &mut waiting),
@@ -48,7 +48,7 @@ impl<M: Machine> Writer<M> {
                 Message::Action(action) => writer.action(&action, &mut waiting),
             }
             if written + waiting.len() >= limit {
-                warn!("the recording ends here: its file has the size that it may have");
+                warn!("the recording ends here: its file has the largest size");
                 break Ending::Full;
             }
         };
@@ -56,8 +56,8 @@ impl<M: Machine> Writer<M> {
         self.file.write_all(&waiting)
     }
 
-    /// The next message, or none when the machine has gone. What waits to be written is written when there is much of
-    /// it, and when there is time.
+    /// The next message, or none when the machine has been dropped. Collected bytes are written when there are many, and
+    /// when the queue is empty.
     fn next(&mut self, waiting: &mut Vec<u8>, written: &mut usize) -> io::Result<Option<Message<M>>> {
         if waiting.len() < CHUNK {
             match self.messages.try_recv() {

@@ -15,7 +15,7 @@ use super::faults::Faults;
 use super::fetch::NodeCalls;
 use super::one_time::OneTimeAnswers;
 use super::script::Script;
-use super::service::{CALL_ROOM, Relay, RelayService};
+use super::service::{CALL_ROOM, RelayService, RelayState};
 use super::{Handle, StandInRelay};
 use crate::error::StartError;
 use crate::http::bearer;
@@ -106,14 +106,14 @@ impl RelayBuilder {
         self
     }
 
-    /// The probability that a call is lost on its way to the node: the connection closes without an answer,
+    /// The probability that a request is lost: the connection closes without an answer,
     /// and nothing was executed.
     pub const fn lose_request(mut self, probability: f64) -> Self {
         self.faults.lose_request = probability;
         self
     }
 
-    /// The probability that an answer is lost on its way back: the connection closes without an answer, and
+    /// The probability that a reply is lost: the connection closes without an answer, and
     /// the call was executed.
     pub const fn lose_reply(mut self, probability: f64) -> Self {
         self.faults.lose_reply = probability;
@@ -127,7 +127,7 @@ impl RelayBuilder {
         self
     }
 
-    /// The probability that an answer of status 200 is cut somewhere. The call was executed.
+    /// The probability that an answer of status 200 is truncated. The call was executed.
     pub const fn truncate(mut self, probability: f64) -> Self {
         self.faults.truncate = probability;
         self
@@ -180,7 +180,7 @@ impl RelayBuilder {
         let node = NodeCalls::new(&self.node_url, authorization)?;
         let listener = start::bind(&self.listen).await?;
         let faults = self.faults;
-        let relay = Arc::new(Relay {
+        let relay = Arc::new(RelayState {
             script: Script::new(&self.key, &self.node_key),
             node,
             rng: FaultRng::new(faults.seed),

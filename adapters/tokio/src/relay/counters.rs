@@ -46,7 +46,7 @@ counters! {
     lost_replies,
     /// Calls that were forwarded twice.
     duplicated,
-    /// Answers that were cut.
+    /// Answers that were truncated.
     truncated,
     /// Answers that were replaced by an HTML page.
     html,

@@ -21,7 +21,7 @@ use tracing::info;
 pub use builder::RelayBuilder;
 pub use counters::RelayCounters;
 
-use self::service::Relay;
+use self::service::RelayState;
 use crate::http::server::HttpServer;
 
 /// The longest wait of [`StandInRelay::shutdown`] for calls under way.
@@ -82,7 +82,7 @@ impl StandInRelay {
 }
 
 /// The relay's state, without a debug form.
-struct Handle(Arc<Relay>);
+struct Handle(Arc<RelayState>);
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

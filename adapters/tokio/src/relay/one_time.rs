@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use super::reply::Reply;
 
-/// Answers kept at a time; the oldest make room.
+/// Answers at a time; the oldest are removed for new ones.
 const MAX_ANSWERS: usize = 256;
 
-/// Bytes kept at a time.
+/// Bytes of answers at a time.
 const MAX_BYTES: usize = 256 * 1024 * 1024;
 
 /// The time for which an answer can be fetched.
@@ -20,23 +20,23 @@ const LIFETIME: Duration = Duration::from_secs(60);
 /// Answers by the name in their address, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct OneTimeAnswers {
-    answers: Mutex<VecDeque<Kept>>,
+    answers: Mutex<VecDeque<Entry>>,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct Entry {
     name: String,
     reply: Reply,
     until: Instant,
 }
 
 impl OneTimeAnswers {
-    /// Keeps an answer until it is fetched or too old.
+    /// Stores an answer until it is fetched or expires.
     pub(super) fn put(&self, name: String, reply: Reply) {
         let now = Instant::now();
         let mut answers = self.answers();
-        answers.push_back(Kept { name, reply, until: now + LIFETIME });
-        let mut bytes: usize = answers.iter().map(|kept| kept.reply.body.len()).sum();
+        answers.push_back(Entry { name, reply, until: now + LIFETIME });
+        let mut bytes: usize = answers.iter().map(|entry| entry.reply.body.len()).sum();
         while answers
             .front()
             .is_some_and(|oldest| oldest.until <= now || bytes > MAX_BYTES || answers.len() > MAX_ANSWERS)
@@ -48,12 +48,12 @@ impl OneTimeAnswers {
     /// The answer of this name, if it has not been fetched yet.
     pub(super) fn take(&self, name: &str) -> Option<Reply> {
         let mut answers = self.answers();
-        let index = answers.iter().position(|kept| kept.name == name)?;
-        let kept = answers.remove(index)?;
-        (kept.until > Instant::now()).then_some(kept.reply)
+        let index = answers.iter().position(|entry| entry.name == name)?;
+        let entry = answers.remove(index)?;
+        (entry.until > Instant::now()).then_some(entry.reply)
     }
 
-    fn answers(&self) -> MutexGuard<'_, VecDeque<Kept>> {
+    fn answers(&self) -> MutexGuard<'_, VecDeque<Entry>> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -55,7 +55,7 @@ impl Path {
 
 /// A call in the relay form. Members that are forwarded unchanged are not decoded.
 #[derive(Deserialize)]
-struct Call<'a> {
+struct ScriptCall<'a> {
     k: String,
     t: Option<String>,
     #[serde(borrow)]
@@ -81,7 +81,7 @@ impl Script {
 
     /// Reads a call.
     pub(super) fn read(&self, body: &[u8], strip_seq: bool) -> ScriptAction {
-        let Ok(call) = serde_json::from_slice::<Call<'_>>(body) else { return ScriptAction::Decoy };
+        let Ok(call) = serde_json::from_slice::<ScriptCall<'_>>(body) else { return ScriptAction::Decoy };
         if !self.key.matches(&call.k) {
             return ScriptAction::Decoy;
         }
@@ -114,7 +114,7 @@ impl Script {
         ScriptAction::Forward { path: Path::Batch, body: body.freeze() }
     }
 
-    fn single(&self, op: &str, call: &Call<'_>) -> ScriptAction {
+    fn single(&self, op: &str, call: &ScriptCall<'_>) -> ScriptAction {
         let mut body = format!("{{\"k\":{},\"op\":\"{op}\"", self.node_key);
         for (name, value) in [("host", call.h), ("port", call.p), ("sid", call.sid), ("data", call.d)] {
             if let Some(value) = value {

@@ -38,10 +38,10 @@ const ONE_TIME: &str = "/once/";
 
 /// The relay as an HTTP service.
 #[derive(Clone)]
-pub(super) struct RelayService(pub(super) Arc<Relay>);
+pub(super) struct RelayService(pub(super) Arc<RelayState>);
 
 /// A relay with its faults.
-pub(super) struct Relay {
+pub(super) struct RelayState {
     pub(super) script: Script,
     pub(super) node: NodeCalls,
     pub(super) faults: Faults,
@@ -71,7 +71,7 @@ impl Service for RelayService {
     }
 }
 
-impl Relay {
+impl RelayState {
     async fn post(&self, request: Request<Incoming>) -> Result<Answer, HangUp> {
         let _slot = match self.slots.as_ref().map(Semaphore::try_acquire) {
             Some(Err(_)) => return Ok(self.too_many(request).await),

@@ -1,4 +1,4 @@
-//! The binary, and what runs of it leave behind.
+//! Runs of the binary.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
     seqlane(arguments).output().unwrap()
 }
 
-/// Asserts exit code 2 and returns the one line that says why.
+/// Asserts exit code 2 and returns the one line of the error.
 pub(crate) fn usage_error(output: &Output) -> String {
     let text = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(2), "{text}");
@@ -122,7 +122,7 @@ impl Drop for Listener {
     }
 }
 
-/// The lines of a log, which is read whether anybody wants them or not, so that its writer never waits.
+/// The lines of a log. It is read at once, so that its writer never waits.
 fn read_lines(log: ChildStderr) -> Receiver<String> {
     let (sender, lines) = channel();
     std::thread::spawn(move || {

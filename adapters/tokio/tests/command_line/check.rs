@@ -1,4 +1,4 @@
-//! What `seqlane check` finds at level 2, and about holds.
+//! Findings of `seqlane check` at level 2, and about holds.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -22,7 +22,7 @@ fn relay(node: &Listener, flags: &[&str]) -> Listener {
     Listener::start(&mut seqlane(&[&["relay", "--node", &url][..], &keys, &LISTEN, flags].concat()))
 }
 
-/// The exit code of a check, and what it says about the one relay.
+/// The exit code of a check, and its report of the one relay.
 fn check(flags: &[&str]) -> (Option<i32>, Value) {
     let output = run(&[&["check", "--json"][..], flags].concat());
     let document: Value = serde_json::from_slice(&output.stdout)
@@ -114,7 +114,7 @@ fn at_level_1_a_poll_of_the_target_is_held() {
 /// Far more than a call takes that is not held, and less than the longest hold of the test.
 const CEILING: Duration = Duration::from_secs(2);
 
-/// A proxy that cuts a connection on which nothing comes back for a while, and its address.
+/// The address of a proxy that closes connections without an answer for a while.
 fn impatient(node: &Listener) -> String {
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", proxy.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! Programs that serve until they are told to stop.
+//! Commands that serve until a signal stops them.
 
 #[cfg(unix)]
 use seqlane_record::{Ending, Entry, Recording};

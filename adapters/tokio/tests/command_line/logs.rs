@@ -1,4 +1,4 @@
-//! What reaches the log, and what does not.
+//! Contents of the log.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -46,7 +46,7 @@ impl System {
         Self { node, relay, client }
     }
 
-    /// Sends the payload through a SOCKS5 flow to an echo, and returns what comes back, if the flow lasts.
+    /// Sends the payload through a SOCKS5 flow to an echo, and returns the received bytes, unless the flow is reset.
     fn echo(&self) -> std::io::Result<Vec<u8>> {
         let echo = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = echo.local_addr().unwrap().port();

@@ -74,7 +74,6 @@ pub(super) async fn reach(calls: &RelayCalls) -> Result<Level, String> {
     Probe { calls, findings: Findings::default() }.reach().await
 }
 
-/// OptionalTests the relay in every way.
 /// Runs all tests of a relay.
 pub(super) async fn check(calls: &RelayCalls, optional: OptionalTests) -> Findings {
     let mut probe = Probe { calls, findings: Findings::default() };

@@ -20,7 +20,7 @@ pub(super) async fn connect(proxy: SocketAddr, target: SocketAddr) -> io::Result
     connection.write_all(&[VERSION, 1, NO_AUTHENTICATION]).await?;
     let mut choice = [0; 2];
     connection.read_exact(&mut choice).await?;
-    expect(choice == [VERSION, NO_AUTHENTICATION], "the proxy wants authentication")?;
+    expect(choice == [VERSION, NO_AUTHENTICATION], "the proxy requires authentication")?;
     connection.write_all(&request(target)).await?;
     let mut head = [0; 4];
     connection.read_exact(&mut head).await?;
@@ -28,7 +28,7 @@ pub(super) async fn connect(proxy: SocketAddr, target: SocketAddr) -> io::Result
     let address = match head[3] {
         IPV4 => 4,
         IPV6 => 16,
-        _ => return Err(io::Error::other("the proxy answered with an unknown kind of address")),
+        _ => return Err(io::Error::other("the proxy returned an unknown type of address")),
     };
     // The bound address and port, of which nothing is needed.
     connection.read_exact(&mut [0; 18][..address + 2]).await?;

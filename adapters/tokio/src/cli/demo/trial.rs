@@ -16,8 +16,8 @@ use super::payload::{Payload, fingerprint};
 use super::progress::Progress;
 use super::socks;
 
-/// The bytes of a transfer of at most `largest`: so many that the transfer dwarfs the opening, and so few that nobody
-/// waits long.
+/// The bytes of a transfer of at most `largest`: so many that the open of the flow does not matter, and so
+/// few that the transfer is short.
 pub(super) const fn size(direction: Direction, level: Level, condition: Condition, largest: usize) -> usize {
     match (direction, level, condition) {
         (Direction::Ping, _, _) => PING.len(),

@@ -9,7 +9,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
-use super::Reports;
+use super::reports::Reports;
 use crate::node::connector::Datagrams;
 
 /// Room for the largest datagram there is.
@@ -96,8 +96,8 @@ async fn send(socket: &UdpSocket, datagram: &[u8]) -> io::Result<()> {
 /// The next datagram.
 async fn receive(socket: &UdpSocket) -> io::Result<Bytes> {
     loop {
-        // Waiting costs no buffer: idle flows are many. The report that nobody listens at the target shows as an
-        // error alone, without anything to read.
+        // Waiting costs no buffer: idle flows are many. A target port that is closed shows as an error
+        // alone, without anything to read.
         let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
         if ready.is_error() {
             if let Some(error) = socket.take_error()? {

@@ -1,6 +1,7 @@
 //! Upstreams: one task each, controlled through an [`UpstreamHandle`], which reports to the driver.
 
 mod datagrams;
+mod reports;
 mod stream;
 
 use std::future::Future;
@@ -8,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use seqlane::{FlowKind, Shut, Target, UpstreamEvent, UpstreamId};
+use seqlane::{FlowKind, Shut, Target, UpstreamEvent};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::debug;
 
+pub(super) use self::reports::Reports;
 use self::stream::{Write, WriteQueue};
 use super::connector::{AnyConnector, Kind, Upstream};
-use super::messages::Input;
 
 /// Datagrams that wait for a socket; beyond it they are dropped, as networks do.
 const DATAGRAM_QUEUE: usize = 256;
@@ -93,24 +94,6 @@ impl UpstreamHandle {
     pub(super) fn shut(self, how: Shut) {
         // A task that has ended needs no telling.
         let _ = self.shut.send(how);
-    }
-}
-
-/// Reports of an upstream's task to the driver.
-#[derive(Clone, Debug)]
-pub(super) struct Reports {
-    upstream: UpstreamId,
-    inputs: mpsc::Sender<Input>,
-}
-
-impl Reports {
-    pub(super) const fn new(upstream: UpstreamId, inputs: mpsc::Sender<Input>) -> Self {
-        Self { upstream, inputs }
-    }
-
-    async fn send(&self, event: UpstreamEvent) {
-        // A driver that has ended needs no reports.
-        drop(self.inputs.send(Input::Upstream { upstream: self.upstream, event }).await);
     }
 }
 

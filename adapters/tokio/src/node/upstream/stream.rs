@@ -1,4 +1,4 @@
-//! An open TCP upstream: reads within its credit, writes in order, ends as told.
+//! An open TCP upstream: reads within its credit, writes in order.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -13,7 +13,7 @@ use tokio::net::tcp;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::Reports;
+use super::reports::Reports;
 use crate::node::connector::ByteStream;
 
 /// The sizes of a read: an idle flow starts small, a busy one grows to what a socket buffer gives at once.
@@ -86,7 +86,7 @@ enum ReadEnd {
     Reset,
 }
 
-/// Runs both directions until the driver shuts the upstream, or it fails and the driver is told.
+/// Runs both directions until the driver shuts the upstream, or it fails, which is reported.
 async fn run<R: Source, W: AsyncWrite + Unpin>(
     reader: &mut R,
     writer: &mut W,
@@ -106,7 +106,7 @@ async fn run<R: Source, W: AsyncWrite + Unpin>(
                 ReadEnd::Reset => break,
             },
             written = &mut writing, if write_open => match written {
-                // The driver has let go of the queue, and says how to end.
+                // The driver has dropped the queue, and `shutting` has the reason.
                 Ok(()) => write_open = false,
                 Err(_) => break,
             },
@@ -238,7 +238,7 @@ impl WriteQueue {
                     len => reports.send(UpstreamEvent::Written(len)).await,
                 }
             }
-            // Buffered writers other than sockets hold bytes back until they are told.
+            // Writers other than sockets may buffer.
             writer.flush().await?;
             if std::mem::take(&mut self.fin) {
                 writer.shutdown().await?;

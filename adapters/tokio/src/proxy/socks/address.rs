@@ -1,4 +1,4 @@
-//! Addresses as SOCKS5 writes them (RFC 1928 section 5): type, host, port.
+//! Addresses of SOCKS5 (RFC 1928 section 5): type, host, port.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -20,8 +20,8 @@ pub(super) const fn host_len(kind: u8, first: u8) -> Option<usize> {
     }
 }
 
-/// The target of a host as it came (a domain with its length before it) and a port. `None` when it is none:
-/// no text, no host, port 0.
+/// The target of a received host (a domain with its length before it) and a port. `None` without a valid host, and for
+/// port 0.
 pub(super) fn target(kind: u8, host: &[u8], port: u16) -> Option<Target> {
     match kind {
         IPV4 => {

@@ -13,7 +13,7 @@ pub(in crate::proxy) struct Datagram<'a> {
 }
 
 impl<'a> Datagram<'a> {
-    /// Reads a datagram. `None` when it is to be dropped: a fragment, cut, or for no target.
+    /// Reads a datagram. `None` for one to drop: a fragment, a truncated one, or one without a target.
     pub(in crate::proxy) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (&[_, _, fragment, kind, first], _) = bytes.split_first_chunk()?;
         if fragment != 0 {
@@ -26,7 +26,7 @@ impl<'a> Datagram<'a> {
     }
 }
 
-/// The header of datagrams from this target to the application, which named it so.
+/// The header of datagrams from this target to the application.
 pub(in crate::proxy) fn header(target: &Target) -> BytesMut {
     let mut bytes = BytesMut::new();
     bytes.put_slice(&[0, 0, 0]);

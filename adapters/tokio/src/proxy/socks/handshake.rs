@@ -1,4 +1,4 @@
-//! From the first byte of a SOCKS5 connection to its request, and the replies.
+//! The handshake of a SOCKS5 connection, and its replies.
 
 use std::fmt;
 use std::io;
@@ -33,15 +33,15 @@ const GENERAL_FAILURE: u8 = 1;
 const COMMAND_NOT_SUPPORTED: u8 = 7;
 const ADDRESS_TYPE_NOT_SUPPORTED: u8 = 8;
 
-/// What the application asks for.
+/// The request of the application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::proxy) enum Request {
     Connect(Target),
     UdpAssociate,
 }
 
-/// Negotiates the method, authenticates, reads the request. What cannot be served is answered here, with the
-/// code for it. Reads no byte that belongs to the flow.
+/// Negotiates the method, authenticates, reads the request. A request that cannot be served is answered here, with its
+/// code. Reads no byte that belongs to the flow.
 pub(in crate::proxy) async fn negotiate<S>(
     stream: &mut S,
     credentials: Option<&Credentials>,
@@ -69,7 +69,7 @@ where
                 Err(SocksError::Target)
             }
         },
-        // The address that the datagrams will come from is known only when they come.
+        // The address of the datagrams is known when the first one arrives.
         UDP_ASSOCIATE => Ok(Request::UdpAssociate),
         other => {
             reply(stream, COMMAND_NOT_SUPPORTED).await?;
@@ -152,7 +152,7 @@ async fn text<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Why there is no request to serve.
+/// Why no request is served.
 #[derive(Debug)]
 pub(in crate::proxy) enum SocksError {
     Io(io::Error),
