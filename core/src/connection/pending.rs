@@ -1,58 +1,58 @@
-//! Facts that the peer must come to know, however many exchanges are lost on the way (protocol.md 3.2 rule 5).
+//! A value that must reach the peer, however many packets are lost on the way (protocol.md 3.2 rule 5).
 
 use crate::wire::number::ExchangeNumber;
 
-/// One fact: an ACK, a WINDOW, an OPENED, a RESET. Only the newest carrier counts: what an older one carried may
-/// have been another value.
+/// Delivery of one value: an ACK, a WINDOW, an OPEN, an OPENED, a RESET. Only the last packet that carried it counts: an
+/// older one may have carried another value.
 ///
 /// ```text
-///            owe              send_in(x)              arrived(x)
-///  Clear ───────▶ Queued ──────────────────▶ InFlight(x) ───────▶ Clear
-///                    ▲                       │      │ ▲
-///                    └── owe, lost(x) ───────┘      └─┘ send_in(y): InFlight(y)
+///           queue             send_in(x)              acked(x)
+///  Clear ───────────▶ Queued ────────────▶ InFlight(x) ───────▶ Clear
+///                       ▲                   │      │ ▲
+///                       └─ queue, lost(x) ──┘      └─┘ send_in(y): InFlight(y)
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Pending {
-    /// The peer knows, or there is nothing to know.
+    /// The peer has it, or there is nothing to send.
     #[default]
     Clear,
-    /// The peer must be told.
+    /// It must be sent.
     Queued,
-    /// This exchange tells it.
+    /// The packet of this exchange carries it.
     InFlight(ExchangeNumber),
 }
 
 impl Pending {
-    /// There is something new to know.
+    /// There is a new value to send.
     pub(crate) const fn queue(&mut self) {
         *self = Self::Queued;
     }
 
-    /// The fact goes into this exchange.
-    pub(crate) const fn send_in(&mut self, by: ExchangeNumber) {
-        *self = Self::InFlight(by);
+    /// The value goes into the packet of this exchange.
+    pub(crate) const fn send_in(&mut self, exchange: ExchangeNumber) {
+        *self = Self::InFlight(exchange);
     }
 
-    /// The exchange may be lost.
-    pub(crate) fn lost(&mut self, by: ExchangeNumber) {
-        if *self == Self::InFlight(by) {
+    /// The packet may be lost.
+    pub(crate) fn lost(&mut self, exchange: ExchangeNumber) {
+        if *self == Self::InFlight(exchange) {
             *self = Self::Queued;
         }
     }
 
-    /// The exchange has arrived.
-    pub(crate) fn acked(&mut self, by: ExchangeNumber) {
-        if *self == Self::InFlight(by) {
+    /// The packet has arrived.
+    pub(crate) fn acked(&mut self, exchange: ExchangeNumber) {
+        if *self == Self::InFlight(exchange) {
             *self = Self::Clear;
         }
     }
 
-    /// Whether the fact should go into the next packet.
+    /// Whether the value belongs into the next packet.
     pub(crate) const fn is_queued(self) -> bool {
         matches!(self, Self::Queued)
     }
 
-    /// Whether the peer knows.
+    /// Whether the peer has the value.
     pub(crate) const fn is_clear(self) -> bool {
         matches!(self, Self::Clear)
     }

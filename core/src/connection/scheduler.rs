@@ -1,50 +1,53 @@
-//! Which streams of a client have something for the next packet, and since when.
+//! Scheduler of what goes into packets: sparse first, bulk by deficit round robin (protocol.md 3.2 rule 8).
 
 use alloc::collections::{BTreeSet, VecDeque};
+use core::ops::Bound;
 
 use crate::connection::stream::traffic::{Class, Counted, Traffic};
 use crate::time::Instant;
 use crate::wire::number::StreamNumber;
+
+/// GONE frames that wait for a packet.
+const MAX_GONE: usize = 64;
 
 /// How long something has waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Waiting {
     /// Since when there is any.
     pub(crate) since: Instant,
-    /// When bytes were last added to it, as long as it is of one stream; nobody waits for what another stream adds.
+    /// When bytes were last added to it, as long as it is of one stream. Other streams do not prolong the wait.
     pub(crate) grew: Instant,
 }
 
-/// The streams of one client by what they have to send, and sums over all of them.
+/// The streams of a connection by what they have to send, and sums over all of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SendScheduler {
     /// With sparse data, OPEN, OPENED, WINDOW.
-    pub(crate) sparse: BTreeSet<StreamNumber>,
+    sparse: BTreeSet<StreamNumber>,
     /// With data in bulk, in their order of deficit round robin.
-    pub(crate) bulk: VecDeque<StreamNumber>,
+    bulk: VecDeque<StreamNumber>,
     in_bulk: BTreeSet<StreamNumber>,
     /// With an ACK.
-    pub(crate) acks: BTreeSet<StreamNumber>,
-    /// That ended, and whose farewell is due.
-    pub(crate) closing: BTreeSet<StreamNumber>,
-    /// For which DATA came, and that nobody knows.
-    pub(crate) gone: BTreeSet<StreamNumber>,
+    acks: BTreeSet<StreamNumber>,
+    /// That have ended, and whose last frame is queued.
+    closing: BTreeSet<StreamNumber>,
+    /// For which DATA came, and which this end does not know.
+    gone: BTreeSet<StreamNumber>,
     /// How long something of each kind has waited.
-    pub(crate) prompt_wait: Option<Waiting>,
-    pub(crate) bulk_wait: Option<Waiting>,
-    pub(crate) acks_since: Option<Instant>,
-    /// Sums over the streams.
-    pub(crate) sums: Sums,
+    prompt_wait: Option<Waiting>,
+    bulk_wait: Option<Waiting>,
+    acks_since: Option<Instant>,
+    sums: Sums,
 }
 
-/// What all streams of a client have together.
+/// What all streams of a connection have together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sums {
     /// Bytes that could be sent now.
     pub(crate) sendable: usize,
     /// Streams at their credit.
     pub(crate) blocked: usize,
-    /// Received bytes kept beyond the floor of each stream.
+    /// Received bytes buffered beyond the floor of each stream.
     pub(crate) beyond: usize,
     /// Places of the reorder queues.
     pub(crate) span: usize,
@@ -61,15 +64,14 @@ impl Sums {
 }
 
 impl SendScheduler {
-    /// A stream has changed. `told` is whether there is something beside its payload that cannot wait: OPEN or OPENED.
-    pub(crate) fn refresh(&mut self, number: StreamNumber, traffic: &mut Traffic, told: bool, now: Instant) {
+    /// A stream has changed. `opens` is whether its OPEN or OPENED is queued.
+    pub(super) fn refresh(&mut self, number: StreamNumber, traffic: &mut Traffic, opens: bool, now: Instant) {
         traffic.note(now);
-        let counted = traffic.count();
-        let grew = counted.sendable > traffic.counted.sendable;
-        self.sums.replace(traffic.counted, counted);
-        traffic.counted = counted;
+        let before = traffic.recount();
+        let counted = traffic.counted();
+        self.sums.replace(before, counted);
         let class = traffic.class();
-        put(&mut self.sparse, number, class == Some(Class::Sparse) || told || traffic.has_facts());
+        put(&mut self.sparse, number, class == Some(Class::Sparse) || opens || traffic.has_facts());
         put(&mut self.acks, number, traffic.has_ack());
         if class == Some(Class::Bulk) {
             if self.in_bulk.insert(number) {
@@ -77,10 +79,10 @@ impl SendScheduler {
             }
         } else {
             self.leave_bulk(number);
-            traffic.deficit = 0;
+            traffic.end_turn();
         }
         self.note(now);
-        self.note_growth(class, grew, now);
+        self.note_growth(class, counted.sendable > before.sendable, now);
     }
 
     fn note_growth(&mut self, class: Option<Class>, grew: bool, now: Instant) {
@@ -101,8 +103,8 @@ impl SendScheduler {
     }
 
     /// A stream has ended.
-    pub(crate) fn remove(&mut self, number: StreamNumber, counted: Counted) {
-        self.sums.replace(counted, Counted::default());
+    pub(super) fn remove(&mut self, number: StreamNumber, traffic: &Traffic) {
+        self.sums.replace(traffic.counted(), Counted::default());
         self.sparse.remove(&number);
         self.acks.remove(&number);
         self.leave_bulk(number);
@@ -120,16 +122,84 @@ impl SendScheduler {
     }
 
     /// Moves the stream whose turn it is to the end of the line.
-    pub(crate) fn pass_turn(&mut self) {
+    pub(super) fn pass_turn(&mut self) {
         self.bulk.rotate_left(usize::from(!self.bulk.is_empty()));
     }
 
-    /// Whether there is something that does not wait for company longer than a settle, and is not bulk.
+    /// The stream in bulk whose turn it is.
+    pub(super) fn next_bulk(&self) -> Option<StreamNumber> {
+        self.bulk.front().copied()
+    }
+
+    /// The first sparse stream behind `last`.
+    pub(super) fn next_sparse(&self, last: Option<StreamNumber>) -> Option<StreamNumber> {
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        self.sparse.range((from, Bound::Unbounded)).next().copied()
+    }
+
+    /// The first stream with an ACK.
+    pub(super) fn next_ack(&self) -> Option<StreamNumber> {
+        self.acks.first().copied()
+    }
+
+    /// The first stream whose last frame is queued.
+    pub(super) fn next_closing(&self) -> Option<StreamNumber> {
+        self.closing.first().copied()
+    }
+
+    /// Queues the last frame of a stream, or takes it out.
+    pub(super) fn set_closing(&mut self, number: StreamNumber, queued: bool) {
+        put(&mut self.closing, number, queued);
+    }
+
+    /// The first stream that is GONE.
+    pub(super) fn next_gone(&self) -> Option<StreamNumber> {
+        self.gone.first().copied()
+    }
+
+    /// Queues a GONE, unless too many are. A peer that needs one has broken the protocol.
+    pub(super) fn queue_gone(&mut self, number: StreamNumber) {
+        if self.gone.len() < MAX_GONE {
+            self.gone.insert(number);
+        }
+    }
+
+    /// A GONE was sent.
+    pub(super) fn remove_gone(&mut self, number: StreamNumber) {
+        self.gone.remove(&number);
+    }
+
+    /// How many streams have data in bulk.
+    pub(crate) fn bulk_len(&self) -> usize {
+        self.bulk.len()
+    }
+
+    /// How long something that is prompt has waited.
+    pub(crate) const fn prompt_wait(&self) -> Option<Waiting> {
+        self.prompt_wait
+    }
+
+    /// How long bulk has waited.
+    pub(crate) const fn bulk_wait(&self) -> Option<Waiting> {
+        self.bulk_wait
+    }
+
+    /// Since when there are ACKs.
+    pub(crate) const fn acks_since(&self) -> Option<Instant> {
+        self.acks_since
+    }
+
+    /// Sums over the streams.
+    pub(crate) const fn sums(&self) -> Sums {
+        self.sums
+    }
+
+    /// Whether there is something that is sent promptly: all but bulk and ACKs.
     pub(crate) fn is_prompt(&self) -> bool {
         !(self.sparse.is_empty() && self.closing.is_empty() && self.gone.is_empty())
     }
 
-    /// The agenda's part of a state's fingerprint.
+    /// The scheduler's part of a state's fingerprint.
     #[cfg(feature = "model")]
     pub(crate) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
         let Sums { sendable, blocked, beyond, span } = self.sums;
@@ -144,7 +214,7 @@ impl SendScheduler {
     }
 
     /// Keeps since when there is something of each kind.
-    pub(crate) fn note(&mut self, now: Instant) {
+    pub(super) fn note(&mut self, now: Instant) {
         let waiting = Waiting { since: now, grew: now };
         self.prompt_wait = self.is_prompt().then(|| self.prompt_wait.unwrap_or(waiting));
         self.bulk_wait = (!self.bulk.is_empty()).then(|| self.bulk_wait.unwrap_or(waiting));

@@ -25,10 +25,7 @@ impl Streams {
         let Some(number) = self.flows.get(&id).map(|flow| flow.number) else { return Ok(()) };
         let Some(connection) = self.connection_mut() else { return Ok(()) };
         let gone = event == LocalEvent::Fin
-            && connection
-                .streams
-                .get(&number)
-                .is_some_and(|stream| stream.traffic.flow.kind() == FlowKind::Udp);
+            && connection.shared.stream(number).is_some_and(|stream| stream.kind() == FlowKind::Udp);
         let (config, out) = context.parts();
         connection.on_local(number, event, now, config, out)?;
         if gone {
@@ -41,7 +38,7 @@ impl Streams {
     /// Sets the timer of a flow.
     pub(super) fn refresh(&mut self, id: FlowId, context: &mut Context) {
         let Some(number) = self.flows.get(&id).map(|flow| flow.number) else { return };
-        let stream = self.connection().and_then(|connection| connection.streams.get(&number));
+        let stream = self.connection().and_then(|connection| connection.shared.stream(number));
         let deadline = stream.and_then(|stream| stream.deadline(context.config()));
         let deadline = deadline.map(|at| (at, TimerKind::Poll));
         if let Some(flow) = self.flows.get_mut(&id) {
@@ -52,11 +49,11 @@ impl Streams {
     /// The timer of a stream has come; since it was set, its deadline may have moved.
     pub(super) fn on_flow_timeout(&mut self, id: FlowId, context: &mut Context) {
         let Some(number) = self.flows.get(&id).map(|flow| flow.number) else { return };
-        let stream = self.connection().and_then(|connection| connection.streams.get(&number));
+        let stream = self.connection().and_then(|connection| connection.shared.stream(number));
         let over =
             stream.and_then(|stream| stream.deadline(context.config())).is_some_and(|at| at <= context.now());
         if over {
-            let udp = stream.is_some_and(|stream| stream.traffic.flow.kind() == FlowKind::Udp);
+            let udp = stream.is_some_and(|stream| stream.kind() == FlowKind::Udp);
             self.end(id, if udp { EndReason::Idle } else { EndReason::NoRelay }, context);
         } else {
             self.refresh(id, context);
@@ -67,10 +64,11 @@ impl Streams {
     pub(in crate::client) fn end(&mut self, id: FlowId, why: EndReason, context: &mut Context) {
         let Some(mut flow) = self.flows.remove(&id) else { return };
         context.set_timer(&mut flow.timer, TimerOwner::Flow(id), None);
+        let now = context.now();
         let (_, out) = context.parts();
         let connection = self.connection_mut();
-        let stream = connection.and_then(|connection| connection.remove(flow.number, why, out));
-        context.ended(id, stream.as_ref().map(|stream| &stream.target), why);
+        let target = connection.and_then(|connection| connection.remove(flow.number, why, now, out));
+        context.ended(id, target.as_ref(), why);
     }
 
     /// Ends the flows whose streams are over.

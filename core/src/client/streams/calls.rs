@@ -5,11 +5,11 @@ use core::time::Duration;
 use crate::client::calls::{NewCall, Payload};
 use crate::client::context::Context;
 use crate::client::relays::{Path, Purpose, Relay, Relays};
+use crate::client::streams::exchanges::{Progress, Record, RequestPayload};
 use crate::client::streams::handshake::{State, Streams};
 use crate::client::streams::next_request::{NextRequest, RequestPurpose};
 use crate::client::streams::packet_call::PacketCall;
 use crate::client::streams::round_trips::Size;
-use crate::client::streams::sent::{Progress, Record, RequestPayload};
 use crate::id::RelayId;
 use crate::wire::number::ExchangeNumber;
 use crate::wire::packet::{PacketWriter, RequestHeader, ResponseRoom};
@@ -76,7 +76,7 @@ impl Streams {
         relay: RelayId,
         hello: bool,
         relays: &mut Relays,
-        context: &Context,
+        context: &mut Context,
     ) -> Option<NewCall> {
         let now = context.now();
         let total = context.config().tuning.streams.downlink_total;
@@ -93,7 +93,7 @@ impl Streams {
             State::Ready(connection) => {
                 let (number, done) = (connection.exchanges.next(), connection.exchanges.done());
                 connection.exchanges.push(Record::probe(relay, now));
-                (number, Some(connection.epoch).filter(|_| !hello), done)
+                (number, Some(connection.shared.epoch()).filter(|_| !hello), done)
             }
         };
         let header = RequestHeader {
@@ -112,7 +112,8 @@ impl Streams {
             && let State::Ready(connection) = &mut self.state
             && !hello
         {
-            packet = connection.pack(&header, number, RequestPayload::Sparse, BULK, now).packet;
+            packet =
+                connection.pack(&header, number, RequestPayload::Sparse, BULK, now, context.pool()).packet;
         }
         self.call(Outgoing { relay, number, packet, hello, hold: Duration::ZERO }, relays, context)
     }
@@ -130,8 +131,8 @@ impl Streams {
         let State::Ready(connection) = &mut self.state else { return None };
         let number = connection.exchanges.next();
         let header = RequestHeader {
-            client: connection.client,
-            epoch: Some(connection.epoch),
+            client: connection.client(),
+            epoch: Some(connection.shared.epoch()),
             exchange: number,
             done: connection.exchanges.done(),
             hold,
@@ -142,7 +143,7 @@ impl Streams {
         };
         let backlog = connection.backlog > 0;
         let up_room = connection.request_size.bytes();
-        let packed = connection.pack(&header, number, load, limit, now);
+        let packed = connection.pack(&header, number, load, limit, now, context.pool());
         let load = match load {
             RequestPayload::Bulk(_) if packed.payload > 0 => RequestPayload::Bulk(packed.payload),
             RequestPayload::Bulk(_) => RequestPayload::Bare,
@@ -163,13 +164,13 @@ impl Streams {
             room,
             up_room,
             load,
-            frames: packed.frames,
             resends: packed.resends,
             progress: Progress::Out,
             arrived: false,
             accompanied: tally.waiting > 0,
             answering: false,
         });
+        connection.shared.on_sent(number, packed.frames, connection.exchanges.oldest());
         context.add(|stats| &mut stats.uplink_bytes, packed.payload);
         self.call(Outgoing { relay, number, packet: packed.packet, hello: false, hold }, relays, context)
     }
@@ -212,7 +213,7 @@ impl Streams {
 
     /// Bytes of the largest packet that a relay takes.
     fn packet_limit(&self, relay: RelayId, relays: &Relays) -> usize {
-        let granted = self.connection().map_or(0, |connection| connection.grants.max_packet);
+        let granted = self.connection().map_or(0, |connection| connection.shared.grants().max_packet);
         let granted = usize::try_from(granted).unwrap_or(usize::MAX);
         let Some(relay) = relays.get(relay) else { return granted };
         granted.min(relay.passes().max_packet(relay.options()))

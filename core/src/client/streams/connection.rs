@@ -1,6 +1,5 @@
-//! What client and node share for as long as both remember it: one name, one epoch, and the streams and exchanges of it.
+//! State of the level 2 connection to the node (protocol.md 3.1 and 3.2).
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -8,21 +7,19 @@ use crate::client::action::{ClientAction, EndReason};
 use crate::client::context::Outbox;
 use crate::client::event::LocalEvent;
 use crate::client::streams::congestion_window::CongestionWindow;
+use crate::client::streams::exchanges::Exchanges;
 use crate::client::streams::next_request::Inputs;
 use crate::client::streams::packet_size::PacketSize;
 use crate::client::streams::peer_credit::PeerCredit;
-use crate::client::streams::sent::{Exchanges, SentFrame};
 use crate::client::streams::slow_start::SlowStart;
-use crate::client::streams::stream::{Phase, Stream};
+use crate::client::streams::stream::{LocalSocket, LocalStream};
 use crate::client::streams::timeout::LossDetector;
 use crate::config::ClientOptions;
-use crate::connection::closing::{ClosingStream, Word};
-use crate::connection::pending::Pending;
-use crate::connection::scheduler::SendScheduler;
-use crate::connection::stream::flow::Flow;
-use crate::credit::{Pool, Within};
+use crate::connection::stream::send::SendState;
+use crate::connection::{Connection, LastWord};
 use crate::error::Misuse;
 use crate::id::FlowId;
+use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::wire::number::{AnswerNumber, ExchangeNumber, StreamNumber};
 use crate::wire::packet::{ClientId, Epoch, Grants};
@@ -32,23 +29,12 @@ use crate::wire::reset::ResetCode;
 const FIRST_REQUEST: u64 = 768 * 1024;
 const LEAST_REQUEST: u64 = 128 * 1024;
 
-/// A client instance, as the node knows it.
+/// The client's end of the connection to its node.
 #[derive(Clone, Debug)]
 pub(in crate::client) struct NodeConnection {
-    pub(super) client: ClientId,
-    pub(super) epoch: Epoch,
-    pub(super) grants: Grants,
+    pub(super) shared: Connection<LocalSocket>,
     pub(super) exchanges: Exchanges,
-    pub(super) streams: BTreeMap<StreamNumber, Stream>,
     pub(super) next_stream: StreamNumber,
-    /// Streams of which the node is not known to have heard.
-    pub(super) unconfirmed: usize,
-    pub(super) scheduler: SendScheduler,
-    pub(super) closing: BTreeMap<StreamNumber, ClosingStream>,
-    /// What its streams may keep of uplink bytes.
-    pub(super) pool: Pool,
-    /// Streams that this pool had no credit for.
-    pub(super) blocked: BTreeSet<StreamNumber>,
     /// Streams that have ended, and why: the machine reports them.
     pub(super) ended: Vec<(FlowId, EndReason)>,
     /// The newest answer, and what it said.
@@ -87,16 +73,9 @@ impl NodeConnection {
         let packet = grants.max_packet.max(options.least_response);
         let request = u64::try_from(options.most_request).unwrap_or(u64::MAX).min(packet);
         Self {
-            client,
-            epoch,
+            shared: Connection::new(client, epoch, grants, grants.uplink_total),
             exchanges: Exchanges::new(next),
-            streams: BTreeMap::new(),
             next_stream: StreamNumber::ZERO,
-            unconfirmed: 0,
-            scheduler: SendScheduler::default(),
-            closing: BTreeMap::new(),
-            pool: Pool::new(usize::try_from(grants.uplink_total).unwrap_or(usize::MAX)),
-            blocked: BTreeSet::new(),
             ended: Vec::new(),
             newest: None,
             backlog: 0,
@@ -117,7 +96,6 @@ impl NodeConnection {
             response_window: CongestionWindow::new(now),
             request_window: CongestionWindow::new(now),
             slow_start: SlowStart::new(),
-            grants,
         }
     }
 
@@ -129,20 +107,20 @@ impl NodeConnection {
         config: &ClientOptions,
         now: Instant,
     ) -> Inputs {
-        let Self { scheduler, grants, loss, .. } = self;
-        let (options, rtt) = (&config.tuning.streams, loss.rtt());
+        let (scheduler, grants) = (self.shared.scheduler(), self.shared.grants());
+        let (options, rtt) = (&config.tuning.streams, self.loss.rtt());
         let downlink_total = grants.downlink_total.min(options.downlink_total);
         Inputs {
             now,
             relays,
             thrifty,
-            has_streams: !self.streams.is_empty(),
-            closing: self.closing.len(),
-            unconfirmed: self.unconfirmed,
+            has_streams: !self.shared.is_empty(),
+            closing: self.shared.closing_len(),
+            unconfirmed: self.shared.unconfirmed(),
             prompt: scheduler.is_prompt(),
-            bulk: !scheduler.bulk.is_empty(),
-            bulk_since: scheduler.bulk_wait.map(|waiting| waiting.since),
-            sendable: scheduler.sums.sendable,
+            bulk: scheduler.bulk_len() > 0,
+            bulk_since: scheduler.bulk_wait().map(|waiting| waiting.since),
+            sendable: scheduler.sums().sendable,
             exchanges: self.exchanges.tally(),
             span: self.exchanges.span(),
             traffic: self.traffic,
@@ -151,7 +129,7 @@ impl NodeConnection {
             backlog: self.backlog,
             peer_credit: self.peer_credit,
             rtt,
-            is_silent: loss.is_silent(),
+            is_silent: self.loss.is_silent(),
             request_size: self.request_size.bytes(),
             request_window: self.request_window.limit(grants.uplink_total, rtt.p50),
             response_size: self.response_size.bytes(),
@@ -164,19 +142,19 @@ impl NodeConnection {
         }
     }
 
-    /// Whether another stream may be opened.
-    pub(super) fn has_place(&self) -> bool {
-        self.streams.len() < usize::try_from(self.grants.max_streams).unwrap_or(usize::MAX)
+    /// The name under which the node knows the client.
+    pub(super) const fn client(&self) -> ClientId {
+        self.shared.client()
     }
 
     /// Whether the node must still hear of anything, or the client of anything from it.
     pub(super) fn is_in_use(&self) -> bool {
-        !self.streams.is_empty() || !self.closing.is_empty() || self.exchanges.tally().lost > 0
+        !self.shared.is_empty() || self.shared.closing_len() > 0 || self.exchanges.tally().lost > 0
     }
 
     /// Whether the node may have forgotten the client by its own rules: `idle` is half of the time after which it does.
     pub(super) fn is_stale(&self, now: Instant, idle: Duration) -> bool {
-        self.streams.is_empty() && now.saturating_since(self.heard) >= idle
+        self.shared.is_empty() && now.saturating_since(self.heard) >= idle
     }
 
     /// When the node has forgotten the client, if it is not heard before.
@@ -186,27 +164,30 @@ impl NodeConnection {
 
     /// Every stream is over.
     pub(super) fn end_all(&mut self, why: EndReason) {
-        self.ended.extend(self.streams.values().map(|stream| (stream.id, why)));
+        self.ended.extend(self.shared.streams().map(|(_, stream)| (stream.socket().flow(), why)));
+    }
+
+    /// A stream is over; the machine takes it out.
+    pub(super) fn end(&mut self, number: StreamNumber, why: EndReason) {
+        if let Some(stream) = self.shared.stream(number) {
+            self.ended.push((stream.socket().flow(), why));
+        }
     }
 
     /// A stream begins.
-    pub(super) fn insert(&mut self, stream: Stream, now: Instant) -> StreamNumber {
+    pub(super) fn insert(&mut self, stream: LocalStream, now: Instant) -> StreamNumber {
         let number = self.next_stream;
         self.next_stream = number.next();
-        self.unconfirmed = self.unconfirmed.saturating_add(1);
-        self.streams.insert(number, stream);
+        self.shared.insert(number, stream);
         self.refresh(number, now);
         number
     }
 
-    /// A stream has changed: what it wants sent is looked up, and its end is reported.
+    /// A stream has changed: what it has to send is looked up, and its end is reported.
     pub(super) fn refresh(&mut self, number: StreamNumber, now: Instant) {
-        let Self { streams, scheduler, ended, .. } = self;
-        let Some(stream) = streams.get_mut(&number) else { return };
-        if stream.traffic.flow.is_finished() {
-            return ended.push((stream.id, EndReason::Finished));
+        if self.shared.refresh(number, now) {
+            self.end(number, EndReason::Finished);
         }
-        scheduler.refresh(number, &mut stream.traffic, stream.open.is_queued(), now);
     }
 
     /// Something happened on an application's socket.
@@ -218,14 +199,16 @@ impl NodeConnection {
         config: &ClientOptions,
         out: &mut Outbox,
     ) -> Result<(), Misuse> {
-        let Some(stream) = self.streams.get_mut(&number) else { return Ok(()) };
+        let Some(stream) = self.shared.stream_mut(number) else { return Ok(()) };
         let taken = match event {
-            LocalEvent::Written(bytes) => u64::try_from(bytes).unwrap_or(u64::MAX),
-            LocalEvent::Data(_) | LocalEvent::Fin | LocalEvent::Reset => 0,
+            LocalEvent::Written(bytes) if stream.kind() == FlowKind::Tcp => {
+                u64::try_from(bytes).unwrap_or(u64::MAX)
+            }
+            LocalEvent::Written(_) | LocalEvent::Data(_) | LocalEvent::Fin | LocalEvent::Reset => 0,
         };
         let dropped = stream.on_local(event, now, config)?;
         out.stats.datagrams_dropped = out.stats.datagrams_dropped.saturating_add(dropped);
-        if taken > 0 && stream.traffic.flow.kind() == crate::target::FlowKind::Tcp {
+        if taken > 0 {
             self.unreported = self.unreported.saturating_add(taken);
             self.taken = now;
         }
@@ -236,145 +219,55 @@ impl NodeConnection {
 
     /// Gives the reader of an application's socket what credit there is.
     pub(super) fn grant(&mut self, number: StreamNumber, out: &mut Outbox) {
-        let Some(stream) = self.streams.get_mut(&number) else { return };
-        let Flow::Tcp { send, .. } = &stream.traffic.flow else { return };
+        let Some(stream) = self.shared.stream(number) else { return };
+        let flow = stream.socket().flow();
         // Before a confirmed open, the application has nothing to say yet.
-        let told = stream.phase == Phase::Open || stream.credit.was_granted();
-        if !told || send.state() != crate::connection::stream::send::SendState::Open {
+        let told = stream.socket().is_open() || stream.socket().was_granted();
+        let open = stream.send_half().is_some_and(|send| send.state() == SendState::Open);
+        if !told || !open {
             return;
         }
-        let bytes = stream.credit.grant(&mut Within { inner: &mut self.pool, outer: &mut out.pool });
+        let Some((stream, mut pools)) = self.shared.with_pools(number, &mut out.pool) else { return };
+        let (bytes, blocked) = stream.socket_mut().grant(&mut pools);
         if bytes > 0 {
-            out.actions.push_back(ClientAction::Credit { flow: stream.id, bytes });
+            out.actions.push_back(ClientAction::Credit { flow, bytes });
         }
-        if stream.credit.is_blocked() {
-            self.blocked.insert(number);
+        if blocked {
+            self.shared.block(number);
         }
     }
 
     /// Gives credit to streams that got none while there was none, the oldest first.
     pub(in crate::client) fn feed(&mut self, out: &mut Outbox) {
-        while self.pool.has_room()
-            && out.pool.has_room()
-            && let Some(number) = self.blocked.pop_first()
+        while out.pool.has_room()
+            && let Some(number) = self.shared.next_blocked()
         {
             self.grant(number, out);
         }
     }
 
-    /// A stream is over. The node hears of it unless it said so itself.
+    /// A stream is over. The node hears of it unless it said so itself. Gives where it went.
     pub(super) fn remove(
         &mut self,
         number: StreamNumber,
         why: EndReason,
+        now: Instant,
         out: &mut Outbox,
-    ) -> Option<Stream> {
-        let mut stream = self.streams.remove(&number)?;
-        if stream.phase == Phase::Unconfirmed {
-            self.unconfirmed = self.unconfirmed.saturating_sub(1);
-        }
-        self.scheduler.remove(number, stream.traffic.counted);
-        self.blocked.remove(&number);
-        let word = match (why, &stream.traffic.flow) {
-            (EndReason::Finished, Flow::Tcp { recv, .. }) => Some((Word::Ack(recv.taken()), recv.ack())),
+    ) -> Option<Target> {
+        let kind = self.shared.stream(number)?.kind();
+        let last = match why {
+            EndReason::Finished if kind == FlowKind::Tcp => LastWord::Finished,
             // It is the node that ended it.
-            (EndReason::ConnectFailed(_) | EndReason::Reset(_), _) => None,
-            (_, Flow::Tcp { .. } | Flow::Udp(_)) => Some((Word::Reset(ResetCode::Aborted), Pending::Queued)),
+            EndReason::ConnectFailed(_) | EndReason::Reset(_) => LastWord::Nothing,
+            _ => LastWord::Reset(ResetCode::Aborted),
         };
-        self.close_stream(number, word);
-        stream.credit.close(&mut Within { inner: &mut self.pool, outer: &mut out.pool });
+        let stream = self.shared.remove(number, last, &mut out.pool, now)?;
         self.feed(out);
-        Some(stream)
+        Some(stream.socket().target().clone())
     }
 
-    fn close_stream(&mut self, number: StreamNumber, word: Option<(Word, Pending)>) {
-        if let Some((word, pending)) = word.filter(|(_, pending)| !pending.is_clear()) {
-            self.closing.insert(number, ClosingStream { word, pending });
-            if pending.is_queued() {
-                self.scheduler.closing.insert(number);
-            }
-        }
-    }
-
-    /// The node heard of a stream.
-    pub(super) fn on_heard(&mut self, number: StreamNumber, phase: Phase) {
-        let Some(stream) = self.streams.get_mut(&number) else { return };
-        if stream.phase == Phase::Unconfirmed {
-            self.unconfirmed = self.unconfirmed.saturating_sub(1);
-            stream.open = Pending::Clear;
-        }
-        if stream.phase != Phase::Open {
-            stream.phase = phase;
-        }
-    }
-
-    /// What an exchange carried has arrived.
-    pub(super) fn frame_acked(&mut self, item: SentFrame, by: ExchangeNumber, now: Instant) {
-        let number = match item {
-            SentFrame::Open(number) => {
-                self.on_heard(number, Phase::Heard);
-                number
-            }
-            SentFrame::Chunk(number, seq) => {
-                if let Some(Flow::Tcp { send, .. }) = self.flow_mut(number) {
-                    send.acked(seq);
-                }
-                number
-            }
-            SentFrame::Ack(number) | SentFrame::Window(number) | SentFrame::Reset(number) => {
-                if let Some(Flow::Tcp { recv, .. }) = self.flow_mut(number) {
-                    recv.acked(by);
-                } else if let Some(closing) = self.closing.get_mut(&number) {
-                    closing.pending.acked(by);
-                    if closing.pending.is_clear() {
-                        self.closing.remove(&number);
-                        self.scheduler.closing.remove(&number);
-                    }
-                }
-                number
-            }
-        };
-        self.refresh(number, now);
-    }
-
-    /// What an exchange carried may be lost.
-    pub(super) fn frame_lost(&mut self, item: SentFrame, by: ExchangeNumber, now: Instant) {
-        let number = match item {
-            SentFrame::Open(number) => {
-                if let Some(stream) = self.streams.get_mut(&number) {
-                    stream.open.lost(by);
-                }
-                number
-            }
-            SentFrame::Chunk(number, seq) => {
-                if let Some(Flow::Tcp { send, .. }) = self.flow_mut(number) {
-                    send.lost(seq, by);
-                }
-                number
-            }
-            SentFrame::Ack(number) | SentFrame::Window(number) | SentFrame::Reset(number) => {
-                if let Some(Flow::Tcp { recv, .. }) = self.flow_mut(number) {
-                    recv.lost(by);
-                } else if let Some(closing) = self.closing.get_mut(&number) {
-                    if !planted!(FarewellOnce) {
-                        closing.pending.lost(by);
-                    }
-                    if closing.pending.is_queued() {
-                        self.scheduler.closing.insert(number);
-                    }
-                }
-                number
-            }
-        };
-        self.refresh(number, now);
-    }
-
-    pub(super) fn flow_mut(&mut self, number: StreamNumber) -> Option<&mut Flow> {
-        self.streams.get_mut(&number).map(|stream| &mut stream.traffic.flow)
-    }
-
-    /// Payload bytes that are kept. Visits every stream.
-    pub(super) fn kept(&self) -> usize {
-        self.streams.values().map(|stream| stream.traffic.kept()).fold(0, usize::saturating_add)
+    /// Payload bytes that are buffered. Visits every stream.
+    pub(super) fn buffered(&self) -> usize {
+        self.shared.buffered()
     }
 }

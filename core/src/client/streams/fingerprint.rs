@@ -4,9 +4,8 @@
 //! those that are on their way, which only the harness knows; names and nonces do not matter.
 
 use crate::client::streams::connection::NodeConnection;
+use crate::client::streams::exchanges::{Progress, Record};
 use crate::client::streams::handshake::{State, Streams};
-use crate::client::streams::sent::{Progress, Record};
-use crate::client::streams::stream::Stream;
 use crate::fingerprint::Fingerprint;
 use crate::id::FlowId;
 use crate::wire::number::AnswerNumber;
@@ -47,16 +46,11 @@ impl NodeConnection {
                 record.fingerprint(print);
             },
         );
-        print.each(self.streams.iter(), |print, (number, stream)| {
-            print.value((number, rank(stream.id)));
-            stream.fingerprint(print);
+        self.shared.fingerprint(print, |print, socket| {
+            print.value(rank(socket.flow()));
+            socket.fingerprint(print);
         });
-        print.each(self.closing.iter(), |print, (number, closing)| {
-            print.value((number, closing.word, closing.pending));
-        });
-        self.scheduler.fingerprint(print);
-        self.pool.fingerprint(print);
-        print.value((&self.blocked, self.next_stream, self.unconfirmed, self.newest.is_some(), self.backlog));
+        print.value((self.next_stream, self.newest.is_some(), self.backlog));
         print.value((
             self.peer_credit,
             self.draining,
@@ -77,7 +71,7 @@ impl NodeConnection {
 
 impl Record {
     fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        print.value((self.relay, self.size, self.bytes, self.room, self.load, &self.frames, &self.resends));
+        print.value((self.relay, self.size, self.bytes, self.room, self.load, &self.resends));
         print.value((self.arrived, self.accompanied, self.answering));
         print.time(self.sent);
         print.time(self.held_until);
@@ -89,19 +83,6 @@ impl Record {
             }
             Progress::Lost { resend, size } => print.value((2_u8, resend, size)),
             Progress::Done => print.value(3_u8),
-        }
-    }
-}
-
-impl Stream {
-    fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        let (burst, dry_since) = self.traffic.burst();
-        print.value((self.phase, self.open, self.window, self.traffic.deficit, burst, dry_since.is_some()));
-        print.value(&self.target);
-        self.traffic.flow.fingerprint(print);
-        self.credit.fingerprint(print);
-        for time in dry_since.into_iter().chain([self.opened, self.last_active]) {
-            print.time(time);
         }
     }
 }

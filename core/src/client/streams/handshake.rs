@@ -136,14 +136,14 @@ impl Streams {
 
     /// Payload bytes that are buffered. Visits every stream.
     pub(in crate::client) fn buffered(&self) -> usize {
-        self.connection().map_or(0, NodeConnection::kept)
+        self.connection().map_or(0, NodeConnection::buffered)
     }
 
     /// The name under which the client speaks.
     pub(super) fn client(&self) -> ClientId {
         match &self.state {
             State::Handshake { client, .. } => *client,
-            State::Ready(connection) => connection.client,
+            State::Ready(connection) => connection.client(),
         }
     }
 
@@ -167,7 +167,7 @@ impl Streams {
                 let usable = relays.iter().any(|relay| here(relay) && relay.is_usable(now));
                 // Where nothing can be used, waiting for the node of the connection is as good as anything.
                 let known = relays.iter().any(here) && !relays.iter().any(|relay| relay.is_usable(now));
-                if (usable || known) && connection.has_place() && !connection.draining {
+                if (usable || known) && connection.shared.has_place() && !connection.draining {
                     Availability::Ready
                 } else {
                     Availability::Sessions

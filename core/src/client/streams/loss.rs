@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use crate::client::relays::{Relay, Relays};
 use crate::client::streams::connection::NodeConnection;
+use crate::client::streams::exchanges::{Progress, Record, RequestPayload};
 use crate::client::streams::round_trips::{RttQuantiles, Size};
-use crate::client::streams::sent::{Progress, Record, RequestPayload};
 use crate::client::streams::timeout::Outstanding;
 use crate::connection::pending::Pending;
 use crate::id::RelayId;
@@ -109,13 +109,11 @@ impl NodeConnection {
                     Progress::Lost { resend: Pending::Queued, size }
                 }
             };
-            (record.arrived, record.frames.clone(), core::mem::take(&mut record.resends))
+            (record.arrived, core::mem::take(&mut record.resends))
         });
-        let Some((arrived, frames, resends)) = given else { return };
+        let Some((arrived, resends)) = given else { return };
         if !arrived {
-            for frame in frames {
-                self.frame_lost(frame, number, now);
-            }
+            self.shared.declare_lost(number, now);
             for asked in resends {
                 self.exchanges.change(asked, |record| {
                     if let Progress::Lost { resend, .. } = &mut record.progress {
@@ -151,14 +149,11 @@ impl NodeConnection {
     pub(super) fn on_arrived(&mut self, number: ExchangeNumber, now: Instant) {
         let arrived = self.exchanges.change(number, |record| {
             let new = !core::mem::replace(&mut record.arrived, true);
-            let (frames, resends) =
-                (core::mem::take(&mut record.frames), core::mem::take(&mut record.resends));
-            new.then_some((frames, resends))
+            let resends = core::mem::take(&mut record.resends);
+            new.then_some(resends)
         });
-        let Some((frames, resends)) = arrived.flatten() else { return };
-        for frame in frames {
-            self.frame_acked(frame, number, now);
-        }
+        let Some(resends) = arrived.flatten() else { return };
+        self.shared.on_acked(number, now);
         for asked in resends {
             self.exchanges.change(asked, |record| {
                 if matches!(record.progress, Progress::Lost { .. }) {

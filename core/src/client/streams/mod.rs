@@ -19,19 +19,19 @@ mod congestion_window;
 mod connection;
 pub(super) mod decrypted;
 pub(super) mod decryptor;
+mod exchanges;
 #[cfg(feature = "model")]
 mod fingerprint;
 mod handshake;
 mod loss;
 mod next_request;
-mod pack;
 pub(super) mod packet_call;
 mod packet_size;
 mod peer_credit;
 mod receive;
+mod request;
 mod responses;
 pub(super) mod round_trips;
-mod sent;
 mod slow_start;
 mod stream;
 #[cfg(test)]

@@ -13,9 +13,9 @@
 
 use core::time::Duration;
 
+use crate::client::streams::exchanges::{RequestPayload, Tally};
 use crate::client::streams::peer_credit::PeerCredit;
 use crate::client::streams::round_trips::RttQuantiles;
-use crate::client::streams::sent::{RequestPayload, Tally};
 use crate::client::streams::slow_start::Boost;
 use crate::time::{Instant, share};
 use crate::wire::packet::MIN_RESPONSE;

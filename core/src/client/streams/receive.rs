@@ -1,4 +1,4 @@
-//! Response packets: what they say of the exchanges, and the frames that they bring.
+//! Response packets: what they say of the exchanges, and their frames (protocol.md 3.2 rules 4 to 6).
 
 use bytes::Bytes;
 use core::time::Duration;
@@ -7,18 +7,17 @@ use crate::client::action::{ClientAction, ClientNotice, EndReason};
 use crate::client::context::Outbox;
 use crate::client::relays::Relays;
 use crate::client::streams::connection::NodeConnection;
+use crate::client::streams::exchanges::{Progress, RequestPayload};
 use crate::client::streams::peer_credit::PeerCredit;
 use crate::client::streams::round_trips::Size;
-use crate::client::streams::sent::{Progress, RequestPayload};
-use crate::client::streams::stream::Phase;
 use crate::config::{ClientOptions, OpenMode};
-use crate::connection::stream::Violation;
-use crate::connection::stream::flow::Flow;
-use crate::credit::Within;
+use crate::connection::stream::recv::RecvHalf;
+use crate::connection::stream::violation::Violation;
 use crate::id::RelayId;
 use crate::level::Level;
 use crate::pin::compact;
 use crate::seq::Seq;
+use crate::target::FlowKind;
 use crate::time::{Instant, micros, share};
 use crate::wire::frame::{Frame, Frames};
 use crate::wire::number::{ExchangeNumber, StreamNumber};
@@ -57,7 +56,7 @@ impl NodeConnection {
         self.on_arrived(answer.number, now);
         self.exchanges.change(answer.number, |record| record.progress = Progress::Done);
         let newest = self.newest.is_none_or(|newest| newest < answer.header.answer);
-        // News are as old as their own way down.
+        // A status is already half a round trip old.
         let way_down = round_trip.saturating_sub(share(self.loss.rtt().p50, 1, 2));
         let written = Instant::from_micros(now.as_micros().saturating_sub(micros(way_down)));
         self.take_statuses(answer.header, newest, written, relays, now);
@@ -132,11 +131,9 @@ impl NodeConnection {
 
     fn on_frame(&mut self, frame: Frame, len: usize, config: &ClientOptions, now: Instant, out: &mut Outbox) {
         if let Some(number) = frame.stream() {
-            let open = matches!(frame, Frame::Opened { .. } | Frame::Data { .. } | Frame::Datagram { .. });
-            if open {
+            self.shared.confirm_opening(number);
+            if matches!(frame, Frame::Opened { .. } | Frame::Data { .. } | Frame::Datagram { .. }) {
                 self.on_open(number, config, out);
-            } else {
-                self.on_heard(number, Phase::Heard);
             }
         }
         match frame {
@@ -146,9 +143,7 @@ impl NodeConnection {
             }
             Frame::Ack { stream, next } => self.on_ack(stream, next, now, out),
             Frame::Window { stream, limit } => {
-                if let Some(Flow::Tcp { send, .. }) = self.flow_mut(stream) {
-                    send.window(limit);
-                }
+                self.shared.on_window(stream, limit);
                 self.refresh(stream, now);
             }
             Frame::Reset { stream, code } => self.end(stream, reason(code)),
@@ -156,11 +151,11 @@ impl NodeConnection {
             Frame::Gone { stream } => self.end(stream, EndReason::Reset(ResetCode::Gone)),
             Frame::Datagram { stream, bytes } => {
                 self.traffic = now;
-                if let Some(known) = self.streams.get_mut(&stream)
-                    && matches!(known.traffic.flow, Flow::Udp(_))
+                if let Some(known) =
+                    self.shared.stream_mut(stream).filter(|known| known.kind() == FlowKind::Udp)
                 {
-                    known.last_active = now;
-                    out.deliver(known.id, compact(bytes, len));
+                    known.socket_mut().touch(now);
+                    out.deliver(known.socket().flow(), compact(bytes, len));
                 }
             }
             // These only go up, or were taken before.
@@ -170,15 +165,15 @@ impl NodeConnection {
 
     /// The upstream is open.
     fn on_open(&mut self, number: StreamNumber, config: &ClientOptions, out: &mut Outbox) {
-        let Some(stream) = self.streams.get(&number).filter(|stream| stream.phase != Phase::Open) else {
+        let Some(stream) = self.shared.stream_mut(number) else { return };
+        let flow = stream.socket().flow();
+        if !stream.socket_mut().set_open() {
             return;
-        };
-        let id = stream.id;
-        self.on_heard(number, Phase::Open);
-        if config.open == OpenMode::Confirmed {
-            out.actions.push_back(ClientAction::Opened { flow: id });
         }
-        out.notice(ClientNotice::Connected { flow: id, level: Level::Streams });
+        if config.open == OpenMode::Confirmed {
+            out.actions.push_back(ClientAction::Opened { flow });
+        }
+        out.notice(ClientNotice::Connected { flow, level: Level::Streams });
         self.grant(number, out);
     }
 
@@ -191,58 +186,42 @@ impl NodeConnection {
         now: Instant,
         out: &mut Outbox,
     ) {
-        let Some(stream) = self.streams.get_mut(&number) else {
-            // The node may not have heard how the stream ended.
-            if let Some(closing) = self.closing.get_mut(&number).filter(|_| !planted!(FarewellOnce)) {
-                closing.pending.queue();
-                self.scheduler.closing.insert(number);
-            }
+        let Some(stream) = self.shared.stream_mut(number) else {
+            self.shared.on_stray_chunk(number, now);
             return;
         };
-        let id = stream.id;
-        let received = match &mut stream.traffic.flow {
-            Flow::Tcp { recv, .. } => recv.receive(seq, fin, bytes),
-            Flow::Udp(_) => Err(Violation::EndMoved),
+        let flow = stream.socket().flow();
+        let received = match stream.recv_half_mut() {
+            Some(recv) => recv.receive(seq, fin, bytes),
+            None => Err(Violation::EndMoved),
         };
         if received.is_err() {
             // The node broke the rules of this stream; the others are none the worse.
-            return self.ended.push((id, EndReason::NodeError));
+            return self.end(number, EndReason::NodeError);
         }
-        stream.last_active = now;
-        if let Flow::Tcp { recv, .. } = &mut stream.traffic.flow {
-            while let Some(delivery) = recv.deliver() {
-                if !delivery.bytes.is_empty() {
-                    out.deliver(id, delivery.bytes);
-                }
-                if delivery.fin {
-                    out.actions.push_back(ClientAction::Fin { flow: id });
-                }
+        stream.socket_mut().touch(now);
+        while let Some(delivery) = stream.recv_half_mut().and_then(RecvHalf::deliver) {
+            if !delivery.bytes.is_empty() {
+                out.deliver(flow, delivery.bytes);
+            }
+            if delivery.fin {
+                out.actions.push_back(ClientAction::Fin { flow });
             }
         }
         self.refresh(number, now);
     }
 
     fn on_ack(&mut self, number: StreamNumber, next: Seq, now: Instant, out: &mut Outbox) {
-        let Some(stream) = self.streams.get_mut(&number) else { return };
-        let id = stream.id;
-        let Flow::Tcp { send, .. } = &mut stream.traffic.flow else { return };
-        match send.acknowledge(next) {
-            Ok(freed) => {
+        match self.shared.on_ack(number, next, &mut out.pool) {
+            Ok(Some(freed)) => {
                 if freed > 0 {
                     self.traffic = now;
                 }
-                stream.credit.release(freed, &mut Within { inner: &mut self.pool, outer: &mut out.pool });
                 self.grant(number, out);
                 self.refresh(number, now);
             }
-            Err(_) => self.ended.push((id, EndReason::NodeError)),
-        }
-    }
-
-    /// The node ended a stream.
-    fn end(&mut self, number: StreamNumber, why: EndReason) {
-        if let Some(stream) = self.streams.get(&number) {
-            self.ended.push((stream.id, why));
+            Ok(None) => {}
+            Err(_) => self.end(number, EndReason::NodeError),
         }
     }
 }

@@ -25,7 +25,7 @@ impl Streams {
     }
 
     fn connection_of(&mut self, client: ClientId) -> Option<&mut NodeConnection> {
-        self.connection_mut().filter(|connection| connection.client == client)
+        self.connection_mut().filter(|connection| connection.client() == client)
     }
 
     /// A call that carried a packet has ended.
@@ -124,7 +124,7 @@ impl Streams {
             self.on_accepted(header.epoch, grants, context.config(), now);
         }
         let Some(connection) = self.connection_mut() else { return };
-        if header.epoch != connection.epoch || header.flags.unknown {
+        if header.epoch != connection.shared.epoch() || header.flags.unknown {
             connection.declare_lost(packet.number, now);
             if packet.hello {
                 self.on_no_streams(id, packet, relays, context);
@@ -225,7 +225,7 @@ impl Streams {
         }
         context.notice(garbled.then_some(ClientNotice::StreamsUnsupported { relay }));
         if let State::Ready(connection) = &mut self.state
-            && connection.client == packet.client
+            && connection.client() == packet.client
         {
             match why {
                 // It says nothing about how long answers take.

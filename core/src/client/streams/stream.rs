@@ -1,61 +1,123 @@
-//! One stream at the client, with the application's socket.
+//! One stream at the client, with the application's socket (protocol.md 3.2 rule 3).
 
 use bytes::Bytes;
 
 use crate::client::event::LocalEvent;
 use crate::config::ClientOptions;
 use crate::connection::pending::Pending;
-use crate::connection::stream::flow::{Datagrams, Flow};
+use crate::connection::stream::Stream;
 use crate::connection::stream::recv::RecvHalf;
 use crate::connection::stream::send::{SendHalf, SendState};
-use crate::connection::stream::traffic::Traffic;
-use crate::credit::{Credit, FLOOR};
+use crate::connection::stream::transport::{Datagrams, Transport};
+use crate::connection::{Endpoint, Filling};
+use crate::credit::{Credit, FLOOR, Lender};
 use crate::error::Misuse;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 use crate::id::FlowId;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
-use crate::wire::frame::MAX_DATAGRAM;
+use crate::wire::frame::{Frame, MAX_DATAGRAM};
+use crate::wire::number::StreamNumber;
 use crate::wire::packet::Grants;
 
 /// Bytes of datagrams that wait for a packet, beside their number: what four packets of sparse data take.
 const DATAGRAM_ROOM: usize = 4 * FLOOR;
 
-/// What the node is known to know of a stream.
-///
-/// ```text
-///            a carrier of its OPEN arrived            OPENED, DATA
-///  Unconfirmed ────────────────────────────────▶ Heard ──────────────▶ Open
-///     └────────────────── OPENED, DATA ───────────────────────────▶ ┘
-/// ```
-/// While it is unconfirmed, every packet with a frame of the stream has its OPEN before it (protocol.md 3.2 rule 3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Phase {
-    Unconfirmed,
-    Heard,
-    Open,
-}
+/// The most that a frame without payload and without a target takes.
+pub(super) const LEAST_ROOM: usize = 32;
 
-/// One stream.
+/// A chunk is not cut shorter than this because a packet is nearly full.
+pub(super) const LEAST_CUT: usize = 4 * 1024;
+
+/// A stream at the client.
+pub(super) type LocalStream = Stream<LocalSocket>;
+
+/// What the client knows of an application's socket.
 #[derive(Clone, Debug)]
-pub(super) struct Stream {
-    pub(super) id: FlowId,
-    pub(super) target: Target,
-    pub(super) phase: Phase,
-    /// OPEN.
-    pub(super) open: Pending,
-    pub(super) traffic: Traffic,
-    /// What may be read from the application.
-    pub(super) credit: Credit,
+pub(super) struct LocalSocket {
+    flow: FlowId,
+    target: Target,
+    /// Whether the upstream is known to be open.
+    open: bool,
     /// Downlink bytes that OPEN grants.
-    pub(super) window: u64,
-    pub(super) opened: Instant,
-    pub(super) last_active: Instant,
+    window: u64,
+    /// What may be read from it.
+    credit: Credit,
+    opened: Instant,
+    last_active: Instant,
 }
 
-impl Stream {
-    /// A stream whose application has been promised no more than every flow may keep.
-    pub(super) fn new(
-        id: FlowId,
+impl Endpoint for LocalSocket {
+    const FILLING: Filling = Filling {
+        opens_first: true,
+        least_room: LEAST_ROOM,
+        least_cut: LEAST_CUT,
+        tail: 0,
+        max_frames: 4_096,
+        repeats: false,
+    };
+
+    fn opening(&self, stream: StreamNumber, kind: FlowKind) -> Frame {
+        Frame::Open { stream, kind, window: self.window, target: self.target.clone() }
+    }
+
+    fn credit_mut(&mut self) -> &mut Credit {
+        &mut self.credit
+    }
+}
+
+impl LocalSocket {
+    /// The flow.
+    pub(super) const fn flow(&self) -> FlowId {
+        self.flow
+    }
+
+    /// Where the flow goes.
+    pub(super) const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Whether the upstream is known to be open.
+    pub(super) const fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Whether the application was given credit that it has not used up.
+    pub(super) const fn was_granted(&self) -> bool {
+        self.credit.was_granted()
+    }
+
+    /// New credit for the application. Whether it waits for more.
+    pub(super) fn grant(&mut self, pool: &mut impl Lender) -> (usize, bool) {
+        let bytes = self.credit.grant(pool);
+        (bytes, self.credit.is_blocked())
+    }
+
+    /// Something happens on it.
+    pub(super) const fn touch(&mut self, now: Instant) {
+        self.last_active = now;
+    }
+
+    /// The upstream is open. Whether that is new.
+    pub(super) const fn set_open(&mut self) -> bool {
+        !core::mem::replace(&mut self.open, true)
+    }
+
+    /// The socket's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value((self.open, self.window, &self.target));
+        self.credit.fingerprint(print);
+        print.time(self.opened);
+        print.time(self.last_active);
+    }
+}
+
+impl LocalStream {
+    /// A stream whose application has been promised no more than every flow may buffer.
+    pub(super) fn open(
+        flow: FlowId,
         target: Target,
         kind: FlowKind,
         mut credit: Credit,
@@ -68,26 +130,18 @@ impl Stream {
             .streams
             .downlink_window
             .min(grants.downlink_total.max(config.tuning.streams.least_response));
-        let (flow, window) = match kind {
+        let (transport, window) = match kind {
             FlowKind::Tcp => {
-                (Flow::Tcp { send: SendHalf::new(grants.uplink_window), recv: RecvHalf::new(window) }, window)
+                let (send, recv) = (SendHalf::new(grants.uplink_window), RecvHalf::new(window));
+                (Transport::Tcp { send, recv }, window)
             }
-            FlowKind::Udp => (Flow::Udp(Datagrams::default()), 0),
+            FlowKind::Udp => (Transport::Udp(Datagrams::default()), 0),
         };
         // Nothing is gained by reading more than the node has room for.
         let granted = usize::try_from(grants.uplink_window.min(grants.uplink_total)).unwrap_or(usize::MAX);
         credit.widen(config.tuning.streams.uplink_window.min(granted));
-        Self {
-            id,
-            target,
-            phase: Phase::Unconfirmed,
-            open: Pending::Queued,
-            traffic: Traffic::new(flow, now),
-            credit,
-            window,
-            opened: now,
-            last_active: now,
-        }
+        let socket = LocalSocket { flow, target, open: false, window, credit, opened: now, last_active: now };
+        Self::new(transport, Pending::Queued, socket, now)
     }
 
     /// Something happened on the application's socket. `Reset` is the machine's to handle. Says how many datagrams
@@ -98,39 +152,47 @@ impl Stream {
         now: Instant,
         config: &ClientOptions,
     ) -> Result<u64, Misuse> {
-        match (&mut self.traffic.flow, event) {
-            (Flow::Tcp { send, .. }, LocalEvent::Data(bytes)) => {
-                if send.state() != SendState::Open {
-                    return Err(Misuse::AfterFin);
-                }
-                self.credit.arrive(bytes.len()).map_err(|_| Misuse::CreditExceeded)?;
-                send.write(bytes)?;
-            }
-            (Flow::Tcp { send, .. }, LocalEvent::Fin) => send.finish()?,
-            (Flow::Tcp { recv, .. }, LocalEvent::Written(bytes)) => recv.take(bytes)?,
-            (Flow::Udp(_), LocalEvent::Data(bytes)) if bytes.len() > MAX_DATAGRAM => {
+        if let Some((datagrams, _)) = self.datagrams_mut() {
+            let LocalEvent::Data(bytes) = event else { return Ok(0) };
+            if bytes.len() > MAX_DATAGRAM {
                 return Err(Misuse::DatagramTooLarge);
             }
-            (Flow::Udp(datagrams), LocalEvent::Data(bytes)) => {
-                self.last_active = now;
-                return Ok(datagrams.sending.push(bytes, config.tuning.udp_queue, DATAGRAM_ROOM));
-            }
-            (Flow::Udp(_), LocalEvent::Fin | LocalEvent::Written(_)) | (_, LocalEvent::Reset) => {
-                return Ok(0);
-            }
+            let dropped = datagrams.sending.push(bytes, config.tuning.udp_queue, DATAGRAM_ROOM);
+            self.socket_mut().touch(now);
+            return Ok(dropped);
         }
-        self.last_active = now;
+        match event {
+            LocalEvent::Data(bytes) => {
+                if self.send_half().is_none_or(|send| send.state() != SendState::Open) {
+                    return Err(Misuse::AfterFin);
+                }
+                self.socket_mut().credit.arrive(bytes.len()).map_err(|_| Misuse::CreditExceeded)?;
+                self.write(bytes)?;
+            }
+            LocalEvent::Fin => self.finish()?,
+            LocalEvent::Written(bytes) => self.recv_half_mut().map_or(Ok(()), |recv| recv.take(bytes))?,
+            LocalEvent::Reset => return Ok(0),
+        }
+        self.socket_mut().touch(now);
         Ok(0)
+    }
+
+    fn write(&mut self, bytes: Bytes) -> Result<(), Misuse> {
+        self.send_half_mut().map_or(Ok(()), |send| send.write(bytes))
+    }
+
+    fn finish(&mut self) -> Result<(), Misuse> {
+        self.send_half_mut().map_or(Ok(()), SendHalf::finish)
     }
 
     /// What the application sent before the stream began; its credit counts that already.
     pub(super) fn begin_with(&mut self, bytes: Bytes, config: &ClientOptions) {
-        match &mut self.traffic.flow {
-            Flow::Tcp { send, .. } => {
-                let _ = send.write(bytes); // a new direction takes bytes
+        match self.datagrams_mut() {
+            Some((datagrams, _)) => {
+                let _ = datagrams.sending.push(bytes, config.tuning.udp_queue, DATAGRAM_ROOM);
             }
-            Flow::Udp(datagrams) => {
-                drop(datagrams.sending.push(bytes, config.tuning.udp_queue, DATAGRAM_ROOM))
+            None => {
+                let _ = self.write(bytes); // a new direction takes bytes
             }
         }
     }
@@ -138,12 +200,12 @@ impl Stream {
     /// When it ends by itself: UDP when it is idle, TCP when no relay has brought its OPEN to the node for longer than
     /// the node would remember the client.
     pub(super) fn deadline(&self, config: &ClientOptions) -> Option<Instant> {
-        match (self.traffic.flow.kind(), self.phase) {
-            (FlowKind::Udp, _) => Some(self.last_active.saturating_add(config.udp_idle)),
-            (FlowKind::Tcp, Phase::Unconfirmed) => {
-                Some(self.opened.saturating_add(config.tuning.streams.idle.saturating_mul(2)))
+        match self.kind() {
+            FlowKind::Udp => Some(self.socket().last_active.saturating_add(config.udp_idle)),
+            FlowKind::Tcp if !self.opening().is_clear() => {
+                Some(self.socket().opened.saturating_add(config.tuning.streams.idle.saturating_mul(2)))
             }
-            (FlowKind::Tcp, Phase::Heard | Phase::Open) => None,
+            FlowKind::Tcp => None,
         }
     }
 }

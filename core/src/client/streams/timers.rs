@@ -43,7 +43,7 @@ impl Streams {
                 due = Some(due.map_or((at, timer), |due| due.min((at, timer))));
             }
         };
-        let sleeps = |connection: &&NodeConnection| planted!(OwesAsleep) && connection.streams.is_empty();
+        let sleeps = |connection: &&NodeConnection| planted!(OwesAsleep) && connection.shared.is_empty();
         let in_use =
             self.connection().filter(|connection| !sleeps(connection)).is_some_and(NodeConnection::is_in_use);
         for relay in relays.iter() {

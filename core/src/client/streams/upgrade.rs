@@ -4,7 +4,7 @@ use crate::client::context::Context;
 use crate::client::event::LocalEvent;
 use crate::client::sessions::session::Start;
 use crate::client::streams::handshake::{StreamFlow, Streams};
-use crate::client::streams::stream::Stream;
+use crate::client::streams::stream::LocalStream;
 use crate::id::FlowId;
 use crate::timer::TimerSlot;
 
@@ -15,7 +15,7 @@ impl Streams {
         let (config, out) = context.parts();
         let Some(connection) = self.connection_mut() else { return };
         let Start { target, flow, bytes, finished, credit } = start;
-        let mut stream = Stream::new(id, target, flow, credit, &connection.grants, config, now);
+        let mut stream = LocalStream::open(id, target, flow, credit, connection.shared.grants(), config, now);
         for piece in bytes {
             stream.begin_with(piece, config);
         }

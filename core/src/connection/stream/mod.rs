@@ -1,57 +1,136 @@
-//! One direction of a stream, at its two ends: what both machines do alike at level 2 (protocol.md 3.2).
+//! One stream at either end (protocol.md 3.2).
 //!
 //! ```text
-//!   write ─▶ SendHalf ── chunks, in exchanges ──▶ RecvHalf ─▶ deliver
-//!               ▲                                    │
-//!               └──── ACK, WINDOW, in exchanges ─────┘
+//!   write ─▶ SendHalf ── chunks, in packets ──▶ RecvHalf ─▶ deliver
+//!               ▲                                  │
+//!               └──── ACK, WINDOW, in packets ─────┘
 //! ```
 //!
-//! The halves know nothing of relays, holds or time. The machine above them decides what goes into which
-//! exchange, remembers it, and says what became of the exchange; a half knows which of its contents that
-//! concerns.
+//! The halves know nothing of relays, holds or time. The connection decides what goes into which packet, remembers it, and
+//! says what became of the packet; a half knows which of its frames that concerns.
 
-pub(crate) mod flow;
 pub(crate) mod recv;
 pub(crate) mod send;
 #[cfg(test)]
 mod tests;
 pub(crate) mod traffic;
+pub(crate) mod transport;
+pub(crate) mod violation;
 
-use core::fmt;
+use crate::connection::pending::Pending;
+use crate::connection::stream::recv::RecvHalf;
+use crate::connection::stream::send::SendHalf;
+use crate::connection::stream::traffic::Traffic;
+use crate::connection::stream::transport::{Datagrams, Transport};
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
+use crate::target::FlowKind;
+use crate::time::Instant;
 
-/// How far ahead of the first chunk that is not acknowledged a chunk may be: one inside this and inside the credit is
-/// never refused (protocol.md 3.2 rule 1).
-pub(crate) const MAX_AHEAD: usize = 4096;
-
-/// The peer broke the rules of a stream: its client is failed (protocol.md 3.2 rule 14).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Violation {
-    /// A chunk is beyond the credit.
-    CreditExceeded,
-    /// A chunk is further ahead than the reorder queue reaches.
-    TooFarAhead,
-    /// A chunk lies behind the end, or an end before a chunk, or there are two ends.
-    EndMoved,
-    /// Chunks are acknowledged that were never sent.
-    AckOfUnsent,
+/// One stream, with `S`, what an end knows of its own socket.
+#[derive(Clone, Debug)]
+pub(crate) struct Stream<S> {
+    traffic: Traffic,
+    /// OPEN at the client, OPENED at the node.
+    opening: Pending,
+    socket: S,
 }
 
-impl Violation {
-    /// What the peer did.
-    pub(crate) const fn text(self) -> &'static str {
-        match self {
-            Self::CreditExceeded => "the peer sent more bytes than it had credit for",
-            Self::TooFarAhead => "the peer sent a chunk further ahead than any may be",
-            Self::EndMoved => "the peer's chunks disagree about where the direction ends",
-            Self::AckOfUnsent => "the peer acknowledged chunks that were never sent",
+impl<S> Stream<S> {
+    /// A stream with nothing on its way.
+    pub(crate) fn new(transport: Transport, opening: Pending, socket: S, now: Instant) -> Self {
+        Self { traffic: Traffic::new(transport, now), opening, socket }
+    }
+
+    /// TCP or UDP.
+    pub(crate) const fn kind(&self) -> FlowKind {
+        self.traffic.transport().kind()
+    }
+
+    /// What the end knows of its socket.
+    pub(crate) const fn socket(&self) -> &S {
+        &self.socket
+    }
+
+    /// What the end knows of its socket, to be changed.
+    pub(crate) const fn socket_mut(&mut self) -> &mut S {
+        &mut self.socket
+    }
+
+    /// What is sent of a TCP stream.
+    pub(crate) const fn send_half(&self) -> Option<&SendHalf> {
+        match self.traffic.transport() {
+            Transport::Tcp { send, .. } => Some(send),
+            Transport::Udp(_) => None,
         }
     }
-}
 
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text())
+    /// What is sent of a TCP stream, to be changed.
+    pub(crate) const fn send_half_mut(&mut self) -> Option<&mut SendHalf> {
+        match self.traffic.transport_mut() {
+            Transport::Tcp { send, .. } => Some(send),
+            Transport::Udp(_) => None,
+        }
+    }
+
+    /// What is received of a TCP stream.
+    pub(crate) const fn recv_half(&self) -> Option<&RecvHalf> {
+        match self.traffic.transport() {
+            Transport::Tcp { recv, .. } => Some(recv),
+            Transport::Udp(_) => None,
+        }
+    }
+
+    /// What is received of a TCP stream, to be changed.
+    pub(crate) const fn recv_half_mut(&mut self) -> Option<&mut RecvHalf> {
+        match self.traffic.transport_mut() {
+            Transport::Tcp { recv, .. } => Some(recv),
+            Transport::Udp(_) => None,
+        }
+    }
+
+    /// The datagrams of a UDP stream, and its socket.
+    pub(crate) const fn datagrams_mut(&mut self) -> Option<(&mut Datagrams, &mut S)> {
+        match self.traffic.transport_mut() {
+            Transport::Tcp { .. } => None,
+            Transport::Udp(datagrams) => Some((datagrams, &mut self.socket)),
+        }
+    }
+
+    /// The payload, with what decides how it travels.
+    pub(super) const fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// The payload, to be changed.
+    pub(super) const fn traffic_mut(&mut self) -> &mut Traffic {
+        &mut self.traffic
+    }
+
+    /// Whether the peer has OPEN or OPENED.
+    pub(crate) const fn opening(&self) -> Pending {
+        self.opening
+    }
+
+    /// Whether the peer has OPEN or OPENED, to be changed.
+    pub(super) const fn opening_mut(&mut self) -> &mut Pending {
+        &mut self.opening
+    }
+
+    /// Whether both directions came to their end.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.traffic.transport().is_finished()
+    }
+
+    /// Payload bytes that are buffered.
+    pub(crate) fn buffered(&self) -> usize {
+        self.traffic.buffered()
+    }
+
+    /// The stream's part of a state's fingerprint.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value(self.opening);
+        self.traffic.fingerprint(print);
     }
 }
-
-impl core::error::Error for Violation {}

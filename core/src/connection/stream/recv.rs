@@ -6,7 +6,7 @@ use core::fmt;
 use bytes::Bytes;
 
 use crate::connection::pending::Pending;
-use crate::connection::stream::{MAX_AHEAD, Violation};
+use crate::connection::stream::violation::{MAX_AHEAD, Violation};
 use crate::error::Misuse;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;

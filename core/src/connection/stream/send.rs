@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::connection::stream::{MAX_AHEAD, Violation};
+use crate::connection::stream::violation::{MAX_AHEAD, Violation};
 use crate::error::Misuse;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
@@ -93,7 +93,7 @@ impl Outgoing<'_> {
 /// One direction at its sender.
 ///
 /// Bytes are kept as they were written until they are acknowledged; a chunk is cut when it is first sent, and
-/// never again. How much may be written is the caller's to bound: [`kept`](Self::kept) is what counts.
+/// never again. How much may be written is the caller's to bound: [`buffered`](Self::buffered) is what counts.
 #[derive(Clone, Debug)]
 pub(crate) struct SendHalf {
     state: SendState,
@@ -311,8 +311,8 @@ impl SendHalf {
         self.state
     }
 
-    /// Bytes kept: written, and not acknowledged.
-    pub(crate) const fn kept(&self) -> usize {
+    /// Bytes buffered: written, and not acknowledged.
+    pub(crate) const fn buffered(&self) -> usize {
         self.queue.len()
     }
 
@@ -364,7 +364,7 @@ impl SendHalf {
             chunks.fold((0, 0), |(count, bytes), chunk| (count + 1, bytes + chunk.len))
         };
         assert_eq!(bytes(|place| *place == Place::Lost), (self.lost, self.lost_bytes));
-        assert_eq!(bytes(|_| true).1 + self.uncut, self.kept());
+        assert_eq!(bytes(|_| true).1 + self.uncut, self.buffered());
         let first = self.chunks.iter().position(|chunk| chunk.place == Place::Lost);
         assert!(first.is_none_or(|first| self.lost_from <= first));
     }

@@ -1,8 +1,8 @@
-//! What a stream has to send and what it was sent, at either end, with what decides how it travels.
+//! Payload of a stream on its way, classed as sparse or bulk (protocol.md 3.2 rule 8).
 
 use core::time::Duration;
 
-use crate::connection::stream::flow::Flow;
+use crate::connection::stream::transport::Transport;
 use crate::credit::FLOOR;
 use crate::time::Instant;
 
@@ -10,10 +10,13 @@ use crate::time::Instant;
 /// what else a packet of sparse data has, so that all of it fits into one.
 const SPARSE: usize = 60 * 1024;
 
-/// How long a stream has nothing to send before what it sends counts anew.
+/// A stream that had nothing to send for this long begins a new burst.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// How what a stream has to send travels.
+/// What a stream may send in its turn: one whole chunk.
+const QUANTUM: usize = 64 * 1024;
+
+/// How the payload of a stream travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     /// In packets of at most 64 KiB.
@@ -29,34 +32,44 @@ pub(crate) struct Counted {
     pub(crate) sendable: usize,
     /// 1 if it is at its credit.
     pub(crate) blocked: usize,
-    /// Received bytes kept beyond the floor.
+    /// Received bytes buffered beyond the floor.
     pub(crate) beyond: usize,
     /// Places of the reorder queue.
     pub(crate) span: usize,
 }
 
-/// The payload of a stream on its way.
+/// The payload of a stream, with what decides how it travels.
 #[derive(Clone, Debug)]
 pub(crate) struct Traffic {
-    pub(crate) flow: Flow,
+    transport: Transport,
     /// Bytes sent since the stream was last quiet.
     burst: usize,
     /// Since when it has had nothing to send.
     dry_since: Option<Instant>,
-    /// The turn that it has left in deficit round robin.
-    pub(crate) deficit: usize,
+    /// Bytes of its turn that are left in deficit round robin.
+    deficit: usize,
     /// What the sums of its client contain of it.
-    pub(crate) counted: Counted,
+    counted: Counted,
 }
 
 impl Traffic {
-    pub(crate) fn new(flow: Flow, now: Instant) -> Self {
-        Self { flow, burst: 0, dry_since: Some(now), deficit: 0, counted: Counted::default() }
+    pub(crate) fn new(transport: Transport, now: Instant) -> Self {
+        Self { transport, burst: 0, dry_since: Some(now), deficit: 0, counted: Counted::default() }
     }
 
-    /// Looks whether there is anything to send. A stream whose bytes only wait for a packet is not quiet.
+    /// The payload.
+    pub(crate) const fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// The payload, to be changed.
+    pub(crate) const fn transport_mut(&mut self) -> &mut Transport {
+        &mut self.transport
+    }
+
+    /// Notes whether there is anything to send. A stream whose bytes only wait for a packet is not quiet.
     pub(crate) fn note(&mut self, now: Instant) {
-        if !self.flow.is_ready() {
+        if !self.transport.is_ready() {
             self.dry_since.get_or_insert(now);
         } else if self.dry_since.take().is_some_and(|since| now.saturating_since(since) >= QUIET) {
             self.burst = 0;
@@ -65,7 +78,7 @@ impl Traffic {
 
     /// How what it has to send travels, if it has anything.
     pub(crate) fn class(&self) -> Option<Class> {
-        if !self.flow.is_ready() {
+        if !self.transport.is_ready() {
             None
         } else if self.sparse_room() > 0 && !self.is_too_large() {
             Some(Class::Sparse)
@@ -76,14 +89,14 @@ impl Traffic {
 
     /// Whether what goes next was cut too large for a packet of sparse data, or came so.
     fn is_too_large(&self) -> bool {
-        !self.is_cut_next() && self.flow.next_len() > SPARSE
+        !self.is_cut_next() && self.transport.next_len() > SPARSE
     }
 
     /// Whether what goes next is as long as it is cut now.
     const fn is_cut_next(&self) -> bool {
-        match &self.flow {
-            Flow::Tcp { send, .. } => !send.has_lost(),
-            Flow::Udp(_) => false,
+        match &self.transport {
+            Transport::Tcp { send, .. } => !send.has_lost(),
+            Transport::Udp(_) => false,
         }
     }
 
@@ -104,38 +117,71 @@ impl Traffic {
 
     /// Whether WINDOW should go, or so much was taken that the peer must hear of it soon.
     pub(crate) const fn has_facts(&self) -> bool {
-        match &self.flow {
-            Flow::Tcp { recv, .. } => recv.is_window_due() || recv.is_report_due(),
-            Flow::Udp(_) => false,
+        match &self.transport {
+            Transport::Tcp { recv, .. } => recv.is_window_due() || recv.is_report_due(),
+            Transport::Udp(_) => false,
         }
     }
 
     /// Whether an ACK should go, which can wait a little.
     pub(crate) const fn has_ack(&self) -> bool {
-        match &self.flow {
-            Flow::Tcp { recv, .. } => recv.is_ack_due(),
-            Flow::Udp(_) => false,
+        match &self.transport {
+            Transport::Tcp { recv, .. } => recv.is_ack_due(),
+            Transport::Udp(_) => false,
         }
     }
 
-    /// What it sent since it was last quiet, and since when it has nothing, for a fingerprint.
+    /// The length of the next chunk in bulk. A turn that is too short for it begins anew.
+    pub(crate) fn next_in_turn(&mut self) -> usize {
+        let next = self.transport.next_len();
+        if self.deficit < next {
+            self.deficit = self.deficit.saturating_add(QUANTUM);
+        }
+        next
+    }
+
+    /// Bytes of its turn that are left.
+    pub(crate) const fn turn(&self) -> usize {
+        self.deficit
+    }
+
+    /// `bytes` went out in its turn. Whether the turn is over.
+    pub(crate) fn spend_turn(&mut self, bytes: usize) -> bool {
+        self.deficit = self.deficit.saturating_sub(bytes);
+        self.deficit < self.transport.next_len()
+    }
+
+    /// It has nothing in bulk any more.
+    pub(crate) const fn end_turn(&mut self) {
+        self.deficit = 0;
+    }
+
+    /// The stream's part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(crate) const fn burst(&self) -> (usize, Option<Instant>) {
-        (self.burst, self.dry_since)
+    pub(crate) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
+        print.value((self.burst, self.deficit, self.dry_since.is_some()));
+        self.dry_since.into_iter().for_each(|since| print.time(since));
+        self.transport.fingerprint(print);
     }
 
-    /// What the sums should contain of it.
-    pub(crate) fn count(&self) -> Counted {
-        Counted {
-            sendable: self.flow.sendable(),
-            blocked: usize::from(self.flow.is_blocked()),
-            beyond: self.flow.kept_in().saturating_sub(FLOOR),
-            span: self.flow.span(),
-        }
+    /// What the sums contain of it.
+    pub(crate) const fn counted(&self) -> Counted {
+        self.counted
     }
 
-    /// Payload bytes that are kept.
-    pub(crate) fn kept(&self) -> usize {
-        self.flow.kept_in().saturating_add(self.flow.kept_out())
+    /// Counts it anew. Gives what the sums contained of it before.
+    pub(crate) fn recount(&mut self) -> Counted {
+        let counted = Counted {
+            sendable: self.transport.sendable(),
+            blocked: usize::from(self.transport.is_blocked()),
+            beyond: self.transport.buffered_in().saturating_sub(FLOOR),
+            span: self.transport.span(),
+        };
+        core::mem::replace(&mut self.counted, counted)
+    }
+
+    /// Payload bytes that are buffered.
+    pub(crate) fn buffered(&self) -> usize {
+        self.transport.buffered_in().saturating_add(self.transport.buffered_out())
     }
 }

@@ -4,21 +4,19 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
 
 use crate::config::NodeOptions;
-use crate::connection::closing::{ClosingStream, Word};
-use crate::connection::pending::Pending;
-use crate::connection::scheduler::SendScheduler;
-use crate::connection::stream::Violation;
-use crate::connection::stream::flow::Flow;
+use crate::connection::stream::violation::Violation;
+use crate::connection::{Connection, LastWord};
 use crate::credit::Pool;
+use crate::id::UpstreamId;
 use crate::node::action::ClientFault;
 use crate::node::streams::ended::Ended;
+use crate::node::streams::exchanges::Exchanges;
 use crate::node::streams::hold::{Circumstances, Held, Patience};
-use crate::node::streams::sent::{Exchanges, Record, SentFrame};
-use crate::node::streams::stream::Stream;
+use crate::node::streams::stream::{UpstreamSocket, UpstreamStream};
 use crate::time::{Instant, share};
 use crate::timer::TimerSlot;
 use crate::wire::number::{AnswerNumber, ExchangeNumber, StreamNumber};
-use crate::wire::packet::{ClientId, Epoch, Grants, RequestHeader};
+use crate::wire::packet::{Epoch, Grants, RequestHeader};
 use crate::wire::reset::ResetCode;
 
 /// Ends that may wait for their confirmation however few streams a client may have at a time: it opens the next one as
@@ -31,12 +29,10 @@ impl From<Violation> for ClientFault {
     }
 }
 
-/// One client.
+/// The node's end of the connection of one client.
 #[derive(Clone, Debug)]
 pub(in crate::node) struct ClientConnection {
-    pub(super) client: ClientId,
-    pub(super) epoch: Epoch,
-    pub(super) grants: Grants,
+    pub(super) shared: Connection<UpstreamSocket>,
     pub(super) exchanges: Exchanges,
     /// The number of the next answer.
     pub(super) answers: AnswerNumber,
@@ -44,14 +40,7 @@ pub(in crate::node) struct ClientConnection {
     pub(super) keep: usize,
     pub(super) confirm: Option<Duration>,
     pub(super) held: BTreeMap<ExchangeNumber, Held>,
-    pub(super) streams: BTreeMap<StreamNumber, Stream>,
     pub(super) ended: Ended,
-    pub(super) closing: BTreeMap<StreamNumber, ClosingStream>,
-    pub(super) scheduler: SendScheduler,
-    /// What its streams may keep of downlink bytes.
-    pub(super) pool: Pool,
-    /// Streams that this pool had no credit for.
-    pub(super) blocked: BTreeSet<StreamNumber>,
     /// Small answers that are not confirmed, by when they are repeated.
     pub(super) unconfirmed: BTreeSet<(Instant, ExchangeNumber)>,
     pub(super) last_seen: Instant,
@@ -65,20 +54,13 @@ impl ClientConnection {
     pub(super) fn new(hello: &RequestHeader, epoch: Epoch, grants: Grants, now: Instant) -> Self {
         let total = grants.downlink_total.min(hello.total);
         Self {
-            client: hello.client,
-            epoch,
-            grants,
+            shared: Connection::new(hello.client, epoch, grants, total),
             exchanges: Exchanges::new(hello.done),
             answers: AnswerNumber::ZERO,
             keep: 0,
             confirm: None,
             held: BTreeMap::new(),
-            streams: BTreeMap::new(),
             ended: Ended::default(),
-            closing: BTreeMap::new(),
-            scheduler: SendScheduler::default(),
-            pool: Pool::new(usize::try_from(total).unwrap_or(usize::MAX)),
-            blocked: BTreeSet::new(),
             unconfirmed: BTreeSet::new(),
             last_seen: now,
             timer: TimerSlot::default(),
@@ -89,46 +71,20 @@ impl ClientConnection {
     /// Takes what the newest request says of the client as a whole.
     pub(super) fn take_terms(&mut self, header: &RequestHeader) {
         if header.exchange >= self.exchanges.seen() {
-            self.keep = usize::try_from(header.keep.min(self.grants.max_held)).unwrap_or(usize::MAX);
+            let grants = self.shared.grants();
+            self.keep = usize::try_from(header.keep.min(grants.max_held)).unwrap_or(usize::MAX);
             self.confirm = header.confirm;
-            let total = self.grants.downlink_total.min(header.total);
-            self.pool.set_total(usize::try_from(total).unwrap_or(usize::MAX));
+            let total = grants.downlink_total.min(header.total);
+            self.shared.set_total(total);
         }
     }
 
     /// Every exchange below `done` is confirmed, or was named: what those carried has arrived.
     pub(super) fn confirm_below(&mut self, done: ExchangeNumber, now: Instant) {
-        while let Some((exchange, record)) = self.exchanges.forget(done) {
-            for item in record.frames {
-                self.frame_acked(item, exchange, now);
-            }
-        }
+        self.exchanges.forget_below(done);
         let done = self.exchanges.done();
+        self.shared.on_acked_below(done, now);
         self.unconfirmed.retain(|(_, exchange)| *exchange >= done);
-    }
-
-    fn frame_acked(&mut self, item: SentFrame, by: ExchangeNumber, now: Instant) {
-        let (number, chunk) = match item {
-            SentFrame::Chunk(number, seq) => (number, Some(seq)),
-            SentFrame::Ack(number)
-            | SentFrame::Window(number)
-            | SentFrame::Opened(number)
-            | SentFrame::Reset(number) => (number, None),
-        };
-        if let Some(stream) = self.streams.get_mut(&number) {
-            match (&mut stream.traffic.flow, chunk) {
-                (Flow::Tcp { send, .. }, Some(seq)) => send.acked(seq),
-                (Flow::Tcp { recv, .. }, None) => recv.acked(by),
-                (Flow::Udp(_), _) => {}
-            }
-            stream.opened.acked(by);
-            self.scheduler.refresh(number, &mut stream.traffic, stream.opened.is_queued(), now);
-        } else if let Some(closing) = self.closing.get_mut(&number) {
-            closing.pending.acked(by);
-            if closing.pending.is_clear() {
-                self.forget_closing(number);
-            }
-        }
     }
 
     /// The client says that the answer of `exchange` may be lost. Gives its request if it is held: it is answered
@@ -136,73 +92,57 @@ impl ClientConnection {
     pub(super) fn resend(&mut self, exchange: ExchangeNumber, now: Instant) -> Option<Held> {
         self.exchanges.get_mut(exchange)?.named = true;
         self.unconfirmed.retain(|(_, unconfirmed)| *unconfirmed != exchange);
-        for item in self.exchanges.take_frames(exchange) {
-            self.frame_lost(item, exchange, now);
-        }
+        self.shared.on_lost(exchange, now);
         self.held.remove(&exchange)
     }
 
-    pub(super) fn frame_lost(&mut self, item: SentFrame, by: ExchangeNumber, now: Instant) {
-        let (number, chunk) = match item {
-            SentFrame::Chunk(number, seq) => (number, Some(seq)),
-            SentFrame::Ack(number)
-            | SentFrame::Window(number)
-            | SentFrame::Opened(number)
-            | SentFrame::Reset(number) => (number, None),
-        };
-        if let Some(stream) = self.streams.get_mut(&number) {
-            match (&mut stream.traffic.flow, chunk) {
-                (Flow::Tcp { send, .. }, Some(seq)) => drop(send.lost(seq, by)),
-                (Flow::Tcp { recv, .. }, None) => recv.lost(by),
-                (Flow::Udp(_), _) => {}
-            }
-            stream.opened.lost(by);
-            self.scheduler.refresh(number, &mut stream.traffic, stream.opened.is_queued(), now);
-        } else if let Some(closing) = self.closing.get_mut(&number) {
-            if !planted!(FarewellOnce) {
-                closing.pending.lost(by);
-            }
-            if closing.pending.is_queued() {
-                self.scheduler.closing.insert(number);
-                self.scheduler.note(now);
-            }
-        }
+    /// The upstream of a stream.
+    pub(super) fn upstream(&self, number: StreamNumber) -> Option<UpstreamId> {
+        self.shared.stream(number).map(|stream| stream.socket().socket.upstream())
     }
 
-    /// A stream is over, and the client is owed this last word, if any.
-    pub(super) fn close_stream(&mut self, number: StreamNumber, word: Option<(Word, Pending)>, now: Instant) {
+    /// A stream is over.
+    pub(super) fn remove(
+        &mut self,
+        number: StreamNumber,
+        last: LastWord,
+        pool: &mut Pool,
+        now: Instant,
+    ) -> Option<UpstreamStream> {
+        let stream = self.shared.remove(number, last, pool, now)?;
         self.ended.insert(number);
-        match word.filter(|(_, pending)| !pending.is_clear()) {
-            Some((word, pending)) => {
-                self.closing.insert(number, ClosingStream { word, pending });
-                if pending.is_queued() {
-                    self.scheduler.closing.insert(number);
-                }
-            }
-            None => self.forget_closing(number),
-        }
-        self.scheduler.note(now);
+        Some(stream)
     }
 
-    pub(super) fn forget_closing(&mut self, number: StreamNumber) {
-        self.closing.remove(&number);
-        self.scheduler.closing.remove(&number);
-    }
-
-    /// The stream was refused before it began.
+    /// A stream is refused before it begins.
     pub(super) fn refuse(&mut self, number: StreamNumber, code: ResetCode, now: Instant) {
-        self.close_stream(number, Some((Word::Reset(code), Pending::Queued)), now);
+        self.ended.insert(number);
+        self.shared.refuse(number, code, now);
+    }
+
+    /// The client reset a stream that is not there: it never begins, and is spoken of no more.
+    pub(super) fn forget(&mut self, number: StreamNumber, now: Instant) {
+        self.ended.insert(number);
+        self.shared.forget(number, now);
+    }
+
+    /// DATA came for a stream that is not there. If it has ended, the client may not know.
+    pub(super) fn on_stray_chunk(&mut self, number: StreamNumber, now: Instant) {
+        if !self.shared.on_stray_chunk(number, now) && !self.ended.contains(number) {
+            self.shared.queue_gone(number, now);
+        }
     }
 
     /// Whether the sums and the numbers of ended streams are within their bounds.
     pub(super) fn check(&self, config: &NodeOptions) -> Result<(), ClientFault> {
-        let most = usize::try_from(self.grants.max_streams).unwrap_or(usize::MAX).saturating_mul(2);
-        let beyond = u64::try_from(self.scheduler.sums.beyond).unwrap_or(u64::MAX);
-        if beyond > self.grants.uplink_total {
+        let (sums, grants) = (self.shared.scheduler().sums(), self.shared.grants());
+        let most = usize::try_from(grants.max_streams).unwrap_or(usize::MAX).saturating_mul(2);
+        let beyond = u64::try_from(sums.beyond).unwrap_or(u64::MAX);
+        if beyond > grants.uplink_total {
             Err(ClientFault::TotalExceeded)
-        } else if self.scheduler.sums.span > config.tuning.streams.reorder_chunks {
+        } else if sums.span > config.tuning.streams.reorder_chunks {
             Err(ClientFault::ReorderExceeded)
-        } else if self.ended.ranges() > most || self.closing.len() > most.max(LEAST_CLOSING) {
+        } else if self.ended.ranges() > most || self.shared.closing_len() > most.max(LEAST_CLOSING) {
             Err(ClientFault::TooManyEnded)
         } else {
             Ok(())
@@ -225,27 +165,28 @@ impl ClientConnection {
 
     fn fills_lowest(&self) -> bool {
         let room = self.held.values().next().map_or(u64::MAX, |held| held.room.get());
-        u64::try_from(self.scheduler.sums.sendable).unwrap_or(u64::MAX) >= room
+        u64::try_from(self.shared.scheduler().sums().sendable).unwrap_or(u64::MAX) >= room
     }
 
     /// How many held requests bulk leaves for sparse data: all that are kept but one, or none where every stream is in
     /// bulk, and has nothing else to say.
     pub(super) fn reserve(&self) -> usize {
-        if self.scheduler.bulk.len() >= self.streams.len() { 0 } else { self.keep.saturating_sub(1) }
+        if self.shared.scheduler().bulk_len() >= self.shared.len() { 0 } else { self.keep.saturating_sub(1) }
     }
 
     /// What decides about the held requests.
     pub(super) fn circumstances(&self) -> Circumstances {
+        let scheduler = self.shared.scheduler();
         Circumstances {
             held: self.held.len(),
             keep: self.keep,
             reserve: self.reserve(),
             lowest: self.held.keys().next().copied(),
             ends: self.held.iter().map(|(exchange, held)| (held.until, *exchange)).min(),
-            prompt: self.scheduler.prompt_wait,
-            bulk: self.scheduler.bulk_wait,
-            acks: self.scheduler.acks_since,
-            ready: self.scheduler.bulk.len() > 1 || self.fills_lowest(),
+            prompt: scheduler.prompt_wait(),
+            bulk: scheduler.bulk_wait(),
+            acks: scheduler.acks_since(),
+            ready: scheduler.bulk_len() > 1 || self.fills_lowest(),
             repeat: self.unconfirmed.first().copied(),
         }
     }
@@ -257,6 +198,6 @@ impl ClientConnection {
 
     /// What is known of an exchange that carries no more than a header.
     pub(super) fn is_named(&self, exchange: ExchangeNumber) -> bool {
-        self.exchanges.get(exchange).is_some_and(|record: &Record| record.named)
+        self.exchanges.get(exchange).is_some_and(|record| record.named)
     }
 }

@@ -1,16 +1,13 @@
-//! How streams and clients end, each with one notice.
+//! Ends of streams and clients, each with one notice (protocol.md 3.2 rules 11 and 14).
 
 use alloc::vec::Vec;
 
-use crate::connection::closing::Word;
-use crate::connection::pending::Pending;
-use crate::connection::stream::flow::Flow;
-use crate::credit::Within;
+use crate::connection::LastWord;
 use crate::node::action::{ClientEnd, ClientFault, NodeNotice, SessionEnd, Shut};
 use crate::node::context::{Context, Owner};
 use crate::node::requests::PacketReply;
 use crate::node::streams::hold::Load;
-use crate::node::streams::stream::Stream;
+use crate::node::streams::stream::UpstreamStream;
 use crate::node::streams::{Place, Streams};
 use crate::node::upstreams::ConnectionId;
 use crate::wire::reset::ResetCode;
@@ -28,32 +25,26 @@ impl Streams {
         let Place { id, number, upstream } = place;
         let now = cx.now();
         let Some(connection) = self.connections.get_mut(id) else { return };
-        let Some(mut stream) = connection.streams.remove(&number) else { return };
-        connection.scheduler.remove(number, stream.traffic.counted);
-        connection.blocked.remove(&number);
-        let word = match (code, &stream.traffic.flow) {
-            (Some(code), _) => Some((Word::Reset(code), Pending::Queued)),
-            (None, Flow::Tcp { recv, .. }) if why == SessionEnd::Finished => {
-                Some((Word::Ack(recv.taken()), recv.ack()))
-            }
-            (None, Flow::Tcp { .. } | Flow::Udp(_)) => None,
+        let last = match code {
+            Some(code) => LastWord::Reset(code),
+            None if why == SessionEnd::Finished => LastWord::Finished,
+            None => LastWord::Nothing,
         };
-        connection.close_stream(number, word, now);
-        stream.socket.close(&mut Within { inner: &mut connection.pool, outer: cx.pool() });
-        cx.set_timer(&mut stream.timer, Owner::Upstream(upstream), None);
+        let Some(mut stream) = connection.remove(number, last, cx.pool(), now) else { return };
+        cx.set_timer(&mut stream.socket_mut().timer, Owner::Upstream(upstream), None);
         cx.remove_upstream(upstream);
         self.part_stream(cx, place, &stream, why);
         self.feed_streams(cx, id);
         self.touch_connection(cx, id);
     }
 
-    fn part_stream(&mut self, cx: &mut Context, place: Place, stream: &Stream, why: SessionEnd) {
+    fn part_stream(&mut self, cx: &mut Context, place: Place, stream: &UpstreamStream, why: SessionEnd) {
         let upstream = place.upstream;
-        if !stream.socket.was_reset() {
+        if !stream.socket().socket.was_reset() {
             let how = if why == SessionEnd::Finished { Shut::Close } else { Shut::Reset };
             cx.shut(upstream, how);
         }
-        if stream.is_open() {
+        if stream.socket().is_open() {
             cx.count(|stats| &mut stats.sessions_ended, 1);
             cx.notice(NodeNotice::SessionEnded { upstream, why });
         }
@@ -77,14 +68,15 @@ impl Streams {
         for held in connection.held.values() {
             cx.reply_packet(held.at, PacketReply::BadPacket);
         }
-        cx.notice(NodeNotice::ClientEnded { client: connection.client, why });
+        cx.notice(NodeNotice::ClientEnded { client: connection.shared.client(), why });
     }
 
     fn end_streams(&mut self, cx: &mut Context, id: ConnectionId, why: SessionEnd, code: ResetCode) {
-        while let Some(connection) = self.connections.get(id)
-            && let Some((number, stream)) = connection.streams.first_key_value()
-        {
-            let place = Place { id, number: *number, upstream: stream.socket.upstream() };
+        let first = |streams: &Self| {
+            let (number, stream) = streams.connections.get(id)?.shared.streams().next()?;
+            Some(Place { id, number, upstream: stream.socket().socket.upstream() })
+        };
+        while let Some(place) = first(self) {
             self.end_stream(cx, place, why, Some(code));
         }
     }

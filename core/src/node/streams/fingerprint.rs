@@ -9,7 +9,7 @@ use crate::fingerprint::Fingerprint;
 use crate::node::fingerprint::Ranks;
 use crate::node::streams::Streams;
 use crate::node::streams::client::ClientConnection;
-use crate::node::streams::stream::{Link, Stream};
+use crate::node::streams::stream::{Link, UpstreamSocket};
 use crate::node::upstreams::ConnectionId;
 use crate::wire::packet::ResponseRoom;
 
@@ -30,7 +30,7 @@ impl ClientConnection {
     fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
         print.value((self.exchanges.done(), self.keep, self.confirm, &self.ended));
         print.each(self.exchanges.iter(), |print, record| {
-            print.value((record.progress, record.named, &record.frames, record.repeats));
+            print.value((record.progress, record.named, record.repeats));
         });
         print.each(self.held.iter(), |print, (exchange, held)| {
             let room = match held.room {
@@ -42,17 +42,10 @@ impl ClientConnection {
             print.time(held.arrived);
             print.deadline(held.until);
         });
-        print.each(self.streams.iter(), |print, (number, stream)| {
-            print.value(number);
-            ranks.upstream(stream.socket.upstream(), print);
-            stream.fingerprint(ranks, print);
+        self.shared.fingerprint(print, |print, socket| {
+            ranks.upstream(socket.socket.upstream(), print);
+            socket.fingerprint(ranks, print);
         });
-        print.each(self.closing.iter(), |print, (number, closing)| {
-            print.value((number, closing.word, closing.pending));
-        });
-        self.scheduler.fingerprint(print);
-        self.pool.fingerprint(print);
-        print.value(&self.blocked);
         print.each(self.unconfirmed.iter(), |print, (at, exchange)| {
             print.value(exchange);
             print.deadline(*at);
@@ -61,10 +54,8 @@ impl ClientConnection {
     }
 }
 
-impl Stream {
+impl UpstreamSocket {
     fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
-        let (burst, dry_since) = self.traffic.burst();
-        print.value((self.traffic.deficit, burst, dry_since.is_some()));
         match &self.link {
             Link::Connecting { target, deadline } => {
                 print.value((0_u8, target));
@@ -72,11 +63,7 @@ impl Stream {
             }
             Link::Open => print.value(1_u8),
         }
-        self.traffic.flow.fingerprint(print);
         self.socket.fingerprint(print);
-        print.value(self.opened);
-        for time in dry_since.into_iter().chain([self.socket.idle_deadline(ranks.config())]) {
-            print.time(time);
-        }
+        print.time(self.socket.idle_deadline(ranks.config()));
     }
 }

@@ -1,26 +1,20 @@
-//! What the frames of a request do.
+//! Frames of a request (protocol.md 3.2 rules 3, 5, 6 and 11).
 
 use bytes::Bytes;
 
-use crate::connection::stream::flow::Flow;
-use crate::credit::{FLOOR, Within};
+use crate::credit::FLOOR;
 use crate::node::action::{ClientFault, NodeNotice, SessionEnd};
 use crate::node::context::Context;
-use crate::node::streams::client::ClientConnection;
 use crate::node::streams::hold::Load;
-use crate::node::streams::stream::Stream;
+use crate::node::streams::stream::UpstreamStream;
 use crate::node::streams::{Place, Streams};
 use crate::node::upstreams::{Carrier, ConnectionId, StreamRef};
 use crate::pin::compact;
 use crate::seq::Seq;
 use crate::target::{FlowKind, Target};
-use crate::time::Instant;
 use crate::wire::frame::Frame;
 use crate::wire::number::{ExchangeNumber, StreamNumber};
 use crate::wire::reset::ResetCode;
-
-/// GONE frames that wait for an answer; a client that needs one has broken the protocol.
-const MAX_GONE: usize = 64;
 
 /// A chunk of a stream.
 struct Chunk {
@@ -75,20 +69,19 @@ impl Streams {
     ) {
         let now = cx.now();
         let Some(connection) = self.connections.get_mut(id) else { return };
-        if connection.streams.contains_key(&number) || connection.ended.contains(number) {
+        if connection.shared.stream(number).is_some() || connection.ended.contains(number) {
             return;
         }
         let at = StreamRef { connection: id, number };
-        let full =
-            connection.streams.len() >= usize::try_from(connection.grants.max_streams).unwrap_or(usize::MAX);
+        let full = !connection.shared.has_place();
         let upstream = if full { None } else { cx.open_upstream(Carrier::Stream(at), target.clone(), kind) };
         let Some(upstream) = upstream else {
             connection.refuse(number, ResetCode::TooManyStreams, now);
             let limit = if full { "streams.max_streams" } else { "max_sessions" };
             return cx.notice(NodeNotice::LimitReached { limit });
         };
-        let stream = Stream::new(upstream, target, kind, window, cx.config(), now);
-        connection.streams.insert(number, stream);
+        let stream = UpstreamStream::open(upstream, target, kind, window, cx.config(), now);
+        connection.shared.insert(number, stream);
         self.arm(cx, at);
     }
 
@@ -102,23 +95,21 @@ impl Streams {
     ) -> Result<(), ClientFault> {
         let now = cx.now();
         let Some(connection) = self.connections.get_mut(id) else { return Ok(()) };
-        let Some(stream) = connection.streams.get_mut(&number) else {
+        let Some(stream) = connection.shared.stream_mut(number) else {
             if fresh {
                 connection.on_stray_chunk(number, now);
             }
             return Ok(());
         };
-        let Flow::Tcp { recv, .. } = &mut stream.traffic.flow else {
-            return Err(ClientFault::DataOnDatagrams);
-        };
+        let Some(recv) = stream.recv_half_mut() else { return Err(ClientFault::DataOnDatagrams) };
         // Whoever repeats old requests shall not make the node answer new ones.
         if fresh {
             recv.receive(chunk.seq, chunk.fin, chunk.bytes)?;
         } else {
             recv.receive_copy(chunk.seq, chunk.fin, chunk.bytes)?;
         }
-        stream.socket.touch(now);
-        let upstream = stream.socket.upstream();
+        stream.socket_mut().socket.touch(now);
+        let upstream = stream.socket().socket.upstream();
         self.deliver(cx, Place { id, number, upstream });
         Ok(())
     }
@@ -130,15 +121,13 @@ impl Streams {
         number: StreamNumber,
         next: Seq,
     ) -> Result<(), ClientFault> {
-        let Some(ClientConnection { streams, pool: own, .. }) = self.connections.get_mut(id) else {
+        let Some(connection) = self.connections.get_mut(id) else { return Ok(()) };
+        if connection.shared.on_ack(number, next, cx.pool())?.is_none() {
             return Ok(());
-        };
-        let Some(stream) = streams.get_mut(&number) else { return Ok(()) };
-        let Flow::Tcp { send, .. } = &mut stream.traffic.flow else { return Ok(()) };
-        let freed = send.acknowledge(next)?;
-        stream.socket.release(freed, &mut Within { inner: own, outer: cx.pool() });
-        let upstream = stream.socket.upstream();
-        self.settle_stream(cx, Place { id, number, upstream });
+        }
+        if let Some(upstream) = connection.upstream(number) {
+            self.settle_stream(cx, Place { id, number, upstream });
+        }
         self.feed_streams(cx, id);
         Ok(())
     }
@@ -146,12 +135,8 @@ impl Streams {
     fn on_window(&mut self, cx: &mut Context, id: ConnectionId, number: StreamNumber, limit: u64) {
         let now = cx.now();
         let Some(connection) = self.connections.get_mut(id) else { return };
-        let ClientConnection { streams, scheduler, .. } = connection;
-        let Some(stream) = streams.get_mut(&number) else { return };
-        if let Flow::Tcp { send, .. } = &mut stream.traffic.flow {
-            send.window(limit);
-            scheduler.refresh(number, &mut stream.traffic, stream.opened.is_queued(), now);
-        }
+        connection.shared.on_window(number, limit);
+        connection.shared.refresh(number, now);
     }
 
     /// The client has no use for the stream any more, and needs no word about it; one that nobody knows never
@@ -159,22 +144,19 @@ impl Streams {
     fn on_reset(&mut self, cx: &mut Context, id: ConnectionId, number: StreamNumber) {
         let now = cx.now();
         let Some(connection) = self.connections.get_mut(id) else { return };
-        match connection.streams.get(&number).map(|stream| stream.socket.upstream()) {
+        match connection.upstream(number) {
             Some(upstream) => self.end_stream(cx, Place { id, number, upstream }, SessionEnd::Closed, None),
             None if planted!(ResetForgotten) => {}
-            None => connection.close_stream(number, None, now),
+            None => connection.forget(number, now),
         }
     }
 
     fn on_datagram_frame(&mut self, cx: &mut Context, id: ConnectionId, number: StreamNumber, bytes: Bytes) {
-        let Some(stream) =
-            self.connections.get_mut(id).and_then(|connection| connection.streams.get_mut(&number))
-        else {
-            return;
-        };
-        let (upstream, open) = (stream.socket.upstream(), stream.is_open());
-        let Flow::Udp(datagrams) = &mut stream.traffic.flow else { return };
-        stream.socket.touch(cx.now());
+        let stream = self.connections.get_mut(id).and_then(|connection| connection.shared.stream_mut(number));
+        let Some(stream) = stream else { return };
+        let (upstream, open) = (stream.socket().socket.upstream(), stream.socket().is_open());
+        let Some((datagrams, socket)) = stream.datagrams_mut() else { return };
+        socket.socket.touch(cx.now());
         if open {
             cx.write(upstream, bytes);
         } else {
@@ -191,24 +173,8 @@ impl Streams {
             return self.answer_held(cx, id, exchange, Load::Anything);
         }
         if let Some(held) = connection.resend(exchange, now) {
-            connection.exchanges.answered(exchange, 0, alloc::vec::Vec::new(), 0);
+            connection.exchanges.answered(exchange, 0, 0);
             self.answer_bare(cx, id, exchange, held, false);
         }
-    }
-}
-
-impl ClientConnection {
-    /// DATA of a stream that is not there. If it has ended, the client may not have heard.
-    fn on_stray_chunk(&mut self, number: StreamNumber, now: Instant) {
-        if let Some(closing) = self.closing.get_mut(&number) {
-            if planted!(FarewellOnce) {
-                return;
-            }
-            closing.pending.queue();
-            self.scheduler.closing.insert(number);
-        } else if !self.ended.contains(number) && self.scheduler.gone.len() < MAX_GONE {
-            self.scheduler.gone.insert(number);
-        }
-        self.scheduler.note(now);
     }
 }

@@ -15,14 +15,13 @@
 pub(super) mod client;
 mod ended;
 mod ending;
+mod exchanges;
 #[cfg(feature = "model")]
 mod fingerprint;
 mod frames;
 mod hold;
-mod pack;
 mod receive;
 mod respond;
-mod sent;
 mod stream;
 mod upstream;
 
@@ -118,8 +117,7 @@ impl Connections {
     }
 
     fn buffered_bytes(&self) -> usize {
-        let streams = self.table.values().flat_map(|connection| connection.streams.values());
-        streams.map(|stream| stream.traffic.kept()).fold(0, usize::saturating_add)
+        self.table.values().map(|connection| connection.shared.buffered()).fold(0, usize::saturating_add)
     }
 
     fn find(&self, client: ClientId) -> Option<ConnectionId> {
@@ -159,8 +157,8 @@ impl Connections {
 
     fn remove(&mut self, id: ConnectionId) -> Option<ClientConnection> {
         let connection = self.table.remove(&id)?;
-        self.promised = self.promised.saturating_sub(connection.grants.uplink_total);
-        self.index.remove(&connection.client);
+        self.promised = self.promised.saturating_sub(connection.shared.grants().uplink_total);
+        self.index.remove(&connection.shared.client());
         Some(connection)
     }
 }

@@ -11,9 +11,9 @@ use crate::node::action::NodeNotice;
 use crate::node::context::Context;
 use crate::node::requests::{ExchangeRef, PacketReply, Part};
 use crate::node::streams::Streams;
+use crate::node::streams::exchanges::{Arrival, Progress};
 use crate::node::streams::hold::{Held, Load};
 use crate::node::streams::largest_packet;
-use crate::node::streams::sent::{Arrival, Progress};
 use crate::node::upstreams::ConnectionId;
 use crate::wire::frame::Frames;
 use crate::wire::packet::{self, RequestHeader, ResponseRoom};
@@ -70,11 +70,18 @@ impl Streams {
             (Some(id), None) => {
                 if planted!(HelloAnew) {
                     let epoch = self.connections.epochs.generate();
-                    self.connections.table.entry(id).and_modify(|connection| connection.epoch = epoch);
+                    self.connections
+                        .table
+                        .entry(id)
+                        .and_modify(|connection| connection.shared.set_epoch(epoch));
                 }
                 id
             }
-            (Some(id), epoch) if connection.is_some_and(|connection| Some(connection.epoch) == epoch) => id,
+            (Some(id), epoch)
+                if connection.is_some_and(|connection| Some(connection.shared.epoch()) == epoch) =>
+            {
+                id
+            }
             (_, Some(epoch)) => return self.answer_unknown(cx, at, header, epoch),
             (None, None) => match self.connections.grants(cx.config()) {
                 Ok(grants) => {
@@ -131,7 +138,7 @@ impl Streams {
         let Request { id, at, header, shared, .. } = request;
         let exchange = header.exchange;
         let Some(connection) = self.connections.get_mut(id) else { return };
-        let max_hold = connection.grants.max_hold;
+        let max_hold = connection.shared.grants().max_hold;
         let bare = header.epoch.is_none()
             || header.room == ResponseRoom::HeaderOnly
             || connection.is_named(exchange) && !planted!(NamedRefilled)
@@ -154,7 +161,7 @@ impl Streams {
                 cx.hold_exchange(at, ExchangeRef { connection: id, exchange });
             }
             Arrival::First => {
-                connection.exchanges.answered(exchange, 0, alloc::vec::Vec::new(), 0);
+                connection.exchanges.answered(exchange, 0, 0);
                 self.answer_bare(cx, id, exchange, held, header.epoch.is_none());
             }
             Arrival::Below | Arrival::Held | Arrival::Answered => {
@@ -170,7 +177,7 @@ impl Streams {
         let Some(connection) = self.connections.get_mut(id) else { return };
         if connection.held.get(&exchange).is_some_and(|held| held.at.request == request) {
             connection.held.remove(&exchange);
-            connection.exchanges.answered(exchange, 0, alloc::vec::Vec::new(), 0);
+            connection.exchanges.answered(exchange, 0, 0);
             self.touch_connection(cx, id);
         }
     }

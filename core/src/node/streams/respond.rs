@@ -2,19 +2,23 @@
 
 use alloc::vec::Vec;
 
+use crate::connection::Connection;
+use crate::connection::assemble::{Assembler, SPARSE_PACKET};
 use crate::node::context::{Context, Owner};
 use crate::node::requests::{PacketReply, Part};
 use crate::node::streams::client::ClientConnection;
 use crate::node::streams::hold::{Held, Load, Verdict};
-use crate::node::streams::pack::Packing;
+use crate::node::streams::stream::UpstreamSocket;
 use crate::node::streams::{Streams, largest_packet};
 use crate::node::upstreams::ConnectionId;
 use crate::time::Instant;
 use crate::timer::TimerKind;
 use crate::wire::Sealing;
+use crate::wire::frame::Frame;
 use crate::wire::number::{AnswerNumber, ExchangeNumber};
 use crate::wire::packet::{Epoch, Flags, PacketWriter, RequestHeader, ResponseHeader, ResponseRoom};
 use crate::wire::seal::TAG_LEN;
+use crate::wire::varint;
 
 /// An answer of at most this many bytes is repeated when it is not confirmed.
 const SMALL: usize = 16 * 1024;
@@ -53,7 +57,7 @@ impl Streams {
             let Some(connection) = self.connections.get_mut(id) else { return };
             connection.listed = false;
             match connection.circumstances().verdict(cx.now(), connection.patience(cx.config())) {
-                Verdict::Answer(_, Load::Repeat(old)) if !connection.needs_repeat(old) => {
+                Verdict::Answer(_, Load::Repeat(old)) if !connection.shared.needs_repeat(old) => {
                     connection.unconfirmed.pop_first();
                 }
                 Verdict::Answer(exchange, load) => self.answer_held(cx, id, exchange, load),
@@ -89,43 +93,47 @@ impl Streams {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let Some(held) = connection.held.remove(&exchange) else { return };
         // What this answer says of itself: that it was given.
-        connection.exchanges.answered(exchange, 0, Vec::new(), 0);
+        connection.exchanges.answered(exchange, 0, 0);
         let header = connection.header(exchange, &held, now, draining);
         let limit = held.room.limit(largest);
-        let capacity = connection.scheduler.sums.sendable.saturating_add(AROUND).min(limit);
-        let mut packing = Packing::new(&header, exchange, limit, capacity, cx.pool());
+        let sendable = connection.shared.scheduler().sums().sendable;
+        let writer = PacketWriter::response(&header, sendable.saturating_add(AROUND).min(limit));
+        let mut packet = Connection::<UpstreamSocket>::assemble(writer, exchange, limit, cx.pool());
         let repeats = match load {
-            _ if connection.exchanges.items() > MAX_RECORDS => 0,
+            _ if connection.shared.frames_in_flight() > MAX_RECORDS => 0,
             Load::Repeat(old) => {
                 connection.unconfirmed.pop_first();
                 let repeats = connection.exchanges.get(old).map_or(0, |record| record.repeats);
-                connection.fill_repeat(old, &mut packing, now);
+                connection.shared.fill_repeat(old, &mut packet, now);
+                connection.fill_prompt(&mut packet, now);
                 repeats.saturating_add(1).min(MAX_DOUBLINGS)
             }
-            Load::Anything if connection.scheduler.is_prompt() => {
-                connection.fill_prompt(&mut packing, now);
+            Load::Anything if connection.shared.scheduler().is_prompt() => {
+                connection.fill_prompt(&mut packet, now);
                 0
             }
             Load::Anything | Load::Bulk => {
-                packing.narrow(connection.share(limit));
-                connection.fill_bulk(&mut packing, now);
+                packet.narrow(connection.share(limit));
+                connection.shared.fill_acks(&mut packet, now);
+                connection.shared.fill_bulk(&mut packet, now);
                 0
             }
         };
-        let (first, again) = (packing.first, packing.again);
-        let packed = packing.finish(connection.scheduler.sums.sendable);
-        let size = packed.writer.sealed_len();
-        connection.exchanges.answered(exchange, size, packed.frames, repeats);
-        if packed.vital
+        let packet = packet.finish();
+        let writer = connection.with_backlog(packet.writer);
+        let size = writer.sealed_len();
+        connection.exchanges.answered(exchange, size, repeats);
+        connection.shared.on_sent(exchange, packet.frames, ExchangeNumber::ZERO);
+        if packet.vital
             && size <= SMALL
             && let Some(confirm) = connection.confirm
         {
             let wait = confirm.saturating_mul(1 << repeats);
             connection.unconfirmed.insert((now.saturating_add(wait), exchange));
         }
-        cx.count(|stats| &mut stats.downlink_bytes, first);
-        cx.count(|stats| &mut stats.repeated_bytes, again);
-        self.send_packet(cx, held.at, packed.writer);
+        cx.count(|stats| &mut stats.downlink_bytes, packet.first);
+        cx.count(|stats| &mut stats.repeated_bytes, packet.again);
+        self.send_packet(cx, held.at, writer);
     }
 
     /// Answers another copy of a request with what its answer carried.
@@ -141,12 +149,13 @@ impl Streams {
         let now = cx.now();
         let Some(connection) = self.connections.get_mut(id) else { return };
         let header = connection.header(exchange, &copy, now, draining);
-        let mut packing = Packing::new(&header, exchange, copy.room.limit(largest), 0, cx.pool());
-        connection.fill_again(exchange, &mut packing, now);
-        let again = packing.again;
-        let packed = packing.finish(connection.scheduler.sums.sendable);
-        cx.count(|stats| &mut stats.repeated_bytes, again);
-        self.send_packet(cx, copy.at, packed.writer);
+        let (writer, limit) = (PacketWriter::response(&header, 0), copy.room.limit(largest));
+        let mut packet = Connection::<UpstreamSocket>::assemble(writer, exchange, limit, cx.pool());
+        connection.shared.fill_again(&mut packet, now);
+        let packet = packet.finish();
+        let writer = connection.with_backlog(packet.writer);
+        cx.count(|stats| &mut stats.repeated_bytes, packet.again);
+        self.send_packet(cx, copy.at, writer);
     }
 
     /// Answers a copy of a request with a header, and what the node grants if it was a hello.
@@ -162,7 +171,7 @@ impl Streams {
         let now = cx.now();
         let Some(connection) = self.connections.get_mut(id) else { return };
         let mut header = connection.header(exchange, &copy, now, draining);
-        header.grants = Some(connection.grants).filter(|_| hello);
+        header.grants = Some(*connection.shared.grants()).filter(|_| hello);
         self.send_packet(cx, copy.at, PacketWriter::response(&header, 0));
     }
 
@@ -207,23 +216,41 @@ impl ClientConnection {
         let answer = self.answers;
         self.answers = answer.next();
         ResponseHeader {
-            client: self.client,
-            epoch: self.epoch,
+            client: self.shared.client(),
+            epoch: self.shared.epoch(),
             exchange,
             answer,
             seen: self.exchanges.seen(),
             statuses: self.exchanges.statuses(MAX_TOLD),
             held: now.saturating_since(copy.arrived),
-            flags: Flags { draining, blocked: self.scheduler.sums.blocked > 0, unknown: false },
+            flags: Flags { draining, blocked: self.shared.scheduler().sums().blocked > 0, unknown: false },
             grants: None,
         }
+    }
+
+    /// Everything that is not bulk, and acknowledgements.
+    fn fill_prompt(&mut self, packet: &mut Assembler<'_>, now: Instant) {
+        packet.narrow(SPARSE_PACKET);
+        self.shared.fill_closing(packet);
+        self.shared.fill_sparse(packet, now);
+        self.shared.fill_acks(packet, now);
+    }
+
+    /// Tells what is left in the last frame of a packet.
+    fn with_backlog(&self, mut writer: PacketWriter) -> PacketWriter {
+        let backlog = self.shared.scheduler().sums().sendable;
+        if backlog > 0 {
+            let bytes = u64::try_from(backlog).unwrap_or(u64::MAX).min(varint::MAX);
+            writer.push(&Frame::Backlog { bytes });
+        }
+        writer
     }
 
     /// What one answer takes of the bulk, so that all requests that are there for it get a share.
     fn share(&self, limit: usize) -> usize {
         let others = self.held.len().saturating_sub(self.reserve());
         let requests = others.saturating_add(1);
-        let share = self.scheduler.sums.sendable.checked_div(requests).unwrap_or(limit);
+        let share = self.shared.scheduler().sums().sendable.checked_div(requests).unwrap_or(limit);
         share.max(LEAST_SHARE).saturating_add(AROUND).min(limit)
     }
 }

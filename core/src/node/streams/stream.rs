@@ -1,12 +1,13 @@
-//! One stream of a client, with its upstream.
+//! One stream of a client, with its upstream (protocol.md 3.2 rules 1 and 11).
 
 use crate::config::NodeOptions;
 use crate::connection::pending::Pending;
-use crate::connection::stream::flow::{Datagrams, Flow};
+use crate::connection::stream::Stream;
 use crate::connection::stream::recv::RecvHalf;
 use crate::connection::stream::send::SendHalf;
-use crate::connection::stream::traffic::Traffic;
-use crate::credit::FLOOR;
+use crate::connection::stream::transport::{Datagrams, Transport};
+use crate::connection::{Endpoint, Filling};
+use crate::credit::{Credit, FLOOR};
 use crate::error::Misuse;
 use crate::id::UpstreamId;
 use crate::node::event::UpstreamEvent;
@@ -14,16 +15,51 @@ use crate::node::socket::{Socket, check_connecting};
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::timer::{TimerKind, TimerSlot};
+use crate::wire::frame::Frame;
+use crate::wire::number::StreamNumber;
+use crate::wire::varint;
 
-/// One stream.
+/// The most that a frame without payload takes: type, length, two integers.
+pub(super) const FRAME: usize = 1 + 1 + 2 * varint::MAX_LEN;
+
+/// A stream at the node.
+pub(in crate::node) type UpstreamStream = Stream<UpstreamSocket>;
+
+/// What the node knows of the upstream of a stream.
 #[derive(Clone, Debug)]
-pub(in crate::node) struct Stream {
-    pub(super) socket: Socket,
+pub(in crate::node) struct UpstreamSocket {
     pub(super) link: Link,
-    pub(super) traffic: Traffic,
-    /// OPENED.
-    pub(super) opened: Pending,
+    pub(super) socket: Socket,
     pub(super) timer: TimerSlot,
+}
+
+impl Endpoint for UpstreamSocket {
+    /// A response is filled such that the same frames fit again, whatever the numbers in its ACK and WINDOW frames are by
+    /// then: another copy of the request is answered with the same (protocol.md 3.2 rule 2). BACKLOG comes last, and must
+    /// fit.
+    const FILLING: Filling = Filling {
+        opens_first: false,
+        least_room: FRAME,
+        least_cut: 1024,
+        tail: FRAME,
+        max_frames: 16 * 1024,
+        repeats: true,
+    };
+
+    fn opening(&self, stream: StreamNumber, _: FlowKind) -> Frame {
+        Frame::Opened { stream }
+    }
+
+    fn credit_mut(&mut self) -> &mut Credit {
+        self.socket.credit()
+    }
+}
+
+impl UpstreamSocket {
+    /// Whether the upstream is open.
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self.link, Link::Open)
+    }
 }
 
 /// Where a stream's upstream is.
@@ -40,8 +76,9 @@ pub(super) enum Link {
     Open,
 }
 
-impl Stream {
-    pub(super) fn new(
+impl UpstreamStream {
+    /// A stream whose upstream is being opened.
+    pub(super) fn open(
         upstream: UpstreamId,
         target: Target,
         kind: FlowKind,
@@ -50,48 +87,44 @@ impl Stream {
         now: Instant,
     ) -> Self {
         let deadline = now.saturating_add(config.connect_deadline);
-        let flow = match kind {
-            FlowKind::Tcp => Flow::Tcp {
+        let transport = match kind {
+            FlowKind::Tcp => Transport::Tcp {
                 send: SendHalf::new(window),
                 recv: RecvHalf::new(config.tuning.streams.uplink_window),
             },
-            FlowKind::Udp => Flow::Udp(Datagrams::default()),
+            FlowKind::Udp => Transport::Udp(Datagrams::default()),
         };
-        let window_kept = match kind {
-            // Nothing is gained by keeping more than the client has room for.
+        let buffers = match kind {
+            // Nothing is gained by buffering more than the client has room for.
             FlowKind::Tcp => usize::try_from(window).unwrap_or(usize::MAX).max(FLOOR),
             FlowKind::Udp => config.session_buffer,
         };
-        Self {
-            socket: Socket::new(upstream, kind, window_kept, now),
+        let socket = UpstreamSocket {
             link: Link::Connecting { target, deadline },
-            traffic: Traffic::new(flow, now),
-            opened: Pending::Clear,
+            socket: Socket::new(upstream, kind, buffers, now),
             timer: TimerSlot::default(),
-        }
-    }
-
-    pub(super) const fn is_open(&self) -> bool {
-        matches!(self.link, Link::Open)
+        };
+        Self::new(transport, Pending::Clear, socket, now)
     }
 
     /// Whether the contract allows an event of its upstream now.
     pub(in crate::node) fn check(&self, event: &UpstreamEvent) -> Result<(), Misuse> {
-        if self.is_open() { self.socket.check(event) } else { check_connecting(event) }
+        let UpstreamSocket { socket, .. } = self.socket();
+        if self.socket().is_open() { socket.check(event) } else { check_connecting(event) }
     }
 
     /// When it needs attention by itself, and why.
     pub(in crate::node) fn deadline(&self, config: &NodeOptions) -> Option<(Instant, TimerKind)> {
-        if let Link::Connecting { deadline, .. } = &self.link {
+        if let Link::Connecting { deadline, .. } = &self.socket().link {
             return Some((*deadline, TimerKind::Connect));
         }
-        let write = self.socket.write_deadline(config).map(|at| (at, TimerKind::Write));
+        let write = self.socket().socket.write_deadline(config).map(|at| (at, TimerKind::Write));
         let idle = self.idle_deadline(config).map(|at| (at, TimerKind::IdleFlow));
         [write, idle].into_iter().flatten().min()
     }
 
     /// When nothing has happened for too long. A TCP stream lives as long as its client.
     pub(super) fn idle_deadline(&self, config: &NodeOptions) -> Option<Instant> {
-        (self.socket.kind() == FlowKind::Udp).then(|| self.socket.idle_deadline(config))
+        (self.kind() == FlowKind::Udp).then(|| self.socket().socket.idle_deadline(config))
     }
 }

@@ -195,10 +195,10 @@ impl Joined {
         assert!(unread as u64 <= self.window, "the receiver keeps more than its window");
         let taken = self.delivered.len() - self.receiver.untaken();
         assert!(
-            self.sender.kept() >= self.written.len() - taken,
+            self.sender.buffered() >= self.written.len() - taken,
             "something was forgotten before it was taken"
         );
-        assert!(self.sender.sendable() <= self.sender.kept());
+        assert!(self.sender.sendable() <= self.sender.buffered());
     }
 
     /// Nothing is lost any more. Gives the number of rounds until both halves have finished.
@@ -242,6 +242,6 @@ proptest! {
         prop_assert!(rounds <= 4 * least + 4, "{rounds} rounds for {least} windows");
         prop_assert_eq!(&joined.delivered, &joined.written);
         prop_assert_eq!(joined.ends, 1);
-        prop_assert_eq!(joined.sender.kept(), 0);
+        prop_assert_eq!(joined.sender.buffered(), 0);
     }
 }

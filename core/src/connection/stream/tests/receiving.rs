@@ -9,7 +9,7 @@ use super::{bytes, exchange, seq};
 use crate::Misuse;
 use crate::connection::pending::Pending;
 use crate::connection::stream::recv::{Delivery, RecvHalf, RecvState};
-use crate::connection::stream::{MAX_AHEAD, Violation};
+use crate::connection::stream::violation::{MAX_AHEAD, Violation};
 
 const WINDOW: u64 = 8;
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{ROOM, bytes, exchange, next, sent, sent_end, seq};
 use crate::Misuse;
 use crate::connection::stream::send::{SendHalf, SendState};
-use crate::connection::stream::{MAX_AHEAD, Violation};
+use crate::connection::stream::violation::{MAX_AHEAD, Violation};
 use crate::wire::frame::{DataHead, MAX_CHUNK};
 use crate::wire::number::StreamNumber;
 
@@ -223,7 +223,7 @@ fn a_chunk_that_arrived_in_any_exchange_is_not_sent_again() {
     half.lost(seq(0), exchange(1));
     half.acked(seq(0));
     assert_eq!(next(&mut half, 2, ROOM), None);
-    assert_eq!(half.kept(), 1, "it is kept until it is taken");
+    assert_eq!(half.buffered(), 1, "it is kept until it is taken");
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn an_acknowledgement_frees_its_chunks_and_what_they_owed() {
     half.lost(seq(0), exchange(1));
     half.lost(seq(2), exchange(1));
     assert_eq!(half.acknowledge(seq(2)), Ok(2));
-    assert_eq!(half.kept(), 1);
+    assert_eq!(half.buffered(), 1);
     assert_eq!(next(&mut half, 2, ROOM), sent(2, "c"));
     assert_eq!(half.acknowledge(seq(1)), Ok(0), "one that was overtaken says nothing new");
     half.assert_consistent();

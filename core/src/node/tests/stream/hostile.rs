@@ -36,26 +36,26 @@ fn large(stream: u64, seq: u64, len: usize) -> Frame {
 
 #[test]
 fn bytes_beyond_the_credit_fail_the_client() {
-    let fault = ClientFault::from(crate::connection::stream::Violation::CreditExceeded);
+    let fault = ClientFault::from(crate::connection::stream::violation::Violation::CreditExceeded);
     let frames = [large(0, 0, 60_000), large(0, 1, 60_000)];
     fails(|options| options.tuning.streams.uplink_window = 100_000, &frames, fault);
 }
 
 #[test]
 fn a_sequence_beyond_the_reorder_queue_fails_the_client() {
-    let fault = ClientFault::from(crate::connection::stream::Violation::TooFarAhead);
+    let fault = ClientFault::from(crate::connection::stream::violation::Violation::TooFarAhead);
     fails(|_| {}, &[chunk(0, 4097, b"far")], fault);
 }
 
 #[test]
 fn ends_that_disagree_fail_the_client() {
-    let fault = ClientFault::from(crate::connection::stream::Violation::EndMoved);
+    let fault = ClientFault::from(crate::connection::stream::violation::Violation::EndMoved);
     fails(|_| {}, &[last(0, 3, b"end"), last(0, 4, b"end")], fault);
 }
 
 #[test]
 fn an_acknowledgement_of_what_was_not_sent_fails_the_client() {
-    let fault = ClientFault::from(crate::connection::stream::Violation::AckOfUnsent);
+    let fault = ClientFault::from(crate::connection::stream::violation::Violation::AckOfUnsent);
     fails(|_| {}, &[ack(0, 1)], fault);
 }
 

@@ -1,22 +1,10 @@
-//! A client's exchanges, from the first that it still speaks of (protocol.md 3.1, 3.2 rules 2 and 5).
+//! Exchanges of a client, from the first that it still speaks of (protocol.md 3.1, 3.2 rules 2 and 5).
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::seq::Seq;
-use crate::wire::number::{ExchangeNumber, StreamNumber};
+use crate::wire::number::ExchangeNumber;
 use crate::wire::packet::{MAX_STATUSES, Status};
-
-/// Something that went into an answer and is to be repaired if that is lost. Of a fact (OPENED, RESET, ACK,
-/// WINDOW) its owner knows whether it is still owed, and to which exchange.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum SentFrame {
-    Chunk(StreamNumber, Seq),
-    Ack(StreamNumber),
-    Window(StreamNumber),
-    Opened(StreamNumber),
-    Reset(StreamNumber),
-}
 
 /// What became of an exchange.
 ///
@@ -36,14 +24,12 @@ pub(super) enum Progress {
 }
 
 /// One exchange.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Record {
     pub(super) progress: Progress,
     /// It was named in a RESEND: its answers carry nothing that needs repair, ever.
     pub(super) named: bool,
-    /// What its answer carried.
-    pub(super) frames: Vec<SentFrame>,
-    /// How often its contents were repeated already before they went into it, as far as that still counts.
+    /// How often its frames were repeated already before they went into it, as far as that still counts.
     pub(super) repeats: u32,
 }
 
@@ -69,23 +55,16 @@ pub(super) struct TooFar;
 pub(super) struct Exchanges {
     done: ExchangeNumber,
     records: VecDeque<Record>,
-    /// Items in all of them.
-    items: usize,
 }
 
 impl Exchanges {
     /// The exchanges of a client that has done with those below `done`.
     pub(super) const fn new(done: ExchangeNumber) -> Self {
-        Self { done, records: VecDeque::new(), items: 0 }
+        Self { done, records: VecDeque::new() }
     }
 
     pub(super) const fn done(&self) -> ExchangeNumber {
         self.done
-    }
-
-    /// Items that are remembered, over all exchanges.
-    pub(super) const fn items(&self) -> usize {
-        self.items
     }
 
     /// The highest exchange that has arrived.
@@ -95,81 +74,46 @@ impl Exchanges {
     }
 
     pub(super) fn get(&self, exchange: ExchangeNumber) -> Option<&Record> {
-        self.records.get(self.place(exchange)?)
+        self.records.get(self.index(exchange)?)
     }
 
     pub(super) fn get_mut(&mut self, exchange: ExchangeNumber) -> Option<&mut Record> {
-        let place = self.place(exchange)?;
-        self.records.get_mut(place)
+        let index = self.index(exchange)?;
+        self.records.get_mut(index)
     }
 
-    fn place(&self, exchange: ExchangeNumber) -> Option<usize> {
+    fn index(&self, exchange: ExchangeNumber) -> Option<usize> {
         usize::try_from(exchange.get().checked_sub(self.done.get())?).ok()
     }
 
     /// A request of this exchange has come.
     pub(super) fn arrive(&mut self, exchange: ExchangeNumber) -> Result<Arrival, TooFar> {
-        let Some(place) = self.place(exchange) else { return Ok(Arrival::Below) };
-        if place >= MAX_STATUSES {
+        let Some(index) = self.index(exchange) else { return Ok(Arrival::Below) };
+        if index >= MAX_STATUSES {
             return Err(TooFar);
         }
-        while self.records.len() <= place {
+        while self.records.len() <= index {
             self.records.push_back(Record::default());
         }
-        Ok(match self.records.get(place).map(|record| record.progress) {
+        Ok(match self.records.get(index).map(|record| record.progress) {
             None | Some(Progress::Missing) => Arrival::First,
             Some(Progress::Held) => Arrival::Held,
             Some(Progress::Answered(_)) => Arrival::Answered,
         })
     }
 
-    /// Forgets the exchange at the front if it lies below `done`, and gives it.
-    pub(super) fn forget(&mut self, done: ExchangeNumber) -> Option<(ExchangeNumber, Record)> {
-        if self.done >= done {
-            return None;
-        }
-        let exchange = self.done;
-        if let Some(record) = self.records.pop_front() {
-            self.done = exchange.next();
-            self.items = self.items.saturating_sub(record.frames.len());
-            Some((exchange, record))
-        } else {
-            self.done = done;
-            None
+    /// Forgets the exchanges below `done`.
+    pub(super) fn forget_below(&mut self, done: ExchangeNumber) {
+        while self.done < done {
+            self.done = if self.records.pop_front().is_some() { self.done.next() } else { done };
         }
     }
 
-    /// The answer to `exchange` has gone, with these contents.
-    pub(super) fn answered(
-        &mut self,
-        exchange: ExchangeNumber,
-        size: usize,
-        frames: Vec<SentFrame>,
-        repeats: u32,
-    ) {
-        let count = frames.len();
+    /// The answer to `exchange` has gone.
+    pub(super) fn answered(&mut self, exchange: ExchangeNumber, size: usize, repeats: u32) {
         if let Some(record) = self.get_mut(exchange) {
             record.progress = Progress::Answered(Status::answered(size));
-            record.frames = frames;
             record.repeats = repeats;
-            self.items = self.items.saturating_add(count);
-        }
-    }
-
-    /// Takes what the answer to `exchange` carried.
-    pub(super) fn take_frames(&mut self, exchange: ExchangeNumber) -> Vec<SentFrame> {
-        let frames = self.get_mut(exchange).map(|record| core::mem::take(&mut record.frames));
-        let frames = frames.unwrap_or_default();
-        self.items = self.items.saturating_sub(frames.len());
-        frames
-    }
-
-    /// Puts back what was taken, or a part of it.
-    pub(super) fn put_frames(&mut self, exchange: ExchangeNumber, frames: Vec<SentFrame>) {
-        let items = frames.len();
-        if let Some(record) = self.get_mut(exchange) {
-            record.frames = frames;
-            self.items = self.items.saturating_add(items);
         }
     }
 
@@ -203,7 +147,7 @@ mod tests {
     fn an_exchange_that_was_overtaken_is_missing() {
         let mut exchanges = Exchanges::new(number(3));
         assert_eq!(exchanges.arrive(number(5)), Ok(Arrival::First));
-        exchanges.answered(number(5), 70_000, Vec::new(), 0);
+        exchanges.answered(number(5), 70_000, 0);
         assert_eq!(exchanges.seen(), number(5));
         let answered = Status::Answered { size: 1 };
         assert_eq!(exchanges.statuses(9), [Status::Missing, Status::Missing, answered]);
@@ -213,15 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_is_forgotten_in_order() {
+    fn what_is_done_is_forgotten() {
         let mut exchanges = Exchanges::new(number(0));
         exchanges.arrive(number(1)).unwrap();
-        exchanges.answered(number(0), 1, alloc::vec![SentFrame::Ack(StreamNumber::ZERO)], 0);
-        assert_eq!(exchanges.items(), 1);
-        assert_eq!(exchanges.forget(number(1)).map(|(exchange, _)| exchange), Some(number(0)));
-        assert_eq!(exchanges.items(), 0);
-        assert!(exchanges.forget(number(1)).is_none());
+        exchanges.forget_below(number(1));
+        assert!(exchanges.get(number(0)).is_none());
         assert_eq!((exchanges.done(), exchanges.seen()), (number(1), number(1)));
+        exchanges.forget_below(number(9));
+        assert_eq!(exchanges.done(), number(9));
     }
 
     #[test]

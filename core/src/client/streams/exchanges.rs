@@ -1,4 +1,4 @@
-//! A client's exchanges, from the first that the node still has to remember (protocol.md 3.1, 3.2 rules 4 and 5).
+//! Exchanges of a client, from the first that the node still has to remember (protocol.md 3.1, 3.2 rules 4 and 5).
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -6,20 +6,8 @@ use alloc::vec::Vec;
 use crate::client::streams::round_trips::Size;
 use crate::connection::pending::Pending;
 use crate::id::RelayId;
-use crate::seq::Seq;
 use crate::time::Instant;
-use crate::wire::number::{ExchangeNumber, StreamNumber};
-
-/// Something that went into a request and is to be repaired if that is lost. Of a fact its owner knows whether it is
-/// still owed, and to which exchange.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum SentFrame {
-    Open(StreamNumber),
-    Chunk(StreamNumber, Seq),
-    Ack(StreamNumber),
-    Window(StreamNumber),
-    Reset(StreamNumber),
-}
+use crate::wire::number::ExchangeNumber;
 
 /// What became of an exchange's answer.
 ///
@@ -74,7 +62,6 @@ pub(super) struct Record {
     /// Bytes that its request might have had in bulk.
     pub(super) up_room: u64,
     pub(super) load: RequestPayload,
-    pub(super) frames: Vec<SentFrame>,
     /// The exchanges whose answers it asks for again.
     pub(super) resends: Vec<ExchangeNumber>,
     pub(super) progress: Progress,
@@ -98,7 +85,6 @@ impl Record {
             room: 0,
             up_room: 0,
             load: RequestPayload::Probe,
-            frames: Vec::new(),
             resends: Vec::new(),
             progress: Progress::Out,
             arrived: false,
@@ -202,6 +188,11 @@ impl Exchanges {
         ExchangeNumber::new(self.first.get().saturating_add(count))
     }
 
+    /// The first that is remembered.
+    pub(super) const fn oldest(&self) -> ExchangeNumber {
+        self.first
+    }
+
     /// Below this the node may forget them all.
     pub(super) const fn done(&self) -> ExchangeNumber {
         self.done
@@ -217,10 +208,10 @@ impl Exchanges {
     }
 
     pub(super) fn get(&self, number: ExchangeNumber) -> Option<&Record> {
-        self.records.get(self.place(number)?)
+        self.records.get(self.index(number)?)
     }
 
-    fn place(&self, number: ExchangeNumber) -> Option<usize> {
+    fn index(&self, number: ExchangeNumber) -> Option<usize> {
         usize::try_from(number.get().checked_sub(self.first.get())?).ok()
     }
 
@@ -241,8 +232,8 @@ impl Exchanges {
         number: ExchangeNumber,
         change: impl FnOnce(&mut Record) -> T,
     ) -> Option<T> {
-        let place = self.place(number)?;
-        let record = self.records.get_mut(place)?;
+        let index = self.index(number)?;
+        let record = self.records.get_mut(index)?;
         self.tally.count(record, usize::saturating_sub);
         let result = change(record);
         self.tally.count(record, usize::saturating_add);

@@ -1,22 +1,22 @@
-//! What a stream carries, at either end: two numbered directions, or datagrams.
+//! Payload of one stream: two numbered directions, or datagrams (protocol.md 3.2 rules 1 and 3).
 
 use crate::connection::stream::recv::{RecvHalf, RecvState};
 use crate::connection::stream::send::{SendHalf, SendState};
 use crate::datagrams::DatagramQueue;
 use crate::target::FlowKind;
 
-/// The payload of one stream.
+/// The payload of one stream, at either end.
 #[derive(Clone, Debug)]
 #[expect(
     clippy::large_enum_variant,
     reason = "nearly every stream is TCP, and a box costs a step for each chunk"
 )]
-pub(crate) enum Flow {
+pub(crate) enum Transport {
     Tcp { send: SendHalf, recv: RecvHalf },
     Udp(Datagrams),
 }
 
-impl Flow {
+impl Transport {
     pub(crate) const fn kind(&self) -> FlowKind {
         match self {
             Self::Tcp { .. } => FlowKind::Tcp,
@@ -66,18 +66,18 @@ impl Flow {
         }
     }
 
-    /// Received bytes that are kept: in the reorder queue, or delivered and not taken.
-    pub(crate) fn kept_in(&self) -> usize {
+    /// Received bytes that are buffered: in the reorder queue, or delivered and not taken.
+    pub(crate) fn buffered_in(&self) -> usize {
         match self {
             Self::Tcp { recv, .. } => recv.waiting().saturating_add(recv.untaken()),
             Self::Udp(datagrams) => datagrams.received.bytes(),
         }
     }
 
-    /// Bytes to send that are kept.
-    pub(crate) const fn kept_out(&self) -> usize {
+    /// Bytes to send that are buffered.
+    pub(crate) const fn buffered_out(&self) -> usize {
         match self {
-            Self::Tcp { send, .. } => send.kept(),
+            Self::Tcp { send, .. } => send.buffered(),
             Self::Udp(datagrams) => datagrams.sending.bytes(),
         }
     }
@@ -90,6 +90,7 @@ impl Flow {
         }
     }
 
+    /// The payload's part of a state's fingerprint.
     #[cfg(feature = "model")]
     pub(crate) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
         match self {
