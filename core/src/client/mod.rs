@@ -188,8 +188,7 @@ impl Client {
 
     /// What decrypts answers on other threads; none for a client without level 2. It stays the same.
     pub fn decryptor(&self) -> Option<Decryptor> {
-        let max_body = self.context.config().tuning.max_reply_body;
-        self.streams.as_ref().map(|streams| streams.decryptor(max_body))
+        self.streams.as_ref().map(|streams| streams.decryptor().clone())
     }
 
     /// Takes the next thing to be done; [`Idle`](ClientAction::Idle) when there is nothing more.
@@ -356,6 +355,9 @@ impl Client {
     /// After whatever may have ended flows, given credit back or changed a relay: forgets what has ended, lets readers
     /// go on that wait for credit, and sets the timers of relays.
     fn settle(&mut self) {
+        if let Some(streams) = &mut self.streams {
+            streams.reap(&mut self.context);
+        }
         while let Some(id) = self.context.next_ended() {
             self.flows.remove(id);
         }

@@ -2,8 +2,6 @@
 
 use core::time::Duration;
 
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::time::{Instant, micros};
 
 /// After the first renewal, a budget is renewed this often.
@@ -64,7 +62,7 @@ impl Budget {
     }
 
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
         print.value(self.spent);
         print.time(self.renews);
     }

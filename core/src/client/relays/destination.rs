@@ -3,8 +3,6 @@
 use core::time::Duration;
 
 use super::backoff::backoff;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::time::Instant;
 
 /// How long a relay counts as one that leads elsewhere; doubled each time up to the longest.
@@ -204,7 +202,7 @@ impl Destination {
     }
 
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
         print.value((self.reported, self.garbled, core::mem::discriminant(&self.state)));
         print.value((self.mismatches, self.hellos));
         print.times(self.unknown_epoch);

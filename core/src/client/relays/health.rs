@@ -8,8 +8,6 @@ use core::time::Duration;
 
 use super::backoff::backoff;
 use crate::config::ClientOptions;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::time::Instant;
 
 /// The first pause after a relay could not be reached; doubled each time.
@@ -288,7 +286,12 @@ impl Health {
 
     /// Without `rivals` it is never judged by what other relays do.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, rivals: bool, config: &ClientOptions, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(
+        &self,
+        rivals: bool,
+        config: &ClientOptions,
+        print: &mut crate::fingerprint::Fingerprint<'_>,
+    ) {
         print.value(self.setbacks);
         match self.service {
             Service::Up { strikes, since } => {

@@ -2,8 +2,6 @@
 
 use core::time::Duration;
 
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::time::{Instant, share};
 
 /// An empty poll that is answered sooner than this was not held.
@@ -52,7 +50,7 @@ impl Hold {
     }
 
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
         print.deadline(self.not_holding_until.unwrap_or(Instant::ZERO));
         if let Some((ceiling, until)) = self.ceiling {
             print.value(ceiling);

@@ -20,8 +20,6 @@ pub(super) use select::{Path, Purpose};
 
 use crate::client::context::{Context, TimerOwner};
 use crate::config::{Balance, ClientOptions};
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::id::RelayId;
 use crate::time::Instant;
 use select::select;
@@ -92,6 +90,30 @@ impl Relays {
         Some(chosen)
     }
 
+    /// The relay for a level 2 exchange, if one can take it now: a good one, if possible not the one to `avoid`. What is
+    /// lost on the way through a silent relay has to be repaired, so a good one that is only full is worth waiting for.
+    /// Bulk has chunks, which need a relay that is not narrow; what ends streams that found no way is small enough for any.
+    pub(super) fn choose_for_exchange(
+        &mut self,
+        now: Instant,
+        purpose: Purpose,
+        bulk: bool,
+        avoid: Option<RelayId>,
+    ) -> Option<RelayId> {
+        let good = |relay: &Relay| relay.is_good(now);
+        let chosen = self
+            .choose_among(now, purpose, |relay| good(relay) && Some(relay.id()) != avoid)
+            .or_else(|| self.choose_among(now, purpose, good));
+        if chosen.is_some() || self.relays.iter().any(|relay| good(relay) && relay.is_usable(now)) {
+            return chosen;
+        }
+        let here = bulk || self.may_reach_node();
+        let leads = |relay: &Relay| {
+            if here { relay.destination().is_here() } else { relay.destination().is_narrow() }
+        };
+        self.choose_among(now, purpose, |relay| leads(relay) && !relay.health().is_backing_off(now))
+    }
+
     /// Whether some relay can take a call of this purpose now, leaving aside whether it keeps `seq`.
     pub(super) fn has_room(&self, now: Instant, purpose: Purpose) -> bool {
         self.relays.iter().any(|relay| relay.can_take(now, purpose))
@@ -139,11 +161,10 @@ impl Relays {
 
     /// The relays that lose `seq` and were not named here before.
     pub(super) fn take_seq_losses(&mut self) -> impl Iterator<Item = RelayId> {
-        let lost = self.relays.iter_mut().filter_map(|relay| {
+        self.relays.iter_mut().filter_map(|relay| {
             let id = relay.id();
             relay.passes_mut().take_loss_report().then_some(id)
-        });
-        lost
+        })
     }
 
     /// Whether chunks have or may have a way to the node of the connection.
@@ -182,7 +203,11 @@ impl Relays {
 
     /// The table's part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, config: &ClientOptions, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(
+        &self,
+        config: &ClientOptions,
+        print: &mut crate::fingerprint::Fingerprint<'_>,
+    ) {
         print.value(self.cursor);
         let rivals = self.relays.len() > 1;
         print.each(self.relays.iter(), |print, relay| relay.fingerprint(rivals, config, print));

@@ -1,8 +1,6 @@
 //! What passes through a relay: `seq`, `connect_data`, and bodies up to a size (protocol.md 1.1, 2.5).
 
 use crate::config::RelayOptions;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::wire::packet::LEAST_PACKET;
 use crate::wire::{BodyForm, Wrapping};
 
@@ -130,7 +128,7 @@ impl Passes {
     }
 
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
         print.value((self.max_body, self.seq, self.connect_data, self.loss_reported));
     }
 }

@@ -11,8 +11,6 @@ use crate::client::relays::passes::{Passes, packet_form, wrapping};
 use crate::client::relays::round_trip::RoundTrip;
 use crate::client::relays::select::{Candidate, Path, Purpose, Standby};
 use crate::config::{ClientOptions, RelayOptions};
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::id::RelayId;
 use crate::time::{Instant, micros};
 use crate::timer::{TimerKind, TimerSlot};
@@ -283,7 +281,12 @@ impl Relay {
 
     /// The relay's part of a state's fingerprint. Without `rivals` it is never judged by what other relays do.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, rivals: bool, config: &ClientOptions, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(
+        &self,
+        rivals: bool,
+        config: &ClientOptions,
+        print: &mut crate::fingerprint::Fingerprint<'_>,
+    ) {
         print.value(self.in_flight);
         self.health.fingerprint(rivals, config, print);
         self.round_trip.fingerprint(print);

@@ -3,8 +3,6 @@
 use core::time::Duration;
 
 use crate::client::streams::round_trips::{RoundTrips, RttQuantiles, Size};
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::time::micros;
 
 /// Exchanges that are enough to go by this relay alone.
@@ -51,7 +49,7 @@ impl RoundTrip {
     }
 
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
         print.value(self.smoothed);
         self.exchanges.fingerprint(print);
     }

@@ -3,9 +3,9 @@
 //! Numbers of exchanges and streams are shared with the node and stay what they are. Which answer is the newest counts by
 //! those that are on their way, which only the harness knows; names and nonces do not matter.
 
+use crate::client::streams::Streams;
 use crate::client::streams::connection::NodeConnection;
 use crate::client::streams::exchanges::{Progress, Record};
-use crate::client::streams::handshake::{State, Streams};
 use crate::fingerprint::Fingerprint;
 use crate::id::FlowId;
 use crate::wire::number::AnswerNumber;
@@ -22,16 +22,9 @@ impl Streams {
         rank: impl Fn(FlowId) -> Option<usize>,
         print: &mut Fingerprint<'_>,
     ) {
-        print.value((self.wanted, self.accepted));
-        match &self.state {
-            State::Handshake { next, loss, .. } => {
-                print.value((0_u8, next));
-                loss.fingerprint(print);
-            }
-            State::Ready(connection) => {
-                print.value(1_u8);
-                connection.fingerprint(&rank, print);
-            }
+        self.handshake.fingerprint(print);
+        if let Some(connection) = self.connection() {
+            connection.fingerprint(&rank, print);
         }
     }
 }

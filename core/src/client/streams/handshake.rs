@@ -1,155 +1,118 @@
-//! How a client comes to share a connection with a node, and loses it (protocol.md 3.1 "Hello", 3.2 rules 12 and 13).
+//! The handshake with a node: how a connection begins, and how it is replaced (protocol.md 3.1 Hello, 3.2 rules 12 and 13).
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use core::time::Duration;
 
 use crate::client::relays::{HelloDelays, Path, Purpose, Relay, Relays};
 use crate::client::streams::connection::NodeConnection;
+use crate::client::streams::exchanges::Record;
 use crate::client::streams::round_trips::Size;
 use crate::client::streams::timeout::LossDetector;
 use crate::config::ClientOptions;
-use crate::id::{FlowId, IdGenerator, RelayId};
+use crate::id::{IdGenerator, RelayId};
 use crate::time::{Instant, share};
-use crate::timer::TimerSlot;
-use crate::wire::direction::Direction;
-use crate::wire::number::{ExchangeNumber, StreamNumber};
-use crate::wire::packet::{ClientId, Epoch, Grants};
-use crate::wire::seal::{Nonces, Seal};
+use crate::wire::number::ExchangeNumber;
+use crate::wire::packet::{ClientId, Epoch, Grants, RequestHeader, ResponseRoom};
 
 /// The longest delay between hellos while no flow waits for an answer.
 const LONGEST_HELLO_DELAY: Duration = Duration::from_secs(60);
 
-/// Level 2 of a client.
+/// The way to a connection, and the connection once there is one.
 #[derive(Clone, Debug)]
-pub(in crate::client) struct Streams {
-    pub(super) up: Seal,
-    pub(super) down: Seal,
-    pub(super) nonces: Nonces,
+pub(super) struct Handshake {
     ids: IdGenerator<ClientId>,
-    pub(super) state: State,
-    pub(super) flows: BTreeMap<FlowId, StreamFlow>,
-    pub(super) timer: TimerSlot,
+    state: State,
     /// How long a flow waits for a connection.
     open_wait: Duration,
-    /// Whether a flow waits for the connection.
-    pub(super) wanted: bool,
+    /// Whether a flow waits for a connection.
+    wanted: bool,
     /// Whether a hello was ever accepted.
-    pub(super) accepted: bool,
-    /// Whether the client was closed: no new connection is made.
-    pub(super) closed: bool,
-}
-
-/// A flow that is a stream.
-#[derive(Clone, Debug)]
-pub(super) struct StreamFlow {
-    pub(super) number: StreamNumber,
-    pub(super) timer: TimerSlot,
+    accepted: bool,
 }
 
 /// Whether there is a connection.
 ///
 /// ```text
-///   Handshake ── a hello is accepted ──▶ Ready
-///      ▲                                  │ unknown, confirmed; or too long without a word and without streams
-///      └──────────────────────────────────┘
+///   Asking ── a hello is accepted ──▶ Ready
+///      ▲                                │ unknown, confirmed; or too long without a word and without streams
+///      └────────────────────────────────┘
 /// ```
 #[derive(Clone, Debug)]
-pub(super) enum State {
+enum State {
     /// Hellos go out under this name; the next has this number.
-    Handshake { client: ClientId, next: ExchangeNumber, loss: LossDetector },
+    Asking { client: ClientId, next: ExchangeNumber, loss: LossDetector },
     /// There is one.
     Ready(Box<NodeConnection>),
 }
 
-/// Whether level 2 is there for a flow that opens.
+/// What level 2 is to a flow that opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::client) enum Availability {
-    /// Level 2.
+    /// It can carry the flow.
     Ready,
-    /// It will be known soon.
+    /// It will be known soon; the flow waits.
     Undecided,
-    /// Sessions.
+    /// It cannot; sessions carry the flow.
     Sessions,
 }
 
-impl Streams {
-    /// Level 2 that says hello through every relay at once.
-    pub(in crate::client) fn new(
-        config: &ClientOptions,
-        seed: [u8; 32],
-        relays: &mut Relays,
-        now: Instant,
-    ) -> Option<Self> {
-        let secret = config.seal_secret()?;
-        let (up, down) = (Seal::new(secret, Direction::Up), Seal::new(secret, Direction::Down));
-        let mut ids = IdGenerator::new(seed);
-        let client = ids.generate();
+impl Handshake {
+    /// A handshake that says hello through every relay at once.
+    pub(super) fn new(config: &ClientOptions, seed: [u8; 32], relays: &mut Relays, now: Instant) -> Self {
         for relay in relays.iter_mut().filter(|relay| relay.passes().is_narrow(relay.options())) {
             relay.destination_mut().on_narrow();
         }
-        let loss = LossDetector::new(now);
-        Some(Self {
-            up,
-            down,
-            nonces: Nonces::new(seed),
+        let mut ids = IdGenerator::new(seed);
+        let (client, loss) = (ids.generate(), LossDetector::new(now));
+        Self {
             ids,
-            state: State::Handshake { client, next: ExchangeNumber::ZERO, loss },
-            flows: BTreeMap::new(),
-            closed: false,
-            timer: TimerSlot::default(),
+            state: State::Asking { client, next: ExchangeNumber::ZERO, loss },
             open_wait: config.request_timeout,
             wanted: false,
             accepted: false,
-        })
-    }
-
-    /// The same with packets that are not sealed. No packet has been made yet.
-    #[cfg(any(test, feature = "model"))]
-    pub(in crate::client) fn unsealed(self) -> Self {
-        Self { up: Seal::null(Direction::Up), down: Seal::null(Direction::Down), ..self }
+        }
     }
 
     pub(super) fn connection(&self) -> Option<&NodeConnection> {
         match &self.state {
             State::Ready(connection) => Some(connection),
-            State::Handshake { .. } => None,
+            State::Asking { .. } => None,
         }
     }
 
-    pub(in crate::client) fn connection_mut(&mut self) -> Option<&mut NodeConnection> {
+    pub(super) fn connection_mut(&mut self) -> Option<&mut NodeConnection> {
         match &mut self.state {
             State::Ready(connection) => Some(connection),
-            State::Handshake { .. } => None,
+            State::Asking { .. } => None,
         }
     }
 
-    /// The client is closed.
-    pub(in crate::client) const fn close(&mut self) {
-        self.closed = true;
+    /// The connection, if it has this name.
+    pub(super) fn connection_of(&mut self, client: ClientId) -> Option<&mut NodeConnection> {
+        self.connection_mut().filter(|connection| connection.client() == client)
     }
 
-    /// Whether a flow waits for the connection.
-    pub(in crate::client) const fn set_wanted(&mut self, wanted: bool) {
+    /// Whether a flow waits for a connection.
+    pub(super) const fn set_wanted(&mut self, wanted: bool) {
         self.wanted = wanted;
     }
 
-    /// Payload bytes that are buffered. Visits every stream.
-    pub(in crate::client) fn buffered(&self) -> usize {
-        self.connection().map_or(0, NodeConnection::buffered)
+    /// Whether a flow waits for a connection.
+    pub(super) const fn is_wanted(&self) -> bool {
+        self.wanted
     }
 
     /// The name under which the client speaks.
     pub(super) fn client(&self) -> ClientId {
         match &self.state {
-            State::Handshake { client, .. } => *client,
+            State::Asking { client, .. } => *client,
             State::Ready(connection) => connection.client(),
         }
     }
 
     fn loss(&self) -> &LossDetector {
         match &self.state {
-            State::Handshake { loss, .. } => loss,
+            State::Asking { loss, .. } => loss,
             State::Ready(connection) => &connection.loss,
         }
     }
@@ -160,7 +123,7 @@ impl Streams {
     }
 
     /// What a flow that opens now finds, with these relays.
-    pub(in crate::client) fn availability(&self, now: Instant, relays: &Relays) -> Availability {
+    pub(super) fn availability(&self, now: Instant, relays: &Relays) -> Availability {
         match &self.state {
             State::Ready(connection) => {
                 let here = |relay: &Relay| relay.destination().is_here();
@@ -173,7 +136,7 @@ impl Streams {
                     Availability::Sessions
                 }
             }
-            State::Handshake { .. } => {
+            State::Asking { .. } => {
                 let delays = self.hello_delays();
                 // A relay that has no room for a hello holds nobody up either.
                 let asks = |relay: &Relay| {
@@ -198,7 +161,7 @@ impl Streams {
     }
 
     /// A flow is about to open: a connection that the node may have dropped is replaced before.
-    pub(in crate::client) fn renew(&mut self, relays: &mut Relays, config: &ClientOptions, now: Instant) {
+    pub(super) fn renew(&mut self, relays: &mut Relays, config: &ClientOptions, now: Instant) {
         let idle = share(config.tuning.streams.idle, 1, 2);
         let stale = self.connection().is_some_and(|connection| connection.is_stale(now, idle));
         if stale && !planted!(SilentReturn) {
@@ -227,7 +190,7 @@ impl Streams {
     }
 
     /// Whether the node has streams of the client, or is to hear of their end.
-    pub(in crate::client) fn is_in_use(&self) -> bool {
+    pub(super) fn is_in_use(&self) -> bool {
         self.connection().is_some_and(NodeConnection::is_in_use)
     }
 
@@ -240,7 +203,7 @@ impl Streams {
     /// The node has accepted a hello. The first time, a connection begins.
     pub(super) fn on_accepted(&mut self, epoch: Epoch, grants: Grants, config: &ClientOptions, now: Instant) {
         self.accepted = true;
-        if let State::Handshake { client, next, loss } = &self.state {
+        if let State::Asking { client, next, loss } = &self.state {
             let connection = NodeConnection::new(*client, epoch, grants, *next, loss.clone(), config, now);
             self.state = State::Ready(Box::new(connection));
         }
@@ -251,7 +214,51 @@ impl Streams {
     pub(super) fn start_over(&mut self, relays: &mut Relays, now: Instant) {
         let State::Ready(connection) = &mut self.state else { return };
         let loss = core::mem::replace(&mut connection.loss, LossDetector::new(now));
-        self.state = State::Handshake { client: self.ids.generate(), next: ExchangeNumber::ZERO, loss };
+        self.state = State::Asking { client: self.ids.generate(), next: ExchangeNumber::ZERO, loss };
         relays.forget_node();
+    }
+
+    /// The header of a request through `relay` that has nothing else: a hello, or a probe.
+    pub(super) fn header_only(
+        &mut self,
+        relay: RelayId,
+        hello: bool,
+        total: u64,
+        now: Instant,
+    ) -> RequestHeader {
+        let client = self.client();
+        let (exchange, epoch, done) = match &mut self.state {
+            State::Asking { next, .. } => {
+                let number = *next;
+                *next = number.next();
+                (number, None, number)
+            }
+            State::Ready(connection) => {
+                let (number, done) = (connection.exchanges.next(), connection.exchanges.done());
+                connection.exchanges.push(Record::probe(relay, now));
+                (number, Some(connection.shared.epoch()).filter(|_| !hello), done)
+            }
+        };
+        RequestHeader {
+            client,
+            epoch,
+            exchange,
+            done,
+            hold: Duration::ZERO,
+            keep: 1,
+            room: ResponseRoom::HeaderOnly,
+            total,
+            confirm: None,
+        }
+    }
+
+    /// The handshake's part of a state's fingerprint: the name of the client does not matter.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
+        print.value((self.wanted, self.accepted, self.connection().is_some()));
+        if let State::Asking { next, loss, .. } = &self.state {
+            print.value(next);
+            loss.fingerprint(print);
+        }
     }
 }

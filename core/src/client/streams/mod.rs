@@ -1,19 +1,18 @@
-//! Level 2 at the client: streams that share exchanges (protocol.md 3).
+//! The engine of level 2: streams that share exchanges with a node (protocol.md 3).
 //!
 //! ```text
-//!                 chunks              packets
-//!  application ─────────▶ Stream ─▶ pack ────────▶ exchange ──▶ relay
-//!       ▲                   │         ▲ demand        │
-//!       │     frames        ▼         │               ▼ answer, status, or time
-//!       └──────────────── intake ◀────┴── late ◀──────┘
+//!                 chunks                 packets
+//!  application ─────────▶ connection ─────────────▶ calls ──▶ relay
+//!       ▲                  │      ▲  next request              │
+//!       │     frames       ▼      │                            ▼ answer, failure, or time
+//!       └────────────── receive   └──────── loss ◀─────── responses
 //! ```
 //!
-//! A [`connection`] is what client and node share: [`greeting`] makes one, and ends it when the node has forgotten it. What the
-//! next request is for is decided by [`demand`], out of controllers that each have one number to find: when an answer is
-//! late ([`lateness`]), how large packets are ([`amount`]), how much is under way ([`flight`]), how much is asked for while a
-//! download begins ([`surge`]) or the node is out of credit ([`standing`]), which relays work ([`route`]).
+//! [`handshake`] leads to a [`connection`], and to the next one when the node has dropped the client. [`next_request`]
+//! decides what the next request is for, from what the controllers find: the timeout of exchanges ([`timeout`]), the size
+//! of packets ([`packet_size`]), the bytes in flight ([`congestion_window`]), what a download needs while it begins
+//! ([`slow_start`]), and whether the node is blocked on flow control ([`peer_credit`]).
 
-mod app_events;
 mod calls;
 mod congestion_window;
 mod connection;
@@ -37,7 +36,339 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod timeout;
-mod timers;
-mod upgrade;
 
-pub(super) use handshake::{Availability, Streams};
+use alloc::collections::BTreeMap;
+use core::time::Duration;
+
+pub(super) use handshake::Availability;
+
+use crate::client::action::EndReason;
+use crate::client::calls::{CallFacts, CallOutcome, NewCall};
+use crate::client::context::{Context, TimerOwner};
+use crate::client::event::{ExchangeFailure, LocalEvent};
+use crate::client::relays::Relays;
+use crate::client::sessions::session::Start;
+use crate::config::ClientOptions;
+use crate::error::Misuse;
+use crate::id::FlowId;
+use crate::target::FlowKind;
+use crate::time::Instant;
+use crate::timer::{TimerKind, TimerSlot};
+use crate::wire::direction::Direction;
+use crate::wire::number::StreamNumber;
+use crate::wire::reset::ResetCode;
+use crate::wire::seal::Seal;
+
+use calls::Sealer;
+use connection::NodeConnection;
+use decryptor::Decryptor;
+use handshake::Handshake;
+use packet_call::PacketCall;
+use responses::{Response, Standing};
+use stream::LocalStream;
+
+/// Level 2 of a client.
+#[derive(Clone, Debug)]
+pub(super) struct Streams {
+    sealer: Sealer,
+    decryptor: Decryptor,
+    handshake: Handshake,
+    flows: BTreeMap<FlowId, StreamFlow>,
+    timer: TimerSlot,
+    /// Whether the client was closed: no new connection is made.
+    closed: bool,
+}
+
+/// A flow that is a stream.
+#[derive(Clone, Debug)]
+struct StreamFlow {
+    number: StreamNumber,
+    timer: TimerSlot,
+}
+
+impl Streams {
+    /// Level 2 that says hello through every relay at once; none without a secret.
+    pub(super) fn new(
+        config: &ClientOptions,
+        seed: [u8; 32],
+        relays: &mut Relays,
+        now: Instant,
+    ) -> Option<Self> {
+        let secret = config.seal_secret()?;
+        let down = Seal::new(secret, Direction::Down);
+        Some(Self {
+            sealer: Sealer::new(Seal::new(secret, Direction::Up), seed),
+            decryptor: Decryptor::new(&down, config.tuning.max_reply_body),
+            handshake: Handshake::new(config, seed, relays, now),
+            flows: BTreeMap::new(),
+            timer: TimerSlot::default(),
+            closed: false,
+        })
+    }
+
+    /// The same with packets that are not sealed. No packet has been made yet.
+    #[cfg(any(test, feature = "model"))]
+    pub(super) fn unsealed(self) -> Self {
+        let decryptor = self.decryptor.unsealed();
+        Self { sealer: self.sealer.unsealed(), decryptor, ..self }
+    }
+
+    /// Decrypts the packets of answers, on any thread.
+    pub(super) const fn decryptor(&self) -> &Decryptor {
+        &self.decryptor
+    }
+
+    /// The client is closed.
+    pub(super) const fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Whether the node has streams of the client, or is to hear of their end.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.handshake.is_in_use()
+    }
+
+    /// Payload bytes that are buffered. Visits every stream.
+    pub(super) fn buffered(&self) -> usize {
+        self.connection().map_or(0, NodeConnection::buffered)
+    }
+
+    fn connection(&self) -> Option<&NodeConnection> {
+        self.handshake.connection()
+    }
+
+    // Flows that open.
+
+    /// What level 2 is to a flow that opens now.
+    pub(super) fn availability(&self, now: Instant, relays: &Relays) -> Availability {
+        self.handshake.availability(now, relays)
+    }
+
+    /// Whether a flow waits for a connection.
+    pub(super) const fn set_wanted(&mut self, wanted: bool) {
+        self.handshake.set_wanted(wanted);
+    }
+
+    /// A flow is about to open: a connection that the node may have dropped is replaced before.
+    pub(super) fn renew(&mut self, relays: &mut Relays, config: &ClientOptions, now: Instant) {
+        self.handshake.renew(relays, config, now);
+    }
+
+    /// Upgrades a flow whose open is due to a stream. There is a connection.
+    pub(super) fn take_over(&mut self, id: FlowId, start: Start, context: &mut Context) {
+        let now = context.now();
+        let (config, out) = context.parts();
+        let Some(connection) = self.handshake.connection_mut() else { return };
+        let Start { target, flow, bytes, finished, credit } = start;
+        let mut stream = LocalStream::open(id, target, flow, credit, connection.shared.grants(), config, now);
+        for piece in bytes {
+            stream.begin_with(piece, config);
+        }
+        if finished {
+            // It was not finished before: it is new.
+            let _ = stream.on_local(LocalEvent::Fin, now, config);
+        }
+        let number = connection.insert(stream, now);
+        connection.grant(number, out);
+        self.flows.insert(id, StreamFlow { number, timer: TimerSlot::default() });
+        self.refresh(id, context);
+    }
+
+    // Flows.
+
+    /// Something happened on the socket of a stream's application.
+    pub(super) fn on_local(
+        &mut self,
+        id: FlowId,
+        event: LocalEvent,
+        context: &mut Context,
+    ) -> Result<(), Misuse> {
+        if event == LocalEvent::Reset {
+            self.end(id, EndReason::Local, context);
+            return Ok(());
+        }
+        let now = context.now();
+        let Some(number) = self.flows.get(&id).map(|flow| flow.number) else { return Ok(()) };
+        let Some(connection) = self.handshake.connection_mut() else { return Ok(()) };
+        let stream = connection.shared.stream(number);
+        let is_udp = stream.is_some_and(|stream| stream.kind() == FlowKind::Udp);
+        let gone = event == LocalEvent::Fin && is_udp;
+        let (config, out) = context.parts();
+        connection.on_local(number, event, now, config, out)?;
+        if gone {
+            self.end(id, EndReason::Local, context);
+        }
+        Ok(())
+    }
+
+    /// Sets the timer of a flow.
+    fn refresh(&mut self, id: FlowId, context: &mut Context) {
+        let Some(flow) = self.flows.get_mut(&id) else { return };
+        let connection = self.handshake.connection();
+        let stream = connection.and_then(|connection| connection.shared.stream(flow.number));
+        let deadline = stream.and_then(|stream| stream.deadline(context.config()));
+        let deadline = deadline.map(|at| (at, TimerKind::Poll));
+        context.set_timer(&mut flow.timer, TimerOwner::Flow(id), deadline);
+    }
+
+    /// The timer of a stream is due; since it was set, its deadline may have moved.
+    fn on_flow_timeout(&mut self, id: FlowId, context: &mut Context) {
+        let Some(number) = self.flows.get(&id).map(|flow| flow.number) else { return };
+        let stream = self.connection().and_then(|connection| connection.shared.stream(number));
+        let deadline = stream.and_then(|stream| stream.deadline(context.config()));
+        if deadline.is_some_and(|at| at <= context.now()) {
+            let udp = stream.is_some_and(|stream| stream.kind() == FlowKind::Udp);
+            self.end(id, if udp { EndReason::Idle } else { EndReason::NoRelay }, context);
+        } else {
+            self.refresh(id, context);
+        }
+    }
+
+    /// Ends a flow: its stream leaves the connection.
+    pub(super) fn end(&mut self, id: FlowId, why: EndReason, context: &mut Context) {
+        let Some(mut flow) = self.flows.remove(&id) else { return };
+        context.set_timer(&mut flow.timer, TimerOwner::Flow(id), None);
+        let now = context.now();
+        let (_, out) = context.parts();
+        let connection = self.handshake.connection_mut();
+        let target = connection.and_then(|connection| connection.remove(flow.number, why, now, out));
+        context.ended(id, target.as_ref(), why);
+    }
+
+    /// Ends the flows whose streams are over.
+    pub(super) fn reap(&mut self, context: &mut Context) {
+        while let Some(connection) = self.handshake.connection_mut()
+            && !connection.ended.is_empty()
+        {
+            for (id, why) in core::mem::take(&mut connection.ended) {
+                self.end(id, why, context);
+            }
+        }
+    }
+
+    /// The uplink pool has room: streams that are blocked on it get credit.
+    pub(super) fn feed(&mut self, context: &mut Context) {
+        let (_, out) = context.parts();
+        if let Some(connection) = self.handshake.connection_mut() {
+            connection.feed(out);
+        }
+    }
+
+    // Calls.
+
+    /// The next call to make; none when there is nothing to do now.
+    pub(super) fn next_call(&mut self, relays: &mut Relays, context: &mut Context) -> Option<NewCall> {
+        let Self { sealer, handshake, closed, .. } = self;
+        let mut outgoing = None;
+        if !*closed {
+            outgoing = handshake.hello(relays, context).or_else(|| handshake.probe(relays, context));
+        }
+        let outgoing = match outgoing {
+            Some(outgoing) => outgoing,
+            None => handshake.connection_mut()?.request(relays, context)?,
+        };
+        sealer.call(outgoing, relays, context)
+    }
+
+    /// The answer of a call has begun to come.
+    pub(super) fn on_call_answering(&mut self, packet: PacketCall) {
+        if let Some(connection) = self.handshake.connection_of(packet.client) {
+            connection.exchanges.change(packet.number, |record| record.answering = true);
+        }
+    }
+
+    /// A call that carried a packet has ended.
+    pub(super) fn on_call_ended(
+        &mut self,
+        call: &CallFacts,
+        packet: PacketCall,
+        outcome: CallOutcome,
+        relays: &mut Relays,
+        context: &mut Context,
+    ) {
+        let handshake = &mut self.handshake;
+        match Response::of(packet, outcome, call.relay, &self.decryptor, context) {
+            Response::Packet(decrypted) => {
+                context.count(|stats| &mut stats.answered);
+                let standing = handshake.on_packet(call, packet, decrypted, relays, context);
+                if standing == Standing::Dropped {
+                    self.on_dropped(relays, context);
+                }
+            }
+            Response::NoStreams => {
+                context.count(|stats| &mut stats.answered);
+                handshake.on_no_streams(call.relay, packet, relays, context);
+            }
+            Response::Failed(why) => handshake.on_failure(call, packet, why, relays, context),
+            Response::Garbage => {
+                let why = ExchangeFailure::Garbage;
+                call.on_failed(why, handshake.is_in_use(), relays, context);
+                handshake.on_failure(call, packet, why, relays, context);
+            }
+        }
+    }
+
+    /// The node has dropped the client: every stream ends, and the next hello has a new name.
+    fn on_dropped(&mut self, relays: &mut Relays, context: &mut Context) {
+        if let Some(connection) = self.handshake.connection_mut() {
+            connection.end_all(EndReason::Reset(ResetCode::Gone));
+        }
+        // A stream gives its credit back while its connection is still there.
+        self.reap(context);
+        self.handshake.start_over(relays, context.now());
+    }
+
+    // Time.
+
+    /// One of the deadlines of this engine is due.
+    pub(super) fn on_timeout(&mut self, owner: TimerOwner, relays: &mut Relays, context: &mut Context) {
+        match owner {
+            TimerOwner::Flow(id) => self.on_flow_timeout(id, context),
+            TimerOwner::Streams => {
+                let now = context.now();
+                if let Some(connection) = self.handshake.connection_mut() {
+                    connection.on_loss_timeout(relays, now);
+                    if connection.forgotten_at(context.config()).is_some_and(|at| at <= now) {
+                        self.on_dropped(relays, context);
+                    }
+                }
+                self.rearm(relays, context);
+            }
+            TimerOwner::Relay(_) | TimerOwner::Exchange(_) | TimerOwner::Coalesce | TimerOwner::Closes => {}
+        }
+    }
+
+    /// Sets the timer of the engine.
+    pub(super) fn rearm(&mut self, relays: &Relays, context: &mut Context) {
+        let deadline = self.next_deadline(relays, context);
+        context.set_timer(&mut self.timer, TimerOwner::Streams, deadline);
+    }
+
+    /// When the engine has something to do next, and what.
+    fn next_deadline(&self, relays: &Relays, context: &Context) -> Option<(Instant, TimerKind)> {
+        let (now, config) = (context.now(), context.config());
+        let asleep = |connection: &&NodeConnection| planted!(OwesAsleep) && connection.shared.is_empty();
+        let connection = self.connection().filter(|connection| !asleep(connection));
+        let in_use = connection.is_some_and(NodeConnection::is_in_use);
+        let hellos = in_use || self.handshake.is_wanted();
+        let of_relays = relays.iter().flat_map(|relay| {
+            let backoff = Some(relay.health().backoff_until());
+            [
+                (self.handshake.hello_at(relay).filter(|_| hellos), TimerKind::Hello),
+                (backoff.filter(|_| in_use), TimerKind::Probe),
+                (relay.health().probe_at().filter(|_| in_use), TimerKind::Probe),
+            ]
+        });
+        let of_connection = connection.into_iter().flat_map(|connection| {
+            // What was measured since may have made something overdue already.
+            let soon = now.saturating_add(Duration::from_micros(1));
+            [
+                (connection.next_loss(relays).map(|at| at.max(soon)), TimerKind::Late),
+                (connection.forgotten_at(config).map(|at| at.max(soon)), TimerKind::IdleClient),
+                (connection.inputs(0, false, config, now).bulk_at(), TimerKind::Coalesce),
+            ]
+        });
+        let all = of_relays.chain(of_connection).filter_map(|(at, timer)| Some((at?, timer)));
+        all.filter(|(at, _)| *at > now).min()
+    }
+}

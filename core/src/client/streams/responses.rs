@@ -1,111 +1,86 @@
-//! What becomes of a call that carried a packet: an answer, or a failure.
+//! Answers and failures of calls that carry packets (protocol.md 3.1, 3.2 rules 4, 10 and 12).
 
 use crate::client::action::{ClientNotice, EndReason};
 use crate::client::calls::{CallFacts, CallOutcome};
 use crate::client::context::Context;
 use crate::client::event::ExchangeFailure;
 use crate::client::relays::{Relay, Relays};
-use crate::client::streams::connection::NodeConnection;
 use crate::client::streams::decrypted::DecryptedPacket;
 use crate::client::streams::decryptor::Decryptor;
-use crate::client::streams::handshake::{State, Streams};
+use crate::client::streams::handshake::Handshake;
 use crate::client::streams::packet_call::PacketCall;
 use crate::client::streams::receive::Answer;
 use crate::id::RelayId;
-use crate::wire::frame::Frames;
-use crate::wire::packet::{ClientId, LEAST_PACKET, ResponseHeader};
-use crate::wire::reset::ResetCode;
+use crate::wire::packet::{LEAST_PACKET, ResponseHeader};
 
-impl Streams {
-    /// The answer of a call that carries a packet has begun to come.
-    pub(in crate::client) fn on_call_answering(&mut self, packet: PacketCall) {
-        if let Some(connection) = self.connection_of(packet.client) {
-            connection.exchanges.change(packet.number, |record| record.answering = true);
-        }
-    }
+/// What the outcome of a call means at level 2.
+#[derive(Debug)]
+pub(super) enum Response {
+    /// A packet that answers the packet of the call.
+    Packet(DecryptedPacket),
+    /// The node behind the relay has no level 2, or another secret.
+    NoStreams,
+    /// The call failed, and its relay was judged for it.
+    Failed(ExchangeFailure),
+    /// The answer is none to this packet.
+    Garbage,
+}
 
-    fn connection_of(&mut self, client: ClientId) -> Option<&mut NodeConnection> {
-        self.connection_mut().filter(|connection| connection.client() == client)
-    }
-
-    /// A call that carried a packet has ended.
-    pub(in crate::client) fn on_call_ended(
-        &mut self,
-        call: &CallFacts,
+impl Response {
+    /// The response to a packet that a call through `relay` carried.
+    pub(super) fn of(
         packet: PacketCall,
         outcome: CallOutcome,
-        relays: &mut Relays,
-        context: &mut Context,
-    ) {
-        match self.read(call.relay, packet, outcome, context) {
-            Response::Packet(decrypted) => {
-                context.count(|stats| &mut stats.answered);
-                let DecryptedPacket { header, frames, len, .. } = decrypted;
-                self.on_packet(call, packet, &header, frames, len, relays, context);
-            }
-            Response::NoStreams => {
-                context.count(|stats| &mut stats.answered);
-                self.on_no_streams(call.relay, packet, relays, context);
-            }
-            Response::Failed(why) => self.on_failure(call, packet, why, relays, context),
-            Response::Garbage => {
-                let why = ExchangeFailure::Garbage;
-                call.on_failed(why, self.is_in_use(), relays, context);
-                self.on_failure(call, packet, why, relays, context);
-            }
-        }
-        self.sweep(context);
-    }
-
-    /// What the outcome of a call means at level 2.
-    fn read(
-        &self,
         relay: RelayId,
-        packet: PacketCall,
-        outcome: CallOutcome,
+        decryptor: &Decryptor,
         context: &mut Context,
-    ) -> Response {
-        let sealed = match outcome {
-            CallOutcome::Decrypted(decrypted) => return Response::of(packet, *decrypted),
-            CallOutcome::Failed(why) => return Response::Failed(why),
-            CallOutcome::Overdue => return Response::Failed(ExchangeFailure::Unknown),
-            CallOutcome::Sealed(sealed) => sealed,
+    ) -> Self {
+        let decrypted = match outcome {
+            CallOutcome::Decrypted(decrypted) => Some(*decrypted),
+            CallOutcome::Failed(why) => return Self::Failed(why),
+            CallOutcome::Overdue => return Self::Failed(ExchangeFailure::Unknown),
+            CallOutcome::Sealed(sealed) => decryptor.decrypt(packet.form, sealed),
             CallOutcome::Replies(mut replies) => {
-                let Some(reply) = replies.pop() else { return Response::Garbage };
+                let Some(reply) = replies.pop() else { return Self::Garbage };
                 if reply.error.as_deref() == Some("unauthorized") {
                     context.notice(ClientNotice::Unauthorized { relay });
                 }
-                // A node that cannot open a hello has another secret.
+                // A node that cannot decrypt a hello has another secret.
                 if reply.is_unsupported("streams") || (packet.hello && reply.error.is_some()) {
-                    return Response::NoStreams;
+                    return Self::NoStreams;
                 }
                 if reply.error.is_some() || reply.damaged {
-                    return Response::Garbage;
+                    return Self::Garbage;
                 }
-                reply.data
+                decryptor.decrypt(packet.form, reply.data)
             }
         };
-        let decryptor = self.decryptor(context.config().tuning.max_reply_body);
-        let decrypted = decryptor.decrypt(packet.form, sealed);
-        decrypted.map_or(Response::Garbage, |decrypted| Response::of(packet, decrypted))
+        let answers =
+            |header: &ResponseHeader| header.client == packet.client && header.exchange == packet.number;
+        decrypted.filter(|packet| answers(&packet.header)).map_or(Self::Garbage, Self::Packet)
     }
+}
 
-    /// Decrypts the packets of answers, on any thread.
-    pub(in crate::client) fn decryptor(&self, max_body: usize) -> Decryptor {
-        Decryptor::new(&self.down, max_body)
-    }
+/// Whether the node knows the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It does, as far as is known.
+    Known,
+    /// It has dropped the client.
+    Dropped,
+}
 
-    /// A response packet to a packet of ours.
-    fn on_packet(
+impl Handshake {
+    /// A packet answers the packet of a call.
+    pub(super) fn on_packet(
         &mut self,
         call: &CallFacts,
         packet: PacketCall,
-        header: &ResponseHeader,
-        frames: Frames,
-        len: usize,
+        decrypted: DecryptedPacket,
         relays: &mut Relays,
         context: &mut Context,
-    ) {
+    ) -> Standing {
+        let DecryptedPacket { header, frames, len, .. } = decrypted;
         let (now, id) = (context.now(), call.relay);
         if let Some(relay) = relays.get_mut(id) {
             let up = relay.on_answer(now);
@@ -113,31 +88,30 @@ impl Streams {
             context.notice(up);
         }
         if self.client() != packet.client {
-            return;
+            return Standing::Known;
         }
         if packet.hello
             && let Some(grants) = header.grants
         {
             if usize::try_from(grants.max_packet).is_ok_and(|most| most < LEAST_PACKET) {
-                return self.on_no_streams(id, packet, relays, context);
+                self.on_no_streams(id, packet, relays, context);
+                return Standing::Known;
             }
             self.on_accepted(header.epoch, grants, context.config(), now);
         }
-        let Some(connection) = self.connection_mut() else { return };
+        let Some(connection) = self.connection_mut() else { return Standing::Known };
         if header.epoch != connection.shared.epoch() || header.flags.unknown {
             connection.declare_lost(packet.number, now);
             if packet.hello {
                 self.on_no_streams(id, packet, relays, context);
             } else if relays.on_unknown_epoch(id, self.hello_timeout(), now) {
-                self.on_forgotten(relays, context);
-            } else {
+                return Standing::Dropped;
+            } else if let Some(relay) = relays.get_mut(id) {
                 // Until that is confirmed, asking again and again would cost calls.
-                if let Some(relay) = relays.get_mut(id) {
-                    relay.health_mut().on_exchange_failed(self.first_backoff(), call.sent, now);
-                    relay.health_mut().on_doubt(self.hello_timeout(), now);
-                }
+                relay.health_mut().on_exchange_failed(self.first_backoff(), call.sent, now);
+                relay.health_mut().on_doubt(self.hello_timeout(), now);
             }
-            return;
+            return Standing::Known;
         }
         if relays.get_mut(id).is_some_and(|relay| relay.destination_mut().on_here()) {
             context.notice(ClientNotice::StreamsReady { relay: id });
@@ -145,14 +119,16 @@ impl Streams {
         for relay in relays.on_known_epoch(id, call.sent, now) {
             context.notice(ClientNotice::StreamsUnsupported { relay });
         }
-        let answer = Answer { number: packet.number, relay: id, sent: call.sent, header, len };
-        let State::Ready(connection) = &mut self.state else { return };
-        let (config, out) = context.parts();
-        connection.on_answer(&answer, frames, relays, config, now, out);
+        let answer = Answer { number: packet.number, relay: id, sent: call.sent, header: &header, len };
+        if let Some(connection) = self.connection_mut() {
+            let (config, out) = context.parts();
+            connection.on_answer(&answer, frames, relays, config, now, out);
+        }
+        Standing::Known
     }
 
-    /// The node behind a relay does not speak level 2, or not with us.
-    fn on_no_streams(
+    /// The node behind a relay has no level 2, or not with this client.
+    pub(super) fn on_no_streams(
         &mut self,
         relay: RelayId,
         packet: PacketCall,
@@ -178,7 +154,7 @@ impl Streams {
         self.end_without_way(relays);
     }
 
-    /// Where every relay is too narrow for chunks or leads elsewhere, the streams are lost.
+    /// Ends the streams where every relay is too narrow for chunks or leads elsewhere.
     fn end_without_way(&mut self, relays: &Relays) {
         let narrow = relays.iter().any(|relay| relay.destination().is_narrow());
         if narrow
@@ -189,18 +165,8 @@ impl Streams {
         }
     }
 
-    /// The node has forgotten the client: every stream ends, and the client says hello under a new name.
-    pub(super) fn on_forgotten(&mut self, relays: &mut Relays, context: &mut Context) {
-        if let Some(connection) = self.connection_mut() {
-            connection.end_all(EndReason::Reset(ResetCode::Gone));
-        }
-        // A stream gives back what it keeps while its connection is still there.
-        self.sweep(context);
-        self.start_over(relays, context.now());
-    }
-
-    /// A call that carried a packet failed. Its relay has been judged for it.
-    fn on_failure(
+    /// A call that carried a packet failed.
+    pub(super) fn on_failure(
         &mut self,
         call: &CallFacts,
         packet: PacketCall,
@@ -224,9 +190,7 @@ impl Streams {
             }
         }
         context.notice(garbled.then_some(ClientNotice::StreamsUnsupported { relay }));
-        if let State::Ready(connection) = &mut self.state
-            && connection.client() == packet.client
-        {
+        if let Some(connection) = self.connection_of(packet.client) {
             match why {
                 // It says nothing about how long answers take.
                 ExchangeFailure::NotSent | ExchangeFailure::Refused { .. } | ExchangeFailure::TooLarge => {
@@ -240,28 +204,6 @@ impl Streams {
         let narrow = |relay: &Relay| relay.passes().is_narrow(relay.options());
         if why == ExchangeFailure::TooLarge && relays.get(relay).is_some_and(narrow) {
             self.on_narrow(relay, relays, context);
-        }
-    }
-}
-
-/// What the outcome of a call means at level 2.
-enum Response {
-    Packet(DecryptedPacket),
-    /// The node behind the relay has no level 2, or another secret.
-    NoStreams,
-    Failed(ExchangeFailure),
-    /// The answer is none to this packet.
-    Garbage,
-}
-
-impl Response {
-    /// A packet, if it answers this one.
-    fn of(packet: PacketCall, decrypted: DecryptedPacket) -> Self {
-        let header = &decrypted.header;
-        if header.client == packet.client && header.exchange == packet.number {
-            Self::Packet(decrypted)
-        } else {
-            Self::Garbage
         }
     }
 }
