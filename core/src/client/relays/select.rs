@@ -77,6 +77,9 @@ mod tests {
     /// A candidate: standby, expected answer, calls in flight, turns.
     type Row = (Standby, u64, usize, usize);
 
+    /// Candidates, the choice of the fastest and in turn, and why.
+    type Case = (&'static [Row], Option<u32>, Option<u32>, &'static str);
+
     fn chosen(rows: &[Row], balance: Balance) -> Option<u32> {
         let candidates = (0..).zip(rows).map(|(place, row)| {
             let (standby, expected_answer, in_flight, turns) = *row;
@@ -87,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_table_of_choices() {
-        let table: [(&[Row], Option<u32>, Option<u32>, &str); 7] = [
+        let table: [Case; 7] = [
             (&[], None, None, "nothing to choose from"),
             (&[(Preferred, 9, 0, 1), (Preferred, 5, 0, 0)], Some(1), Some(1), "the faster; its turn"),
             (&[(Preferred, 5, 0, 1), (Preferred, 9, 0, 0)], Some(0), Some(1), "the faster is not its turn"),

@@ -290,7 +290,7 @@ impl Streams {
         match Response::of(packet, outcome, call.relay, &self.decryptor, context) {
             Response::Packet(decrypted) => {
                 context.count(|stats| &mut stats.answered);
-                let standing = handshake.on_packet(call, packet, decrypted, relays, context);
+                let standing = handshake.on_packet(call, packet, *decrypted, relays, context);
                 if standing == Standing::Dropped {
                     self.on_dropped(relays, context);
                 }

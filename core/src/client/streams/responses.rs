@@ -1,5 +1,7 @@
 //! Answers and failures of calls that carry packets (protocol.md 3.1, 3.2 rules 4, 10 and 12).
 
+use alloc::boxed::Box;
+
 use crate::client::action::{ClientNotice, EndReason};
 use crate::client::calls::{CallFacts, CallOutcome};
 use crate::client::context::Context;
@@ -17,7 +19,7 @@ use crate::wire::packet::{LEAST_PACKET, ResponseHeader};
 #[derive(Debug)]
 pub(super) enum Response {
     /// A packet that answers the packet of the call.
-    Packet(DecryptedPacket),
+    Packet(Box<DecryptedPacket>),
     /// The node behind the relay has no level 2, or another secret.
     NoStreams,
     /// The call failed, and its relay was judged for it.
@@ -36,10 +38,10 @@ impl Response {
         context: &mut Context,
     ) -> Self {
         let decrypted = match outcome {
-            CallOutcome::Decrypted(decrypted) => Some(*decrypted),
+            CallOutcome::Decrypted(decrypted) => Some(decrypted),
             CallOutcome::Failed(why) => return Self::Failed(why),
             CallOutcome::Overdue => return Self::Failed(ExchangeFailure::Unknown),
-            CallOutcome::Sealed(sealed) => decryptor.decrypt(packet.form, sealed),
+            CallOutcome::Sealed(sealed) => decryptor.decrypt(packet.form, sealed).map(Box::new),
             CallOutcome::Replies(mut replies) => {
                 let Some(reply) = replies.pop() else { return Self::Garbage };
                 if reply.error.as_deref() == Some("unauthorized") {
@@ -52,7 +54,7 @@ impl Response {
                 if reply.error.is_some() || reply.damaged {
                     return Self::Garbage;
                 }
-                decryptor.decrypt(packet.form, reply.data)
+                decryptor.decrypt(packet.form, reply.data).map(Box::new)
             }
         };
         let answers =
