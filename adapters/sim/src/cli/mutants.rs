@@ -6,6 +6,7 @@ mod patch;
 mod report;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use seqlane_sim::Property;
@@ -115,7 +116,7 @@ fn today() -> u64 {
 }
 
 /// Whether every mutant applies to the core as it is.
-fn check(root: &std::path::Path, mutants: &[&Mutant], console: &Console) -> Result<Verdict, CliError> {
+fn check(root: &Path, mutants: &[&Mutant], console: &Console) -> Result<Verdict, CliError> {
     let mut bad = Vec::new();
     for mutant in mutants {
         if let Err(why) = patch::git_apply(root, &["--check"], &mutant.patch) {
