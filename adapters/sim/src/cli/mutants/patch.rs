@@ -81,8 +81,8 @@ impl Mutant {
     fn read(patch: PathBuf, text: &str) -> Result<Self, String> {
         let header = text.split("\n---").next().unwrap_or(text);
         let field = |name: &str| {
-            let values = header.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-            values.last().map(str::to_owned).ok_or_else(|| format!("the header has no line `{name}: `"))
+            let mut values = header.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            values.next().map(str::to_owned).ok_or_else(|| format!("the header has no line `{name}: `"))
         };
         let stem = patch.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self {
