@@ -8,8 +8,9 @@ use crate::client::event::LocalEvent;
 use crate::client::relays::Path;
 use crate::client::sessions::datagrams::Association;
 use crate::client::sessions::polls::Inputs;
-use crate::client::sessions::ready::SendQueue;
-use crate::client::sessions::session::{Outcome, Polling, Session, Start, Wants};
+use crate::client::sessions::ready::{Polling, SendQueue, Wants};
+use crate::client::sessions::sequencing::Link;
+use crate::client::sessions::session::{Outcome, Session, Start};
 use crate::config::ClientOptions;
 use crate::error::Misuse;
 #[cfg(feature = "model")]
@@ -67,18 +68,34 @@ impl Flow {
         }
     }
 
-    pub(super) const fn sid(&self) -> Option<Sid> {
+    /// The node's name for the flow's session, once it has one.
+    pub(super) fn sid(&self) -> Option<Sid> {
         match &self.kind {
-            Kind::Tcp(session) => session.sid(),
+            Kind::Tcp(session) => session.link().map(Link::sid),
             Kind::Udp(association) => association.sid(),
         }
     }
 
     /// What a relay must be good for to carry this flow's data ops.
-    pub(super) const fn path(&self) -> Path {
+    pub(super) fn path(&self) -> Path {
+        match self.link().map(Link::level) {
+            Some(Level::Sequenced) => Path::Sequenced,
+            Some(Level::Legacy | Level::Streams) | None => Path::Any,
+        }
+    }
+
+    /// The established part of a TCP session.
+    const fn link(&self) -> Option<&Link> {
         match &self.kind {
-            Kind::Tcp(session) if matches!(session.level(), Some(Level::Sequenced)) => Path::Sequenced,
-            Kind::Tcp(_) | Kind::Udp(_) => Path::Any,
+            Kind::Tcp(session) => session.link(),
+            Kind::Udp(_) => None,
+        }
+    }
+
+    const fn link_mut(&mut self) -> Option<&mut Link> {
+        match &mut self.kind {
+            Kind::Tcp(session) => session.link_mut(),
+            Kind::Udp(_) => None,
         }
     }
 
@@ -122,8 +139,9 @@ impl Flow {
             Kind::Tcp(session) => session.wants(inputs, context.config()),
             Kind::Udp(association) => association.wants(inputs.now, context.config()),
         };
-        if let Kind::Tcp(session) = &mut self.kind {
-            session.note_wants(self.wants, inputs.now);
+        let wants = self.wants;
+        if let Some(link) = self.link_mut() {
+            link.note_need(wants.payload.is_some() || wants.poll.is_some(), inputs.now);
         }
         let deadline = self.deadline(inputs, context.config());
         context.set_timer(&mut self.timer, TimerOwner::Flow(self.id), deadline);
@@ -204,7 +222,7 @@ impl Flow {
 
     pub(super) fn take_poll(&mut self, now: Instant) -> Option<Op> {
         match &mut self.kind {
-            Kind::Tcp(session) => session.take_poll(now),
+            Kind::Tcp(session) => session.link_mut().map(|link| link.next_poll(now)),
             Kind::Udp(association) => association.take_poll(),
         }
     }
@@ -212,7 +230,7 @@ impl Flow {
     /// Whether the next op of this flow has its size already: a datagram, or an op that goes again.
     pub(super) fn has_fixed_op(&self) -> bool {
         match &self.kind {
-            Kind::Tcp(session) => session.has_requeued(),
+            Kind::Tcp(session) => session.link().is_some_and(Link::has_requeued),
             Kind::Udp(_) => true,
         }
     }
@@ -220,17 +238,14 @@ impl Flow {
     /// Whether nothing newer than `op` was sent for this flow.
     pub(super) fn is_newest(&self, op: &Op) -> bool {
         match &self.kind {
-            Kind::Tcp(session) => session.is_newest(op),
+            Kind::Tcp(session) => session.link().is_some_and(|link| link.is_newest(op)),
             Kind::Udp(_) => true,
         }
     }
 
     /// Whether `op`, a poll, is all that the flow waits with, and may be followed by a newer one.
     pub(super) fn is_idle_polling(&self, op: &Op, inputs: Inputs, config: &ClientOptions) -> bool {
-        match &self.kind {
-            Kind::Tcp(session) => session.is_idle_polling(op, inputs, config),
-            Kind::Udp(_) => false,
-        }
+        self.link().is_some_and(|link| link.is_idle_polling(op, inputs, config))
     }
 
     /// The node answered the open. `level` is what the node and the relays make possible.
@@ -286,10 +301,7 @@ impl Flow {
 
     /// Falls back to level 0, if nothing was sent at level 1 yet.
     pub(super) fn downgrade(&mut self) -> bool {
-        match &mut self.kind {
-            Kind::Tcp(session) => session.downgrade(),
-            Kind::Udp(_) => false,
-        }
+        self.link_mut().is_some_and(Link::downgrade)
     }
 
     /// Hands over to a stream.

@@ -48,6 +48,8 @@ use batches::{Batches, SeqProbe};
 use closes::Closes;
 use flow::Flow;
 use polls::Inputs;
+#[cfg(test)]
+use ready::Polling;
 use ready::SendQueue;
 use replies::Replies;
 use session::Start;
@@ -277,11 +279,11 @@ impl Sessions {
 
     /// Puts an entry into the queue of idle polls that its flow knows nothing of.
     pub(super) fn push_stale_poll(&mut self, id: FlowId) {
-        self.flows.push_stale(SendQueue::Poll(session::Polling::Idle), id);
+        self.flows.push_stale(SendQueue::Poll(Polling::Idle), id);
     }
 
     /// The queue of idle polls.
     pub(super) fn idle_polls(&self) -> alloc::vec::Vec<FlowId> {
-        self.flows.queue(SendQueue::Poll(session::Polling::Idle)).collect()
+        self.flows.queue(SendQueue::Poll(Polling::Idle)).collect()
     }
 }

@@ -2,11 +2,28 @@
 
 use alloc::collections::VecDeque;
 
-use crate::client::sessions::session::Polling;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 use crate::id::FlowId;
 use crate::time::Instant;
+
+/// What a flow wants sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wants {
+    /// Its open.
+    pub(super) connect: bool,
+    /// Ops with payload, or ops again: bytes that wait.
+    pub(super) payload: Option<usize>,
+    /// A poll.
+    pub(super) poll: Option<Polling>,
+}
+
+/// Which polls a poll may share a batch with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Polling {
+    Idle,
+    Bulk,
+}
 
 /// Flows that want something sent. An entry may be stale: whoever takes it asks the flow again.
 #[derive(Clone, Debug, Default)]

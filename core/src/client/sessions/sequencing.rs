@@ -9,6 +9,7 @@ use crate::client::action::EndReason;
 use crate::client::sessions::polls::{Inputs, Polls};
 use crate::client::sessions::uplink_window::UplinkWindow;
 use crate::config::ClientOptions;
+use crate::error::Misuse;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 use crate::level::Level;
@@ -77,14 +78,24 @@ impl Link {
         self.polls.is_bulk()
     }
 
-    /// The application has taken `bytes`; none when it was not given as many.
-    pub(super) fn on_written(&mut self, bytes: usize) -> Option<()> {
-        self.undelivered = self.undelivered.checked_sub(bytes)?;
-        Some(())
+    /// The application has taken `bytes`.
+    pub(super) fn on_written(&mut self, bytes: usize) -> Result<(), Misuse> {
+        self.undelivered = self.undelivered.checked_sub(bytes).ok_or(Misuse::WrittenTooMuch)?;
+        Ok(())
     }
 
-    /// Whether an op with payload may be sent now.
-    pub(super) fn may_send(&self, config: &ClientOptions) -> bool {
+    /// Bytes of the op that should be sent now, with `queued` bytes that no op carries yet: one that goes again, or a
+    /// new one.
+    pub(super) fn wants_payload(&self, queued: usize, config: &ClientOptions) -> Option<usize> {
+        if let Some(op) = self.requeued.front() {
+            return op.payload().map(Bytes::len);
+        }
+        let bytes = queued.min(self.room(config));
+        Some(bytes).filter(|bytes| *bytes > 0 && self.may_send(config))
+    }
+
+    /// Whether a new op with payload may be sent now.
+    fn may_send(&self, config: &ClientOptions) -> bool {
         self.requeued.is_empty() && self.in_flight < self.max_in_flight(config) && self.has_place(config)
     }
 
@@ -177,6 +188,11 @@ impl Link {
         }
     }
 
+    /// A poll.
+    pub(super) fn next_poll(&mut self, now: Instant) -> Op {
+        self.next_op(Bytes::new(), now)
+    }
+
     /// The next new op; without payload, a poll.
     pub(super) fn next_op(&mut self, payload: Bytes, now: Instant) -> Op {
         let seq = match self.level {
@@ -192,7 +208,7 @@ impl Link {
         op
     }
 
-    /// The first op that must be sent again.
+    /// The next op that must be sent again.
     pub(super) fn next_requeued(&mut self, now: Instant) -> Option<Op> {
         let op = self.requeued.pop_front()?;
         if planted!(SeqRenumbered)
@@ -202,11 +218,6 @@ impl Link {
         }
         self.on_sent(&op, now);
         Some(op)
-    }
-
-    /// The first op that must be sent again.
-    pub(super) fn first_requeued(&self) -> Option<&Op> {
-        self.requeued.front()
     }
 
     fn on_sent(&mut self, op: &Op, now: Instant) {
@@ -232,7 +243,7 @@ impl Link {
         self.requeued.insert(index.unwrap_or(self.requeued.len()), op);
     }
 
-    /// Whether `op` is the newest one of this link: nothing after it made the node answer early.
+    /// Whether `op` is the newest one: nothing after it made the node answer early.
     pub(super) fn is_newest(&self, op: &Op) -> bool {
         seq_of(op).is_none_or(|seq| seq.next() == self.next)
     }
@@ -263,17 +274,17 @@ impl Link {
         }
         let Some(seq) = seq_of(op) else {
             let at = self.replies.expected();
-            return self.place(at, Answered { reply, poll });
+            return self.insert(at, Answered { reply, poll });
         };
         // An error can come from a relay that knows nothing of seq; it ends the session anyway.
         if reply.seq != Some(seq) && reply.error.is_none() {
             return Err(EndReason::SequenceBroken);
         }
-        let place = if planted!(ArrivalOrder) { self.replies.expected() } else { seq };
-        self.place(place, Answered { reply, poll })
+        let at = if planted!(ArrivalOrder) { self.replies.expected() } else { seq };
+        self.insert(at, Answered { reply, poll })
     }
 
-    fn place(&mut self, seq: Seq, answered: Answered) -> Result<Order, EndReason> {
+    fn insert(&mut self, seq: Seq, answered: Answered) -> Result<Order, EndReason> {
         let bytes = answered.reply.data.len();
         let order = if seq == self.replies.expected() { Order::Ready } else { Order::Waits };
         self.end_waits |= answered.reply.eof || answered.reply.error.is_some();

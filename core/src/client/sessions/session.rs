@@ -10,6 +10,7 @@ use crate::client::action::{ClientAction, ClientNotice, EndReason};
 use crate::client::context::Context;
 use crate::client::event::LocalEvent;
 use crate::client::sessions::polls::Inputs;
+use crate::client::sessions::ready::{Polling, Wants};
 use crate::client::sessions::sequencing::{Answered, Link, Order};
 use crate::client::sessions::uplink::Uplink;
 use crate::config::{ClientOptions, OpenMode};
@@ -24,7 +25,7 @@ use crate::seq::Seq;
 use crate::target::{FlowKind, Target};
 use crate::time::{Instant, share};
 use crate::timer::TimerKind;
-use crate::wire::{Op, Reply, Sid};
+use crate::wire::{Op, Reply};
 
 /// One TCP flow.
 #[derive(Clone, Debug)]
@@ -67,24 +68,6 @@ pub(in crate::client) struct Start {
     /// Whether it will send nothing more.
     pub(in crate::client) finished: bool,
     pub(in crate::client) credit: Credit,
-}
-
-/// What a session wants sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Wants {
-    /// Its open.
-    pub(super) connect: bool,
-    /// Ops with payload, or ops again: bytes that wait.
-    pub(super) payload: Option<usize>,
-    /// A poll.
-    pub(super) poll: Option<Polling>,
-}
-
-/// Which polls a session's poll may share a batch with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Polling {
-    Idle,
-    Bulk,
 }
 
 /// First bytes that ride with an open: the head of a request, a TLS greeting.
@@ -132,29 +115,24 @@ impl Session {
         &self.target
     }
 
-    /// The node's name for this session, once it has one.
-    pub(super) const fn sid(&self) -> Option<Sid> {
+    /// What the session is once the node has opened it.
+    pub(super) const fn link(&self) -> Option<&Link> {
         match &self.phase {
-            Phase::Linked(link) => Some(link.sid()),
+            Phase::Linked(link) => Some(link),
             Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => None,
         }
     }
 
-    /// The level that the session speaks, once it is known.
-    pub(super) const fn level(&self) -> Option<Level> {
-        match &self.phase {
-            Phase::Linked(link) => Some(link.level()),
+    pub(super) const fn link_mut(&mut self) -> Option<&mut Link> {
+        match &mut self.phase {
+            Phase::Linked(link) => Some(link),
             Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => None,
         }
     }
 
     /// Bytes buffered for this session in both directions.
     pub(super) fn buffered(&self) -> usize {
-        let waiting = match &self.phase {
-            Phase::Linked(link) => link.waiting_bytes(),
-            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => 0,
-        };
-        self.credit.kept().saturating_add(waiting)
+        self.credit.kept().saturating_add(self.link().map_or(0, Link::waiting_bytes))
     }
 
     /// Whether its reader would go on if the pool had room.
@@ -195,7 +173,7 @@ impl Session {
                     context.count(|stats| &mut stats.first_bytes_hit);
                     self.phase = Phase::ConnectDue;
                 }
-                if let Phase::Linked(link) = &mut self.phase {
+                if let Some(link) = self.link_mut() {
                     link.on_uplink(now);
                 }
                 self.regrant(context);
@@ -209,12 +187,10 @@ impl Session {
                     self.phase = Phase::ConnectDue;
                 }
             }
-            LocalEvent::Written(bytes) => match &mut self.phase {
-                Phase::Linked(link) => link.on_written(bytes).ok_or(Misuse::WrittenTooMuch)?,
-                Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting if bytes == 0 => {}
-                Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => {
-                    return Err(Misuse::WrittenTooMuch);
-                }
+            LocalEvent::Written(bytes) => match self.link_mut() {
+                Some(link) => link.on_written(bytes)?,
+                None if bytes == 0 => {}
+                None => return Err(Misuse::WrittenTooMuch),
             },
             LocalEvent::Reset => {}
         }
@@ -227,13 +203,7 @@ impl Session {
             Phase::FirstBytes { .. } | Phase::Connecting => Wants::default(),
             Phase::ConnectDue => Wants { connect: true, ..Wants::default() },
             Phase::Linked(link) => {
-                let queued = self.uplink.len();
-                let payload = if link.has_requeued() {
-                    link.first_requeued().and_then(Op::payload).map(Bytes::len)
-                } else {
-                    let bytes = queued.min(link.room(config));
-                    Some(bytes).filter(|bytes| *bytes > 0 && link.may_send(config))
-                };
+                let payload = link.wants_payload(self.uplink.len(), config);
                 Wants { connect: false, payload, poll: self.wants_poll(inputs, config) }
             }
         }
@@ -241,18 +211,11 @@ impl Session {
 
     /// The poll that the session wants sent now.
     pub(super) fn wants_poll(&self, inputs: Inputs, config: &ClientOptions) -> Option<Polling> {
-        let Phase::Linked(link) = &self.phase else { return None };
+        let link = self.link()?;
         let polling = if link.is_bulk() { Polling::Bulk } else { Polling::Idle };
         let mute = planted!(HalfClosedMute) && self.uplink.is_finished();
         let wanted = !mute && link.wants_poll(self.inputs(inputs, config), self.uplink.len(), config);
         wanted.then_some(polling)
-    }
-
-    /// Notes what it wants, for the deadline of a session that no relay serves.
-    pub(super) fn note_wants(&mut self, wants: Wants, now: Instant) {
-        if let Phase::Linked(link) = &mut self.phase {
-            link.note_need(wants.payload.is_some() || wants.poll.is_some(), now);
-        }
     }
 
     /// The session's next deadline.
@@ -331,44 +294,6 @@ impl Session {
         }
         let payload = self.uplink.take(most.min(link.room(config)));
         (!payload.is_empty()).then(|| link.next_op(payload, now))
-    }
-
-    /// A poll.
-    pub(super) fn take_poll(&mut self, now: Instant) -> Option<Op> {
-        let Phase::Linked(link) = &mut self.phase else { return None };
-        Some(link.next_op(Bytes::new(), now))
-    }
-
-    /// Whether an op must be sent again, before anything new.
-    pub(super) fn has_requeued(&self) -> bool {
-        match &self.phase {
-            Phase::Linked(link) => link.has_requeued(),
-            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => false,
-        }
-    }
-
-    /// Whether `op`, a poll, is all that the session waits with, and may be followed by a newer one.
-    pub(super) fn is_idle_polling(&self, op: &Op, inputs: Inputs, config: &ClientOptions) -> bool {
-        match &self.phase {
-            Phase::Linked(link) => link.is_idle_polling(op, inputs, config),
-            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => false,
-        }
-    }
-
-    /// Whether `op` is the newest one that was sent.
-    pub(super) fn is_newest(&self, op: &Op) -> bool {
-        match &self.phase {
-            Phase::Linked(link) => link.is_newest(op),
-            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => false,
-        }
-    }
-
-    /// Falls back to level 0, if nothing was sent at level 1 yet.
-    pub(super) fn downgrade(&mut self) -> bool {
-        match &mut self.phase {
-            Phase::Linked(link) => link.downgrade(),
-            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => false,
-        }
     }
 
     /// The node cannot have had `op`: it is sent again.

@@ -8,8 +8,7 @@ use crate::client::relays::Path;
 use crate::client::sessions::closes::Closes;
 use crate::client::sessions::flow::Flow;
 use crate::client::sessions::polls::Inputs;
-use crate::client::sessions::ready::{Coalescing, Ready, SendQueue};
-use crate::client::sessions::session::Polling;
+use crate::client::sessions::ready::{Coalescing, Polling, Ready, SendQueue};
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 use crate::id::FlowId;

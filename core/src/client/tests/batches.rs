@@ -24,8 +24,8 @@ fn gathered(bench: &mut Bench, writes: &[(FlowId, usize)]) -> Vec<Call> {
     let (first, _) = bench.sequenced("first");
     bench.write(first, "x");
     let first = bench.calls.drain(..).find(|call| !call.is_poll()).unwrap();
-    for (stream, len) in writes {
-        bench.write(*stream, vec![7; *len]);
+    for (flow, len) in writes {
+        bench.write(*flow, vec![7; *len]);
     }
     assert!(bench.calls.iter().all(Call::is_poll), "writes gather while payload is in flight");
     bench.answer(&first, &[empty(first.op())]);
@@ -44,9 +44,9 @@ fn payloads(call: &Call) -> Vec<(String, usize)> {
 #[test]
 fn writes_of_many_flows_go_in_batches_of_50_ops_and_each_reply_finds_its_flow() {
     let mut bench = Bench::new(roomy());
-    let (streams, polls): (Vec<FlowId>, Vec<Call>) =
+    let (flows, polls): (Vec<FlowId>, Vec<Call>) =
         (0..120).map(|n| bench.sequenced(&alloc::format!("s{n}"))).unzip();
-    let writes: Vec<(FlowId, usize)> = streams.iter().map(|stream| (*stream, 10)).collect();
+    let writes: Vec<(FlowId, usize)> = flows.iter().map(|flow| (*flow, 10)).collect();
     let calls = gathered(&mut bench, &writes);
     assert_eq!(calls.iter().map(|call| call.ops.len()).collect::<Vec<_>>(), [50, 50, 20]);
     // Everything before the payload is answered, so that the payload's own reply is next.
@@ -58,8 +58,8 @@ fn writes_of_many_flows_go_in_batches_of_50_ops_and_each_reply_finds_its_flow() 
         let replies: Vec<_> = call.ops.iter().zip(&data).map(|(op, data)| bringing(op, data)).collect();
         bench.answer(call, &replies);
     }
-    for (n, stream) in streams.into_iter().enumerate() {
-        assert_eq!(bench.delivered(stream), alloc::format!("s{n}").as_bytes());
+    for (n, flow) in flows.into_iter().enumerate() {
+        assert_eq!(bench.delivered(flow), alloc::format!("s{n}").as_bytes());
     }
 }
 
@@ -112,17 +112,17 @@ fn bulk_flows_get_the_same_in_the_long_run() {
     options.relays[0].max_concurrent = 8;
     let mut bench = Bench::new(options);
     let sessions = ["a", "b", "c"].map(|name| bench.sequenced(name));
-    let streams = sessions.each_ref().map(|(stream, _)| *stream);
+    let flows = sessions.each_ref().map(|(flow, _)| *flow);
     for (_, poll) in sessions {
         bench.answer(&poll, &[empty(poll.op())]);
     }
     let mut totals: BTreeMap<String, usize> = BTreeMap::new();
     for _ in 0..40 {
-        for stream in streams {
+        for flow in flows {
             // All of them before anything is sent: whoever writes alone goes alone.
-            let credit = core::mem::take(bench.credit.get_mut(&stream).unwrap());
+            let credit = core::mem::take(bench.credit.get_mut(&flow).unwrap());
             let event = crate::LocalEvent::Data(vec![7; credit].into());
-            bench.client.handle(bench.now, crate::ClientEvent::Local { flow: stream, event }).unwrap();
+            bench.client.handle(bench.now, crate::ClientEvent::Local { flow, event }).unwrap();
         }
         bench.drain();
         // Less is answered than is written: every flow has something to send all the time.

@@ -146,17 +146,17 @@ impl Bench {
                         _ => self.calls.push_back(call),
                     }
                 }
-                ClientAction::Deliver { flow: stream, bytes } => {
-                    self.delivered.entry(stream).or_default().extend_from_slice(&bytes);
-                    self.datagrams.entry(stream).or_default().push(bytes);
+                ClientAction::Deliver { flow, bytes } => {
+                    self.delivered.entry(flow).or_default().extend_from_slice(&bytes);
+                    self.datagrams.entry(flow).or_default().push(bytes);
                 }
-                ClientAction::Credit { flow: stream, bytes } => {
-                    *self.credit.entry(stream).or_default() += bytes
+                ClientAction::Credit { flow, bytes } => {
+                    *self.credit.entry(flow).or_default() += bytes
                 }
-                ClientAction::Opened { flow: stream } => self.opened.push(stream),
-                ClientAction::Fin { flow: stream } => self.fins.push(stream),
-                ClientAction::Ended { flow: stream, why } => {
-                    assert_eq!(self.ended.insert(stream, why), None, "one end per stream");
+                ClientAction::Opened { flow } => self.opened.push(flow),
+                ClientAction::Fin { flow } => self.fins.push(flow),
+                ClientAction::Ended { flow, why } => {
+                    assert_eq!(self.ended.insert(flow, why), None, "one end per flow");
                 }
                 ClientAction::Closed => self.closed = true,
                 ClientAction::Event(notice) => self.notices.push(notice),
@@ -196,16 +196,16 @@ impl Bench {
         self.open(target(SERVER_FIRST), FlowKind::Tcp)
     }
 
-    pub(super) fn write(&mut self, stream: FlowId, bytes: impl AsRef<[u8]>) {
+    pub(super) fn write(&mut self, flow: FlowId, bytes: impl AsRef<[u8]>) {
         let bytes = Bytes::copy_from_slice(bytes.as_ref());
-        if let Some(credit) = self.credit.get_mut(&stream) {
+        if let Some(credit) = self.credit.get_mut(&flow) {
             *credit = credit.saturating_sub(bytes.len());
         }
-        self.local(stream, LocalEvent::Data(bytes)).unwrap();
+        self.local(flow, LocalEvent::Data(bytes)).unwrap();
     }
 
-    pub(super) fn local(&mut self, stream: FlowId, event: LocalEvent) -> Result<(), Misuse> {
-        self.handle(ClientEvent::Local { flow: stream, event })
+    pub(super) fn local(&mut self, flow: FlowId, event: LocalEvent) -> Result<(), Misuse> {
+        self.handle(ClientEvent::Local { flow, event })
     }
 
     /// The next call that was made.
@@ -248,7 +248,7 @@ impl Bench {
 
     /// An established session with this id, its first poll in flight.
     pub(super) fn linked(&mut self, name: &str, caps: Option<Caps>) -> (FlowId, Call) {
-        let stream = self.open_tcp();
+        let flow = self.open_tcp();
         let connect = self.call();
         assert_eq!(connect.names(), ["connect"]);
         self.answer(&connect, &[connected(name, caps)]);
@@ -258,7 +258,7 @@ impl Bench {
         }
         let poll = self.call();
         assert!(poll.is_poll(), "{poll:?}");
-        (stream, poll)
+        (flow, poll)
     }
 
     /// An established session of level 1.
@@ -266,8 +266,8 @@ impl Bench {
         self.linked(name, Some(Caps::PIPELINE_SEQ))
     }
 
-    pub(super) fn delivered(&self, stream: FlowId) -> &[u8] {
-        self.delivered.get(&stream).map_or(&[], Vec::as_slice)
+    pub(super) fn delivered(&self, flow: FlowId) -> &[u8] {
+        self.delivered.get(&flow).map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn notices_of(&mut self) -> Vec<ClientNotice> {

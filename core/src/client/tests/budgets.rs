@@ -57,25 +57,25 @@ fn a_call_counts_for_the_day_in_which_it_is_made() {
 #[test]
 fn a_session_ends_visibly_when_the_budget_leaves_it_without_calls() {
     let mut bench = Bench::new(limited(2));
-    let (stream, poll) = bench.linked("s", None);
+    let (flow, poll) = bench.linked("s", None);
     bench.answer(&poll, &[empty(poll.op())]);
-    bench.write(stream, [7; 10]);
+    bench.write(flow, [7; 10]);
     assert!(bench.calls.is_empty(), "both calls of the day are spent");
     bench.pass(Duration::from_secs(134));
     assert!(bench.ended.is_empty());
     bench.pass(Duration::from_secs(2));
-    assert_eq!(bench.ended[&stream], EndReason::NoRelay, "after the reply watchdog's time");
+    assert_eq!(bench.ended[&flow], EndReason::NoRelay, "after the reply watchdog's time");
 }
 
 #[test]
 fn when_calls_run_short_no_poll_goes_behind_a_payload() {
     let mut bench = Bench::new(ClientOptions { max_level: crate::Level::Sequenced, ..limited(100) });
-    let (stream, poll) = bench.sequenced("s");
+    let (flow, poll) = bench.sequenced("s");
     bench.answer(&poll, &[empty(poll.op())]);
     bench.calls.clear();
     let mut last = usize::MAX;
     while bench.client.stats().calls < 98 {
-        bench.write(stream, "x");
+        bench.write(flow, "x");
         let calls: alloc::vec::Vec<Call> = bench.calls.drain(..).collect();
         last = calls.iter().filter(|call| call.is_poll()).count();
         for call in calls {

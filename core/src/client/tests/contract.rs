@@ -13,10 +13,10 @@ use crate::{ClientOptions, ExchangeId, FlowId, FlowKind, Instant, Misuse, TimerK
 #[test]
 fn events_may_come_in_any_number_before_a_drain() {
     let mut bench = Bench::plain();
-    let (stream, _) = bench.sequenced("s");
+    let (flow, _) = bench.sequenced("s");
     for _ in 0..100 {
         let event = LocalEvent::Data(Bytes::from_static(b"x"));
-        bench.client.handle(bench.now, ClientEvent::Local { flow: stream, event }).unwrap();
+        bench.client.handle(bench.now, ClientEvent::Local { flow, event }).unwrap();
     }
     bench.drain();
     let sent: usize =
@@ -99,13 +99,13 @@ fn the_end_of_time_is_no_busy_loop() {
 #[test]
 fn an_idle_poll_looks_at_no_queue() {
     let mut bench = Bench::plain();
-    let (stream, _) = bench.sequenced("s");
+    let (flow, _) = bench.sequenced("s");
     // An entry that any walk over the queues would take out, since its flow wants nothing.
-    bench.client.sessions.push_stale_poll(stream);
+    bench.client.sessions.push_stale_poll(flow);
     for _ in 0..3 {
         assert!(matches!(bench.client.poll(), ClientAction::Idle { .. }));
     }
-    assert_eq!(bench.client.sessions.idle_polls(), [stream]);
+    assert_eq!(bench.client.sessions.idle_polls(), [flow]);
     bench.handle(ClientEvent::Timeout).unwrap();
     assert!(bench.client.sessions.idle_polls().is_empty(), "an event makes it look");
 }
@@ -137,8 +137,8 @@ fn an_event_costs_no_walk_over_the_flows_that_wait_for_a_place() {
 fn the_same_seed_and_events_give_the_same_actions() {
     let run = || {
         let mut bench = Bench::plain();
-        let (stream, poll) = bench.sequenced("s");
-        bench.write(stream, "abc");
+        let (flow, poll) = bench.sequenced("s");
+        bench.write(flow, "abc");
         bench.pass(ms(500));
         bench.fail(&poll, ExchangeFailure::Unknown);
         bench.pass(ms(500));
@@ -150,9 +150,9 @@ fn the_same_seed_and_events_give_the_same_actions() {
 #[test]
 fn a_clone_goes_on_like_the_original() {
     let mut bench = Bench::plain();
-    let (stream, _) = bench.sequenced("s");
+    let (flow, _) = bench.sequenced("s");
     let mut twin = bench.client.clone();
-    let event = ClientEvent::Local { flow: stream, event: LocalEvent::Data(Bytes::from_static(b"x")) };
+    let event = ClientEvent::Local { flow, event: LocalEvent::Data(Bytes::from_static(b"x")) };
     let drain = |client: &mut Client| {
         let actions = core::iter::from_fn(|| {
             Some(client.poll()).filter(|action| !matches!(action, ClientAction::Idle { .. }))
@@ -167,36 +167,36 @@ fn a_clone_goes_on_like_the_original() {
 #[test]
 fn what_never_existed_is_misuse_and_what_has_ended_is_ignored() {
     let mut bench = Bench::plain();
-    let stream = FlowId::new(7);
-    assert_eq!(bench.local(stream, LocalEvent::Fin), Err(Misuse::UnknownFlow(stream)));
+    let flow = FlowId::new(7);
+    assert_eq!(bench.local(flow, LocalEvent::Fin), Err(Misuse::UnknownFlow(flow)));
     let exchange = ExchangeId::new(7);
     let reply = ClientEvent::Reply { exchange, body: Bytes::new() };
     assert_eq!(bench.handle(reply), Err(Misuse::UnknownExchange(exchange)));
     let failed = ClientEvent::ExchangeFailed { exchange, why: ExchangeFailure::Unknown };
     assert_eq!(bench.handle(failed), Err(Misuse::UnknownExchange(exchange)));
 
-    let (stream, poll) = bench.sequenced("s");
+    let (flow, poll) = bench.sequenced("s");
     bench.fail(&poll, ExchangeFailure::Unknown);
     bench.fail(&poll, ExchangeFailure::Unknown);
     bench.answer(&poll, &[empty(poll.op())]);
-    bench.local(stream, LocalEvent::Data(Bytes::from_static(b"late"))).unwrap();
-    bench.local(stream, LocalEvent::Written(99)).unwrap();
+    bench.local(flow, LocalEvent::Data(Bytes::from_static(b"late"))).unwrap();
+    bench.local(flow, LocalEvent::Written(99)).unwrap();
     assert_eq!(bench.ended.len(), 1);
 }
 
 #[test]
 fn misuse_changes_nothing() {
     let mut bench = Bench::plain();
-    let (stream, _) = bench.sequenced("s");
+    let (flow, _) = bench.sequenced("s");
     let wrongs = [LocalEvent::Written(1), LocalEvent::Data(Bytes::from(alloc::vec![0; 64 * 1024 * 1024]))];
     for event in wrongs {
         let before = alloc::format!("{:?}", bench.client.sessions);
-        assert!(bench.local(stream, event).is_err());
+        assert!(bench.local(flow, event).is_err());
         assert_eq!(alloc::format!("{:?}", bench.client.sessions), before);
     }
-    bench.local(stream, LocalEvent::Fin).unwrap();
-    assert_eq!(bench.local(stream, LocalEvent::Fin), Err(Misuse::AfterFin));
-    assert_eq!(bench.local(stream, LocalEvent::Data(Bytes::from_static(b"x"))), Err(Misuse::AfterFin));
+    bench.local(flow, LocalEvent::Fin).unwrap();
+    assert_eq!(bench.local(flow, LocalEvent::Fin), Err(Misuse::AfterFin));
+    assert_eq!(bench.local(flow, LocalEvent::Data(Bytes::from_static(b"x"))), Err(Misuse::AfterFin));
 }
 
 #[test]
@@ -214,8 +214,8 @@ fn the_limit_of_flows_holds() {
 #[test]
 fn neither_key_nor_payload_is_ever_printed() {
     let mut bench = Bench::plain();
-    let stream = bench.open(target(443), FlowKind::Tcp);
-    bench.write(stream, "PAYLOADPAYLOAD");
+    let flow = bench.open(target(443), FlowKind::Tcp);
+    bench.write(flow, "PAYLOADPAYLOAD");
     let printed = alloc::format!("{:?} {:?}", bench.client, bench.client.sessions);
     let event = alloc::format!("{:?}", LocalEvent::Data(Bytes::from_static(b"PAYLOADPAYLOAD")));
     bench.client.handle(bench.now, ClientEvent::Timeout).unwrap();
@@ -227,8 +227,8 @@ fn neither_key_nor_payload_is_ever_printed() {
 #[test]
 fn memory_is_what_is_buffered_and_returns_to_nothing() {
     let mut bench = Bench::plain();
-    let (stream, _) = bench.sequenced("s");
-    bench.write(stream, alloc::vec![1; 1000]);
+    let (flow, _) = bench.sequenced("s");
+    bench.write(flow, alloc::vec![1; 1000]);
     assert_eq!(bench.client.buffered_bytes(), 1000);
     let payload = bench.call();
     bench.answer(&payload, &[empty(payload.op())]);

@@ -20,8 +20,8 @@ fn unsupported() -> [ReplyParts<'static>; 4] {
 fn a_way_without_connect_data_gets_a_connect_and_the_first_bytes_behind_it() {
     for reply in unsupported() {
         let mut bench = Bench::plain();
-        let stream = bench.open(target(443), FlowKind::Tcp);
-        bench.write(stream, "first");
+        let flow = bench.open(target(443), FlowKind::Tcp);
+        bench.write(flow, "first");
         let bundled = bench.call();
         bench.answer(&bundled, &[reply]);
         let plain = bench.only_call();
@@ -39,8 +39,8 @@ fn a_way_without_connect_data_gets_a_connect_and_the_first_bytes_behind_it() {
 #[test]
 fn the_connect_data_fallback_is_sticky() {
     let mut bench = Bench::plain();
-    let stream = bench.open(target(443), FlowKind::Tcp);
-    bench.write(stream, "first");
+    let flow = bench.open(target(443), FlowKind::Tcp);
+    bench.write(flow, "first");
     let bundled = bench.call();
     bench.answer(&bundled, &[unsupported()[0]]);
     bench.calls.clear();
@@ -53,11 +53,11 @@ fn the_connect_data_fallback_is_sticky() {
 fn other_errors_are_no_reason_to_fall_back() {
     for text in ["unknown op: data", "connect failed: unknown", "bad base64: x", "connect_data"] {
         let mut bench = Bench::plain();
-        let stream = bench.open(target(443), FlowKind::Tcp);
-        bench.write(stream, "first");
+        let flow = bench.open(target(443), FlowKind::Tcp);
+        bench.write(flow, "first");
         let bundled = bench.call();
         bench.answer(&bundled, &[failing(text)]);
-        assert!(bench.ended.contains_key(&stream), "{text}");
+        assert!(bench.ended.contains_key(&flow), "{text}");
         assert!(bench.calls.is_empty());
     }
 }
@@ -78,10 +78,10 @@ fn one_relay_without_connect_data_does_not_disable_another() {
 fn a_relay_that_loses_seq_is_found_out_before_a_session_depends_on_it() {
     let mut bench = Bench::plain();
     bench.ways = vec![Way::LosesSeq];
-    let stream = bench.open_tcp();
+    let flow = bench.open_tcp();
     let connect = bench.only_call();
     bench.answer(&connect, &[connected("s", Some(Caps::PIPELINE_SEQ))]);
-    bench.write(stream, "x");
+    bench.write(flow, "x");
     assert_eq!(bench.only_call().seqs(), [None]);
     assert!(bench.ended.is_empty());
     assert!(bench.notices.contains(&ClientNotice::SeqUnsupported { relay: connect.relay }));
@@ -100,10 +100,10 @@ fn a_relay_is_not_blamed_for_a_node_that_knows_no_seq() {
 fn caps_that_pass_a_relay_which_loses_seq_do_not_mislead() {
     let mut bench = Bench::plain();
     bench.ways = vec![Way::LosesSeq];
-    let stream = bench.open_tcp();
+    let flow = bench.open_tcp();
     let connect = bench.call();
     bench.answer(&connect, &[connected("s", Some(Caps::PIPELINE_SEQ))]);
-    assert!(bench.notices.contains(&ClientNotice::Connected { flow: stream, level: Level::Legacy }));
+    assert!(bench.notices.contains(&ClientNotice::Connected { flow, level: Level::Legacy }));
 }
 
 #[test]
@@ -112,11 +112,11 @@ fn a_clean_relay_keeps_level_1_beside_one_that_loses_seq() {
     bench.ways = vec![Way::LosesSeq, Way::KeepsSeq];
     let mut clean = 0;
     for n in 0..6 {
-        let stream = bench.open_tcp();
+        let flow = bench.open_tcp();
         let place = bench.calls.iter().position(|call| call.names().contains(&"connect")).unwrap();
         let connect = bench.calls.remove(place).unwrap();
         bench.answer(&connect, &[connected(&alloc::format!("s{n}"), Some(Caps::PIPELINE_SEQ))]);
-        bench.write(stream, "x");
+        bench.write(flow, "x");
         for call in bench.calls.drain(..) {
             let sequenced = call.seqs().iter().any(Option::is_some);
             assert!(!sequenced || call.relay.index() == 1, "{call:?}");
@@ -154,10 +154,10 @@ fn level_1_sessions_without_any_way_left_end_and_say_so() {
 fn a_session_that_was_linked_before_the_probe_came_back_goes_on_at_level_0() {
     let mut bench = Bench::plain();
     bench.ways = vec![Way::Silent];
-    let stream = bench.open_tcp();
+    let flow = bench.open_tcp();
     let (connect, probe) = (bench.call(), bench.only_call());
     bench.answer(&connect, &[connected("s", Some(Caps::PIPELINE_SEQ))]);
-    bench.write(stream, "x");
+    bench.write(flow, "x");
     assert!(bench.calls.is_empty(), "nothing is numbered before it is known that numbers pass");
     bench.answer(&probe, &[ReplyParts { seq: None, ..empty(probe.op()) }]);
     assert_eq!(bench.call().seqs(), [None]);

@@ -13,9 +13,9 @@ use crate::{Caps, FlowKind, Misuse, OpenError};
 #[test]
 fn a_lone_write_is_sent_at_once_beside_a_held_poll() {
     let mut bench = Bench::plain();
-    let (stream, _held) = bench.sequenced("s");
+    let (flow, _held) = bench.sequenced("s");
     bench.pass(ms(300));
-    bench.write(stream, "think");
+    bench.write(flow, "think");
     let call = bench.call();
     assert_eq!(call.op().payload().unwrap(), "think");
 }
@@ -23,12 +23,12 @@ fn a_lone_write_is_sent_at_once_beside_a_held_poll() {
 #[test]
 fn small_writes_gather_only_while_payload_is_in_flight() {
     let mut bench = Bench::plain();
-    let (stream, _held) = bench.sequenced("s");
-    bench.write(stream, "a");
+    let (flow, _held) = bench.sequenced("s");
+    bench.write(flow, "a");
     let first = bench.call();
     bench.calls.clear();
-    bench.write(stream, "b");
-    bench.write(stream, "c");
+    bench.write(flow, "b");
+    bench.write(flow, "c");
     assert!(bench.calls.is_empty());
     bench.answer(&first, &[empty(first.op())]);
     assert_eq!(bench.call().op().payload().unwrap(), "bc");
@@ -37,10 +37,10 @@ fn small_writes_gather_only_while_payload_is_in_flight() {
 #[test]
 fn a_gathering_write_waits_no_longer_than_the_coalescing_time() {
     let mut bench = Bench::plain();
-    let (stream, _held) = bench.sequenced("s");
-    bench.write(stream, "a");
+    let (flow, _held) = bench.sequenced("s");
+    bench.write(flow, "a");
     bench.calls.clear();
-    bench.write(stream, "b");
+    bench.write(flow, "b");
     bench.pass(ms(40));
     assert_eq!(bench.call().op().payload().unwrap(), "b");
 }
@@ -48,9 +48,9 @@ fn a_gathering_write_waits_no_longer_than_the_coalescing_time() {
 #[test]
 fn as_many_payload_ops_are_in_flight_as_the_depth_allows() {
     let mut bench = Bench::plain();
-    let (stream, _held) = bench.sequenced("s");
+    let (flow, _held) = bench.sequenced("s");
     for _ in 0..20 {
-        bench.write(stream, vec![7; 1000]);
+        bench.write(flow, vec![7; 1000]);
         bench.pass(ms(50));
     }
     let payloads = bench.calls.iter().filter(|call| !call.is_poll()).count();
@@ -61,12 +61,12 @@ fn as_many_payload_ops_are_in_flight_as_the_depth_allows() {
 #[test]
 fn buffered_first_bytes_leave_before_later_ones() {
     let mut bench = Bench::plain();
-    let stream = bench.open(target(443), FlowKind::Tcp);
-    bench.write(stream, "first ");
-    bench.write(stream, "second ");
+    let flow = bench.open(target(443), FlowKind::Tcp);
+    bench.write(flow, "first ");
+    bench.write(flow, "second ");
     let connect = bench.call();
     assert_eq!(connect.op().payload().unwrap(), "first ");
-    bench.write(stream, "third");
+    bench.write(flow, "third");
     bench.answer(&connect, &[connected("s", Some(Caps::PIPELINE_SEQ))]);
     assert_eq!(bench.call().op().payload().unwrap(), "second third");
 }
@@ -76,15 +76,15 @@ fn a_flow_reads_no_more_than_its_credit_and_gets_more_as_ops_are_answered() {
     let mut options = options(1);
     options.uplink_window = 100_000;
     let mut bench = Bench::new(options);
-    let (stream, _held) = bench.sequenced("s");
-    assert_eq!(bench.credit[&stream], 100_000);
-    bench.write(stream, vec![1; 100_000]);
-    assert_eq!(bench.credit[&stream], 0);
+    let (flow, _held) = bench.sequenced("s");
+    assert_eq!(bench.credit[&flow], 100_000);
+    bench.write(flow, vec![1; 100_000]);
+    assert_eq!(bench.credit[&flow], 0);
     let event = LocalEvent::Data(Bytes::from_static(b"x"));
-    assert_eq!(bench.local(stream, event), Err(Misuse::CreditExceeded));
+    assert_eq!(bench.local(flow, event), Err(Misuse::CreditExceeded));
     let payload = bench.call();
     bench.answer(&payload, &[empty(payload.op())]);
-    assert_eq!(bench.credit[&stream], 100_000);
+    assert_eq!(bench.credit[&flow], 100_000);
 }
 
 #[test]
@@ -105,21 +105,21 @@ fn an_application_that_does_not_read_stops_the_polls() {
     let mut options = options(1);
     options.downlink_window = 5;
     let mut bench = Bench::new(options);
-    let (stream, poll) = bench.sequenced("s");
+    let (flow, poll) = bench.sequenced("s");
     let data = bytes("12345");
     bench.answer(&poll, &[bringing(poll.op(), &data)]);
     bench.pass(ms(60_000));
     assert!(bench.calls.is_empty());
-    bench.local(stream, LocalEvent::Written(1)).unwrap();
+    bench.local(flow, LocalEvent::Written(1)).unwrap();
     assert!(bench.only_call().is_poll());
 }
 
 #[test]
 fn after_a_half_close_replies_in_flight_and_later_polls_still_deliver() {
     let mut bench = Bench::plain();
-    let (stream, poll) = bench.sequenced("s");
-    bench.write(stream, "request");
-    bench.local(stream, LocalEvent::Fin).unwrap();
+    let (flow, poll) = bench.sequenced("s");
+    bench.write(flow, "request");
+    bench.local(flow, LocalEvent::Fin).unwrap();
     let (payload, behind) = (bench.call(), bench.call());
     assert_eq!(payload.op().payload().unwrap(), "request");
     bench.answer(&poll, &[empty(poll.op())]);
@@ -131,19 +131,19 @@ fn after_a_half_close_replies_in_flight_and_later_polls_still_deliver() {
     assert!(later.is_poll());
     bench.pass(ms(14_000));
     bench.answer(&later, &[ReplyParts { eof: Some(true), ..bringing(later.op(), &rest) }]);
-    assert_eq!(bench.delivered(stream), b"half rest");
-    assert_eq!(bench.ended[&stream], EndReason::Finished);
+    assert_eq!(bench.delivered(flow), b"half rest");
+    assert_eq!(bench.ended[&flow], EndReason::Finished);
 }
 
 #[test]
 fn a_half_closed_session_without_downlink_for_30_seconds_is_closed_with_a_reset() {
     let mut bench = Bench::plain();
-    let (stream, _poll) = bench.sequenced("s");
-    bench.local(stream, LocalEvent::Fin).unwrap();
+    let (flow, _poll) = bench.sequenced("s");
+    bench.local(flow, LocalEvent::Fin).unwrap();
     bench.pass(ms(29_999));
     assert!(bench.ended.is_empty());
     bench.pass(ms(1));
-    assert_eq!(bench.ended[&stream], EndReason::HalfCloseQuiet);
+    assert_eq!(bench.ended[&flow], EndReason::HalfCloseQuiet);
     assert!(!EndReason::HalfCloseQuiet.is_orderly() && bench.fins.is_empty());
     bench.pass(ms(100));
     assert!(bench.calls.iter().any(|call| call.ops == [Op::Close { sid: sid("s") }]));
@@ -152,33 +152,33 @@ fn a_half_closed_session_without_downlink_for_30_seconds_is_closed_with_a_reset(
 #[test]
 fn a_long_upload_before_a_half_close_is_not_cut_by_the_quiet_time() {
     let mut bench = Bench::plain();
-    let (stream, _poll) = bench.sequenced("s");
-    bench.write(stream, "slow upload");
+    let (flow, _poll) = bench.sequenced("s");
+    bench.write(flow, "slow upload");
     let payload = bench.call();
-    bench.local(stream, LocalEvent::Fin).unwrap();
+    bench.local(flow, LocalEvent::Fin).unwrap();
     bench.pass(ms(50_000));
     assert!(bench.ended.is_empty());
     bench.answer(&payload, &[empty(payload.op())]);
     bench.pass(ms(29_000));
     assert!(bench.ended.is_empty(), "the quiet time begins when the upload is taken");
     bench.pass(ms(1_000));
-    assert_eq!(bench.ended[&stream], EndReason::HalfCloseQuiet);
+    assert_eq!(bench.ended[&flow], EndReason::HalfCloseQuiet);
 }
 
 #[test]
 fn a_reset_by_the_application_closes_the_session_at_the_node() {
     let mut bench = Bench::plain();
-    let (stream, _poll) = bench.sequenced("s");
-    bench.local(stream, LocalEvent::Reset).unwrap();
-    assert_eq!(bench.ended[&stream], EndReason::Local);
+    let (flow, _poll) = bench.sequenced("s");
+    bench.local(flow, LocalEvent::Reset).unwrap();
+    assert_eq!(bench.ended[&flow], EndReason::Local);
     assert_eq!(*bench.only_call().op(), Op::Close { sid: sid("s") });
 }
 
 #[test]
 fn a_close_that_cannot_be_sent_is_left_to_the_node_when_that_has_forgotten_the_session() {
     let mut bench = Bench::plain();
-    let (stream, _poll) = bench.sequenced("s");
-    bench.local(stream, LocalEvent::Reset).unwrap();
+    let (flow, _poll) = bench.sequenced("s");
+    bench.local(flow, LocalEvent::Reset).unwrap();
     let mut tries = 0;
     for _ in 0..40 {
         for call in core::mem::take(&mut bench.calls) {
@@ -197,10 +197,10 @@ fn a_close_that_cannot_be_sent_is_left_to_the_node_when_that_has_forgotten_the_s
 fn a_close_rides_with_the_next_payload() {
     let mut bench = Bench::plain();
     let (gone, _) = bench.sequenced("gone");
-    let (stream, _) = bench.sequenced("s");
+    let (flow, _) = bench.sequenced("s");
     bench.local(gone, LocalEvent::Reset).unwrap();
     assert!(bench.calls.is_empty(), "it waits for company");
-    bench.write(stream, "x");
+    bench.write(flow, "x");
     assert_eq!(bench.call().names(), ["data", "close"]);
 }
 
@@ -214,8 +214,8 @@ fn closes_never_make_a_body_larger_than_its_relay_takes() {
     let (writer, _) = bench.sequenced("writer");
     let gone: Vec<_> = (0..30).map(|n| bench.sequenced(&alloc::format!("{n:-<64}")).0).collect();
     bench.calls.clear();
-    for stream in gone {
-        bench.local(stream, LocalEvent::Reset).unwrap();
+    for flow in gone {
+        bench.local(flow, LocalEvent::Reset).unwrap();
     }
     bench.write(writer, vec![7; 64 * 1024]);
     bench.pass(ms(100));
@@ -267,8 +267,8 @@ fn a_close_that_is_overdue_waits_for_a_relay_and_names_no_time_that_has_passed()
     for (_, poll) in &sessions {
         bench.fail(poll, ExchangeFailure::Refused { retry_after: Some(ms(30_000)) });
     }
-    for (stream, _) in &sessions {
-        bench.local(*stream, LocalEvent::Reset).unwrap();
+    for (flow, _) in &sessions {
+        bench.local(*flow, LocalEvent::Reset).unwrap();
     }
     bench.pass(ms(10_000));
     bench.open_tcp();

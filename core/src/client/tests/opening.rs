@@ -10,10 +10,10 @@ use crate::{Caps, ConnectFailure, FlowKind, OpenMode, Target};
 #[test]
 fn first_bytes_ride_with_an_optimistic_open() {
     let mut bench = Bench::plain();
-    let stream = bench.open(target(443), FlowKind::Tcp);
-    assert_eq!(bench.opened, [stream]);
+    let flow = bench.open(target(443), FlowKind::Tcp);
+    assert_eq!(bench.opened, [flow]);
     assert!(bench.calls.is_empty());
-    bench.write(stream, "hello");
+    bench.write(flow, "hello");
     let call = bench.only_call();
     assert_eq!(*call.op(), Op::ConnectData { target: target(443), payload: Bytes::from_static(b"hello") });
     assert_eq!(bench.client.stats().first_bytes_hit, 1);
@@ -51,13 +51,13 @@ fn a_confirmed_open_tells_and_credits_the_application_when_the_node_did() {
     let mut options = options(1);
     options.open = OpenMode::Confirmed;
     let mut bench = Bench::new(options);
-    let stream = bench.open(target(443), FlowKind::Tcp);
+    let flow = bench.open(target(443), FlowKind::Tcp);
     let connect = bench.only_call();
     assert_eq!(connect.names(), ["connect"]);
     assert!(bench.opened.is_empty() && bench.credit.is_empty());
     bench.answer(&connect, &[connected("s", Some(Caps::PIPELINE_SEQ))]);
-    assert_eq!(bench.opened, [stream]);
-    assert!(bench.credit[&stream] > 0);
+    assert_eq!(bench.opened, [flow]);
+    assert!(bench.credit[&flow] > 0);
 }
 
 #[test]
@@ -70,10 +70,10 @@ fn a_failed_open_ends_with_its_reason() {
         ("connect failed: whatever", ConnectFailure::Other),
     ] {
         let mut bench = Bench::plain();
-        let stream = bench.open_tcp();
+        let flow = bench.open_tcp();
         let connect = bench.only_call();
         bench.answer(&connect, &[failing(text)]);
-        assert_eq!(bench.ended[&stream], EndReason::ConnectFailed(failure));
+        assert_eq!(bench.ended[&flow], EndReason::ConnectFailed(failure));
         assert!(bench.fins.is_empty());
     }
 }
@@ -81,10 +81,10 @@ fn a_failed_open_ends_with_its_reason() {
 #[test]
 fn an_error_that_is_not_about_the_target_is_the_nodes() {
     let mut bench = Bench::plain();
-    let stream = bench.open_tcp();
+    let flow = bench.open_tcp();
     let connect = bench.only_call();
     bench.answer(&connect, &[failing("missing host")]);
-    assert_eq!(bench.ended[&stream], EndReason::NodeError);
+    assert_eq!(bench.ended[&flow], EndReason::NodeError);
 }
 
 #[test]
@@ -95,9 +95,9 @@ fn an_unreachable_target_fails_at_once_for_30_seconds_and_only_on_its_port() {
     bench.answer(&connect, &[failing("connect failed: Network is unreachable (os error 101)")]);
 
     let again = Target::new("HOST.example.", SERVER_FIRST).unwrap();
-    let stream = bench.open(again.clone(), FlowKind::Tcp);
-    assert_eq!(bench.ended[&stream], EndReason::ConnectFailed(ConnectFailure::NetworkUnreachable));
-    assert!(bench.calls.is_empty() && !bench.opened.contains(&stream));
+    let flow = bench.open(again.clone(), FlowKind::Tcp);
+    assert_eq!(bench.ended[&flow], EndReason::ConnectFailed(ConnectFailure::NetworkUnreachable));
+    assert!(bench.calls.is_empty() && !bench.opened.contains(&flow));
     assert_eq!(bench.client.stats().unreachable_hits, 1);
 
     bench.open(target(22), FlowKind::Tcp);
@@ -134,10 +134,10 @@ fn connects_to_different_targets_never_share_a_batch() {
 #[test]
 fn connects_never_share_a_batch_with_data() {
     let mut bench = Bench::plain();
-    let (stream, _poll) = bench.sequenced("s");
+    let (flow, _poll) = bench.sequenced("s");
     bench.client.open(bench.now, target(22), FlowKind::Tcp).unwrap();
     let event = LocalEvent::Data(Bytes::from_static(b"x"));
-    bench.handle(ClientEvent::Local { flow: stream, event }).unwrap();
+    bench.handle(ClientEvent::Local { flow, event }).unwrap();
     for call in &bench.calls {
         let connects = call.names().iter().filter(|name| **name == "connect").count();
         assert!(connects == 0 || connects == call.ops.len(), "{call:?}");
@@ -147,21 +147,21 @@ fn connects_never_share_a_batch_with_data() {
 #[test]
 fn the_reply_to_first_bytes_is_delivered() {
     let mut bench = Bench::plain();
-    let stream = bench.open(target(443), FlowKind::Tcp);
-    bench.write(stream, "hello");
+    let flow = bench.open(target(443), FlowKind::Tcp);
+    bench.write(flow, "hello");
     let call = bench.only_call();
     let data = bytes("world");
     bench.answer(&call, &[ReplyParts { data: &data, ..connected("s", Some(Caps::PIPELINE_SEQ)) }]);
-    assert_eq!(bench.delivered(stream), b"world");
+    assert_eq!(bench.delivered(flow), b"world");
 }
 
 #[test]
 fn a_flow_that_ended_while_its_open_was_on_the_way_is_closed_at_the_node() {
     let mut bench = Bench::plain();
-    let stream = bench.open_tcp();
+    let flow = bench.open_tcp();
     let connect = bench.only_call();
-    bench.local(stream, LocalEvent::Reset).unwrap();
-    assert_eq!(bench.ended[&stream], EndReason::Local);
+    bench.local(flow, LocalEvent::Reset).unwrap();
+    assert_eq!(bench.ended[&flow], EndReason::Local);
     bench.answer(&connect, &[connected("orphan", None)]);
     assert_eq!(*bench.only_call().op(), Op::Close { sid: sid("orphan") });
 }
@@ -169,8 +169,8 @@ fn a_flow_that_ended_while_its_open_was_on_the_way_is_closed_at_the_node() {
 #[test]
 fn an_upload_does_not_ride_with_its_open() {
     let mut bench = Bench::plain();
-    let stream = bench.open(target(443), FlowKind::Tcp);
-    bench.write(stream, alloc::vec![7; 16 * 1024 + 1]);
+    let flow = bench.open(target(443), FlowKind::Tcp);
+    bench.write(flow, alloc::vec![7; 16 * 1024 + 1]);
     let connect = bench.only_call();
     assert_eq!(connect.names(), ["connect"], "the node would hold it for an answer that does not come");
     bench.answer(&connect, &[connected("s", Some(Caps::PIPELINE_SEQ))]);

@@ -47,7 +47,7 @@ fn bulk_replies_bring_pipelined_polls_and_empty_ones_take_them_back() {
 #[test]
 fn a_session_whose_end_came_before_an_earlier_reply_is_polled_no_more() {
     let mut bench = Bench::plain();
-    let (stream, poll) = bench.sequenced("s");
+    let (flow, poll) = bench.sequenced("s");
     let bulk = vec![Bytes::from(vec![1; 64 * 1024])];
     bench.answer(&poll, &[bringing(poll.op(), &bulk)]);
     for _ in 0..10 {
@@ -63,14 +63,14 @@ fn a_session_whose_end_came_before_an_earlier_reply_is_polled_no_more() {
     bench.pass(ms(10_000));
     assert!(bench.calls.is_empty(), "it asks for more than what is missing");
     bench.answer(&missing, &[bringing(missing.op(), &bulk)]);
-    assert_eq!(bench.ended[&stream], EndReason::Finished);
+    assert_eq!(bench.ended[&flow], EndReason::Finished);
 }
 
 #[test]
 fn with_a_depth_of_1_nothing_is_pipelined() {
     let mut bench = Bench::new(ClientOptions { max_depth: 1, ..options(1) });
-    let (stream, poll) = bench.sequenced("s");
-    bench.write(stream, "x");
+    let (flow, poll) = bench.sequenced("s");
+    bench.write(flow, "x");
     assert!(bench.calls.is_empty());
     bench.answer(&poll, &[empty(poll.op())]);
     assert_eq!(bench.only_call().op().payload().unwrap(), "x");
@@ -119,10 +119,10 @@ fn the_last_poll_of_a_download_is_gathered_like_any_other() {
     let mut options = options(1);
     options.relays[0].max_concurrent = 3;
     let mut bench = Bench::new(options);
-    let (stream, mut poll) = bench.sequenced("download");
+    let (flow, mut poll) = bench.sequenced("download");
     let data = [Bytes::from(alloc::vec![7; 40_000])];
     bench.answer(&poll, &[bringing(poll.op(), &data)]);
-    bench.local(stream, LocalEvent::Written(40_000)).unwrap();
+    bench.local(flow, LocalEvent::Written(40_000)).unwrap();
     while bench.calls.len() > 1 {
         poll = bench.call();
         bench.answer(&poll, &[empty(poll.op())]);
@@ -137,8 +137,8 @@ fn the_last_poll_of_a_download_is_gathered_like_any_other() {
 #[test]
 fn level_0_has_one_op_in_flight_and_gives_the_application_time_to_speak() {
     let mut bench = Bench::plain();
-    let (stream, poll) = bench.linked("s", None);
-    bench.write(stream, "late");
+    let (flow, poll) = bench.linked("s", None);
+    bench.write(flow, "late");
     assert!(bench.calls.is_empty(), "one op in flight");
     let data = bytes("answer");
     bench.answer(&poll, &[bringing(poll.op(), &data)]);
@@ -146,7 +146,7 @@ fn level_0_has_one_op_in_flight_and_gives_the_application_time_to_speak() {
     assert_eq!(payload.op().payload().unwrap(), "late");
     bench.answer(&payload, &[empty(payload.op())]);
     assert!(bench.calls.is_empty(), "the next poll waits a little");
-    bench.write(stream, "quick");
+    bench.write(flow, "quick");
     assert_eq!(bench.only_call().op().payload().unwrap(), "quick");
 }
 
@@ -183,12 +183,12 @@ fn a_way_that_does_not_hold_polls_is_hardly_polled_while_idle() {
 #[test]
 fn a_session_that_half_closed_is_polled_there_before_its_quiet_time_is_over() {
     let mut bench = Bench::plain();
-    let stream = slowed_down(&mut bench);
-    bench.local(stream, LocalEvent::Fin).unwrap();
+    let flow = slowed_down(&mut bench);
+    bench.local(flow, LocalEvent::Fin).unwrap();
     bench.pass(ms(16_000));
     let poll = bench.only_call();
     bench.answer(&poll, &[bringing(poll.op(), &bytes("late"))]);
-    assert_eq!(bench.delivered(stream), b"late");
+    assert_eq!(bench.delivered(flow), b"late");
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn a_relay_that_is_out_does_not_count_as_one_that_holds() {
 
 /// A session with a client that has learned that polls are not held, and hardly polls any more.
 fn slowed_down(bench: &mut Bench) -> crate::FlowId {
-    let (stream, mut poll) = bench.sequenced("s");
+    let (flow, mut poll) = bench.sequenced("s");
     for _ in 0..4 {
         answer_unheld(bench, &poll);
         bench.pass(ms(600));
@@ -239,7 +239,7 @@ fn slowed_down(bench: &mut Bench) -> crate::FlowId {
         }
     }
     bench.calls.clear();
-    stream
+    flow
 }
 
 #[test]
@@ -264,8 +264,8 @@ fn a_poll_that_found_no_place_is_made_up_for_when_it_turns_out_that_polls_are_no
 #[test]
 fn traffic_wakes_a_session_whose_polls_had_slowed_down() {
     let mut bench = Bench::plain();
-    let stream = slowed_down(&mut bench);
-    bench.write(stream, "hello?");
+    let flow = slowed_down(&mut bench);
+    bench.write(flow, "hello?");
     let kinds: Vec<bool> = bench.calls.iter().map(Call::is_poll).collect();
     assert_eq!(kinds, [false, true], "the payload at once, and a poll behind it");
     for call in bench.calls.drain(..).collect::<Vec<_>>() {
@@ -313,9 +313,9 @@ fn on_a_slow_path_the_poll_behind_a_payload_leaves_the_answer_time_to_ride_with_
     bench.pass(ms(1500));
     bench.answer(&probe, &[ReplyParts { eof: Some(true), ..empty(probe.op()) }]);
     bench.answer(&connect, &[connected("s", Some(Caps::PIPELINE_SEQ))]);
-    let stream = bench.opened[0];
+    let flow = bench.opened[0];
     let _held = bench.only_call();
-    bench.write(stream, "x");
+    bench.write(flow, "x");
     let payload = bench.only_call();
     assert!(!payload.is_poll());
     bench.pass(ms(249));
@@ -328,10 +328,10 @@ fn on_a_slow_path_the_poll_behind_a_payload_leaves_the_answer_time_to_ride_with_
 fn for_polls_with_seq_a_relay_that_loses_seq_does_not_count_as_one_that_holds() {
     let mut bench = Bench::new(options(2));
     bench.ways[1] = Way::LosesSeq;
-    let stream = slowed_down(&mut bench);
+    let flow = slowed_down(&mut bench);
     bench.pass(ms(25_000));
     assert!(bench.calls.is_empty(), "quiet for half a minute");
-    assert!(!bench.ended.contains_key(&stream));
+    assert!(!bench.ended.contains_key(&flow));
 }
 
 #[test]

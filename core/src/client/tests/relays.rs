@@ -29,12 +29,12 @@ fn the_faster_relay_gets_more() {
     let mut bench = Bench::new(ClientOptions { max_level: crate::Level::Legacy, ..two(Balance::Fastest) });
     let mut counts = [0; 2];
     for n in 0..40 {
-        let stream = bench.open_tcp();
+        let flow = bench.open_tcp();
         let connect = bench.calls.pop_back().unwrap();
         bench.pass(ms(if connect.relay == FIRST { 900 } else { 50 }));
         bench.answer(&connect, &[connected(&alloc::format!("s{n}"), None)]);
         counts[connect.relay.index() as usize] += 1;
-        bench.local(stream, crate::LocalEvent::Reset).unwrap();
+        bench.local(flow, crate::LocalEvent::Reset).unwrap();
         bench.pass(ms(41));
         for call in bench.calls.drain(..).collect::<alloc::vec::Vec<_>>() {
             bench.answer(
@@ -165,7 +165,7 @@ fn pauses_double_and_an_answer_ends_them() {
 #[test]
 fn a_relay_that_asks_for_a_pause_gets_it_and_its_ops_go_elsewhere() {
     let mut bench = Bench::new(two(Balance::RoundRobin));
-    let stream = bench.open_tcp();
+    let flow = bench.open_tcp();
     let call = bench.call();
     let retry_after = Some(Duration::from_secs(77));
     bench.fail(&call, ExchangeFailure::Refused { retry_after });
@@ -174,7 +174,7 @@ fn a_relay_that_asks_for_a_pause_gets_it_and_its_ops_go_elsewhere() {
     assert_eq!(again.ops, call.ops);
     let until = bench.now.saturating_add(Duration::from_secs(77));
     assert!(bench.notices.contains(&ClientNotice::RelayDown { relay: call.relay, until }));
-    assert!(!bench.ended.contains_key(&stream));
+    assert!(!bench.ended.contains_key(&flow));
 }
 
 #[test]
@@ -217,27 +217,27 @@ fn refuse_everything(bench: &mut Bench) {
 #[test]
 fn an_op_that_no_relay_takes_again_ends_its_session_after_the_watchdog_time() {
     let mut bench = Bench::plain();
-    let (stream, poll) = bench.sequenced("s");
+    let (flow, poll) = bench.sequenced("s");
     refuse_everything(&mut bench);
     bench.fail(&poll, ExchangeFailure::NotSent);
     bench.pass(Duration::from_secs(134));
-    assert!(!bench.ended.contains_key(&stream));
+    assert!(!bench.ended.contains_key(&flow));
     bench.pass(Duration::from_secs(1));
-    assert_eq!(bench.ended[&stream], EndReason::NoRelay);
+    assert_eq!(bench.ended[&flow], EndReason::NoRelay);
 }
 
 #[test]
 fn a_payload_that_no_relay_takes_ends_its_session_after_the_watchdog_time() {
     let mut bench = Bench::plain();
-    let (stream, poll) = bench.sequenced("s");
+    let (flow, poll) = bench.sequenced("s");
     refuse_everything(&mut bench);
     bench.answer(&poll, &[empty(poll.op())]);
-    bench.write(stream, "never sent");
+    bench.write(flow, "never sent");
     assert!(bench.calls.is_empty());
     bench.pass(Duration::from_secs(134));
-    assert!(!bench.ended.contains_key(&stream));
+    assert!(!bench.ended.contains_key(&flow));
     bench.pass(Duration::from_secs(1));
-    assert_eq!(bench.ended[&stream], EndReason::NoRelay);
+    assert_eq!(bench.ended[&flow], EndReason::NoRelay);
 }
 
 #[test]
@@ -255,10 +255,10 @@ fn a_quota_text_is_a_refusal_for_ten_minutes() {
 fn an_error_envelope_counts_against_the_relay() {
     let mut bench = Bench::plain();
     for _ in 0..3 {
-        let stream = bench.open_tcp();
+        let flow = bench.open_tcp();
         let call = bench.call();
         bench.answer_raw(&call, r#"{"e":"tunnel batch HTTP 500"}"#);
-        assert_eq!(bench.ended[&stream], EndReason::ExchangeLost(ExchangeFailure::Garbage));
+        assert_eq!(bench.ended[&flow], EndReason::ExchangeLost(ExchangeFailure::Garbage));
     }
     assert!(bench.notices.iter().any(|notice| matches!(notice, ClientNotice::RelayDown { .. })));
     assert_eq!(bench.client.stats().failed, 3);
@@ -273,17 +273,17 @@ fn html_cut_json_and_answers_of_the_wrong_length_are_failures() {
         "",
     ] {
         let mut bench = Bench::plain();
-        let stream = bench.open_tcp();
+        let flow = bench.open_tcp();
         let call = bench.call();
         bench.answer_raw(&call, body);
-        assert_eq!(bench.ended[&stream], EndReason::ExchangeLost(ExchangeFailure::Garbage), "{body}");
+        assert_eq!(bench.ended[&flow], EndReason::ExchangeLost(ExchangeFailure::Garbage), "{body}");
     }
 }
 
 #[test]
 fn a_relay_that_cannot_be_reached_is_tried_again_later_and_nothing_is_lost() {
     let mut bench = Bench::plain();
-    let stream = bench.open_tcp();
+    let flow = bench.open_tcp();
     let call = bench.call();
     bench.fail(&call, ExchangeFailure::NotSent);
     assert!(bench.calls.is_empty(), "no hot loop");
@@ -291,13 +291,13 @@ fn a_relay_that_cannot_be_reached_is_tried_again_later_and_nothing_is_lost() {
     let again = bench.only_call();
     assert_eq!(again.ops, call.ops);
     bench.answer(&again, &[connected("s", None)]);
-    assert!(!bench.ended.contains_key(&stream));
+    assert!(!bench.ended.contains_key(&flow));
 }
 
 #[test]
 fn an_open_that_no_relay_takes_fails_after_the_request_timeout() {
     let mut bench = Bench::plain();
-    let stream = bench.open_tcp();
+    let flow = bench.open_tcp();
     while bench.ended.is_empty() {
         for call in bench.calls.drain(..).collect::<alloc::vec::Vec<_>>() {
             bench.fail(&call, ExchangeFailure::NotSent);
@@ -305,15 +305,15 @@ fn an_open_that_no_relay_takes_fails_after_the_request_timeout() {
         bench.pass(ms(100));
         assert!(bench.client.stats().calls < 20, "pauses double");
     }
-    assert_eq!(bench.ended[&stream], EndReason::NoRelay);
+    assert_eq!(bench.ended[&flow], EndReason::NoRelay);
 }
 
 #[test]
-fn a_session_whose_ops_come_back_unsent_for_too_long_ends_visibly() {
+fn a_session_whose_ops_come_back_requeued_for_too_long_ends_visibly() {
     let mut bench = Bench::plain();
-    let (stream, poll) = bench.sequenced("s");
+    let (flow, poll) = bench.sequenced("s");
     bench.calls.push_back(poll);
-    bench.write(stream, alloc::vec![7; 10]);
+    bench.write(flow, alloc::vec![7; 10]);
     let mut waited = 0;
     while bench.ended.is_empty() {
         for call in bench.calls.drain(..).collect::<alloc::vec::Vec<_>>() {
@@ -323,7 +323,7 @@ fn a_session_whose_ops_come_back_unsent_for_too_long_ends_visibly() {
         waited += 1;
         assert!(waited < 400, "the reply watchdog bounds the wait");
     }
-    assert_eq!(bench.ended[&stream], EndReason::NoRelay);
+    assert_eq!(bench.ended[&flow], EndReason::NoRelay);
 }
 
 #[test]
@@ -367,10 +367,10 @@ fn an_op_that_is_too_large_alone_ends_its_session_and_no_other() {
 #[test]
 fn no_body_is_larger_than_a_deployed_node_takes() {
     let mut bench = Bench::plain();
-    let (stream, _) = bench.sequenced("s");
+    let (flow, _) = bench.sequenced("s");
     for _ in 0..64 {
-        if bench.credit[&stream] >= 128 * 1024 {
-            bench.write(stream, alloc::vec![9; 128 * 1024]);
+        if bench.credit[&flow] >= 128 * 1024 {
+            bench.write(flow, alloc::vec![9; 128 * 1024]);
         }
         bench.pass(ms(1));
         for call in bench.calls.drain(..).collect::<alloc::vec::Vec<_>>() {
