@@ -1,4 +1,4 @@
-//! What a client wants done.
+//! Client actions: what a driver has to do.
 
 use core::fmt;
 
@@ -23,9 +23,9 @@ pub enum ClientAction {
         exchange: ExchangeId,
         /// The relay to use.
         relay: RelayId,
-        /// What is posted. Its bytes may still have to be made, on whatever thread has the time.
+        /// The request body. Its bytes may still have to be made, on any thread.
         body: Body,
-        /// What the body is, and so where it goes.
+        /// The form of the body, which decides where it goes.
         form: BodyForm,
         /// When to give up.
         deadline: Instant,
@@ -56,7 +56,7 @@ pub enum ClientAction {
         flow: FlowId,
     },
     /// The flow is over; nothing follows for it. Unless the reason [is orderly](EndReason::is_orderly),
-    /// reset the application's socket, so that nobody takes the cut for an end.
+    /// reset the application's socket, so that a cut is not mistaken for an end.
     Ended {
         /// The flow.
         flow: FlowId,
@@ -66,7 +66,7 @@ pub enum ClientAction {
     /// Everything is said after [`Close`](crate::ClientEvent::Close): no call is under way, and the node knows which
     /// sessions are over, as far as relays could tell it. The client may be dropped.
     Closed,
-    /// Something worth telling an observer; there is nothing to do.
+    /// A notice for an observer; there is nothing to do.
     Event(ClientNotice),
     /// Nothing else is queued. Sleep until something happens, or until `wake` at the latest; then hand in
     /// `Timeout`.
@@ -136,13 +136,13 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    /// Whether the flow came to its proper end, so that the application's socket closes without a reset.
-    /// Quiet after a half-close is none: an upstream that only thinks for long would look finished.
+    /// Whether the flow ended in order, so that the application's socket closes without a reset.
+    /// Quiet after a half-close is not one: a slow upstream would look finished.
     pub const fn is_orderly(self) -> bool {
         matches!(self, Self::Finished | Self::Local | Self::Idle)
     }
 
-    /// What the error reply to an open says: of the target, or of the op itself.
+    /// The reason behind the error reply to an open: the target, or the op itself.
     pub(super) fn of_failed_open(error: &str) -> Self {
         if error.to_ascii_lowercase().contains("connect failed") {
             Self::ConnectFailed(ConnectFailure::from_text(error))
@@ -171,7 +171,7 @@ impl fmt::Display for EndReason {
     }
 }
 
-/// What an observer may want to log or count.
+/// A notice that an observer may log or count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientNotice {
@@ -189,17 +189,17 @@ pub enum ClientNotice {
         exchange: ExchangeId,
         /// The relay that it went through.
         relay: RelayId,
-        /// What is known of it.
+        /// Why.
         why: ExchangeFailure,
     },
-    /// A relay is left alone until a time.
+    /// A relay backs off until a time.
     RelayDown {
         /// The relay.
         relay: RelayId,
         /// Until when.
         until: Instant,
     },
-    /// A relay that was left alone answered again.
+    /// A relay that was backing off answered again.
     RelayUp {
         /// The relay.
         relay: RelayId,
@@ -214,7 +214,7 @@ pub enum ClientNotice {
         /// The relay.
         relay: RelayId,
     },
-    /// The node behind a relay does not speak level 2, or not with this secret: flows are sessions through that relay.
+    /// The node behind a relay does not speak level 2, or has another secret: flows are sessions through that relay.
     StreamsUnsupported {
         /// The relay.
         relay: RelayId,
@@ -224,18 +224,18 @@ pub enum ClientNotice {
         /// The relay.
         relay: RelayId,
     },
-    /// A relay or node took no body of the size sent: batches through it are smaller from now on.
+    /// A relay or node refused a body for its size: batches through it are smaller from now on.
     BodyLimitLowered {
         /// The relay.
         relay: RelayId,
         /// The new largest body in bytes.
         limit: usize,
     },
-    /// A relay has no call left in its daily budget until a time.
+    /// The daily budget of a relay is spent until a time.
     BudgetSpent {
         /// The relay.
         relay: RelayId,
-        /// When its budget starts anew.
+        /// When its budget is renewed.
         until: Instant,
     },
     /// The node does not accept the key that is configured for this relay.

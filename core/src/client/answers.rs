@@ -1,4 +1,4 @@
-//! Answers of calls (protocol.md 1.3): where JSON is unwrapped, for batches and packets alike.
+//! Answers to calls, unwrapped alike for batches and packets (protocol.md 1.3).
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

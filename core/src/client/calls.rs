@@ -1,4 +1,4 @@
-//! The table of HTTP calls under way, for batches (protocol.md 2) and packets (protocol.md 3).
+//! Table of the HTTP calls under way, with batches (protocol.md 2) and packets (protocol.md 3).
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -20,7 +20,7 @@ use crate::time::{Instant, share};
 use crate::timer::{TimerKind, TimerSlot};
 use crate::wire::{Body, BodyForm, Reply};
 
-/// All calls that have not ended. A call stands here, and nowhere else.
+/// All calls that have not ended.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Calls {
     ids: Counter,
@@ -35,7 +35,7 @@ struct Call {
     timer: TimerSlot,
 }
 
-/// What is known of a call, whatever it carries.
+/// The facts of a call, independent of its payload.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CallFacts {
     pub(super) id: ExchangeId,
@@ -45,7 +45,7 @@ pub(super) struct CallFacts {
     pub(super) body_len: usize,
 }
 
-/// What a call carries, and so which engine gets its answer.
+/// The payload of a call, which decides the engine that gets the answer.
 #[derive(Clone, Debug)]
 pub(super) enum Payload {
     /// Ops of levels 0 and 1.
@@ -63,13 +63,13 @@ pub(super) enum CallOutcome {
     Sealed(Bytes),
     /// A packet that is decrypted already.
     Decrypted(Box<DecryptedPacket>),
-    /// It failed. This is reported, and the relay is judged for it.
+    /// It failed, which is reported, and counted against the relay.
     Failed(ExchangeFailure),
-    /// The driver did not say how it ended: like [`Failed`](Self::Failed) for an unknown reason.
+    /// The driver did not report its end. It counts as [`Failed`](Self::Failed) for an unknown reason.
     Overdue,
 }
 
-/// A call that an engine wants made.
+/// A call to be made for an engine.
 #[derive(Debug)]
 pub(super) struct NewCall {
     pub(super) relay: RelayId,
@@ -94,7 +94,7 @@ impl CallOutcome {
 }
 
 impl Payload {
-    /// How many ops an answer in JSON has replies for.
+    /// The number of replies in a JSON answer.
     pub(super) fn ops(&self) -> usize {
         match self {
             Self::Batch(batch) => batch.ops().len(),
@@ -104,11 +104,11 @@ impl Payload {
 }
 
 impl CallFacts {
-    /// The call failed: reports it, and has its relay judged as far as both levels agree on it. What is lost on the way
-    /// is left to the engines.
+    /// The call failed: reports it, and counts it against the relay as far as both levels agree. What a lost answer means
+    /// for the relay is up to the engines.
     ///
-    /// A relay that refuses without saying for how long is left alone for long; but while it is the only way to the
-    /// node of streams (`streams_in_use`), not until that has forgotten them.
+    /// The backoff after a refusal without a time is long. While `streams_in_use` and the relay is the only one left, it
+    /// ends before the node forgets the streams.
     pub(super) fn on_failed(
         &self,
         why: ExchangeFailure,
@@ -137,7 +137,7 @@ impl CallFacts {
 }
 
 impl Calls {
-    /// An id must be that of a call that was made, ended or not.
+    /// Checks that a call with this id was made, ended or not.
     pub(super) const fn check(&self, id: ExchangeId) -> Result<(), Misuse> {
         if id.number() < self.ids.issued() { Ok(()) } else { Err(Misuse::UnknownExchange(id)) }
     }
@@ -147,7 +147,7 @@ impl Calls {
         self.calls.len()
     }
 
-    /// Makes a call: it takes a place at its relay, and goes out with the next actions.
+    /// Makes a call: it counts at its relay, and goes out with the next actions.
     pub(super) fn start(&mut self, call: NewCall, relays: &mut Relays, context: &mut Context) {
         let NewCall { relay, body, form, deadline, overdue, payload } = call;
         let now = context.now();
@@ -161,7 +161,7 @@ impl Calls {
         context.push(ClientAction::Send { exchange: id, relay, body, form, deadline });
     }
 
-    /// A call has ended, in whatever way: it gives its place at the relay back.
+    /// Removes a call that has ended, in whatever way.
     pub(super) fn end(
         &mut self,
         id: ExchangeId,
@@ -176,7 +176,7 @@ impl Calls {
         Some((facts, payload))
     }
 
-    /// What a call carries that has not ended.
+    /// The payload of a call that has not ended.
     pub(super) fn payload(&self, id: ExchangeId) -> Option<&Payload> {
         self.calls.get(&id).map(|call| &call.payload)
     }

@@ -1,4 +1,4 @@
-//! What both engines of a client work with: configuration, time, actions, counters, the uplink pool and deadlines.
+//! Context of the engines: configuration, time, actions, counters, the uplink pool and deadlines.
 
 use alloc::collections::VecDeque;
 
@@ -17,7 +17,7 @@ use crate::target::Target;
 use crate::time::Instant;
 use crate::timer::{TimerKind, TimerQueue, TimerSlot, Wake};
 
-/// The surroundings of an engine. Engines change it through methods only.
+/// The context that both engines of a client work in.
 #[derive(Clone, Debug)]
 pub(super) struct Context {
     config: ClientOptions,
@@ -70,14 +70,14 @@ impl Context {
         self.now
     }
 
-    /// Time goes on, never back. Returns the time before.
+    /// Time moves on, never back. Returns the time before.
     pub(super) fn advance(&mut self, now: Instant) -> Instant {
         let before = self.now;
         self.now = before.max(now);
         before
     }
 
-    /// Takes an [`advance`](Self::advance) back, for an event that is refused.
+    /// Undoes an [`advance`](Self::advance), for an event that is refused.
     pub(super) const fn turn_back(&mut self, before: Instant) {
         self.now = before;
     }
@@ -135,7 +135,7 @@ impl Context {
         *counter = counter.saturating_add(more.try_into().unwrap_or(u64::MAX));
     }
 
-    /// What flows keep of uplink bytes beyond their floor.
+    /// The pool of uplink bytes beyond the floor of each flow.
     pub(super) const fn pool(&mut self) -> &mut Pool {
         &mut self.out.pool
     }
@@ -174,7 +174,7 @@ impl Context {
         self.unreachable.lookup(self.now, target)
     }
 
-    /// A flow is over, and its engine has removed it: reports it, and has the router forget it.
+    /// A flow is over, and its engine has removed it: reports that, and queues it for the router.
     pub(super) fn ended(&mut self, flow: FlowId, target: Option<&Target>, why: EndReason) {
         if let (EndReason::ConnectFailed(failure), Some(target)) = (why, target) {
             self.unreachable.record(self.now, target, failure);
@@ -184,7 +184,7 @@ impl Context {
         self.ended.push_back(flow);
     }
 
-    /// The next flow that the router must forget.
+    /// The next flow that the router has to forget.
     pub(super) fn next_ended(&mut self) -> Option<FlowId> {
         self.ended.pop_front()
     }
@@ -208,7 +208,7 @@ impl Context {
     }
 }
 
-/// Where flows put what they want done.
+/// Actions, counters and the uplink pool.
 #[derive(Clone, Debug)]
 pub(super) struct Outbox {
     pub(super) actions: VecDeque<ClientAction>,

@@ -1,4 +1,4 @@
-//! What can happen to a client.
+//! Client events: what a driver reports.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -27,7 +27,7 @@ pub enum ClientEvent {
         /// What happened.
         event: LocalEvent,
     },
-    /// The answer of an exchange has begun to come. Optional: it keeps a slow link from looking like a lost answer.
+    /// The answer of an exchange has begun to arrive. Optional: without it, a slow link looks like a lost answer.
     Answering {
         /// The exchange.
         exchange: ExchangeId,
@@ -51,7 +51,7 @@ pub enum ClientEvent {
     ExchangeFailed {
         /// The exchange.
         exchange: ExchangeId,
-        /// What is known of it.
+        /// Why.
         why: ExchangeFailure,
     },
     /// The wake time of [`ClientAction::Idle`](crate::ClientAction::Idle) has come.
@@ -92,7 +92,7 @@ impl fmt::Debug for ClientEvent {
 pub enum LocalEvent {
     /// The application sent bytes, within the credit given; for UDP, one datagram, which needs no credit.
     Data(Bytes),
-    /// The application sent everything it had (half-close). For UDP, it is gone.
+    /// The application will send nothing more (half-close). For UDP, its socket is closed.
     Fin,
     /// The application's socket failed or was reset: nothing more can be delivered.
     Reset,
@@ -111,21 +111,21 @@ impl fmt::Debug for LocalEvent {
     }
 }
 
-/// What the driver knows of an exchange that failed.
+/// Why an exchange failed, as far as the driver knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExchangeFailure {
-    /// The request never left: the node cannot have it. The ops are sent again.
+    /// The request was not sent, so the node cannot have it. The ops are sent again.
     NotSent,
-    /// Nothing came back, or the connection broke: the node may have executed it.
+    /// No answer came, or the connection broke. The node may have executed the request.
     Unknown,
-    /// The relay refused to take it (429, quota, 403): it did not reach the node. The ops are sent again.
+    /// The relay refused the call (429, quota, 403), so it did not reach the node. The ops are sent again.
     Refused {
-        /// How long the relay asked to be left alone, if it said.
+        /// The wait that the relay asked for, if it did.
         retry_after: Option<Duration>,
     },
     /// The relay or node refused the size of the body (413). The ops are sent again in smaller batches.
     TooLarge,
-    /// Something came back that is no answer: HTML, a cut body, another status. The node may have executed it.
+    /// The answer is invalid: HTML, a truncated body, another status. The node may have executed the request.
     Garbage,
 }
 
@@ -139,7 +139,7 @@ impl fmt::Display for ExchangeFailure {
                 write!(f, "the relay refused the call and asked to wait {} s", wait.as_secs())
             }
             Self::TooLarge => f.write_str("the request body was larger than the relay or node takes"),
-            Self::Garbage => f.write_str("what came back is no answer (HTML, cut, or of the wrong shape)"),
+            Self::Garbage => f.write_str("the answer is invalid (HTML, truncated or malformed)"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Local flows, and which engine carries each.
+//! Table of local flows: which engine carries each.
 
 use alloc::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub(super) enum Carrier {
 }
 
 impl Flows {
-    /// An id must be that of a flow that was opened, ended or not.
+    /// Checks that a flow with this id was opened, ended or not.
     pub(super) const fn check(&self, id: FlowId) -> Result<(), Misuse> {
         if id.number() < self.ids.issued() { Ok(()) } else { Err(Misuse::UnknownFlow(id)) }
     }
@@ -41,12 +41,12 @@ impl Flows {
         self.carriers.keys().next().copied()
     }
 
-    /// Who carries a flow; nobody one that has ended.
+    /// The engine that carries a flow; none for a flow that has ended.
     pub(super) fn carrier(&self, id: FlowId) -> Option<Carrier> {
         self.carriers.get(&id).copied()
     }
 
-    /// Whether a deadline is one of level 2.
+    /// Whether a deadline belongs to level 2.
     pub(super) fn belongs_to_streams(&self, owner: TimerOwner) -> bool {
         match owner {
             TimerOwner::Flow(id) => self.carrier(id) == Some(Carrier::Streams),
@@ -57,7 +57,7 @@ impl Flows {
         }
     }
 
-    /// A flow is carried by this engine from now on.
+    /// Sets the engine that carries a flow.
     pub(super) fn set(&mut self, id: FlowId, carrier: Carrier) {
         self.carriers.insert(id, carrier);
     }

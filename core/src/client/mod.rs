@@ -1,4 +1,4 @@
-//! The client machine: a router between events and two engines.
+//! Client: the router between events and its two engines.
 //!
 //! ```text
 //!                      ┌─▶ sessions (levels 0 and 1) ──┐
@@ -85,9 +85,9 @@ pub struct Client {
     calls: Calls,
     relays: Relays,
     sessions: Sessions,
-    /// Level 2, if it is to be used.
+    /// Level 2, if it is configured.
     streams: Option<Streams>,
-    /// Nothing can be sent until something happens.
+    /// Whether nothing can be sent until the next event.
     settled: bool,
 }
 
@@ -161,7 +161,7 @@ impl Client {
         Ok(id)
     }
 
-    /// Takes in what happened.
+    /// Handles an event.
     ///
     /// # Errors
     /// [`Misuse`] when the event breaks the contract; nothing has changed then.
@@ -186,12 +186,12 @@ impl Client {
         Ok(())
     }
 
-    /// What decrypts answers on other threads; none for a client without level 2. It stays the same.
+    /// Decrypts answers on other threads; none for a client without level 2. It stays the same.
     pub fn decryptor(&self) -> Option<Decryptor> {
         self.streams.as_ref().map(|streams| streams.decryptor().clone())
     }
 
-    /// Takes the next thing to be done; [`Idle`](ClientAction::Idle) when there is nothing more.
+    /// Returns the next action; [`Idle`](ClientAction::Idle) when there is nothing more to do.
     #[must_use]
     pub fn poll(&mut self) -> ClientAction {
         loop {
@@ -219,18 +219,18 @@ impl Client {
         }
     }
 
-    /// What the client has done so far.
+    /// Counters of what the client has done.
     pub const fn stats(&self) -> &ClientStats {
         self.context.stats()
     }
 
-    /// Payload bytes that the client keeps: uplink not yet answered, and downlink that waits for its turn.
+    /// Payload bytes that the client buffers: uplink without an answer, and downlink out of order.
     pub fn buffered_bytes(&self) -> usize {
         let streams = self.streams.as_ref().map_or(0, Streams::buffered);
         self.sessions.buffered().saturating_add(streams)
     }
 
-    /// Time goes on, and something may be sendable again.
+    /// Time moves on, and something may be sendable again.
     fn advance(&mut self, now: Instant) {
         self.context.advance(now);
         self.settled = false;
@@ -271,7 +271,7 @@ impl Client {
         Ok(())
     }
 
-    /// A call has ended: its engine takes what it brought.
+    /// A call has ended: its outcome goes to its engine.
     fn end_call(&mut self, id: ExchangeId, end: CallEnd) {
         let Self { context, calls, relays, sessions, streams, .. } = self;
         let Some((call, payload)) = calls.end(id, relays, context) else { return };
@@ -329,7 +329,7 @@ impl Client {
         self.calls.len() == 0 && !self.sessions.is_gathering_closes(self.context.now())
     }
 
-    /// Puts one call together and makes it; false when nothing can be sent now.
+    /// Makes the next call; false when nothing can be sent now.
     fn make_call(&mut self) -> bool {
         let call = self.next_call();
         self.settle();
@@ -352,8 +352,8 @@ impl Client {
         sessions.next_call(calls, relays, context)
     }
 
-    /// After whatever may have ended flows, given credit back or changed a relay: forgets what has ended, lets readers
-    /// go on that wait for credit, and sets the timers of relays.
+    /// After anything that may have ended flows, returned credit or changed a relay: forgets ended flows, grants credit
+    /// to blocked flows, and sets the timers of relays.
     fn settle(&mut self) {
         if let Some(streams) = &mut self.streams {
             streams.reap(&mut self.context);

@@ -1,4 +1,4 @@
-//! Targets that could not be reached a moment ago fail at once, without a call.
+//! Cache of unreachable targets, to which opens fail at once (protocol.md 2.5 "Opening").
 
 use alloc::collections::BTreeMap;
 use core::time::Duration;
@@ -28,7 +28,7 @@ impl UnreachableCache {
         Self { entries: BTreeMap::new(), capacity, ttl }
     }
 
-    /// Remembers `failure` if it is one that asking again soon would not change.
+    /// Remembers `failure` if it would be the same a moment later.
     pub(super) fn record(&mut self, now: Instant, target: &Target, failure: ConnectFailure) {
         if !failure.is_unreachable() {
             return;
@@ -52,7 +52,7 @@ impl UnreachableCache {
             .map(|entry| entry.failure)
     }
 
-    /// The cache's part of a state's fingerprint: what has expired counts for nothing.
+    /// The cache's part of a state's fingerprint, without what has expired.
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, now: Instant, print: &mut Fingerprint<'_>) {
         for (target, entry) in self.entries.iter().filter(|(_, entry)| now < entry.until) {

@@ -1,4 +1,4 @@
-//! Flows that open: streams where there is a connection of level 2, sessions elsewhere (protocol.md 3.1).
+//! Upgrade of flows that open to streams, where there is a connection of level 2 (protocol.md 3.1).
 
 use crate::client::context::Context;
 use crate::client::flows::{Carrier, Flows};

@@ -1,4 +1,4 @@
-//! A batch: its ops and their owners, and how its bytes are shared between flows (protocol.md 2.5 "Batches").
+//! Batch: its ops and their owners, and the share of each flow (protocol.md 2.5 "Batches").
 
 use alloc::vec::Vec;
 
@@ -11,42 +11,42 @@ use crate::wire::{self, Op};
 /// Bytes of one turn of the deficit round robin.
 const QUANTUM: usize = 64 * 1024;
 
-/// A flow that wants to send no more than this goes before those that send much.
+/// A flow that wants to send no more than this goes before bulk flows.
 const SMALL: usize = 16 * 1024;
 
-/// What an op costs beside its base64: keys, numbers, and a session id of which every character is escaped.
+/// Overhead of an op beside its base64: keys, numbers, and a session id with every character escaped.
 const OP_OVERHEAD: usize = 512;
 
-/// What a batch is made of: ops of different classes never share one, so that none waits for another's
-/// reason (protocol.md 2.5 "Batches").
+/// The class of a batch. Ops of different classes never share one, so none is delayed by another class
+/// (protocol.md 2.5 "Batches").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Class {
     /// Opens: each may wait for a dead target.
     Connect,
     /// Ops that carry bytes, and closes.
     Payload,
-    /// Polls of sessions that are fetching much.
+    /// Polls of sessions with bulk downlink.
     BulkPoll,
-    /// Polls that wait for whatever may come.
+    /// Polls of idle sessions.
     IdlePoll,
     /// Closes and probes only.
     Control,
 }
 
-/// Who waits for a reply.
+/// The receiver of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum OpOwner {
     Flow(FlowId),
-    /// Nobody: a session that is not needed any more. How often the op was lost, and until when it is of use.
+    /// Nobody: the op closes a session. How often it was lost, and until when the node keeps the session.
     Close {
         tries: u8,
         until: Instant,
     },
-    /// The relay table, which asks whether `seq` passes.
+    /// The relays: the op asks whether `seq` passes.
     Probe,
 }
 
-/// An op, and who waits for its reply.
+/// An op, and the receiver of its reply.
 #[derive(Clone, Debug)]
 pub(in crate::client) struct SentOp {
     pub(super) op: Op,
@@ -73,14 +73,14 @@ impl SentBatch {
         self.ops
     }
 
-    /// What the relay had to be good for.
+    /// The path that the relay had to offer.
     pub(super) fn path(&self) -> Path {
         let sequenced =
             |sent: &SentOp| sent.owner != OpOwner::Probe && matches!(sent.op, Op::Data { seq: Some(_), .. });
         if self.ops.iter().any(sequenced) { Path::Sequenced } else { Path::Any }
     }
 
-    /// Whether it asks whether `seq` passes.
+    /// Whether the batch is a probe for `seq`.
     pub(super) fn is_probe(&self) -> bool {
         self.ops.iter().any(|sent| sent.owner == OpOwner::Probe)
     }
@@ -92,11 +92,11 @@ pub(super) struct Share {
     pub(super) flow: FlowId,
     /// Bytes that the flow could send.
     pub(super) wanted: usize,
-    /// What is left of a turn that the end of a batch cut short, before and after.
+    /// The rest of a turn that the end of the last batch cut short; after sharing, of this batch.
     pub(super) deficit: usize,
     /// Bytes that it may put into this batch.
     pub(super) granted: usize,
-    /// The batch was full before its turn came or was over: it comes first in the next one.
+    /// The batch was full before its turn was over: the flow comes first in the next one.
     pub(super) cut_short: bool,
 }
 
@@ -115,7 +115,7 @@ impl Share {
         self.granted = self.granted.saturating_add(piece);
         *room = room.saturating_sub(piece);
         self.cut_short = piece < missing.min(self.deficit);
-        // Unused turns are not saved up: a flow that could not use its turn does not get it later.
+        // Unused turns are not saved up.
         self.deficit = if self.cut_short { self.deficit.saturating_sub(piece) } else { 0 };
     }
 }
@@ -143,7 +143,7 @@ pub(super) fn share(shares: &mut [Share], mut room: usize, most: usize) {
     }
 }
 
-/// A batch that is being put together.
+/// A batch under assembly.
 #[derive(Debug)]
 pub(super) struct Batch {
     ops: Vec<SentOp>,
@@ -170,7 +170,7 @@ impl Batch {
         self.ops.len() < self.max_ops.saturating_add(usize::from(planted!(Overfull)))
     }
 
-    /// Whether `op` may join: the first one always may, since it cannot be helped.
+    /// Whether `op` may join. The first one always may: no other batch has more room.
     pub(super) fn fits(&self, op: &Op) -> bool {
         let len = self.body_len.saturating_add(op.encoded_len());
         self.ops.is_empty() || (self.has_place() && len <= self.max_len)
@@ -180,17 +180,17 @@ impl Batch {
         self.ops.is_empty()
     }
 
-    /// How many ops have joined.
+    /// The number of ops.
     pub(super) const fn len(&self) -> usize {
         self.ops.len()
     }
 
-    /// The ops, on their way.
+    /// The batch is complete and goes out.
     pub(super) fn send(self, class: Class) -> SentBatch {
         SentBatch { class, ops: self.ops }
     }
 
-    /// An op joins.
+    /// Adds an op.
     pub(super) fn push(&mut self, owner: OpOwner, op: Op) {
         self.body_len = self.body_len.saturating_add(op.encoded_len());
         self.ops.push(SentOp { op, owner });

@@ -1,4 +1,4 @@
-//! Which batch goes out next, and through which relay (protocol.md 2.5 "Batches").
+//! Assembly of the next batch, and the choice of its relay (protocol.md 2.5 "Batches").
 
 use alloc::vec::Vec;
 
@@ -18,10 +18,10 @@ use crate::level::Level;
 use crate::seq::Seq;
 use crate::wire::{self, BodyForm, Op, Sid};
 
-/// A question to relays: does `seq` pass?
+/// The probe that tells whether a relay keeps `seq` (protocol.md 2.5 "Sequence lost on the way").
 ///
-/// A poll of a session that no node has comes back at once, with its `seq` if the way keeps it: so no session is risked
-/// to find that out.
+/// It is a poll of a session that no node has. It is answered at once, with its `seq` if the relay keeps it, and risks no
+/// session.
 #[derive(Clone, Debug)]
 pub(super) struct SeqProbe {
     /// A session that no node has.
@@ -45,13 +45,13 @@ impl SeqProbe {
         self.wanted
     }
 
-    /// Whether a probe was wanted; none is any more.
+    /// Whether a probe was wanted. Clears that.
     pub(super) const fn take_wanted(&mut self) -> bool {
         core::mem::replace(&mut self.wanted, false)
     }
 }
 
-/// Puts batches together. The inputs hold until a batch goes out.
+/// Assembly of one batch. The inputs are valid until it goes out.
 pub(super) struct Batches<'a> {
     flows: &'a mut FlowTable,
     closes: &'a mut Closes,
@@ -66,12 +66,12 @@ pub(super) struct Batches<'a> {
 #[derive(Debug)]
 struct Draft {
     relay: RelayId,
-    /// What the relay is good for.
+    /// The path that the relay offers.
     carries: Path,
     batch: Batch,
 }
 
-/// Flows that wait with nothing but a held poll.
+/// Flows with nothing in flight but a held poll.
 #[derive(Default)]
 struct IdlePolling {
     flows: Vec<FlowId>,
@@ -105,8 +105,8 @@ impl<'a> Batches<'a> {
             .or_else(|| self.control())
     }
 
-    /// Opens go in batches of their own, and only with others for the same target: a dead host then holds
-    /// nobody's data. When calls run out, targets mix.
+    /// Opens go in batches of their own, and only with others for the same target, so that a dead host delays no
+    /// other flow. When calls run out, targets mix.
     fn connects(&mut self) -> Option<NewCall> {
         let first = self.flows.next_connect()?;
         let Some(relay) = self.relays.choose(self.inputs.now, Purpose::Active(Path::Any)) else {
@@ -128,7 +128,7 @@ impl<'a> Batches<'a> {
                 self.flows.put_last(SendQueue::Connect, next);
             }
         }
-        // Whether `seq` passes is asked in a call of its own: this one may be held by a dead target.
+        // The probe for `seq` is a call of its own: a dead target may hold this one.
         self.probe.wanted = self.context.config().max_level >= Level::Sequenced;
         self.call(relay, Class::Connect, batch)
     }
@@ -189,7 +189,7 @@ impl<'a> Batches<'a> {
                 self.flows.put_last(SendQueue::Payload, share.flow);
                 continue;
             };
-            // An op whose size is given goes whole or waits for the next batch.
+            // An op of fixed size goes whole or waits for the next batch.
             let room = batch.room(shares.len().saturating_add(1)).saturating_sub(fixed);
             if room == 0 || (share.granted > room && !shares.is_empty()) {
                 self.flows.put_first(SendQueue::Payload, share.flow);
@@ -211,8 +211,8 @@ impl<'a> Batches<'a> {
         Some((draft, sized))
     }
 
-    /// The next flow that wants to send payload, and what way it needs. An op whose size is given has its bytes
-    /// granted already.
+    /// The next flow that wants to send payload, and the path that it needs. An op of fixed size has its bytes granted
+    /// already.
     fn next_share(&mut self) -> Option<(Share, Path)> {
         let (id, wanted) = self.flows.next_payload()?;
         let flow = self.flows.get(id)?;
@@ -244,8 +244,7 @@ impl<'a> Batches<'a> {
 
     /// Polls, as many as fit into one batch: its answer comes as soon as one of them has something.
     ///
-    /// When calls that hold polls take every place that polls may have, one call more is made only if it sets
-    /// others free.
+    /// When held polls take every place that polls may have, one more call is made only if it releases others.
     fn polls(&mut self, polling: Polling) -> Option<NewCall> {
         let relief = !self.relays.has_room(self.inputs.now, Purpose::Poll(Path::Any));
         if relief && self.idle_polling().calls == 0 {
@@ -290,8 +289,8 @@ impl<'a> Batches<'a> {
         self.flows.refresh(id, self.inputs, self.context);
     }
 
-    /// When at least `least` calls hold nothing but polls, this batch takes newer polls of their sessions
-    /// along: the node answers the older ones at once, and one call holds what several held.
+    /// When at least `least` calls hold nothing but polls, this batch takes newer polls of their sessions: the node
+    /// answers the older ones at once, and one call replaces several.
     fn gather_idle_polling(&mut self, batch: &mut Batch, least: usize) {
         let idle = self.idle_polling();
         if idle.calls < least {
@@ -303,7 +302,7 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// The flows that wait with nothing but a held poll, as many as a batch can carry.
+    /// The flows with nothing in flight but a held poll, as many as a batch can carry.
     fn idle_polling(&self) -> IdlePolling {
         let config = self.context.config();
         let flow_of = |sent: &SentOp| match sent.owner {
@@ -314,7 +313,7 @@ impl<'a> Batches<'a> {
             OpOwner::Close { .. } | OpOwner::Probe => None,
         };
         let mut idle = IdlePolling::default();
-        // The last poll of a download is one of bulk, and is held like any other.
+        // The last poll of a download is of the bulk class, and is held like any other.
         let polls = |batch: &&SentBatch| matches!(batch.class(), Class::IdlePoll | Class::BulkPoll);
         for batch in self.calls.batches().filter(polls) {
             let before = idle.flows.len();
@@ -327,7 +326,7 @@ impl<'a> Batches<'a> {
         idle
     }
 
-    /// What nobody waits for: closes that found no company, and probes.
+    /// Control ops that nothing waits for: closes that found no batch to share, and probes.
     fn control(&mut self) -> Option<NewCall> {
         let now = self.inputs.now;
         let due =
@@ -361,7 +360,7 @@ impl<'a> Batches<'a> {
         let mut batch = self.batch_for(relay)?;
         let op = Op::Data { sid: self.probe.sid, seq: Some(Seq::ZERO), payload: Bytes::new() };
         batch.push(OpOwner::Probe, op);
-        // There may be others to ask.
+        // Other relays may be unknown too.
         self.probe.wanted = true;
         self.call(relay, Class::Control, batch)
     }
@@ -398,6 +397,6 @@ impl<'a> Batches<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::client) enum Opens {
     Go,
-    /// It will be known soon whether they can be streams instead.
+    /// Whether they can be streams instead will be known soon.
     Wait,
 }

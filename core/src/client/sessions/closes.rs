@@ -1,4 +1,4 @@
-//! Closes of sessions that the node still knows and nobody needs (protocol.md 2.5 "Close").
+//! Closes of sessions that the node still keeps (protocol.md 2.5 "Close").
 
 use alloc::collections::VecDeque;
 use core::time::Duration;
@@ -10,7 +10,7 @@ use crate::time::Instant;
 use crate::timer::{TimerKind, TimerSlot};
 use crate::wire::Sid;
 
-/// Nodes, deployed ones too, end an idle session by themselves after this time.
+/// Every node ends an idle session by itself after this time.
 const NODE_IDLE: Duration = Duration::from_secs(300);
 
 /// A close that is lost this often is left to the node's idle limit.
@@ -29,21 +29,21 @@ pub(super) struct SessionClose {
     pub(super) sid: Sid,
     /// How often it was lost.
     pub(super) tries: u8,
-    /// When the node has forgotten the session by itself.
+    /// When the node ends the session by itself.
     pub(super) until: Instant,
-    /// When it goes without company.
+    /// When it goes in a batch of its own.
     due: Instant,
 }
 
 impl Closes {
-    /// The node shall forget a session. The op rides with the next batch, or goes alone after a moment.
+    /// Queues the close of a session. The op shares the next batch, or goes alone after a moment.
     pub(super) fn push(&mut self, sid: Sid, context: &mut Context) {
         self.push_again(sid, 0, context.now().saturating_add(NODE_IDLE), context);
     }
 
     /// A close that was tried `tries` times. Closing twice does no harm.
     pub(super) fn push_again(&mut self, sid: Sid, tries: u8, until: Instant, context: &mut Context) {
-        // Closes are as many as sessions that ended; beyond this the node's idle limit does the work.
+        // Beyond the limit of flows, the node's idle limit ends the sessions.
         if tries >= MOST_TRIES || self.queue.len() >= context.config().max_flows {
             return;
         }
@@ -52,13 +52,13 @@ impl Closes {
         self.rearm(context);
     }
 
-    /// Sets the timer. A close that is due already waits for a relay, and not for the time.
+    /// Sets the timer. A close that is due already waits for a relay and needs none.
     pub(super) fn rearm(&mut self, context: &mut Context) {
         let next = self.queue.front().map(|close| close.due).filter(|due| *due > context.now());
         context.set_timer(&mut self.timer, TimerOwner::Closes, next.map(|at| (at, TimerKind::Coalesce)));
     }
 
-    /// The oldest close that the node has not done by itself.
+    /// The oldest close of a session that the node still keeps.
     pub(super) fn first(&mut self, now: Instant) -> Option<SessionClose> {
         while self.queue.front().is_some_and(|close| close.until <= now) {
             self.queue.pop_front();
@@ -66,7 +66,7 @@ impl Closes {
         self.queue.front().copied()
     }
 
-    /// Takes the oldest close out.
+    /// Removes the oldest close.
     pub(super) fn pop(&mut self) {
         self.queue.pop_front();
     }
@@ -94,7 +94,7 @@ impl Closes {
 }
 
 impl SessionClose {
-    /// Whether it goes although it found no company.
+    /// Whether it goes in a batch of its own now.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.due <= now
     }

@@ -1,4 +1,4 @@
-//! A UDP flow at levels 0 and 1 (protocol.md 2.6). Datagrams have no order, so none waits for another.
+//! UDP association at levels 0 and 1 (protocol.md 2.6). Datagrams have no order, so none waits for another.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -24,10 +24,10 @@ use crate::time::Instant;
 use crate::timer::TimerKind;
 use crate::wire::{Op, Reply, Sid};
 
-/// The largest datagram: what the length field of UDP can say.
+/// The largest datagram, by the length field of UDP.
 const MAX_DATAGRAM: usize = 65_535;
 
-/// After a poll was lost, the next one waits this long: the relay table decides about worse.
+/// The wait after a lost poll. Longer waits are up to the relays.
 const POLL_AGAIN: Duration = Duration::from_millis(500);
 
 /// One UDP flow.
@@ -58,7 +58,8 @@ fn poll_wait(empties: u32) -> Duration {
 ///                                                         ▼
 ///                                                      Linked ── eof, error, idle ──▶ (ended)
 /// ```
-/// A relay that answers from its own cache ends the session it never had: the flow goes on without one.
+/// A relay that answers from its own cache reports the end of a session that does not exist: the flow goes on without
+/// one.
 #[derive(Clone, Debug)]
 enum Phase {
     FirstDatagram { until: Instant },
@@ -140,7 +141,7 @@ impl Association {
         }
     }
 
-    /// A flow without a session asks for one when it has something to send.
+    /// A flow without a session opens one when it has something to send.
     fn open_if_queued(&mut self, now: Instant) {
         if let Phase::FirstDatagram { .. } | Phase::Unlinked = self.phase
             && !self.queue.is_empty()
@@ -151,7 +152,7 @@ impl Association {
     }
 
     fn push(&mut self, datagram: Bytes, context: &mut Context) {
-        // On the wire an empty payload means none, so an empty datagram cannot be sent.
+        // An empty payload means none on the wire, so an empty datagram cannot be sent.
         if datagram.is_empty() {
             return;
         }
@@ -249,7 +250,7 @@ impl Association {
         }
     }
 
-    /// The node may have had `op`, and its reply is lost: so are some datagrams, which UDP allows.
+    /// The node may have had `op`, and its reply is lost. UDP allows the loss of datagrams.
     pub(super) fn on_lost(&mut self, op: &Op, now: Instant) -> Result<(), ()> {
         self.on_op_ended(op);
         match &mut self.phase {

@@ -1,6 +1,6 @@
-//! Depth: how many polls of one session are worth having in flight.
+//! Depth of one session: polls that pay in flight (protocol.md 2.5 "Depth").
 
-/// A reply of this many bytes tells of more to come: half of what one read of an upstream brings.
+/// A reply of this many bytes announces more: half of what one read of an upstream brings.
 pub(super) const BULK_REPLY: usize = 32 * 1024;
 
 /// The number of polls to keep in flight, between 1 and a maximum.
@@ -39,7 +39,7 @@ impl Depth {
         self.target
     }
 
-    /// Whether the session is fetching a lot at the moment.
+    /// Whether the session has bulk downlink at the moment.
     pub(super) const fn is_bulk(&self) -> bool {
         self.target > 1
     }

@@ -1,4 +1,4 @@
-//! A flow at levels 0 and 1, with its timer and its places in the send queues.
+//! Flow at levels 0 and 1, with its timer and its entries in the send queues.
 
 use core::time::Duration;
 
@@ -31,9 +31,9 @@ pub(super) struct Flow {
     kind: Kind,
     timer: TimerSlot,
     queued: Queued,
-    /// What it wanted sent when it was last looked at. Time changes nothing of it but the poll.
+    /// What it wanted sent at the last refresh. Time changes only whether it wants to poll.
     wants: Wants,
-    /// What is left of the flow's turn to send, after a batch cut it short (deficit round robin).
+    /// The rest of a turn that the end of a batch cut short (deficit round robin).
     deficit: usize,
 }
 
@@ -43,7 +43,7 @@ enum Kind {
     Udp(Association),
 }
 
-/// The send queues that the flow stands in: in each at most once.
+/// The send queues that hold an entry of the flow, at most one each.
 #[derive(Clone, Copy, Debug, Default)]
 struct Queued {
     connect: bool,
@@ -76,7 +76,7 @@ impl Flow {
         }
     }
 
-    /// What a relay must be good for to carry this flow's data ops.
+    /// The path that this flow's data ops need.
     pub(super) fn path(&self) -> Path {
         match self.link().map(Link::level) {
             Some(Level::Sequenced) => Path::Sequenced,
@@ -121,7 +121,7 @@ impl Flow {
         }
     }
 
-    /// Something happened on the application's socket. Whether that ends the flow.
+    /// Something happened on the application's socket. Returns whether that ends the flow.
     pub(super) fn on_local(&mut self, event: LocalEvent, context: &mut Context) -> Result<Outcome, Misuse> {
         match (&mut self.kind, event) {
             (Kind::Tcp(_), LocalEvent::Reset) | (Kind::Udp(_), LocalEvent::Reset | LocalEvent::Fin) => {
@@ -132,8 +132,8 @@ impl Flow {
         }
     }
 
-    /// After anything that may have changed the flow: sets its timer, and returns what it wants sent that it does not
-    /// stand in a queue for. What a flow wants is computed from its state, so nothing can be forgotten.
+    /// After anything that may have changed the flow: sets its timer, and returns what it wants sent, computed from its
+    /// state.
     pub(super) fn refresh(&mut self, inputs: Inputs, context: &mut Context) -> Wants {
         self.wants = match &self.kind {
             Kind::Tcp(session) => session.wants(inputs, context.config()),
@@ -148,12 +148,12 @@ impl Flow {
         self.wants
     }
 
-    /// Marks the flow as standing in a queue. Whether it did not before.
+    /// The flow gets an entry in a queue. Returns whether it had none.
     pub(super) const fn enter(&mut self, queue: SendQueue) -> bool {
         !core::mem::replace(self.mark(queue), true)
     }
 
-    /// The flow stands in a queue no more.
+    /// The entry in a queue was taken.
     pub(super) const fn leave(&mut self, queue: SendQueue) {
         *self.mark(queue) = false;
     }
@@ -171,12 +171,12 @@ impl Flow {
         self.wants.connect
     }
 
-    /// Bytes of payload that the flow wants sent, or of ops that go again.
+    /// Bytes of payload that the flow wants sent, new or again.
     pub(super) const fn wants_payload(&self) -> Option<usize> {
         self.wants.payload
     }
 
-    /// Whether the flow wants to poll now: time may have changed that since it was last looked at.
+    /// Whether the flow wants to poll now. Time may have changed that since the last refresh.
     pub(super) fn wants_poll(&self, inputs: Inputs, config: &ClientOptions) -> Option<Polling> {
         match &self.kind {
             Kind::Tcp(session) => session.wants_poll(inputs, config),
@@ -227,7 +227,7 @@ impl Flow {
         }
     }
 
-    /// Whether the next op of this flow has its size already: a datagram, or an op that goes again.
+    /// Whether the next op of this flow has a fixed size: a datagram, or an op that goes again.
     pub(super) fn has_fixed_op(&self) -> bool {
         match &self.kind {
             Kind::Tcp(session) => session.link().is_some_and(Link::has_requeued),
@@ -243,7 +243,7 @@ impl Flow {
         }
     }
 
-    /// Whether `op`, a poll, is all that the flow waits with, and may be followed by a newer one.
+    /// Whether `op`, a poll, is all that the flow has in flight, and may be followed by a newer one.
     pub(super) fn is_idle_polling(&self, op: &Op, inputs: Inputs, config: &ClientOptions) -> bool {
         self.link().is_some_and(|link| link.is_idle_polling(op, inputs, config))
     }
@@ -285,8 +285,8 @@ impl Flow {
         }
     }
 
-    /// The node may have had `op`, and its reply is lost. Tells whether the flow survives: a session would
-    /// have a gap (protocol.md 2.5 "Loss"), datagrams may be lost.
+    /// The node may have had `op`, and its reply is lost. A session ends, since it would have a gap (protocol.md 2.5
+    /// "Loss"); datagrams may be lost.
     pub(super) fn on_lost(&mut self, op: &Op, now: Instant, why: EndReason) -> Outcome {
         match &mut self.kind {
             Kind::Tcp(_) if planted!(LostResent) => {
@@ -313,7 +313,7 @@ impl Flow {
         }
     }
 
-    /// The flow is over: gives everything that it holds back.
+    /// The flow is over: clears its timer and returns its credit.
     pub(super) fn close(&mut self, context: &mut Context) {
         context.set_timer(&mut self.timer, TimerOwner::Flow(self.id), None);
         if let Kind::Tcp(session) = &mut self.kind {

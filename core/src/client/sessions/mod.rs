@@ -1,4 +1,4 @@
-//! Levels 0 and 1 at the client: sessions that share batches (protocol.md 2).
+//! Engine of levels 0 and 1 at the client: sessions that share batches (protocol.md 2.5).
 //!
 //! ```text
 //!                 bytes                    ops
@@ -69,7 +69,7 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// An engine without flows. No node has a session named `probe`.
+    /// An engine without flows; `probe` is the id of a session that no node has.
     pub(super) fn new(probe: Sid) -> Self {
         Self {
             flows: FlowTable::default(),
@@ -159,7 +159,7 @@ impl Sessions {
             CallOutcome::Replies(answer) => replies.on_answer(call, batch, answer),
             CallOutcome::Failed(why) => replies.on_failure(call, batch, why),
             CallOutcome::Overdue => replies.on_overdue(call, batch),
-            // A call without a packet has no answer with one.
+            // A batch is not answered with a packet.
             CallOutcome::Sealed(_) | CallOutcome::Decrypted(_) => {
                 replies.on_failure(call, batch, ExchangeFailure::Garbage)
             }
@@ -171,17 +171,17 @@ impl Sessions {
         self.opens = opens;
     }
 
-    /// Whether flows may want to open; some of them may be over.
+    /// Whether flows wait to open, those that are over included.
     pub(super) fn has_opens(&self) -> bool {
         self.flows.queue(SendQueue::Connect).len() > 0
     }
 
-    /// Whether flows that are not over want to open.
+    /// Whether flows that are not over wait to open.
     pub(super) fn has_live_opens(&self) -> bool {
         self.flows.queue(SendQueue::Connect).any(|id| self.flows.get(id).is_some())
     }
 
-    /// The next flow that wants to open leaves, to become a stream.
+    /// Removes the next flow that waits to open: it becomes a stream.
     pub(super) fn hand_over(&mut self, context: &mut Context) -> Option<(FlowId, Start)> {
         let id = self.flows.next_connect()?;
         let flow = self.flows.remove(id)?;
@@ -203,7 +203,7 @@ impl Sessions {
         self.flows.iter().map(|(_, flow)| flow.buffered()).fold(0, usize::saturating_add)
     }
 
-    /// Whether a probe of a relay was wanted; none is any more.
+    /// Whether a probe for `seq` was wanted. Clears that.
     pub(super) const fn forget_probe(&mut self) -> bool {
         self.probe.take_wanted()
     }

@@ -1,4 +1,4 @@
-//! Polls of one session: how many, and when (protocol.md 2.5 "Polls").
+//! Polls of one session, and when the next one is due (protocol.md 2.5 "Polls").
 
 use core::time::Duration;
 
@@ -10,8 +10,7 @@ use crate::fingerprint::Fingerprint;
 use crate::level::Level;
 use crate::time::Instant;
 
-/// Waits before the next poll of a session whose polls are not held, or that has one op in flight only, by
-/// the number of empty answers in a row.
+/// Waits before the next poll where polls are not held, or at level 0, by the number of empty answers in a row.
 const POLL_WAITS: [Duration; 4] = [
     Duration::from_millis(20),
     Duration::from_millis(80),
@@ -22,15 +21,15 @@ const POLL_WAITS: [Duration; 4] = [
 /// The wait when no relay holds polls and nothing has come for a while.
 const POLL_WAIT_NOT_HELD: Duration = Duration::from_secs(30);
 
-/// A poll follows its payload after this time at the latest: just before the node's wait of 350 ms for the
-/// answer to the payload is over.
+/// The longest time between a payload and the poll that follows it: just less than the node's wait of 350 ms for the
+/// answer to the payload.
 const LONGEST_BEHIND: Duration = Duration::from_millis(250);
 
-/// What sessions know of the relays when they decide.
+/// The inputs of a decision: the time, and the state of the relays.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Inputs {
     pub(super) now: Instant,
-    /// Few calls are left: no poll that is not needed.
+    /// Few calls are left, so only polls that are needed go out.
     pub(super) short: bool,
     /// No relay holds polls.
     pub(super) none_holds: bool,
@@ -56,15 +55,15 @@ impl Inputs {
 
     /// How long after a payload its session polls, if nothing has come back by then.
     ///
-    /// On a slow path the node's wait of 350 ms for the answer to the payload brings most answers back with
-    /// it, for one call; the poll comes just before that wait is over. On a fast path the settle that ends
-    /// the wait would be longer than the way, so the poll follows at once.
+    /// On a slow path, the node's wait of 350 ms for the answer to the payload brings most answers back in the same
+    /// call; the poll arrives just before that wait ends. On a fast path, the settle that ends the wait takes longer
+    /// than a round trip, so the poll follows at once.
     fn poll_behind(&self) -> Duration {
         const FAST: Duration = Duration::from_millis(250);
         if self.round_trip.is_some_and(|trip| trip >= FAST) { LONGEST_BEHIND } else { Duration::ZERO }
     }
 
-    /// How long small writes wait for company: a twentieth of the round trip, which nobody notices.
+    /// How long small writes wait for others: a twentieth of the round trip.
     pub(super) fn coalescing_window(&self, config: &ClientOptions) -> Duration {
         const SHORTEST: Duration = Duration::from_millis(1);
         if planted!(TimeAmbient, ambient) {
@@ -75,7 +74,7 @@ impl Inputs {
     }
 }
 
-/// What the op that was sent last carried: while it is a poll, the node has somewhere to put downlink.
+/// The kind of the op that was sent last. While it is a poll, the node has an op to answer with downlink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Newest {
     Payload,
@@ -108,12 +107,12 @@ impl Polls {
         }
     }
 
-    /// Whether the session is fetching a lot at the moment.
+    /// Whether the session has bulk downlink at the moment.
     pub(super) const fn is_bulk(&self) -> bool {
         self.depth.is_bulk()
     }
 
-    /// Whether polls are out, and fewer than pay; `most` is the bound on them.
+    /// Whether polls are in flight, and fewer than pay, of at most `most`.
     pub(super) fn may_deepen(&self, most: usize) -> bool {
         self.in_flight > 0 && self.in_flight < self.depth.target().min(most)
     }
@@ -143,7 +142,7 @@ impl Polls {
         self.from = now;
     }
 
-    /// The application sent something: it may be about to hear back, so the waits start over.
+    /// The application sent something, and an answer may come soon: the waits start over.
     pub(super) const fn on_uplink(&mut self, now: Instant) {
         self.empties = 0;
         self.from = now;
@@ -173,7 +172,7 @@ impl Polls {
     }
 
     /// The polls' part of a state's fingerprint; `idle` tells that the session has nothing in flight. A time counts
-    /// as long as something can still look at it.
+    /// while it can still have an effect.
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, idle: bool, print: &mut Fingerprint<'_>) {
         print.value((self.in_flight, self.newest, self.depth.target(), self.empties.min(POLL_WAITS.len())));

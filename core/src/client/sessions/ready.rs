@@ -1,4 +1,4 @@
-//! Who has something to send: one queue per class of batch, in turn order (protocol.md 2.5 "Batches").
+//! Send queues of flows, one per class of batch, in turn order (protocol.md 2.5 "Batches").
 
 use alloc::collections::VecDeque;
 
@@ -7,25 +7,25 @@ use crate::fingerprint::Fingerprint;
 use crate::id::FlowId;
 use crate::time::Instant;
 
-/// What a flow wants sent.
+/// The ops that a flow wants sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wants {
     /// Its open.
     pub(super) connect: bool,
-    /// Ops with payload, or ops again: bytes that wait.
+    /// Ops with payload, new or again: the bytes that wait.
     pub(super) payload: Option<usize>,
     /// A poll.
     pub(super) poll: Option<Polling>,
 }
 
-/// Which polls a poll may share a batch with.
+/// The class of a poll, which decides the batches that it may share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Polling {
     Idle,
     Bulk,
 }
 
-/// Flows that want something sent. An entry may be stale: whoever takes it asks the flow again.
+/// The send queues. An entry may be stale, so whoever takes it asks the flow again.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ready {
     connects: VecDeque<FlowId>,
@@ -34,7 +34,7 @@ pub(super) struct Ready {
     bulk_polls: VecDeque<FlowId>,
 }
 
-/// What a queue is for.
+/// One of the send queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SendQueue {
     Connect,
@@ -43,7 +43,7 @@ pub(super) enum SendQueue {
 }
 
 impl Ready {
-    /// Where new entries go in.
+    /// Adds an entry at the end.
     pub(super) fn push(&mut self, queue: SendQueue, id: FlowId) {
         if planted!(LastFirst) && queue == SendQueue::Payload {
             return self.push_front(queue, id);
@@ -51,12 +51,12 @@ impl Ready {
         self.queue_mut(queue).push_back(id);
     }
 
-    /// A flow whose turn it stays.
+    /// Adds an entry whose turn is next.
     pub(super) fn push_front(&mut self, queue: SendQueue, id: FlowId) {
         self.queue_mut(queue).push_front(id);
     }
 
-    /// A flow whose turn was passed over.
+    /// Adds an entry whose turn was passed over.
     pub(super) fn push_back(&mut self, queue: SendQueue, id: FlowId) {
         self.queue_mut(queue).push_back(id);
     }
@@ -97,7 +97,7 @@ impl Ready {
     }
 }
 
-/// Whether payload that waits may go.
+/// Coalescing of small writes: whether payload that waits may go.
 ///
 /// ```text
 ///            payload, none in flight; or a full op
@@ -116,7 +116,7 @@ pub(super) enum Coalescing {
 
 impl Coalescing {
     /// Payload waits. It goes at once when nothing is in flight or a whole op is there, and otherwise
-    /// waits for company until `until`.
+    /// waits for others until `until`.
     pub(super) fn on_payload(&mut self, at_once: bool, until: Instant) {
         match self {
             _ if at_once => *self = Self::Now,
@@ -137,7 +137,7 @@ impl Coalescing {
         matches!(self, Self::Now)
     }
 
-    /// When the wait for company is over.
+    /// When the wait for others is over.
     pub(super) const fn deadline(self) -> Option<Instant> {
         match self {
             Self::Until(until) => Some(until),

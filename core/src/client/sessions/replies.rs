@@ -1,4 +1,4 @@
-//! What becomes of the ops of a batch: answered, lost, or sent again (protocol.md 2.5 "Loss").
+//! Replies to the ops of a batch, and the loss of them (protocol.md 2.5 "Loss").
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -20,7 +20,7 @@ use crate::seq::Seq;
 use crate::time::Instant;
 use crate::wire::{self, Op, Reply};
 
-/// Takes batches apart.
+/// Distribution of the outcome of a batch to the owners of its ops.
 pub(super) struct Replies<'a> {
     flows: &'a mut FlowTable,
     closes: &'a mut Closes,
@@ -69,7 +69,7 @@ impl<'a> Replies<'a> {
         }
     }
 
-    /// What an answer tells of its relay, whatever it brought.
+    /// Updates the relay of an answer.
     fn observe(&mut self, call: &CallFacts, batch: &SentBatch, replies: &[Reply]) {
         let now = self.context.now();
         let elapsed = now.saturating_since(call.sent);
@@ -80,14 +80,14 @@ impl<'a> Replies<'a> {
         let quiet = |reply: &Reply| {
             reply.data.is_empty() && reply.packets.is_empty() && !reply.eof && reply.error.is_none()
         };
-        // Only when nothing else ended the hold does an early answer mean that there was none.
+        // An early answer means that the poll was not held only when nothing else ended the hold.
         let tells_hold =
             batch.class() == Class::IdlePoll && replies.iter().all(quiet) && batch.ops().iter().all(newest);
         let Some(relay) = self.relays.get_mut(call.relay) else { return };
         let up = relay.on_answer(now);
         match batch.class() {
             Class::Payload | Class::Control => relay.round_trip_mut().on_sample(elapsed),
-            // A connect lasts as long as its target: better than nothing, worse than anything else.
+            // A connect includes the time of its target: a rough sample.
             Class::Connect => relay.round_trip_mut().on_rough_sample(elapsed),
             Class::IdlePoll if tells_hold => relay.hold_mut().on_poll(now, elapsed >= HOLD_THRESHOLD),
             Class::IdlePoll | Class::BulkPoll => {}
@@ -107,8 +107,8 @@ impl<'a> Replies<'a> {
         }
     }
 
-    /// A relay does not keep `seq`: level 1 is over through it, and only through it. Sessions of level 1
-    /// that have no other way left go on at level 0 if they sent nothing yet, and end otherwise.
+    /// A relay does not keep `seq`: level 1 is not used through it any more. If no other relay is left for sessions of
+    /// level 1, those that sent nothing go on at level 0, and the others end.
     fn lose_seq(&mut self, id: RelayId) {
         if !self.relays.get_mut(id).is_some_and(|relay| relay.passes_mut().on_seq_lost()) {
             return;
@@ -129,7 +129,7 @@ impl<'a> Replies<'a> {
         }
     }
 
-    /// A relay is to blame only when the node behind it would have kept `seq`.
+    /// Reports relays that lose `seq`, if the node keeps it.
     fn report_lost_seq(&mut self) {
         if *self.offered >= Level::Sequenced {
             for relay in self.relays.take_seq_losses() {
@@ -144,7 +144,7 @@ impl<'a> Replies<'a> {
             self.context.notice(ClientNotice::Unauthorized { relay });
         }
         if self.flows.get(id).is_none() {
-            // The flow ended while its open was on the way: the node has a session that nobody wants.
+            // The flow ended while its open was under way: the node has a session without a flow.
             let opened = reply.sid.filter(|_| !matches!(op, Op::Data { .. } | Op::UdpData { .. }));
             if let Some(sid) = opened.filter(|_| !reply.eof) {
                 self.closes.push(sid, self.context);
@@ -227,13 +227,13 @@ impl<'a> Replies<'a> {
         }
     }
 
-    /// The driver has not said anything of the call for longer than it may take.
+    /// The driver did not report the end of the call in time.
     pub(super) fn on_overdue(&mut self, call: &CallFacts, batch: SentBatch) {
         self.on_probe_failed(call.relay, &batch);
         self.on_lost_batch(call.relay, batch, EndReason::ReplyOverdue);
     }
 
-    /// The node may have had the ops, and the relay is to blame that nobody will learn what it answered.
+    /// The node may have had the ops, and their replies are lost. That counts against the relay.
     fn on_lost_batch(&mut self, relay: RelayId, batch: SentBatch, why: EndReason) {
         let now = self.context.now();
         let down = self.relays.get_mut(relay).and_then(|relay| relay.on_strike(now, self.context.config()));
@@ -243,7 +243,7 @@ impl<'a> Replies<'a> {
         }
     }
 
-    /// A body was refused for its size. Ops that fit into a smaller one go again; others cannot be helped.
+    /// A body was refused for its size. Ops that fit into a smaller one go again; the others are lost.
     fn on_too_large(&mut self, call: &CallFacts, batch: SentBatch) {
         let Some(relay) = self.relays.get(call.relay) else { return };
         let limit = relay.passes().max_body();
@@ -275,7 +275,7 @@ impl<'a> Replies<'a> {
         }
     }
 
-    /// The node may have had an op, and nobody will learn what it answered.
+    /// The node may have had an op, and its reply is lost.
     fn on_lost(&mut self, sent: SentOp, why: EndReason) {
         match sent.owner {
             OpOwner::Flow(id) => {

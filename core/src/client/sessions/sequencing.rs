@@ -1,4 +1,4 @@
-//! The established part of a session: numbered ops out, replies in order (protocol.md 2.4 rule 1, 2.5 "Order").
+//! Sequencing of one session: numbered ops out, replies in order (protocol.md 2.4 rule 1, 2.5 "Order").
 
 use alloc::collections::VecDeque;
 use core::time::Duration;
@@ -73,7 +73,7 @@ impl Link {
         self.level
     }
 
-    /// Whether the session is fetching a lot at the moment.
+    /// Whether the session has bulk downlink at the moment.
     pub(super) const fn is_bulk(&self) -> bool {
         self.polls.is_bulk()
     }
@@ -104,7 +104,7 @@ impl Link {
         self.window.room(self.max_in_flight(config))
     }
 
-    /// Whether the reply to one op more would find a place while it waits for the oldest.
+    /// Whether the reply to one more op could wait for the oldest one.
     fn has_place(&self, config: &ClientOptions) -> bool {
         let ahead = usize::try_from(self.next.ahead_of(self.replies.expected())).unwrap_or(usize::MAX);
         ahead <= config.reorder_replies()
@@ -115,8 +115,8 @@ impl Link {
         !self.requeued.is_empty()
     }
 
-    /// Notes whether there is something to send. An op in flight may still be answered, so it changes nothing:
-    /// one that comes back again and again has waited since the first time.
+    /// Notes whether there is something to send. Nothing changes while an op is in flight, so an op that is requeued again
+    /// and again has waited since the first time.
     pub(super) fn note_need(&mut self, needs: bool, now: Instant) {
         if self.in_flight == 0 {
             self.unroutable = needs.then(|| self.unroutable.unwrap_or(now));
@@ -137,7 +137,7 @@ impl Link {
         if self.in_flight == 0 {
             return queued == 0 && self.polls.due_at(self.level, inputs) <= inputs.now;
         }
-        // What was lost before the end is awaited, and nothing else.
+        // Once the end has come, only what precedes it is missing.
         if self.level == Level::Legacy
             || self.end_waits
             || self.in_flight >= config.max_depth
@@ -170,7 +170,7 @@ impl Link {
         self.polls.behind_at(inputs).filter(|_| wanted)
     }
 
-    /// Whether `op`, a poll, is all that the session waits with, and may be followed by a newer one.
+    /// Whether `op`, a poll, is all that the session has in flight, and may be followed by a newer one.
     pub(super) fn is_idle_polling(&self, op: &Op, inputs: Inputs, config: &ClientOptions) -> bool {
         self.level == Level::Sequenced
             && self.in_flight == 1
@@ -276,7 +276,7 @@ impl Link {
             let at = self.replies.expected();
             return self.insert(at, Answered { reply, poll });
         };
-        // An error can come from a relay that knows nothing of seq; it ends the session anyway.
+        // An error can come from a relay that does not know `seq`; it ends the session anyway.
         if reply.seq != Some(seq) && reply.error.is_none() {
             return Err(EndReason::SequenceBroken);
         }
@@ -290,7 +290,7 @@ impl Link {
         self.end_waits |= answered.reply.eof || answered.reply.error.is_some();
         match self.replies.insert(seq, answered, bytes) {
             Ok(()) => Ok(order),
-            // Ops in flight are fewer than places, and each is answered once.
+            // `has_place` bounds the ops in flight, and each is answered once.
             Err(Rejected::Old(_) | Rejected::Duplicate(_) | Rejected::Full(_)) => {
                 Err(EndReason::SequenceBroken)
             }
@@ -319,7 +319,7 @@ impl Link {
         self.replies.expected()
     }
 
-    /// The link's part of a state's fingerprint. A time counts as long as something can still look at it.
+    /// The link's part of a state's fingerprint. A time counts while it can still have an effect.
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, config: &ClientOptions, print: &mut Fingerprint<'_>) {
         let expected = self.replies.expected();
@@ -345,7 +345,7 @@ impl Link {
         print.value(seq_of(op).map(|seq| seq.ahead_of(self.replies.expected())));
     }
 
-    /// Something from the application: it may be about to hear back, so polls start over.
+    /// The application sent something.
     pub(super) fn on_uplink(&mut self, now: Instant) {
         self.polls.on_uplink(now);
     }

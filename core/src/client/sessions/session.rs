@@ -1,4 +1,4 @@
-//! A TCP flow at levels 0 and 1 (protocol.md 2.5).
+//! Session: a TCP flow at levels 0 and 1 (protocol.md 2.5).
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -58,7 +58,7 @@ enum Phase {
     Linked(Box<Link>),
 }
 
-/// What a stream begins with that takes a flow's place.
+/// What a flow hands over to the stream that takes its place.
 #[derive(Clone, Debug)]
 pub(in crate::client) struct Start {
     pub(in crate::client) target: Target,
@@ -70,10 +70,10 @@ pub(in crate::client) struct Start {
     pub(in crate::client) credit: Credit,
 }
 
-/// First bytes that ride with an open: the head of a request, a TLS greeting.
+/// The most first bytes that go with an open: the head of a request, a TLS hello.
 const FIRST_BYTES_MOST: usize = 16 * 1024;
 
-/// What became of a session.
+/// Whether a flow goes on, or why it ends.
 pub(super) type Outcome = Result<(), EndReason>;
 
 impl Session {
@@ -147,12 +147,12 @@ impl Session {
         }
     }
 
-    /// Gives everything that the session keeps back.
+    /// Returns all credit to the pool.
     pub(super) fn close(&mut self, context: &mut Context) {
         self.credit.close(context.pool());
     }
 
-    /// Before a confirmed open, the application has nothing to say yet.
+    /// Whether the application may be read: not before a confirmed open.
     fn may_read(&self) -> bool {
         let told = match self.phase {
             Phase::Linked(_) | Phase::FirstBytes { .. } => true,
@@ -234,7 +234,7 @@ impl Session {
         }
     }
 
-    /// The inputs of a session that half-closed are its own: it asks again before its quiet time is over.
+    /// The inputs for this session. After a half-close it polls again before its quiet time is over.
     fn inputs(&self, inputs: Inputs, config: &ClientOptions) -> Inputs {
         let quiet = share(config.half_close_quiet, 1, 2);
         let not_held = inputs.not_held.min(if self.uplink.is_finished() { quiet } else { Duration::MAX });
@@ -246,7 +246,7 @@ impl Session {
     }
 
     fn half_close_deadline(&self, config: &ClientOptions) -> Option<Instant> {
-        // Not before everything was taken by the node: an upload may well outlast the quiet time.
+        // Not before the node has taken everything: an upload may outlast the quiet time.
         let finished = self.uplink.is_finished() && self.credit.kept() == 0;
         finished.then(|| self.quiet_since.saturating_add(config.half_close_quiet))
     }
@@ -272,10 +272,10 @@ impl Session {
         }
     }
 
-    /// The op that opens the session; with first bytes if there are some and the way takes them.
+    /// The op that opens the session, with first bytes if there are some and the relay takes them.
     ///
-    /// More than a request's worth is an upload: the node would wait in vain for the answer to its first
-    /// part, and all the rest with it. Such bytes follow the open.
+    /// More than a request is an upload, whose first part has no answer that the node could wait for. Such bytes follow
+    /// the open.
     pub(super) fn take_connect(&mut self, with_data: bool, most: usize) -> Op {
         self.phase = Phase::Connecting;
         let target = self.target.clone();
@@ -360,7 +360,7 @@ impl Session {
         Ok(())
     }
 
-    /// The session's part of a state's fingerprint. A time counts as long as something can still look at it:
+    /// The session's part of a state's fingerprint. A time counts while it can still have an effect:
     /// that of the open until there is a link, that of the last downlink after a half-close.
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, config: &ClientOptions, print: &mut Fingerprint<'_>) {
@@ -411,7 +411,7 @@ impl Session {
         }
     }
 
-    /// A reply whose turn it is.
+    /// A reply in order.
     fn take_downlink(&mut self, answered: Answered, context: &mut Context) -> Outcome {
         let Answered { reply, poll } = answered;
         if reply.error.is_some() || reply.damaged {
@@ -431,8 +431,8 @@ impl Session {
     }
 }
 
-/// Uplink bytes that may be kept before the open. A flow that may yet become a stream is promised no more than the node
-/// lets every stream keep.
+/// Uplink bytes that may be buffered before the open. A flow that may become a stream is granted no more than the node
+/// grants to every stream.
 fn first_window(config: &ClientOptions) -> usize {
     if config.max_level < Level::Streams { config.uplink_window } else { config.uplink_window.min(FLOOR) }
 }

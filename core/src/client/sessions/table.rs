@@ -1,4 +1,4 @@
-//! The flows of levels 0 and 1: what each wants sent, its credit, and its end.
+//! Table of the flows at levels 0 and 1: what each wants sent, its credit, and its end.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
@@ -44,7 +44,7 @@ impl FlowTable {
         self.flows.insert(id, flow);
     }
 
-    /// Takes a flow out that lives on elsewhere.
+    /// Removes a flow that another engine carries on.
     pub(super) fn remove(&mut self, id: FlowId) -> Option<Flow> {
         self.blocked.remove(&id);
         self.flows.remove(&id)
@@ -75,7 +75,7 @@ impl FlowTable {
         }
     }
 
-    /// A flow is over: everything that it holds is given back, and the node is told if it does not know.
+    /// A flow is over: returns its credit, and closes its session at the node if the node does not know.
     pub(super) fn end(&mut self, id: FlowId, why: EndReason, closes: &mut Closes, context: &mut Context) {
         let Some(mut flow) = self.remove(id) else { return };
         if let Some(sid) = flow.sid().filter(|_| why != EndReason::Finished && !planted!(CloseUnsaid)) {
@@ -124,7 +124,7 @@ impl FlowTable {
         None
     }
 
-    /// The next flow that wants to poll, and what way it needs.
+    /// The next flow that wants to poll, and the path that it needs.
     pub(super) fn next_poll(
         &mut self,
         polling: Polling,
@@ -136,7 +136,7 @@ impl FlowTable {
             if flow.wants_poll(inputs, context.config()).is_some() {
                 return Some((id, flow.path()));
             }
-            // It wanted to when it was queued. The inputs have changed since, and so has its deadline.
+            // The inputs have changed since it was queued, and so has its deadline.
             self.refresh(id, inputs, context);
         }
         None
@@ -173,7 +173,7 @@ impl FlowTable {
         self.coalescing.is_over()
     }
 
-    /// Nothing of what waits can be sent: if nothing waits, the next payload waits for company again.
+    /// No payload could be sent. If none waits, the next one waits for others again.
     pub(super) fn on_no_payload(&mut self, context: &mut Context) {
         if self.ready.iter(SendQueue::Payload).len() == 0 {
             self.coalescing = Coalescing::Nothing;
@@ -192,7 +192,7 @@ impl FlowTable {
         self.flush(context);
     }
 
-    /// Payload that waits for company goes.
+    /// Payload that waits for others goes.
     pub(super) fn flush(&mut self, context: &mut Context) {
         self.coalescing.flush();
         self.rearm(context);
@@ -221,7 +221,7 @@ impl FlowTable {
         print.each(self.blocked.iter(), |print, id| print.value(rank(*id)));
     }
 
-    /// Puts an entry into a queue that its flow knows nothing of.
+    /// Adds an entry to a queue without the knowledge of its flow.
     #[cfg(test)]
     pub(super) fn push_stale(&mut self, queue: SendQueue, id: FlowId) {
         self.ready.push_back(queue, id);

@@ -1,4 +1,4 @@
-//! Bytes of an application that wait for an op, and the end of them.
+//! Uplink bytes of an application that wait for an op.
 
 use alloc::vec::Vec;
 

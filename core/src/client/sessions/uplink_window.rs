@@ -5,19 +5,19 @@ use core::time::Duration;
 #[cfg(feature = "model")]
 use crate::fingerprint::Fingerprint;
 
-/// Where every session begins: a round of it is taken in half a minute by an upstream of 35 KB/s.
+/// The first window: an upstream of 35 KB/s takes it in half a minute.
 const FIRST: usize = 1024 * 1024;
 /// A session may always have this much unanswered: two reads of a socket.
 const LEAST: usize = 64 * 1024;
-/// Beyond three times the quickest answer, this much more is an upstream that does not keep up.
+/// An answer is slow when it takes this long beyond three times the quickest one.
 const LATENESS_ALLOWED: Duration = Duration::from_secs(3);
 
-/// A window that follows the upstream.
+/// A window that follows the rate of the upstream.
 ///
-/// A node gives an op up that waits half a minute for its turn (protocol.md 2.4 rule 2), and at levels 0 and 1
-/// the session with it. So no more is sent ahead than the upstream has shown to take: a whole window that was
-/// answered quickly doubles it, slow answers in a row halve it. A single slow one is the relay's: an upstream
-/// that does not keep up makes them all slow, since ops wait for each other.
+/// A node drops an op that waits half a minute for its turn (protocol.md 2.4 rule 2), and the session ends with it. So no
+/// more is sent ahead than the upstream has shown to take: a whole window that was answered quickly doubles it, slow
+/// answers in a row halve it. A single slow answer is due to the relay: a slow upstream makes all answers slow, since ops
+/// wait for each other.
 ///
 /// ```text
 ///   1 MiB ── a window answered quickly: doubled ──▶ the configured most

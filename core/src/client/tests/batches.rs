@@ -1,4 +1,4 @@
-//! What goes into one batch, in which order, and how flows share it.
+//! Tests of batches: their ops, the order of those, and the share of each flow.
 
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};

@@ -1,4 +1,4 @@
-//! The workbench: a client, a clock that the test moves, and everything that the client asked for.
+//! Test bench: a client, a manual clock, and a record of all actions.
 
 use alloc::borrow::ToOwned;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -150,9 +150,7 @@ impl Bench {
                     self.delivered.entry(flow).or_default().extend_from_slice(&bytes);
                     self.datagrams.entry(flow).or_default().push(bytes);
                 }
-                ClientAction::Credit { flow, bytes } => {
-                    *self.credit.entry(flow).or_default() += bytes
-                }
+                ClientAction::Credit { flow, bytes } => *self.credit.entry(flow).or_default() += bytes,
                 ClientAction::Opened { flow } => self.opened.push(flow),
                 ClientAction::Fin { flow } => self.fins.push(flow),
                 ClientAction::Ended { flow, why } => {

@@ -1,4 +1,4 @@
-//! Daily calls: counted, kept, renewed.
+//! Tests of daily budgets.
 
 use core::time::Duration;
 

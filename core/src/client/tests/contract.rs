@@ -1,4 +1,4 @@
-//! The clauses of the machine's contract.
+//! Tests of the clauses of the client's contract.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;

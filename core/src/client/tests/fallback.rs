@@ -1,4 +1,4 @@
-//! Falling back where a relay or a node knows less, and only there.
+//! Tests of fallback, where a relay or a node supports less.
 
 use alloc::vec;
 

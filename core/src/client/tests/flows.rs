@@ -1,4 +1,4 @@
-//! Flows between their open and their end: uplink, backpressure, half-close, reset.
+//! Tests of flows: uplink, backpressure, half-close, reset.
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -1,4 +1,4 @@
-//! The client machine under a manual clock, with the test in the place of relays and node.
+//! Tests of the client under a manual clock, with the test in the place of relays and node.
 
 mod batches;
 mod bench;

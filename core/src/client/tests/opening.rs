@@ -1,4 +1,4 @@
-//! Opening flows: first bytes, confirmation, failures, the unreachable cache.
+//! Tests of opening: first bytes, confirmation, failures, the unreachable cache.
 
 use bytes::Bytes;
 

@@ -1,4 +1,4 @@
-//! Sequence numbers out, replies back into order.
+//! Tests of sequencing.
 
 use bytes::Bytes;
 

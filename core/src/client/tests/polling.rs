@@ -1,4 +1,4 @@
-//! Polls: how many, when, and in whose company.
+//! Tests of polls: how many, when, and in which batches.
 
 use alloc::vec;
 use alloc::vec::Vec;

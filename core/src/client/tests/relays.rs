@@ -1,4 +1,4 @@
-//! The relay table at work: choice, limits, pauses, budgets.
+//! Tests of the relays: choice, limits, backoff.
 
 use core::time::Duration;
 

@@ -1,4 +1,4 @@
-//! UDP flows: datagrams at once, none ordered, some lost.
+//! Tests of UDP flows.
 
 use bytes::Bytes;
 
