@@ -5,13 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoints::Checkpoints;
-use crate::chooser::Decision;
-use crate::host::ClientHost;
 use crate::origin::Origin;
-use crate::property::Violation;
-use crate::run::{DecisionSource, Limits, Recording, Run};
-use crate::scenario::Scenario;
-use crate::seed::Seed;
+use crate::{ClientHost, Decision, DecisionSource, Limits, Recording, Run, Scenario, Seed, Violation};
 
 /// What the file is.
 pub const FORMAT: &str = "seqlane-sim-failure";

@@ -1,10 +1,8 @@
 //! Copies (D2): a world that is copied in the middle of a run goes on like the original.
 
-use crate::chooser::Seeded;
-use crate::property::{Property, Violation};
-use crate::run::Run;
 use crate::trace::NoTrace;
-use crate::world::{Outcome, World};
+use crate::world::World;
+use crate::{Outcome, Property, Run, Seeded, Violation};
 
 /// The event after which a run is copied.
 const MIDDLE: u64 = 30;

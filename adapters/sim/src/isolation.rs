@@ -5,16 +5,12 @@ use std::time::Duration;
 
 use seqlane::Level;
 
-use crate::chooser::{Chooser, Seeded};
-use crate::decision_point::DecisionPoint;
-use crate::probability::Probability;
-use crate::property::{Property, Violation};
-use crate::run::Run;
-use crate::scenario::{Profile, Scenario, Span};
+use crate::scenario::Span;
 use crate::script::Kind;
-use crate::time::Time;
 use crate::trace::{Entry, Observer, What};
-use crate::world::Outcome;
+use crate::{
+    Chooser, DecisionPoint, Outcome, Probability, Profile, Property, Run, Scenario, Seeded, Time, Violation,
+};
 
 /// What the others may notice at most: one active drain, one settle, and another round trip.
 const SHARE: Duration = Duration::from_millis(2500);

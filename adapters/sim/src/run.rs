@@ -4,15 +4,13 @@ use seqlane::{Client, ClientConfig, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoints::Checkpoints;
-use crate::chooser::{Chooser, Decision, Recorded, Recorder, Seeded};
-use crate::coverage::Coverage;
 use crate::guard::guarded;
-use crate::host::ClientHost;
-use crate::property::{Property, Violation};
-use crate::scenario::Scenario;
-use crate::time::Time;
 use crate::trace::{Entry, NoTrace, Sink};
-use crate::world::{Outcome, Tally, World};
+use crate::world::World;
+use crate::{
+    Chooser, ClientHost, Coverage, Decision, Outcome, Property, Recorded, Recorder, Scenario, Seeded, Tally,
+    Time, Violation,
+};
 
 /// Where a run is cut off. A run that is cut off has no violation, and proves less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

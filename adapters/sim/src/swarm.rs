@@ -7,13 +7,7 @@ use std::time::Duration;
 
 use seqlane::Client;
 
-use crate::coverage::{Coverage, CoveragePoint};
-use crate::fault::Fault;
-use crate::host::ClientHost;
-use crate::property::{Property, Violation};
-use crate::run::Run;
-use crate::seed::Seeds;
-use crate::world::Outcome;
+use crate::{ClientHost, Coverage, CoveragePoint, Fault, Outcome, Property, Run, Seeds, Violation};
 
 /// Failing seeds that are kept for each property: the lowest.
 const KEPT: usize = 8;

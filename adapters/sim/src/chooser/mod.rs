@@ -21,8 +21,7 @@ pub use exhaustive::Exhaustive;
 pub use recorded::{Decision, Recorded, Recorder};
 pub use seeded::Seeded;
 
-use crate::decision_point::DecisionPoint;
-use crate::probability::Probability;
+use crate::{DecisionPoint, Probability};
 
 /// Carries every decision of a run.
 pub trait Chooser {

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::chooser::Chooser;
-use crate::decision_point::DecisionPoint;
-use crate::probability::Probability;
+use crate::{DecisionPoint, Probability};
 
 /// A decision that was not the benign one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

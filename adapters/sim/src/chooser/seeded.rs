@@ -1,9 +1,8 @@
 //! DecisionSource from a seed.
 
 use crate::chooser::Chooser;
-use crate::decision_point::DecisionPoint;
-use crate::probability::Probability;
 use crate::rng::{below, keyed};
+use crate::{DecisionPoint, Probability};
 
 /// Answers hash(seed, point, key): every place has its own, so a fault that is taken away shifts no other.
 #[derive(Clone, Debug)]

@@ -9,15 +9,12 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chooser::{Chooser, Exhaustive};
-use crate::decision_point::DecisionPoint;
 use crate::explore::report::Counterexample;
-use crate::probability::Probability;
-use crate::property::Violation;
-use crate::scenario::{Profile, Scenario, Span};
+use crate::scenario::Span;
 use crate::script::Kind;
 use crate::trace::NoTrace;
 use crate::world::World;
+use crate::{Chooser, DecisionPoint, Exhaustive, Probability, Profile, Scenario, Violation};
 
 /// Which decisions are tried in every way.
 #[derive(Clone, Debug)]

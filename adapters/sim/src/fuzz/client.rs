@@ -10,8 +10,7 @@ use seqlane::{
     FlowId, FlowKind, Instant, Level, LocalEvent, RelayOptions, Secret, Seq, Target, Wake,
 };
 
-use crate::chooser::{Chooser, FromBytes};
-use crate::decision_point::DecisionPoint;
+use crate::{Chooser, DecisionPoint, FromBytes};
 
 /// A flow as its application sees it.
 #[derive(Default)]

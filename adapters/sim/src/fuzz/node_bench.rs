@@ -9,8 +9,7 @@ use seqlane::{
     UpstreamId, Wake,
 };
 
-use crate::chooser::{Chooser, FromBytes};
-use crate::decision_point::DecisionPoint;
+use crate::{Chooser, DecisionPoint, FromBytes};
 
 /// What upstreams send counts up from 0 and begins again after this many bytes.
 pub(super) const CYCLE: usize = 251;

@@ -1,9 +1,8 @@
 //! A whole simulated run, every decision of which comes from bytes.
 
-use crate::chooser::FromBytes;
-use crate::scenario::Profile;
 use crate::trace::NoTrace;
 use crate::world::World;
+use crate::{FromBytes, Profile};
 
 /// No decision of the network, of applications and of upstreams makes the machines violate a property.
 ///

@@ -14,9 +14,8 @@ use seqlane::wire::seal::{Nonce, Seal, Unsealed};
 use seqlane::wire::varint;
 use seqlane::{FlowKind, Seq, Target};
 
-use crate::chooser::{Chooser, FromBytes};
-use crate::decision_point::DecisionPoint;
 use crate::fuzz::node_bench::CYCLE;
+use crate::{Chooser, DecisionPoint, FromBytes};
 
 /// Streams that a client speaks of at a time: more than a node lets it have.
 const STREAMS: u32 = 4;

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use seqlane::{Rejected, ReorderLimits, ReorderQueue, Seq};
 
-use crate::chooser::{Chooser, FromBytes};
-use crate::decision_point::DecisionPoint;
+use crate::{Chooser, DecisionPoint, FromBytes};
 
 /// Inserts, pops and removals: the queue does what a map with the same limits does.
 ///

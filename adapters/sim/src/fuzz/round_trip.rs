@@ -4,8 +4,7 @@ use bytes::Bytes;
 use seqlane::wire::{self, Limits, Op, ReplyParts, Sid};
 use seqlane::{Caps, Form, Secret, Seq, Target};
 
-use crate::chooser::{Chooser, FromBytes};
-use crate::decision_point::DecisionPoint;
+use crate::{Chooser, DecisionPoint, FromBytes};
 
 const LIMITS: Limits = Limits { max_body: 1 << 20, max_ops: 64 };
 

@@ -6,11 +6,10 @@ use seqlane::wire::reset::ResetCode;
 use seqlane::{EndReason, ExchangeFailure, FlowKind};
 
 use crate::ends::{Ends, Flow};
-use crate::fault::Fault;
 use crate::oracle::records::{RelayRecord, flows};
 use crate::oracle::{Oracle, SentOp};
-use crate::property::Property;
 use crate::script::{Opening, Side};
+use crate::{Fault, Property};
 
 /// A round trip of this length may outlast a wait of the machines.
 const SLOW: Duration = Duration::from_secs(3);

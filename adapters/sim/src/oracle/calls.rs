@@ -6,13 +6,12 @@ use bytes::Bytes;
 use seqlane::wire::{self, Limits, Op};
 use seqlane::{BodyForm, ClientEvent, ExchangeFailure, ExchangeId, Instant, RelayId, RelayOptions};
 
-use crate::coverage::CoveragePoint;
 use crate::ends::Ends;
 use crate::oracle::Oracle;
 use crate::oracle::packets::answers;
 use crate::oracle::records::{OpKind, Request, SentCall, SentOp, flows};
-use crate::property::Property;
-use crate::time::{Time, nanos};
+use crate::time::nanos;
+use crate::{CoveragePoint, Property, Time};
 
 /// A relay is left alone for no longer than this, or than configured.
 const HOUR: Duration = Duration::from_secs(60 * 60);

@@ -5,12 +5,11 @@ use seqlane::wire::Reply;
 use seqlane::wire::reset::ResetCode;
 use seqlane::{EndReason, SessionEnd, Shut};
 
-use crate::coverage::CoveragePoint;
 use crate::ends::{Ends, datagram_number};
 use crate::oracle::{Oracle, UpstreamRecord};
 use crate::pattern::{Direction, Pattern};
-use crate::property::Property;
 use crate::script::Side;
+use crate::{CoveragePoint, Property};
 
 impl Oracle {
     /// A client delivers bytes, or a datagram, to an application.

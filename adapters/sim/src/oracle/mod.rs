@@ -33,12 +33,9 @@ use seqlane::wire::Sid;
 use seqlane::{ClientOptions, ExchangeId, Instant, NodeOptions, RequestId};
 
 use crate::clock::HostClock;
-use crate::coverage::{Coverage, CoveragePoint};
 use crate::ends::Ends;
-use crate::fault::Fault;
-use crate::property::{Property, Violation};
 use crate::scenario::Setup;
-use crate::time::Time;
+use crate::{Coverage, CoveragePoint, Fault, Property, Time, Violation};
 
 pub(crate) use records::{ClientAtRest, NodeAtRest, Request, SentOp, is_packet};
 use records::{

@@ -4,13 +4,11 @@ use bytes::Bytes;
 use seqlane::wire::{self, Limits, Op, Reply, Sid};
 use seqlane::{BodyForm, ClientEvent, ExchangeFailure, Level};
 
-use crate::coverage::CoveragePoint;
 use crate::ends::{Ends, UpstreamState};
-use crate::fault::Fault;
 use crate::oracle::Oracle;
 use crate::oracle::packets::looks_like_packet;
 use crate::oracle::records::{OpKind, Request, SentCall, SentOp, SessionRecord, is_packet};
-use crate::property::Property;
+use crate::{CoveragePoint, Fault, Property};
 
 /// A flow with something to send is passed over at most this often, and this often for each flow.
 const PASSED_OVER: u32 = 32;

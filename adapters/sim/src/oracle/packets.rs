@@ -9,15 +9,12 @@ use seqlane::wire::seal::{Seal, VERSION};
 use seqlane::wire::{self, Limits};
 use seqlane::{BodyForm, EndReason, ExchangeFailure, ExchangeId, FlowKind, Level};
 
-use crate::coverage::CoveragePoint;
 use crate::ends::{Ends, Flow};
-use crate::fault::Fault;
 use crate::oracle::Oracle;
 use crate::oracle::attribution::WHILE;
 use crate::oracle::records::{OpKind, SentCall, SentOp, is_packet};
-use crate::property::Property;
 use crate::script::{Opening, Pace, Side};
-use crate::time::Time;
+use crate::{CoveragePoint, Fault, Property, Time};
 
 /// Calls that a client of idle flows makes at most beyond its holds, and how many it makes for each hold; while
 /// things go wrong, so many a minute.

@@ -5,8 +5,7 @@ use std::time::Duration;
 use crate::ends::{Ends, Flow};
 use crate::latency::QUANTILES;
 use crate::oracle::Oracle;
-use crate::property::Property;
-use crate::time::Time;
+use crate::{Property, Time};
 
 impl Oracle {
     /// Looks for flows that do not move, though relay `core` has passed calls since `healed`.

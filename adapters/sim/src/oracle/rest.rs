@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use seqlane::{ClientStats, EndReason, Level, TimerKind};
 
-use crate::coverage::CoveragePoint;
 use crate::ends::{Ends, Flow};
 use crate::oracle::Oracle;
 use crate::oracle::records::{ClientAtRest, NodeAtRest};
-use crate::property::Property;
 use crate::scenario::KEY;
-use crate::time::Time;
+use crate::{CoveragePoint, Property, Time};
 
 /// How long the world may take to come to rest after the last flow has ended: the longest watchdog, the idle
 /// limits, and a node's last timers.

@@ -5,14 +5,13 @@ use std::time::Duration;
 use seqlane::{ClientOptions, Form, Level, NodeOptions, RelayOptions, Secret};
 use serde::{Deserialize, Serialize};
 
-use crate::fault::Fault;
 use crate::latency::Latency;
 use crate::plan::round_trip::RoundTrip;
 use crate::plan::size::Size;
 use crate::plan::workload::Workload;
-use crate::probability::Probability;
 use crate::scenario::{FlowSetup, KEY, Outage, RelaySetup, Setup};
 use crate::script::Script;
+use crate::{Fault, Probability};
 
 /// Level, network and bounds of a run. What a plan leaves out is as on the measured hosted relay, without
 /// faults.

@@ -9,9 +9,8 @@ use crate::plan::conditions::Conditions;
 use crate::plan::network::NetworkOnly;
 use crate::plan::probe::{FlowProbe, Probe};
 use crate::plan::workload::Workload;
-use crate::property::{Property, Violation};
-use crate::time::Time;
 use crate::world::World;
+use crate::{Property, Time, Violation};
 
 /// What a run showed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

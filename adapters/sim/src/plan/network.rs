@@ -1,9 +1,7 @@
 //! Who decides a measured run: a seed for what the network does, and the benign way everywhere else.
 
-use crate::chooser::{Chooser, Seeded};
-use crate::decision_point::DecisionPoint;
-use crate::probability::Probability;
 use crate::rng::{below, keyed};
+use crate::{Chooser, DecisionPoint, Probability, Seeded};
 
 /// Draws round trips, losses and duplicates; what is lost is lost silently.
 #[derive(Clone, Debug)]

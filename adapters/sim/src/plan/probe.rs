@@ -3,10 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::fault::Fault;
 use crate::plan::workload::{Role, Until, Workload};
-use crate::time::Time;
 use crate::trace::{Entry, Sink, What};
+use crate::{Fault, Time};
 
 /// Takes the times of a run.
 #[derive(Clone, Debug)]

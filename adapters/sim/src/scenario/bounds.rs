@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use seqlane::{Balance, ClientOptions, ClientStreamOptions, Level, NodeOptions, NodeStreamOptions, OpenMode};
 
-use crate::chooser::Chooser;
-use crate::decision_point::DecisionPoint;
+use crate::{Chooser, DecisionPoint};
 
 /// Sets bounds of the machines to the least that is allowed, to one more, or to something large.
 #[derive(Debug)]

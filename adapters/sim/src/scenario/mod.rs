@@ -19,10 +19,9 @@ pub(crate) use setup::KEY;
 pub use setup::{FlowSetup, ForeignClientSetup, Outage, RelaySetup, Setup};
 pub use wait::Wait;
 
-use crate::fault::Fault;
 use crate::latency::Latency;
-use crate::probability::Probability;
 use crate::script::Kind;
+use crate::{Fault, Probability};
 
 /// From the fewest to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

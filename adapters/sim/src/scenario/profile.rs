@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fault::Fault;
 use crate::latency::Latency;
-use crate::probability::Probability;
 use crate::scenario::{Scenario, Span};
 use crate::script::Kind;
+use crate::{Fault, Probability};
 
 /// A ready-made scenario.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,13 +5,11 @@ use std::time::Duration;
 use seqlane::{ClientOptions, ConnectFailure, Form, Level, NodeOptions, RelayOptions, Secret};
 use serde::Serialize;
 
-use crate::chooser::{Chooser, key};
-use crate::decision_point::DecisionPoint;
-use crate::fault::Fault;
+use crate::chooser::key;
 use crate::latency::{Latency, QUANTILES};
-use crate::probability::Probability;
 use crate::scenario::{Bounds, Scenario};
 use crate::script::{Kind, Opening, Pace, Script, Side};
+use crate::{Chooser, DecisionPoint, Fault, Probability};
 
 /// The key that clients and node share. It must never show up in a debug print (S12).
 pub(crate) const KEY: &str = "sim-key-41f2";

@@ -1,12 +1,7 @@
 //! Fewer decisions: decisions are taken away, brought down and moved to the front.
 
-use crate::chooser::Decision;
-use crate::decision_point::DecisionPoint;
-use crate::fault::Fault;
-use crate::host::ClientHost;
-use crate::run::Run;
 use crate::shrink::{ShrinkProgress, Shrinker, WORKLOAD};
-use crate::world::Outcome;
+use crate::{ClientHost, Decision, DecisionPoint, Fault, Outcome, Run};
 
 impl<H, T, G> Shrinker<'_, H, T, G>
 where

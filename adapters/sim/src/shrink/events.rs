@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use crate::chooser::Decision;
-use crate::decision_point::DecisionPoint;
-use crate::host::ClientHost;
 use crate::latency::Latency;
-use crate::run::Run;
-use crate::scenario::{Scenario, Span, Wait};
+use crate::scenario::{Span, Wait};
 use crate::shrink::places::Place;
 use crate::shrink::{ShrinkProgress, Shrinker};
-use crate::world::Outcome;
+use crate::{ClientHost, Decision, DecisionPoint, Outcome, Run, Scenario};
 
 /// Places of a point that are tried.
 const MOST_PLACES: usize = 12;

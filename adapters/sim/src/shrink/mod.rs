@@ -16,13 +16,9 @@ mod narrow;
 mod places;
 
 use crate::bundle::Bundle;
-use crate::chooser::Decision;
-use crate::decision_point::DecisionPoint;
-use crate::host::ClientHost;
-use crate::property::Property;
-use crate::run::{DecisionSource, Limits, Recording, Run};
-use crate::scenario::Scenario;
-use crate::world::Outcome;
+use crate::{
+    ClientHost, Decision, DecisionPoint, DecisionSource, Limits, Outcome, Property, Recording, Run, Scenario,
+};
 
 /// The points that make up the workload and the surroundings, the most telling first.
 const WORKLOAD: [DecisionPoint; 15] = [

@@ -2,14 +2,9 @@
 
 use std::time::Duration;
 
-use crate::chooser::Decision;
-use crate::decision_point::DecisionPoint;
-use crate::fault::Fault;
-use crate::host::ClientHost;
-use crate::run::Run;
-use crate::scenario::{Scenario, Span};
+use crate::scenario::Span;
 use crate::shrink::{ShrinkProgress, Shrinker};
-use crate::world::Outcome;
+use crate::{ClientHost, Decision, DecisionPoint, Fault, Outcome, Run, Scenario};
 
 impl<H, T, G> Shrinker<'_, H, T, G>
 where

@@ -1,13 +1,9 @@
 //! The places at which a run asks: a decision may do the same at another of them.
 
-use crate::chooser::{Chooser, Decision, Recorded, key};
-use crate::decision_point::DecisionPoint;
-use crate::host::ClientHost;
-use crate::run::{Limits, Run};
-use crate::scenario::Scenario;
+use crate::chooser::key;
 use crate::shrink::{ShrinkProgress, Shrinker, WORKLOAD};
 use crate::trace::NoTrace;
-use crate::world::Outcome;
+use crate::{Chooser, ClientHost, Decision, DecisionPoint, Limits, Outcome, Recorded, Run, Scenario};
 
 /// Earlier places that are tried for one decision.
 const MOST_MOVES: usize = 24;

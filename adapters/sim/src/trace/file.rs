@@ -6,14 +6,11 @@ use std::io::{self, BufRead, Write};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoints::Checkpoints;
-use crate::chooser::Decision;
-use crate::host::ClientHost;
 use crate::origin::Origin;
-use crate::property::Violation;
-use crate::run::{DecisionSource, Limits, Recording, Run};
-use crate::scenario::{Profile, Scenario};
-use crate::time::Time;
 use crate::trace::TraceLine;
+use crate::{
+    ClientHost, Decision, DecisionSource, Limits, Profile, Recording, Run, Scenario, Time, Violation,
+};
 
 /// What the file is.
 pub const FORMAT: &str = "seqlane-sim-trace";

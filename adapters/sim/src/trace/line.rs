@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fault::Fault;
-use crate::time::Time;
 use crate::trace::{Actor, Entry, ExchangeName, Summary, What};
+use crate::{Fault, Time};
 
 /// One line of a trace file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,10 +17,8 @@ pub use summary::Summary;
 
 use seqlane::{EndReason, ExchangeFailure, SessionEnd, TimerKind};
 
-use crate::fault::Fault;
-use crate::property::Property;
 use crate::script::Kind;
-use crate::time::Time;
+use crate::{Fault, Property, Time};
 
 /// Where something happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -6,16 +6,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use seqlane::{BodyForm, ExchangeId};
 
-use crate::chooser::Chooser;
-use crate::decision_point::DecisionPoint;
-use crate::fault::Fault;
-use crate::host::ClientHost;
 use crate::latency::QUANTILES;
 use crate::oracle::{Request, SentOp, is_packet};
 use crate::trace::Sink;
 use crate::world::World;
 use crate::world::event::Event;
 use crate::world::flight::{Answer, Flight};
+use crate::{Chooser, ClientHost, DecisionPoint, Fault};
 
 /// Old bodies that are kept for each client, each way.
 const KEPT: usize = 8;

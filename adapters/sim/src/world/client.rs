@@ -4,15 +4,11 @@ use seqlane::{
     ClientAction, ClientEvent, ClientNotice, ExchangeId, FlowId, Instant, Level, LocalEvent, Wake,
 };
 
-use crate::chooser::Chooser;
-use crate::coverage::CoveragePoint;
-use crate::host::ClientHost;
 use crate::oracle::require;
-use crate::property::Property;
-use crate::time::Time;
 use crate::trace::{Actor, ExchangeName, Sink, What};
 use crate::world::World;
 use crate::world::event::Event;
+use crate::{Chooser, ClientHost, CoveragePoint, Property, Time};
 
 /// More actions than this in one drain are a machine that does not come to rest.
 const MOST_ACTIONS: u32 = 100_000;

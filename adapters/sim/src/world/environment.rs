@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use crate::chooser::{Chooser, key};
+use crate::chooser::key;
 use crate::clock::HostClock;
-use crate::decision_point::DecisionPoint;
-use crate::fault::Fault;
-use crate::host::ClientHost;
 use crate::scenario::Outage;
-use crate::time::Time;
 use crate::trace::{Actor, Sink, What};
 use crate::world::event::{EnvironmentChange, Event, RelayState};
 use crate::world::{Phase, World};
+use crate::{Chooser, ClientHost, DecisionPoint, Fault, Time};
 
 /// How often the watchdog looks, at most.
 const WATCH: Duration = Duration::from_secs(20);

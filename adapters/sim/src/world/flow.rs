@@ -5,17 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use seqlane::{EndReason, FlowKind, LocalEvent, OpenError, Target};
 
-use crate::chooser::Chooser;
-use crate::coverage::CoveragePoint;
 use crate::ends::{Flow, datagram};
-use crate::host::ClientHost;
 use crate::oracle::require;
 use crate::pattern::{Direction, LONGEST, Pattern};
-use crate::property::Property;
 use crate::script::{Pace, Side};
 use crate::trace::{Actor, Sink, What};
 use crate::world::event::Event;
 use crate::world::{Phase, World};
+use crate::{Chooser, ClientHost, CoveragePoint, Property};
 
 /// How long a UDP application waits between datagrams, and for the last answers.
 const UDP_PACE: Duration = Duration::from_millis(300);

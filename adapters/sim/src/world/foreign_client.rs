@@ -6,14 +6,13 @@
 use seqlane::wire::{self, Limits, Op, Sid};
 use seqlane::{BodyForm, Form, Secret, Target};
 
-use crate::chooser::Chooser;
-use crate::host::ClientHost;
 use crate::pattern::{Direction, Pattern};
 use crate::scenario::KEY;
 use crate::trace::Sink;
 use crate::world::World;
 use crate::world::event::Event;
 use crate::world::hosts::{Caller, ForeignClient, Stage};
+use crate::{Chooser, ClientHost};
 
 /// Bytes that a foreign client sends.
 const PAYLOAD: usize = 100;

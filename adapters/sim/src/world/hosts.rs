@@ -8,10 +8,9 @@ use seqlane::{
 };
 
 use crate::clock::HostClock;
-use crate::host::ClientHost;
 use crate::rng::Xoshiro256pp;
 use crate::scenario::{ForeignClientSetup, Setup};
-use crate::time::Time;
+use crate::{ClientHost, Time};
 
 /// A client in its host.
 #[derive(Clone, Debug)]

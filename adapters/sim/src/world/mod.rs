@@ -26,19 +26,15 @@ use std::sync::Arc;
 
 use seqlane::{Client, ClientConfig, Instant};
 
-use crate::chooser::{Chooser, Seeded};
-use crate::coverage::Coverage;
-use crate::decision_point::DecisionPoint;
 use crate::ends::Ends;
-use crate::fault::Fault;
 use crate::hash::RunHash;
 use crate::heap::EventHeap;
-use crate::host::ClientHost;
 use crate::oracle::{ClientAtRest, NodeAtRest, Oracle};
-use crate::property::{Property, Violation};
-use crate::scenario::{Scenario, Setup};
-use crate::time::Time;
+use crate::scenario::Setup;
 use crate::trace::{Actor, Entry, NoTrace, Sink, What};
+use crate::{
+    Chooser, ClientHost, Coverage, DecisionPoint, Fault, Property, Scenario, Seeded, Time, Violation,
+};
 
 use event::Event;
 use hosts::{ClientSide, ForeignClient, NodeSide};

@@ -7,19 +7,14 @@ use seqlane::{
     SessionEnd, UpstreamId, Wake,
 };
 
-use crate::chooser::Chooser;
-use crate::coverage::CoveragePoint;
-use crate::decision_point::DecisionPoint;
 use crate::ends::UpstreamState;
-use crate::fault::Fault;
-use crate::host::ClientHost;
 use crate::oracle::require;
-use crate::property::Property;
 use crate::scenario::KEY;
 use crate::trace::{Actor, Sink, What};
 use crate::world::World;
 use crate::world::event::Event;
 use crate::world::hosts::{Caller, machine};
+use crate::{Chooser, ClientHost, CoveragePoint, DecisionPoint, Fault, Property};
 
 const MOST_ACTIONS: u32 = 100_000;
 

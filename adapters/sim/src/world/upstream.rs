@@ -5,17 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use seqlane::{FlowKind, NodeEvent, Shut, UpstreamEvent, UpstreamId};
 
-use crate::chooser::{Chooser, key};
-use crate::coverage::CoveragePoint;
-use crate::decision_point::DecisionPoint;
+use crate::chooser::key;
 use crate::ends::{Upstream, UpstreamState, datagram, datagram_number};
-use crate::fault::Fault;
-use crate::host::ClientHost;
 use crate::pattern::{Direction, LONGEST, Pattern};
 use crate::script::{Opening, Pace, Script, Side};
 use crate::trace::{Actor, Sink, What};
 use crate::world::event::Event;
 use crate::world::{Phase, World};
+use crate::{Chooser, ClientHost, CoveragePoint, DecisionPoint, Fault};
 
 /// How long upstreams take to answer; the first is the benign one.
 const ANSWERS: [Duration; 4] =

@@ -5,13 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use seqlane::{ClientEvent, ExchangeFailure, ExchangeId, NodeEvent};
 
-use crate::chooser::Chooser;
-use crate::coverage::CoveragePoint;
-use crate::decision_point::DecisionPoint;
-use crate::fault::Fault;
-use crate::host::ClientHost;
 use crate::latency::QUANTILES;
-use crate::property::Property;
 use crate::trace::{Actor, Sink, Summary, What};
 use crate::world::World;
 use crate::world::adversary::Delivered;
@@ -19,6 +13,7 @@ use crate::world::event::RelayState;
 use crate::world::exchange::PAGE;
 use crate::world::flight::{Answer, Flight};
 use crate::world::hosts::Caller;
+use crate::{Chooser, ClientHost, CoveragePoint, DecisionPoint, Fault, Property};
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// A node has answered a request.

@@ -4,14 +4,12 @@ use std::time::Duration;
 
 use seqlane::{ClientEvent, Level};
 
-use crate::chooser::Chooser;
-use crate::decision_point::DecisionPoint;
-use crate::host::ClientHost;
 use crate::oracle::is_packet;
 use crate::trace::Sink;
 use crate::world::World;
 use crate::world::event::Event;
 use crate::world::flight::{Answer, Flight};
+use crate::{Chooser, ClientHost, DecisionPoint};
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// Puts a body on its client's link; without one it is through at once.

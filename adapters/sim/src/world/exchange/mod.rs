@@ -9,17 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use seqlane::{BodyForm, ExchangeFailure, ExchangeId, Instant, RelayId};
 
-use crate::chooser::{Chooser, key};
-use crate::decision_point::DecisionPoint;
-use crate::fault::Fault;
-use crate::host::ClientHost;
+use crate::chooser::key;
 use crate::latency::QUANTILES;
 use crate::oracle::is_packet;
-use crate::probability::Probability;
 use crate::trace::{Actor, ExchangeName, Sink, Summary, What};
 use crate::world::World;
 use crate::world::event::{Event, RelayState};
 use crate::world::flight::{Answer, Flight};
+use crate::{Chooser, ClientHost, DecisionPoint, Fault, Probability};
 
 /// A round trip of this length is part of a heavy tail (F15).
 const TAIL: Duration = Duration::from_secs(5);

@@ -5,10 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use seqlane::{ExchangeFailure, wire};
 
-use crate::chooser::Chooser;
-use crate::decision_point::DecisionPoint;
-use crate::fault::Fault;
-use crate::host::ClientHost;
 use crate::oracle::SentOp;
 use crate::trace::{Actor, Sink, What};
 use crate::world::event::{Event, RelayState};
@@ -16,6 +12,7 @@ use crate::world::exchange::PAGE;
 use crate::world::flight::{Answer, Flight};
 use crate::world::hosts::Caller;
 use crate::world::{Phase, World};
+use crate::{Chooser, ClientHost, DecisionPoint, Fault};
 
 /// What relays say with 429 (F8), absurd values too.
 const REFUSALS: [Option<Duration>; 5] = [
