@@ -1,7 +1,5 @@
 //! A failure in one file: what is needed to see it again, and to see whether it is still the same.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoints::Checkpoints;
@@ -54,16 +52,9 @@ pub struct Replay {
 }
 
 /// A file that is no bundle.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no bundle of a failure: {0}")]
 pub struct BadBundle(String);
-
-impl fmt::Display for BadBundle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no bundle of a failure: {}", self.0)
-    }
-}
-
-impl std::error::Error for BadBundle {}
 
 impl Bundle {
     /// Puts a recorded run together.

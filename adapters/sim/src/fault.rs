@@ -87,13 +87,6 @@ impl FromStr for Fault {
 }
 
 /// No kind of fault has this name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no fault is called `{0}`; `faults` lists them")]
 pub struct UnknownFault(String);
-
-impl fmt::Display for UnknownFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no fault is called `{}`; `faults` lists them", self.0)
-    }
-}
-
-impl std::error::Error for UnknownFault {}

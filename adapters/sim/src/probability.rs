@@ -3,18 +3,18 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde_with::{DeserializeFromStr, SerializeDisplay};
 
 /// How often something happens: `num` times in `den`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, SerializeDisplay, DeserializeFromStr)]
 pub struct Probability {
     num: u32,
     den: u32,
 }
 
 /// Probability that make no sense.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no probability: write it as 3/100, with 0 <= 3 <= 100")]
 pub struct BadProbability(String);
 
 impl Probability {
@@ -71,28 +71,6 @@ impl FromStr for Probability {
         if den == 0 || num > den { Err(bad()) } else { Ok(Self { num, den }) }
     }
 }
-
-impl TryFrom<String> for Probability {
-    type Error = BadProbability;
-
-    fn try_from(text: String) -> Result<Self, BadProbability> {
-        text.parse()
-    }
-}
-
-impl From<Probability> for String {
-    fn from(probability: Probability) -> Self {
-        probability.to_string()
-    }
-}
-
-impl fmt::Display for BadProbability {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` are no probability: write them as 3/100, with 0 <= 3 <= 100", self.0)
-    }
-}
-
-impl std::error::Error for BadProbability {}
 
 #[cfg(test)]
 mod tests {

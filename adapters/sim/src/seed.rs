@@ -18,7 +18,8 @@ pub struct Seeds {
 }
 
 /// No seed is written like this.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no seed: write 42, 0x2a, a commit of 40 digits, or a range as 0..1000")]
 pub struct BadSeed(String);
 
 const COMMIT_DIGITS: usize = 40;
@@ -64,14 +65,6 @@ impl FromStr for Seeds {
         }
     }
 }
-
-impl fmt::Display for BadSeed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is no seed: write 42, 0x2a, a commit of 40 digits, or a range as 0..1000", self.0)
-    }
-}
-
-impl std::error::Error for BadSeed {}
 
 #[cfg(test)]
 mod tests {

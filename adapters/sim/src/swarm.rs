@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use seqlane::Client;
 
-use crate::{ClientHost, Coverage, CoveragePoint, Fault, Outcome, Property, Run, Seeds, Violation};
+use crate::{ClientHost, CoveragePoint, Fault, Outcome, Property, Run, Seeds, Time, Violation};
 
 /// Failing seeds that are kept for each property: the lowest.
 const KEPT: usize = 8;
@@ -66,29 +66,23 @@ pub struct Failures {
 }
 
 impl Figures {
-    fn add(&mut self, seed: u64, outcome: Outcome, keep_hash: bool) {
-        let tally = &outcome.tally;
-        self.seeds += 1;
-        self.events += outcome.events;
-        self.simulated += outcome.time.since(crate::time::Time::ZERO);
-        self.finished += tally.finished;
-        self.lost += tally.lost;
-        self.calls += tally.calls;
-        self.faults.iter_mut().zip(tally.faults).for_each(|(sum, count)| *sum += count);
-        self.point(outcome.coverage);
-        if keep_hash {
-            self.hashes.insert(seed, (outcome.hash, outcome.events));
-        }
-        if let Some(violation) = outcome.violation {
-            let failures = self.failures.entry(violation.property).or_default();
-            failures.add(1, BTreeMap::from([(seed, violation)]));
-        }
-    }
-
-    fn point(&mut self, coverage: Coverage) {
-        self.coverage.resize(CoveragePoint::all().count(), 0);
-        for (sum, point) in self.coverage.iter_mut().zip(CoveragePoint::all()) {
-            *sum += u64::from(coverage.has(point));
+    /// The figures of one run.
+    fn of(seed: u64, outcome: Outcome, keep_hash: bool) -> Self {
+        let tally = outcome.tally;
+        let failure = outcome.violation.map(|violation| {
+            (violation.property, Failures { count: 1, seeds: BTreeMap::from([(seed, violation)]) })
+        });
+        Self {
+            seeds: 1,
+            events: outcome.events,
+            simulated: outcome.time.since(Time::ZERO),
+            finished: tally.finished,
+            lost: tally.lost,
+            calls: tally.calls,
+            faults: tally.faults,
+            coverage: CoveragePoint::all().map(|point| u64::from(outcome.coverage.has(point))).collect(),
+            failures: failure.into_iter().collect(),
+            hashes: keep_hash.then_some((seed, (outcome.hash, outcome.events))).into_iter().collect(),
         }
     }
 
@@ -103,7 +97,7 @@ impl Figures {
         self.coverage.resize(self.coverage.len().max(other.coverage.len()), 0);
         self.coverage.iter_mut().zip(other.coverage).for_each(|(sum, count)| *sum += count);
         for (property, failures) in other.failures {
-            self.failures.entry(property).or_default().add(failures.count, failures.seeds);
+            self.failures.entry(property).or_default().join(failures);
         }
         self.hashes.extend(other.hashes);
     }
@@ -128,9 +122,9 @@ impl Figures {
 }
 
 impl Failures {
-    fn add(&mut self, count: u64, seeds: BTreeMap<u64, Violation>) {
-        self.count += count;
-        self.seeds.extend(seeds);
+    fn join(&mut self, other: Self) {
+        self.count += other.count;
+        self.seeds.extend(other.seeds);
         while self.seeds.len() > KEPT {
             self.seeds.pop_last();
         }
@@ -167,7 +161,7 @@ impl<H: ClientHost> Swarm<'_, H> {
             if through(seed) {
                 break;
             }
-            figures.add(seed, (self.check)(&self.run, seed), self.hashes);
+            figures.join(Figures::of(seed, (self.check)(&self.run, seed), self.hashes));
             let news = figures.seeds >= REPORT_EVERY || !figures.failures.is_empty();
             if news && reports.send(std::mem::take(&mut figures)).is_err() {
                 return;

@@ -36,7 +36,7 @@ fn two_processes_make_the_same_runs_and_so_does_this_one() {
 
 #[test]
 fn the_picks_of_a_run_make_it_again() {
-    for profile in Profile::ALL {
+    for profile in Profile::ALL.iter().copied() {
         let scenario = profile.scenario();
         let run = Run::new(&scenario);
         // The profile of figures moves megabytes in every run.

@@ -2,10 +2,11 @@
 
 use seqlane::Level;
 use seqlane_sim::{CoveragePoint, Figures, Property, Run, Scenario};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::console::Console;
-use crate::cli::swarm::{ManyArgs, coverage, coverage_document};
+use crate::cli::many::ManyArgs;
+use crate::cli::table::table;
 use crate::cli::verdict::{CliError, Verdict};
 
 /// Count what happens sometimes, and say what never does.
@@ -54,4 +55,23 @@ pub(crate) fn required(scenario: &Scenario, point: CoveragePoint) -> bool {
 pub(crate) fn never(scenario: &Scenario, figures: &Figures) -> Vec<CoveragePoint> {
     let missing = figures.covered().filter(|(point, runs)| *runs == 0 && required(scenario, *point));
     missing.map(|(point, _)| point).collect()
+}
+
+/// The table of what happens sometimes.
+pub(crate) fn coverage(scenario: &Scenario, figures: &Figures) -> String {
+    let mut table = table(&["sometimes", "runs ", "what happens"]);
+    for (point, runs) in figures.covered() {
+        let runs = match runs {
+            0 if required(scenario, point) => "NEVER".to_owned(),
+            0 => "-".to_owned(),
+            runs => runs.to_string(),
+        };
+        table.add_row([name(point), runs, point.text().to_owned()]);
+    }
+    table.trim_fmt()
+}
+
+/// Coverage and the runs that set them.
+pub(crate) fn coverage_document(covered: impl Iterator<Item = (CoveragePoint, u64)>) -> Value {
+    covered.map(|(point, runs)| (name(point), json!(runs))).collect::<serde_json::Map<_, _>>().into()
 }

@@ -14,7 +14,7 @@ pub(crate) struct ExploreArgs {
     /// Look at no more states than this in a world
     #[arg(long, value_name = "N", default_value_t = Options::default().max_states)]
     max_states: usize,
-    /// What to check of every state's future: none, reach, heal or both
+    /// What to check of every state's future
     #[arg(long, value_name = "WHICH", default_value_t = Liveness::Both)]
     liveness: Liveness,
     /// Run the whole simulator under every combination of its first decisions instead
@@ -43,7 +43,7 @@ fn every_state(args: ExploreArgs, console: &Console) -> Result<Verdict, CliError
     console.say(&format!("{report}\n"))?;
     console.document(&report)?;
     Ok(match report.counterexample() {
-        None if report.scopes.iter().any(|scope| scope.truncated) => Verdict::Unfinished,
+        None if report.is_truncated() => Verdict::Unfinished,
         found => verdict(found),
     })
 }

@@ -6,6 +6,7 @@ mod coverage;
 mod diff;
 mod explore;
 mod faults;
+mod many;
 mod mutants;
 mod plan;
 #[cfg(feature = "planted")]

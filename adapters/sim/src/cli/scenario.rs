@@ -14,7 +14,7 @@ pub(crate) struct ScenarioArgs {
     /// A scenario file (TOML)
     #[arg(long, value_name = "FILE", help_heading = "Scenario")]
     scenario: Option<PathBuf>,
-    /// A ready-made scenario: calm, swarm, hostile, quota or hosted
+    /// A ready-made scenario
     #[arg(long, value_name = "NAME", help_heading = "Scenario")]
     profile: Option<Profile>,
     /// Set one name of a scenario file: net.lose-reply=3/100, flows=[1,8], link=none

@@ -4,20 +4,15 @@ mod failures;
 mod report;
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-pub(crate) use self::report::{coverage, coverage_document};
 use seqlane_sim::swarm::SeedCheck;
-use seqlane_sim::{Figures, Property, Run, Scenario, Seeds, Swarm, copies, isolation};
-use serde_json::json;
+use seqlane_sim::{Property, Run, copies, isolation};
 
 use crate::cli::console::{Console, command};
 use crate::cli::coverage::never;
-use crate::cli::scenario::ScenarioArgs;
+use crate::cli::many::ManyArgs;
 use crate::cli::verdict::{CliError, Verdict};
-
-/// Seeds of a swarm that is told neither how many nor how long.
-const SEEDS: u64 = 10_000;
 
 /// Make many runs, and make every failure small.
 #[derive(clap::Args, Debug)]
@@ -53,62 +48,6 @@ pub(crate) struct SwarmArgs {
     report: Option<PathBuf>,
 }
 
-/// Which runs, and how many at a time.
-#[derive(clap::Args, Debug)]
-pub(crate) struct ManyArgs {
-    /// The seeds: A..B, where B does not belong to them, or A.. without an end
-    #[arg(long, value_name = "A..B")]
-    seeds: Option<Seeds>,
-    /// Go on for this long
-    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
-    duration: Option<Duration>,
-    /// Runs at a time
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    jobs: u16,
-    #[command(flatten)]
-    pub(crate) scenario: ScenarioArgs,
-}
-
-/// What many runs came to, and how long they took.
-pub(crate) struct Ran {
-    pub(crate) figures: Figures,
-    pub(crate) took: Duration,
-}
-
-impl ManyArgs {
-    fn seeds(&self) -> Seeds {
-        let end = if self.duration.is_some() { None } else { Some(SEEDS) };
-        let seeds = self.seeds.unwrap_or(Seeds { first: 0, end });
-        let end =
-            if self.duration.is_some() { seeds.end } else { seeds.end.or(seeds.first.checked_add(SEEDS)) };
-        Seeds { end, ..seeds }
-    }
-
-    /// Makes the runs, with a bar that shows how far they are.
-    pub(crate) fn run<'s>(
-        &self,
-        console: &Console,
-        scenario: &'s Scenario,
-        check: SeedCheck<'s>,
-        hashes: bool,
-        mut go_on: impl FnMut(&Figures) -> bool,
-    ) -> Ran {
-        let run = Run::new(scenario).within(self.scenario.limits());
-        let swarm = Swarm { run, jobs: usize::from(self.jobs), check, hashes };
-        let seeds = self.seeds();
-        let bar = console.bar(seeds.end.filter(|_| self.duration.is_none()).map(|end| end - seeds.first));
-        let start = Instant::now();
-        let figures = swarm.run(seeds, |figures| {
-            bar.set_position(figures.seeds);
-            let rate = figures.seeds as f64 / start.elapsed().as_secs_f64();
-            bar.set_message(format!("{} seeds, {rate:.0}/s, {} failed", figures.seeds, figures.failed()));
-            go_on(figures) && self.duration.is_none_or(|most| start.elapsed() < most)
-        });
-        bar.finish_and_clear();
-        Ran { figures, took: start.elapsed() }
-    }
-}
-
 impl SwarmArgs {
     fn check<'a>(&self) -> SeedCheck<'a> {
         if self.check_determinism {
@@ -133,7 +72,13 @@ pub(crate) fn run(args: SwarmArgs, console: &Console) -> Result<Verdict, CliErro
         return Ok(Verdict::of(ran.figures.first_failure().map(|(_, violation)| violation)));
     }
     report::tell(console, &scenario, &ran)?;
-    let found = failures::keep(&args, console, &scenario, &ran.figures)?;
+    let keeper = failures::Keeper {
+        console,
+        run: Run::new(&scenario).within(args.many.scenario.limits()),
+        directory: &args.bundle_dir,
+        shrink_budget: args.shrink_budget,
+    };
+    let found = keeper.keep(&ran.figures)?;
     let missing = if args.require_coverage { never(&scenario, &ran.figures) } else { Vec::new() };
     if let Some(directory) = &args.report {
         report::write(directory, &scenario, &ran, &found)?;
@@ -157,18 +102,4 @@ pub(crate) fn run(args: SwarmArgs, console: &Console) -> Result<Verdict, CliErro
 fn again(args: &SwarmArgs, seed: u64) -> String {
     let seed = seqlane_sim::Seed(seed).to_string();
     command(["run".to_owned(), "--seed".to_owned(), seed].into_iter().chain(args.many.scenario.words()))
-}
-
-/// What a program is told of one failure.
-fn failure_document(failure: &failures::KeptFailure) -> serde_json::Value {
-    json!({
-        "seed": seqlane_sim::Seed(failure.seed).to_string(),
-        "violation": failure.violation,
-        "bundle": failure.bundle,
-        "small": failure.small,
-        "decisions": failure.decisions,
-        "events": failure.events,
-        "lines": failure.lines,
-        "entries": failure.entries,
-    })
 }

@@ -1,7 +1,6 @@
 //! From any state, in a world without faults that treats everybody in turn: everything must come to its end.
 
-use crate::explore::model::{Broken, Model};
-use crate::explore::search::{Prints, guarded};
+use crate::explore::model::{Broken, Model, Prints, guarded};
 use crate::property::Property;
 
 /// Runs healed worlds. What it has seen it does not run again: a healed run has one way to go.

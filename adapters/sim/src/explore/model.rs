@@ -1,7 +1,11 @@
 //! What the search needs to know of a world: its states, what can happen in each, and when it is done.
 
+use std::collections::HashMap;
 use std::fmt::Display;
+use std::hash::BuildHasherDefault;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::hash128::Hashed;
 use crate::property::Property;
 
 /// A closed world whose every behaviour can be tried.
@@ -39,6 +43,19 @@ pub trait Model {
     fn fair(&self, state: &Self::State) -> Option<Self::Step>;
 }
 
+/// Returns from a function, unless something holds: the property is broken, and the text says what was seen.
+macro_rules! ensure {
+    ($holds:expr, $property:ident, $($seen:tt)+) => {
+        if !$holds {
+            return Err($crate::explore::model::Broken::new(
+                $crate::property::Property::$property,
+                format!($($seen)+),
+            ));
+        }
+    };
+}
+pub(super) use ensure;
+
 /// A property that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
@@ -53,4 +70,16 @@ impl Broken {
     pub fn new(property: Property, what: impl Into<String>) -> Self {
         Self { property, what: what.into() }
     }
+}
+
+/// States by their fingerprints.
+pub(super) type Prints<V> = HashMap<u128, V, BuildHasherDefault<Hashed>>;
+
+/// A panic is a broken property too.
+pub(super) fn guarded(take: impl FnOnce() -> Result<(), Broken>) -> Result<(), Broken> {
+    catch_unwind(AssertUnwindSafe(take)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        Err(Broken::new(Property::S11, text))
+    })
 }

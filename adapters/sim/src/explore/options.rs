@@ -1,10 +1,5 @@
 //! What is explored, and how thoroughly.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
-
 use crate::explore::scope::Scope;
 use crate::explore::search::SearchLimits;
 
@@ -58,8 +53,8 @@ impl Options {
 }
 
 /// What is checked of every state's future.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::Display, clap::ValueEnum)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Liveness {
     /// Nothing.
     None,
@@ -70,36 +65,4 @@ pub enum Liveness {
     /// Both.
     #[default]
     Both,
-}
-
-impl Liveness {
-    /// Every choice.
-    pub const ALL: [Self; 4] = [Self::None, Self::Reach, Self::Heal, Self::Both];
-
-    /// The name on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Reach => "reach",
-            Self::Heal => "heal",
-            Self::Both => "both",
-        }
-    }
-}
-
-impl fmt::Display for Liveness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Liveness {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|liveness| liveness.name() == text)
-            .ok_or_else(|| format!("`{text}` is none of none, reach, heal, both"))
-    }
 }

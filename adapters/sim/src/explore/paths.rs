@@ -146,18 +146,6 @@ fn counterexample(violation: Violation, steps: Vec<String>) -> Counterexample {
     Counterexample { property: violation.property, what, steps, then: Vec::new() }
 }
 
-impl PathsReport {
-    /// 0: everything holds. 1: safety does not. 4: liveness does not. 6: there were more runs than allowed.
-    pub fn exit_code(&self) -> u8 {
-        match &self.counterexample {
-            Some(found) if found.property.is_liveness() => 4,
-            Some(_) => 1,
-            None if self.truncated => 6,
-            None => 0,
-        }
-    }
-}
-
 impl fmt::Display for PathsReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { runs, events, finished, lost, seconds, .. } = self;
@@ -182,7 +170,7 @@ mod tests {
         let paths = Paths { depth: 6, ..Paths::default() };
         let report = paths.run(&mut |_| {});
         assert_eq!(report.counterexample, None);
-        assert!(!report.truncated && report.exit_code() == 0);
+        assert!(!report.truncated);
         // Each decision has at least two ways.
         assert!(report.runs >= 1 << 6, "{report}");
         assert_eq!(report.finished + report.lost, report.runs);

@@ -92,14 +92,16 @@ impl Report {
         self.scopes.iter().find_map(|scope| scope.counterexample.as_ref())
     }
 
-    /// 0: everything holds. 1: safety does not. 4: liveness does not. 6: a scope was larger than allowed.
-    pub fn exit_code(&self) -> u8 {
-        match self.counterexample() {
-            Some(found) if found.property.is_liveness() => 4,
-            Some(_) => 1,
-            None if self.scopes.iter().any(|scope| scope.truncated) => 6,
-            None => 0,
-        }
+    /// Whether a scope was larger than allowed.
+    pub fn is_truncated(&self) -> bool {
+        self.scopes.iter().any(|scope| scope.truncated)
+    }
+
+    fn extent(&self) -> String {
+        let states: usize = self.scopes.iter().map(|scope| scope.states).sum();
+        let seconds: f64 = self.scopes.iter().map(|scope| scope.seconds).sum();
+        let cut = if self.is_truncated() { ", of which there are more" } else { "" };
+        format!("{states} states of {} scopes{cut}; {seconds:.1} s", self.scopes.len())
     }
 }
 
@@ -110,18 +112,8 @@ impl fmt::Display for Report {
         }
         match self.counterexample() {
             Some(found) => write!(f, "{found}"),
-            None => write!(f, "every property holds in {}", self.told_extent()),
+            None => write!(f, "every property holds in {}", self.extent()),
         }
-    }
-}
-
-impl Report {
-    fn told_extent(&self) -> String {
-        let states: usize = self.scopes.iter().map(|scope| scope.states).sum();
-        let seconds: f64 = self.scopes.iter().map(|scope| scope.seconds).sum();
-        let cut =
-            if self.scopes.iter().any(|scope| scope.truncated) { ", of which there are more" } else { "" };
-        format!("{states} states of {} scopes{cut}; {seconds:.1} s", self.scopes.len())
     }
 }
 

@@ -139,16 +139,9 @@ impl FromStr for Scope {
 }
 
 /// A scope that makes no sense, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("bad scope: {0}")]
 pub struct BadScope(String);
-
-impl fmt::Display for BadScope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "bad scope: {}", self.0)
-    }
-}
-
-impl std::error::Error for BadScope {}
 
 #[cfg(test)]
 mod tests {

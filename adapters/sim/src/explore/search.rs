@@ -1,17 +1,11 @@
 //! Breadth first through every state that can be reached, so that the first counterexample is a shortest one. Where more
 //! states wait than memory should hold, the newest go first until fewer do.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::BuildHasherDefault;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::VecDeque;
 
 use crate::explore::healing::{Healing, Sick};
-use crate::explore::model::{Broken, Model};
-use crate::hash128::Hashed;
+use crate::explore::model::{Broken, Model, Prints, guarded};
 use crate::property::Property;
-
-/// States by their fingerprints.
-pub(super) type Prints<V> = HashMap<u128, V, BuildHasherDefault<Hashed>>;
 
 /// What limits a search, and what it checks beside safety.
 #[derive(Clone, Copy, Debug)]
@@ -236,15 +230,6 @@ impl<M: Model> Search<'_, M> {
     fn conclude(self) -> SearchResult<M::Step> {
         SearchResult { done: self.done.len(), ..self.found }
     }
-}
-
-/// A panic is a broken property too.
-pub(super) fn guarded(take: impl FnOnce() -> Result<(), Broken>) -> Result<(), Broken> {
-    catch_unwind(AssertUnwindSafe(take)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-        Err(Broken::new(Property::S11, text))
-    })
 }
 
 /// Which of `count` states have a way along `edges` to one of `ends`.

@@ -8,7 +8,7 @@ use seqlane::{ClientStats, EndReason, Level, TimerKind};
 use crate::ends::{Ends, Flow};
 use crate::oracle::Oracle;
 use crate::oracle::records::{ClientAtRest, NodeAtRest};
-use crate::scenario::KEY;
+use crate::scenario::setup::KEY;
 use crate::{CoveragePoint, Property, Time};
 
 /// How long the world may take to come to rest after the last flow has ended: the longest watchdog, the idle

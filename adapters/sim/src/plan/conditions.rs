@@ -9,7 +9,8 @@ use crate::latency::Latency;
 use crate::plan::round_trip::RoundTrip;
 use crate::plan::size::Size;
 use crate::plan::workload::Workload;
-use crate::scenario::{FlowSetup, KEY, Outage, RelaySetup, Setup};
+use crate::scenario::setup::KEY;
+use crate::scenario::{FlowSetup, Outage, RelaySetup, Setup};
 use crate::script::Script;
 use crate::{Fault, Probability};
 

@@ -1,14 +1,13 @@
 //! What a sweep turns.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use crate::plan::conditions::Conditions;
 
 /// A condition that a sweep varies, by its name in plans.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 #[allow(missing_docs, reason = "each is the condition of its name")]
 pub enum Parameter {
     Level,
@@ -27,22 +26,6 @@ const MEGA: f64 = 1_000_000.0;
 const MIB: f64 = 1_048_576.0;
 
 impl Parameter {
-    /// The name of the condition.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Level => "level",
-            Self::RoundTrip => "round-trip",
-            Self::Loss => "loss",
-            Self::Duplicates => "duplicates",
-            Self::Relays => "relays",
-            Self::Concurrency => "concurrency",
-            Self::Link => "link",
-            Self::PerCall => "per-call",
-            Self::Depth => "depth",
-            Self::ResponseCap => "response-cap",
-        }
-    }
-
     /// What its axis says.
     pub const fn axis(self) -> &'static str {
         match self {
@@ -94,11 +77,5 @@ impl Parameter {
     /// Whether its axis grows by factors.
     pub const fn is_logarithmic(self) -> bool {
         matches!(self, Self::RoundTrip | Self::Link | Self::PerCall | Self::ResponseCap)
-    }
-}
-
-impl fmt::Display for Parameter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }

@@ -104,16 +104,9 @@ pub struct Percentiles {
 }
 
 /// A plan that makes no sense, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct BadPlan(String);
-
-impl fmt::Display for BadPlan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for BadPlan {}
 
 fn bad(error: impl fmt::Display) -> BadPlan {
     BadPlan(error.to_string().trim_end().to_owned())
@@ -297,7 +290,7 @@ fn overlay(tables: &[&Table], turned: &[(Parameter, &Value)]) -> Result<Conditio
         table.extend(below.iter().map(|(key, value)| (key.clone(), value.clone())));
     }
     for (parameter, value) in turned {
-        table.insert(parameter.name().to_owned(), (*value).clone());
+        table.insert(parameter.to_string(), (*value).clone());
     }
     let conditions: Conditions = table.try_into().map_err(bad)?;
     conditions.check().map_err(BadPlan)?;

@@ -4,19 +4,20 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::Error;
-use serde::{Deserialize, Serialize};
+use serde_with::{DeserializeFromStr, SerializeDisplay};
 
 use crate::latency::Latency;
 
 /// `200ms` for the same always, or the name of a table such as `hosted`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SerializeDisplay, DeserializeFromStr)]
 pub struct RoundTrip(pub Latency);
 
 /// No round trip is written like this.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no round trip: write 200ms, or the name of a table such as hosted")]
 pub struct BadRoundTrip(String);
 
 impl RoundTrip {
@@ -49,28 +50,6 @@ impl FromStr for RoundTrip {
         Ok(Self(Latency::Fixed(millis)))
     }
 }
-
-impl TryFrom<String> for RoundTrip {
-    type Error = BadRoundTrip;
-
-    fn try_from(text: String) -> Result<Self, BadRoundTrip> {
-        text.parse()
-    }
-}
-
-impl From<RoundTrip> for String {
-    fn from(round_trip: RoundTrip) -> Self {
-        round_trip.to_string()
-    }
-}
-
-impl fmt::Display for BadRoundTrip {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is no round trip: write 200ms, or the name of a table such as hosted", self.0)
-    }
-}
-
-impl std::error::Error for BadRoundTrip {}
 
 #[cfg(test)]
 mod tests {

@@ -3,15 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde_with::{DeserializeFromStr, SerializeDisplay};
 
 /// A number of bytes, or of bytes a second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, SerializeDisplay, DeserializeFromStr)]
 pub struct Size(pub u64);
 
 /// No size is written like this.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no size: write it as 64 MiB, 10 MB or 512 B")]
 pub struct BadSize(String);
 
 /// The longest names first: `B` ends all of them.
@@ -53,28 +53,6 @@ impl FromStr for Size {
         number.checked_mul(unit).map(Self).ok_or_else(bad)
     }
 }
-
-impl TryFrom<String> for Size {
-    type Error = BadSize;
-
-    fn try_from(text: String) -> Result<Self, BadSize> {
-        text.parse()
-    }
-}
-
-impl From<Size> for String {
-    fn from(size: Size) -> Self {
-        size.to_string()
-    }
-}
-
-impl fmt::Display for BadSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is no size: write it as 64 MiB, 10 MB or 512 B", self.0)
-    }
-}
-
-impl std::error::Error for BadSize {}
 
 #[cfg(test)]
 mod tests {

@@ -8,16 +8,9 @@ use toml::{Table, Value};
 use crate::scenario::{Profile, Scenario};
 
 /// A scenario that makes no sense, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct BadScenario(String);
-
-impl fmt::Display for BadScenario {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for BadScenario {}
 
 impl Scenario {
     /// Puts a scenario together: the profile, then what the file says, then single settings.

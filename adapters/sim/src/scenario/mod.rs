@@ -4,7 +4,7 @@ mod bounds;
 mod file;
 mod human;
 mod profile;
-mod setup;
+pub(crate) mod setup;
 mod wait;
 
 use std::collections::BTreeMap;
@@ -14,8 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bounds::Bounds;
 pub use file::BadScenario;
-pub use profile::{Profile, UnknownProfile};
-pub(crate) use setup::KEY;
+pub use profile::Profile;
 pub use setup::{FlowSetup, ForeignClientSetup, Outage, RelaySetup, Setup};
 pub use wait::Wait;
 

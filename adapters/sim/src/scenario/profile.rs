@@ -1,8 +1,6 @@
 //! Ready-made scenarios.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,8 +11,22 @@ use crate::script::Kind;
 use crate::{Fault, Probability};
 
 /// A ready-made scenario.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantArray,
+    clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Profile {
     /// Nothing goes wrong.
     Calm,
@@ -34,20 +46,7 @@ pub enum Profile {
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Self; 6] =
-        [Self::Calm, Self::Swarm, Self::Bulk, Self::Hostile, Self::Quota, Self::Hosted];
-
-    /// The name on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Calm => "calm",
-            Self::Swarm => "swarm",
-            Self::Bulk => "bulk",
-            Self::Hostile => "hostile",
-            Self::Quota => "quota",
-            Self::Hosted => "hosted",
-        }
-    }
+    pub const ALL: &[Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// Its scenario.
     pub fn scenario(self) -> Scenario {
@@ -122,33 +121,3 @@ impl Profile {
         }
     }
 }
-
-impl fmt::Display for Profile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Profile {
-    type Err = UnknownProfile;
-
-    fn from_str(text: &str) -> Result<Self, UnknownProfile> {
-        Self::ALL
-            .into_iter()
-            .find(|profile| profile.name() == text)
-            .ok_or_else(|| UnknownProfile(text.to_owned()))
-    }
-}
-
-/// No profile has this name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownProfile(String);
-
-impl fmt::Display for UnknownProfile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no profile is called `{}`; there are", self.0)?;
-        Profile::ALL.iter().try_for_each(|profile| write!(f, " {profile}"))
-    }
-}
-
-impl std::error::Error for UnknownProfile {}

@@ -1,14 +1,9 @@
 //! Fewer decisions: decisions are taken away, brought down and moved to the front.
 
-use crate::shrink::{ShrinkProgress, Shrinker, WORKLOAD};
-use crate::{ClientHost, Decision, DecisionPoint, Fault, Outcome, Run};
+use crate::shrink::{Shrinker, WORKLOAD};
+use crate::{ClientHost, Decision, DecisionPoint, Fault};
 
-impl<H, T, G> Shrinker<'_, H, T, G>
-where
-    H: ClientHost,
-    T: FnMut(&Run<'_, H>, &[Decision]) -> (Outcome, Vec<Decision>),
-    G: FnMut(ShrinkProgress) -> bool,
-{
+impl<H: ClientHost> Shrinker<'_, H> {
     /// Takes away what `unwanted` names.
     fn without(&mut self, unwanted: impl Fn(&Decision) -> bool) {
         let left: Vec<Decision> =

@@ -4,24 +4,19 @@ use std::time::Duration;
 
 use crate::latency::Latency;
 use crate::scenario::{Span, Wait};
+use crate::shrink::Shrinker;
 use crate::shrink::places::Place;
-use crate::shrink::{ShrinkProgress, Shrinker};
-use crate::{ClientHost, Decision, DecisionPoint, Outcome, Run, Scenario};
+use crate::{ClientHost, Decision, DecisionPoint, Scenario};
 
 /// Places of a point that are tried.
 const MOST_PLACES: usize = 12;
 /// Answers of a question that are all tried.
 const FEW_WAYS: u32 = 6;
 
-impl<H, T, G> Shrinker<'_, H, T, G>
-where
-    H: ClientHost,
-    T: FnMut(&Run<'_, H>, &[Decision]) -> (Outcome, Vec<Decision>),
-    G: FnMut(ShrinkProgress) -> bool,
-{
+impl<H: ClientHost> Shrinker<'_, H> {
     /// Tries other scenarios, one name of them after the other.
     pub(super) fn change_scenario(&mut self) {
-        for change in changes(&self.scenario) {
+        for change in edits(&self.scenario) {
             let mut scenario = self.scenario.clone();
             change(&mut scenario);
             if scenario != self.scenario && !self.spent {
@@ -80,20 +75,23 @@ where
 }
 
 /// Sets a name of a scenario.
-type Change = Box<dyn Fn(&mut Scenario)>;
+type ScenarioEdit = Box<dyn Fn(&mut Scenario)>;
 
 /// What is tried, that which leaves least to do for the others first.
-fn changes(scenario: &Scenario) -> Vec<Change> {
+fn edits(scenario: &Scenario) -> Vec<ScenarioEdit> {
     [waits(), surroundings(scenario), times(), bounds(), budgets(scenario)].into_iter().flatten().collect()
 }
 
 /// A change to each of these values.
-fn each<V: Clone + 'static>(values: impl IntoIterator<Item = V>, set: fn(&mut Scenario, V)) -> Vec<Change> {
-    let change = |value: V| -> Change { Box::new(move |scenario| set(scenario, value.clone())) };
+fn each<V: Clone + 'static>(
+    values: impl IntoIterator<Item = V>,
+    set: fn(&mut Scenario, V),
+) -> Vec<ScenarioEdit> {
+    let change = |value: V| -> ScenarioEdit { Box::new(move |scenario| set(scenario, value.clone())) };
     values.into_iter().map(change).collect()
 }
 
-fn waits() -> Vec<Change> {
+fn waits() -> Vec<ScenarioEdit> {
     const SECONDS: [u32; 4] = [1, 5, 20, 200];
     let waits = Wait::ALL.into_iter().flat_map(|wait| SECONDS.map(|seconds| (wait, seconds)));
     let mut changes = each(waits, |scenario, (wait, seconds)| {
@@ -104,7 +102,7 @@ fn waits() -> Vec<Change> {
 }
 
 /// Who takes part, and what is between them.
-fn surroundings(scenario: &Scenario) -> Vec<Change> {
+fn surroundings(scenario: &Scenario) -> Vec<ScenarioEdit> {
     let spans = [1, 2, 3].map(|count| Span::new(count, count));
     let latencies = [Latency::Instant, Latency::Steady, Latency::Fixed(300), Latency::Fixed(5_000)];
     [
@@ -121,7 +119,7 @@ fn surroundings(scenario: &Scenario) -> Vec<Change> {
     .collect()
 }
 
-fn times() -> Vec<Change> {
+fn times() -> Vec<ScenarioEdit> {
     let phases = [10, 100, 1_000, 5_000, 20_000, 60_000].map(Duration::from_millis);
     let mut changes = each(phases, |scenario, fault_phase| scenario.fault_phase = fault_phase);
     let openings = [0, 100, 1_000].map(Duration::from_millis);
@@ -130,7 +128,7 @@ fn times() -> Vec<Change> {
 }
 
 /// How much is said, in how large pieces.
-fn bounds() -> Vec<Change> {
+fn bounds() -> Vec<ScenarioEdit> {
     const BYTES: [usize; 3] = [1, 700, 1 << 16];
     [
         each([1, 100, 1_000, 4_000, 70_000, 300_000, 2_000_000], |scenario, bytes| scenario.bytes = bytes),
@@ -145,7 +143,7 @@ fn bounds() -> Vec<Change> {
 }
 
 /// Calls at a time, and calls a day where they are counted.
-fn budgets(scenario: &Scenario) -> Vec<Change> {
+fn budgets(scenario: &Scenario) -> Vec<ScenarioEdit> {
     let days = scenario.daily_calls.into_iter().flat_map(|calls| [1, 2, 3, 4, 6, 8, 12, calls / 2]);
     let mut changes = each([1, 2, 3], |scenario, calls| scenario.concurrency = calls);
     changes.extend(each(days, |scenario, calls| scenario.daily_calls = Some(calls)));

@@ -92,13 +92,13 @@ pub fn shrink_by<H: ClientHost>(
     run: &Run<'_, H>,
     decisions: &[Decision],
     mut trial: impl FnMut(&Run<'_, H>, &[Decision]) -> (Outcome, Vec<Decision>),
-    go_on: impl FnMut(ShrinkProgress) -> bool,
+    mut go_on: impl FnMut(ShrinkProgress) -> bool,
 ) -> Option<Shrunk> {
     let (outcome, decisions) = trial(run, decisions);
     let property = outcome.violation.as_ref()?.property;
     let mut shrinker = Shrinker {
         run: run.of(run.scenario()),
-        trial,
+        trial: &mut trial,
         scenario: run.scenario().clone(),
         property,
         decisions,
@@ -106,7 +106,7 @@ pub fn shrink_by<H: ClientHost>(
         most: u64::MAX,
         runs: 1,
         work: outcome.events,
-        go_on,
+        go_on: &mut go_on,
         spent: false,
     };
     shrinker.limit();
@@ -116,9 +116,12 @@ pub fn shrink_by<H: ClientHost>(
     Some(shrinker.finish(run))
 }
 
-struct Shrinker<'a, H, T, G> {
+/// Makes the run of some decisions: how it ended, and what was decided.
+type Trial<'t, H> = dyn FnMut(&Run<'_, H>, &[Decision]) -> (Outcome, Vec<Decision>) + 't;
+
+struct Shrinker<'a, H> {
     run: Run<'a, H>,
-    trial: T,
+    trial: &'a mut Trial<'a, H>,
     scenario: Scenario,
     property: Property,
     decisions: Vec<Decision>,
@@ -127,17 +130,12 @@ struct Shrinker<'a, H, T, G> {
     most: u64,
     runs: u64,
     work: u64,
-    go_on: G,
+    go_on: &'a mut dyn FnMut(ShrinkProgress) -> bool,
     /// No more runs are allowed.
     spent: bool,
 }
 
-impl<H, T, G> Shrinker<'_, H, T, G>
-where
-    H: ClientHost,
-    T: FnMut(&Run<'_, H>, &[Decision]) -> (Outcome, Vec<Decision>),
-    G: FnMut(ShrinkProgress) -> bool,
-{
+impl<H: ClientHost> Shrinker<'_, H> {
     /// What becomes much longer than the first run shall not take the time of the others.
     fn limit(&mut self) {
         let limits = self.run.limits();

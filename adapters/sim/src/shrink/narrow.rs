@@ -3,15 +3,10 @@
 use std::time::Duration;
 
 use crate::scenario::Span;
-use crate::shrink::{ShrinkProgress, Shrinker};
-use crate::{ClientHost, Decision, DecisionPoint, Fault, Outcome, Run, Scenario};
+use crate::shrink::Shrinker;
+use crate::{ClientHost, DecisionPoint, Fault, Scenario};
 
-impl<H, T, G> Shrinker<'_, H, T, G>
-where
-    H: ClientHost,
-    T: FnMut(&Run<'_, H>, &[Decision]) -> (Outcome, Vec<Decision>),
-    G: FnMut(ShrinkProgress) -> bool,
-{
+impl<H: ClientHost> Shrinker<'_, H> {
     /// Takes out of the scenario what the run makes no use of, so that it needs fewer decisions to say the same.
     pub(super) fn narrow(&mut self) {
         let has = |point: DecisionPoint| self.decisions.iter().any(|decision| decision.point == point);

@@ -1,9 +1,9 @@
 //! The places at which a run asks: a decision may do the same at another of them.
 
 use crate::chooser::key;
-use crate::shrink::{ShrinkProgress, Shrinker, WORKLOAD};
+use crate::shrink::{Shrinker, WORKLOAD};
 use crate::trace::NoTrace;
-use crate::{Chooser, ClientHost, Decision, DecisionPoint, Limits, Outcome, Recorded, Run, Scenario};
+use crate::{Chooser, ClientHost, Decision, DecisionPoint, Limits, Recorded, Scenario};
 
 /// Earlier places that are tried for one decision.
 const MOST_MOVES: usize = 24;
@@ -32,12 +32,7 @@ impl Chooser for Listener {
     }
 }
 
-impl<H, T, G> Shrinker<'_, H, T, G>
-where
-    H: ClientHost,
-    T: FnMut(&Run<'_, H>, &[Decision]) -> (Outcome, Vec<Decision>),
-    G: FnMut(ShrinkProgress) -> bool,
-{
+impl<H: ClientHost> Shrinker<'_, H> {
     /// Moves every decision to the first place of its point at which it does the same: a fault strikes the first
     /// exchange rather than the tenth, and the first client rather than the second.
     pub(super) fn advance(&mut self) {

@@ -27,6 +27,7 @@ pub use fold::{Fold, Why};
 pub use html::html;
 pub use lane::{Lane, Lanes};
 pub use mermaid::mermaid;
+pub use pen::escaped;
 pub use perfetto::perfetto;
 pub use svg::svg;
 pub use text::text;

@@ -21,43 +21,39 @@ pub(super) fn cross(shapes: &mut String, x: f64, y: f64) {
 
 /// Text that begins here.
 pub(super) fn text(shapes: &mut String, at: (f64, f64), class: &str, said: &str) {
-    written(shapes, at, class, "start", said);
+    write_text(shapes, at, class, ("start", ""), said);
 }
 
 /// Text around here.
 pub(super) fn centred(shapes: &mut String, at: (f64, f64), class: &str, said: &str) {
-    written(shapes, at, class, "middle", said);
+    write_text(shapes, at, class, ("middle", ""), said);
 }
 
 /// Text that ends here.
 pub(super) fn ended(shapes: &mut String, at: (f64, f64), class: &str, said: &str) {
-    written(shapes, at, class, "end", said);
-}
-
-fn written(shapes: &mut String, (x, y): (f64, f64), class: &str, anchor: &str, said: &str) {
-    let _ = write!(
-        shapes,
-        "<text class=\"{class}\" text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
-        escaped(said),
-    );
+    write_text(shapes, at, class, ("end", ""), said);
 }
 
 /// Text of a colour that begins here.
-pub(super) fn coloured(shapes: &mut String, (x, y): (f64, f64), class: &str, ink: &str, said: &str) {
-    let _ = write!(
-        shapes,
-        "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" style=\"fill:{ink}\">{}</text>",
-        escaped(said),
-    );
+pub(super) fn coloured(shapes: &mut String, at: (f64, f64), class: &str, ink: &str, said: &str) {
+    write_text(shapes, at, class, ("start", ink), said);
 }
 
 /// Text of a colour that ends here.
-pub(super) fn before(shapes: &mut String, (x, y): (f64, f64), class: &str, ink: &str, said: &str) {
-    let _ = write!(
-        shapes,
-        "<text class=\"{class}\" text-anchor=\"end\" x=\"{x:.1}\" y=\"{y:.1}\" style=\"fill:{ink}\">{}</text>",
-        escaped(said),
-    );
+pub(super) fn before(shapes: &mut String, at: (f64, f64), class: &str, ink: &str, said: &str) {
+    write_text(shapes, at, class, ("end", ink), said);
+}
+
+/// Text of a colour around here.
+pub(super) fn above(shapes: &mut String, at: (f64, f64), class: &str, ink: &str, said: &str) {
+    write_text(shapes, at, class, ("middle", ink), said);
+}
+
+fn write_text(shapes: &mut String, (x, y): (f64, f64), class: &str, (anchor, ink): (&str, &str), said: &str) {
+    let said = escaped(said);
+    let _ = write!(shapes, "<text class=\"{class}\" text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\"");
+    let style = if ink.is_empty() { String::new() } else { format!(" style=\"fill:{ink}\"") };
+    let _ = write!(shapes, "{style}>{said}</text>");
 }
 
 /// A note of a client, on the side of its application.
@@ -98,13 +94,8 @@ pub(super) fn wrapped(text: &str, most: usize) -> Vec<String> {
 }
 
 /// Text inside XML and HTML.
-pub(super) fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-/// A time on the axis.
-pub(super) fn seconds(seconds: f64) -> String {
-    format!("{seconds:.3}")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::fault::Fault;
 use crate::timeline::layout::{FOLD, Layout, offset, slots, span};
 use crate::timeline::pen::{
-    LABEL, before, brief, centred, coloured, cross, cut, ended, escaped, left, seconds, text, wrapped,
+    LABEL, above, before, brief, centred, coloured, cross, cut, ended, left, text, wrapped,
 };
 use crate::timeline::{Call, Fate, Lane, Leg, LegKind, Stop, Timeline, colour};
 use crate::trace::{Actor, Summary, TraceLine};
@@ -36,12 +36,7 @@ pub fn svg(timeline: &Timeline<'_>) -> String {
 }
 
 /// The looks of everything.
-pub(super) const STYLE: &str = "\
-text{font:11.5px ui-sans-serif,system-ui,'Segoe UI',Roboto,sans-serif;fill:#1e293b}\
-.halo{paint-order:stroke;stroke:#fff;stroke-width:3.5px;stroke-linejoin:round}\
-.dim{fill:#94a3b8}.mono{font-family:ui-monospace,SFMono-Regular,Menlo,monospace;font-size:11px}\
-.big{font-size:16px;font-weight:650}.bold{font-weight:650}.lane{stroke:#cbd5e1;stroke-width:1.2}\
-.tick{stroke:#f1f5f9}.poll{opacity:.55}";
+pub(super) const STYLE: &str = include_str!("drawing.css");
 
 /// Some shapes, and the room that they take.
 pub(super) struct Block {
@@ -204,20 +199,9 @@ impl<'a> Drawing<'a> {
                     "<line class=\"tick\" x1=\"{axis}\" y1=\"{0:.1}\" x2=\"{width:.0}\" y2=\"{0:.1}\"/>",
                     y - 13.0,
                 );
-                let time = seconds(line.t.as_secs_f64());
-                let _ = write!(
-                    shapes,
-                    "<text class=\"mono\" text-anchor=\"end\" x=\"{:.1}\" y=\"{:.1}\">{time}</text>",
-                    axis - 30.0,
-                    y + 4.0,
-                );
+                ended(shapes, (axis - 30.0, y + 4.0), "mono", &format!("{:.3}", line.t.as_secs_f64()));
             }
-            let _ = write!(
-                shapes,
-                "<text class=\"mono dim\" text-anchor=\"end\" font-size=\"9\" x=\"{axis:.1}\" y=\"{:.1}\">{}</text>",
-                y + 4.0,
-                line.i,
-            );
+            ended(shapes, (axis, y + 4.0), "mono dim small", &line.i.to_string());
             last = Some(line.t);
         }
     }
@@ -386,14 +370,7 @@ impl<'a> Drawing<'a> {
         let label = cut(&brief(&line.text).replace("flow ", "f").replace("an exchange failed: ", ""), LABEL);
         let class = if line.bad { "halo bold" } else { "halo" };
         let ink = if of == "#94a3b8" { "#334155" } else { of };
-        let middle = f64::midpoint(from, to);
-        let _ = write!(
-            shapes,
-            "<text class=\"{class}\" text-anchor=\"middle\" x=\"{middle:.1}\" y=\"{:.1}\" \
-             style=\"fill:{ink}\">{}</text>",
-            y - 4.0,
-            escaped(&label),
-        );
+        above(shapes, (f64::midpoint(from, to), y - 4.0), class, ink, &label);
     }
 
     /// Something happens at one place.

@@ -1,6 +1,5 @@
 //! Traces as files: JSON, one thing a line; a header, the entries, a trailer.
 
-use std::fmt;
 use std::io::{self, BufRead, Write};
 
 use serde::{Deserialize, Serialize};
@@ -79,27 +78,18 @@ pub struct Trace {
 }
 
 /// A file that is no trace.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum BadTrace {
     /// It cannot be read.
+    #[error("no trace: {0}")]
     Io(io::Error),
     /// A line, counted from 1, is not what it should be.
+    #[error("no trace: line {0}: {1}")]
     Line(usize, String),
     /// It has no end: whoever wrote it was cut short.
+    #[error("no whole trace: it has no last line")]
     Cut,
 }
-
-impl fmt::Display for BadTrace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => write!(f, "no trace: {error}"),
-            Self::Line(line, what) => write!(f, "no trace: line {line}: {what}"),
-            Self::Cut => f.write_str("no whole trace: it has no last line"),
-        }
-    }
-}
-
-impl std::error::Error for BadTrace {}
 
 impl Trace {
     /// Puts a recorded run together.

@@ -8,7 +8,7 @@ mod summary;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde_with::{DeserializeFromStr, SerializeDisplay};
 
 pub use diff::{Divergence, How, diverge};
 pub use file::{BadTrace, End, FORMAT, Header, Trace, Trailer};
@@ -21,8 +21,7 @@ use crate::script::Kind;
 use crate::{Fault, Property, Time};
 
 /// Where something happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, SerializeDisplay, DeserializeFromStr)]
 pub enum Actor {
     /// The network as a whole: change, and the heal.
     World,
@@ -39,8 +38,7 @@ pub enum Actor {
 }
 
 /// Names an exchange over all clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, SerializeDisplay, DeserializeFromStr)]
 pub struct ExchangeName {
     /// The client.
     pub client: u32,
@@ -48,64 +46,102 @@ pub struct ExchangeName {
     pub number: u64,
 }
 
-/// Something that happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields are named by what they are")]
-pub enum What {
+/// Declares what can happen: its fields, its verb in traces, and its text for people.
+macro_rules! happenings {
+    ($($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* } = $verb:literal, $text:expr;)*) => {
+        /// Something that happened.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "the fields are named by what they are")]
+        pub enum What {
+            $($(#[$doc])* $name { $($field: $type),* },)*
+        }
+
+        impl What {
+            /// The word for it in traces.
+            pub const fn verb(self) -> &'static str {
+                match self { $(Self::$name { .. } => $verb,)* }
+            }
+        }
+
+        impl fmt::Display for What {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let text = match *self {
+                    $(Self::$name { $($field),* } => {
+                        let _ = ($(&$field),*);
+                        $text
+                    })*
+                };
+                f.write_str(&text)
+            }
+        }
+    };
+}
+
+happenings! {
     /// An application opens a flow.
-    Open { flow: u32, kind: Kind },
+    Open { flow: u32, kind: Kind } = "app.open", format!("flow {flow} opens ({kind:?})");
     /// An application writes.
-    Write { flow: u32, bytes: u64 },
+    Write { flow: u32, bytes: u64 } = "app.write", format!("flow {flow} writes {bytes} B");
     /// An application finishes its half.
-    Finish { flow: u32 },
+    Finish { flow: u32 } = "app.finish", format!("flow {flow} has sent everything");
     /// An application resets its flow.
-    Abort { flow: u32 },
+    Abort { flow: u32 } = "app.reset", format!("flow {flow} is reset by its application");
     /// A client sends a request.
-    Send { exchange: ExchangeName, relay: u32, bytes: u64, summary: Summary },
+    Send { exchange: ExchangeName, relay: u32, bytes: u64, summary: Summary } = "req.send",
+        format!("{exchange} sent through relay{relay}: {}, {bytes} B in all", summary.asked());
     /// A request arrives at a node; `copy` counts from 0.
-    Arrive { exchange: ExchangeName, copy: u8, bytes: u64 },
+    Arrive { exchange: ExchangeName, copy: u8, bytes: u64 } = "req.arrive", match copy {
+        0 => format!("{exchange} arrives, {bytes} B"),
+        _ => format!("{exchange} arrives again (copy {copy})"),
+    };
     /// A node answers a request.
-    Respond { exchange: ExchangeName, copy: u8, bytes: u64, summary: Summary },
+    Respond { exchange: ExchangeName, copy: u8, bytes: u64, summary: Summary } = "reply.send", match copy {
+        0 => format!("{exchange} answered: {}, {bytes} B in all", summary.answered()),
+        _ => format!("{exchange} answered (copy {copy})"),
+    };
     /// A reply arrives at the client.
-    Reply { exchange: ExchangeName, bytes: u64 },
+    Reply { exchange: ExchangeName, bytes: u64 } = "reply.arrive", format!("{exchange} comes back, {bytes} B");
     /// A reply arrives after its exchange has ended.
-    LateReply { exchange: ExchangeName },
+    LateReply { exchange: ExchangeName } = "reply.late", format!("{exchange} comes back too late");
     /// An exchange fails at the client.
-    Fail { exchange: ExchangeName, why: ExchangeFailure },
+    Fail { exchange: ExchangeName, why: ExchangeFailure } = "req.failed", format!("{exchange} failed: {why}");
     /// A fault strikes an exchange.
-    Strike { fault: Fault, exchange: ExchangeName, how: &'static str },
+    Strike { fault: Fault, exchange: ExchangeName, how: &'static str } = "fault",
+        format!("{}: {exchange} {how}", fault.id());
     /// A fault strikes a host or the network.
-    Environment { fault: Fault, how: &'static str },
+    Environment { fault: Fault, how: &'static str } = "fault", format!("{}: {how}", fault.id());
     /// A client tells an application that its flow is open.
-    Opened { flow: u32 },
+    Opened { flow: u32 } = "flow.opened", format!("flow {flow} is open");
     /// A client delivers bytes to an application.
-    Deliver { flow: u32, bytes: u64 },
+    Deliver { flow: u32, bytes: u64 } = "flow.deliver", format!("flow {flow} gets {bytes} B");
     /// A client ends an application's socket in order.
-    Fin { flow: u32 },
+    Fin { flow: u32 } = "flow.fin", format!("flow {flow} gets its end");
     /// A flow ends at the client.
-    Ended { flow: u32, why: EndReason },
+    Ended { flow: u32, why: EndReason } = "flow.ended", format!("flow {flow} is over: {why}");
     /// A node opens an upstream.
-    Connect { flow: u32 },
+    Connect { flow: u32 } = "up.connect", format!("connects for flow {flow}");
     /// An upstream is connected, or not.
-    Connected { flow: u32, ok: bool },
+    Connected { flow: u32, ok: bool } = "up.connected",
+        format!("{} for flow {flow}", if ok { "connected" } else { "refused" });
     /// A node writes to an upstream.
-    Uplink { flow: u32, bytes: u64 },
+    Uplink { flow: u32, bytes: u64 } = "up.write", format!("gets {bytes} B of flow {flow}");
     /// An upstream sends.
-    Downlink { flow: u32, bytes: u64 },
+    Downlink { flow: u32, bytes: u64 } = "up.send", format!("sends {bytes} B for flow {flow}");
     /// An upstream has sent everything.
-    UpstreamFin { flow: u32 },
+    UpstreamFin { flow: u32 } = "up.fin", format!("has sent everything for flow {flow}");
     /// An upstream resets.
-    UpstreamReset { flow: u32 },
+    UpstreamReset { flow: u32 } = "up.reset", format!("resets flow {flow}");
     /// A node shuts an upstream.
-    Shut { flow: u32 },
+    Shut { flow: u32 } = "up.shut", format!("shuts the upstream of flow {flow}");
     /// A session ends at a node.
-    SessionEnded { flow: u32, why: SessionEnd },
+    SessionEnded { flow: u32, why: SessionEnd } = "session.ended",
+        format!("session of flow {flow} ended: {why:?}");
     /// A machine's deadline has come.
-    Timeout { timer: TimerKind },
+    Timeout { timer: TimerKind } = "timeout", format!("{timer:?} is due");
     /// The faults are over; this relay is well for good.
-    Heal { core: u32 },
+    Heal { core: u32 } = "heal", format!("the fault phase is over; relay{core} is well for good");
     /// A property is violated.
-    Violated { property: Property },
+    Violated { property: Property } = "violated", format!("{} violated", property.id());
 }
 
 /// One line of a trace.
@@ -196,16 +232,9 @@ impl fmt::Display for ExchangeName {
 }
 
 /// A name in a trace that nobody has.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("nobody in a run is called `{0}`")]
 pub struct UnknownName(String);
-
-impl fmt::Display for UnknownName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "nobody in a run is called `{}`", self.0)
-    }
-}
-
-impl std::error::Error for UnknownName {}
 
 impl FromStr for Actor {
     type Err = UnknownName;
@@ -241,67 +270,7 @@ impl FromStr for ExchangeName {
     }
 }
 
-impl TryFrom<String> for Actor {
-    type Error = UnknownName;
-
-    fn try_from(text: String) -> Result<Self, UnknownName> {
-        text.parse()
-    }
-}
-
-impl TryFrom<String> for ExchangeName {
-    type Error = UnknownName;
-
-    fn try_from(text: String) -> Result<Self, UnknownName> {
-        text.parse()
-    }
-}
-
-impl From<Actor> for String {
-    fn from(actor: Actor) -> Self {
-        actor.to_string()
-    }
-}
-
-impl From<ExchangeName> for String {
-    fn from(name: ExchangeName) -> Self {
-        name.to_string()
-    }
-}
-
 impl What {
-    /// The word for it in traces.
-    pub const fn verb(self) -> &'static str {
-        match self {
-            Self::Open { .. } => "app.open",
-            Self::Write { .. } => "app.write",
-            Self::Finish { .. } => "app.finish",
-            Self::Abort { .. } => "app.reset",
-            Self::Send { .. } => "req.send",
-            Self::Arrive { .. } => "req.arrive",
-            Self::Respond { .. } => "reply.send",
-            Self::Reply { .. } => "reply.arrive",
-            Self::LateReply { .. } => "reply.late",
-            Self::Fail { .. } => "req.failed",
-            Self::Strike { .. } | Self::Environment { .. } => "fault",
-            Self::Opened { .. } => "flow.opened",
-            Self::Deliver { .. } => "flow.deliver",
-            Self::Fin { .. } => "flow.fin",
-            Self::Ended { .. } => "flow.ended",
-            Self::Connect { .. } => "up.connect",
-            Self::Connected { .. } => "up.connected",
-            Self::Uplink { .. } => "up.write",
-            Self::Downlink { .. } => "up.send",
-            Self::UpstreamFin { .. } => "up.fin",
-            Self::UpstreamReset { .. } => "up.reset",
-            Self::Shut { .. } => "up.shut",
-            Self::SessionEnded { .. } => "session.ended",
-            Self::Timeout { .. } => "timeout",
-            Self::Heal { .. } => "heal",
-            Self::Violated { .. } => "violated",
-        }
-    }
-
     /// The flow that it is about.
     pub const fn flow(self) -> Option<u32> {
         match self {
@@ -344,47 +313,6 @@ impl What {
         match self {
             Self::Strike { fault, .. } | Self::Environment { fault, .. } => Some(fault),
             _ => None,
-        }
-    }
-}
-
-impl fmt::Display for What {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Open { flow, kind } => write!(f, "flow {flow} opens ({kind:?})"),
-            Self::Write { flow, bytes } => write!(f, "flow {flow} writes {bytes} B"),
-            Self::Finish { flow } => write!(f, "flow {flow} has sent everything"),
-            Self::Abort { flow } => write!(f, "flow {flow} is reset by its application"),
-            Self::Send { exchange, relay, bytes, summary } => {
-                write!(f, "{exchange} sent through relay{relay}: {}, {bytes} B in all", summary.asked())
-            }
-            Self::Arrive { exchange, copy: 0, bytes } => write!(f, "{exchange} arrives, {bytes} B"),
-            Self::Arrive { exchange, copy, .. } => write!(f, "{exchange} arrives again (copy {copy})"),
-            Self::Respond { exchange, copy: 0, bytes, summary } => {
-                write!(f, "{exchange} answered: {}, {bytes} B in all", summary.answered())
-            }
-            Self::Respond { exchange, copy, .. } => write!(f, "{exchange} answered (copy {copy})"),
-            Self::Reply { exchange, bytes } => write!(f, "{exchange} comes back, {bytes} B"),
-            Self::LateReply { exchange } => write!(f, "{exchange} comes back too late"),
-            Self::Fail { exchange, why } => write!(f, "{exchange} failed: {why}"),
-            Self::Strike { fault, exchange, how } => write!(f, "{}: {exchange} {how}", fault.id()),
-            Self::Environment { fault, how } => write!(f, "{}: {how}", fault.id()),
-            Self::Opened { flow } => write!(f, "flow {flow} is open"),
-            Self::Deliver { flow, bytes } => write!(f, "flow {flow} gets {bytes} B"),
-            Self::Fin { flow } => write!(f, "flow {flow} gets its end"),
-            Self::Ended { flow, why } => write!(f, "flow {flow} is over: {why}"),
-            Self::Connect { flow } => write!(f, "connects for flow {flow}"),
-            Self::Connected { flow, ok: true } => write!(f, "connected for flow {flow}"),
-            Self::Connected { flow, ok: false } => write!(f, "refused for flow {flow}"),
-            Self::Uplink { flow, bytes } => write!(f, "gets {bytes} B of flow {flow}"),
-            Self::Downlink { flow, bytes } => write!(f, "sends {bytes} B for flow {flow}"),
-            Self::UpstreamFin { flow } => write!(f, "has sent everything for flow {flow}"),
-            Self::UpstreamReset { flow } => write!(f, "resets flow {flow}"),
-            Self::Shut { flow } => write!(f, "shuts the upstream of flow {flow}"),
-            Self::SessionEnded { flow, why } => write!(f, "session of flow {flow} ended: {why:?}"),
-            Self::Timeout { timer } => write!(f, "{timer:?} is due"),
-            Self::Heal { core } => write!(f, "the fault phase is over; relay{core} is well for good"),
-            Self::Violated { property } => write!(f, "{} violated", property.id()),
         }
     }
 }

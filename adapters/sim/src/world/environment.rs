@@ -6,7 +6,7 @@ use crate::chooser::key;
 use crate::clock::HostClock;
 use crate::scenario::Outage;
 use crate::trace::{Actor, Sink, What};
-use crate::world::event::{EnvironmentChange, Event, RelayState};
+use crate::world::event::{Change, Event, RelayState};
 use crate::world::{Phase, World};
 use crate::{Chooser, ClientHost, DecisionPoint, Fault, Time};
 
@@ -22,12 +22,12 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             self.forecast_pauses(relay);
             self.forecast_partitions(relay);
             if let Some(after) = self.network.relays[relay].setup.renews_in {
-                self.at(Time::ZERO.after(after), Event::Environment(EnvironmentChange::Renew(relay)));
+                self.at(Time::ZERO.after(after), Event::Environment(Change::Renew(relay)));
             }
             // From 1 on, so that no key is that of a relay itself, for which the setup asked.
             if self.strikes(Fault::Mixed, DecisionPoint::Mixed, key(relay as u64 + 1, 1), 3) == 1 {
                 let at = self.some_time(key(relay as u64, 100));
-                self.at(at, Event::Environment(EnvironmentChange::Route(relay)));
+                self.at(at, Event::Environment(Change::Route(relay)));
             }
         }
         for host in 0..self.clients.len() + 1 {
@@ -48,26 +48,20 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// What the setup says will come.
     fn forecast_known(&mut self) {
         for Outage { relay, from, until } in self.setup.outages.clone() {
-            self.at(
-                Time::ZERO.after(from),
-                Event::Environment(EnvironmentChange::Relay(relay, RelayState::CutUp)),
-            );
+            self.at(Time::ZERO.after(from), Event::Environment(Change::Relay(relay, RelayState::CutUp)));
             if let Some(until) = until {
-                self.at(
-                    Time::ZERO.after(until),
-                    Event::Environment(EnvironmentChange::Relay(relay, RelayState::Well)),
-                );
+                self.at(Time::ZERO.after(until), Event::Environment(Change::Relay(relay, RelayState::Well)));
             }
         }
         for at in self.setup.restarts.clone() {
-            self.at(Time::ZERO.after(at), Event::Environment(EnvironmentChange::Restart));
+            self.at(Time::ZERO.after(at), Event::Environment(Change::Restart));
         }
     }
 
     fn forecast_restarts(&mut self) {
         for nth in 0..u64::from(self.strikes(Fault::Restart, DecisionPoint::Restart, 0, 2)) {
             let at = self.some_time(key(nth, 200));
-            self.at(at, Event::Environment(EnvironmentChange::Restart));
+            self.at(at, Event::Environment(Change::Restart));
         }
     }
 
@@ -82,7 +76,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             1 => self.spell(relay, from, until, RelayState::Paused),
             2 => self.spell(relay, from, until, RelayState::Slow),
             // It dies, and stays dead until the fault phase is over.
-            _ => self.at(from, Event::Environment(EnvironmentChange::Relay(relay, RelayState::CutUp))),
+            _ => self.at(from, Event::Environment(Change::Relay(relay, RelayState::CutUp))),
         }
     }
 
@@ -105,8 +99,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     fn spell(&mut self, relay: usize, from: Time, until: Time, state: RelayState) {
-        self.at(from, Event::Environment(EnvironmentChange::Relay(relay, state)));
-        self.at(until, Event::Environment(EnvironmentChange::Relay(relay, RelayState::Well)));
+        self.at(from, Event::Environment(Change::Relay(relay, state)));
+        self.at(until, Event::Environment(Change::Relay(relay, RelayState::Well)));
     }
 
     fn forecast_clock(&mut self, host: usize) {
@@ -124,12 +118,12 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 });
                 self.count_fault(Fault::Clock);
             }
-            3 => self.at(at, Event::Environment(EnvironmentChange::Leap(host, 10))),
-            4 => self.at(at, Event::Environment(EnvironmentChange::Leap(host, 8 * 3600))),
+            3 => self.at(at, Event::Environment(Change::Leap(host, 10))),
+            4 => self.at(at, Event::Environment(Change::Leap(host, 8 * 3600))),
             _ => {
                 let until = at.after(self.some_seconds(key(host as u64, 501)));
-                self.at(at, Event::Environment(EnvironmentChange::Stall(host)));
-                self.at(until, Event::Environment(EnvironmentChange::Resume(host)));
+                self.at(at, Event::Environment(Change::Stall(host)));
+                self.at(until, Event::Environment(Change::Resume(host)));
             }
         }
     }
@@ -153,29 +147,29 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
-    pub(super) fn on_environment_change(&mut self, change: EnvironmentChange) {
+    pub(super) fn on_environment_change(&mut self, change: Change) {
         if self.phase != Phase::Faults {
             return;
         }
         match change {
-            EnvironmentChange::Restart => {
+            Change::Restart => {
                 self.count_fault(Fault::Restart);
                 self.restart_node(0, Fault::Restart);
             }
-            EnvironmentChange::Relay(relay, state) => self.turn(relay, state),
-            EnvironmentChange::Renew(relay) => self.network.relays[relay].taken = 0,
-            EnvironmentChange::Route(relay) => {
+            Change::Relay(relay, state) => self.turn(relay, state),
+            Change::Renew(relay) => self.network.relays[relay].taken = 0,
+            Change::Route(relay) => {
                 let relay = &mut self.network.relays[relay];
                 relay.node = 1 - relay.node;
             }
-            EnvironmentChange::Leap(host, seconds) => {
+            Change::Leap(host, seconds) => {
                 let by = Duration::from_secs(u64::from(seconds));
                 self.disturb_clock(host, "a clock leaps", |clock, now| clock.leap(now, by));
             }
-            EnvironmentChange::Stall(host) => {
+            Change::Stall(host) => {
                 self.disturb_clock(host, "a clock stands", HostClock::stall);
             }
-            EnvironmentChange::Resume(host) => {
+            Change::Resume(host) => {
                 self.oracle.on_clock_fault(&self.ends, host);
                 self.resume_clock(host);
             }

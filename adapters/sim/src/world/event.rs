@@ -41,7 +41,7 @@ pub(super) enum Event {
     /// A foreign client whose session is open speaks.
     ForeignClientSpeaks(usize, Sid),
     /// Something comes over a host or the network.
-    Environment(EnvironmentChange),
+    Environment(Change),
     /// The fault phase is over.
     Heal,
     /// The watchdog looks for flows that do not move.
@@ -50,7 +50,7 @@ pub(super) enum Event {
 
 /// Trouble that has its own time.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum EnvironmentChange {
+pub(super) enum Change {
     /// A node restarts.
     Restart,
     /// A relay is no longer as it was.

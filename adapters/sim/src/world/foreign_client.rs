@@ -7,7 +7,7 @@ use seqlane::wire::{self, Limits, Op, Sid};
 use seqlane::{BodyForm, Form, Secret, Target};
 
 use crate::pattern::{Direction, Pattern};
-use crate::scenario::KEY;
+use crate::scenario::setup::KEY;
 use crate::trace::Sink;
 use crate::world::World;
 use crate::world::event::Event;

@@ -9,7 +9,7 @@ use seqlane::{
 
 use crate::ends::UpstreamState;
 use crate::oracle::require;
-use crate::scenario::KEY;
+use crate::scenario::setup::KEY;
 use crate::trace::{Actor, Sink, What};
 use crate::world::World;
 use crate::world::event::Event;

@@ -1,15 +1,14 @@
 //! Failures of a swarm: each property's first is written down, made small, and drawn.
 
-use std::path::PathBuf;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use seqlane_sim::shrink::shrink;
 use seqlane_sim::timeline::{self, Timeline};
 use seqlane_sim::trace::Trace;
-use seqlane_sim::{Bundle, DecisionSource, Figures, Run, Scenario, Seed, Violation};
+use seqlane_sim::{Bundle, DecisionSource, Figures, Run, Seed, Violation};
 
-use super::SwarmArgs;
-use crate::cli::console::{Console, command, count};
+use crate::cli::console::{Console, command, count, write_to};
 use crate::cli::verdict::CliError;
 
 /// A failure that was written down.
@@ -21,7 +20,7 @@ pub(crate) struct KeptFailure {
     pub(crate) bundle: PathBuf,
     /// The run made small.
     pub(crate) small: Option<PathBuf>,
-    /// List of the smallest run.
+    /// Decisions of the smallest run.
     pub(crate) decisions: usize,
     /// Events of it.
     pub(crate) events: u64,
@@ -39,98 +38,84 @@ impl KeptFailure {
     }
 }
 
-/// Writes down the first failure of each property.
-pub(crate) fn keep(
-    args: &SwarmArgs,
-    console: &Console,
-    scenario: &Scenario,
-    figures: &Figures,
-) -> Result<Vec<KeptFailure>, CliError> {
-    let mut found = Vec::new();
-    for (property, failures) in &figures.failures {
-        let Some((seed, violation)) = failures.seeds.first_key_value() else { continue };
-        let others: Vec<String> = failures.seeds.keys().map(|seed| Seed(*seed).to_string()).collect();
-        let seeds = count(failures.count, "seed");
-        console.say(&format!(
-            "\n{} violated by {seeds}, the first being {}\n",
-            property.id(),
-            others.join(", ")
+/// Writes failures into a directory, and shrinks them.
+pub(crate) struct Keeper<'a> {
+    pub(crate) console: &'a Console,
+    pub(crate) run: Run<'a>,
+    pub(crate) directory: &'a Path,
+    /// The longest that shrinking one failure may take; zero: it is not shrunk.
+    pub(crate) shrink_budget: Duration,
+}
+
+impl Keeper<'_> {
+    /// Writes down the first failure of each property.
+    pub(crate) fn keep(&self, figures: &Figures) -> Result<Vec<KeptFailure>, CliError> {
+        let mut kept = Vec::new();
+        for (property, failures) in &figures.failures {
+            let Some((seed, violation)) = failures.seeds.first_key_value() else { continue };
+            let others: Vec<String> = failures.seeds.keys().map(|seed| Seed(*seed).to_string()).collect();
+            let (id, seeds, others) = (property.id(), count(failures.count, "seed"), others.join(", "));
+            self.console.say(&format!("\n{id} violated by {seeds}, the first being {others}\n"))?;
+            self.console.say(&format!("  {violation}\n"))?;
+            kept.push(self.keep_one(*seed, violation)?);
+        }
+        Ok(kept)
+    }
+
+    fn keep_one(&self, seed: u64, violation: &Violation) -> Result<KeptFailure, CliError> {
+        let recording = self.run.record(&DecisionSource::Seed(seed));
+        let mut bundle = Bundle::new(&self.run, Some(seed), &recording);
+        // A run that differs each time it is made shows its violation (D1) in none of them.
+        bundle.violation = Some(violation.clone());
+        std::fs::create_dir_all(self.directory).map_err(|error| CliError::file(self.directory, error))?;
+        let path = self.directory.join(bundle.file_name());
+        write_to(&path, &bundle.write())?;
+        let mut found = KeptFailure {
+            seed,
+            violation: violation.clone(),
+            bundle: path,
+            small: None,
+            decisions: bundle.decisions.len(),
+            events: bundle.events,
+            entries: recording.entries.len(),
+            lines: None,
+        };
+        if !self.shrink_budget.is_zero() {
+            self.shrink(&bundle, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    fn shrink(&self, bundle: &Bundle, found: &mut KeptFailure) -> Result<(), CliError> {
+        let bar = self.console.bar(None);
+        let start = Instant::now();
+        let shrunk = shrink(bundle, |progress| {
+            bar.set_message(format!("{} decisions left after {} runs", progress.decisions, progress.runs));
+            start.elapsed() < self.shrink_budget
+        });
+        bar.finish_and_clear();
+        // A run that differs each time it is made (D1) cannot be made small.
+        let Some(shrunk) = shrunk else { return Ok(()) };
+        let small = shrunk.bundle(bundle.seed, bundle.limits);
+        let path = found.bundle.with_extension("min.json");
+        write_to(&path, &small.write())?;
+        let run = Run::new(&small.scenario).within(small.limits);
+        let trace = Trace::new(&run, &DecisionSource::List(small.decisions.clone()), &shrunk.recording);
+        let picture = path.with_extension("html");
+        let timeline = Timeline::new(&trace);
+        write_to(&picture, &timeline::html(&timeline))?;
+        let (decisions, entries) = (small.decisions.len(), shrunk.recording.entries.len());
+        self.console.say(&format!(
+            "  made small: {} to {decisions} decisions, {} to {entries} entries, {} runs in {:.1?}: {}, {}\n",
+            found.decisions,
+            found.entries,
+            shrunk.progress.runs,
+            start.elapsed(),
+            path.display(),
+            picture.display(),
         ))?;
-        console.say(&format!("  {violation}\n"))?;
-        found.push(keep_one(args, console, scenario, *seed, violation)?);
+        let (small, events, lines) = (Some(path), small.events, Some(timeline.length()));
+        *found = KeptFailure { small, decisions, events, entries, lines, ..found.clone() };
+        Ok(())
     }
-    Ok(found)
-}
-
-fn keep_one(
-    args: &SwarmArgs,
-    console: &Console,
-    scenario: &Scenario,
-    seed: u64,
-    violation: &Violation,
-) -> Result<KeptFailure, CliError> {
-    let run = Run::new(scenario).within(args.many.scenario.limits());
-    let recording = run.record(&DecisionSource::Seed(seed));
-    let mut bundle = Bundle::new(&run, Some(seed), &recording);
-    // A run that differs each time it is made shows its violation (D1) in none of them.
-    bundle.violation = Some(violation.clone());
-    std::fs::create_dir_all(&args.bundle_dir).map_err(|error| CliError::file(&args.bundle_dir, error))?;
-    let path = args.bundle_dir.join(bundle.file_name());
-    write(&path, &bundle.write())?;
-    let mut found = KeptFailure {
-        seed,
-        violation: violation.clone(),
-        bundle: path,
-        small: None,
-        decisions: bundle.decisions.len(),
-        events: bundle.events,
-        entries: recording.entries.len(),
-        lines: None,
-    };
-    if !args.shrink_budget.is_zero() {
-        make_small(args, console, &bundle, &mut found)?;
-    }
-    Ok(found)
-}
-
-fn make_small(
-    args: &SwarmArgs,
-    console: &Console,
-    bundle: &Bundle,
-    found: &mut KeptFailure,
-) -> Result<(), CliError> {
-    let bar = console.bar(None);
-    let start = Instant::now();
-    let shrunk = shrink(bundle, |progress| {
-        bar.set_message(format!("{} decisions left after {} runs", progress.decisions, progress.runs));
-        start.elapsed() < args.shrink_budget
-    });
-    bar.finish_and_clear();
-    // A run that differs each time it is made (D1) cannot be made small.
-    let Some(shrunk) = shrunk else { return Ok(()) };
-    let small = shrunk.bundle(bundle.seed, bundle.limits);
-    let path = found.bundle.with_extension("min.json");
-    write(&path, &small.write())?;
-    let run = Run::new(&small.scenario).within(small.limits);
-    let trace = Trace::new(&run, &DecisionSource::List(small.decisions.clone()), &shrunk.recording);
-    let picture = path.with_extension("html");
-    let timeline = Timeline::new(&trace);
-    write(&picture, &timeline::html(&timeline))?;
-    let (decisions, entries) = (small.decisions.len(), shrunk.recording.entries.len());
-    console.say(&format!(
-        "  made small: {} to {decisions} decisions, {} to {entries} entries, {} runs in {:.1?}: {}, {}\n",
-        found.decisions,
-        found.entries,
-        shrunk.progress.runs,
-        start.elapsed(),
-        path.display(),
-        picture.display(),
-    ))?;
-    let (small, events, lines) = (Some(path), small.events, Some(timeline.length()));
-    *found = KeptFailure { small, decisions, events, entries, lines, ..found.clone() };
-    Ok(())
-}
-
-fn write(path: &PathBuf, text: &str) -> Result<(), CliError> {
-    std::fs::write(path, text).map_err(|error| CliError::file(path, error))
 }

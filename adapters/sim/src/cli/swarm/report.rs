@@ -1,15 +1,16 @@
 //! What a swarm came to, for people and for programs.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use seqlane_sim::{CoveragePoint, Fault, Figures, Scenario};
+use seqlane_sim::timeline::escaped;
+use seqlane_sim::{Fault, Figures, Scenario, Seed};
 use serde_json::{Value, json};
 
 use super::failures::KeptFailure;
-use super::{Ran, failure_document};
-use crate::cli::console::Console;
-use crate::cli::coverage::{name, required};
+use crate::cli::console::{Console, write_to};
+use crate::cli::coverage::{coverage, coverage_document};
+use crate::cli::many::Ran;
 use crate::cli::table::table;
 use crate::cli::verdict::CliError;
 
@@ -54,20 +55,6 @@ fn faults(figures: &Figures) -> String {
     table.trim_fmt()
 }
 
-/// The table of what happens sometimes.
-pub(crate) fn coverage(scenario: &Scenario, figures: &Figures) -> String {
-    let mut table = table(&["sometimes", "runs ", "what happens"]);
-    for (point, runs) in figures.covered() {
-        let runs = match runs {
-            0 if required(scenario, point) => "NEVER".to_owned(),
-            0 => "-".to_owned(),
-            runs => runs.to_string(),
-        };
-        table.add_row([name(point), runs, point.text().to_owned()]);
-    }
-    table.trim_fmt()
-}
-
 /// The same for programs.
 pub(crate) fn document(scenario: &Scenario, Ran { figures, took }: &Ran, found: &[KeptFailure]) -> Value {
     let seconds = took.as_secs_f64();
@@ -87,13 +74,21 @@ pub(crate) fn document(scenario: &Scenario, Ran { figures, took }: &Ran, found: 
         "failed": figures.failed(),
         "faults": faults,
         "sometimes": coverage_document(figures.covered()),
-        "failures": found.iter().map(failure_document).collect::<Vec<_>>(),
+        "failures": found.iter().map(failure).collect::<Vec<_>>(),
     })
 }
 
-/// Coverage and the runs that set them.
-pub(crate) fn coverage_document(covered: impl Iterator<Item = (CoveragePoint, u64)>) -> Value {
-    covered.map(|(point, runs)| (name(point), json!(runs))).collect::<serde_json::Map<_, _>>().into()
+fn failure(kept: &KeptFailure) -> Value {
+    json!({
+        "seed": Seed(kept.seed).to_string(),
+        "violation": kept.violation,
+        "bundle": kept.bundle,
+        "small": kept.small,
+        "decisions": kept.decisions,
+        "events": kept.events,
+        "lines": kept.lines,
+        "entries": kept.entries,
+    })
 }
 
 /// Writes the report: `report.json`, and `index.html` for people.
@@ -105,7 +100,7 @@ pub(crate) fn write(
 ) -> Result<(), CliError> {
     std::fs::create_dir_all(directory).map_err(|error| CliError::file(directory, error))?;
     let document = serde_json::to_string_pretty(&document(scenario, ran, found)).expect("it is JSON");
-    put(&directory.join("report.json"), &document)?;
+    write_to(&directory.join("report.json"), &document)?;
     let failures: String = found.iter().map(paragraph).collect();
     let text = format!("{}\n\n{}\n\n{}", head(ran), faults(&ran.figures), coverage(scenario, &ran.figures));
     let page = format!(
@@ -117,7 +112,7 @@ pub(crate) fn write(
         scenario.profile,
         escaped(&text),
     );
-    put(&directory.join("index.html"), &page)
+    write_to(&directory.join("index.html"), &page)
 }
 
 fn paragraph(failure: &KeptFailure) -> String {
@@ -131,12 +126,4 @@ fn paragraph(failure: &KeptFailure) -> String {
         link.unwrap_or_default(),
         escaped(&failure.replay()),
     )
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-fn put(path: &PathBuf, text: &str) -> Result<(), CliError> {
-    std::fs::write(path, text).map_err(|error| CliError::file(path, error))
 }

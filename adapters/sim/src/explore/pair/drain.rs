@@ -10,7 +10,7 @@ use seqlane::{
     NodeEvent, NodeNotice, RequestId, UpstreamEvent, UpstreamId,
 };
 
-use crate::explore::model::Broken;
+use crate::explore::model::{Broken, ensure};
 use crate::explore::pair::call::{Answer, Call, Request};
 use crate::explore::pair::ends::{ScriptedUpstream, SocketState};
 use crate::explore::pair::{Pair, State};
@@ -37,24 +37,18 @@ impl Pair {
             if actions == before {
                 break;
             }
-            if actions > MOST_ACTIONS {
-                return Err(Broken::new(Property::S9, "the machines never come to rest at this instant"));
-            }
+            ensure!(actions <= MOST_ACTIONS, S9, "the machines never come to rest at this instant");
         }
         self.check_idle(state)
     }
 
     /// S8, R1, D5: after a drain.
     fn check_idle(&self, state: &mut State) -> Result<(), Broken> {
-        if state.client.poll() != (ClientAction::Idle { wake: state.client_wake })
-            || state.node.poll() != (NodeAction::Idle { wake: state.node_wake })
-        {
-            return Err(Broken::new(Property::S8, "an idle machine wants something after all"));
-        }
+        let idle = state.client.poll() == ClientAction::Idle { wake: state.client_wake }
+            && state.node.poll() == NodeAction::Idle { wake: state.node_wake };
+        ensure!(idle, S8, "an idle machine wants something after all");
         let held = state.client.buffered_bytes().max(state.node.buffered_bytes());
-        if held > MOST_HELD {
-            return Err(Broken::new(Property::R1, format!("a machine holds {held} B")));
-        }
+        ensure!(held <= MOST_HELD, R1, "a machine holds {held} B");
         Ok(())
     }
 
@@ -111,12 +105,7 @@ impl Pair {
             EndReason::ConnectFailed(failure) => failure == ConnectFailure::TimedOut,
             _ => false,
         };
-        if self.scope.is_calm() && !excused {
-            return Err(Broken::new(
-                Property::D5,
-                format!("nothing went wrong, and flow {flow} is over: {why}"),
-            ));
-        }
+        ensure!(excused || !self.scope.is_calm(), D5, "nothing went wrong, and flow {flow} is over: {why}");
         Ok(())
     }
 
@@ -133,18 +122,14 @@ impl Pair {
         let ops: Result<Vec<Op>, _> = request.decode_ops().into_iter().collect();
         let ops =
             ops.map_err(|error| Broken::new(Property::S10, format!("the client sends no op: {error:?}")))?;
-        if ops.is_empty() {
-            return Err(Broken::new(Property::S10, "the client sends a batch without ops"));
-        }
+        ensure!(!ops.is_empty(), S10, "the client sends a batch without ops");
         for op in &ops {
             let packet = matches!(op, Op::Streams { .. });
             let payload = op.payload().filter(|_| !packet);
             (6_u8, op.name(), payload.map(|payload| payload.as_ref())).hash(&mut state.output);
         }
         let call = Call::new(Request::new(body, ops), deadline);
-        if state.calls.insert(exchange, call).is_some() {
-            return Err(Broken::new(Property::S13, "an exchange is sent twice"));
-        }
+        ensure!(state.calls.insert(exchange, call).is_none(), S13, "an exchange is sent twice");
         Ok(())
     }
 
@@ -203,28 +188,19 @@ impl Pair {
         upstream: UpstreamId,
         event: UpstreamEvent,
     ) -> Result<(), Broken> {
-        let event = NodeEvent::Upstream { upstream, event };
-        state.node.handle(state.now, event).map_err(|misuse| Broken::new(Property::S11, misuse.to_string()))
+        self.tell_node(state, NodeEvent::Upstream { upstream, event })
     }
 
     /// S1, S4: an upstream gets its end after everything that its flow has sent.
     fn on_finish(&self, state: &mut State, upstream: UpstreamId) -> Result<(), Broken> {
         15_u8.hash(&mut state.output);
-        if !self.scope.is_level_2() {
-            return Err(Broken::new(
-                Property::S4,
-                "an upstream is half-closed at a level that has no half-close",
-            ));
-        }
+        ensure!(self.scope.is_level_2(), S4, "an upstream is half-closed at a level that has no half-close");
         let flow = upstream_of(state, upstream)?;
         let whole = state.locals.get(flow).is_some_and(|local| {
             local.finished && state.upstreams.get(&upstream).is_some_and(|up| up.received == local.sent)
         });
-        if whole {
-            Ok(())
-        } else {
-            Err(Broken::new(Property::S1, format!("the uplink of flow {flow} is cut short")))
-        }
+        ensure!(whole, S1, "the uplink of flow {flow} is cut short");
+        Ok(())
     }
 
     /// S2: an open makes one upstream, unless the network doubled it; at level 2 even then.
@@ -236,9 +212,7 @@ impl Pair {
         };
         local.opens += 1;
         let doubled = if self.scope.is_level_2() { 0 } else { self.scope.dup };
-        if local.opens > 1 + u32::from(doubled) {
-            return Err(Broken::new(Property::S2, format!("flow {flow} has {} upstreams", local.opens)));
-        }
+        ensure!(local.opens <= 1 + u32::from(doubled), S2, "flow {flow} has {} upstreams", local.opens);
         state.upstreams.insert(upstream, ScriptedUpstream::new(flow));
         Ok(())
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use seqlane::{EndReason, FlowId};
 
-use crate::explore::model::Broken;
+use crate::explore::model::{Broken, ensure};
 use crate::pattern::{Direction, Pattern};
 use crate::property::Property;
 
@@ -48,30 +48,25 @@ impl ScriptedApplication {
 
     /// S1, S4: `bytes` are delivered.
     pub(super) fn take(&mut self, flow: usize, bytes: &Bytes) -> Result<(), Broken> {
-        if self.ended.is_some() || self.fin {
-            return Err(Broken::new(Property::S4, format!("flow {flow} gets bytes after its end")));
-        }
+        ensure!(self.ended.is_none() && !self.fin, S4, "flow {flow} gets bytes after its end");
         Pattern::new(flow as u64, Direction::Down)
             .verify(self.received, bytes)
             .map_err(|mismatch| Broken::new(Property::S1, format!("downlink of flow {flow}: {mismatch}")))?;
         self.received += bytes.len() as u64;
-        if self.received > self.upstream_sent {
-            let what = format!("flow {flow} gets more than its upstream sent");
-            return Err(Broken::new(Property::S1, what));
-        }
+        ensure!(self.received <= self.upstream_sent, S1, "flow {flow} gets more than its upstream sent");
         Ok(())
     }
 
     /// S1, S4: the flow is over; its upstream has `down` bytes to send.
     pub(super) fn end(&mut self, flow: usize, why: EndReason, down: u64) -> Result<(), Broken> {
-        if self.ended.is_some() {
-            return Err(Broken::new(Property::S4, format!("flow {flow} ends twice")));
-        }
+        ensure!(self.ended.is_none(), S4, "flow {flow} ends twice");
         let whole = self.upstream_finished && self.received == down;
-        if why == EndReason::Finished && !whole && !self.orphaned {
-            let what = format!("flow {flow} looks finished after {} bytes, and is not", self.received);
-            return Err(Broken::new(Property::S1, what));
-        }
+        ensure!(
+            why != EndReason::Finished || whole || self.orphaned,
+            S1,
+            "flow {flow} looks finished after {} bytes, and is not",
+            self.received
+        );
         self.ended = Some(why);
         Ok(())
     }
@@ -117,12 +112,7 @@ impl ScriptedUpstream {
     /// S1, S2: `bytes` are written to it, of which its flow has sent `sent`.
     pub(super) fn take(&mut self, bytes: &Bytes, sent: u64) -> Result<(), Broken> {
         let flow = self.flow;
-        if self.state != SocketState::Open {
-            return Err(Broken::new(
-                Property::S4,
-                format!("bytes for an upstream of flow {flow} that is gone"),
-            ));
-        }
+        ensure!(self.state == SocketState::Open, S4, "bytes for an upstream of flow {flow} that is gone");
         let pattern = Pattern::new(flow as u64, Direction::Up);
         pattern.verify(self.received, bytes).map_err(|mismatch| {
             let again = mismatch.belongs.is_some_and(|place| place < mismatch.offset);
@@ -130,12 +120,7 @@ impl ScriptedUpstream {
             Broken::new(property, format!("uplink of flow {flow}: {mismatch}"))
         })?;
         self.received += bytes.len() as u64;
-        if self.received > sent {
-            return Err(Broken::new(
-                Property::S1,
-                format!("the upstream of flow {flow} gets more than was sent"),
-            ));
-        }
+        ensure!(self.received <= sent, S1, "the upstream of flow {flow} gets more than was sent");
         Ok(())
     }
 

@@ -13,15 +13,15 @@ use std::time::Duration;
 
 use seqlane::{
     Client, ClientConfig, ClientEvent, ClientOptions, ClientStreamOptions, ClientTuning, ExchangeId, FlowId,
-    FlowKind, Form, Instant, Level, LocalEvent, Node, NodeConfig, NodeOptions, RelayOptions, RequestId,
-    Secret, Target, UpstreamId, Wake,
+    FlowKind, Form, Instant, Level, LocalEvent, Node, NodeConfig, NodeEvent, NodeOptions, RelayOptions,
+    RequestId, Secret, Target, UpstreamId, Wake,
 };
 
 use crate::explore::model::{Broken, Model};
 use crate::explore::scope::Scope;
 use crate::hash::RunHash;
 use crate::property::Property;
-use crate::scenario::KEY;
+use crate::scenario::setup::KEY;
 
 use call::{Call, Request};
 use ends::{ScriptedApplication, ScriptedUpstream};
@@ -170,6 +170,10 @@ impl Pair {
 
     fn tell_client(&self, state: &mut State, event: ClientEvent) -> Result<(), Broken> {
         state.client.handle(state.now, event).map_err(|misuse| Broken::new(Property::S11, misuse.to_string()))
+    }
+
+    fn tell_node(&self, state: &mut State, event: NodeEvent) -> Result<(), Broken> {
+        state.node.handle(state.now, event).map_err(|misuse| Broken::new(Property::S11, misuse.to_string()))
     }
 
     fn flow_of(&self, state: &State, stream: FlowId) -> Option<usize> {

@@ -7,12 +7,11 @@ use seqlane::{
     UpstreamEvent, UpstreamId,
 };
 
-use crate::explore::model::Broken;
+use crate::explore::model::{Broken, ensure};
 use crate::explore::pair::call::Call;
 use crate::explore::pair::ends::{ScriptedApplication, SocketState};
 use crate::explore::pair::{Pair, State};
 use crate::pattern::{Direction, Pattern};
-use crate::property::Property;
 
 /// One thing that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -299,7 +298,7 @@ impl Pair {
         state.next_request += 1;
         state.held.insert(request, from);
         let event = NodeEvent::Request { request, endpoint: Endpoint::Batch, body };
-        state.node.handle(state.now, event).map_err(|misuse| Broken::new(Property::S11, misuse.to_string()))
+        self.tell_node(state, event)
     }
 
     fn give_back(&self, state: &mut State, id: ExchangeId, index: usize) -> Result<(), Broken> {
@@ -330,7 +329,7 @@ impl Pair {
         state.held.remove(&request);
         state.call(id).held -= 1;
         let event = NodeEvent::RequestGone { request };
-        state.node.handle(state.now, event).map_err(|misuse| Broken::new(Property::S11, misuse.to_string()))
+        self.tell_node(state, event)
     }
 
     fn connect(&self, state: &mut State, id: UpstreamId) -> Result<(), Broken> {
@@ -408,10 +407,7 @@ impl Pair {
         state.now = state.now.max(at);
         match due {
             Due::Client => self.tell_client(state, ClientEvent::Timeout)?,
-            Due::Node => state
-                .node
-                .handle(state.now, NodeEvent::Timeout)
-                .map_err(|misuse| Broken::new(Property::S11, misuse.to_string()))?,
+            Due::Node => self.tell_node(state, NodeEvent::Timeout)?,
             Due::Driver(id) => self.fail(state, id)?,
         }
         self.drain(state)?;
@@ -420,13 +416,9 @@ impl Pair {
             Due::Node => state.node_wake,
             Due::Driver(_) => None,
         };
-        match wake {
-            Some(wake) if wake.at <= state.now => Err(Broken::new(
-                Property::S9,
-                format!("after a timeout, {:?} is due at once again", wake.timer),
-            )),
-            _ => Ok(()),
-        }
+        let due = wake.filter(|wake| wake.at <= state.now).map(|wake| wake.timer);
+        ensure!(due.is_none(), S9, "after a timeout, {due:?} is due at once again");
+        Ok(())
     }
 }
 

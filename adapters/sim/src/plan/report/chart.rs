@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::plan::report::scale::{Scale, Tick};
+use crate::timeline::escaped;
 
 /// A line of a picture.
 #[derive(Clone, Debug)]
@@ -62,7 +63,7 @@ impl Chart {
         let height = TOP + PLOT + AXIS + rows * LEGEND_ROW + 6.0;
         let mut out = format!(
             "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{}\">\n",
-            escape(&self.title)
+            escaped(&self.title)
         );
         self.grid(&mut out);
         for line in &self.lines {
@@ -93,9 +94,9 @@ impl Chart {
         }
         put(out, format_args!("<path class=\"frame\" d=\"M{LEFT} {TOP}V{bottom}H{right}\"/>"));
         let (x, y) = ((LEFT + right) / 2.0, bottom + 37.0);
-        let label = escape(&self.x_axis);
+        let label = escaped(&self.x_axis);
         put(out, format_args!("<text class=\"axis middle\" x=\"{x}\" y=\"{y}\">{label}</text>"));
-        let (y, label) = (TOP + PLOT / 2.0, escape(&self.y_axis));
+        let (y, label) = (TOP + PLOT / 2.0, escaped(&self.y_axis));
         put(
             out,
             format_args!(
@@ -120,7 +121,7 @@ impl Chart {
         }
         for (x, y) in &line.points {
             let (across, down) = self.at(*x, *y);
-            let told = escape(&format!("{}: {} at {}", line.label, short(*y), short(*x)));
+            let told = escaped(&format!("{}: {} at {}", line.label, short(*y), short(*x)));
             put(
                 out,
                 format_args!(
@@ -146,7 +147,7 @@ impl Chart {
                     ),
                 );
             }
-            let (x, y, label) = (x + 38.0, y + 4.0, escape(&line.label));
+            let (x, y, label) = (x + 38.0, y + 4.0, escaped(&line.label));
             put(out, format_args!("<text class=\"legend\" x=\"{x}\" y=\"{y}\">{label}</text>"));
         }
     }
@@ -174,11 +175,6 @@ fn put(out: &mut String, element: std::fmt::Arguments<'_>) {
 fn short(value: f64) -> String {
     let digits = if value.abs() < 1e-9 { 0 } else { 2 - value.abs().log10().floor() as i32 };
     format!("{value:.*}", digits.max(0) as usize)
-}
-
-/// Text as it stands in HTML.
-pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

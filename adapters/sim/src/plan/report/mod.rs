@@ -8,11 +8,12 @@ use std::fmt::Write as _;
 use crate::plan::definition::{PlotDefinition, Waits};
 use crate::plan::figure::Figure;
 use crate::plan::limit::limit;
-use crate::plan::report::chart::{Chart, Curve, Style, escape};
+use crate::plan::report::chart::{Chart, Curve, Style};
 use crate::plan::report::scale::{Scale, Tick};
 use crate::plan::resolve::{Percentiles, Plan, Sweep};
 use crate::plan::runner::Results;
 use crate::plan::table::{heading, rows};
+use crate::timeline::escaped;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -25,12 +26,12 @@ struct Picture {
 
 /// The report as one HTML file.
 pub fn html(plan: &Plan, results: &Results) -> String {
-    let title = escape(&plan.title);
+    let title = escaped(&plan.title);
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n<p>{}</p>\n",
-        escape(plan.about.trim())
+        escaped(plan.about.trim())
     );
     if !plan.cases.is_empty() {
         table(&mut out, plan, results);
@@ -42,7 +43,7 @@ pub fn html(plan: &Plan, results: &Results) -> String {
         .iter()
         .flat_map(|sweep| sweep.plots.iter().map(move |plot| swept(plan, results, sweep, plot)));
     for Picture { title, reading, chart } in sweeps.chain(percentiles) {
-        let (title, reading, svg) = (escape(&title), escape(&reading), chart.svg());
+        let (title, reading, svg) = (escaped(&title), escaped(&reading), chart.svg());
         let _ =
             write!(out, "<figure>\n<h2>{title}</h2>\n{svg}<figcaption>{reading}</figcaption>\n</figure>\n");
     }
@@ -52,7 +53,7 @@ pub fn html(plan: &Plan, results: &Results) -> String {
 fn table(out: &mut String, plan: &Plan, results: &Results) {
     out.push_str("<table>\n<thead><tr>");
     for head in heading(plan) {
-        let _ = write!(out, "<th>{}</th>", escape(&head));
+        let _ = write!(out, "<th>{}</th>", escaped(&head));
     }
     out.push_str("</tr></thead>\n<tbody>\n");
     let mut above = String::new();
@@ -62,7 +63,7 @@ fn table(out: &mut String, plan: &Plan, results: &Results) {
         for (column, cell) in row.iter().enumerate() {
             let shown = if column == 0 && !first { "" } else { cell };
             let class = if column > 1 { " class=\"number\"" } else { "" };
-            let _ = write!(out, "<td{class}>{}</td>", escape(shown));
+            let _ = write!(out, "<td{class}>{}</td>", escaped(shown));
         }
         out.push_str("</tr>\n");
         above.clone_from(&row[0]);
