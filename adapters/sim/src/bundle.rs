@@ -1,4 +1,4 @@
-//! A failure in one file: what is needed to see it again, and to see whether it is still the same.
+//! Bundles: one recorded run in a file, with what is needed to make it again.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ pub struct Bundle {
     pub seed: Option<u64>,
     /// The code that it was found with.
     pub origin: Origin,
-    /// What went wrong; none in a run that shall pass.
+    /// The violation; none in a run that must pass.
     pub violation: Option<Violation>,
     /// Events of the run.
     pub events: u64,

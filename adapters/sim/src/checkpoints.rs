@@ -1,4 +1,4 @@
-//! Hashes of a run along its way, so that the first event at which another run differs can be found.
+//! Hashes at intervals of a run, to find the first event at which another run differs.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! A host's own clock: it has an origin of its own, drifts, stalls and leaps, as the clocks of real hosts do.
+//! Clocks of hosts, each with its own origin, which drift, stall and leap.
 
 use std::time::Duration;
 

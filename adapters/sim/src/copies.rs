@@ -1,4 +1,4 @@
-//! Copies (D2): a world that is copied in the middle of a run goes on like the original.
+//! Copies of worlds (D2): a copy made in the middle of a run continues like the original.
 
 use crate::trace::NoTrace;
 use crate::world::World;

@@ -1,4 +1,4 @@
-//! What should happen sometimes: a run coverage it, and over many runs every point must have been set.
+//! Coverage points: what must happen in some run of a swarm.
 //!
 //! A fault that no longer triggers, or a path that no run takes, is found by its missing point.
 
@@ -59,14 +59,14 @@ coverage! {
     SessionReset = "the node told a client of a reset upstream",
     SessionClosed = "the node closed a session for a client",
     SessionFinished = "the node ended a session after its tail",
-    SessionAbandoned = "the node dropped an upstream that nobody waited for",
+    SessionAbandoned = "the node dropped an upstream whose client had left",
     DatagramDropped = "a datagram was dropped because a queue was full",
     CreditPaused = "an upstream or application waited for credit",
     ConnectDataUnknown = "a node turned out not to know connect_data",
     CloseAfterData = "a batch wrote to a session and closed it",
     CloseBeforeData = "a batch closed a session and wrote to it",
     Lingered = "an upstream lingered after its session until it had taken everything",
-    BudgetRenewed = "a relay's daily budget started anew",
+    BudgetRenewed = "a relay's daily budget was renewed",
     NodeLimit = "a limit of the node refused something",
 }
 
@@ -95,22 +95,22 @@ impl CoveragePoint {
     }
 }
 
-/// A set of coverage.
+/// A set of coverage points.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Coverage(u128);
 
 impl Coverage {
-    /// Sets a point.
+    /// Adds a point.
     pub fn set(&mut self, point: CoveragePoint) {
         self.0 |= point.bit();
     }
 
-    /// Whether a point is set.
+    /// Whether a point was reached.
     pub fn has(self, point: CoveragePoint) -> bool {
         self.0 & point.bit() != 0
     }
 
-    /// Takes over the coverage of another run.
+    /// The points of both.
     #[must_use]
     pub const fn joined(self, other: Self) -> Self {
         Self(self.0 | other.0)

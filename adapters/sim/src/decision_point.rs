@@ -1,4 +1,4 @@
-//! The places at which a run decides something.
+//! Decision points: the places at which a run asks its chooser.
 
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +79,7 @@ points! {
     Refuse = "f8.refuse",
     /// F8: a relay has a small daily budget.
     Quota = "f8.quota",
-    /// F8: a relay's daily budget starts anew during the run.
+    /// F8: a relay's daily budget is renewed during the run.
     Renewal = "f8.renewal",
     /// F9: the node restarts.
     Restart = "f9.restart",

@@ -1,4 +1,4 @@
-//! The kinds of faults, F1 to F20.
+//! Fault kinds, F1 to F20.
 
 use std::fmt;
 use std::str::FromStr;
@@ -51,7 +51,7 @@ faults! {
     Refuse = "F8", "refuse", 0, "429 with and without Retry-After, absurd values too; a daily budget that runs out";
     Restart = "F9", "restart", 0, "the node restarts, and every session is lost";
     Crash = "F10", "crash", 0, "the node restarts between an upstream write and the reply";
-    Pause = "F11", "pause", 0, "a relay starts cold or pauses for 1 to 30 s, or dies for ever";
+    Pause = "F11", "pause", 0, "a relay starts cold, pauses for 1 to 30 s, or dies";
     Mixed = "F12", "mixed", 0, "a relay leads to an older node or to one that has no such session";
     Clock = "F13", "clock", 0, "a host's clock drifts, stalls, or leaps by up to 8 h";
     BodyCap = "F14", "body-cap", 0, "a relay takes only small bodies (413)";

@@ -1,4 +1,4 @@
-//! Panics inside a run: they are findings, and neither end the program nor print anything.
+//! Panics inside a run, caught and described in one line.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};

@@ -1,4 +1,4 @@
-//! The rolling hash of a run: two runs with the same hash did the same, event by event and byte by byte.
+//! The rolling hash of a run, over every event and every byte.
 
 use std::hash::Hasher;
 

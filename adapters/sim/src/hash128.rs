@@ -1,4 +1,4 @@
-//! A hash of 128 bits: two hashes of 64 bits that mix with unlike multipliers.
+//! A 128-bit hash for fingerprints: two 64-bit hashes with different multipliers.
 
 use std::hash::Hasher;
 

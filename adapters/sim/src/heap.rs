@@ -1,4 +1,4 @@
-//! The event heap: the earliest first, and among equals the one that was pushed first.
+//! The event heap: the earliest event first, and of equal times the one pushed first.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -1,4 +1,4 @@
-//! Hashes and seeds as hexadecimal text in files: JSON numbers lose digits in many readers.
+//! Hexadecimal text for hashes and seeds in files, since many readers round large JSON numbers.
 
 use serde::{Deserialize, Deserializer, Serializer, de};
 

@@ -1,4 +1,4 @@
-//! The code around a client: the machine itself, or an embedder's own host.
+//! Client hosts: the bare machine, or an embedder's own host around it.
 
 use seqlane::{
     Client, ClientAction, ClientEvent, ClientStats, FlowId, FlowKind, Instant, Misuse, OpenError, Target,

@@ -1,4 +1,4 @@
-//! Paired runs (I1): the same run twice, with one flow stalled and without, and what the others notice of it.
+//! Paired runs (I1): the same run with a stalled flow and without, and the delays of the other flows.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

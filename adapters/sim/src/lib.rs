@@ -1,4 +1,4 @@
-//! Deterministic simulation of Seqlane: the real machines, a network made of seeds.
+//! Deterministic simulation of Seqlane: the real machines on a network whose behaviour follows from a seed.
 //!
 //! ```text
 //!  application ─▶ Client ─▶ relays, links ─▶ Node ─▶ upstream
@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A [`World`] is one run. A [`Scenario`] says what runs are like, a [`Chooser`] makes every decision, and the
-//! list of decisions that were not benign *is* the run: it can be replayed, shrunk and told as a story.
+//! list of decisions that were not benign *is* the run: it can be replayed, shrunk and drawn.
 //!
 //! ```
 //! use seqlane_sim::{Profile, World};

@@ -1,4 +1,4 @@
-//! A link that all calls share, evenly: what one call leaves is for the others.
+//! A link whose bandwidth is shared evenly by all calls.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

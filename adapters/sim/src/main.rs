@@ -1,4 +1,4 @@
-//! `seqlane-sim`: runs of the simulator, and what can be done with them, on the command line.
+//! The program `seqlane-sim`.
 #![forbid(unsafe_code)]
 
 mod cli;

@@ -1,4 +1,4 @@
-//! Which code made a run.
+//! The version and commit of the code that made a run.
 
 use std::process::{Command, Stdio};
 

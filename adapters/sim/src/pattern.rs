@@ -1,4 +1,4 @@
-//! Bytes that tell where they belong: a swap, a loss or a doubling shows at once, and where.
+//! Payload that tells its own place: a swap, a loss or a duplicate is found, with its offset.
 
 use std::fmt;
 use std::sync::OnceLock;

@@ -1,4 +1,5 @@
-//! Recordings of machines that ran on real sockets, replayed: the same machine is driven again, and watched.
+//! Replay of recordings that were made on real sockets: the same machine takes the same events, and its actions are
+//! compared.
 //!
 //! ```text
 //!  seqlane --record FILE ──▶ Recording ── events, at their times ──▶ Client or Node
@@ -99,7 +100,7 @@ struct Player<M: Machine> {
     machine: M,
     mask: Mask,
     start: Instant,
-    /// How the last event was refused, and nobody has asked yet.
+    /// The refusal of the last event, until it is compared.
     refused: Option<String>,
     events: u64,
     actions: u64,

@@ -1,4 +1,4 @@
-//! Probabilities as whole numbers: no rounding differs between machines.
+//! Probabilities as fractions of integers, which no machine rounds differently.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ pub struct Probability {
     den: u32,
 }
 
-/// Probability that make no sense.
+/// An invalid probability.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no probability: write it as 3/100, with 0 <= 3 <= 100")]
 pub struct BadProbability(String);

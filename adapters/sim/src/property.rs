@@ -1,4 +1,4 @@
-//! What must hold: each property has an id, a line of text, and a checker that runs after every event.
+//! Properties: each has an id, a line of text, and a check.
 
 use std::fmt;
 
@@ -55,16 +55,16 @@ properties! {
     I2 = "no flow with data waits while others are served again and again",
     I3 = "a payload is written as soon as it and all before it have come, unless its upstream takes nothing",
     L1 = "once a relay is well again, every flow ends or delivers everything within the bound",
-    L2 = "the same with every other relay broken for ever",
+    L2 = "the same with every other relay broken permanently",
     L3 = "a close comes to its end",
     L4 = "a flow that is lost is reported as lost within the bound",
-    L5 = "after a budget starts anew, flows go on",
+    L5 = "after a budget is renewed, flows continue",
     L6 = "a flow is lost only after something happened that can lose it",
-    L7 = "after a success the backoff starts anew",
+    L7 = "after a success the backoff restarts from its minimum",
     L8 = "no stream of level 2 dies of lost, late, doubled or reordered exchanges while client and node live",
     D1 = "the same seed gives the same run, in every process and build",
     D2 = "a copy of a machine in the middle of a run behaves like the original",
-    D5 = "a run without faults loses no flow and spends no call in vain",
+    D5 = "a run without faults loses no flow and wastes no call",
     M1 = "everything that should happen sometimes happens in some run",
 }
 

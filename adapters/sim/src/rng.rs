@@ -1,4 +1,4 @@
-//! The simulator's own randomness: the same numbers for ever, on every machine.
+//! The simulator's own random numbers: the same on every machine and in every version.
 //!
 //! Generators of general libraries may change their output between versions, and a seed that no longer
 //! reproduces its run is worth nothing. So the generators are here, with test vectors, under a version name

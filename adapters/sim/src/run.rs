@@ -1,4 +1,4 @@
-//! One run from its start to its end, with whatever comes of it.
+//! One run of a scenario, and its recording.
 
 use seqlane::{Client, ClientConfig, Instant};
 use serde::{Deserialize, Serialize};
@@ -32,9 +32,9 @@ impl Default for Limits {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DecisionSource {
-    /// A seed: the same run only as long as nobody changes what is decided, where, and how often.
+    /// A seed. It makes the same run as long as the decision points and their order in the code stay the same.
     Seed(#[serde(with = "crate::hex")] u64),
-    /// List: the same story even after the code around it has changed.
+    /// A list of decisions. It makes the same run after most changes of the code.
     List(Vec<Decision>),
 }
 
@@ -104,7 +104,7 @@ impl<'a, H: ClientHost> Run<'a, H> {
         self.scenario
     }
 
-    /// Where runs are cut off.
+    /// Limits of a run.
     pub const fn limits(&self) -> Limits {
         self.limits
     }

@@ -1,4 +1,4 @@
-//! What applications and upstreams say to each other, and how they misbehave.
+//! Scripts: the traffic of an application and its upstream, and their misbehaviour.
 
 use std::time::Duration;
 

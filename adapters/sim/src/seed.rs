@@ -1,4 +1,4 @@
-//! Seeds as people give them.
+//! Seeds and ranges of seeds as text.
 
 use std::fmt;
 use std::str::FromStr;

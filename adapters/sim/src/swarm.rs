@@ -1,4 +1,4 @@
-//! Many seeds over several threads, and what they add up to.
+//! Runs of many seeds on several threads, and their totals.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -132,7 +132,7 @@ impl Failures {
 }
 
 impl<H: ClientHost> Swarm<'_, H> {
-    /// Runs seeds until they are through, or `go_on`, which is told what there is so far, says no.
+    /// Runs the seeds until all are done or `go_on`, which gets the totals so far, returns false.
     pub fn run(&self, seeds: Seeds, mut go_on: impl FnMut(&Figures) -> bool) -> Figures {
         let (next, stop) = (AtomicU64::new(seeds.first), AtomicBool::new(false));
         let (reports, heard) = sync_channel(4 * self.jobs.max(1));

@@ -1,4 +1,4 @@
-//! Virtual time: it jumps from event to event and never ticks.
+//! Virtual time, which jumps from event to event.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! DecisionSource from bytes, as fuzzers and property tests have them.
+//! A chooser that reads decisions from bytes, for fuzzers and property tests.
 
 use crate::chooser::Chooser;
 use crate::decision_point::DecisionPoint;

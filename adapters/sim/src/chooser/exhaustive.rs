@@ -1,10 +1,10 @@
-//! Every combination of decisions, one run after the other.
+//! A chooser that tries every combination of decisions, one run after the other.
 
 use crate::chooser::Chooser;
 use crate::decision_point::DecisionPoint;
 
 /// An odometer over the decisions of a run: the last decision turns first, and one that is exhausted carries
-/// over to the one before. DecisionSource beyond `depth`, and those of points that are not listed, are benign.
+/// over to the one before. Decisions beyond `depth`, and those of points that are not listed, are benign.
 ///
 /// ```
 /// use seqlane_sim::{Chooser, Exhaustive, DecisionPoint};

@@ -1,4 +1,4 @@
-//! Who decides: one trait, four answers.
+//! Choosers: one trait for every decision of a run, with four implementations.
 //!
 //! Everything that a run could do in more than one way is asked for at a [`DecisionPoint`]. The answer 0 is always the
 //! benign one: no fault, the smallest workload, the shortest way. So the list of answers that are not 0 *is*
@@ -28,7 +28,7 @@ pub trait Chooser {
     /// One of `n` ways, below `n`; 0 is the benign one. `key` names for whom: the same place is asked once.
     fn decide(&mut self, point: DecisionPoint, key: u64, n: u32) -> u32;
 
-    /// How often this point shall answer anything but 0. Only a chooser that draws at random listens.
+    /// Sets the probability of answers other than 0 at this point. Only random choosers use it.
     fn weigh(&mut self, point: DecisionPoint, probability: Probability) {
         let _ = (point, probability);
     }

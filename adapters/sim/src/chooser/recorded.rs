@@ -1,4 +1,4 @@
-//! DecisionSource written down, and read back.
+//! Recorded decisions, and choosers that write and read them.
 
 use std::collections::BTreeMap;
 

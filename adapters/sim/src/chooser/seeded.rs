@@ -1,4 +1,4 @@
-//! DecisionSource from a seed.
+//! A chooser that derives decisions from a seed.
 
 use crate::chooser::Chooser;
 use crate::rng::{below, keyed};

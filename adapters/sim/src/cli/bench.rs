@@ -1,4 +1,4 @@
-//! `bench`: how fast runs are.
+//! `bench`: the speed of runs.
 
 use std::time::{Duration, Instant};
 
@@ -20,8 +20,8 @@ pub(crate) struct BenchArgs {
     each: Duration,
 }
 
-/// What a thread has used: processor time where the system tells it, so that what else the machine does does
-/// not count; else the time that has passed.
+/// Time that a thread has used: processor time where the system reports it, so that other processes do not count;
+/// else wall time.
 struct Watch {
     start: Instant,
     used: Option<Duration>,
@@ -50,7 +50,7 @@ fn used() -> Option<Duration> {
     text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
 }
 
-/// A figure, and the least that it shall be.
+/// A figure, and its bound.
 struct BenchFigure {
     name: &'static str,
     value: f64,
@@ -179,7 +179,7 @@ fn idle(each: Duration) -> Result<BenchFigure, CliError> {
     Ok(least("8 idle flows", speed, "simulated s a second", ("at least 100 000", 100_000.0)))
 }
 
-/// What it takes to see a run again, and to see that it is the same.
+/// The cost of a replay, and of a determinism check.
 fn again() -> Vec<BenchFigure> {
     const SEEDS: u64 = 400;
     let scenario = Profile::Swarm.scenario();

@@ -1,4 +1,4 @@
-//! Where results go: text for people, or one JSON document for programs.
+//! Output: text for people, or one JSON document for programs.
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::cli::verdict::CliError;
 
-/// What every verb takes.
+/// Arguments of every verb.
 #[derive(Args, Debug)]
 pub(crate) struct Console {
     /// Print one JSON document instead of text
@@ -33,7 +33,7 @@ impl Console {
         print(&format!("{text}\n"))
     }
 
-    /// A progress bar on the standard error, where that is a terminal.
+    /// A progress bar on standard error, if that is a terminal.
     pub(crate) fn bar(&self, length: Option<u64>) -> ProgressBar {
         let shown = std::io::stderr().is_terminal() && !self.json;
         let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };

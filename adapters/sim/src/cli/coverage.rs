@@ -1,4 +1,4 @@
-//! `coverage`: what happens sometimes, and what never does.
+//! `coverage`: coverage points and the runs that reached them.
 
 use seqlane::Level;
 use seqlane_sim::{CoveragePoint, Figures, Property, Run, Scenario};
@@ -9,7 +9,7 @@ use crate::cli::many::ManyArgs;
 use crate::cli::table::table;
 use crate::cli::verdict::{CliError, Verdict};
 
-/// Count what happens sometimes, and say what never does.
+/// Count how many runs reach each coverage point.
 #[derive(clap::Args, Debug)]
 pub(crate) struct CoverageArgs {
     #[command(flatten)]
@@ -51,13 +51,13 @@ pub(crate) fn required(scenario: &Scenario, point: CoveragePoint) -> bool {
     fault.from_level() <= level && scenario.net.get(&fault).is_some_and(|probability| !probability.is_never())
 }
 
-/// What must happen sometimes and never did.
+/// Required coverage points that no run reached.
 pub(crate) fn never(scenario: &Scenario, figures: &Figures) -> Vec<CoveragePoint> {
     let missing = figures.covered().filter(|(point, runs)| *runs == 0 && required(scenario, *point));
     missing.map(|(point, _)| point).collect()
 }
 
-/// The table of what happens sometimes.
+/// The table of coverage points.
 pub(crate) fn coverage(scenario: &Scenario, figures: &Figures) -> String {
     let mut table = table(&["sometimes", "runs ", "what happens"]);
     for (point, runs) in figures.covered() {
@@ -71,7 +71,7 @@ pub(crate) fn coverage(scenario: &Scenario, figures: &Figures) -> String {
     table.trim_fmt()
 }
 
-/// Coverage and the runs that set them.
+/// The coverage points with the runs that reached them, as JSON.
 pub(crate) fn coverage_document(covered: impl Iterator<Item = (CoveragePoint, u64)>) -> Value {
     covered.map(|(point, runs)| (name(point), json!(runs))).collect::<serde_json::Map<_, _>>().into()
 }

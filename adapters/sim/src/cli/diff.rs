@@ -1,4 +1,4 @@
-//! `diff`: where two runs part.
+//! `diff`: the first difference of two runs.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::cli::console::Console;
 use crate::cli::recorded_run::RecordedRun;
 use crate::cli::verdict::{CliError, Verdict};
 
-/// Find where two runs part.
+/// Find the first difference of two runs.
 #[derive(clap::Args, Debug)]
 pub(crate) struct DiffArgs {
     /// A trace or a bundle

@@ -1,11 +1,11 @@
-//! `explore`: every behaviour of the real machines in a world that is small enough.
+//! `explore`: exhaustive search of small worlds.
 
 use seqlane_sim::explore::{self, Counterexample, Liveness, Options, Paths, Scope};
 
 use crate::cli::console::{Console, count};
 use crate::cli::verdict::{CliError, Verdict};
 
-/// Search small worlds to the end.
+/// Search small worlds exhaustively.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ExploreArgs {
     /// A world to search: up=2,down=2,lanes=2,drop=1,dup=1,late=1,crash=1 (repeat for more; default: four)
@@ -14,7 +14,7 @@ pub(crate) struct ExploreArgs {
     /// Look at no more states than this in a world
     #[arg(long, value_name = "N", default_value_t = Options::default().max_states)]
     max_states: usize,
-    /// What to check of every state's future
+    /// The liveness checks
     #[arg(long, value_name = "WHICH", default_value_t = Liveness::Both)]
     liveness: Liveness,
     /// Run the whole simulator under every combination of its first decisions instead

@@ -1,4 +1,4 @@
-//! `faults`: what can go wrong.
+//! `faults`: the list of fault kinds.
 
 use seqlane_sim::Fault;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::cli::scenario::ScenarioArgs;
 use crate::cli::table::table;
 use crate::cli::verdict::{CliError, Verdict};
 
-/// List what can go wrong, and how often it does in a scenario.
+/// List the fault kinds, with their probabilities in a scenario.
 #[derive(clap::Args, Debug)]
 pub(crate) struct FaultsArgs {
     #[command(flatten)]

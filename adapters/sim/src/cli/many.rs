@@ -8,7 +8,7 @@ use seqlane_sim::{Figures, Run, Scenario, Seeds, Swarm};
 use crate::cli::console::Console;
 use crate::cli::scenario::ScenarioArgs;
 
-/// Seeds of a swarm that is told neither how many nor how long.
+/// Seeds of a swarm without --seeds and --for.
 const SEEDS: u64 = 10_000;
 
 /// Which runs, and how many at a time.
@@ -27,7 +27,7 @@ pub(crate) struct ManyArgs {
     pub(crate) scenario: ScenarioArgs,
 }
 
-/// What many runs came to, and how long they took.
+/// The totals of many runs, and how long they took.
 pub(crate) struct Ran {
     pub(crate) figures: Figures,
     pub(crate) took: Duration,

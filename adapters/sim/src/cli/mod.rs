@@ -1,4 +1,4 @@
-//! The command line: what can be asked, and who does it.
+//! The command line.
 
 mod bench;
 mod console;
@@ -51,25 +51,25 @@ macro_rules! verbs {
 verbs! {
     /// Make one run
     Run(RunArgs) => run,
-    /// Make many runs, and make every failure small
+    /// Make many runs, and shrink every failure
     Swarm(SwarmArgs) => swarm,
-    /// Make the run of a bundle, a trace or a recording of real sockets again, exactly
+    /// Repeat the run of a bundle, a trace or a recording, and compare it
     Replay(ReplayArgs) => replay,
-    /// Make a failing run small
+    /// Shrink a failing run
     Shrink(ShrinkArgs) => shrink,
     /// Draw a run
     Timeline(TimelineArgs) => timeline,
-    /// Find where two runs part
+    /// Find the first difference of two runs
     Diff(DiffArgs) => diff,
-    /// Search small worlds to the end
+    /// Search small worlds exhaustively
     Explore(ExploreArgs) => explore,
-    /// List what must hold
+    /// List the properties
     Props(PropsArgs) => props,
-    /// List what can go wrong
+    /// List the fault kinds
     Faults(FaultsArgs) => faults,
-    /// Count what happens sometimes, and say what never does
+    /// Count how many runs reach each coverage point
     Coverage(CoverageArgs) => coverage,
-    /// Measure the machines in virtual time, and draw what was found
+    /// Measure the machines in virtual time
     Plan(PlanArgs) => plan,
     /// Measure how fast runs are
     Bench(BenchArgs) => bench,
@@ -93,7 +93,7 @@ struct Cli {
     plant: Option<seqlane::planted::Bug>,
 }
 
-/// Reads the command line and does what it says.
+/// Parses the command line and runs its verb.
 pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> Result<Verdict, CliError> {
     let cli = Cli::try_parse_from(arguments)?;
     #[cfg(feature = "planted")]

@@ -1,4 +1,4 @@
-//! `plan`: figures of the machines in virtual time, as a table, as JSON and as pictures.
+//! `plan`: measurements in virtual time, as a table, as JSON and as charts.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use seqlane_sim::plan::{BUILT_IN, BadRun, Choice, LEVEL2, Plan, html, json, mark
 use crate::cli::console::{Console, write_to};
 use crate::cli::verdict::{CliError, Verdict};
 
-/// Measure the machines in virtual time, and draw what was found.
+/// Measure the machines in virtual time.
 #[derive(clap::Args, Debug)]
 pub(crate) struct PlanArgs {
     /// The plan, a TOML file; without it the one that is built in
@@ -19,7 +19,7 @@ pub(crate) struct PlanArgs {
     /// Only the case or sweep of this name; may be given again
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Runs of each point, whatever the plan says
+    /// Runs of each point, instead of what the plan says
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     seeds: Option<u32>,
     /// Runs at a time; the figures do not depend on it

@@ -1,4 +1,4 @@
-//! `props`: what must hold.
+//! `props`: the list of properties.
 
 use seqlane_sim::Property;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::cli::console::Console;
 use crate::cli::table::table;
 use crate::cli::verdict::{CliError, Verdict};
 
-/// List what must hold.
+/// List the properties.
 #[derive(clap::Args, Debug)]
 pub(crate) struct PropsArgs {}
 

@@ -1,4 +1,4 @@
-//! A recorded run from a file: a bundle, or a trace.
+//! A recorded run from a file: a bundle or a trace.
 
 use std::path::Path;
 

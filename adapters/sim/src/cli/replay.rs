@@ -1,4 +1,4 @@
-//! `replay`: a recorded run again, exactly.
+//! `replay`: a recorded run, repeated and compared.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -15,30 +15,30 @@ use crate::cli::recorded_run::RecordedRun;
 use crate::cli::run::{document, tell, tell_entries, write_trace};
 use crate::cli::verdict::{CliError, Verdict};
 
-/// Entries that are told when only the end of a range is given.
+/// Entries that are printed when only the end of a range is given.
 const CONTEXT: u64 = 20;
 
-/// Make the run of a bundle, a trace or a recording of real sockets again, exactly.
+/// Repeat the run of a bundle, a trace or a recording, and compare it.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ReplayArgs {
     /// A bundle (failure-….json), a trace (….jsonl), or what `seqlane node` or `seqlane client` wrote with --record
     file: PathBuf,
-    /// Tell what happened up to this entry
+    /// Print the entries up to this one
     #[arg(long, value_name = "I")]
     until: Option<u64>,
-    /// Tell what happened from this entry on
+    /// Print the entries from this one on
     #[arg(long, value_name = "I")]
     from: Option<u64>,
-    /// Tell everything that happened
+    /// Print all entries
     #[arg(short, long)]
     verbose: bool,
-    /// Write everything that happened to this file (JSON lines); not of a recording
+    /// Write a trace to this file (JSON lines); not of a recording
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
 }
 
 impl ReplayArgs {
-    /// The entries that somebody wants to be told.
+    /// The entries to print.
     fn told(&self) -> Option<RangeInclusive<u64>> {
         let is_wanted = self.verbose || self.from.is_some() || self.until.is_some();
         let until = self.until.unwrap_or(u64::MAX);
@@ -83,7 +83,7 @@ pub(crate) fn run(args: ReplayArgs, console: &Console) -> Result<Verdict, CliErr
     Ok(Verdict::of(recording.outcome.violation.as_ref()))
 }
 
-/// Where the run of today leaves the recorded one, in words.
+/// The first difference to the recorded run, in words.
 fn difference(recorded_run: &RecordedRun, recording: &Recording) -> Option<String> {
     let origin = match recorded_run {
         RecordedRun::Bundle(bundle) => &bundle.origin,

@@ -14,18 +14,18 @@ use crate::cli::verdict::{CliError, Verdict};
 /// Make one run.
 #[derive(clap::Args, Debug)]
 pub(crate) struct RunArgs {
-    /// What decides the run: a number, 0xHEX, or a commit of 40 digits
+    /// The seed: a number, 0xHEX, or a commit of 40 digits
     #[arg(long, value_name = "SEED", default_value = "0")]
     seed: Seed,
     #[command(flatten)]
     scenario: ScenarioArgs,
-    /// Write everything that happened to this file (JSON lines)
+    /// Write a trace to this file (JSON lines)
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Write the run as a bundle to this file, for replay and shrink
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
-    /// Make the run twice, and compare
+    /// Make the run twice and compare
     #[arg(long)]
     check_determinism: bool,
 }
@@ -72,7 +72,7 @@ pub(crate) fn write_trace(path: &PathBuf, trace: &Trace) -> Result<(), CliError>
     trace.write(&mut out).and_then(|()| std::io::Write::flush(&mut out)).map_err(failed)
 }
 
-/// Tells what came of a run.
+/// Prints the result of a run.
 pub(crate) fn tell(console: &Console, outcome: &Outcome, took: Duration) -> Result<(), CliError> {
     let tally = &outcome.tally;
     let (finished, lost) = (count(tally.finished, "flow"), tally.lost);
@@ -115,7 +115,7 @@ pub(crate) fn document(outcome: &Outcome) -> Value {
     })
 }
 
-/// Tells the entries from `from` to `until`, one a line.
+/// Prints the entries from `from` to `until`, one a line.
 pub(crate) fn tell_entries(
     console: &Console,
     recording: &Recording,

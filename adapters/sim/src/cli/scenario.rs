@@ -1,4 +1,4 @@
-//! The flags that say what runs are like.
+//! Flags that select a scenario.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use seqlane_sim::{Limits, Profile, Scenario, Time};
 
 use crate::cli::verdict::CliError;
 
-/// What runs are like.
+/// The scenario of runs, and their limits.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ScenarioArgs {
     /// A scenario file (TOML)
@@ -41,7 +41,7 @@ impl ScenarioArgs {
         })
     }
 
-    /// Where runs are cut off.
+    /// Limits of a run.
     pub(crate) fn limits(&self) -> Limits {
         let time = self.sim_time.map_or(Time::MAX, |time| Time::ZERO.after(time));
         Limits { events: self.max_events, time }

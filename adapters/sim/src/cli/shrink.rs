@@ -1,4 +1,4 @@
-//! `shrink`: a failing run made small.
+//! `shrink`: a smaller run with the same violation.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::cli::recorded_run::RecordedRun;
 use crate::cli::run::tell_entries;
 use crate::cli::verdict::{CliError, Verdict};
 
-/// Make a failing run small.
+/// Shrink a failing run.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ShrinkArgs {
     /// A bundle (failure-….json) or a trace (….jsonl)
@@ -19,7 +19,7 @@ pub(crate) struct ShrinkArgs {
     /// Spend at most this long
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     budget: Duration,
-    /// Where to write the small bundle; else beside the file, as .min.json
+    /// Where to write the shrunk bundle; default: beside the file, as .min.json
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -36,10 +36,7 @@ pub(crate) fn run(args: ShrinkArgs, console: &Console) -> Result<Verdict, CliErr
     });
     bar.finish_and_clear();
     let Some(shrunk) = shrunk else {
-        return Err(CliError::file(
-            &args.file,
-            "the run violates nothing, so there is nothing to make small",
-        ));
+        return Err(CliError::file(&args.file, "the run violates nothing, so there is nothing to shrink"));
     };
     let small = shrunk.bundle(bundle.seed, bundle.limits);
     let path = args.output.unwrap_or_else(|| args.file.with_extension("min.json"));

@@ -1,4 +1,4 @@
-//! `swarm`: many runs, what they add up to, and every failure made small.
+//! `swarm`: many runs, their totals, and their failures.
 
 mod failures;
 mod report;
@@ -14,7 +14,7 @@ use crate::cli::coverage::never;
 use crate::cli::many::ManyArgs;
 use crate::cli::verdict::{CliError, Verdict};
 
-/// Make many runs, and make every failure small.
+/// Make many runs, and shrink every failure.
 #[derive(clap::Args, Debug)]
 pub(crate) struct SwarmArgs {
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub(crate) struct SwarmArgs {
     /// Write bundles of failures and their timelines into this directory
     #[arg(long, value_name = "DIR", default_value = "failures")]
     bundle_dir: PathBuf,
-    /// Spend at most this long on making one failure small; 0s: leave it as it is
+    /// Spend at most this long on shrinking one failure; 0s: do not shrink
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = humantime::parse_duration)]
     shrink_budget: Duration,
     /// Write a report (HTML and JSON) into this directory

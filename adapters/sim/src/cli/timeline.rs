@@ -1,4 +1,4 @@
-//! `timeline`: a run as a picture.
+//! `timeline`: a picture of a run.
 
 use std::path::{Path, PathBuf};
 
@@ -21,10 +21,10 @@ pub(crate) struct TimelineArgs {
     /// Only this flow, and the exchanges that carry it
     #[arg(long, value_name = "N")]
     flow: Option<u32>,
-    /// Only what happened around this entry
+    /// Only the entries around this one
     #[arg(long, value_name = "I")]
     around: Option<u64>,
-    /// Everything, also where the same happens again and again and nothing moves
+    /// Show repeated entries and idle stretches in full
     #[arg(long)]
     whole: bool,
     /// Where to write it; - is the standard output

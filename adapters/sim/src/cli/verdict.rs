@@ -1,4 +1,4 @@
-//! How a verb ends, and the exit code that says so.
+//! Results of verbs, and their exit codes.
 
 use std::fmt;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use seqlane_sim::{BadScenario, Property, Violation};
 
-/// What a verb found.
+/// The result of a verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Nothing is wrong.
@@ -41,10 +41,10 @@ impl Verdict {
     }
 }
 
-/// Why a verb could not do what it was told: exit code 2.
+/// An error of a verb: exit code 2.
 #[derive(Debug)]
 pub(crate) enum CliError {
-    /// What it was told makes no sense, or a file cannot be used.
+    /// Invalid arguments, or an unusable file.
     Usage(String),
     /// The command line reader has something to say: its own text and exit code (2, or 0 for help).
     CommandLine(clap::Error),
@@ -60,7 +60,7 @@ impl CliError {
         Self::Usage(format!("{}: {error}", path.display()))
     }
 
-    /// Prints the failure, in one line where it is ours, and names the exit code.
+    /// Prints the error and answers the exit code.
     pub(crate) fn report(self) -> ExitCode {
         match self {
             Self::Usage(text) => {
@@ -68,7 +68,7 @@ impl CliError {
                 ExitCode::from(2)
             }
             Self::CommandLine(error) => {
-                // A closed terminal leaves nobody to tell.
+                // A closed terminal cannot be written to.
                 drop(error.print());
                 ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
             }

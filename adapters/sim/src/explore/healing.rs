@@ -1,4 +1,4 @@
-//! From any state, in a world without faults that treats everybody in turn: everything must come to its end.
+//! Healed runs: from any state, without further faults and with fair steps, everything comes to its end.
 
 use crate::explore::model::{Broken, Model, Prints, guarded};
 use crate::property::Property;

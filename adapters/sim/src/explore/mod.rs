@@ -1,7 +1,7 @@
-//! Exhaustive search: every behaviour of the real machines, in a world that is small enough.
+//! Exhaustive search: every behaviour of the real machines in a small world.
 //!
 //! ```text
-//!   application ─ Write, Finish, Reset ─▶ Client ─ requests in flight ─▶ Node ─ Connect, Speak, FinishUpstream ─ upstream
+//!   application ─ Write, Finish, Reset ─▶ Client ─ requests in flight ─▶ Node ─ Connect, Speak, Finish ─ upstream
 //!                                           ▲                              │
 //!                                           └────── answers in flight ─────┘
 //!
@@ -31,7 +31,7 @@
 //!
 //! - *reach*: some way leads to a state in which every flow has ended and nothing is left behind. The search goes
 //!   backwards along every transition, so that circles without an exit show, which is how polling dies.
-//! - *heal*: without further faults, and with everybody treated in turn, the end comes within a number of steps.
+//! - *heal*: without further faults, and with fair steps, the end comes within a number of steps.
 //!
 //! A node that restarts forgets its sessions, and an op of a session that is gone is answered with `eof`
 //! (protocol.md 2.2): at levels 0 and 1 nothing on the wire tells that end from an orderly one, so S1 excuses the

@@ -1,4 +1,4 @@
-//! What the search needs to know of a world: its states, what can happen in each, and when it is done.
+//! The interface between a search and the world that it searches.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -39,7 +39,7 @@ pub trait Model {
     /// From now on nothing goes wrong any more.
     fn heal(&self, state: &mut Self::State);
 
-    /// What happens next in a healed world that treats everybody in turn; none when nothing is left to happen.
+    /// The next step of a healed world that takes fair turns; none when nothing is left to happen.
     fn fair(&self, state: &Self::State) -> Option<Self::Step>;
 }
 

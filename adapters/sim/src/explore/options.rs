@@ -1,4 +1,4 @@
-//! What is explored, and how thoroughly.
+//! Options of an exploration.
 
 use crate::explore::scope::Scope;
 use crate::explore::search::SearchLimits;
@@ -60,7 +60,7 @@ pub enum Liveness {
     None,
     /// That some way leads to the end.
     Reach,
-    /// That without further faults, and everybody treated in turn, the end comes after so many steps.
+    /// Without further faults, and with fair steps, the end comes within a number of steps.
     Heal,
     /// Both.
     #[default]

@@ -1,5 +1,4 @@
-//! Every way through a few decisions of the whole simulator: the same world, hosts and oracle as for seeds, with
-//! an odometer in the place of the seed.
+//! Every path through the first decisions of the whole simulator, with an odometer in place of the seed.
 //!
 //! The search of states is far faster and goes to the end. This one needs neither copies nor fingerprints, and so
 //! works for any host, with several clients, relays and levels of the real scenario.
@@ -100,7 +99,7 @@ impl Chooser for Noted {
 impl Paths {
     /// Runs every way, up to the first violation.
     pub fn run(&self, watch: &mut dyn FnMut(u64)) -> PathsReport {
-        /// How often the watcher is told.
+        /// The interval of progress reports.
         const EVERY: u64 = 256;
         let began = Instant::now();
         let mut report = PathsReport {

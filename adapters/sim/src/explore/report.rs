@@ -1,4 +1,4 @@
-//! What an exploration has found, for people and for programs.
+//! Results of an exploration, for people and for programs.
 
 use std::fmt;
 use std::time::Duration;

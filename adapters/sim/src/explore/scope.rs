@@ -1,4 +1,4 @@
-//! How small the world is: one number each.
+//! Scopes: the size of a closed world, and how many faults may happen in it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -41,8 +41,8 @@ macro_rules! scope {
 }
 
 scope! {
-    /// The highest level that both machines may use: 0, 1 or 2. At level 2, time goes on only when nobody has anything to
-    /// do, unless `slow` allows more: a client that waits makes call after call.
+    /// The highest level that both machines may use: 0, 1 or 2. At level 2, time advances only when nothing else can
+    /// happen, unless `slow` allows more: a client that waits makes call after call.
     level = 1,
     /// Flows.
     flows = 1,
@@ -138,7 +138,7 @@ impl FromStr for Scope {
     }
 }
 
-/// A scope that makes no sense, and why.
+/// An invalid scope, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("bad scope: {0}")]
 pub struct BadScope(String);

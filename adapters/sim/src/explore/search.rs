@@ -1,5 +1,6 @@
-//! Breadth first through every state that can be reached, so that the first counterexample is a shortest one. Where more
-//! states wait than memory should hold, the newest go first until fewer do.
+//! Breadth-first search through all reachable states, so that the first counterexample is a shortest one.
+//!
+//! Where more states wait than memory should hold, the newest go first until fewer wait.
 
 use std::collections::VecDeque;
 
@@ -122,7 +123,7 @@ type At<S> = (u32, Option<S>, Vec<S>);
 
 impl<M: Model> Search<'_, M> {
     fn run(&mut self, watch: &mut dyn FnMut(SearchProgress)) -> Result<(), (Broken, At<M::Step>)> {
-        /// How often the watcher is told.
+        /// The interval of progress reports.
         const EVERY: usize = 4096;
         let root = self.model.root().map_err(|broken| (broken, (0, None, Vec::new())))?;
         let print = self.model.print(&root);

@@ -1,4 +1,4 @@
-//! The search finds what is there to be found: in a toy of a sender and a receiver with known bugs.
+//! Tests of the search, on a toy of a sender and a receiver with known bugs.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! A client between an application and relays that do what they like.
+//! A client with an arbitrary application and arbitrary relays (levels 0 and 1).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,7 +30,7 @@ struct Bench<'a> {
     flows: BTreeMap<FlowId, ArbitraryApplication>,
 }
 
-/// ArbitraryApplication events, replies and failures of any kind: nothing panics, nothing is misuse, every flow ends once, every
+/// Local events, replies and failures of any kind: nothing panics, nothing is misuse, every flow ends once, every
 /// wake is later than the one before.
 ///
 /// # Panics

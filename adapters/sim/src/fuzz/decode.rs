@@ -1,4 +1,4 @@
-//! What a stranger may send: bytes, as requests, as answers, and as pages.
+//! Arbitrary bytes as requests, as answers and as pages.
 
 use bytes::Bytes;
 use seqlane::wire::{self, Limits, Reply, ReplyParts};

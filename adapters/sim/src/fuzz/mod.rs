@@ -1,4 +1,4 @@
-//! The bodies of the fuzz targets, so that they run on stable too: every committed input is a test.
+//! Bodies of the fuzz targets. Every committed input is also a test on stable.
 //!
 //! | target | what it feeds | what must hold |
 //! |---|---|---|

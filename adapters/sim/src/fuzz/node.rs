@@ -1,4 +1,4 @@
-//! A node among clients of levels 0 and 1, and upstreams, that do what they like.
+//! A node with arbitrary clients of levels 0 and 1 and arbitrary upstreams.
 
 use std::mem::take;
 

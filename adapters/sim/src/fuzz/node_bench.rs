@@ -1,4 +1,4 @@
-//! The driver of a node whose upstreams, and whose clock, do what they like.
+//! A driver of a node with arbitrary upstreams and an arbitrary clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

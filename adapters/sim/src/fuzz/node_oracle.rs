@@ -1,4 +1,4 @@
-//! What must hold of a node at level 2, whatever its clients do.
+//! Properties of a node at level 2 that hold whatever its clients do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,7 +53,7 @@ impl NodeOracle {
         assert!(once || self.tampered, "a stream is opened once: {target}");
     }
 
-    /// Its client may number streams anew.
+    /// Its client may start numbering streams again.
     fn on_client_ended(&mut self, client: ClientId) {
         self.opened.remove(&client.0[0]);
     }

@@ -1,4 +1,4 @@
-//! A node among clients of level 2, and upstreams, that do what they like.
+//! A node with arbitrary clients of level 2 and arbitrary upstreams.
 
 use std::collections::BTreeMap;
 use std::mem::take;

@@ -1,4 +1,4 @@
-//! A whole simulated run, every decision of which comes from bytes.
+//! A whole simulated run whose decisions come from bytes.
 
 use crate::trace::NoTrace;
 use crate::world::World;

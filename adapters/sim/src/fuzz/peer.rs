@@ -1,4 +1,4 @@
-//! A client of level 2 that knows the rules, and keeps them when it likes.
+//! A client of level 2 that keeps or breaks the rules of the protocol.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Recordings of anybody's making.
+//! Arbitrary recordings, and recordings of arbitrary events.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const SEED: [u8; 32] = [7; 32];
 /// When a machine panics, or a replay differs or cannot be read.
 pub fn recording(data: &[u8]) {
     if is_recording(data) {
-        // A damaged one is told; that is all that is asked of it.
+        // A damaged recording must only be reported.
         drop(play(Bytes::copy_from_slice(data)));
         return;
     }

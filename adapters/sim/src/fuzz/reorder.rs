@@ -1,4 +1,4 @@
-//! The reorder queue against a model that is a map.
+//! The reorder queue, compared with a map.
 
 use std::collections::BTreeMap;
 

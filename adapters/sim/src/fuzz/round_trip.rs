@@ -1,4 +1,4 @@
-//! Ops and replies made of decisions, written and read again.
+//! Ops and replies that are encoded and decoded again.
 
 use bytes::Bytes;
 use seqlane::wire::{self, Limits, Op, ReplyParts, Sid};

@@ -46,7 +46,7 @@ impl Oracle {
         require!(self, holds, L6, "flow {flow} ({kind:?}) is lost for no reason: {why}");
     }
 
-    /// L5: a flow for which no relay is found has none whose budget started anew a while ago.
+    /// L5: a flow for which no relay is found has none whose budget was renewed a while ago.
     pub(super) fn check_renewal(&mut self, flow: usize, client: usize, why: EndReason) {
         // A relay that leads to a node of level 0 is no way for a session of level 1.
         let mixed = self.has_struck(Fault::Mixed)
@@ -66,9 +66,8 @@ impl Oracle {
         };
         let unused = self.relays.iter().find(|((of, _), record)| *of == client && unused(record));
         if let Some((_, relay)) = unused.map(|(key, _)| *key) {
-            let what = format!(
-                "flow {flow} is lost, and nobody has tried relay{relay} since its budget started anew"
-            );
+            let what =
+                format!("flow {flow} is lost, and relay{relay} was not tried after its budget was renewed");
             self.violated(Property::L5, what);
         }
         if let Some(relay) = self.free_relay(flow, client) {

@@ -10,9 +10,9 @@ use crate::latency::QUANTILES;
 use crate::oracle::Oracle;
 use crate::scenario::Setup;
 
-/// Bounds are checked every so many events.
+/// The interval between checks, in events.
 const CHECK_EVERY: u64 = 16;
-/// Until then they are checked after every event: a run that was made small ends where something goes wrong.
+/// Until then they are checked after every event: a shrunk run ends at its violation.
 const CHECK_ALL: u64 = 64;
 const KIB: usize = 1024;
 
@@ -22,7 +22,7 @@ impl Oracle {
         self.event <= CHECK_ALL || self.event.is_multiple_of(CHECK_EVERY)
     }
 
-    /// R1, S5, S13: machines hold so many bytes now.
+    /// R1, S5, S13: takes the bytes that the machines hold now.
     pub(crate) fn on_memory(
         &mut self,
         ends: &Ends,

@@ -184,7 +184,7 @@ impl Oracle {
         }
     }
 
-    /// L7: the pauses of a relay grow from one answer to the next, and start anew then.
+    /// L7: the pauses of a relay grow from one answer to the next, and restart then.
     pub(crate) fn on_relay_down(&mut self, client: usize, relay: RelayId, until: Instant) {
         self.coverage.set(CoveragePoint::RelayDown);
         let pause = until.saturating_since(self.client_now(client));
@@ -249,7 +249,7 @@ impl Oracle {
         record.and_then(|record| record.alone_until).is_some_and(|until| until > now)
     }
 
-    /// When the budget of the healed relay starts anew, if it is spent.
+    /// When the budget of the healed relay is renewed, if it is spent.
     pub(super) fn budget_pause(&mut self, client: usize, core: usize) -> Option<Time> {
         let core = core as u32;
         let limit = self.daily_calls(client, core)?;

@@ -286,7 +286,7 @@ impl Oracle {
             return;
         };
         let copies = session.copies.get(&number).copied().unwrap_or(0);
-        // A payload that found no room has come in vain, and so has what waits for it.
+        // A payload without room is lost, and so is everything that waits for it.
         session.blind |= error.contains("too much waits");
         let refused = error.contains("already processed") || error.contains("already waits");
         if refused && copies < 2 {

@@ -1,4 +1,4 @@
-//! Level 2 as its packets show it: streams, epochs, and the calls of idle clients (S3, S10, S14, L8, R1, R4).
+//! Packets of level 2: streams, epochs, and the calls of idle clients (S3, S10, S14, L8, R1, R4).
 
 use bytes::Bytes;
 use seqlane::wire::direction::Direction;
@@ -17,7 +17,7 @@ use crate::script::{Opening, Pace, Side};
 use crate::{CoveragePoint, Fault, Property, Time};
 
 /// Calls that a client of idle flows makes at most beyond its holds, and how many it makes for each hold; while
-/// things go wrong, so many a minute.
+/// faults happen, this many a minute.
 const IDLE_CALLS: u64 = 60;
 const CALLS_A_HOLD: u64 = 3;
 
@@ -41,7 +41,7 @@ impl Oracle {
         let (header, frames) = match read_request(packet) {
             Ok(read) => read,
             Err(why) => {
-                let what = format!("client{client} sends a packet that nobody can read: {why}");
+                let what = format!("client{client} sends an unreadable packet: {why}");
                 self.violated(Property::S10, what);
                 return OpKind::Packet { name: None, hello: false, room: None };
             }
@@ -187,7 +187,7 @@ impl Oracle {
             EndReason::Reset(ResetCode::TooManyStreams) => self.limited,
             // Chunks are never cut again, and no relay takes them.
             EndReason::ExchangeLost(ExchangeFailure::TooLarge) => self.has_struck(Fault::BodyCap),
-            // Nobody may be called for longer than a call may last.
+            // No relay may be called for longer than a call lasts.
             EndReason::NoRelay => self.is_turned_away(client),
             _ => false,
         };
@@ -258,10 +258,10 @@ impl Oracle {
                 && ends.upstreams_of(*flow).any(|upstream| !upstream.state.is_over())
         };
         let left = (0..ends.flows.len()).find(left);
-        require!(self, out == 0, S14, "client{client} has {out} packets out and sleeps for ever");
+        require!(self, out == 0, S14, "client{client} has {out} packets in flight and no wake time");
         if let Some(flow) = left {
             let what =
-                format!("client{client} sleeps for ever, and its node still has the stream of flow {flow}");
+                format!("client{client} has no wake time, and its node still has the stream of flow {flow}");
             self.violated(Property::S14, what);
         }
     }

@@ -1,4 +1,4 @@
-//! Progress after the heal (L1 to L5, S6): every flow that is not over moves again and again.
+//! Progress after the heal (L1 to L5, S6): every live flow moves within a bound.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ impl Oracle {
         }
     }
 
-    /// When a flow that stands still now, or that opens now, will have stood still for too long.
+    /// When a flow that does not move from now on, or that opens now, exceeds the bound.
     pub(crate) fn next_alarm(&self, ends: &Ends, healed: Time) -> Time {
         let live = ends.flows.iter().filter(|flow| Flow::is_alive(flow));
         let moved = live.map(|flow| flow.moved.max(healed)).min().unwrap_or(self.now);

@@ -1,4 +1,4 @@
-//! Records of the oracle: clients, nodes, flows, sessions, calls and relays as its events show them.
+//! Records of the oracle: clients, nodes, flows, sessions, calls and relays.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;

@@ -132,13 +132,13 @@ impl Oracle {
         }
     }
 
-    /// D5: when nothing goes wrong, no call is in vain.
+    /// D5: without faults no call is wasted.
     fn check_thrift(&mut self, client: usize, stats: &ClientStats) {
         let failed = stats.failed;
         // That a node takes no packets as they are is learned by trying.
         let tried =
             self.setup.relays.iter().any(|relay| relay.binary) && self.setup.node.max_level < Level::Streams;
-        // What a node refuses for its bounds is in vain, too.
+        // A refusal because of a node's bounds wastes a call, too.
         let holds = failed + stats.ops_resent == 0 || tried || self.limited;
         require!(self, holds, D5, "nothing went wrong, and client{client} has {failed} failed calls");
     }

@@ -1,4 +1,4 @@
-//! What all runs of one point showed together.
+//! Measurements of all runs of one point, combined.
 
 use std::time::Duration;
 

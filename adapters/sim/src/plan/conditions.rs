@@ -1,4 +1,4 @@
-//! What a measured run takes place under, and the setup of the simulator that it makes.
+//! Conditions of a measured run, and the setup of the simulator that follows from them.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub struct Conditions {
     pub daily_calls: u64,
     /// When flows begin to open, in seconds after the start of the client.
     pub begins: u32,
-    /// Seconds after `begins` at which the first relay goes silent for ever; 0: never.
+    /// Seconds after `begins` at which the first relay goes silent permanently; 0: never.
     pub dies: u32,
     /// Seconds after `begins` at which every relay goes silent for 60 s; 0: never.
     pub silent: u32,

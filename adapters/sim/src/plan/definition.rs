@@ -1,4 +1,4 @@
-//! Plans as files say them.
+//! Plan files.
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};

@@ -1,4 +1,4 @@
-//! The figures that a plan can show.
+//! Figures that a plan can show.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Everything that was measured, for programs.
+//! Results of a plan as JSON.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! What no implementation could exceed.
+//! Theoretical limits of transfers.
 
 use crate::plan::conditions::Conditions;
 use crate::plan::workload::Workload;

@@ -1,4 +1,4 @@
-//! Figures of the machines in virtual time: goodput, waits, calls, stalls, and what becomes of flows.
+//! Measurements in virtual time: goodput, waits, calls, stalls, and ends of flows.
 //!
 //! ```text
 //!   definition (TOML) ─▶ Plan: points, each with its Conditions and its Workload

@@ -1,4 +1,4 @@
-//! Who decides a measured run: a seed for what the network does, and the benign way everywhere else.
+//! A chooser for measured runs: a seed decides the network, everything else is benign.
 
 use crate::rng::{below, keyed};
 use crate::{Chooser, DecisionPoint, Probability, Seeded};

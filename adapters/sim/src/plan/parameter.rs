@@ -1,4 +1,4 @@
-//! What a sweep turns.
+//! Parameters that a sweep varies.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Watches a run through its trace, and takes the times.
+//! A sink that measures a run from its trace.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::plan::workload::{Role, Until, Workload};
 use crate::trace::{Entry, Sink, What};
 use crate::{Fault, Time};
 
-/// Takes the times of a run.
+/// Measures the times of a run.
 #[derive(Clone, Debug)]
 pub struct Probe {
     until: Until,
@@ -72,7 +72,7 @@ impl FlowProbe {
         Some((more - bytes, until.since(from), later - calls))
     }
 
-    /// Notes where the transfer stands after so many calls.
+    /// Records how far the transfer is after `calls` calls.
     fn pass(&mut self, now: Time, calls: u64) {
         let (Role::Download(all) | Role::Upload(all)) = self.role else { return };
         let here = (now, self.bytes, calls);
@@ -156,7 +156,7 @@ impl FlowProbe {
 }
 
 impl Probe {
-    /// Takes the times of a workload of so many flows.
+    /// A probe for a workload with this many flows.
     pub fn new(workload: Workload, flows: usize) -> Self {
         let until = workload.until();
         let first_counted = match until {

@@ -1,4 +1,4 @@
-//! What a plan requires: of which figure, by what measure, how much at least, and how much is hoped for.
+//! Requirements of a plan: a figure, its measure, the least that is required, and a goal.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! A plan with every point's conditions known: what runs are made of, and what reports are drawn from.
+//! Resolved plans: every point with its conditions.
 
 use std::fmt;
 
@@ -103,7 +103,7 @@ pub struct Percentiles {
     pub lines: Vec<Vec<(String, usize)>>,
 }
 
-/// A plan that makes no sense, and why.
+/// An invalid plan, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadPlan(String);
@@ -117,7 +117,7 @@ fn bad(error: impl fmt::Display) -> BadPlan {
 pub struct Choice {
     /// Only the cases and sweeps of these names; all, where there is none.
     pub only: Vec<String>,
-    /// Runs of each point, whatever the plan says.
+    /// Runs of each point, instead of what the plan says.
     pub seeds: Option<u32>,
 }
 
@@ -125,7 +125,7 @@ impl Plan {
     /// Reads a plan file.
     ///
     /// # Errors
-    /// [`BadPlan`] names what cannot be read, or what makes no sense.
+    /// [`BadPlan`] names what cannot be read or is invalid.
     pub fn parse(text: &str, choice: &Choice) -> Result<Self, BadPlan> {
         let mut definition: Definition = toml::from_str(text).map_err(bad)?;
         let all = definition.cases.clone();

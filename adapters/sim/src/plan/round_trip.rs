@@ -1,4 +1,4 @@
-//! Round trips of a plan: always the same, or as a table of the simulator has them.
+//! Round trips of a plan: constant, or from a quantile table.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! Makes the runs of a plan.
+//! The runs of a plan, on several threads.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -46,7 +46,7 @@ impl fmt::Display for BadRun {
 impl std::error::Error for BadRun {}
 
 impl Plan {
-    /// Makes all runs, on so many threads. The results do not depend on how many.
+    /// Makes all runs on `jobs` threads. The results do not depend on their number.
     ///
     /// `progress` is called after every run.
     ///

@@ -1,4 +1,4 @@
-//! Many values of the same kind, and their percentiles.
+//! Samples and their percentiles.
 
 use std::time::Duration;
 

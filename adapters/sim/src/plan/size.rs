@@ -1,4 +1,4 @@
-//! Sizes as people write them: `64 MiB`, `10 MB`.
+//! Sizes with units: `64 MiB`, `10 MB`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! The main table, for terminals and for documents.
+//! The table of a plan, for terminals and as Markdown.
 
 use comfy_table::{CellAlignment, Table, presets};
 

@@ -1,4 +1,4 @@
-//! What applications do in a measured run.
+//! Workloads of measured runs.
 
 use std::time::Duration;
 
@@ -12,28 +12,28 @@ use crate::script::{Kind, Script};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Workload {
-    /// One flow fetches so many bytes.
+    /// One flow downloads this many bytes.
     Download(Size),
-    /// One flow sends so many bytes.
+    /// One flow uploads this many bytes.
     Upload(Size),
-    /// One flow sends 1 KiB at a time, and 1 s after the echo the next; so often.
+    /// One flow sends 1 KiB, and the next 1 s after its echo; this many times.
     Echo(u32),
-    /// The same for as long as another flow fetches so many bytes.
+    /// The same while another flow downloads this many bytes.
     EchoBeside(Size),
-    /// So many flows that are open, and silent after their first words.
+    /// This many open flows that are silent after their first bytes.
     Idle(u32),
-    /// The same, but to one of them its upstream says something twice a minute.
+    /// The same, but one of them receives a message twice a minute.
     Pushes(u32),
-    /// So many flows within 10 s: echoes, requests, downloads and uploads of 256 KiB.
+    /// This many flows within 10 s: echoes, requests, downloads and uploads of 256 KiB.
     Mixed(u32),
 }
 
 /// What of a flow is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Bytes that come to the application, of which there are so many.
+    /// Bytes that come to the application; this many in all.
     Download(u64),
-    /// Bytes that come to the upstream, of which there are so many.
+    /// Bytes that come to the upstream; this many in all.
     Upload(u64),
     /// From each write to its whole echo; and that the flow comes to an orderly end.
     Echo,
@@ -60,7 +60,7 @@ pub enum Until {
 const ECHO: u64 = 1 << 10;
 /// How long an application thinks between echoes.
 const THINK: Duration = Duration::from_secs(1);
-/// How long an upstream is silent before it says something to an idle flow.
+/// How long an upstream is silent before it sends to an idle flow.
 const SILENCE: Duration = Duration::from_secs(30);
 /// Bytes of what it says.
 const WORD: u64 = 100;

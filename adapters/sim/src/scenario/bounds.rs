@@ -1,4 +1,4 @@
-//! Bounds of the machines at their edges: what a long run never meets, a small bound meets at once.
+//! Bounds of the machines at their edges, which a small bound reaches sooner than a long run.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Scenarios from files and from the command line.
+//! Scenario files and `--set` settings.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use crate::scenario::{Profile, Scenario};
 
-/// A scenario that makes no sense, and why.
+/// An invalid scenario, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadScenario(String);

@@ -1,4 +1,4 @@
-//! Durations in files as people write them: `40s`, `1m 30s`.
+//! Durations in files with units: `40s`, `1m 30s`.
 
 use std::time::Duration;
 

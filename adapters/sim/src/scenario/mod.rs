@@ -1,4 +1,4 @@
-//! What a run shall be like: profiles, scenario files, and the setup that one run resolves them to.
+//! Scenarios: profiles, files, and the setup of one run.
 
 mod bounds;
 mod file;

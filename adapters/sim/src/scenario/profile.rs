@@ -1,4 +1,4 @@
-//! Ready-made scenarios.
+//! Built-in scenarios.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

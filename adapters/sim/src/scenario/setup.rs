@@ -1,4 +1,4 @@
-//! One run's setup: every range of a scenario resolved to a value.
+//! The setup of one run: every range of a scenario resolved to a value.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub struct RelaySetup {
     pub daily_calls: Option<u64>,
     /// Bodies above this size are refused with 413.
     pub body_cap: Option<usize>,
-    /// When its budget starts anew, after the start; none: not during a run.
+    /// When its budget is renewed, after the start; none: not during a run.
     pub renews_in: Option<Duration>,
     /// Whether it leads to the other node at first.
     pub other_node: bool,
@@ -69,7 +69,7 @@ pub struct Outage {
     pub relay: usize,
     /// From when, after the start.
     pub from: Duration,
-    /// Until when; none: for ever.
+    /// Until when; none: permanently.
     pub until: Option<Duration>,
 }
 
@@ -327,7 +327,7 @@ fn flows<C: Chooser>(
     (trouble, large): (bool, bool),
     chooser: &mut C,
 ) -> Vec<FlowSetup> {
-    /// One flow in so many is larger than the others, and so many times.
+    /// One flow in how many is larger than the others, and how many times larger.
     const LARGE: (u32, u64) = (40, 200);
     let mut flows = Vec::new();
     for client in 0..clients {

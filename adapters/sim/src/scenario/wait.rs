@@ -1,4 +1,4 @@
-//! How long machines wait, where a scenario wants it otherwise than they have it.
+//! Waits of the machines that a scenario can set.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ pub enum Wait {
     Hold,
     /// How long bytes wait for more of them before an answer carries them; the longest settle ends it all the same.
     Settle,
-    /// How long a relay that timed out is left alone, at most, and at least 5 s: else so many calls are made in vain that
-    /// idle flows look dear.
+    /// How long a relay that timed out is left alone, at most, and at least 5 s: otherwise failed calls dominate the cost of
+    /// idle flows.
     Backoff,
-    /// How long a relay that refuses is left alone, at least 200 s: the bound on progress follows from it, and shall be
+    /// How long a relay that refuses is left alone, at least 200 s: the bound on progress follows from it, and must be
     /// longer than the ten minutes after which a relay is asked again where it leads.
     Refusal,
     /// How long a half-closed session may be quiet.

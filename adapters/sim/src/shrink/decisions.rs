@@ -1,4 +1,4 @@
-//! Fewer decisions: decisions are taken away, brought down and moved to the front.
+//! Fewer decisions: they are removed, lowered and moved to earlier places.
 
 use crate::shrink::{Shrinker, WORKLOAD};
 use crate::{ClientHost, Decision, DecisionPoint, Fault};

@@ -1,4 +1,4 @@
-//! A shorter story: fewer events, by another scenario or another answer, where fewer decisions do not help.
+//! Fewer events, by changes of the scenario or of single decisions.
 
 use std::time::Duration;
 
@@ -25,8 +25,7 @@ impl<H: ClientHost> Shrinker<'_, H> {
         }
     }
 
-    /// Whether the story is shorter in this scenario: with the same decisions, without sizes, or with a decision moved to where
-    /// the scenario has it now.
+    /// Whether the run has fewer events in this scenario: with the same decisions, without sizes, or with a decision moved.
     fn try_shorter(&mut self, scenario: &Scenario) -> bool {
         let decisions = self.decisions.clone();
         let sized =

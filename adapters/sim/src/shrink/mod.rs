@@ -1,4 +1,4 @@
-//! A failing run made small: fewer decisions, smaller ones, a shorter story, and the same property violated.
+//! Shrinking: a run with fewer decisions and events that violates the same property.
 //!
 //! The answer 0 is benign everywhere, so a decision that is taken away is a decision that went well, and every
 //! subset of the decisions is a run. What the smaller run no longer asks falls away by itself.
@@ -8,7 +8,7 @@
 //! ```
 //!
 //! At first only decisions count: most of a run goes with them. Then events do, and a decision may come back, or the
-//! scenario change, where the story becomes shorter by it.
+//! scenario change, where that shortens the run.
 
 mod decisions;
 mod events;
@@ -52,7 +52,7 @@ pub struct ShrinkProgress {
     pub work: u64,
 }
 
-/// A run made small.
+/// A shrunk run.
 #[derive(Clone, Debug)]
 pub struct Shrunk {
     /// What the small run is like: the scenario may have changed.
@@ -72,7 +72,7 @@ impl Shrunk {
     }
 }
 
-/// Makes a failing run small, as long as `go_on` says so. None where the decisions violate nothing.
+/// Shrinks a failing run while `go_on` returns true. None where the decisions violate nothing.
 pub fn shrink(bundle: &Bundle, go_on: impl FnMut(ShrinkProgress) -> bool) -> Option<Shrunk> {
     shrink_in(&Run::new(&bundle.scenario).within(bundle.limits), &bundle.decisions, go_on)
 }
@@ -136,7 +136,7 @@ struct Shrinker<'a, H> {
 }
 
 impl<H: ClientHost> Shrinker<'_, H> {
-    /// What becomes much longer than the first run shall not take the time of the others.
+    /// Cuts off runs that are much longer than the first.
     fn limit(&mut self) {
         let limits = self.run.limits();
         let events = limits.events.min(4 * self.events + 1000);
@@ -165,7 +165,7 @@ impl<H: ClientHost> Shrinker<'_, H> {
         !self.spent && before != (self.decisions.clone(), self.scenario.clone())
     }
 
-    /// Makes the story shorter, and takes away what that made needless. Whether it became shorter.
+    /// Shortens the run, and removes decisions that are needless then. Answers whether it became shorter.
     fn fewer_events(&mut self) -> bool {
         let before = self.events;
         self.most = before;
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_story_becomes_shorter_where_no_decision_is_left_to_take_away() {
+    fn a_run_becomes_shorter_where_no_decision_is_left_to_take_away() {
         let scenario = Scenario {
             level: Some(2),
             scripts: vec![Kind::Idle],

@@ -1,4 +1,4 @@
-//! A narrower scenario: what the run makes no use of is taken out of it.
+//! A narrower scenario, without what the run does not use.
 
 use std::time::Duration;
 

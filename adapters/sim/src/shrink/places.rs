@@ -1,4 +1,4 @@
-//! The places at which a run asks: a decision may do the same at another of them.
+//! Decision points that a run reaches, and decisions moved between them.
 
 use crate::chooser::key;
 use crate::shrink::{Shrinker, WORKLOAD};

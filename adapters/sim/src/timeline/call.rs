@@ -1,4 +1,4 @@
-//! Exchanges put together again from their entries: each leg of the way, where it was lost, how it ended.
+//! Exchanges assembled from trace entries: each leg of the way, its loss, and the end.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ pub struct Leg {
     pub stops: Vec<(Stop, usize)>,
     /// Whether it ended in nothing.
     pub lost: bool,
-    /// Whether the picture ends, or nobody listens, before it arrives.
+    /// Whether its arrival is outside the picture, or its receiver no longer waits.
     pub open: bool,
     /// The fault that struck it last.
     pub fault: Option<Fault>,

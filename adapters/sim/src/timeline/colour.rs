@@ -1,4 +1,4 @@
-//! Colours: one for each kind of fault, few and quiet ones for the rest.
+//! Colours of fault kinds and of lines.
 
 use crate::fault::Fault;
 

@@ -1,5 +1,4 @@
-//! What is told once and left out afterwards: the same again and again, and stretches in which calls come and go and
-//! nothing moves. A story of a flow that stands still for half an hour is not a thousand polls long.
+//! Folds: repeated lines, and stretches of calls and timers in which nothing moves, are drawn once with a count.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,11 +7,11 @@ use crate::trace::{Actor, TraceLine};
 
 /// Lines of a stretch that are kept at its beginning, and at its end.
 const KEPT: (usize, usize) = (16, 8);
-/// A stretch is folded when at least so many lines go.
+/// The fewest lines of a stretch that are folded.
 const LEAST: usize = 16;
 /// The longest group of lines that is looked for again after itself.
 const LONGEST: usize = 24;
-/// Repetitions are folded when at least so many lines go.
+/// The fewest repeated lines that are folded.
 const LEAST_REPEATED: usize = 6;
 
 /// Lines that are left out.

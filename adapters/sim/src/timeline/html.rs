@@ -1,4 +1,4 @@
-//! The swim lanes as one HTML file: zoom, details under the pointer, the chain of causes.
+//! The timeline as one HTML file, with zoom, details and the chain of causes.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! The lanes of a picture, from the application on the left to the upstream on the right.
+//! Lanes of a timeline, from the application on the left to the upstream on the right.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -32,7 +32,7 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    /// The lanes of everybody who appears in what is shown of these lines.
+    /// The lanes of all actors that appear in the lines shown.
     pub fn new(lines: &[TraceLine], shown: &[&TraceLine]) -> Self {
         let owned = lines.iter().filter_map(|line| Some((line.flow?, client_of(line.at)?)));
         let owners: BTreeMap<u32, u32> = owned.collect();

@@ -1,4 +1,4 @@
-//! Where everything is in a picture: lanes side by side, time downwards.
+//! Layout of a timeline: lanes side by side, time downwards.
 //!
 //! Every line has a row of its own, so that no label covers another. Time that passes adds room, but by its
 //! logarithm: a millisecond and a minute are both seen.

@@ -1,4 +1,4 @@
-//! A sequence diagram in the language of Mermaid.
+//! The timeline as a Mermaid sequence diagram.
 
 use std::collections::BTreeMap;
 

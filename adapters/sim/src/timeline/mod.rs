@@ -1,8 +1,8 @@
-//! A run as a picture: who did what when, which exchange was lost on its way, and what came of it.
+//! Timelines: pictures of runs in five formats.
 //!
 //! | form | for |
 //! |---|---|
-//! | [`text()`] | a terminal: a column for everybody, a line for everything |
+//! | [`text()`] | a terminal: a column for each actor, a line for each entry |
 //! | [`svg()`] | documents: swim lanes, time downwards |
 //! | [`html()`] | reading: the same, with zoom, details under the pointer, and causes |
 //! | [`perfetto()`] | trace viewers that read Chrome's JSON |
@@ -46,7 +46,7 @@ pub struct View {
     pub flow: Option<u32>,
     /// The entries around this one.
     pub around: Option<u64>,
-    /// Everything, also where the same happens again and again and nothing moves.
+    /// Show repeated entries and idle stretches in full.
     pub whole: bool,
 }
 
@@ -88,7 +88,7 @@ impl<'a> Timeline<'a> {
         Self { trace, lanes: Lanes::new(&trace.lines, &lines), calls, folds, lines, omitted }
     }
 
-    /// How many lines the story has, each fold being one.
+    /// Lines of the timeline, where each fold counts as one.
     pub const fn length(&self) -> usize {
         self.lines.len() + self.folds.len()
     }

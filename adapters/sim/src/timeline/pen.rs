@@ -1,4 +1,4 @@
-//! Strokes and letters: what every drawing is made of.
+//! Text and shapes of SVG drawings.
 
 use std::fmt::Write;
 
@@ -66,7 +66,7 @@ pub(super) fn brief(text: &str) -> &str {
     text.split_once(';').map_or(text, |(first, _)| first)
 }
 
-/// At most so many letters of a text.
+/// The first `most` letters of a text.
 pub(super) fn cut(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
@@ -76,7 +76,7 @@ pub(super) fn cut(text: &str, most: usize) -> String {
     cut
 }
 
-/// A text in lines of about so many letters.
+/// A text in lines of about `most` letters.
 pub(super) fn wrapped(text: &str, most: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {

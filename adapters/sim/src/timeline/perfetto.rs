@@ -1,4 +1,4 @@
-//! Chrome's trace JSON, which Perfetto and other viewers read.
+//! The timeline as Chrome trace JSON, which Perfetto and other viewers read.
 
 use serde_json::{Value, json};
 

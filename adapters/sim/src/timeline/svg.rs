@@ -1,4 +1,4 @@
-//! Swim lanes as SVG: one file, no scripts, nothing from elsewhere.
+//! The timeline as one SVG file without scripts.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -231,7 +231,7 @@ impl<'a> Drawing<'a> {
         }
     }
 
-    /// What is for everybody: the heal, a clock, the violation.
+    /// Entries of the whole world: the heal, a clock fault, the violation.
     fn band(&self, shapes: &mut String, place: usize, line: &TraceLine) {
         let (y, axis, width) = (self.layout.y(place), self.layout.axis(), self.layout.width);
         let of = match (line.ev.as_str(), line.fault) {
@@ -475,7 +475,7 @@ const SIGNS: [(&str, &str); 6] = [
     (
         "<line x1=\"2\" y1=\"-4\" x2=\"24\" y2=\"-4\" stroke=\"#dc2626\" stroke-width=\"2\" \
          stroke-dasharray=\"1.5 4\" stroke-linecap=\"round\"/>",
-        "waiting in vain",
+        "waiting without an answer",
     ),
     (
         "<line x1=\"2\" y1=\"-4\" x2=\"24\" y2=\"-4\" stroke=\"#15803d\" stroke-width=\"2\"/>",
@@ -492,7 +492,7 @@ const ARROW_HEADS: &str = "<defs><marker id=\"to\" viewBox=\"0 0 10 10\" refX=\"
     markerUnits=\"userSpaceOnUse\" markerWidth=\"9\" markerHeight=\"9\" orient=\"auto\">\
     <path d=\"M0 1L10 5L0 9z\" fill=\"context-stroke\"/></marker></defs>\n";
 
-/// Lines that are for everybody.
+/// Whether a line is about the whole world.
 const fn is_of_all(line: &TraceLine) -> bool {
     matches!(line.at, Actor::World)
 }

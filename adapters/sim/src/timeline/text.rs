@@ -1,4 +1,4 @@
-//! Columns of text: everybody has a column, everything has a line.
+//! The timeline as columns of text.
 
 use crate::timeline::{Lane, Timeline, fold_before};
 use crate::trace::TraceLine;

@@ -1,4 +1,4 @@
-//! Where two traces part.
+//! The first difference of two traces.
 
 use crate::trace::{Trace, TraceLine};
 

@@ -1,4 +1,4 @@
-//! Traces as files: JSON, one thing a line; a header, the entries, a trailer.
+//! Trace files: JSON lines with a header, the entries and a trailer.
 
 use std::io::{self, BufRead, Write};
 
@@ -86,7 +86,7 @@ pub enum BadTrace {
     /// A line, counted from 1, is not what it should be.
     #[error("no trace: line {0}: {1}")]
     Line(usize, String),
-    /// It has no end: whoever wrote it was cut short.
+    /// It has no trailer: writing it was interrupted.
     #[error("no whole trace: it has no last line")]
     Cut,
 }

@@ -1,4 +1,4 @@
-//! An entry as it stands in a file: everything by name, nothing borrowed.
+//! Trace entries as they are in files.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ pub struct TraceLine {
     /// The fault that it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
-    /// Whether it is an end that nobody wanted: a failure, a reset, a violation.
+    /// Whether it is an unwanted end: a failure, a reset, a violation.
     #[serde(default, skip_serializing_if = "is_false")]
     pub bad: bool,
     /// The same in words.

@@ -1,4 +1,4 @@
-//! What a run did, entry by entry.
+//! Traces: what happened in a run, entry by entry.
 
 mod diff;
 mod file;
@@ -167,7 +167,7 @@ pub struct Entry {
 pub trait Sink {
     /// Whether anybody listens: without, no entry is made.
     const ON: bool;
-    /// Whether entries shall tell what bodies carry, for which every body is decoded once more.
+    /// Whether entries carry summaries of bodies, which decodes every body once more.
     const SUMMARIES: bool = Self::ON;
 
     /// Takes the next entry.
@@ -231,9 +231,9 @@ impl fmt::Display for ExchangeName {
     }
 }
 
-/// A name in a trace that nobody has.
+/// A name in a trace that no actor or exchange has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("nobody in a run is called `{0}`")]
+#[error("no actor or exchange is called `{0}`")]
 pub struct UnknownName(String);
 
 impl FromStr for Actor {

@@ -1,4 +1,4 @@
-//! What a body carries, in a few words for people.
+//! Summaries of bodies for people.
 
 use std::fmt;
 
@@ -70,7 +70,7 @@ impl Summary {
         summary
     }
 
-    /// A packet of level 2, whose exchange is told by the client's own number.
+    /// A packet of level 2, named by its exchange number.
     fn add_request(&mut self, packet: Bytes) {
         let read = Seal::null(Direction::Up).open(packet).ok().and_then(|plain| decode_request(plain).ok());
         let Some((header, frames)) = read else { return self.errors += 1 };

@@ -1,4 +1,4 @@
-//! Answers and requests that are not what they seem (F18, F19): only packets of level 2 can tell.
+//! Forged answers and requests (F18, F19), which only packets of level 2 detect.
 
 use std::collections::VecDeque;
 use std::time::Duration;

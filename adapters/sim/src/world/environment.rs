@@ -1,4 +1,4 @@
-//! Trouble that comes over hosts and relays at its own time, and the end of it.
+//! Environment changes: restarts, relay states and clock faults, and the heal that ends them.
 
 use std::time::Duration;
 
@@ -216,7 +216,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.admit_queued(relay);
     }
 
-    /// The fault phase is over: one relay and all hosts are well, the other relays stay broken for ever.
+    /// The fault phase is over: one relay and all hosts are well, the other relays stay broken.
     pub(super) fn on_heal(&mut self) {
         let relays = self.network.relays.len();
         let core = self.chooser.decide(DecisionPoint::Core, 0, relays as u32) as usize;

@@ -1,4 +1,4 @@
-//! What waits in the event heap.
+//! Events of the heap.
 
 use seqlane::ExchangeId;
 use seqlane::wire::Sid;
@@ -57,7 +57,7 @@ pub(super) enum Change {
     Relay(usize, RelayState),
     /// A relay leads to the other node from now on, or back.
     Route(usize),
-    /// A relay's daily budget starts anew.
+    /// A relay's daily budget is renewed.
     Renew(usize),
     /// A clock leaps by seconds; client, or node where the index is beyond the clients.
     Leap(usize, u32),

@@ -44,7 +44,7 @@ pub(super) enum Answer {
 }
 
 impl Flight {
-    /// A copy of an old request, of which nobody hears.
+    /// A copy of an old request. Its answer goes nowhere.
     pub(super) fn stray(&self, form: BodyForm, body: Bytes, request: Request) -> Self {
         Self { form, body, request, copy: STRAY, answer: None, heard: false, seated: false, ..self.clone() }
     }

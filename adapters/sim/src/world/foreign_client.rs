@@ -1,4 +1,4 @@
-//! Visitors: callers that speak to a node as deployed clients do, with a close and data in one batch.
+//! Foreign clients: callers that send data and a close in one batch, as deployed clients do.
 //!
 //! The client of this project never closes a session in the batch that writes to it; others do, and what a
 //! close means then is for the node to keep (protocol.md 2.4 rule 6).
@@ -31,7 +31,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.node_request(0, Caller::ForeignClient(foreign_client), BodyForm::Json, body);
     }
 
-    /// Nobody answers a foreign client any more.
+    /// A foreign client gets no more answers.
     pub(super) fn leave(&mut self, foreign_client: usize) {
         self.foreign_clients[foreign_client].stage = Stage::Gone;
     }

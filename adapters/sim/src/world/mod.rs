@@ -1,4 +1,4 @@
-//! The simulated world: clients, relays, a node and upstreams on one event heap, under faults, watched.
+//! The simulated world: clients, relays, nodes and upstreams on one event heap, under faults.
 //!
 //! ```text
 //!   flow (application) ─ local events ─▶ client ─ Send ─▶ network (relays, links) ─▶ node ─▶ upstream
@@ -98,7 +98,7 @@ pub struct World<H, C, S> {
     hash: RunHash,
     coverage: Coverage,
     tally: Tally,
-    /// Whether the sink was told of a violation, which is the last thing that it is told.
+    /// Whether the violation was recorded, which is always the last entry.
     is_told: bool,
 }
 
@@ -258,7 +258,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         &self.tally
     }
 
-    /// Ends the run with a violation that somebody outside has seen: a panic, or an embedder's own check.
+    /// Ends the run with a violation found outside: a panic, or an embedder's own check.
     pub fn violate(&mut self, property: Property, what: String) {
         self.oracle.violated(property, what);
         self.tell_violation();
@@ -350,7 +350,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.heap.push(at, (event, cause));
     }
 
-    /// Tells the sink. A violation is the last thing that is told.
+    /// Records an entry. A violation is the last one.
     fn tell(&mut self, actor: Actor, what: What) {
         if S::ON {
             self.tell_violation();
@@ -360,7 +360,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
-    /// Tells the sink of a violation, once.
+    /// Records the violation, once.
     fn tell_violation(&mut self) {
         if let Some(property) = self.oracle.violation().map(|violation| violation.property)
             && S::ON
@@ -434,7 +434,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.oracle.on_fault(fault);
     }
 
-    /// Tells the chooser how often each point of a fault shall strike.
+    /// Sets the probability of each fault's decision points.
     fn weigh_faults(&mut self) {
         let points = [
             (DecisionPoint::LoseRequest, Fault::LoseRequest),

@@ -1,4 +1,4 @@
-//! Relays and links: what stands between clients and node.
+//! Relays and links between clients and nodes.
 
 use std::collections::VecDeque;
 

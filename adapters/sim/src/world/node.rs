@@ -115,7 +115,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 match flow.filter(|flow| self.ends.flows[*flow].script.transport() == kind) {
                     Some(flow) => self.open_upstream(node, upstream, flow),
                     None => {
-                        let what = format!("node{node} opens {target:?}, which nobody asked for");
+                        let what = format!("node{node} opens {target:?}, which no flow wants");
                         self.oracle.violated(Property::S1, what);
                     }
                 }
@@ -201,7 +201,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.oracle.on_session_ended(&self.ends, node, upstream, why);
     }
 
-    /// A node starts anew: sessions, upstreams and held requests are gone.
+    /// A node restarts: sessions, upstreams and held requests are lost.
     pub(super) fn restart_node(&mut self, node: usize, fault: Fault) {
         self.tell(Actor::Node(node as u32), What::Environment { fault, how: "the node restarts" });
         let now = self.node_now(node);

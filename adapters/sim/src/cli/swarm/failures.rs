@@ -1,4 +1,4 @@
-//! Failures of a swarm: each property's first is written down, made small, and drawn.
+//! Failures of a swarm: the first of each property is written, shrunk and drawn.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ pub(crate) struct KeptFailure {
     pub(crate) violation: Violation,
     /// The run as it was found.
     pub(crate) bundle: PathBuf,
-    /// The run made small.
+    /// The shrunk run.
     pub(crate) small: Option<PathBuf>,
     /// Decisions of the smallest run.
     pub(crate) decisions: usize,
@@ -94,7 +94,7 @@ impl Keeper<'_> {
             start.elapsed() < self.shrink_budget
         });
         bar.finish_and_clear();
-        // A run that differs each time it is made (D1) cannot be made small.
+        // A run that differs each time it is made (D1) cannot be shrunk.
         let Some(shrunk) = shrunk else { return Ok(()) };
         let small = shrunk.bundle(bundle.seed, bundle.limits);
         let path = found.bundle.with_extension("min.json");
@@ -106,7 +106,7 @@ impl Keeper<'_> {
         write_to(&picture, &timeline::html(&timeline))?;
         let (decisions, entries) = (small.decisions.len(), shrunk.recording.entries.len());
         self.console.say(&format!(
-            "  made small: {} to {decisions} decisions, {} to {entries} entries, {} runs in {:.1?}: {}, {}\n",
+            "  shrunk: {} to {decisions} decisions, {} to {entries} entries, {} runs in {:.1?}: {}, {}\n",
             found.decisions,
             found.entries,
             shrunk.progress.runs,

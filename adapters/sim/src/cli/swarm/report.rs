@@ -1,4 +1,4 @@
-//! What a swarm came to, for people and for programs.
+//! Report of a swarm, for people and for programs.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Exchanges in flight: what is on its way, what the node holds, what comes back.
+//! Exchanges in flight: requests on their way, requests that the node holds, answers on their way.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -168,7 +168,7 @@ impl Answer {
                 hash_place(node, sid, None, hasher);
             }
             reply.error.is_some().hash(hasher);
-            // Some texts have absolute numbers in them, which nobody reads.
+            // Some texts contain absolute numbers, which no machine reads.
             let text = reply.error.iter().flat_map(|text| text.bytes()).filter(|byte| !byte.is_ascii_digit());
             text.for_each(|byte| hasher.write_u8(byte));
         }

@@ -1,4 +1,4 @@
-//! Taking actions until both machines are idle, and carrying each out at once.
+//! Actions of both machines, taken until both are idle, and carried out at once.
 
 use std::hash::Hash;
 
@@ -208,7 +208,7 @@ impl Pair {
         12_u8.hash(&mut state.output);
         let flow: usize = host.trim_start_matches("flow").parse().unwrap_or(usize::MAX);
         let Some(local) = state.locals.get_mut(flow) else {
-            return Err(Broken::new(Property::S2, format!("an upstream for {host}, which nobody opened")));
+            return Err(Broken::new(Property::S2, format!("an upstream for {host}, which no flow opened")));
         };
         local.opens += 1;
         let doubled = if self.scope.is_level_2() { 0 } else { self.scope.dup };

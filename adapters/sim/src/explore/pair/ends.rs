@@ -1,4 +1,4 @@
-//! The two ends of a flow: an application that plays its script, and upstreams that play theirs.
+//! The two ends of a flow, which play fixed scripts.
 
 use bytes::Bytes;
 use seqlane::{EndReason, FlowId};

@@ -1,4 +1,4 @@
-//! What makes two states the same: both machines, and what is between and around them, with ids renamed.
+//! Fingerprints of whole states: both machines, the network and the ends, with ids renamed.
 
 use std::hash::{Hash, Hasher};
 
@@ -42,7 +42,7 @@ impl State {
         }
     }
 
-    /// The identity of a request that nobody waits for.
+    /// The fingerprint of a request that no client waits for.
     pub(super) fn stray(&self, stray: &Request) -> u128 {
         let mut hasher = Hash128::default();
         stray.hash(&self.node, &mut hasher);

@@ -1,4 +1,4 @@
-//! The real client and the real node, with everything between and around them played by the search.
+//! The real client and the real node in a closed world.
 
 mod call;
 mod drain;
@@ -45,7 +45,7 @@ pub struct State {
     node_wake: Option<Wake>,
     /// Exchanges that the client waits for.
     calls: BTreeMap<ExchangeId, Call>,
-    /// Copies of requests that nobody waits for.
+    /// Copies of requests that no client waits for.
     strays: Vec<Request>,
     /// Requests at the node, and who waits for the answer.
     held: BTreeMap<RequestId, Option<ExchangeId>>,
@@ -79,7 +79,7 @@ impl Budgets {
 }
 
 /// How long a session may be idle at the node. The default of 300 s is 20 holds long, and each of them is a
-/// state of its own for a session that nobody uses any more.
+/// state of its own for an unused session.
 const TCP_IDLE: Duration = Duration::from_secs(40);
 
 /// The port of every target: one on which the client speaks first.

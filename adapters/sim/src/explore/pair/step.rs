@@ -1,4 +1,4 @@
-//! What can happen, one thing at a time.
+//! Steps of the closed world: what can happen next, and its effect.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub enum Step {
     Arrive(ExchangeId),
     /// An answer arrives at the client; which, when there are several.
     Return(ExchangeId, usize),
-    /// A request that nobody waits for any more arrives.
+    /// A request that no client waits for arrives.
     Stray(usize),
     /// An upstream opens.
     Connect(UpstreamId),
@@ -189,8 +189,7 @@ impl Pair {
         }
     }
 
-    /// The first thing that happens when everybody is treated in turn: what is on its way arrives, oldest
-    /// first; then both ends go on; then time does.
+    /// The next step in fair turns: calls on their way arrive, oldest first; then both ends continue; then time advances.
     pub(super) fn next_fair(&self, state: &State) -> Option<Step> {
         let network = state.calls.iter().find_map(|(id, call)| {
             if call.is_lost() {

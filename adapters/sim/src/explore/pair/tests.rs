@@ -1,4 +1,4 @@
-//! The closed world itself: equal fingerprints behave alike, and small scopes hold.
+//! Tests of the closed world: equal fingerprints behave alike, and small scopes hold.
 
 use std::collections::{HashMap, VecDeque};
 

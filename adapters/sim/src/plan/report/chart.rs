@@ -1,4 +1,4 @@
-//! A picture of lines, as SVG that needs nothing from elsewhere.
+//! Line charts as self-contained SVG.
 
 use std::fmt::Write as _;
 
@@ -18,15 +18,15 @@ pub(super) struct Curve {
 /// How a line is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
-    /// A full line with a mark at each point.
+    /// A full line with a dot at each point.
     Full,
-    /// A broken line with a mark at each point.
+    /// A broken line with a dot at each point.
     Broken,
-    /// A fine dotted line without marks.
+    /// A fine dotted line without dots.
     Limit,
-    /// A full line without marks.
+    /// A full line without dots.
     Smooth,
-    /// A broken line without marks.
+    /// A broken line without dots.
     SmoothBroken,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Chart {
     pub(super) y_axis: String,
     pub(super) x: Scale,
     pub(super) y: Scale,
-    /// Coverage of the x axis, where they are not those of its scale.
+    /// Ticks of the x axis, where they are not those of its scale.
     pub(super) x_ticks: Option<Vec<Tick>>,
     pub(super) lines: Vec<Curve>,
 }
@@ -116,7 +116,7 @@ impl Chart {
         if !path.is_empty() {
             put(out, format_args!("<path class=\"line {class} c{colour}\" d=\"{path}\"/>"));
         }
-        if !line.style.has_marks() {
+        if !line.style.has_dots() {
             return;
         }
         for (x, y) in &line.points {
@@ -138,7 +138,7 @@ impl Chart {
             let (x, y) = (LEFT + column * LEGEND_COLUMN, top + row * LEGEND_ROW);
             let (class, colour) = (line.style.class(), line.colour % COLOURS);
             put(out, format_args!("<path class=\"line {class} c{colour}\" d=\"M{x} {y}h30\"/>"));
-            if line.style.has_marks() {
+            if line.style.has_dots() {
                 let middle = x + 15.0;
                 put(
                     out,
@@ -162,7 +162,7 @@ impl Style {
         }
     }
 
-    const fn has_marks(self) -> bool {
+    const fn has_dots(self) -> bool {
         matches!(self, Self::Full | Self::Broken)
     }
 }

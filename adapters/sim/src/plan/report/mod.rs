@@ -1,4 +1,4 @@
-//! The report: one HTML file with a table and pictures, which asks for nothing from elsewhere.
+//! The report of a plan: one self-contained HTML file with a table and charts.
 
 mod chart;
 mod scale;

@@ -1,4 +1,4 @@
-//! From values to places in a picture, and where an axis has its marks.
+//! Scales of chart axes, and their ticks.
 
 /// How an axis grows.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -9,7 +9,7 @@ pub(super) enum Scale {
     Logarithmic { low: f64, high: f64 },
 }
 
-/// A mark of an axis.
+/// A tick of an axis.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Tick {
     pub(super) at: f64,
@@ -46,7 +46,7 @@ impl Scale {
         }
     }
 
-    /// Its marks.
+    /// Its ticks.
     pub(super) fn ticks(self) -> Vec<Tick> {
         match self {
             Self::Linear { low, high, step } => {

@@ -1,4 +1,4 @@
-//! The way down: a node answers, and what happens to the answer until its client hears of it.
+//! The way down: from the answer of a node to the client.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.go_down(flight, Answer::Failed(ExchangeFailure::Garbage));
     }
 
-    /// A relay's calls to nodes break off: whoever holds one learns that nobody waits for it any more.
+    /// A relay's calls to nodes break off: each node learns that the callers are gone.
     pub(in crate::world) fn hang_up(&mut self, relay: usize) {
         for node in 0..self.nodes.len() {
             let held = self.nodes[node].held.iter().filter_map(|(request, caller)| match *caller {

@@ -1,4 +1,4 @@
-//! The link of a client, which all its calls share.
+//! The link of a client, shared by all its calls.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The way of a request and its answer, and what happens to them.
+//! The way of a request and its answer.
 
 mod down;
 mod link;
@@ -106,7 +106,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.turn_back(flight, fault, how, Answer::Failed(ExchangeFailure::Unknown));
     }
 
-    /// A call is lost, and nobody says so.
+    /// A call is lost silently.
     fn vanish(&mut self, flight: usize, fault: Fault, how: &'static str) {
         self.strike(flight, fault, how);
         self.leave_seat(flight);

@@ -1,4 +1,4 @@
-//! The way up: a relay takes a request, queues it, refuses it or loses it; a node gets it.
+//! The way up: from the relay, which queues, refuses or loses a request, to the node.
 
 use std::time::Duration;
 
