@@ -5,10 +5,10 @@ use alloc::vec::Vec;
 use crate::connection::pending::Pending;
 use crate::connection::sent::SentFrame;
 use crate::connection::stream::Stream;
-use crate::connection::stream::send::Outgoing;
+use crate::connection::stream::send::OutgoingChunk;
 use crate::connection::stream::traffic::Class;
 use crate::connection::stream::transport::Transport;
-use crate::connection::{Connection, Endpoint, Filling};
+use crate::connection::{Connection, Filling, Side};
 use crate::credit::{Pool, Within};
 use crate::time::Instant;
 use crate::wire::frame::{Frame, MAX_DATA_OVERHEAD};
@@ -99,7 +99,7 @@ impl<'p> Assembler<'p> {
     }
 
     /// Appends a chunk.
-    pub(super) fn put_chunk(&mut self, number: StreamNumber, chunk: Outgoing<'_>, remembered: bool) {
+    pub(super) fn put_chunk(&mut self, number: StreamNumber, chunk: OutgoingChunk<'_>, remembered: bool) {
         let count = if chunk.first { &mut self.first } else { &mut self.again };
         *count = count.saturating_add(chunk.len);
         if remembered {
@@ -110,7 +110,7 @@ impl<'p> Assembler<'p> {
     }
 
     /// Appends the opening frame of a stream if it is due. Whether other frames of the stream may follow.
-    fn open<S: Endpoint>(&mut self, number: StreamNumber, stream: &mut Stream<S>) -> bool {
+    fn open<S: Side>(&mut self, number: StreamNumber, stream: &mut Stream<S>) -> bool {
         let first = self.filling.opens_first;
         let opening = stream.opening();
         if opening.is_clear() || opening == Pending::InFlight(self.by) || !(first || opening.is_queued()) {
@@ -126,12 +126,12 @@ impl<'p> Assembler<'p> {
     }
 
     /// Whether a frame of a stream may follow: appends its opening frame where that has to go first.
-    fn admits<S: Endpoint>(&mut self, number: StreamNumber, stream: &mut Stream<S>) -> bool {
+    fn admits<S: Side>(&mut self, number: StreamNumber, stream: &mut Stream<S>) -> bool {
         !self.filling.opens_first || self.open(number, stream)
     }
 
     /// Appends what a stream sends next, of at most `room` bytes; says how many bytes that were.
-    fn put_data<S: Endpoint>(
+    fn put_data<S: Side>(
         &mut self,
         number: StreamNumber,
         stream: &mut Stream<S>,
@@ -170,7 +170,7 @@ impl<'p> Assembler<'p> {
     }
 }
 
-impl<S: Endpoint> Connection<S> {
+impl<S: Side> Connection<S> {
     /// Begins the packet `by`, of at most `limit` bytes, behind what `writer` has written.
     pub(crate) fn assemble<'p>(
         writer: PacketWriter,

@@ -36,7 +36,7 @@ use crate::wire::packet::{ClientId, Epoch, Grants};
 use crate::wire::reset::ResetCode;
 
 /// What differs between the ends: `Self` is what an end knows of the socket of a stream.
-pub(crate) trait Endpoint {
+pub(crate) trait Side {
     /// How an end fills its packets.
     const FILLING: Filling;
 
@@ -94,7 +94,7 @@ pub(crate) struct Connection<S> {
     blocked: BTreeSet<StreamNumber>,
 }
 
-impl<S: Endpoint> Connection<S> {
+impl<S: Side> Connection<S> {
     /// A connection whose streams may buffer `total` bytes of what their sockets say.
     pub(crate) fn new(client: ClientId, epoch: Epoch, grants: Grants, total: u64) -> Self {
         Self {

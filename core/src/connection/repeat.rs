@@ -5,13 +5,13 @@ use alloc::vec::Vec;
 use crate::connection::assemble::{Assembler, SPARSE_PACKET};
 use crate::connection::pending::Pending;
 use crate::connection::sent::SentFrame;
-use crate::connection::{Connection, Endpoint};
+use crate::connection::{Connection, Side};
 use crate::seq::Seq;
 use crate::time::Instant;
 use crate::wire::frame::Frame;
 use crate::wire::number::{ExchangeNumber, StreamNumber};
 
-impl<S: Endpoint> Connection<S> {
+impl<S: Side> Connection<S> {
     /// What the packet of an exchange carried, in another packet of the same exchange. Its header may have grown since:
     /// what finds no room any more goes into the packet of another exchange.
     pub(crate) fn fill_again(&mut self, packet: &mut Assembler<'_>, now: Instant) {

@@ -12,7 +12,7 @@ const MAX_GONE: usize = 64;
 
 /// How long something has waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Waiting {
+pub(crate) struct WaitTimes {
     /// Since when there is any.
     pub(crate) since: Instant,
     /// When bytes were last added to it, as long as it is of one stream. Other streams do not prolong the wait.
@@ -34,8 +34,8 @@ pub(crate) struct SendScheduler {
     /// For which DATA came, and which this end does not know.
     gone: BTreeSet<StreamNumber>,
     /// How long something of each kind has waited.
-    prompt_wait: Option<Waiting>,
-    bulk_wait: Option<Waiting>,
+    prompt_wait: Option<WaitTimes>,
+    bulk_wait: Option<WaitTimes>,
     acks_since: Option<Instant>,
     sums: Sums,
 }
@@ -175,12 +175,12 @@ impl SendScheduler {
     }
 
     /// How long something that is prompt has waited.
-    pub(crate) const fn prompt_wait(&self) -> Option<Waiting> {
+    pub(crate) const fn prompt_wait(&self) -> Option<WaitTimes> {
         self.prompt_wait
     }
 
     /// How long bulk has waited.
-    pub(crate) const fn bulk_wait(&self) -> Option<Waiting> {
+    pub(crate) const fn bulk_wait(&self) -> Option<WaitTimes> {
         self.bulk_wait
     }
 
@@ -206,7 +206,7 @@ impl SendScheduler {
         print.value((&self.sparse, &self.bulk, &self.acks, &self.closing, &self.gone));
         print.value((sendable, blocked, beyond, span));
         print.value((self.prompt_wait.is_some(), self.bulk_wait.is_some(), self.acks_since.is_some()));
-        for Waiting { since, grew } in self.prompt_wait.into_iter().chain(self.bulk_wait) {
+        for WaitTimes { since, grew } in self.prompt_wait.into_iter().chain(self.bulk_wait) {
             print.time(since);
             print.time(grew);
         }
@@ -215,7 +215,7 @@ impl SendScheduler {
 
     /// Keeps since when there is something of each kind.
     pub(super) fn note(&mut self, now: Instant) {
-        let waiting = Waiting { since: now, grew: now };
+        let waiting = WaitTimes { since: now, grew: now };
         self.prompt_wait = self.is_prompt().then(|| self.prompt_wait.unwrap_or(waiting));
         self.bulk_wait = (!self.bulk.is_empty()).then(|| self.bulk_wait.unwrap_or(waiting));
         self.acks_since = (!self.acks.is_empty()).then(|| self.acks_since.unwrap_or(now));

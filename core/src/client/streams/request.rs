@@ -1,4 +1,4 @@
-//! Request packets: what was lost is asked for first, then sparse data, or bulk (protocol.md 3.2 rules 3, 5 and 8).
+//! RequestPacket packets: what was lost is asked for first, then sparse data, or bulk (protocol.md 3.2 rules 3, 5 and 8).
 
 use alloc::vec::Vec;
 
@@ -16,7 +16,7 @@ use crate::wire::packet::{PacketWriter, RequestHeader};
 use crate::wire::seal::Unsealed;
 
 /// A request whose frames are complete.
-pub(super) struct Request {
+pub(super) struct RequestPacket {
     pub(super) packet: Unsealed,
     pub(super) frames: Vec<SentFrame>,
     pub(super) resends: Vec<ExchangeNumber>,
@@ -36,7 +36,7 @@ impl NodeConnection {
         limit: usize,
         now: Instant,
         pool: &mut Pool,
-    ) -> Request {
+    ) -> RequestPacket {
         let bulk = matches!(load, RequestPayload::Bulk(_));
         let most = if bulk {
             usize::try_from(self.request_size.bytes()).unwrap_or(usize::MAX)
@@ -63,7 +63,7 @@ impl NodeConnection {
             self.shared.fill_bulk(&mut packet, now);
         }
         let packet = packet.finish();
-        Request {
+        RequestPacket {
             len: packet.writer.sealed_len(),
             packet: packet.writer.finish(),
             frames: packet.frames,

@@ -9,7 +9,7 @@ use crate::connection::stream::Stream;
 use crate::connection::stream::recv::RecvHalf;
 use crate::connection::stream::send::{SendHalf, SendState};
 use crate::connection::stream::transport::{Datagrams, Transport};
-use crate::connection::{Endpoint, Filling};
+use crate::connection::{Filling, Side};
 use crate::credit::{Credit, FLOOR, Lender};
 use crate::error::Misuse;
 #[cfg(feature = "model")]
@@ -48,7 +48,7 @@ pub(super) struct LocalSocket {
     last_active: Instant,
 }
 
-impl Endpoint for LocalSocket {
+impl Side for LocalSocket {
     const FILLING: Filling = Filling {
         opens_first: true,
         least_room: LEAST_ROOM,

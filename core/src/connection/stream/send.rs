@@ -51,7 +51,7 @@ pub(crate) enum SendState {
 ///                   Arrived       (acknowledged: gone, from every state)
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Place {
+enum ChunkState {
     /// In this exchange, the last that carried it.
     Carried(ExchangeNumber),
     /// The exchange that carried it last may be lost: it can be sent again.
@@ -65,12 +65,12 @@ struct Chunk {
     start: Position,
     len: usize,
     fin: bool,
-    place: Place,
+    state: ChunkState,
 }
 
 /// A chunk on its way into a packet.
 #[derive(Clone, Debug)]
-pub(crate) struct Outgoing<'h> {
+pub(crate) struct OutgoingChunk<'h> {
     /// Its place in the direction.
     pub(crate) seq: Seq,
     /// Whether the direction ends with it.
@@ -83,7 +83,7 @@ pub(crate) struct Outgoing<'h> {
     pub(crate) slices: Slices<'h>,
 }
 
-impl Outgoing<'_> {
+impl OutgoingChunk<'_> {
     /// What stands before its bytes in a DATA frame.
     pub(crate) const fn head(&self, stream: StreamNumber) -> DataHead {
         DataHead { stream, seq: self.seq, fin: self.fin }
@@ -163,7 +163,7 @@ impl SendHalf {
 
     /// The next chunk to send, of at most `room` bytes, noted as carried by exchange `by`: the first that was lost,
     /// or else a new one, as long as credit, room and [`MAX_CHUNK`] allow. A lost chunk is not cut to fit.
-    pub(crate) fn next(&mut self, by: ExchangeNumber, room: usize) -> Option<Outgoing<'_>> {
+    pub(crate) fn next(&mut self, by: ExchangeNumber, room: usize) -> Option<OutgoingChunk<'_>> {
         match self.first_lost() {
             Some(index) => {
                 self.lost_from = index;
@@ -177,17 +177,18 @@ impl SendHalf {
         if self.lost == 0 {
             return None; // without a look at every chunk
         }
-        let found = self.chunks.iter().skip(self.lost_from).position(|chunk| chunk.place == Place::Lost)?;
+        let found =
+            self.chunks.iter().skip(self.lost_from).position(|chunk| chunk.state == ChunkState::Lost)?;
         Some(self.lost_from.saturating_add(found))
     }
 
     /// Sends the chunk `seq` once more in exchange `by`, lost or not; `None` when it has arrived, or does not fit.
-    pub(crate) fn repeat(&mut self, seq: Seq, by: ExchangeNumber, room: usize) -> Option<Outgoing<'_>> {
+    pub(crate) fn repeat(&mut self, seq: Seq, by: ExchangeNumber, room: usize) -> Option<OutgoingChunk<'_>> {
         self.carry(self.index(seq)?, by, room)
     }
 
     /// The chunk `seq` for another copy of the answer that carried it; `None` once it was acknowledged.
-    pub(crate) fn again(&self, seq: Seq) -> Option<Outgoing<'_>> {
+    pub(crate) fn again(&self, seq: Seq) -> Option<OutgoingChunk<'_>> {
         let index = self.index(seq)?;
         let chunk = self.chunks.get(index)?;
         Some(self.outgoing(index, chunk.start, chunk.len, chunk.fin, false))
@@ -199,15 +200,15 @@ impl SendHalf {
         lost.map_or_else(|| self.uncut.min(self.credit()).min(MAX_CHUNK), |chunk| chunk.len)
     }
 
-    fn carry(&mut self, index: usize, by: ExchangeNumber, room: usize) -> Option<Outgoing<'_>> {
+    fn carry(&mut self, index: usize, by: ExchangeNumber, room: usize) -> Option<OutgoingChunk<'_>> {
         let chunk =
-            self.chunks.get(index).filter(|chunk| chunk.len <= room && chunk.place != Place::Arrived)?;
+            self.chunks.get(index).filter(|chunk| chunk.len <= room && chunk.state != ChunkState::Arrived)?;
         let (start, len, fin) = (chunk.start, chunk.len, chunk.fin);
-        self.place(index, Place::Carried(by));
+        self.set_state(index, ChunkState::Carried(by));
         Some(self.outgoing(index, start, len, fin, false))
     }
 
-    fn cut(&mut self, by: ExchangeNumber, room: usize) -> Option<Outgoing<'_>> {
+    fn cut(&mut self, by: ExchangeNumber, room: usize) -> Option<OutgoingChunk<'_>> {
         let len = self.uncut.min(room).min(self.credit()).min(MAX_CHUNK);
         let fin = self.state == SendState::Ending && len == self.uncut;
         if self.chunks.len() >= MAX_AHEAD || (len == 0 && !fin) {
@@ -221,23 +222,30 @@ impl SendHalf {
             self.state = SendState::Sent;
         }
         let index = self.chunks.len();
-        self.chunks.push_back(Chunk { start, len, fin, place: Place::Carried(by) });
+        self.chunks.push_back(Chunk { start, len, fin, state: ChunkState::Carried(by) });
         Some(self.outgoing(index, start, len, fin, true))
     }
 
-    fn outgoing(&self, index: usize, start: Position, len: usize, fin: bool, first: bool) -> Outgoing<'_> {
+    fn outgoing(
+        &self,
+        index: usize,
+        start: Position,
+        len: usize,
+        fin: bool,
+        first: bool,
+    ) -> OutgoingChunk<'_> {
         let ahead = u64::try_from(index).unwrap_or(u64::MAX);
         let seq = Seq::new(self.acked.number().saturating_add(ahead));
-        Outgoing { seq, fin, len, first, slices: self.queue.slices(start, len) }
+        OutgoingChunk { seq, fin, len, first, slices: self.queue.slices(start, len) }
     }
 
     /// The exchange `by`, which carried the chunk `seq`, may be lost. Whether the chunk can be sent again now: not
     /// when another exchange carried it since.
     pub(crate) fn lost(&mut self, seq: Seq, by: ExchangeNumber) -> bool {
         let Some(index) = self.index(seq) else { return false };
-        let concerned = self.chunks.get(index).is_some_and(|chunk| chunk.place == Place::Carried(by));
+        let concerned = self.chunks.get(index).is_some_and(|chunk| chunk.state == ChunkState::Carried(by));
         if concerned {
-            self.place(index, Place::Lost);
+            self.set_state(index, ChunkState::Lost);
         }
         concerned
     }
@@ -245,7 +253,7 @@ impl SendHalf {
     /// An exchange that carried the chunk `seq`, whichever, has arrived: a selective acknowledgement.
     pub(crate) fn acked(&mut self, seq: Seq) {
         if let Some(index) = self.index(seq) {
-            self.place(index, Place::Arrived);
+            self.set_state(index, ChunkState::Arrived);
         }
     }
 
@@ -257,7 +265,7 @@ impl SendHalf {
         }
         let mut freed = 0_usize;
         for index in 0..count {
-            self.place(index, Place::Arrived); // what is acknowledged is not lost any more
+            self.set_state(index, ChunkState::Arrived); // what is acknowledged is not lost any more
         }
         for chunk in self.chunks.drain(..count) {
             freed = freed.saturating_add(chunk.len);
@@ -280,21 +288,21 @@ impl SendHalf {
         }
     }
 
-    /// The place of the chunk `seq`, which is behind the last if it was never cut.
+    /// The index of the chunk `seq`, which is behind the last if it was never cut.
     fn index(&self, seq: Seq) -> Option<usize> {
         let ahead = seq.number().checked_sub(self.acked.number())?;
         usize::try_from(ahead).ok()
     }
 
     /// The one transition of a chunk, with what is counted of those that are lost.
-    fn place(&mut self, index: usize, place: Place) {
+    fn set_state(&mut self, index: usize, state: ChunkState) {
         let Some(chunk) = self.chunks.get_mut(index) else { return };
         let len = chunk.len;
-        if core::mem::replace(&mut chunk.place, place) == Place::Lost {
+        if core::mem::replace(&mut chunk.state, state) == ChunkState::Lost {
             self.lost = self.lost.saturating_sub(1);
             self.lost_bytes = self.lost_bytes.saturating_sub(len);
         }
-        if place == Place::Lost {
+        if state == ChunkState::Lost {
             self.lost = self.lost.saturating_add(1);
             self.lost_bytes = self.lost_bytes.saturating_add(len);
             self.lost_from = self.lost_from.min(index);
@@ -330,9 +338,9 @@ impl SendHalf {
 
     /// The exchange that carried the chunk `seq` last, while it is neither lost nor known to have arrived.
     pub(crate) fn carrier(&self, seq: Seq) -> Option<ExchangeNumber> {
-        match self.chunks.get(self.index(seq)?)?.place {
-            Place::Carried(by) => Some(by),
-            Place::Lost | Place::Arrived => None,
+        match self.chunks.get(self.index(seq)?)?.state {
+            ChunkState::Carried(by) => Some(by),
+            ChunkState::Lost | ChunkState::Arrived => None,
         }
     }
 
@@ -352,20 +360,20 @@ impl SendHalf {
         print.value((self.state, self.uncut, self.acked, self.sent, self.limit));
         print.each(self.queue.iter(), |print, piece| print.value(piece));
         print.each(self.chunks.iter(), |print, chunk| {
-            print.value((chunk.len, chunk.fin, chunk.place));
+            print.value((chunk.len, chunk.fin, chunk.state));
         });
     }
 
     /// Asserts that what is counted is what is there.
     #[cfg(test)]
     pub(super) fn assert_consistent(&self) {
-        let bytes = |place: fn(&Place) -> bool| {
-            let chunks = self.chunks.iter().filter(|chunk| place(&chunk.place));
+        let bytes = |matches: fn(&ChunkState) -> bool| {
+            let chunks = self.chunks.iter().filter(|chunk| matches(&chunk.state));
             chunks.fold((0, 0), |(count, bytes), chunk| (count + 1, bytes + chunk.len))
         };
-        assert_eq!(bytes(|place| *place == Place::Lost), (self.lost, self.lost_bytes));
+        assert_eq!(bytes(|state| *state == ChunkState::Lost), (self.lost, self.lost_bytes));
         assert_eq!(bytes(|_| true).1 + self.uncut, self.buffered());
-        let first = self.chunks.iter().position(|chunk| chunk.place == Place::Lost);
+        let first = self.chunks.iter().position(|chunk| chunk.state == ChunkState::Lost);
         assert!(first.is_none_or(|first| self.lost_from <= first));
     }
 }

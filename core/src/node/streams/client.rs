@@ -98,7 +98,7 @@ impl ClientConnection {
 
     /// The upstream of a stream.
     pub(super) fn upstream(&self, number: StreamNumber) -> Option<UpstreamId> {
-        self.shared.stream(number).map(|stream| stream.socket().socket.upstream())
+        self.shared.stream(number).map(|stream| stream.upstream_id())
     }
 
     /// A stream is over.

@@ -31,7 +31,7 @@ impl Streams {
             None => LastWord::Nothing,
         };
         let Some(mut stream) = connection.remove(number, last, cx.pool(), now) else { return };
-        cx.set_timer(&mut stream.socket_mut().timer, Owner::Upstream(upstream), None);
+        cx.set_timer(stream.timer_mut(), Owner::Upstream(upstream), None);
         cx.remove_upstream(upstream);
         self.part_stream(cx, place, &stream, why);
         self.feed_streams(cx, id);
@@ -40,11 +40,11 @@ impl Streams {
 
     fn part_stream(&mut self, cx: &mut Context, place: Place, stream: &UpstreamStream, why: SessionEnd) {
         let upstream = place.upstream;
-        if !stream.socket().socket.was_reset() {
+        if !stream.upstream().was_reset() {
             let how = if why == SessionEnd::Finished { Shut::Close } else { Shut::Reset };
             cx.shut(upstream, how);
         }
-        if stream.socket().is_open() {
+        if stream.is_open() {
             cx.count(|stats| &mut stats.sessions_ended, 1);
             cx.notice(NodeNotice::SessionEnded { upstream, why });
         }
@@ -74,7 +74,7 @@ impl Streams {
     fn end_streams(&mut self, cx: &mut Context, id: ConnectionId, why: SessionEnd, code: ResetCode) {
         let first = |streams: &Self| {
             let (number, stream) = streams.connections.get(id)?.shared.streams().next()?;
-            Some(Place { id, number, upstream: stream.socket().socket.upstream() })
+            Some(Place { id, number, upstream: stream.upstream_id() })
         };
         while let Some(place) = first(self) {
             self.end_stream(cx, place, why, Some(code));

@@ -9,7 +9,6 @@ use crate::fingerprint::Fingerprint;
 use crate::node::fingerprint::Ranks;
 use crate::node::streams::Streams;
 use crate::node::streams::client::ClientConnection;
-use crate::node::streams::stream::{Link, UpstreamSocket};
 use crate::node::upstreams::ConnectionId;
 use crate::wire::packet::ResponseRoom;
 
@@ -42,28 +41,11 @@ impl ClientConnection {
             print.time(held.arrived);
             print.deadline(held.until);
         });
-        self.shared.fingerprint(print, |print, socket| {
-            ranks.upstream(socket.socket.upstream(), print);
-            socket.fingerprint(ranks, print);
-        });
+        self.shared.fingerprint(print, |print, socket| socket.fingerprint(ranks, print));
         print.each(self.unconfirmed.iter(), |print, (at, exchange)| {
             print.value(exchange);
             print.deadline(*at);
         });
         print.time(self.last_seen);
-    }
-}
-
-impl UpstreamSocket {
-    fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
-        match &self.link {
-            Link::Connecting { target, deadline } => {
-                print.value((0_u8, target));
-                print.deadline(*deadline);
-            }
-            Link::Open => print.value(1_u8),
-        }
-        self.socket.fingerprint(print);
-        print.time(self.socket.idle_deadline(ranks.config()));
     }
 }

@@ -108,8 +108,8 @@ impl Streams {
         } else {
             recv.receive_copy(chunk.seq, chunk.fin, chunk.bytes)?;
         }
-        stream.socket_mut().socket.touch(now);
-        let upstream = stream.socket().socket.upstream();
+        stream.upstream_mut().touch(now);
+        let upstream = stream.upstream_id();
         self.deliver(cx, Place { id, number, upstream });
         Ok(())
     }
@@ -154,14 +154,14 @@ impl Streams {
     fn on_datagram_frame(&mut self, cx: &mut Context, id: ConnectionId, number: StreamNumber, bytes: Bytes) {
         let stream = self.connections.get_mut(id).and_then(|connection| connection.shared.stream_mut(number));
         let Some(stream) = stream else { return };
-        let (upstream, open) = (stream.socket().socket.upstream(), stream.socket().is_open());
-        let Some((datagrams, socket)) = stream.datagrams_mut() else { return };
-        socket.socket.touch(cx.now());
+        let (upstream, open) = (stream.upstream_id(), stream.is_open());
+        let Some((datagrams, _)) = stream.datagrams_mut() else { return };
         if open {
             cx.write(upstream, bytes);
         } else {
             datagrams.received.push(bytes, cx.config().tuning.udp_queue, FLOOR);
         }
+        stream.upstream_mut().touch(cx.now());
         cx.queue_upstream(upstream);
     }
 

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::connection::scheduler::Waiting;
+use crate::connection::scheduler::WaitTimes;
 use crate::node::requests::Part;
 use crate::time::{Instant, share};
 use crate::timer::TimerKind;
@@ -55,8 +55,8 @@ pub(super) struct Circumstances {
     /// The held exchange whose hold ends first, and when.
     pub(super) ends: Option<(Instant, ExchangeNumber)>,
     /// How long something of each kind has waited.
-    pub(super) prompt: Option<Waiting>,
-    pub(super) bulk: Option<Waiting>,
+    pub(super) prompt: Option<WaitTimes>,
+    pub(super) bulk: Option<WaitTimes>,
     pub(super) acks: Option<Instant>,
     /// Whether the bulk fills the lowest request, or is of several streams, which do not wait for each other.
     pub(super) ready: bool,
@@ -77,14 +77,14 @@ pub(super) struct Patience {
 
 impl Patience {
     /// Until when sparse data waits.
-    fn sparse(&self, waiting: Waiting) -> Instant {
+    fn sparse(&self, waiting: WaitTimes) -> Instant {
         let fill = waiting.since.saturating_add(self.fill.max(self.settle));
         waiting.grew.saturating_add(self.settle).min(fill)
     }
 
     /// Until when bulk waits. Where it is not ready to go, a little longer for the next bytes, so that these need no round
     /// trip of their own.
-    fn bulk(&self, waiting: Waiting, ready: bool) -> Instant {
+    fn bulk(&self, waiting: WaitTimes, ready: bool) -> Instant {
         let gap = share(self.fill, 1, 4).max(self.settle);
         let settled = waiting.since.saturating_add(self.settle);
         if ready { settled } else { Self { settle: gap, ..*self }.sparse(waiting) }
@@ -142,8 +142,8 @@ mod tests {
         Circumstances { held: 2, keep: 2, reserve: 1, lowest: Some(LOW), ends, ..Circumstances::default() }
     }
 
-    fn waiting(since: u64, grew: u64) -> Option<Waiting> {
-        Some(Waiting { since: at(since), grew: at(grew) })
+    fn waiting(since: u64, grew: u64) -> Option<WaitTimes> {
+        Some(WaitTimes { since: at(since), grew: at(grew) })
     }
 
     fn verdict(circumstances: Circumstances, now: u64) -> Verdict {

@@ -1,4 +1,4 @@
-//! Request packets: whose they are, what their exchange is, and how they are answered.
+//! RequestCopy packets: whose they are, what their exchange is, and how they are answered.
 
 use core::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::wire::packet::{self, RequestHeader, ResponseRoom};
 
 /// A request packet on its way in.
 #[derive(Clone, Copy, Debug)]
-struct Request<'h> {
+struct RequestCopy<'h> {
     id: ConnectionId,
     at: Part,
     header: &'h RequestHeader,
@@ -95,16 +95,21 @@ impl Streams {
                 }
             },
         };
-        if let Err(fault) = self.take(cx, Request { id, at, header, len, shared }, frames) {
+        if let Err(fault) = self.take(cx, RequestCopy { id, at, header, len, shared }, frames) {
             self.fail_client(cx, id, fault);
             self.bad_packet(cx, at);
         }
     }
 
     /// A packet of a client that is known, in its epoch.
-    fn take(&mut self, cx: &mut Context, request: Request<'_>, frames: Frames) -> Result<(), ClientFault> {
+    fn take(
+        &mut self,
+        cx: &mut Context,
+        request: RequestCopy<'_>,
+        frames: Frames,
+    ) -> Result<(), ClientFault> {
         let now = cx.now();
-        let Request { id, header, .. } = request;
+        let RequestCopy { id, header, .. } = request;
         let Some(connection) = self.connections.get_mut(id) else { return Ok(()) };
         connection.last_seen = now;
         let arrival =
@@ -133,9 +138,9 @@ impl Streams {
     }
 
     /// Answers this copy of a request, or holds it.
-    fn admit_copy(&mut self, cx: &mut Context, request: Request<'_>, arrival: Arrival) {
+    fn admit_copy(&mut self, cx: &mut Context, request: RequestCopy<'_>, arrival: Arrival) {
         let now = cx.now();
-        let Request { id, at, header, shared, .. } = request;
+        let RequestCopy { id, at, header, shared, .. } = request;
         let exchange = header.exchange;
         let Some(connection) = self.connections.get_mut(id) else { return };
         let max_hold = connection.shared.grants().max_hold;

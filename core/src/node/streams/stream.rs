@@ -6,11 +6,15 @@ use crate::connection::stream::Stream;
 use crate::connection::stream::recv::RecvHalf;
 use crate::connection::stream::send::SendHalf;
 use crate::connection::stream::transport::{Datagrams, Transport};
-use crate::connection::{Endpoint, Filling};
+use crate::connection::{Filling, Side};
 use crate::credit::{Credit, FLOOR};
 use crate::error::Misuse;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 use crate::id::UpstreamId;
 use crate::node::event::UpstreamEvent;
+#[cfg(feature = "model")]
+use crate::node::fingerprint::Ranks;
 use crate::node::socket::{Socket, check_connecting};
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
@@ -28,12 +32,12 @@ pub(in crate::node) type UpstreamStream = Stream<UpstreamSocket>;
 /// What the node knows of the upstream of a stream.
 #[derive(Clone, Debug)]
 pub(in crate::node) struct UpstreamSocket {
-    pub(super) link: Link,
-    pub(super) socket: Socket,
-    pub(super) timer: TimerSlot,
+    link: Link,
+    socket: Socket,
+    timer: TimerSlot,
 }
 
-impl Endpoint for UpstreamSocket {
+impl Side for UpstreamSocket {
     /// A response is filled such that the same frames fit again, whatever the numbers in its ACK and WINDOW frames are by
     /// then: another copy of the request is answered with the same (protocol.md 3.2 rule 2). BACKLOG comes last, and must
     /// fit.
@@ -55,13 +59,6 @@ impl Endpoint for UpstreamSocket {
     }
 }
 
-impl UpstreamSocket {
-    /// Whether the upstream is open.
-    pub(super) const fn is_open(&self) -> bool {
-        matches!(self.link, Link::Open)
-    }
-}
-
 /// Where a stream's upstream is.
 ///
 /// ```text
@@ -69,7 +66,7 @@ impl UpstreamSocket {
 ///              └──── Failed, deadline, RESET ─────────────────┘
 /// ```
 #[derive(Clone, Debug)]
-pub(super) enum Link {
+enum Link {
     /// The driver tries to open it. What the client sends waits.
     Connecting { target: Target, deadline: Instant },
     /// It is open.
@@ -107,10 +104,50 @@ impl UpstreamStream {
         Self::new(transport, Pending::Clear, socket, now)
     }
 
+    /// The upstream.
+    pub(super) const fn upstream_id(&self) -> UpstreamId {
+        self.socket().socket.upstream()
+    }
+
+    /// The socket of the upstream.
+    pub(super) const fn upstream(&self) -> &Socket {
+        &self.socket().socket
+    }
+
+    /// The socket of the upstream, to be changed.
+    pub(super) const fn upstream_mut(&mut self) -> &mut Socket {
+        &mut self.socket_mut().socket
+    }
+
+    /// The timer of the upstream.
+    pub(super) const fn timer_mut(&mut self) -> &mut TimerSlot {
+        &mut self.socket_mut().timer
+    }
+
+    /// Whether the upstream is open.
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self.socket().link, Link::Open)
+    }
+
+    /// The target that the driver tries to open.
+    pub(super) const fn connecting(&self) -> Option<&Target> {
+        match &self.socket().link {
+            Link::Connecting { target, .. } => Some(target),
+            Link::Open => None,
+        }
+    }
+
+    /// The upstream is open. Gives its target, once.
+    pub(super) fn set_open(&mut self) -> Option<Target> {
+        match core::mem::replace(&mut self.socket_mut().link, Link::Open) {
+            Link::Connecting { target, .. } => Some(target),
+            Link::Open => None,
+        }
+    }
+
     /// Whether the contract allows an event of its upstream now.
     pub(in crate::node) fn check(&self, event: &UpstreamEvent) -> Result<(), Misuse> {
-        let UpstreamSocket { socket, .. } = self.socket();
-        if self.socket().is_open() { socket.check(event) } else { check_connecting(event) }
+        if self.is_open() { self.upstream().check(event) } else { check_connecting(event) }
     }
 
     /// When it needs attention by itself, and why.
@@ -118,13 +155,30 @@ impl UpstreamStream {
         if let Link::Connecting { deadline, .. } = &self.socket().link {
             return Some((*deadline, TimerKind::Connect));
         }
-        let write = self.socket().socket.write_deadline(config).map(|at| (at, TimerKind::Write));
+        let write = self.upstream().write_deadline(config).map(|at| (at, TimerKind::Write));
         let idle = self.idle_deadline(config).map(|at| (at, TimerKind::IdleFlow));
         [write, idle].into_iter().flatten().min()
     }
 
     /// When nothing has happened for too long. A TCP stream lives as long as its client.
     pub(super) fn idle_deadline(&self, config: &NodeOptions) -> Option<Instant> {
-        (self.kind() == FlowKind::Udp).then(|| self.socket().socket.idle_deadline(config))
+        (self.kind() == FlowKind::Udp).then(|| self.upstream().idle_deadline(config))
+    }
+}
+
+#[cfg(feature = "model")]
+impl UpstreamSocket {
+    /// The upstream's part of a state's fingerprint.
+    pub(super) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
+        ranks.upstream(self.socket.upstream(), print);
+        match &self.link {
+            Link::Connecting { target, deadline } => {
+                print.value((0_u8, target));
+                print.deadline(*deadline);
+            }
+            Link::Open => print.value(1_u8),
+        }
+        self.socket.fingerprint(print);
+        print.time(self.socket.idle_deadline(ranks.config()));
     }
 }

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 
+use crate::connection::Side;
 use crate::connection::stream::recv::RecvHalf;
 use crate::error::ConnectFailure;
 use crate::node::action::{NodeNotice, SessionEnd};
 use crate::node::context::{Context, Owner};
 use crate::node::event::UpstreamEvent;
-use crate::node::streams::stream::{Link, UpstreamSocket, UpstreamStream};
+use crate::node::streams::stream::UpstreamStream;
 use crate::node::streams::{Place, Streams};
 use crate::node::upstreams::{ConnectionId, StreamRef};
 use crate::target::FlowKind;
@@ -24,13 +25,13 @@ impl Streams {
 
     /// A stream whose upstream may say more.
     fn live_stream(&mut self, at: StreamRef) -> Option<&mut UpstreamStream> {
-        self.stream_mut(at).filter(|stream| stream.socket().socket.is_live())
+        self.stream_mut(at).filter(|stream| stream.upstream().is_live())
     }
 
     /// Something happened to a stream's upstream; the contract was checked.
     pub(in crate::node) fn on_upstream(&mut self, cx: &mut Context, at: StreamRef, event: UpstreamEvent) {
-        let stream = self.stream(at).filter(|stream| !stream.socket().socket.was_reset());
-        let Some(upstream) = stream.map(|stream| stream.socket().socket.upstream()) else { return };
+        let stream = self.stream(at).filter(|stream| !stream.upstream().was_reset());
+        let Some(upstream) = stream.map(|stream| stream.upstream_id()) else { return };
         let place = Place { id: at.connection, number: at.number, upstream };
         match event {
             UpstreamEvent::Opened => self.on_stream_opened(cx, at, place),
@@ -48,9 +49,8 @@ impl Streams {
         let Some(connection) = self.connections.get_mut(at.connection) else { return };
         let Some(stream) = connection.shared.stream_mut(at.number) else { return };
         let kind = stream.kind();
-        let link = core::mem::replace(&mut stream.socket_mut().link, Link::Open);
-        let Link::Connecting { target, .. } = link else { return };
-        stream.socket_mut().socket.touch(now);
+        let Some(target) = stream.set_open() else { return };
+        stream.upstream_mut().touch(now);
         connection.shared.queue_opening(at.number);
         cx.count(|stats| &mut stats.sessions_opened, 1);
         cx.notice(NodeNotice::SessionOpened { upstream: place.upstream, target, kind });
@@ -68,12 +68,12 @@ impl Streams {
 
     fn on_stream_failed(&mut self, cx: &mut Context, place: Place, failure: ConnectFailure) {
         let at = StreamRef { connection: place.id, number: place.number };
-        let link = self.stream_mut(at).map(|stream| {
+        let target = self.stream_mut(at).and_then(|stream| {
             // The driver has nothing left to shut.
-            stream.socket_mut().socket.reset();
-            stream.socket().link.clone()
+            stream.upstream_mut().reset();
+            stream.connecting().cloned()
         });
-        if let Some(Link::Connecting { target, .. }) = link {
+        if let Some(target) = target {
             cx.notice(NodeNotice::ConnectFailed { upstream: place.upstream, target, failure });
         }
         self.end_stream(cx, place, SessionEnd::Reset, Some(ResetCode::Connect(failure)));
@@ -83,7 +83,7 @@ impl Streams {
         let now = cx.now();
         let Some(stream) = self.live_stream(at) else { return };
         if stream.kind() == FlowKind::Tcp
-            && stream.socket_mut().socket.arrive(bytes.len(), now)
+            && stream.upstream_mut().arrive(bytes.len(), now)
             && stream.send_half_mut().is_some_and(|send| send.write(bytes).is_ok())
         {
             self.settle_stream(cx, place);
@@ -95,17 +95,17 @@ impl Streams {
         let most = cx.config().tuning.udp_queue;
         let Some(connection) = self.connections.get_mut(at.connection) else { return };
         let Some((stream, mut pools)) = connection.shared.with_pools(at.number, cx.pool()) else { return };
-        let Some((datagrams, UpstreamSocket { socket, .. })) = stream.datagrams_mut() else { return };
+        stream.upstream_mut().touch(now);
+        let Some((datagrams, socket)) = stream.datagrams_mut() else { return };
         let (before, dropped) =
-            datagrams.sending.push_with_credit(datagram, most, socket.credit(), &mut pools);
-        socket.touch(now);
+            datagrams.sending.push_with_credit(datagram, most, socket.credit_mut(), &mut pools);
         cx.datagrams_dropped(place.upstream, before, dropped);
         self.settle_stream(cx, place);
     }
 
     fn on_stream_fin(&mut self, cx: &mut Context, at: StreamRef, place: Place) {
         let Some(stream) = self.live_stream(at) else { return };
-        stream.socket_mut().socket.finish();
+        stream.upstream_mut().finish();
         match stream.send_half_mut() {
             Some(send) => {
                 let _ = send.finish(); // it was not finished before: the source was live
@@ -117,7 +117,7 @@ impl Streams {
 
     fn on_stream_reset(&mut self, cx: &mut Context, at: StreamRef, place: Place) {
         if let Some(stream) = self.stream_mut(at) {
-            stream.socket_mut().socket.reset();
+            stream.upstream_mut().reset();
             self.end_stream(cx, place, SessionEnd::Reset, Some(ResetCode::Aborted));
         }
     }
@@ -125,7 +125,7 @@ impl Streams {
     fn on_stream_written(&mut self, cx: &mut Context, at: StreamRef, place: Place, bytes: usize) {
         let now = cx.now();
         let Some(stream) = self.stream_mut(at) else { return };
-        stream.socket_mut().socket.written(bytes, now);
+        stream.upstream_mut().written(bytes, now);
         if let Some(recv) = stream.recv_half_mut() {
             let _ = recv.take(bytes); // the contract was checked: no more than was handed out
         }
@@ -136,12 +136,12 @@ impl Streams {
     pub(super) fn deliver(&mut self, cx: &mut Context, place: Place) {
         let Place { id, number, upstream } = place;
         let stream = self.stream_mut(StreamRef { connection: id, number });
-        let Some(stream) = stream.filter(|stream| stream.socket().is_open()) else {
+        let Some(stream) = stream.filter(|stream| stream.is_open()) else {
             return self.settle_stream(cx, place);
         };
         while let Some(delivery) = stream.recv_half_mut().and_then(RecvHalf::deliver) {
             if !delivery.bytes.is_empty() {
-                stream.socket_mut().socket.write(delivery.bytes, cx);
+                stream.upstream_mut().write(delivery.bytes, cx);
             }
             if delivery.fin {
                 cx.finish(upstream);
@@ -169,9 +169,11 @@ impl Streams {
     pub(in crate::node) fn grant(&mut self, cx: &mut Context, at: StreamRef) {
         let Some(connection) = self.connections.get_mut(at.connection) else { return };
         let Some((stream, mut pools)) = connection.shared.with_pools(at.number, cx.pool()) else { return };
-        let UpstreamSocket { link: Link::Open, socket, .. } = stream.socket_mut() else { return };
-        let (upstream, bytes) = (socket.upstream(), socket.grant(&mut pools));
-        let blocked = socket.is_blocked();
+        if !stream.is_open() {
+            return;
+        }
+        let bytes = stream.upstream_mut().grant(&mut pools);
+        let (upstream, blocked) = (stream.upstream_id(), stream.upstream().is_blocked());
         cx.credit(upstream, bytes);
         if blocked {
             if connection.shared.has_credit() {
@@ -195,8 +197,8 @@ impl Streams {
     pub(super) fn arm(&mut self, cx: &mut Context, at: StreamRef) {
         if let Some(stream) = self.stream_mut(at) {
             let deadline = stream.deadline(cx.config());
-            let upstream = stream.socket().socket.upstream();
-            cx.set_timer(&mut stream.socket_mut().timer, Owner::Upstream(upstream), deadline);
+            let upstream = stream.upstream_id();
+            cx.set_timer(stream.timer_mut(), Owner::Upstream(upstream), deadline);
         }
     }
 
@@ -204,13 +206,13 @@ impl Streams {
     pub(in crate::node) fn on_upstream_deadline(&mut self, cx: &mut Context, at: StreamRef) {
         let (config, now) = (cx.config(), cx.now());
         let Some(stream) = self.stream(at) else { return };
-        let upstream = stream.socket().socket.upstream();
+        let upstream = stream.upstream_id();
         let place = Place { id: at.connection, number: at.number, upstream };
-        if let Link::Connecting { target, .. } = &stream.socket().link {
+        if let Some(target) = stream.connecting() {
             let (target, failure) = (target.clone(), ConnectFailure::TimedOut);
             cx.notice(NodeNotice::ConnectFailed { upstream, target, failure });
             self.end_stream(cx, place, SessionEnd::Abandoned, Some(ResetCode::Connect(failure)));
-        } else if stream.socket().socket.write_deadline(config).is_some_and(|at| at <= now) {
+        } else if stream.upstream().write_deadline(config).is_some_and(|at| at <= now) {
             self.end_stream(cx, place, SessionEnd::WriteTimedOut, Some(ResetCode::Stalled));
         } else if stream.idle_deadline(config).is_some_and(|at| at <= now) {
             self.end_stream(cx, place, SessionEnd::Idle, Some(ResetCode::Idle));
