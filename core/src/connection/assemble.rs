@@ -25,7 +25,7 @@ pub(crate) struct Assembler<'p> {
     /// The longest that it may become, sealed.
     limit: usize,
     filling: Filling,
-    /// By how much the numbers in it may grow until it is written once more.
+    /// By how much the numbers in it may grow before it is written once more.
     growth: usize,
     frames: Vec<SentFrame>,
     vital: bool,
@@ -42,7 +42,7 @@ pub(crate) struct Assembled {
     pub(crate) frames: Vec<SentFrame>,
     /// Whether it carries DATA, OPENED or RESET.
     pub(crate) vital: bool,
-    /// Payload bytes that go for the first time, and again.
+    /// Payload bytes that are sent for the first time, and again.
     pub(crate) first: usize,
     pub(crate) again: usize,
 }

@@ -65,7 +65,7 @@ pub(crate) struct Filling {
     pub(crate) repeats: bool,
 }
 
-/// A stream that is over, and what its peer is told of that.
+/// What the peer is told at the end of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LastWord {
     /// Both directions came to their end: the last ACK, unless the peer has it.
@@ -83,7 +83,7 @@ pub(crate) struct Connection<S> {
     epoch: Epoch,
     grants: Grants,
     streams: BTreeMap<StreamNumber, Stream<S>>,
-    /// Streams whose opening frame the peer is not known to have.
+    /// Streams whose opening frame is not acknowledged.
     unconfirmed: usize,
     closing: BTreeMap<StreamNumber, ClosingStream>,
     scheduler: SendScheduler,
@@ -171,12 +171,12 @@ impl<S: Side> Connection<S> {
         self.streams.len() < usize::try_from(self.grants.max_streams).unwrap_or(usize::MAX)
     }
 
-    /// Streams whose opening frame the peer is not known to have.
+    /// How many streams have an opening frame that is not acknowledged.
     pub(crate) const fn unconfirmed(&self) -> usize {
         self.unconfirmed
     }
 
-    /// Streams that have ended, and whose last frame the peer is not known to have.
+    /// How many streams have ended with a last frame that is not acknowledged.
     pub(crate) fn closing_len(&self) -> usize {
         self.closing.len()
     }
@@ -199,7 +199,7 @@ impl<S: Side> Connection<S> {
         self.streams.insert(number, stream);
     }
 
-    /// A stream has changed: what it has to send is looked up. Whether both its directions have come to their end.
+    /// A stream has changed: the scheduler looks up what it has to send. Returns whether both directions have finished.
     pub(crate) fn refresh(&mut self, number: StreamNumber, now: Instant) -> bool {
         let Some(stream) = self.streams.get_mut(&number) else { return false };
         let finished = stream.is_finished();
@@ -261,7 +261,7 @@ impl<S: Side> Connection<S> {
         self.close(number, Some(ClosingStream::reset(code)), now);
     }
 
-    /// The peer reset a stream: it is told no more of it.
+    /// The peer reset a stream: nothing is sent about it any more.
     pub(crate) fn forget(&mut self, number: StreamNumber, now: Instant) {
         self.close(number, None, now);
     }
@@ -276,8 +276,7 @@ impl<S: Side> Connection<S> {
         self.scheduler.note(now);
     }
 
-    /// DATA came for a stream that is not there. If it has ended, the peer may not know: it is told again. Whether the
-    /// stream is one that has ended, and of which the peer was not known to know.
+    /// DATA came for a stream that does not exist. If it is closing, its last frame is sent again. Returns whether it is.
     pub(crate) fn on_stray_chunk(&mut self, number: StreamNumber, now: Instant) -> bool {
         let Some(closing) = self.closing.get_mut(&number) else { return false };
         if !planted!(FarewellOnce) {
@@ -294,7 +293,7 @@ impl<S: Side> Connection<S> {
         self.scheduler.note(now);
     }
 
-    /// The peer took every chunk below `next`. Gives how many bytes are free now.
+    /// The peer took every chunk below `next`. Returns how many bytes are free now, if the stream is there.
     pub(crate) fn on_ack(
         &mut self,
         number: StreamNumber,
@@ -340,7 +339,7 @@ impl<S: Side> Connection<S> {
         if self.pool.has_room() { self.blocked.pop_first() } else { None }
     }
 
-    /// A packet was sent with these frames; those of packets below `oldest` are of no use any more.
+    /// The packet of `exchange` was sent with these frames. Packets below `oldest` are forgotten.
     pub(crate) fn on_sent(
         &mut self,
         exchange: ExchangeNumber,
@@ -367,14 +366,14 @@ impl<S: Side> Connection<S> {
         }
     }
 
-    /// The packet of `exchange` has not arrived, as its peer says.
+    /// The packet of `exchange` is lost: what it carried is sent again.
     pub(crate) fn on_lost(&mut self, exchange: ExchangeNumber, now: Instant) {
         for frame in self.sent.take(exchange) {
             self.frame_lost(frame, exchange, now);
         }
     }
 
-    /// The packet of `exchange` may be lost: what it carried is sent again. It may still turn out to have arrived.
+    /// The packet of `exchange` is probably lost: what it carried is sent again. It may still be acknowledged.
     pub(crate) fn declare_lost(&mut self, exchange: ExchangeNumber, now: Instant) {
         for frame in self.sent.frames(exchange).to_vec() {
             self.frame_lost(frame, exchange, now);

@@ -1,4 +1,4 @@
-//! Frames that are sent once more although they are in flight (protocol.md 3.2 rules 2 and 7).
+//! Repetition of frames that are in flight (protocol.md 3.2 rules 2 and 7).
 
 use alloc::vec::Vec;
 
@@ -12,8 +12,8 @@ use crate::wire::frame::Frame;
 use crate::wire::number::{ExchangeNumber, StreamNumber};
 
 impl<S: Side> Connection<S> {
-    /// What the packet of an exchange carried, in another packet of the same exchange. Its header may have grown since:
-    /// what finds no room any more goes into the packet of another exchange.
+    /// Writes the frames of an exchange into another packet of the same exchange. Its header may have grown since: frames
+    /// that find no room are sent in another exchange.
     pub(crate) fn fill_again(&mut self, packet: &mut Assembler<'_>, now: Instant) {
         let exchange = packet.by();
         let frames = self.sent.take(exchange);

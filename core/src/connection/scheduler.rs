@@ -7,10 +7,10 @@ use crate::connection::stream::traffic::{Class, Counted, Traffic};
 use crate::time::Instant;
 use crate::wire::number::StreamNumber;
 
-/// GONE frames that wait for a packet.
+/// The most GONE frames that are queued.
 const MAX_GONE: usize = 64;
 
-/// How long something has waited.
+/// How long frames of one kind have waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WaitTimes {
     /// Since when there is any.
@@ -31,9 +31,9 @@ pub(crate) struct SendScheduler {
     acks: BTreeSet<StreamNumber>,
     /// That have ended, and whose last frame is queued.
     closing: BTreeSet<StreamNumber>,
-    /// For which DATA came, and which this end does not know.
+    /// That this end does not know, and for which DATA came.
     gone: BTreeSet<StreamNumber>,
-    /// How long something of each kind has waited.
+    /// How long frames of each kind have waited.
     prompt_wait: Option<WaitTimes>,
     bulk_wait: Option<WaitTimes>,
     acks_since: Option<Instant>,
@@ -45,7 +45,7 @@ pub(crate) struct SendScheduler {
 pub(crate) struct Sums {
     /// Bytes that could be sent now.
     pub(crate) sendable: usize,
-    /// Streams at their credit.
+    /// Streams that are blocked on flow control.
     pub(crate) blocked: usize,
     /// Received bytes buffered beyond the floor of each stream.
     pub(crate) beyond: usize,
@@ -97,7 +97,7 @@ impl SendScheduler {
         }
     }
 
-    /// Whether what cannot wait is of one stream.
+    /// Whether everything prompt belongs to one stream.
     fn is_of_one(&self) -> bool {
         self.sparse.len() == 1 && self.closing.is_empty() && self.gone.is_empty()
     }
@@ -110,7 +110,7 @@ impl SendScheduler {
         self.leave_bulk(number);
     }
 
-    /// Mostly it is the stream whose turn it is that has nothing more.
+    /// Usually it is the stream whose turn it is.
     fn leave_bulk(&mut self, number: StreamNumber) {
         if self.in_bulk.remove(&number) {
             if self.bulk.front() == Some(&number) {
@@ -121,7 +121,7 @@ impl SendScheduler {
         }
     }
 
-    /// Moves the stream whose turn it is to the end of the line.
+    /// Ends the turn of the first stream in bulk.
     pub(super) fn pass_turn(&mut self) {
         self.bulk.rotate_left(usize::from(!self.bulk.is_empty()));
     }
@@ -174,7 +174,7 @@ impl SendScheduler {
         self.bulk.len()
     }
 
-    /// How long something that is prompt has waited.
+    /// How long prompt frames have waited.
     pub(crate) const fn prompt_wait(&self) -> Option<WaitTimes> {
         self.prompt_wait
     }
@@ -194,7 +194,7 @@ impl SendScheduler {
         self.sums
     }
 
-    /// Whether there is something that is sent promptly: all but bulk and ACKs.
+    /// Whether there are prompt frames: everything but bulk and ACKs.
     pub(crate) fn is_prompt(&self) -> bool {
         !(self.sparse.is_empty() && self.closing.is_empty() && self.gone.is_empty())
     }
@@ -213,7 +213,7 @@ impl SendScheduler {
         self.acks_since.into_iter().for_each(|at| print.time(at));
     }
 
-    /// Keeps since when there is something of each kind.
+    /// Updates since when there are frames of each kind.
     pub(super) fn note(&mut self, now: Instant) {
         let waiting = WaitTimes { since: now, grew: now };
         self.prompt_wait = self.is_prompt().then(|| self.prompt_wait.unwrap_or(waiting));

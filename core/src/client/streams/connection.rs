@@ -167,7 +167,7 @@ impl NodeConnection {
         self.ended.extend(self.shared.streams().map(|(_, stream)| (stream.socket().flow(), why)));
     }
 
-    /// A stream is over; the machine takes it out.
+    /// A stream is over; the engine takes it out.
     pub(super) fn end(&mut self, number: StreamNumber, why: EndReason) {
         if let Some(stream) = self.shared.stream(number) {
             self.ended.push((stream.socket().flow(), why));
@@ -183,7 +183,7 @@ impl NodeConnection {
         number
     }
 
-    /// A stream has changed: what it has to send is looked up, and its end is reported.
+    /// A stream has changed: the scheduler looks up what it has to send, and its end is reported.
     pub(super) fn refresh(&mut self, number: StreamNumber, now: Instant) {
         if self.shared.refresh(number, now) {
             self.end(number, EndReason::Finished);
@@ -217,11 +217,11 @@ impl NodeConnection {
         Ok(())
     }
 
-    /// Gives the reader of an application's socket what credit there is.
+    /// Gives an application's socket what credit there is.
     pub(super) fn grant(&mut self, number: StreamNumber, out: &mut Outbox) {
         let Some(stream) = self.shared.stream(number) else { return };
         let flow = stream.socket().flow();
-        // Before a confirmed open, the application has nothing to say yet.
+        // Before a confirmed open, the application has nothing to send.
         let told = stream.socket().is_open() || stream.socket().was_granted();
         let open = stream.send_half().is_some_and(|send| send.state() == SendState::Open);
         if !told || !open {
@@ -237,7 +237,7 @@ impl NodeConnection {
         }
     }
 
-    /// Gives credit to streams that got none while there was none, the oldest first.
+    /// Gives credit to blocked streams, the oldest first.
     pub(in crate::client) fn feed(&mut self, out: &mut Outbox) {
         while out.pool.has_room()
             && let Some(number) = self.shared.next_blocked()
@@ -246,7 +246,7 @@ impl NodeConnection {
         }
     }
 
-    /// A stream is over. The node hears of it unless it said so itself. Gives where it went.
+    /// A stream is over. The node is told unless it ended the stream itself. Returns the target.
     pub(super) fn remove(
         &mut self,
         number: StreamNumber,

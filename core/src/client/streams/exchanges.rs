@@ -9,7 +9,7 @@ use crate::id::RelayId;
 use crate::time::Instant;
 use crate::wire::number::ExchangeNumber;
 
-/// What became of an exchange's answer.
+/// State of an exchange's answer.
 ///
 /// ```text
 ///         status: answered
@@ -21,25 +21,25 @@ use crate::wire::number::ExchangeNumber;
 ///    ▼               │                                                   ▼
 ///   Done ◀───────────┴───────────────────────────────────────────────── Done
 /// ```
-/// An exchange that allowed a header only is done when it is sent: nobody asks for its answer again.
+/// An exchange that allowed a header only is done when it is sent: its answer is never asked for again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Progress {
-    /// It is out.
+    /// It is in flight.
     Out,
-    /// The node has answered it, with so many times 64 KiB; the client heard so at this time.
+    /// The node has answered it, with `size` times 64 KiB, as the client learned at this time.
     Reported { at: Instant, size: u32 },
-    /// Its answer is taken for lost. The RESEND that asks for its contents.
+    /// Its answer is lost. `resend` is the RESEND that asks for its frames.
     Lost { resend: Pending, size: u32 },
     /// Nothing of it is needed any more.
     Done,
 }
 
-/// What an exchange carries up.
+/// What a request carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum RequestPayload {
     /// Neither payload nor an end.
     Bare,
-    /// A hello, or a header that asks whether a relay works.
+    /// A hello, or a header that probes a relay.
     Probe,
     /// Sparse payload, OPEN, RESET, WINDOW.
     Sparse,
@@ -52,14 +52,14 @@ pub(super) enum RequestPayload {
 pub(super) struct Record {
     pub(super) relay: RelayId,
     pub(super) sent: Instant,
-    /// When its hold ends at the latest, if its request took no time on the way.
+    /// When its hold ends at the latest, not counting the way to the node.
     pub(super) held_until: Instant,
     pub(super) size: Size,
-    /// Bytes that went up, or may come down, whichever is more.
+    /// Bytes of the request or, if that is more, of the largest answer.
     pub(super) bytes: u64,
-    /// Bytes that its answer may have, as a packet.
+    /// Bytes of the largest answer.
     pub(super) room: u64,
-    /// Bytes that its request might have had in bulk.
+    /// Bytes that the request could have had in bulk.
     pub(super) up_room: u64,
     pub(super) load: RequestPayload,
     /// The exchanges whose answers it asks for again.
@@ -67,7 +67,7 @@ pub(super) struct Record {
     pub(super) progress: Progress,
     /// Whether the node is known to have it.
     pub(super) arrived: bool,
-    /// Whether others were out when it was sent, so that its payload must bring news.
+    /// Whether others were in flight when it was sent, which can acknowledge its payload.
     pub(super) accompanied: bool,
     /// Whether its answer has begun to come.
     pub(super) answering: bool,
@@ -93,7 +93,7 @@ impl Record {
         }
     }
 
-    /// Whether the node may be holding it, so that it can bring whatever comes.
+    /// Whether the node may be holding it.
     pub(super) const fn waits(&self) -> bool {
         matches!(self.progress, Progress::Out) && !matches!(self.load, RequestPayload::Probe)
     }
@@ -109,20 +109,20 @@ impl Record {
     }
 }
 
-/// What is counted of the exchanges.
+/// Counters over the exchanges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Tally {
     /// Those that the node may be holding.
     pub(super) waiting: usize,
-    /// Those that the node has answered, and whose answer has not come.
+    /// Those that the node has answered, and whose answer has not arrived.
     pub(super) under_way: usize,
-    /// Late ones whose RESEND is due.
+    /// Lost ones whose RESEND is queued.
     pub(super) resends_due: usize,
-    /// Late ones that are not done.
+    /// Lost ones that are not done.
     pub(super) lost: usize,
     /// What their answers had, in units of 64 KiB.
     pub(super) lost_size: u64,
-    /// With sparse payload, neither late nor known to have arrived.
+    /// With sparse payload, neither lost nor known to have arrived.
     pub(super) sparse: usize,
     /// With bulk, likewise; and their payload.
     pub(super) bulk: usize,
@@ -193,12 +193,12 @@ impl Exchanges {
         self.first
     }
 
-    /// Below this the node may forget them all.
+    /// The node may forget every exchange below.
     pub(super) const fn done(&self) -> ExchangeNumber {
         self.done
     }
 
-    /// From `done` on.
+    /// How many there are from `done` on.
     pub(super) fn span(&self) -> u64 {
         self.next().get().saturating_sub(self.done.get())
     }
@@ -219,7 +219,7 @@ impl Exchanges {
         (self.first.get()..).map(ExchangeNumber::new).zip(&self.records)
     }
 
-    /// One more is out.
+    /// An exchange is sent.
     pub(super) fn push(&mut self, record: Record) {
         self.tally.count(&record, usize::saturating_add);
         self.records.push_back(record);
@@ -241,7 +241,7 @@ impl Exchanges {
         Some(result)
     }
 
-    /// Moves `done` on, and forgets what nobody needs.
+    /// Advances `done`, and forgets exchanges below it.
     fn pass(&mut self) {
         while self.get(self.done).is_some_and(Record::is_passed) {
             self.done = self.done.next();

@@ -1,4 +1,4 @@
-//! Response packets: what they say of the exchanges, and their frames (protocol.md 3.2 rules 4 to 6).
+//! Contents of response packets: statuses and frames (protocol.md 3.2 rules 4 to 6).
 
 use bytes::Bytes;
 use core::time::Duration;
@@ -77,7 +77,7 @@ impl NodeConnection {
         self.feed(out);
     }
 
-    /// What an answer says of the path.
+    /// Feeds an answer to the controllers.
     fn measure(&mut self, answer: &Answer<'_>, round_trip: Duration, relays: &mut Relays, now: Instant) {
         let Some(record) = self.exchanges.get(answer.number) else { return };
         let (size, room, up_room, load) = (record.size, record.room, record.up_room, record.load);
@@ -147,7 +147,7 @@ impl NodeConnection {
                 self.refresh(stream, now);
             }
             Frame::Reset { stream, code } => self.end(stream, reason(code)),
-            // The node says that the client broke the protocol: it does not know a stream that it was told of.
+            // The node does not know a stream that it was told of.
             Frame::Gone { stream } => self.end(stream, EndReason::Reset(ResetCode::Gone)),
             Frame::Datagram { stream, bytes } => {
                 self.traffic = now;
@@ -196,7 +196,7 @@ impl NodeConnection {
             None => Err(Violation::EndMoved),
         };
         if received.is_err() {
-            // The node broke the rules of this stream; the others are none the worse.
+            // The node broke the rules of this stream. The others go on.
             return self.end(number, EndReason::NodeError);
         }
         stream.socket_mut().touch(now);

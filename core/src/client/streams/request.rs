@@ -1,4 +1,4 @@
-//! RequestPacket packets: what was lost is asked for first, then sparse data, or bulk (protocol.md 3.2 rules 3, 5 and 8).
+//! Contents of request packets: RESEND first, then sparse data, or bulk (protocol.md 3.2 rules 3, 5 and 8).
 
 use alloc::vec::Vec;
 
@@ -95,7 +95,7 @@ impl NodeConnection {
         due
     }
 
-    /// The request `by` tells the node of everything that was taken.
+    /// The request `by` reports everything that was taken.
     fn on_report(&mut self, by: ExchangeNumber) {
         if core::mem::take(&mut self.unreported) > 0 {
             self.reported = Some(by);

@@ -1,4 +1,4 @@
-//! One stream at the client, with the application's socket (protocol.md 3.2 rule 3).
+//! Stream at the client, with the application's socket (protocol.md 3.2 rule 3).
 
 use bytes::Bytes;
 
@@ -21,7 +21,7 @@ use crate::wire::frame::{Frame, MAX_DATAGRAM};
 use crate::wire::number::StreamNumber;
 use crate::wire::packet::Grants;
 
-/// Bytes of datagrams that wait for a packet, beside their number: what four packets of sparse data take.
+/// The most bytes of datagrams that wait for a packet: four packets of sparse data.
 const DATAGRAM_ROOM: usize = 4 * FLOOR;
 
 /// The most that a frame without payload and without a target takes.
@@ -88,18 +88,18 @@ impl LocalSocket {
         self.credit.was_granted()
     }
 
-    /// New credit for the application. Whether it waits for more.
+    /// New credit for the application, and whether it waits for more.
     pub(super) fn grant(&mut self, pool: &mut impl Lender) -> (usize, bool) {
         let bytes = self.credit.grant(pool);
         (bytes, self.credit.is_blocked())
     }
 
-    /// Something happens on it.
+    /// It is active.
     pub(super) const fn touch(&mut self, now: Instant) {
         self.last_active = now;
     }
 
-    /// The upstream is open. Whether that is new.
+    /// The upstream is open. Returns whether that is new.
     pub(super) const fn set_open(&mut self) -> bool {
         !core::mem::replace(&mut self.open, true)
     }
@@ -144,8 +144,7 @@ impl LocalStream {
         Self::new(transport, Pending::Queued, socket, now)
     }
 
-    /// Something happened on the application's socket. `Reset` is the machine's to handle. Says how many datagrams
-    /// were dropped for it.
+    /// Something happened on the application's socket. The engine handles `Reset`. Returns how many datagrams were dropped.
     pub(super) fn on_local(
         &mut self,
         event: LocalEvent,
@@ -197,8 +196,8 @@ impl LocalStream {
         }
     }
 
-    /// When it ends by itself: UDP when it is idle, TCP when no relay has brought its OPEN to the node for longer than
-    /// the node would remember the client.
+    /// When it ends by itself: UDP when it is idle, TCP when its OPEN is not acknowledged for twice the time after which the
+    /// node drops the client.
     pub(super) fn deadline(&self, config: &ClientOptions) -> Option<Instant> {
         match self.kind() {
             FlowKind::Udp => Some(self.socket().last_active.saturating_add(config.udp_idle)),

@@ -1,4 +1,4 @@
-//! The receiving half: a reorder queue with credit (protocol.md 3.2 rules 1, 5 and 6).
+//! Receiving half of a stream: a reorder queue with credit (protocol.md 3.2 rules 1, 5 and 6).
 
 use alloc::collections::VecDeque;
 use core::fmt;
@@ -14,11 +14,10 @@ use crate::reorder::{Rejected, ReorderLimits, ReorderQueue};
 use crate::seq::Seq;
 use crate::wire::number::ExchangeNumber;
 
-/// Of the window, the part that may be taken before the sender has to hear of it. No window is so small that the part
-/// has no byte: the options ask for 64 KiB.
+/// The part of the window that may be taken before it is reported to the sender. A window has at least 64 KiB.
 const REPORT: u64 = 4;
 
-/// How far the direction has come.
+/// State of the direction.
 ///
 /// ```text
 ///              fin arrives              fin is delivered              all taken
@@ -28,10 +27,10 @@ const REPORT: u64 = 4;
 /// | event | Receiving | EndKnown | Delivered | Finished |
 /// |---|---|---|---|---|
 /// | new chunk | queued; with fin EndKnown | queued | violation | violation |
-/// | chunk seen before | ACK owed | ACK owed | ACK owed | ACK owed |
+/// | chunk seen before | ACK queued | ACK queued | ACK queued | ACK queued |
 /// | chunk behind the end, another end | violation | violation | violation | violation |
 /// | deliver | in order | in order; with fin Delivered | nothing | nothing |
-/// | take | ACK owed | ACK owed | ACK owed; with the last Finished | misuse |
+/// | take | ACK queued | ACK queued | ACK queued; with the last Finished | misuse |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum RecvState {
     /// The end has not come.
@@ -62,9 +61,8 @@ impl fmt::Debug for Delivery {
 
 /// One direction at its receiver.
 ///
-/// Three places move through it: chunks are *delivered* in order as soon as they are there, they count as
-/// *taken* when all their bytes were, and only then are they acknowledged. So what nobody reads stays in the
-/// sender's books.
+/// Chunks are *delivered* in order as soon as they are there. A chunk counts as *taken* when all its bytes were, and is
+/// acknowledged only then. So what the reader does not take stays in the window of the sender.
 #[derive(Clone, Debug)]
 pub(crate) struct RecvHalf {
     state: RecvState,
@@ -83,15 +81,14 @@ pub(crate) struct RecvHalf {
     /// The first chunk that was not taken, and the bytes before it or in it that were.
     taken: Seq,
     taken_bytes: u64,
-    /// `taken_bytes` when an ACK or a WINDOW was last put into an exchange.
+    /// `taken_bytes` when an ACK or a WINDOW was last sent.
     reported: u64,
     ack: Pending,
     credit: Pending,
 }
 
 impl RecvHalf {
-    /// A direction whose sender has credit for `window` bytes from the start, and always will for as much beyond
-    /// what was taken.
+    /// A direction whose sender has credit for `window` bytes beyond what was taken.
     pub(crate) const fn new(window: u64) -> Self {
         Self {
             state: RecvState::Receiving,
@@ -111,8 +108,8 @@ impl RecvHalf {
         }
     }
 
-    /// A chunk came in a copy of a packet that had come before. What is not new is not acknowledged again: an
-    /// acknowledgement that may be lost is owed anyway.
+    /// A chunk came in a copy of a packet that had come before. If it is not new, it is not acknowledged again: an
+    /// acknowledgement that may be lost is queued anyway.
     pub(crate) fn receive_copy(&mut self, seq: Seq, fin: bool, bytes: Bytes) -> Result<(), Violation> {
         let ack = self.ack;
         if !self.receive(seq, fin, bytes)? {
@@ -121,7 +118,7 @@ impl RecvHalf {
         Ok(())
     }
 
-    /// A chunk came. Whether it is new; one that is not is acknowledged again.
+    /// A chunk came. Returns whether it is new; if not, it is acknowledged again.
     pub(crate) fn receive(&mut self, seq: Seq, fin: bool, bytes: Bytes) -> Result<bool, Violation> {
         self.check_end(seq, fin)?;
         if seq.ahead_of(self.taken) > u64::try_from(MAX_AHEAD).unwrap_or(u64::MAX) {
@@ -207,37 +204,37 @@ impl RecvHalf {
         }
     }
 
-    /// Whether the sender should hear what was taken.
+    /// Whether an ACK is queued.
     pub(crate) const fn is_ack_due(&self) -> bool {
         self.ack.is_queued()
     }
 
-    /// Whether the sender should get new credit: a quarter of the window has become free.
+    /// Whether a WINDOW is queued: a quarter of the window has become free.
     pub(crate) const fn is_window_due(&self) -> bool {
         self.credit.is_queued()
     }
 
-    /// Bytes taken of which no exchange told the sender.
+    /// Bytes taken that are not reported to the sender.
     pub(crate) const fn unreported(&self) -> u64 {
         self.taken_bytes.saturating_sub(self.reported)
     }
 
     /// Whether a request is due to report a quarter of the window (protocol.md 3.2 rule 6).
     ///
-    /// Of a chunk that was taken in part there may be nothing to tell; then nothing is due.
+    /// A chunk that was taken in part may leave nothing to report; then nothing is due.
     pub(crate) const fn is_report_due(&self) -> bool {
         let tells = self.ack.is_queued() || self.credit.is_queued();
         tells && self.unreported() >= self.window / REPORT
     }
 
-    /// The `next` of the ACK that goes into exchange `by`.
+    /// The `next` of the ACK that is sent in exchange `by`.
     pub(crate) const fn put_ack(&mut self, by: ExchangeNumber) -> Seq {
         self.ack.send_in(by);
         self.reported = self.taken_bytes;
         self.taken
     }
 
-    /// The `limit` of the WINDOW that goes into exchange `by`. From then on it is promised.
+    /// The `limit` of the WINDOW that is sent in exchange `by`. From then on it is promised.
     pub(crate) fn put_window(&mut self, by: ExchangeNumber) -> u64 {
         self.credit.send_in(by);
         self.limit = self.limit.max(self.next_limit());
@@ -245,7 +242,7 @@ impl RecvHalf {
         self.limit
     }
 
-    /// Exchange `by` may be lost: what it told of this half is owed again, if nothing newer was told since.
+    /// Exchange `by` may be lost: its ACK and WINDOW are queued again unless newer ones were sent.
     pub(crate) fn lost(&mut self, by: ExchangeNumber) {
         self.ack.lost(by);
         self.credit.lost(by);
@@ -262,7 +259,7 @@ impl RecvHalf {
         self.taken
     }
 
-    /// Whether the sender knows what was taken, and if not, what tells it.
+    /// Delivery of the last ACK.
     pub(crate) const fn ack(&self) -> Pending {
         self.ack
     }
@@ -272,7 +269,7 @@ impl RecvHalf {
         self.limit
     }
 
-    /// Places of the reorder queue that are in use, by a chunk or by the lack of one.
+    /// Places of the reorder queue that are in use, empty ones included.
     pub(crate) fn span(&self) -> usize {
         let ahead = self.after_highest.ahead_of(self.queue.expected());
         usize::try_from(ahead).unwrap_or(usize::MAX)
@@ -282,7 +279,7 @@ impl RecvHalf {
         self.taken_bytes.saturating_add(self.window)
     }
 
-    /// How far the direction has come.
+    /// State of the direction.
     pub(crate) const fn state(&self) -> RecvState {
         self.state
     }

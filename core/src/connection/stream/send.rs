@@ -1,4 +1,4 @@
-//! The sending half: a retransmission queue (protocol.md 3.2 rules 1, 5 and 6).
+//! Sending half of a stream: a retransmission queue (protocol.md 3.2 rules 1, 5 and 6).
 
 use alloc::collections::VecDeque;
 
@@ -13,7 +13,7 @@ use crate::seq::Seq;
 use crate::wire::frame::{DataHead, MAX_CHUNK};
 use crate::wire::number::{ExchangeNumber, StreamNumber};
 
-/// How far the direction has come.
+/// State of the direction.
 ///
 /// ```text
 ///          finish           the end is cut        all acknowledged
@@ -22,12 +22,12 @@ use crate::wire::number::{ExchangeNumber, StreamNumber};
 ///
 /// | event | Open | Ending | Sent | Finished |
 /// |---|---|---|---|---|
-/// | write | kept | misuse | misuse | misuse |
+/// | write | buffered | misuse | misuse | misuse |
 /// | finish | Ending | misuse | misuse | misuse |
 /// | next | cuts | cuts; with the last byte Sent | what was lost | nothing |
 /// | acknowledge | frees | frees | frees; with the end Finished | nothing |
 /// | acknowledge of what was not sent | violation | violation | violation | violation |
-/// | lost, arrived, window | noted | noted | noted | nothing |
+/// | lost, acked, window | noted | noted | noted | nothing |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum SendState {
     /// More may be written.
@@ -40,7 +40,7 @@ pub(crate) enum SendState {
     Finished,
 }
 
-/// Where a chunk is.
+/// State of a chunk.
 ///
 /// ```text
 ///                   lost(x)
@@ -52,9 +52,9 @@ pub(crate) enum SendState {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum ChunkState {
-    /// In this exchange, the last that carried it.
+    /// In flight; this is the last exchange that carried it.
     Carried(ExchangeNumber),
-    /// The exchange that carried it last may be lost: it can be sent again.
+    /// The last exchange that carried it may be lost: it can be sent again.
     Lost,
     /// At the peer, which has not taken it yet.
     Arrived,
@@ -77,14 +77,14 @@ pub(crate) struct OutgoingChunk<'h> {
     pub(crate) fin: bool,
     /// Its length.
     pub(crate) len: usize,
-    /// Whether it goes for the first time.
+    /// Whether it is sent for the first time.
     pub(crate) first: bool,
     /// Its bytes.
     pub(crate) slices: Slices<'h>,
 }
 
 impl OutgoingChunk<'_> {
-    /// What stands before its bytes in a DATA frame.
+    /// The head of its DATA frame.
     pub(crate) const fn head(&self, stream: StreamNumber) -> DataHead {
         DataHead { stream, seq: self.seq, fin: self.fin }
     }
@@ -92,8 +92,8 @@ impl OutgoingChunk<'_> {
 
 /// One direction at its sender.
 ///
-/// Bytes are kept as they were written until they are acknowledged; a chunk is cut when it is first sent, and
-/// never again. How much may be written is the caller's to bound: [`buffered`](Self::buffered) is what counts.
+/// Bytes are buffered as they were written until they are acknowledged. A chunk is cut when it is first sent, and never
+/// again. The caller bounds how much is written, by [`buffered`](Self::buffered).
 #[derive(Clone, Debug)]
 pub(crate) struct SendHalf {
     state: SendState,
@@ -105,7 +105,7 @@ pub(crate) struct SendHalf {
     /// The chunks that are not acknowledged; the first has the number `acked`.
     chunks: VecDeque<Chunk>,
     acked: Seq,
-    /// Chunks that can be sent again, their bytes, and a place before which there is none.
+    /// Lost chunks, their bytes, and an index before which there is none.
     lost: usize,
     lost_bytes: usize,
     lost_from: usize,
@@ -145,7 +145,7 @@ impl SendHalf {
         }
     }
 
-    /// It will send no more.
+    /// The application, or the upstream, will send no more.
     pub(crate) const fn finish(&mut self) -> Result<(), Misuse> {
         match self.state {
             SendState::Open => {
@@ -156,13 +156,13 @@ impl SendHalf {
         }
     }
 
-    /// The peer gives credit. An older WINDOW that was overtaken takes none back.
+    /// The peer gives credit. A WINDOW that was overtaken takes none back.
     pub(crate) fn window(&mut self, limit: u64) {
         self.limit = self.limit.max(limit);
     }
 
-    /// The next chunk to send, of at most `room` bytes, noted as carried by exchange `by`: the first that was lost,
-    /// or else a new one, as long as credit, room and [`MAX_CHUNK`] allow. A lost chunk is not cut to fit.
+    /// The next chunk to send in exchange `by`, of at most `room` bytes: the first lost one, or else a new one, as long as
+    /// credit, room and [`MAX_CHUNK`] allow. A lost chunk is not cut to fit.
     pub(crate) fn next(&mut self, by: ExchangeNumber, room: usize) -> Option<OutgoingChunk<'_>> {
         match self.first_lost() {
             Some(index) => {
@@ -182,7 +182,7 @@ impl SendHalf {
         Some(self.lost_from.saturating_add(found))
     }
 
-    /// Sends the chunk `seq` once more in exchange `by`, lost or not; `None` when it has arrived, or does not fit.
+    /// Sends the chunk `seq` once more in exchange `by`, lost or not; `None` if it has arrived, or does not fit.
     pub(crate) fn repeat(&mut self, seq: Seq, by: ExchangeNumber, room: usize) -> Option<OutgoingChunk<'_>> {
         self.carry(self.index(seq)?, by, room)
     }
@@ -239,8 +239,8 @@ impl SendHalf {
         OutgoingChunk { seq, fin, len, first, slices: self.queue.slices(start, len) }
     }
 
-    /// The exchange `by`, which carried the chunk `seq`, may be lost. Whether the chunk can be sent again now: not
-    /// when another exchange carried it since.
+    /// The exchange `by`, which carried the chunk `seq`, may be lost. Returns whether the chunk is lost now: not if another
+    /// exchange has carried it since.
     pub(crate) fn lost(&mut self, seq: Seq, by: ExchangeNumber) -> bool {
         let Some(index) = self.index(seq) else { return false };
         let concerned = self.chunks.get(index).is_some_and(|chunk| chunk.state == ChunkState::Carried(by));
@@ -250,14 +250,14 @@ impl SendHalf {
         concerned
     }
 
-    /// An exchange that carried the chunk `seq`, whichever, has arrived: a selective acknowledgement.
+    /// An exchange that carried the chunk `seq` has arrived: a selective acknowledgement.
     pub(crate) fn acked(&mut self, seq: Seq) {
         if let Some(index) = self.index(seq) {
             self.set_state(index, ChunkState::Arrived);
         }
     }
 
-    /// The peer took every chunk below `next`. Gives how many bytes are free now.
+    /// The peer took every chunk below `next`. Returns how many bytes are free now.
     pub(crate) fn acknowledge(&mut self, next: Seq) -> Result<usize, Violation> {
         let count = usize::try_from(next.ahead_of(self.acked)).unwrap_or(usize::MAX);
         if count > self.chunks.len() {
@@ -294,7 +294,7 @@ impl SendHalf {
         usize::try_from(ahead).ok()
     }
 
-    /// The one transition of a chunk, with what is counted of those that are lost.
+    /// The one transition of a chunk, with the counters of lost chunks.
     fn set_state(&mut self, index: usize, state: ChunkState) {
         let Some(chunk) = self.chunks.get_mut(index) else { return };
         let len = chunk.len;
@@ -314,7 +314,7 @@ impl SendHalf {
         usize::try_from(self.limit.saturating_sub(self.sent)).unwrap_or(usize::MAX)
     }
 
-    /// How far the direction has come.
+    /// State of the direction.
     pub(crate) const fn state(&self) -> SendState {
         self.state
     }
@@ -336,7 +336,7 @@ impl SendHalf {
         self.lost > 0 || end || self.sendable() > 0
     }
 
-    /// The exchange that carried the chunk `seq` last, while it is neither lost nor known to have arrived.
+    /// The last exchange that carried the chunk `seq`, while the chunk is in flight.
     pub(crate) fn carrier(&self, seq: Seq) -> Option<ExchangeNumber> {
         match self.chunks.get(self.index(seq)?)?.state {
             ChunkState::Carried(by) => Some(by),
@@ -344,7 +344,7 @@ impl SendHalf {
         }
     }
 
-    /// Whether the chunk that goes next was sent before.
+    /// Whether any chunk is lost.
     pub(crate) const fn has_lost(&self) -> bool {
         self.lost > 0
     }

@@ -1,4 +1,4 @@
-//! Payload of a stream on its way, classed as sparse or bulk (protocol.md 3.2 rule 8).
+//! Payload of a stream, classed as sparse or bulk (protocol.md 3.2 rule 8).
 
 use core::time::Duration;
 
@@ -6,8 +6,8 @@ use crate::connection::stream::transport::Transport;
 use crate::credit::FLOOR;
 use crate::time::Instant;
 
-/// A stream that sent less than this since it was last quiet is sparse (protocol.md 3.2 rule 8): less than 64 KiB by
-/// what else a packet of sparse data has, so that all of it fits into one.
+/// A stream that sent less than this since it was last quiet is sparse (protocol.md 3.2 rule 8). With the overhead of a
+/// packet it is less than 64 KiB, so that all of it fits into one packet.
 const SPARSE: usize = 60 * 1024;
 
 /// A stream that had nothing to send for this long begins a new burst.
@@ -25,12 +25,12 @@ pub(crate) enum Class {
     Bulk,
 }
 
-/// A stream's part of the sums over all streams of its client.
+/// A stream's part of the sums over all streams of its connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counted {
     /// Bytes that could be sent now.
     pub(crate) sendable: usize,
-    /// 1 if it is at its credit.
+    /// 1 if it is blocked on flow control.
     pub(crate) blocked: usize,
     /// Received bytes buffered beyond the floor.
     pub(crate) beyond: usize,
@@ -48,7 +48,7 @@ pub(crate) struct Traffic {
     dry_since: Option<Instant>,
     /// Bytes of its turn that are left in deficit round robin.
     deficit: usize,
-    /// What the sums of its client contain of it.
+    /// What the sums of its connection contain of it.
     counted: Counted,
 }
 
@@ -76,7 +76,7 @@ impl Traffic {
         }
     }
 
-    /// How what it has to send travels, if it has anything.
+    /// How its payload travels, if it has any.
     pub(crate) fn class(&self) -> Option<Class> {
         if !self.transport.is_ready() {
             None
@@ -87,12 +87,12 @@ impl Traffic {
         }
     }
 
-    /// Whether what goes next was cut too large for a packet of sparse data, or came so.
+    /// Whether the next chunk or datagram is too large for a packet of sparse data.
     fn is_too_large(&self) -> bool {
         !self.is_cut_next() && self.transport.next_len() > SPARSE
     }
 
-    /// Whether what goes next is as long as it is cut now.
+    /// Whether the next chunk is yet to be cut.
     const fn is_cut_next(&self) -> bool {
         match &self.transport {
             Transport::Tcp { send, .. } => !send.has_lost(),
@@ -100,7 +100,7 @@ impl Traffic {
         }
     }
 
-    /// How long the next chunk of a sparse stream may be: what was cut before goes as it is.
+    /// How long the next chunk of a sparse stream may be. A chunk that was cut before is not cut again.
     pub(crate) const fn sparse_cut(&self) -> usize {
         if self.is_cut_next() { self.sparse_room() } else { SPARSE }
     }
@@ -110,12 +110,12 @@ impl Traffic {
         SPARSE.saturating_sub(self.burst)
     }
 
-    /// `bytes` went out.
+    /// `bytes` were sent.
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.burst = self.burst.saturating_add(bytes).min(SPARSE);
     }
 
-    /// Whether WINDOW should go, or so much was taken that the peer must hear of it soon.
+    /// Whether a WINDOW is queued, or so much was taken that a report is due.
     pub(crate) const fn has_facts(&self) -> bool {
         match &self.transport {
             Transport::Tcp { recv, .. } => recv.is_window_due() || recv.is_report_due(),
@@ -123,7 +123,7 @@ impl Traffic {
         }
     }
 
-    /// Whether an ACK should go, which can wait a little.
+    /// Whether an ACK is queued.
     pub(crate) const fn has_ack(&self) -> bool {
         match &self.transport {
             Transport::Tcp { recv, .. } => recv.is_ack_due(),
@@ -145,7 +145,7 @@ impl Traffic {
         self.deficit
     }
 
-    /// `bytes` went out in its turn. Whether the turn is over.
+    /// `bytes` were sent in its turn. Returns whether the turn is over.
     pub(crate) fn spend_turn(&mut self, bytes: usize) -> bool {
         self.deficit = self.deficit.saturating_sub(bytes);
         self.deficit < self.transport.next_len()
@@ -169,7 +169,7 @@ impl Traffic {
         self.counted
     }
 
-    /// Counts it anew. Gives what the sums contained of it before.
+    /// Counts it anew. Returns what the sums contained of it before.
     pub(crate) fn recount(&mut self) -> Counted {
         let counted = Counted {
             sendable: self.transport.sendable(),

@@ -40,7 +40,7 @@ impl Transport {
         }
     }
 
-    /// The length of what goes next.
+    /// The length of the next chunk or datagram.
     pub(crate) fn next_len(&self) -> usize {
         match self {
             Self::Tcp { send, .. } => send.next_len(),
@@ -48,7 +48,7 @@ impl Transport {
         }
     }
 
-    /// Whether there are bytes that only lack the peer's credit.
+    /// Whether there are bytes that are blocked on flow control.
     pub(crate) fn is_blocked(&self) -> bool {
         match self {
             Self::Tcp { send, .. } => send.is_blocked(),
@@ -111,8 +111,8 @@ impl Transport {
 /// The datagrams of one stream.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Datagrams {
-    /// From the peer, on their way to a socket that does not take them yet.
+    /// From the peer, until the socket is open.
     pub(crate) received: DatagramQueue,
-    /// On their way to the peer.
+    /// To the peer.
     pub(crate) sending: DatagramQueue,
 }

@@ -1,4 +1,4 @@
-//! One client of level 2, as the node knows it.
+//! Connection of one client at the node (protocol.md 3.1 and 3.2).
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
@@ -19,8 +19,8 @@ use crate::wire::number::{AnswerNumber, ExchangeNumber, StreamNumber};
 use crate::wire::packet::{Epoch, Grants, RequestHeader};
 use crate::wire::reset::ResetCode;
 
-/// Ends that may wait for their confirmation however few streams a client may have at a time: it opens the next one as
-/// soon as it hears of an end, and confirms that only when every older exchange is done.
+/// Closing streams that a client may have however few streams it may open: it opens the next one as soon as it learns of
+/// an end, and acknowledges the end only when every older exchange is done.
 const LEAST_CLOSING: usize = 1024;
 
 impl From<Violation> for ClientFault {
@@ -41,7 +41,7 @@ pub(in crate::node) struct ClientConnection {
     pub(super) confirm: Option<Duration>,
     pub(super) held: BTreeMap<ExchangeNumber, Held>,
     pub(super) ended: Ended,
-    /// Small answers that are not confirmed, by when they are repeated.
+    /// Small answers that are not acknowledged, by when they are repeated.
     pub(super) unconfirmed: BTreeSet<(Instant, ExchangeNumber)>,
     pub(super) last_seen: Instant,
     pub(super) timer: TimerSlot,
@@ -68,7 +68,7 @@ impl ClientConnection {
         }
     }
 
-    /// Takes what the newest request says of the client as a whole.
+    /// Takes the limits that the newest request names.
     pub(super) fn take_terms(&mut self, header: &RequestHeader) {
         if header.exchange >= self.exchanges.seen() {
             let grants = self.shared.grants();
@@ -79,7 +79,7 @@ impl ClientConnection {
         }
     }
 
-    /// Every exchange below `done` is confirmed, or was named: what those carried has arrived.
+    /// Every exchange below `done` is acknowledged or was named in a RESEND.
     pub(super) fn confirm_below(&mut self, done: ExchangeNumber, now: Instant) {
         self.exchanges.forget_below(done);
         let done = self.exchanges.done();
@@ -87,8 +87,7 @@ impl ClientConnection {
         self.unconfirmed.retain(|(_, exchange)| *exchange >= done);
     }
 
-    /// The client says that the answer of `exchange` may be lost. Gives its request if it is held: it is answered
-    /// by a header.
+    /// The client says that the answer of `exchange` may be lost. Returns its request if it is held.
     pub(super) fn resend(&mut self, exchange: ExchangeNumber, now: Instant) -> Option<Held> {
         self.exchanges.get_mut(exchange)?.named = true;
         self.unconfirmed.retain(|(_, unconfirmed)| *unconfirmed != exchange);
@@ -120,13 +119,13 @@ impl ClientConnection {
         self.shared.refuse(number, code, now);
     }
 
-    /// The client reset a stream that is not there: it never begins, and is spoken of no more.
+    /// The client reset a stream that does not exist: it is never opened.
     pub(super) fn forget(&mut self, number: StreamNumber, now: Instant) {
         self.ended.insert(number);
         self.shared.forget(number, now);
     }
 
-    /// DATA came for a stream that is not there. If it has ended, the client may not know.
+    /// DATA came for a stream that does not exist.
     pub(super) fn on_stray_chunk(&mut self, number: StreamNumber, now: Instant) {
         if !self.shared.on_stray_chunk(number, now) && !self.ended.contains(number) {
             self.shared.queue_gone(number, now);
@@ -149,8 +148,8 @@ impl ClientConnection {
         }
     }
 
-    /// How long frames wait for company: a hundredth of the client's round trip, as far as it says how long that is, and
-    /// not at all where that is less than a timer can tell. Where bytes keep coming, a sixteenth, and 20 settles at most.
+    /// How long frames wait for others: a hundredth of the client's round trip if it is known, and not at all if that is
+    /// below the resolution of timers. While bytes keep coming, a sixteenth, at most 20 settles.
     pub(super) fn patience(&self, config: &NodeOptions) -> Patience {
         const LEAST: Duration = Duration::from_millis(1);
         let longest = config.tuning.streams.settle.saturating_mul(20);
@@ -168,8 +167,7 @@ impl ClientConnection {
         u64::try_from(self.shared.scheduler().sums().sendable).unwrap_or(u64::MAX) >= room
     }
 
-    /// How many held requests bulk leaves for sparse data: all that are kept but one, or none where every stream is in
-    /// bulk, and has nothing else to say.
+    /// How many held requests bulk leaves for sparse data: all but one, or none if every stream is in bulk.
     pub(super) fn reserve(&self) -> usize {
         if self.shared.scheduler().bulk_len() >= self.shared.len() { 0 } else { self.keep.saturating_sub(1) }
     }
@@ -196,7 +194,7 @@ impl ClientConnection {
         self.last_seen.saturating_add(config.tuning.streams.idle)
     }
 
-    /// What is known of an exchange that carries no more than a header.
+    /// Whether an exchange was named in a RESEND: its answers carry a header only.
     pub(super) fn is_named(&self, exchange: ExchangeNumber) -> bool {
         self.exchanges.get(exchange).is_some_and(|record| record.named)
     }

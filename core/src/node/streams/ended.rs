@@ -1,11 +1,11 @@
-//! The numbers of streams that have ended, as ranges (protocol.md 3.2 rule 11).
+//! Numbers of streams that have ended, as ranges (protocol.md 3.2 rule 11).
 
 use alloc::collections::BTreeMap;
 
 use crate::wire::number::StreamNumber;
 
 /// Numbers in ranges that do not touch. A client numbers its streams without gaps, so the gaps between ranges
-/// are streams that live, or that nobody heard of yet: there are few.
+/// are streams that are open, or not opened yet: there are few.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Ended(BTreeMap<u64, u64>);
 

@@ -13,8 +13,8 @@ use crate::node::upstreams::ConnectionId;
 use crate::wire::reset::ResetCode;
 
 impl Streams {
-    /// Ends a stream. With a code, the client is owed a RESET; without one, the last ACK if it came to its end, and
-    /// nothing if the client reset it.
+    /// Ends a stream. With a code, a RESET is sent; without one, the last ACK if it finished, and nothing if the client
+    /// reset it.
     pub(super) fn end_stream(
         &mut self,
         cx: &mut Context,
@@ -50,13 +50,13 @@ impl Streams {
         }
     }
 
-    /// A client broke the rules: it is dropped with everything that it has, and its requests are answered as a packet
-    /// that does not open.
+    /// A client broke the rules: it is dropped with its streams, and its requests are answered like packets that cannot be
+    /// decrypted.
     pub(super) fn fail_client(&mut self, cx: &mut Context, id: ConnectionId, fault: ClientFault) {
         self.drop_client(cx, id, ClientEnd::Failed(fault));
     }
 
-    /// A client was not heard of for too long.
+    /// A client was silent for too long.
     pub(super) fn drop_idle_client(&mut self, cx: &mut Context, id: ConnectionId) {
         self.drop_client(cx, id, ClientEnd::Idle);
     }
@@ -81,7 +81,7 @@ impl Streams {
         }
     }
 
-    /// The node closes: every stream is reset, and every held request tells of it.
+    /// The node closes: every stream is reset, and every held request is answered.
     pub(in crate::node) fn close(&mut self, cx: &mut Context) {
         let clients: Vec<ConnectionId> = self.connections.table.keys().copied().collect();
         for id in clients {

@@ -1,4 +1,4 @@
-//! Exchanges of a client, from the first that it still speaks of (protocol.md 3.1, 3.2 rules 2 and 5).
+//! Exchanges of a client, from the first that is not done (protocol.md 3.1, 3.2 rules 2 and 5).
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::wire::number::ExchangeNumber;
 use crate::wire::packet::{MAX_STATUSES, Status};
 
-/// What became of an exchange.
+/// State of an exchange.
 ///
 /// ```text
 ///  Missing ──arrives──▶ Held ──▶ Answered ──below `done`──▶ (forgotten)
@@ -19,7 +19,7 @@ pub(super) enum Progress {
     Missing,
     /// Its request is held.
     Held,
-    /// It was answered; what the client is told of that.
+    /// It was answered, with this status.
     Answered(Status),
 }
 
@@ -27,18 +27,18 @@ pub(super) enum Progress {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Record {
     pub(super) progress: Progress,
-    /// It was named in a RESEND: its answers carry nothing that needs repair, ever.
+    /// It was named in a RESEND: its answers carry a header only.
     pub(super) named: bool,
-    /// How often its frames were repeated already before they went into it, as far as that still counts.
+    /// How often its frames had been repeated before they went into it.
     pub(super) repeats: u32,
 }
 
-/// An exchange that has arrived, as it was before.
+/// State of an exchange before its request arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
-    /// Below `done`: nobody will ask for it any more.
+    /// Below `done`: the client will not ask for it any more.
     Below,
-    /// For the first time; it may have been named before.
+    /// New; it may have been named in a RESEND before.
     First,
     /// Another copy of a request that is held.
     Held,
@@ -46,7 +46,7 @@ pub(super) enum Arrival {
     Answered,
 }
 
-/// The number is further from `done` than any may be.
+/// The number is too far above `done`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooFar;
 
@@ -86,7 +86,7 @@ impl Exchanges {
         usize::try_from(exchange.get().checked_sub(self.done.get())?).ok()
     }
 
-    /// A request of this exchange has come.
+    /// A request of this exchange has arrived.
     pub(super) fn arrive(&mut self, exchange: ExchangeNumber) -> Result<Arrival, TooFar> {
         let Some(index) = self.index(exchange) else { return Ok(Arrival::Below) };
         if index >= MAX_STATUSES {
@@ -109,7 +109,7 @@ impl Exchanges {
         }
     }
 
-    /// The answer to `exchange` has gone.
+    /// The exchange is answered.
     pub(super) fn answered(&mut self, exchange: ExchangeNumber, size: usize, repeats: u32) {
         if let Some(record) = self.get_mut(exchange) {
             record.progress = Progress::Answered(Status::answered(size));
@@ -117,7 +117,7 @@ impl Exchanges {
         }
     }
 
-    /// What became of the newest exchanges up to `seen`, at most `most` of them.
+    /// The statuses of the newest exchanges up to `seen`, at most `most` of them.
     pub(super) fn statuses(&self, most: usize) -> Vec<Status> {
         let first = self.records.len().saturating_sub(most);
         let told = self.records.iter().skip(first).map(|record| match record.progress {

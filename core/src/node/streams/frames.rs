@@ -102,7 +102,7 @@ impl Streams {
             return Ok(());
         };
         let Some(recv) = stream.recv_half_mut() else { return Err(ClientFault::DataOnDatagrams) };
-        // Whoever repeats old requests shall not make the node answer new ones.
+        // A repeated request must not make the node answer new ones.
         if fresh {
             recv.receive(chunk.seq, chunk.fin, chunk.bytes)?;
         } else {
@@ -139,8 +139,7 @@ impl Streams {
         connection.shared.refresh(number, now);
     }
 
-    /// The client has no use for the stream any more, and needs no word about it; one that nobody knows never
-    /// opens.
+    /// The client resets a stream, and is told nothing more of it. An unknown stream is never opened.
     fn on_reset(&mut self, cx: &mut Context, id: ConnectionId, number: StreamNumber) {
         let now = cx.now();
         let Some(connection) = self.connections.get_mut(id) else { return };
@@ -165,7 +164,7 @@ impl Streams {
         cx.queue_upstream(upstream);
     }
 
-    /// A held request that is named is answered by a header: nobody would ask for what it carried.
+    /// A held request that is named in a RESEND is answered by a header: the client will not ask for more.
     fn on_resend(&mut self, cx: &mut Context, id: ConnectionId, exchange: ExchangeNumber) {
         let now = cx.now();
         let Some(connection) = self.connections.get_mut(id) else { return };

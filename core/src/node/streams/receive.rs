@@ -1,4 +1,4 @@
-//! RequestCopy packets: whose they are, what their exchange is, and how they are answered.
+//! Request packets: their client, their exchange, and copies of a request (protocol.md 3.2 rules 2 and 12).
 
 use core::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::node::upstreams::ConnectionId;
 use crate::wire::frame::Frames;
 use crate::wire::packet::{self, RequestHeader, ResponseRoom};
 
-/// A request packet on its way in.
+/// One copy of a request packet.
 #[derive(Clone, Copy, Debug)]
 struct RequestCopy<'h> {
     id: ConnectionId,
@@ -48,7 +48,7 @@ impl Streams {
         }
     }
 
-    /// Whatever is wrong is answered in the same way, and says nothing.
+    /// Every error has the same answer, which tells nothing.
     fn bad_packet(&mut self, cx: &mut Context, at: Part) {
         cx.count(|stats| &mut stats.bad_packets, 1);
         cx.notice(NodeNotice::BadPacket { request: at.request });
@@ -125,7 +125,7 @@ impl Streams {
         Ok(())
     }
 
-    /// Nobody will ask for what a held request below `done` would carry: it is answered by a header.
+    /// Answers held requests below `done` by a header: the client will not ask for more.
     fn answer_done(&mut self, cx: &mut Context, id: ConnectionId) {
         while let Some(connection) = self.connections.get_mut(id)
             && let Some((exchange, held)) =
@@ -153,7 +153,7 @@ impl Streams {
         match arrival {
             Arrival::Held if planted!(CopyRefilled) => self.answer_bare(cx, id, exchange, held, false),
             Arrival::Held if !bare => {
-                // Its content is fixed now, and both copies are answered with it.
+                // Its frames are fixed now, and both copies are answered with them.
                 self.answer_held(cx, id, exchange, Load::Anything);
                 self.answer_again(cx, id, exchange, held);
             }
@@ -175,8 +175,7 @@ impl Streams {
         }
     }
 
-    /// The caller of a held request has gone. What its answer would have carried goes with another; a client that
-    /// waits for this one learns that it was answered, and that nothing came.
+    /// The caller of a held request has gone. The client learns that the exchange was answered, without frames.
     pub(in crate::node) fn on_request_gone(&mut self, cx: &mut Context, request: RequestId, at: ExchangeRef) {
         let ExchangeRef { connection: id, exchange } = at;
         let Some(connection) = self.connections.get_mut(id) else { return };

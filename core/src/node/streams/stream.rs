@@ -1,4 +1,4 @@
-//! One stream of a client, with its upstream (protocol.md 3.2 rules 1 and 11).
+//! Stream at the node, with its upstream (protocol.md 3.2 rules 1 and 11).
 
 use crate::config::NodeOptions;
 use crate::connection::pending::Pending;
@@ -38,9 +38,8 @@ pub(in crate::node) struct UpstreamSocket {
 }
 
 impl Side for UpstreamSocket {
-    /// A response is filled such that the same frames fit again, whatever the numbers in its ACK and WINDOW frames are by
-    /// then: another copy of the request is answered with the same (protocol.md 3.2 rule 2). BACKLOG comes last, and must
-    /// fit.
+    /// The same frames fit again, whatever the numbers in ACK and WINDOW are by then: another copy of the request has the
+    /// same answer (protocol.md 3.2 rule 2). BACKLOG comes last, and always fits.
     const FILLING: Filling = Filling {
         opens_first: false,
         least_room: FRAME,
@@ -59,7 +58,7 @@ impl Side for UpstreamSocket {
     }
 }
 
-/// Where a stream's upstream is.
+/// State of a stream's upstream.
 ///
 /// ```text
 ///  OPEN ─▶ Connecting ──Opened──▶ Open ──finished, RESET──▶ (gone)
@@ -67,7 +66,7 @@ impl Side for UpstreamSocket {
 /// ```
 #[derive(Clone, Debug)]
 enum Link {
-    /// The driver tries to open it. What the client sends waits.
+    /// The driver is opening it. What the client sends waits.
     Connecting { target: Target, deadline: Instant },
     /// It is open.
     Open,
@@ -150,7 +149,7 @@ impl UpstreamStream {
         if self.is_open() { self.upstream().check(event) } else { check_connecting(event) }
     }
 
-    /// When it needs attention by itself, and why.
+    /// Its next deadline.
     pub(in crate::node) fn deadline(&self, config: &NodeOptions) -> Option<(Instant, TimerKind)> {
         if let Link::Connecting { deadline, .. } = &self.socket().link {
             return Some((*deadline, TimerKind::Connect));
@@ -160,7 +159,7 @@ impl UpstreamStream {
         [write, idle].into_iter().flatten().min()
     }
 
-    /// When nothing has happened for too long. A TCP stream lives as long as its client.
+    /// When it has been idle for too long. A TCP stream lives as long as its client.
     pub(super) fn idle_deadline(&self, config: &NodeOptions) -> Option<Instant> {
         (self.kind() == FlowKind::Udp).then(|| self.upstream().idle_deadline(config))
     }
