@@ -101,6 +101,8 @@ macro_rules! planted {
 }
 
 mod client;
+#[cfg(feature = "std")]
+mod clock;
 mod close;
 mod config;
 mod connection;
@@ -129,6 +131,8 @@ pub use client::{
     Client, ClientAction, ClientEvent, ClientNotice, DecryptedPacket, Decryptor, EndReason, ExchangeFailure,
     LocalEvent,
 };
+#[cfg(feature = "std")]
+pub use clock::Clock;
 pub use config::{
     Balance, ClientConfig, ClientOptions, ClientStreamOptions, ClientTuning, ConfigError, NodeConfig,
     NodeOptions, NodeStreamOptions, NodeTuning, OpenMode, RelayOptions,

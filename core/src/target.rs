@@ -1,4 +1,4 @@
-//! Where a flow goes, and what kind of flow it is.
+//! Targets of flows, and kinds of flows (protocol.md 2).
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -9,10 +9,10 @@ use core::net::SocketAddr;
 use core::num::NonZeroU16;
 use core::str::FromStr;
 
-/// The longest host name that the domain name system knows (RFC 1035), and so the longest here.
+/// The longest host name: that of the domain name system (RFC 1035).
 pub const MAX_HOST_LEN: usize = 255;
 
-/// A host and port that the node shall reach.
+/// A host and port that the node connects to.
 ///
 /// ```
 /// use seqlane::Target;

@@ -14,7 +14,8 @@ use crate::wire::reset::ResetCode;
 use crate::wire::{Body, BodyForm};
 
 /// What the driver shall do, from [`Client::poll`](crate::Client::poll).
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
 pub enum ClientAction {
     /// POST `body` to `relay`. Report `Reply` or `ExchangeFailed`; at `deadline` at the latest, as
     /// `ExchangeFailed` with [`ExchangeFailure::Unknown`].
@@ -157,7 +158,7 @@ impl fmt::Display for EndReason {
         match self {
             Self::Finished => f.write_str("finished"),
             Self::Local => f.write_str("closed by the application"),
-            Self::HalfCloseQuiet => f.write_str("half-closed by the application and quiet since"),
+            Self::HalfCloseQuiet => f.write_str("half-closed by the application, and no data since"),
             Self::Idle => f.write_str("idle"),
             Self::ConnectFailed(failure) => write!(f, "the node could not open the target: {failure}"),
             Self::NodeError => f.write_str("the node answered with an error"),
@@ -170,6 +171,8 @@ impl fmt::Display for EndReason {
         }
     }
 }
+
+impl core::error::Error for EndReason {}
 
 /// A notice that an observer may log or count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -133,7 +133,7 @@ impl fmt::Display for ExchangeFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotSent => f.write_str("the request could not be sent"),
-            Self::Unknown => f.write_str("no answer came; the node may have executed the request"),
+            Self::Unknown => f.write_str("no answer came back; the node may have executed the request"),
             Self::Refused { retry_after: None } => f.write_str("the relay refused the call"),
             Self::Refused { retry_after: Some(wait) } => {
                 write!(f, "the relay refused the call and asked to wait {} s", wait.as_secs())
@@ -143,6 +143,8 @@ impl fmt::Display for ExchangeFailure {
         }
     }
 }
+
+impl core::error::Error for ExchangeFailure {}
 
 #[cfg(test)]
 mod tests {

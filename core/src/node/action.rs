@@ -14,7 +14,8 @@ use crate::wire::Body;
 use crate::wire::packet::ClientId;
 
 /// What the driver shall do, from [`Node::poll`](crate::Node::poll).
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
 pub enum NodeAction {
     /// Answer a request.
     Respond {
@@ -113,7 +114,8 @@ pub enum Shut {
 }
 
 /// The answer to an HTTP request.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
 pub struct Response {
     /// The HTTP status code.
     pub status: u16,
@@ -230,6 +232,18 @@ pub enum ClientEnd {
     NodeClosed,
 }
 
+impl fmt::Display for ClientEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Idle => f.write_str("idle"),
+            Self::Failed(fault) => write!(f, "protocol violation: {fault}"),
+            Self::NodeClosed => f.write_str("the node was closed"),
+        }
+    }
+}
+
+impl core::error::Error for ClientEnd {}
+
 /// Why a client is failed (protocol.md 3.2 rule 14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -264,6 +278,8 @@ impl fmt::Display for ClientFault {
     }
 }
 
+impl core::error::Error for ClientFault {}
+
 /// Why a session ended at the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -285,3 +301,27 @@ pub enum SessionEnd {
     /// The node was closed.
     NodeClosed,
 }
+
+impl SessionEnd {
+    /// What happened.
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Closed => "closed by the client",
+            Self::Idle => "idle",
+            Self::WriteTimedOut => "the target took no bytes in time",
+            Self::Reset => "reset by the target",
+            Self::Abandoned => "the client left before the target was connected",
+            Self::ClientLost => "the client broke the protocol or was silent for too long",
+            Self::NodeClosed => "the node was closed",
+        }
+    }
+}
+
+impl fmt::Display for SessionEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl core::error::Error for SessionEnd {}

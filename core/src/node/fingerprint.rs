@@ -108,7 +108,9 @@ impl<'a> Ranks<'a> {
 
     fn action(&self, action: &NodeAction, print: &mut Fingerprint<'_>) {
         match action {
-            NodeAction::Respond { response, .. } => print.value((0_u8, response.status, &response.body)),
+            NodeAction::Respond { response, .. } => {
+                print.value((0_u8, response.status, response.body.clone().into_bytes()));
+            }
             NodeAction::OpenUpstream { upstream, target, kind, deadline } => {
                 print.value((1_u8, target, kind));
                 self.upstream(*upstream, print);

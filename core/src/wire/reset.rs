@@ -1,4 +1,4 @@
-//! Why a stream was reset: the code points of protocol.md 3.1.
+//! Reset codes of streams (protocol.md 3.1).
 
 use core::fmt;
 
@@ -70,6 +70,8 @@ impl fmt::Display for ResetCode {
         })
     }
 }
+
+impl core::error::Error for ResetCode {}
 
 #[cfg(test)]
 mod tests {

@@ -155,7 +155,7 @@ impl Pair {
             let action = self.client.poll();
             self.write_down(&action);
             match &action {
-                ClientAction::Send { body, .. } => body.hash(&mut self.transcript),
+                ClientAction::Send { body, .. } => body.clone().into_bytes().hash(&mut self.transcript),
                 ClientAction::Deliver { bytes, .. } => bytes.hash(&mut self.transcript),
                 _ => {}
             }
@@ -168,7 +168,9 @@ impl Pair {
             let action = self.node.poll();
             self.write_down(&action);
             match &action {
-                NodeAction::Respond { response, .. } => response.body.hash(&mut self.transcript),
+                NodeAction::Respond { response, .. } => {
+                    response.body.clone().into_bytes().hash(&mut self.transcript)
+                }
                 NodeAction::WriteUpstream { bytes, .. } => bytes.hash(&mut self.transcript),
                 _ => {}
             }

@@ -55,7 +55,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         for _ in 0..MOST_ACTIONS {
             match self.clients[client].host.poll() {
                 ClientAction::Idle { wake } => {
-                    let idle = self.clients[client].host.poll() == ClientAction::Idle { wake };
+                    let idle = matches!(self.clients[client].host.poll(), ClientAction::Idle { wake: again } if again == wake);
                     require!(self.oracle, idle, S8, "client{client} is idle, and then is not");
                     self.arm_client(client, wake);
                     let wakes = self.clients[client].wake.is_some();

@@ -62,7 +62,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         for _ in 0..MOST_ACTIONS {
             match self.nodes[node].machine.poll() {
                 NodeAction::Idle { wake } => {
-                    let idle = self.nodes[node].machine.poll() == NodeAction::Idle { wake };
+                    let idle = matches!(self.nodes[node].machine.poll(), NodeAction::Idle { wake: again } if again == wake);
                     require!(self.oracle, idle, S8, "node{node} is idle, and then is not");
                     if std::mem::take(&mut self.nodes[node].breaking) {
                         self.count_fault(Fault::Crash);

@@ -44,8 +44,8 @@ impl Pair {
 
     /// S8, R1, D5: after a drain.
     fn check_idle(&self, state: &mut State) -> Result<(), Broken> {
-        let idle = state.client.poll() == ClientAction::Idle { wake: state.client_wake }
-            && state.node.poll() == NodeAction::Idle { wake: state.node_wake };
+        let idle = matches!(state.client.poll(), ClientAction::Idle { wake } if wake == state.client_wake)
+            && matches!(state.node.poll(), NodeAction::Idle { wake } if wake == state.node_wake);
         ensure!(idle, S8, "an idle machine wants something after all");
         let held = state.client.buffered_bytes().max(state.node.buffered_bytes());
         ensure!(held <= MOST_HELD, R1, "a machine holds {held} B");
