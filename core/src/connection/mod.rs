@@ -14,6 +14,8 @@ mod repeat;
 pub(crate) mod scheduler;
 pub(crate) mod sent;
 pub(crate) mod stream;
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
