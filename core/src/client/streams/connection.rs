@@ -255,11 +255,13 @@ impl NodeConnection {
         out: &mut Outbox,
     ) -> Option<Target> {
         let kind = self.shared.stream(number)?.kind();
-        let last = match why {
-            EndReason::Finished if kind == FlowKind::Tcp => LastWord::Finished,
-            // It is the node that ended it.
-            EndReason::ConnectFailed(_) | EndReason::Reset(_) => LastWord::Nothing,
-            _ => LastWord::Reset(ResetCode::Aborted),
+        let by_node = matches!(why, EndReason::ConnectFailed(_) | EndReason::Reset(_));
+        let last = if why == EndReason::Finished && kind == FlowKind::Tcp {
+            LastWord::Finished
+        } else if by_node {
+            LastWord::Nothing
+        } else {
+            LastWord::Reset(ResetCode::Aborted)
         };
         let stream = self.shared.remove(number, last, &mut out.pool, now)?;
         self.feed(out);
