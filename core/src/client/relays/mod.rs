@@ -283,7 +283,7 @@ mod tests {
             ..ClientOptions::new(vec![RelayOptions::new(Secret::new("k")); 3])
         };
         let mut relays = Relays::new(&options, NOW);
-        let mut next = |not: u32| {
+        let next = |not: u32| {
             let purpose = Purpose::Active(Path::Any);
             relays.choose_among(NOW, purpose, |relay| relay.id().index() != not).map(RelayId::index)
         };
