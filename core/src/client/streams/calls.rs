@@ -164,9 +164,9 @@ impl NodeConnection {
         };
         let granted = usize::try_from(self.shared.grants().max_packet).unwrap_or(usize::MAX);
         let limit = granted.min(relay.passes().max_packet(relay.options()));
-        let up_room = self.request_size.bytes();
+        let max_request = self.controllers.request_size();
         let packed = self.pack(&header, header.exchange, next.payload, limit, now, pool);
-        let load = match next.payload {
+        let payload = match next.payload {
             RequestPayload::Bulk(_) if packed.payload > 0 => RequestPayload::Bulk(packed.payload),
             RequestPayload::Bulk(_) => RequestPayload::Bare,
             RequestPayload::Bare | RequestPayload::Probe | RequestPayload::Sparse => next.payload,
@@ -184,9 +184,9 @@ impl NodeConnection {
             held_until: now.saturating_add(hold),
             size: if bulk { Size::Bulk } else { Size::Small },
             bytes: expected.max(u64::try_from(packed.len).unwrap_or(u64::MAX)),
-            room: next.max_response,
-            up_room,
-            load,
+            max_response: next.max_response,
+            max_request,
+            payload,
             resends: packed.resends,
             progress: Progress::Out,
             arrived: false,

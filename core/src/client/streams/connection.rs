@@ -6,12 +6,10 @@ use core::time::Duration;
 use crate::client::action::{ClientAction, EndReason};
 use crate::client::context::Outbox;
 use crate::client::event::LocalEvent;
-use crate::client::streams::congestion_window::CongestionWindow;
+use crate::client::streams::controllers::Controllers;
 use crate::client::streams::exchanges::Exchanges;
 use crate::client::streams::next_request::Inputs;
-use crate::client::streams::packet_size::PacketSize;
 use crate::client::streams::peer_credit::PeerCredit;
-use crate::client::streams::slow_start::SlowStart;
 use crate::client::streams::stream::{LocalSocket, LocalStream};
 use crate::client::streams::timeout::LossDetector;
 use crate::config::ClientOptions;
@@ -24,10 +22,6 @@ use crate::time::Instant;
 use crate::wire::number::{AnswerNumber, ExchangeNumber, StreamNumber};
 use crate::wire::packet::{ClientId, Epoch, Grants};
 use crate::wire::reset::ResetCode;
-
-/// The bytes of an uplink packet in bulk to begin with, and the least.
-const FIRST_REQUEST: u64 = 768 * 1024;
-const LEAST_REQUEST: u64 = 128 * 1024;
 
 /// The client's end of the connection to its node.
 #[derive(Clone, Debug)]
@@ -50,12 +44,7 @@ pub(in crate::client) struct NodeConnection {
     pub(super) unreported: u64,
     /// The last request that told of any.
     pub(super) reported: Option<ExchangeNumber>,
-    pub(super) loss: LossDetector,
-    pub(super) response_size: PacketSize,
-    pub(super) request_size: PacketSize,
-    pub(super) response_window: CongestionWindow,
-    pub(super) request_window: CongestionWindow,
-    pub(super) slow_start: SlowStart,
+    pub(super) controllers: Controllers,
 }
 
 impl NodeConnection {
@@ -69,10 +58,8 @@ impl NodeConnection {
         config: &ClientOptions,
         now: Instant,
     ) -> Self {
-        let options = &config.tuning.streams;
-        let packet = grants.max_packet.max(options.least_response);
-        let request = u64::try_from(options.most_request).unwrap_or(u64::MAX).min(packet);
         Self {
+            controllers: Controllers::new(loss, grants.max_packet, &config.tuning.streams, now),
             shared: Connection::new(client, epoch, grants, grants.uplink_total),
             exchanges: Exchanges::new(next),
             next_stream: StreamNumber::ZERO,
@@ -86,16 +73,6 @@ impl NodeConnection {
             taken: now,
             unreported: 0,
             reported: None,
-            loss,
-            response_size: PacketSize::new(
-                options.first_response,
-                options.least_response,
-                options.most_response.min(packet),
-            ),
-            request_size: PacketSize::new(FIRST_REQUEST, LEAST_REQUEST, request),
-            response_window: CongestionWindow::new(now),
-            request_window: CongestionWindow::new(now),
-            slow_start: SlowStart::new(),
         }
     }
 
@@ -108,7 +85,7 @@ impl NodeConnection {
         now: Instant,
     ) -> Inputs {
         let (scheduler, grants) = (self.shared.scheduler(), self.shared.grants());
-        let (options, rtt) = (&config.tuning.streams, self.loss.rtt());
+        let (options, controllers) = (&config.tuning.streams, &self.controllers);
         let downlink_total = grants.downlink_total.min(options.downlink_total);
         Inputs {
             now,
@@ -128,13 +105,13 @@ impl NodeConnection {
             unreported: self.unreported,
             backlog: self.backlog,
             peer_credit: self.peer_credit,
-            rtt,
-            is_silent: self.loss.is_silent(),
-            request_size: self.request_size.bytes(),
-            request_window: self.request_window.limit(grants.uplink_total, rtt.p50),
-            response_size: self.response_size.bytes(),
-            response_window: self.response_window.limit(downlink_total, rtt.p50),
-            boost: self.slow_start.boost(now, rtt.p50),
+            rtt: controllers.rtt(),
+            is_silent: controllers.loss().is_silent(),
+            request_size: controllers.request_size(),
+            request_window: controllers.request_window(grants.uplink_total),
+            response_size: controllers.response_size(),
+            response_window: controllers.response_window(downlink_total),
+            boost: controllers.boost(now),
             downlink_total,
             max_packet: grants.max_packet,
             max_hold: grants.max_hold.min(options.idle_hold),

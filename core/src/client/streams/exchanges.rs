@@ -57,11 +57,11 @@ pub(super) struct Record {
     pub(super) size: Size,
     /// Bytes of the request or, if that is more, of the largest answer.
     pub(super) bytes: u64,
-    /// Bytes of the largest answer.
-    pub(super) room: u64,
-    /// Bytes that the request could have had in bulk.
-    pub(super) up_room: u64,
-    pub(super) load: RequestPayload,
+    /// Bytes of the largest response to it.
+    pub(super) max_response: u64,
+    /// Bytes of the largest request that it could have been in bulk.
+    pub(super) max_request: u64,
+    pub(super) payload: RequestPayload,
     /// The exchanges whose answers it asks for again.
     pub(super) resends: Vec<ExchangeNumber>,
     pub(super) progress: Progress,
@@ -82,9 +82,9 @@ impl Record {
             held_until: now,
             size: Size::Small,
             bytes: 0,
-            room: 0,
-            up_room: 0,
-            load: RequestPayload::Probe,
+            max_response: 0,
+            max_request: 0,
+            payload: RequestPayload::Probe,
             resends: Vec::new(),
             progress: Progress::Out,
             arrived: false,
@@ -95,7 +95,7 @@ impl Record {
 
     /// Whether the node may be holding it.
     pub(super) const fn waits(&self) -> bool {
-        matches!(self.progress, Progress::Out) && !matches!(self.load, RequestPayload::Probe)
+        matches!(self.progress, Progress::Out) && !matches!(self.payload, RequestPayload::Probe)
     }
 
     /// Whether its answer is still expected.
@@ -105,7 +105,7 @@ impl Record {
 
     /// Whether `done` may pass it.
     const fn is_passed(&self) -> bool {
-        matches!((self.progress, self.load), (Progress::Done, _) | (_, RequestPayload::Probe))
+        matches!((self.progress, self.payload), (Progress::Done, _) | (_, RequestPayload::Probe))
     }
 }
 
@@ -135,8 +135,8 @@ impl Tally {
         one(&mut self.waiting, record.waits());
         one(&mut self.under_way, matches!(record.progress, Progress::Reported { .. }));
         let unknown = record.is_out() && !record.arrived;
-        one(&mut self.sparse, unknown && record.load == RequestPayload::Sparse);
-        if let RequestPayload::Bulk(bytes) = record.load
+        one(&mut self.sparse, unknown && record.payload == RequestPayload::Sparse);
+        if let RequestPayload::Bulk(bytes) = record.payload
             && unknown
         {
             self.bulk = step(self.bulk, 1);

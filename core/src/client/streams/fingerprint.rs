@@ -44,27 +44,17 @@ impl NodeConnection {
             socket.fingerprint(print);
         });
         print.value((self.next_stream, self.newest.is_some(), self.backlog));
-        print.value((
-            self.peer_credit,
-            self.draining,
-            self.unreported,
-            self.reported,
-            self.response_size,
-            self.request_size,
-        ));
+        print.value((self.peer_credit, self.draining, self.unreported, self.reported));
         for time in [self.heard, self.traffic, self.taken] {
             print.time(time);
         }
-        self.loss.fingerprint(print);
-        self.response_window.fingerprint(print);
-        self.request_window.fingerprint(print);
-        self.slow_start.fingerprint(print);
+        self.controllers.fingerprint(print);
     }
 }
 
 impl Record {
     fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        print.value((self.relay, self.size, self.bytes, self.room, self.load, &self.resends));
+        print.value((self.relay, self.size, self.bytes, self.max_response, self.payload, &self.resends));
         print.value((self.arrived, self.accompanied, self.answering));
         print.time(self.sent);
         print.time(self.held_until);

@@ -113,7 +113,7 @@ impl Handshake {
     fn loss(&self) -> &LossDetector {
         match &self.state {
             State::Asking { loss, .. } => loss,
-            State::Ready(connection) => &connection.loss,
+            State::Ready(connection) => connection.controllers.loss(),
         }
     }
 
@@ -213,7 +213,7 @@ impl Handshake {
     /// stays.
     pub(super) fn start_over(&mut self, relays: &mut Relays, now: Instant) {
         let State::Ready(connection) = &mut self.state else { return };
-        let loss = core::mem::replace(&mut connection.loss, LossDetector::new(now));
+        let loss = connection.controllers.take_loss(now);
         self.state = State::Asking { client: self.ids.generate(), next: ExchangeNumber::ZERO, loss };
         relays.forget_node();
     }

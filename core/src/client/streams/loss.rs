@@ -22,7 +22,7 @@ impl NodeConnection {
             Progress::Reported { at, .. } => Some(at),
             Progress::Lost { .. } | Progress::Done => return None,
         };
-        Some(self.loss.lost_at(&Outstanding {
+        Some(self.controllers.loss().lost_at(&Outstanding {
             sent: record.sent,
             held_until: record.held_until,
             reported,
@@ -35,7 +35,7 @@ impl NodeConnection {
 
     /// Whether another exchange should acknowledge the payload of this one: others are out that can.
     fn awaits_ack(&self, record: &Record) -> bool {
-        let payload = matches!(record.load, RequestPayload::Sparse | RequestPayload::Bulk(_));
+        let payload = matches!(record.payload, RequestPayload::Sparse | RequestPayload::Bulk(_));
         payload && !record.arrived && record.accompanied && self.exchanges.tally().waiting > 1
     }
 
@@ -69,24 +69,13 @@ impl NodeConnection {
         let Some(record) = self.exchanges.get(number).filter(|record| record.is_out()) else { return };
         let (relay, sent) = (record.relay, record.sent);
         if self.heard < sent {
-            self.on_silence(now);
+            self.controllers.on_silence(now);
         }
         self.declare_lost(number, now);
         if let Some(relay) = relays.get_mut(relay) {
             relay.health_mut().on_exchange_lost(sent);
         }
         self.judge(relay, relays, now);
-    }
-
-    fn on_silence(&mut self, now: Instant) {
-        let before = self.loss.backoff();
-        self.loss.on_silence(now);
-        if self.loss.backoff() > before {
-            self.response_size.on_silence();
-            self.request_size.on_silence();
-            self.response_window.on_silence();
-            self.request_window.on_silence();
-        }
     }
 
     /// The node cannot have had the call of an exchange. That says nothing about how long answers take.
@@ -103,7 +92,7 @@ impl NodeConnection {
                 Progress::Reported { size, .. } => size,
                 Progress::Out | Progress::Lost { .. } | Progress::Done => 0,
             };
-            record.progress = match record.load {
+            record.progress = match record.payload {
                 RequestPayload::Probe => Progress::Done,
                 RequestPayload::Bare | RequestPayload::Sparse | RequestPayload::Bulk(_) => {
                     Progress::Lost { resend: Pending::Queued, size }
@@ -176,7 +165,7 @@ impl NodeConnection {
             return;
         };
         let own = rtt_through(relays, record.relay, Size::Small);
-        if self.loss.is_missing(record.sent, record.bytes, own, written) && !record.answering {
+        if self.controllers.loss().is_missing(record.sent, record.bytes, own, written) && !record.answering {
             self.on_loss(number, relays, now);
         }
     }

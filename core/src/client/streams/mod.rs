@@ -9,13 +9,14 @@
 //! ```
 //!
 //! [`handshake`] leads to a [`connection`], and to the next one when the node has dropped the client. [`next_request`]
-//! decides what the next request is for, from what the controllers find: the timeout of exchanges ([`timeout`]), the size
-//! of packets ([`packet_size`]), the bytes in flight ([`congestion_window`]), what a download needs while it begins
-//! ([`slow_start`]), and whether the node is blocked on flow control ([`peer_credit`]).
+//! decides what the next request is for, from what the [`controllers`] find: the timeout of exchanges ([`timeout`]), the
+//! size of packets ([`packet_size`]), the bytes in flight ([`congestion_window`]), and what a download needs while it
+//! begins ([`slow_start`]); and from whether the node is blocked on flow control ([`peer_credit`]).
 
 mod calls;
 mod congestion_window;
 mod connection;
+mod controllers;
 pub(super) mod decrypted;
 pub(super) mod decryptor;
 mod exchanges;

@@ -7,9 +7,9 @@ use crate::client::action::{ClientAction, ClientNotice, EndReason};
 use crate::client::context::Outbox;
 use crate::client::relays::Relays;
 use crate::client::streams::connection::NodeConnection;
+use crate::client::streams::controllers::Answered;
 use crate::client::streams::exchanges::{Progress, RequestPayload};
 use crate::client::streams::peer_credit::PeerCredit;
-use crate::client::streams::round_trips::Size;
 use crate::config::{ClientOptions, OpenMode};
 use crate::connection::stream::recv::RecvHalf;
 use crate::connection::stream::violation::Violation;
@@ -21,7 +21,7 @@ use crate::target::FlowKind;
 use crate::time::{Instant, micros, share};
 use crate::wire::frame::{Frame, Frames};
 use crate::wire::number::{ExchangeNumber, StreamNumber};
-use crate::wire::packet::{MIN_RESPONSE, ResponseHeader, Status};
+use crate::wire::packet::{ResponseHeader, Status};
 use crate::wire::reset::ResetCode;
 
 /// A response packet of the connection's client and epoch.
@@ -57,7 +57,7 @@ impl NodeConnection {
         self.exchanges.change(answer.number, |record| record.progress = Progress::Done);
         let newest = self.newest.is_none_or(|newest| newest < answer.header.answer);
         // A status is already half a round trip old.
-        let way_down = round_trip.saturating_sub(share(self.loss.rtt().p50, 1, 2));
+        let way_down = round_trip.saturating_sub(share(self.controllers.rtt().p50, 1, 2));
         let written = Instant::from_micros(now.as_micros().saturating_sub(micros(way_down)));
         self.take_statuses(answer.header, newest, written, relays, now);
         if newest {
@@ -77,32 +77,27 @@ impl NodeConnection {
         self.feed(out);
     }
 
-    /// Feeds an answer to the controllers.
+    /// What an answer says of the path, once for each exchange.
     fn measure(&mut self, answer: &Answer<'_>, round_trip: Duration, relays: &mut Relays, now: Instant) {
-        let Some(record) = self.exchanges.get(answer.number) else { return };
-        let (size, room, up_room, load) = (record.size, record.room, record.up_room, record.load);
-        let late = matches!(record.progress, Progress::Lost { .. });
-        if record.progress == Progress::Done {
-            return;
-        }
-        let p50 = self.loss.rtt().p50;
+        let record = self.exchanges.get(answer.number).filter(|record| record.progress != Progress::Done);
+        let Some(record) = record else { return };
+        let bulk = match record.payload {
+            RequestPayload::Bulk(bytes) => Some(u64::try_from(bytes).unwrap_or(u64::MAX)),
+            RequestPayload::Bare | RequestPayload::Probe | RequestPayload::Sparse => None,
+        };
+        let exchange = Answered {
+            size: record.size,
+            round_trip,
+            was_lost: matches!(record.progress, Progress::Lost { .. }),
+            response: u64::try_from(answer.len).unwrap_or(u64::MAX),
+            max_response: record.max_response,
+            bulk,
+            max_request: record.max_request,
+        };
         if let Some(relay) = relays.get_mut(answer.relay) {
-            relay.round_trip_mut().on_exchange(size, round_trip);
+            relay.round_trip_mut().on_exchange(record.size, round_trip);
         }
-        self.loss.on_answer(size, round_trip, late, now);
-        let len = u64::try_from(answer.len).unwrap_or(u64::MAX);
-        self.slow_start.on_answer(len, now, p50);
-        if size == Size::Bulk {
-            let full = len.saturating_add(MIN_RESPONSE) >= room;
-            self.response_size.on_round_trip(room, full, round_trip, self.response_window.sizing_rtt(p50));
-            self.response_window.on_arrival(len, now, p50);
-        }
-        if let RequestPayload::Bulk(bytes) = load {
-            let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-            let full = bytes.saturating_add(MIN_RESPONSE) >= up_room;
-            self.request_size.on_round_trip(up_room, full, round_trip, self.request_window.sizing_rtt(p50));
-            self.request_window.on_arrival(bytes, now, p50);
-        }
+        self.controllers.on_answered(&exchange, now);
     }
 
     fn take_statuses(

@@ -32,14 +32,14 @@ impl NodeConnection {
         &mut self,
         header: &RequestHeader,
         by: ExchangeNumber,
-        load: RequestPayload,
+        payload: RequestPayload,
         limit: usize,
         now: Instant,
         pool: &mut Pool,
     ) -> RequestPacket {
-        let bulk = matches!(load, RequestPayload::Bulk(_));
+        let bulk = matches!(payload, RequestPayload::Bulk(_));
         let most = if bulk {
-            usize::try_from(self.request_size.bytes()).unwrap_or(usize::MAX)
+            usize::try_from(self.controllers.request_size()).unwrap_or(usize::MAX)
         } else {
             SPARSE_PACKET
         };
@@ -49,10 +49,10 @@ impl NodeConnection {
         let writer = PacketWriter::request(header, capacity);
         let mut packet = Connection::<LocalSocket>::assemble(writer, by, limit, pool);
         let mut resends = Vec::new();
-        if load != RequestPayload::Probe {
+        if payload != RequestPayload::Probe {
             resends = self.fill_resends(by, &mut packet);
             self.shared.fill_closing(&mut packet);
-            if load == RequestPayload::Sparse {
+            if payload == RequestPayload::Sparse {
                 self.shared.fill_sparse(&mut packet, now);
             }
             if self.shared.fill_acks(&mut packet, now) {
