@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoints::Checkpoints;
+use crate::hex::Hex;
 use crate::origin::Origin;
 use crate::{ClientHost, Decision, DecisionSource, Limits, Recording, Run, Scenario, Seed, Violation};
 
@@ -14,13 +15,15 @@ const VERSION: u32 = 1;
 ///
 /// A seed finds the run again with the same code only. The decisions survive changes elsewhere, and are what a
 /// collection of past findings consists of.
+#[serde_with::serde_as]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bundle {
     /// [`FORMAT`].
     format: String,
     v: u32,
     /// The seed that found it.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::hex::option")]
+    #[serde_as(as = "Option<Hex>")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     /// The code that it was found with.
     pub origin: Origin,
@@ -29,7 +32,7 @@ pub struct Bundle {
     /// Events of the run.
     pub events: u64,
     /// The hash at its end.
-    #[serde(with = "crate::hex")]
+    #[serde_as(as = "Hex")]
     pub hash: u64,
     /// What runs were to be like.
     pub scenario: Scenario,

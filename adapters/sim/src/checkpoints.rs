@@ -2,16 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::hex::Hex;
+
 /// The widest distance between two kept hashes, in events, and how many are kept before it widens.
 const MOST: u64 = 1024;
 
 /// The hash after every event of a short run, and after every 1024th of a long one.
+#[serde_with::serde_as]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoints {
     /// Events between two hashes.
     stride: u64,
     /// The hashes, of event `stride` first.
-    #[serde(with = "crate::hex::list")]
+    #[serde_as(as = "Vec<Hex>")]
     hashes: Vec<u64>,
 }
 

@@ -29,11 +29,10 @@ impl Default for Limits {
 }
 
 /// What decides a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecisionSource {
     /// A seed. It makes the same run as long as the decision points and their order in the code stay the same.
-    Seed(#[serde(with = "crate::hex")] u64),
+    Seed(u64),
     /// A list of decisions. It makes the same run after most changes of the code.
     List(Vec<Decision>),
 }

@@ -64,8 +64,8 @@ fn another_action_is_told_with_its_event_its_time_and_both() {
         other => other,
     }));
     assert_eq!((difference.event, difference.time), (2, Duration::from_secs(2)));
-    assert_eq!(difference.after, "Local { stream: FlowId(0), event: Data(4 bytes) }");
-    assert_eq!(difference.expected, "Fin { stream: FlowId(0) }");
+    assert_eq!(difference.after, "Local { flow: FlowId(0), event: Data(4 bytes) }");
+    assert_eq!(difference.expected, "Fin { flow: FlowId(0) }");
     assert!(difference.got.starts_with("Send { exchange: ExchangeId(0)"), "{difference:?}");
 }
 
@@ -91,7 +91,10 @@ fn every_entry_is_told_before_it_is_compared() {
     play_to(recorded(|action| action).into(), |step| steps.push(format!("{} {}", step.kind, step.text)))
         .expect("a recording");
     assert_eq!(steps[0], r#"event Open { target: Target { host: "example.org", port: 80 }, kind: Tcp }"#);
-    assert!(steps.iter().any(|step| step.starts_with("refused more bytes reported written")), "{steps:?}");
+    assert!(
+        steps.iter().any(|step| step.starts_with("refused more bytes were reported written")),
+        "{steps:?}"
+    );
     assert_eq!(steps.last().expect("an end"), "end the machine was stopped");
 }
 

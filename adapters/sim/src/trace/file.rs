@@ -5,6 +5,7 @@ use std::io::{self, BufRead, Write};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoints::Checkpoints;
+use crate::hex::Hex;
 use crate::origin::Origin;
 use crate::trace::TraceLine;
 use crate::{
@@ -16,12 +17,14 @@ pub const FORMAT: &str = "seqlane-sim-trace";
 const VERSION: u32 = 1;
 
 /// The first line.
+#[serde_with::serde_as]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     format: String,
     v: u32,
     /// The seed, where a seed decided.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::hex::option")]
+    #[serde_as(as = "Option<Hex>")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     /// The code that made the run.
     #[serde(flatten)]
@@ -38,6 +41,7 @@ pub struct Header {
 }
 
 /// The last line.
+#[serde_with::serde_as]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trailer {
     /// How it ended.
@@ -50,7 +54,7 @@ pub struct Trailer {
     /// Its length.
     pub time: Time,
     /// The hash at its end.
-    #[serde(with = "crate::hex")]
+    #[serde_as(as = "Hex")]
     pub hash: u64,
     /// Hashes on its way.
     pub checkpoints: Checkpoints,

@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::hex::Hex;
 use crate::trace::{Actor, Entry, ExchangeName, Summary, What};
 use crate::{Fault, Time};
 
 /// One line of a trace file.
+#[serde_with::serde_as]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceLine {
     /// The entry's number.
@@ -45,7 +47,7 @@ pub struct TraceLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<u64>,
     /// The hash of the run up to here.
-    #[serde(with = "crate::hex")]
+    #[serde_as(as = "Hex")]
     pub h: u64,
 }
 

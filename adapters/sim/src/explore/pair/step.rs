@@ -239,19 +239,6 @@ impl Pair {
                 return self.local(state, flow, LocalEvent::Reset);
             }
             Step::ResetUpstream(id) => self.reset_upstream(state, id)?,
-            Step::NotSent(_)
-            | Step::LoseRequest(_)
-            | Step::Hang(_)
-            | Step::LoseAnswer(..)
-            | Step::Double(_)
-            | Step::GiveUp(_) => self.fault(state, step)?,
-        }
-        self.drain(state)
-    }
-
-    /// What the network does to an exchange that it should not.
-    fn fault(&self, state: &mut State, step: Step) -> Result<(), Broken> {
-        match step {
             Step::NotSent(id) => {
                 state.left.unsent -= 1;
                 state.calls.remove(&id);
@@ -278,9 +265,8 @@ impl Pair {
                 state.left.late -= 1;
                 self.fail(state, id)?;
             }
-            _ => {}
         }
-        Ok(())
+        self.drain(state)
     }
 
     fn arrive(&self, state: &mut State, id: ExchangeId) -> Result<(), Broken> {
