@@ -22,7 +22,9 @@ use crate::timer::{TimerKind, TimerQueue, TimerSlot, Wake};
 pub(super) struct Context {
     config: ClientOptions,
     now: Instant,
-    out: Outbox,
+    actions: VecDeque<ClientAction>,
+    stats: ClientStats,
+    pool: Pool,
     timers: TimerQueue<Timer>,
     unreachable: UnreachableCache,
     /// Flows that have ended and that the router has not forgotten yet.
@@ -51,7 +53,9 @@ impl Context {
     pub(super) fn new(config: ClientOptions, now: Instant) -> Self {
         Self {
             now,
-            out: Outbox::new(config.uplink_total),
+            actions: VecDeque::new(),
+            stats: ClientStats::default(),
+            pool: Pool::new(config.uplink_total),
             timers: TimerQueue::new(),
             unreachable: UnreachableCache::new(
                 config.tuning.unreachable_entries,
@@ -84,45 +88,49 @@ impl Context {
 
     /// Queues an action.
     pub(super) fn push(&mut self, action: ClientAction) {
-        self.out.actions.push_back(action);
+        self.actions.push_back(action);
     }
 
     /// Whether no flow is open.
     pub(super) const fn is_without_flows(&self) -> bool {
-        self.out.stats.opened == self.out.stats.ended
+        self.stats.opened == self.stats.ended
     }
 
     /// The next action to take.
     pub(super) fn next_action(&mut self) -> Option<ClientAction> {
-        self.out.actions.pop_front()
+        self.actions.pop_front()
     }
 
     /// Whether no action is queued.
     pub(super) fn is_drained(&self) -> bool {
-        self.out.actions.is_empty()
+        self.actions.is_empty()
     }
 
     /// Bytes for the application.
     pub(super) fn deliver(&mut self, flow: FlowId, bytes: Bytes) {
-        self.out.deliver(flow, bytes);
+        self.add(|stats| &mut stats.downlink_bytes, bytes.len());
+        self.push(ClientAction::Deliver { flow, bytes });
     }
 
     /// Gives the reader of a flow the credit that it may have now.
     pub(super) fn grant(&mut self, flow: FlowId, credit: &mut Credit) {
-        self.out.grant(flow, credit);
+        let bytes = credit.grant(&mut self.pool);
+        if bytes > 0 {
+            self.push(ClientAction::Credit { flow, bytes });
+        }
     }
 
     pub(super) fn notice(&mut self, notice: impl Into<Option<ClientNotice>>) {
-        self.out.notice(notice);
+        self.actions.extend(notice.into().map(ClientAction::Event));
     }
 
     pub(super) const fn stats(&self) -> &ClientStats {
-        &self.out.stats
+        &self.stats
     }
 
     /// Counts one more.
     pub(super) fn count(&mut self, counter: impl FnOnce(&mut ClientStats) -> &mut u64) {
-        count(counter(&mut self.out.stats));
+        self.add(counter, 1_u64);
     }
 
     /// Counts `more`.
@@ -131,18 +139,18 @@ impl Context {
         counter: impl FnOnce(&mut ClientStats) -> &mut u64,
         more: impl TryInto<u64>,
     ) {
-        let counter = counter(&mut self.out.stats);
+        let counter = counter(&mut self.stats);
         *counter = counter.saturating_add(more.try_into().unwrap_or(u64::MAX));
     }
 
     /// The pool of uplink bytes beyond the floor of each flow.
     pub(super) const fn pool(&mut self) -> &mut Pool {
-        &mut self.out.pool
+        &mut self.pool
     }
 
     /// Whether a flow beyond its floor could get credit now.
     pub(super) const fn pool_has_room(&self) -> bool {
-        self.out.pool.has_room()
+        self.pool.has_room()
     }
 
     /// Sets, moves or clears a deadline.
@@ -189,57 +197,16 @@ impl Context {
         self.ended.pop_front()
     }
 
-    /// The configuration and the outbox, for a connection that takes them apart.
-    pub(super) const fn parts(&mut self) -> (&ClientOptions, &mut Outbox) {
-        (&self.config, &mut self.out)
-    }
-
     /// The context's part of a state's fingerprint; the actions are the caller's.
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, now: Instant, print: &mut Fingerprint<'_>) {
         self.unreachable.fingerprint(now, print);
-        self.out.pool.fingerprint(print);
+        self.pool.fingerprint(print);
     }
 
     /// The actions that are queued, for a fingerprint.
     #[cfg(feature = "model")]
     pub(super) fn actions(&self) -> impl ExactSizeIterator<Item = &ClientAction> {
-        self.out.actions.iter()
+        self.actions.iter()
     }
-}
-
-/// Actions, counters and the uplink pool.
-#[derive(Clone, Debug)]
-pub(super) struct Outbox {
-    pub(super) actions: VecDeque<ClientAction>,
-    pub(super) stats: ClientStats,
-    pub(super) pool: Pool,
-}
-
-impl Outbox {
-    fn new(uplink_total: usize) -> Self {
-        Self { actions: VecDeque::new(), stats: ClientStats::default(), pool: Pool::new(uplink_total) }
-    }
-
-    pub(super) fn deliver(&mut self, flow: FlowId, bytes: Bytes) {
-        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.stats.downlink_bytes = self.stats.downlink_bytes.saturating_add(len);
-        self.actions.push_back(ClientAction::Deliver { flow, bytes });
-    }
-
-    pub(super) fn grant(&mut self, flow: FlowId, credit: &mut Credit) {
-        let bytes = credit.grant(&mut self.pool);
-        if bytes > 0 {
-            self.actions.push_back(ClientAction::Credit { flow, bytes });
-        }
-    }
-
-    pub(super) fn notice(&mut self, notice: impl Into<Option<ClientNotice>>) {
-        self.actions.extend(notice.into().map(ClientAction::Event));
-    }
-}
-
-/// Counts one more.
-const fn count(counter: &mut u64) {
-    *counter = counter.saturating_add(1);
 }

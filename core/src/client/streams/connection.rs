@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::client::action::{ClientAction, EndReason};
-use crate::client::context::Outbox;
+use crate::client::context::Context;
 use crate::client::event::LocalEvent;
 use crate::client::streams::controllers::Controllers;
 use crate::client::streams::exchanges::Exchanges;
@@ -172,10 +172,9 @@ impl NodeConnection {
         &mut self,
         number: StreamNumber,
         event: LocalEvent,
-        now: Instant,
-        config: &ClientOptions,
-        out: &mut Outbox,
+        context: &mut Context,
     ) -> Result<(), Misuse> {
+        let now = context.now();
         let Some(stream) = self.shared.stream_mut(number) else { return Ok(()) };
         let taken = match event {
             LocalEvent::Written(bytes) if stream.kind() == FlowKind::Tcp => {
@@ -183,19 +182,19 @@ impl NodeConnection {
             }
             LocalEvent::Written(_) | LocalEvent::Data(_) | LocalEvent::Fin | LocalEvent::Reset => 0,
         };
-        let dropped = stream.on_local(event, now, config)?;
-        out.stats.datagrams_dropped = out.stats.datagrams_dropped.saturating_add(dropped);
+        let dropped = stream.on_local(event, now, context.config())?;
+        context.add(|stats| &mut stats.datagrams_dropped, dropped);
         if taken > 0 {
             self.unreported = self.unreported.saturating_add(taken);
             self.taken = now;
         }
-        self.grant(number, out);
+        self.grant(number, context);
         self.refresh(number, now);
         Ok(())
     }
 
     /// Gives an application's socket what credit there is.
-    pub(super) fn grant(&mut self, number: StreamNumber, out: &mut Outbox) {
+    pub(super) fn grant(&mut self, number: StreamNumber, context: &mut Context) {
         let Some(stream) = self.shared.stream(number) else { return };
         let flow = stream.socket().flow();
         // Before a confirmed open, the application has nothing to send.
@@ -204,10 +203,10 @@ impl NodeConnection {
         if !told || !open {
             return;
         }
-        let Some((stream, mut pools)) = self.shared.with_pools(number, &mut out.pool) else { return };
+        let Some((stream, mut pools)) = self.shared.with_pools(number, context.pool()) else { return };
         let (bytes, blocked) = stream.socket_mut().grant(&mut pools);
         if bytes > 0 {
-            out.actions.push_back(ClientAction::Credit { flow, bytes });
+            context.push(ClientAction::Credit { flow, bytes });
         }
         if blocked {
             self.shared.block(number);
@@ -215,11 +214,11 @@ impl NodeConnection {
     }
 
     /// Gives credit to blocked streams, the oldest first.
-    pub(in crate::client) fn feed(&mut self, out: &mut Outbox) {
-        while out.pool.has_room()
+    pub(in crate::client) fn feed(&mut self, context: &mut Context) {
+        while context.pool_has_room()
             && let Some(number) = self.shared.next_blocked()
         {
-            self.grant(number, out);
+            self.grant(number, context);
         }
     }
 
@@ -228,9 +227,9 @@ impl NodeConnection {
         &mut self,
         number: StreamNumber,
         why: EndReason,
-        now: Instant,
-        out: &mut Outbox,
+        context: &mut Context,
     ) -> Option<Target> {
+        let now = context.now();
         let kind = self.shared.stream(number)?.kind();
         let by_node = matches!(why, EndReason::ConnectFailed(_) | EndReason::Reset(_));
         let last = if why == EndReason::Finished && kind == FlowKind::Tcp {
@@ -240,8 +239,8 @@ impl NodeConnection {
         } else {
             LastWord::Reset(ResetCode::Aborted)
         };
-        let stream = self.shared.remove(number, last, &mut out.pool, now)?;
-        self.feed(out);
+        let stream = self.shared.remove(number, last, context.pool(), now)?;
+        self.feed(context);
         Some(stream.socket().target().clone())
     }
 

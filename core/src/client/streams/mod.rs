@@ -157,8 +157,7 @@ impl Streams {
 
     /// Upgrades a flow whose open is due to a stream. There is a connection.
     pub(super) fn take_over(&mut self, id: FlowId, start: Start, context: &mut Context) {
-        let now = context.now();
-        let (config, out) = context.parts();
+        let (now, config) = (context.now(), context.config());
         let Some(connection) = self.handshake.connection_mut() else { return };
         let Start { target, flow, bytes, finished, credit } = start;
         let mut stream = LocalStream::open(id, target, flow, credit, connection.shared.grants(), config, now);
@@ -170,7 +169,7 @@ impl Streams {
             let _ = stream.on_local(LocalEvent::Fin, now, config);
         }
         let number = connection.insert(stream, now);
-        connection.grant(number, out);
+        connection.grant(number, context);
         self.flows.insert(id, StreamFlow { number, timer: TimerSlot::default() });
         self.refresh(id, context);
     }
@@ -188,14 +187,12 @@ impl Streams {
             self.end(id, EndReason::Local, context);
             return Ok(());
         }
-        let now = context.now();
         let Some(number) = self.flows.get(&id).map(|flow| flow.number) else { return Ok(()) };
         let Some(connection) = self.handshake.connection_mut() else { return Ok(()) };
         let stream = connection.shared.stream(number);
         let is_udp = stream.is_some_and(|stream| stream.kind() == FlowKind::Udp);
         let gone = event == LocalEvent::Fin && is_udp;
-        let (config, out) = context.parts();
-        connection.on_local(number, event, now, config, out)?;
+        connection.on_local(number, event, context)?;
         if gone {
             self.end(id, EndReason::Local, context);
         }
@@ -229,10 +226,8 @@ impl Streams {
     pub(super) fn end(&mut self, id: FlowId, why: EndReason, context: &mut Context) {
         let Some(mut flow) = self.flows.remove(&id) else { return };
         context.set_timer(&mut flow.timer, TimerOwner::Flow(id), None);
-        let now = context.now();
-        let (_, out) = context.parts();
         let connection = self.handshake.connection_mut();
-        let target = connection.and_then(|connection| connection.remove(flow.number, why, now, out));
+        let target = connection.and_then(|connection| connection.remove(flow.number, why, context));
         context.ended(id, target.as_ref(), why);
     }
 
@@ -249,9 +244,8 @@ impl Streams {
 
     /// The uplink pool has room: streams that are blocked on it get credit.
     pub(super) fn feed(&mut self, context: &mut Context) {
-        let (_, out) = context.parts();
         if let Some(connection) = self.handshake.connection_mut() {
-            connection.feed(out);
+            connection.feed(context);
         }
     }
 

@@ -4,13 +4,13 @@ use bytes::Bytes;
 use core::time::Duration;
 
 use crate::client::action::{ClientAction, ClientNotice, EndReason};
-use crate::client::context::Outbox;
+use crate::client::context::Context;
 use crate::client::relays::Relays;
 use crate::client::streams::connection::NodeConnection;
 use crate::client::streams::controllers::Answered;
 use crate::client::streams::exchanges::{Progress, RequestPayload};
 use crate::client::streams::peer_credit::PeerCredit;
-use crate::config::{ClientOptions, OpenMode};
+use crate::config::OpenMode;
 use crate::connection::stream::recv::RecvHalf;
 use crate::connection::stream::violation::Violation;
 use crate::id::RelayId;
@@ -42,10 +42,9 @@ impl NodeConnection {
         answer: &Answer<'_>,
         frames: Frames,
         relays: &mut Relays,
-        config: &ClientOptions,
-        now: Instant,
-        out: &mut Outbox,
+        context: &mut Context,
     ) {
+        let now = context.now();
         let elapsed = now.saturating_since(answer.sent);
         let round_trip = elapsed.saturating_sub(answer.header.held);
         self.measure(answer, round_trip, relays, now);
@@ -71,10 +70,10 @@ impl NodeConnection {
             if let Frame::Backlog { bytes } = frame {
                 self.backlog = if newest { bytes } else { self.backlog };
             } else {
-                self.on_frame(frame, answer.len, config, now, out);
+                self.on_frame(frame, answer.len, context);
             }
         }
-        self.feed(out);
+        self.feed(context);
     }
 
     /// What an answer says of the path, once for each exchange.
@@ -124,19 +123,20 @@ impl NodeConnection {
         }
     }
 
-    fn on_frame(&mut self, frame: Frame, len: usize, config: &ClientOptions, now: Instant, out: &mut Outbox) {
+    fn on_frame(&mut self, frame: Frame, len: usize, context: &mut Context) {
+        let now = context.now();
         if let Some(number) = frame.stream() {
             self.shared.confirm_opening(number);
             if matches!(frame, Frame::Opened { .. } | Frame::Data { .. } | Frame::Datagram { .. }) {
-                self.on_open(number, config, out);
+                self.on_open(number, context);
             }
         }
         match frame {
             Frame::Data { stream, seq, fin, bytes } => {
                 self.traffic = now;
-                self.on_chunk(stream, seq, fin, compact(bytes, len), now, out);
+                self.on_chunk(stream, seq, fin, compact(bytes, len), context);
             }
-            Frame::Ack { stream, next } => self.on_ack(stream, next, now, out),
+            Frame::Ack { stream, next } => self.on_ack(stream, next, context),
             Frame::Window { stream, limit } => {
                 self.shared.on_window(stream, limit);
                 self.refresh(stream, now);
@@ -150,7 +150,7 @@ impl NodeConnection {
                     self.shared.stream_mut(stream).filter(|known| known.kind() == FlowKind::Udp)
                 {
                     known.socket_mut().touch(now);
-                    out.deliver(known.socket().flow(), compact(bytes, len));
+                    context.deliver(known.socket().flow(), compact(bytes, len));
                 }
             }
             // These only go up, or were taken before.
@@ -159,28 +159,21 @@ impl NodeConnection {
     }
 
     /// The upstream is open.
-    fn on_open(&mut self, number: StreamNumber, config: &ClientOptions, out: &mut Outbox) {
+    fn on_open(&mut self, number: StreamNumber, context: &mut Context) {
         let Some(stream) = self.shared.stream_mut(number) else { return };
         let flow = stream.socket().flow();
         if !stream.socket_mut().set_open() {
             return;
         }
-        if config.open == OpenMode::Confirmed {
-            out.actions.push_back(ClientAction::Opened { flow });
+        if context.config().open == OpenMode::Confirmed {
+            context.push(ClientAction::Opened { flow });
         }
-        out.notice(ClientNotice::Connected { flow, level: Level::Streams });
-        self.grant(number, out);
+        context.notice(ClientNotice::Connected { flow, level: Level::Streams });
+        self.grant(number, context);
     }
 
-    fn on_chunk(
-        &mut self,
-        number: StreamNumber,
-        seq: Seq,
-        fin: bool,
-        bytes: Bytes,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    fn on_chunk(&mut self, number: StreamNumber, seq: Seq, fin: bool, bytes: Bytes, context: &mut Context) {
+        let now = context.now();
         let Some(stream) = self.shared.stream_mut(number) else {
             self.shared.on_stray_chunk(number, now);
             return;
@@ -197,22 +190,23 @@ impl NodeConnection {
         stream.socket_mut().touch(now);
         while let Some(delivery) = stream.recv_half_mut().and_then(RecvHalf::deliver) {
             if !delivery.bytes.is_empty() {
-                out.deliver(flow, delivery.bytes);
+                context.deliver(flow, delivery.bytes);
             }
             if delivery.fin {
-                out.actions.push_back(ClientAction::Fin { flow });
+                context.push(ClientAction::Fin { flow });
             }
         }
         self.refresh(number, now);
     }
 
-    fn on_ack(&mut self, number: StreamNumber, next: Seq, now: Instant, out: &mut Outbox) {
-        match self.shared.on_ack(number, next, &mut out.pool) {
+    fn on_ack(&mut self, number: StreamNumber, next: Seq, context: &mut Context) {
+        let now = context.now();
+        match self.shared.on_ack(number, next, context.pool()) {
             Ok(Some(freed)) => {
                 if freed > 0 {
                     self.traffic = now;
                 }
-                self.grant(number, out);
+                self.grant(number, context);
                 self.refresh(number, now);
             }
             Ok(None) => {}

@@ -123,8 +123,7 @@ impl Handshake {
         }
         let answer = Answer { number: packet.number, relay: id, sent: call.sent, header: &header, len };
         if let Some(connection) = self.connection_mut() {
-            let (config, out) = context.parts();
-            connection.on_answer(&answer, frames, relays, config, now, out);
+            connection.on_answer(&answer, frames, relays, context);
         }
         Standing::Known
     }
