@@ -99,7 +99,7 @@ impl Node {
     /// that is, without any seal.
     #[cfg(any(test, feature = "model"))]
     pub fn unsealed(config: NodeConfig, seed: [u8; 32], now: Instant) -> Self {
-        let streams = Streams::unsealed(config.options(), seed);
+        let streams = Streams::unsealed(seed);
         Self { streams, ..Self::new(config, seed, now) }
     }
 

@@ -109,6 +109,13 @@ impl Exchanges {
         }
     }
 
+    /// The request of `exchange` is held.
+    pub(super) fn hold(&mut self, exchange: ExchangeNumber) {
+        if let Some(record) = self.get_mut(exchange) {
+            record.progress = Progress::Held;
+        }
+    }
+
     /// The exchange is answered.
     pub(super) fn answered(&mut self, exchange: ExchangeNumber, size: usize, repeats: u32) {
         if let Some(record) = self.get_mut(exchange) {

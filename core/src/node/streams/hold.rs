@@ -1,4 +1,4 @@
-//! Which held request is answered, and with what (protocol.md 3.2 rules 7 and 8): arithmetic, and nothing else.
+//! Decision on answering held requests of level 2 (protocol.md 3.2 rules 7 and 8), a pure function of instants and counts.
 
 use core::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::wire::packet::ResponseRoom;
 
 /// One copy of a request that is not answered yet.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Held {
+pub(super) struct HeldExchange {
     /// Where it is answered.
     pub(super) at: Part,
     /// When it came.
@@ -19,12 +19,12 @@ pub(super) struct Held {
     /// When it is answered at the latest.
     pub(super) until: Instant,
     /// How large its answer may be.
-    pub(super) room: ResponseRoom,
+    pub(super) max_response: ResponseRoom,
 }
 
 /// What an answer carries beside acknowledgements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Load {
+pub(super) enum ResponsePayload {
     /// Whatever there is, sparse before bulk.
     Anything,
     /// Data in bulk.
@@ -35,19 +35,19 @@ pub(super) enum Load {
 
 /// What is to be done about the held requests of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Decision {
     /// Answer this one.
-    Answer(ExchangeNumber, Load),
+    Answer(ExchangeNumber, ResponsePayload),
     /// Nothing before this time.
     Wait(Option<(Instant, TimerKind)>),
 }
 
 /// What decides.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Circumstances {
+pub(super) struct Inputs {
     /// How many requests are held, and how many may be.
     pub(super) held: usize,
-    pub(super) keep: usize,
+    pub(super) max_held: usize,
     /// How many of them bulk leaves for what is sparse.
     pub(super) reserve: usize,
     /// The lowest exchange that is held.
@@ -66,16 +66,16 @@ pub(super) struct Circumstances {
 
 /// How long what there is waits for company.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Patience {
+pub(super) struct Delays {
     /// For the next bytes.
     pub(super) settle: Duration,
-    /// For bytes that keep coming.
+    /// For bytes that max_held coming.
     pub(super) fill: Duration,
     /// Acknowledgements for bytes.
     pub(super) acks: Duration,
 }
 
-impl Patience {
+impl Delays {
     /// Until when sparse data waits.
     fn sparse(&self, waiting: WaitTimes) -> Instant {
         let fill = waiting.since.saturating_add(self.fill.max(self.settle));
@@ -91,32 +91,34 @@ impl Patience {
     }
 }
 
-impl Circumstances {
+impl Inputs {
     /// What is to be done `now`.
-    pub(super) fn verdict(&self, now: Instant, patience: Patience) -> Verdict {
-        let Some(lowest) = self.lowest else { return Verdict::Wait(None) };
+    pub(super) fn decide(&self, now: Instant, delays: Delays) -> Decision {
+        let Some(lowest) = self.lowest else { return Decision::Wait(None) };
         if let Some((until, exchange)) = self.ends
             && until <= now
         {
-            return Verdict::Answer(exchange, Load::Anything);
+            return Decision::Answer(exchange, ResponsePayload::Anything);
         }
-        if self.held > self.keep {
-            return Verdict::Answer(lowest, Load::Anything);
+        if self.held > self.max_held {
+            return Decision::Answer(lowest, ResponsePayload::Anything);
         }
         // Here as many are held as the client wants to be held, or fewer.
         let bulk = self.bulk.filter(|_| self.held > self.reserve);
         let due = [
-            self.repeat.map(|(at, exchange)| (at, TimerKind::Confirm, Load::Repeat(exchange))),
-            self.prompt.map(|waiting| (patience.sparse(waiting), TimerKind::Settle, Load::Anything)),
-            bulk.map(|waiting| (patience.bulk(waiting, self.ready), TimerKind::Settle, Load::Bulk)),
-            self.acks.map(|since| (since.saturating_add(patience.acks), TimerKind::AckDelay, Load::Anything)),
+            self.repeat.map(|(at, exchange)| (at, TimerKind::Confirm, ResponsePayload::Repeat(exchange))),
+            self.prompt.map(|waiting| (delays.sparse(waiting), TimerKind::Settle, ResponsePayload::Anything)),
+            bulk.map(|waiting| (delays.bulk(waiting, self.ready), TimerKind::Settle, ResponsePayload::Bulk)),
+            self.acks.map(|since| {
+                (since.saturating_add(delays.acks), TimerKind::AckDelay, ResponsePayload::Anything)
+            }),
         ];
         let due = || due.iter().flatten();
-        if let Some((_, _, load)) = due().find(|(at, _, _)| *at <= now) {
-            return Verdict::Answer(lowest, *load);
+        if let Some((_, _, payload)) = due().find(|(at, _, _)| *at <= now) {
+            return Decision::Answer(lowest, *payload);
         }
         let ends = self.ends.map(|(until, _)| (until, TimerKind::Hold));
-        Verdict::Wait(due().map(|(at, timer, _)| (*at, *timer)).chain(ends).min())
+        Decision::Wait(due().map(|(at, timer, _)| (*at, *timer)).chain(ends).min())
     }
 }
 
@@ -124,7 +126,7 @@ impl Circumstances {
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience = Patience {
+    const DELAYS: Delays = Delays {
         settle: Duration::from_micros(10),
         fill: Duration::from_micros(80),
         acks: Duration::from_micros(50),
@@ -137,77 +139,80 @@ mod tests {
     }
 
     /// Two requests are held, the higher of which ends first, at 100; two may be.
-    fn two() -> Circumstances {
+    fn two() -> Inputs {
         let ends = Some((at(100), HIGH));
-        Circumstances { held: 2, keep: 2, reserve: 1, lowest: Some(LOW), ends, ..Circumstances::default() }
+        Inputs { held: 2, max_held: 2, reserve: 1, lowest: Some(LOW), ends, ..Inputs::default() }
     }
 
     fn waiting(since: u64, grew: u64) -> Option<WaitTimes> {
         Some(WaitTimes { since: at(since), grew: at(grew) })
     }
 
-    fn verdict(circumstances: Circumstances, now: u64) -> Verdict {
-        circumstances.verdict(at(now), PATIENCE)
+    fn decide(inputs: Inputs, now: u64) -> Decision {
+        inputs.decide(at(now), DELAYS)
     }
 
-    const fn wait(until: u64, timer: TimerKind) -> Verdict {
-        Verdict::Wait(Some((Instant::from_micros(until), timer)))
+    const fn wait(until: u64, timer: TimerKind) -> Decision {
+        Decision::Wait(Some((Instant::from_micros(until), timer)))
     }
 
     #[test]
     fn a_hold_that_ends_is_answered_whichever_it_is() {
-        assert_eq!(verdict(two(), 99), wait(100, TimerKind::Hold));
-        assert_eq!(verdict(two(), 100), Verdict::Answer(HIGH, Load::Anything));
+        assert_eq!(decide(two(), 99), wait(100, TimerKind::Hold));
+        assert_eq!(decide(two(), 100), Decision::Answer(HIGH, ResponsePayload::Anything));
     }
 
     #[test]
     fn beyond_keep_the_lowest_is_answered_at_once() {
-        let three = Circumstances { held: 3, ..two() };
-        assert_eq!(verdict(three, 0), Verdict::Answer(LOW, Load::Anything));
+        let three = Inputs { held: 3, ..two() };
+        assert_eq!(decide(three, 0), Decision::Answer(LOW, ResponsePayload::Anything));
     }
 
     #[test]
     fn frames_wait_for_a_settle_and_acknowledgements_longer() {
-        let prompt = Circumstances { prompt: waiting(5, 5), acks: Some(at(0)), ..two() };
-        assert_eq!(verdict(prompt, 14), wait(15, TimerKind::Settle));
-        assert_eq!(verdict(prompt, 15), Verdict::Answer(LOW, Load::Anything));
-        let acks = Circumstances { acks: Some(at(5)), ..two() };
-        assert_eq!(verdict(acks, 54), wait(55, TimerKind::AckDelay));
-        assert_eq!(verdict(acks, 55), Verdict::Answer(LOW, Load::Anything));
+        let prompt = Inputs { prompt: waiting(5, 5), acks: Some(at(0)), ..two() };
+        assert_eq!(decide(prompt, 14), wait(15, TimerKind::Settle));
+        assert_eq!(decide(prompt, 15), Decision::Answer(LOW, ResponsePayload::Anything));
+        let acks = Inputs { acks: Some(at(5)), ..two() };
+        assert_eq!(decide(acks, 54), wait(55, TimerKind::AckDelay));
+        assert_eq!(decide(acks, 55), Decision::Answer(LOW, ResponsePayload::Anything));
     }
 
     #[test]
     fn bulk_leaves_the_reserve_for_what_is_sparse() {
-        let bulk = Circumstances { bulk: waiting(0, 0), ready: true, ..two() };
-        assert_eq!(verdict(bulk, 10), Verdict::Answer(LOW, Load::Bulk));
-        assert_eq!(verdict(Circumstances { held: 1, ..bulk }, 10), wait(100, TimerKind::Hold));
-        let only = Circumstances { held: 1, reserve: 0, ..bulk };
-        assert_eq!(verdict(only, 10), Verdict::Answer(LOW, Load::Bulk));
+        let bulk = Inputs { bulk: waiting(0, 0), ready: true, ..two() };
+        assert_eq!(decide(bulk, 10), Decision::Answer(LOW, ResponsePayload::Bulk));
+        assert_eq!(decide(Inputs { held: 1, ..bulk }, 10), wait(100, TimerKind::Hold));
+        let only = Inputs { held: 1, reserve: 0, ..bulk };
+        assert_eq!(decide(only, 10), Decision::Answer(LOW, ResponsePayload::Bulk));
     }
 
     #[test]
     fn sparse_data_waits_for_as_long_as_more_comes_but_not_for_long() {
-        let coming = |grew| Circumstances { prompt: waiting(0, grew), ..two() };
-        assert_eq!(verdict(coming(9), 10), wait(19, TimerKind::Settle));
-        assert_eq!(verdict(coming(75), 79), wait(80, TimerKind::Settle));
-        assert_eq!(verdict(coming(75), 80), Verdict::Answer(LOW, Load::Anything));
+        let coming = |grew| Inputs { prompt: waiting(0, grew), ..two() };
+        assert_eq!(decide(coming(9), 10), wait(19, TimerKind::Settle));
+        assert_eq!(decide(coming(75), 79), wait(80, TimerKind::Settle));
+        assert_eq!(decide(coming(75), 80), Decision::Answer(LOW, ResponsePayload::Anything));
     }
 
     #[test]
     fn bulk_that_does_not_fill_its_answer_waits_longer_for_the_next_bytes() {
-        let coming = |grew| Circumstances { bulk: waiting(0, grew), ..two() };
-        assert_eq!(verdict(coming(9), 19), wait(29, TimerKind::Settle));
-        assert_eq!(verdict(coming(75), 79), wait(80, TimerKind::Settle));
-        assert_eq!(verdict(coming(9), 29), Verdict::Answer(LOW, Load::Bulk));
-        assert_eq!(verdict(Circumstances { ready: true, ..coming(9) }, 19), Verdict::Answer(LOW, Load::Bulk));
+        let coming = |grew| Inputs { bulk: waiting(0, grew), ..two() };
+        assert_eq!(decide(coming(9), 19), wait(29, TimerKind::Settle));
+        assert_eq!(decide(coming(75), 79), wait(80, TimerKind::Settle));
+        assert_eq!(decide(coming(9), 29), Decision::Answer(LOW, ResponsePayload::Bulk));
+        assert_eq!(
+            decide(Inputs { ready: true, ..coming(9) }, 19),
+            Decision::Answer(LOW, ResponsePayload::Bulk)
+        );
     }
 
     #[test]
     fn a_small_answer_is_repeated_in_the_lowest_that_is_held() {
-        let repeat = Circumstances { repeat: Some((at(20), ExchangeNumber::ZERO)), ..two() };
-        assert_eq!(verdict(repeat, 19), wait(20, TimerKind::Confirm));
-        assert_eq!(verdict(repeat, 20), Verdict::Answer(LOW, Load::Repeat(ExchangeNumber::ZERO)));
-        let none = Circumstances { held: 0, lowest: None, ends: None, ..repeat };
-        assert_eq!(verdict(none, 20), Verdict::Wait(None));
+        let repeat = Inputs { repeat: Some((at(20), ExchangeNumber::ZERO)), ..two() };
+        assert_eq!(decide(repeat, 19), wait(20, TimerKind::Confirm));
+        assert_eq!(decide(repeat, 20), Decision::Answer(LOW, ResponsePayload::Repeat(ExchangeNumber::ZERO)));
+        let none = Inputs { held: 0, lowest: None, ends: None, ..repeat };
+        assert_eq!(decide(none, 20), Decision::Wait(None));
     }
 }

@@ -1,182 +1,209 @@
-//! Level 2 at the node: clients, their exchanges, and their streams (protocol.md 3).
+//! The engine of level 2 (protocol.md 3).
 //!
 //! ```text
-//!             packet                 frames                    chunks
-//!  Slot ───────────────▶ intake ───────────────▶ Stream ──────────────────▶ upstream
-//!   ▲                      │ exchange               │  ◀──────────────────── upstream
-//!   │       packet         ▼        what is due     ▼
-//!   └─────────────────── serve ◀─────────────── SendScheduler
+//!  request packet ──▶ packets ──▶ connections ──▶ client ── frames ──▶ stream ──▶ upstream
+//!                                                  │   ▲                 ◀──────── upstream
+//!                                            hold ─┘   └─ what the stream has to send
+//!  response packet ◀── packets ◀── response ◀──┘
 //! ```
 //!
-//! A [`peer::ClientConnection`] is one client. A request of it is an [exchange] that is [held](hold) until there is something to
-//! say; what goes into its answer is [packed](pack), and remembered until the client confirms it. A [stream] has the
-//! two halves that both machines share, and an upstream like any session's.
+//! A [`client::ClientConnection`] is the node's end of the connection of one client. A request is an
+//! [exchange](exchanges) that is [held](hold) until there is something to send. Its response is assembled from the
+//! streams, and what it carried is remembered until the client confirms it.
 
-pub(super) mod client;
+mod client;
+mod connections;
 mod ended;
-mod ending;
 mod exchanges;
 #[cfg(feature = "model")]
 mod fingerprint;
-mod frames;
 mod hold;
-mod receive;
-mod respond;
+mod packets;
 mod stream;
-mod upstream;
 
-use alloc::collections::BTreeMap;
+use bytes::Bytes;
 
 use crate::config::NodeOptions;
 use crate::error::Misuse;
-use crate::id::{Counter, IdGenerator, UpstreamId};
+use crate::id::RequestId;
+use crate::level::Level;
+use crate::node::action::{ClientEnd, NodeNotice};
 use crate::node::context::Context;
 use crate::node::event::UpstreamEvent;
+use crate::node::requests::{ExchangeRef, PacketReply, Part};
 use crate::node::streams::client::ClientConnection;
+use crate::node::streams::client::request::RequestPacket;
+use crate::node::streams::client::response::unknown_epoch;
+use crate::node::streams::connections::Connections;
+use crate::node::streams::packets::Packets;
 use crate::node::upstreams::{ConnectionId, StreamRef};
-use crate::time::Instant;
-use crate::wire::direction::Direction;
-use crate::wire::number::StreamNumber;
-use crate::wire::packet::{ClientId, Epoch, Grants, RequestHeader};
-use crate::wire::seal::{Nonces, Seal};
+use crate::wire::packet::RequestHeader;
 
 /// The engine of level 2.
 #[derive(Clone, Debug)]
 pub(super) struct Streams {
     connections: Connections,
-    /// Opens request packets.
-    up: Seal,
-    /// Seals response packets.
-    down: Seal,
-    nonces: Nonces,
+    packets: Packets,
 }
 
 impl Streams {
     pub(super) fn new(config: &NodeOptions, seed: [u8; 32]) -> Self {
-        let secret = config.seal_secret();
-        Self {
-            connections: Connections::new(seed),
-            up: Seal::new(secret, Direction::Up),
-            down: Seal::new(secret, Direction::Down),
-            nonces: Nonces::new(seed),
-        }
+        Self { connections: Connections::new(seed), packets: Packets::new(config, seed) }
     }
 
     /// An engine whose packets are not sealed.
     #[cfg(any(test, feature = "model"))]
-    pub(super) fn unsealed(config: &NodeOptions, seed: [u8; 32]) -> Self {
-        let (up, down) = (Seal::null(Direction::Up), Seal::null(Direction::Down));
-        Self { up, down, ..Self::new(config, seed) }
+    pub(super) fn unsealed(seed: [u8; 32]) -> Self {
+        Self { connections: Connections::new(seed), packets: Packets::unsealed(seed) }
     }
 
     /// Payload bytes that are kept for all clients. Visits every stream.
     pub(super) fn buffered_bytes(&self) -> usize {
-        self.connections.buffered_bytes()
+        self.connections.iter().map(ClientConnection::buffered).fold(0, usize::saturating_add)
     }
 
     /// Whether the contract allows an event of a stream's upstream now.
     pub(super) fn check(&self, at: StreamRef, event: &UpstreamEvent) -> Result<(), Misuse> {
-        self.stream(at).map_or(Ok(()), |stream| stream.check(event))
+        self.connections.get(at.connection).map_or(Ok(()), |connection| connection.check(at.number, event))
     }
 
-    /// A stream has changed: gives its reader what credit there is, and sets its timer.
+    /// A packet came. With `shared`, other ops of its request must not wait for its answer.
+    pub(super) fn on_packet(&mut self, cx: &mut Context, part: Part, packet: Bytes, shared: bool) {
+        if cx.config().max_level < Level::Streams {
+            return cx.reply_packet(part, PacketReply::Unsupported);
+        }
+        cx.count(|stats| &mut stats.packets, 1);
+        let len = packet.len();
+        let Some((header, frames)) = self.packets.open(packet, cx.config()) else {
+            return bad_packet(cx, part);
+        };
+        let Some(id) = self.connection_of(cx, part, &header) else { return };
+        let Self { connections, packets } = self;
+        let Some(connection) = connections.get_mut(id) else { return };
+        let request = RequestPacket { part, header: &header, len, shared };
+        if let Err(fault) = connection.on_request(request, frames, packets, cx) {
+            self.drop_client(cx, id, ClientEnd::Failed(fault));
+            bad_packet(cx, part);
+        }
+    }
+
+    /// The connection that a packet belongs to; without one, the packet is answered.
+    fn connection_of(
+        &mut self,
+        cx: &mut Context,
+        part: Part,
+        header: &RequestHeader,
+    ) -> Option<ConnectionId> {
+        let known = self.connections.find(header.client);
+        let epoch = known.and_then(|id| self.connections.get(id)).map(ClientConnection::epoch);
+        match (known, header.epoch) {
+            (Some(id), None) => {
+                if planted!(HelloAnew) {
+                    self.connections.renew_epoch(id);
+                }
+                Some(id)
+            }
+            (Some(id), Some(_)) if epoch == header.epoch => Some(id),
+            (_, Some(epoch)) => {
+                let writer = unknown_epoch(header, epoch, cx);
+                self.packets.reply(part, writer, cx);
+                None
+            }
+            (None, None) => match self.connections.insert(header, cx.config(), cx.now()) {
+                Ok(id) => {
+                    cx.count(|stats| &mut stats.clients, 1);
+                    cx.notice(NodeNotice::ClientJoined { client: header.client });
+                    Some(id)
+                }
+                Err(limit) => {
+                    cx.notice(NodeNotice::LimitReached { limit });
+                    bad_packet(cx, part);
+                    None
+                }
+            },
+        }
+    }
+
+    /// The caller of a held request has gone.
+    pub(super) fn on_request_gone(&mut self, cx: &mut Context, request: RequestId, at: ExchangeRef) {
+        if let Some(connection) = self.connections.get_mut(at.connection) {
+            connection.on_request_gone(request, at.exchange, cx);
+        }
+    }
+
+    /// Something happened to a stream's upstream; the contract was checked.
+    pub(super) fn on_upstream(&mut self, cx: &mut Context, at: StreamRef, event: UpstreamEvent) {
+        if let Some(connection) = self.connections.get_mut(at.connection) {
+            connection.on_upstream(at.number, event, cx);
+        }
+    }
+
+    /// A stream has changed: its reader may get credit, its deadline may be another.
     pub(super) fn advance(&mut self, cx: &mut Context, at: StreamRef) {
-        self.grant(cx, at);
-        self.arm(cx, at);
-    }
-}
-
-/// Every client that the node knows.
-#[derive(Clone, Debug)]
-struct Connections {
-    table: BTreeMap<ConnectionId, ClientConnection>,
-    index: BTreeMap<ClientId, ConnectionId>,
-    known: Counter,
-    epochs: IdGenerator<Epoch>,
-    /// Uplink bytes promised to all of them.
-    promised: u64,
-}
-
-impl Connections {
-    fn new(seed: [u8; 32]) -> Self {
-        Self {
-            table: BTreeMap::new(),
-            index: BTreeMap::new(),
-            known: Counter::default(),
-            epochs: IdGenerator::new(seed),
-            promised: 0,
+        if let Some(connection) = self.connections.get_mut(at.connection) {
+            connection.grant(at.number, cx);
+            connection.arm(at.number, cx);
         }
     }
 
-    fn get(&self, connection: ConnectionId) -> Option<&ClientConnection> {
-        self.table.get(&connection)
-    }
-
-    fn get_mut(&mut self, connection: ConnectionId) -> Option<&mut ClientConnection> {
-        self.table.get_mut(&connection)
-    }
-
-    fn buffered_bytes(&self) -> usize {
-        self.table.values().map(|connection| connection.shared.buffered()).fold(0, usize::saturating_add)
-    }
-
-    fn find(&self, client: ClientId) -> Option<ConnectionId> {
-        self.index.get(&client).copied()
-    }
-
-    /// What a new client is granted, or which option is in the way.
-    fn grants(&self, config: &NodeOptions) -> Result<Grants, &'static str> {
-        let options = &config.tuning.streams;
-        if self.table.len() >= options.max_clients {
-            return Err("streams.max_clients");
+    /// Gives the reader of a stream's upstream what credit there is.
+    pub(super) fn grant(&mut self, cx: &mut Context, at: StreamRef) {
+        if let Some(connection) = self.connections.get_mut(at.connection) {
+            connection.grant(at.number, cx);
         }
-        // Whoever comes late gets less, and nobody gets it all.
-        let left = options.uplink_memory.saturating_sub(self.promised);
-        let uplink_total = options.uplink_total.min(left / 4);
-        if uplink_total < LEAST_TOTAL {
-            return Err("streams.uplink_memory");
+    }
+
+    /// A deadline of a stream's upstream has passed.
+    pub(super) fn on_upstream_deadline(&mut self, cx: &mut Context, at: StreamRef) {
+        if let Some(connection) = self.connections.get_mut(at.connection) {
+            connection.on_upstream_deadline(at.number, cx);
         }
-        Ok(Grants {
-            uplink_window: options.uplink_window,
-            uplink_total,
-            downlink_total: options.downlink_total,
-            max_packet: u64::try_from(largest_packet(config)).unwrap_or(u64::MAX),
-            max_hold: options.max_hold,
-            max_held: options.max_held,
-            max_streams: options.max_streams,
-        })
     }
 
-    fn insert(&mut self, hello: &RequestHeader, grants: Grants, now: Instant) -> ConnectionId {
-        let id = ConnectionId::new(self.known.next());
-        self.promised = self.promised.saturating_add(grants.uplink_total);
-        self.index.insert(hello.client, id);
-        self.table.insert(id, ClientConnection::new(hello, self.epochs.generate(), grants, now));
-        id
+    /// Answers the held requests of a client for which it is time, and sets the client's timer.
+    pub(super) fn respond(&mut self, cx: &mut Context, connection: ConnectionId) {
+        let Self { connections, packets } = self;
+        if let Some(connection) = connections.get_mut(connection) {
+            connection.respond(packets, cx);
+        }
     }
 
-    fn remove(&mut self, id: ConnectionId) -> Option<ClientConnection> {
-        let connection = self.table.remove(&id)?;
-        self.promised = self.promised.saturating_sub(connection.shared.grants().uplink_total);
-        self.index.remove(&connection.shared.client());
-        Some(connection)
+    /// A deadline of a client has passed.
+    pub(super) fn on_connection_deadline(&mut self, cx: &mut Context, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.idle_deadline(cx.config()) <= cx.now() {
+            self.drop_client(cx, id, ClientEnd::Idle);
+        } else {
+            connection.queue(cx);
+        }
+    }
+
+    /// The node closes: every stream is reset, and every held request is answered with that.
+    pub(super) fn close(&mut self, cx: &mut Context) {
+        for id in self.connections.ids() {
+            let Self { connections, packets } = self;
+            if let Some(connection) = connections.get_mut(id) {
+                connection.close(packets, cx);
+            }
+            self.drop_client(cx, id, ClientEnd::NodeClosed);
+        }
+    }
+
+    /// Drops a client with everything that it has. Its requests are answered as packets that do not open.
+    fn drop_client(&mut self, cx: &mut Context, id: ConnectionId, why: ClientEnd) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.reset_streams(cx);
+        }
+        if let Some(connection) = self.connections.remove(id) {
+            cx.notice(NodeNotice::ClientEnded { client: connection.client(), why });
+            connection.drop_requests(cx);
+        }
     }
 }
 
-/// The least uplink bytes that are worth promising.
-const LEAST_TOTAL: u64 = 64 * 1024;
-
-/// The largest packet, so that it also fits into a body of base64.
-fn largest_packet(config: &NodeOptions) -> usize {
-    const ENVELOPE: usize = 1024;
-    let body = config.max_body.saturating_sub(ENVELOPE) / 4;
-    config.tuning.streams.max_packet.min(body.saturating_mul(3))
-}
-
-/// A stream's upstream, and where it is from now on: what the machine needs to act on both.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    id: ConnectionId,
-    number: StreamNumber,
-    upstream: UpstreamId,
+/// Whatever is wrong with a packet is answered in the same way.
+fn bad_packet(cx: &mut Context, part: Part) {
+    cx.count(|stats| &mut stats.bad_packets, 1);
+    cx.notice(NodeNotice::BadPacket { request: part.request });
+    cx.reply_packet(part, PacketReply::BadPacket);
 }

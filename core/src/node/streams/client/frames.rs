@@ -1,0 +1,146 @@
+//! Frames of a request (protocol.md 3.2 rules 3, 5, 6 and 11).
+
+use bytes::Bytes;
+
+use crate::credit::FLOOR;
+use crate::node::action::{ClientFault, NodeNotice, SessionEnd};
+use crate::node::context::Context;
+use crate::node::streams::client::ClientConnection;
+use crate::node::streams::client::request::RequestPacket;
+use crate::node::streams::hold::ResponsePayload;
+use crate::node::streams::packets::Packets;
+use crate::node::streams::stream::UpstreamStream;
+use crate::node::upstreams::{Carrier, StreamRef};
+use crate::pin::compact;
+use crate::seq::Seq;
+use crate::target::{FlowKind, Target};
+use crate::wire::frame::Frame;
+use crate::wire::number::{ExchangeNumber, StreamNumber};
+use crate::wire::reset::ResetCode;
+
+impl ClientConnection {
+    /// Takes one frame of a request, which is `fresh` when it has not come before.
+    pub(super) fn on_frame(
+        &mut self,
+        request: RequestPacket<'_>,
+        frame: Frame,
+        fresh: bool,
+        packets: &mut Packets,
+        cx: &mut Context,
+    ) -> Result<(), ClientFault> {
+        let exchange = request.header.exchange;
+        match frame {
+            Frame::Open { stream, kind, window, target } => self.on_open(stream, kind, window, target, cx),
+            Frame::Data { stream, seq, fin, bytes } => {
+                self.on_chunk(stream, (seq, fin, compact(bytes, request.len)), fresh, cx)?;
+            }
+            Frame::Ack { stream, next } => self.on_ack(stream, next, cx)?,
+            Frame::Window { stream, limit } => {
+                self.shared.on_window(stream, limit);
+                self.shared.refresh(stream, cx.now());
+            }
+            Frame::Reset { stream, .. } => self.on_reset(stream, cx),
+            Frame::Datagram { stream, bytes } if fresh || planted!(DatagramAgain) => {
+                self.on_datagram_frame(stream, compact(bytes, request.len), cx);
+            }
+            Frame::Datagram { .. } => {}
+            Frame::Resend { exchange: lost } if lost >= exchange => return Err(ClientFault::ResendOfFuture),
+            Frame::Resend { exchange: lost } => self.on_resend(lost, packets, cx),
+            // These only go down; a packet with one of them was refused.
+            Frame::Opened { .. } | Frame::Backlog { .. } | Frame::Gone { .. } => {}
+        }
+        self.check_bounds(cx.config())
+    }
+
+    /// A stream that is known, or has ended, is not opened again.
+    fn on_open(
+        &mut self,
+        number: StreamNumber,
+        kind: FlowKind,
+        window: u64,
+        target: Target,
+        cx: &mut Context,
+    ) {
+        let now = cx.now();
+        if self.shared.stream(number).is_some() || self.ended.contains(number) {
+            return;
+        }
+        let carrier = Carrier::Stream(StreamRef { connection: self.id, number });
+        let full = !self.shared.has_place();
+        let upstream = if full { None } else { cx.open_upstream(carrier, target.clone(), kind) };
+        let Some(upstream) = upstream else {
+            self.refuse(number, ResetCode::TooManyStreams, now);
+            let limit = if full { "streams.max_streams" } else { "max_sessions" };
+            return cx.notice(NodeNotice::LimitReached { limit });
+        };
+        let stream = UpstreamStream::open(upstream, target, kind, window, cx.config(), now);
+        self.shared.insert(number, stream);
+        self.arm(number, cx);
+    }
+
+    fn on_chunk(
+        &mut self,
+        number: StreamNumber,
+        (seq, fin, bytes): (Seq, bool, Bytes),
+        fresh: bool,
+        cx: &mut Context,
+    ) -> Result<(), ClientFault> {
+        let Some(stream) = self.shared.stream_mut(number) else {
+            if fresh {
+                self.on_stray_chunk(number, cx.now());
+            }
+            return Ok(());
+        };
+        let Some(recv) = stream.recv_half_mut() else { return Err(ClientFault::DataOnDatagrams) };
+        // Whoever repeats old requests shall not make the node answer new ones.
+        if fresh {
+            recv.receive(seq, fin, bytes)?;
+        } else {
+            recv.receive_copy(seq, fin, bytes)?;
+        }
+        stream.upstream_mut().touch(cx.now());
+        self.deliver(number, cx);
+        Ok(())
+    }
+
+    fn on_ack(&mut self, number: StreamNumber, next: Seq, cx: &mut Context) -> Result<(), ClientFault> {
+        if self.shared.on_ack(number, next, cx.pool())?.is_some() {
+            self.settle_stream(number, cx);
+            self.grant_blocked(cx);
+        }
+        Ok(())
+    }
+
+    /// The client resets a stream, and is told nothing more of it. An unknown stream is never opened.
+    fn on_reset(&mut self, number: StreamNumber, cx: &mut Context) {
+        if self.shared.stream(number).is_some() {
+            self.end_stream(number, SessionEnd::Closed, None, cx);
+        } else if !planted!(ResetForgotten) {
+            self.forget(number, cx.now());
+        }
+    }
+
+    fn on_datagram_frame(&mut self, number: StreamNumber, bytes: Bytes, cx: &mut Context) {
+        let Some(stream) = self.shared.stream_mut(number) else { return };
+        let (upstream, open) = (stream.upstream_id(), stream.is_open());
+        let Some((datagrams, _)) = stream.datagrams_mut() else { return };
+        if open {
+            cx.write(upstream, bytes);
+        } else {
+            datagrams.received.push(bytes, cx.config().tuning.udp_queue, FLOOR);
+        }
+        stream.upstream_mut().touch(cx.now());
+        cx.queue_upstream(upstream);
+    }
+
+    /// A held request that is named in a RESEND is answered by a header: the client will not ask for more.
+    fn on_resend(&mut self, exchange: ExchangeNumber, packets: &mut Packets, cx: &mut Context) {
+        if planted!(NamedRefilled) && self.held.contains_key(&exchange) {
+            return self.answer_held(exchange, ResponsePayload::Anything, packets, cx);
+        }
+        if let Some(held) = self.resend(exchange, cx.now()) {
+            self.exchanges.answered(exchange, 0, 0);
+            self.answer_bare(exchange, held, false, packets, cx);
+        }
+    }
+}

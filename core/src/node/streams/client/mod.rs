@@ -1,0 +1,332 @@
+//! Connection of one client at the node (protocol.md 3.1, 3.2).
+
+mod frames;
+pub(super) mod request;
+pub(super) mod response;
+mod upstream;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::time::Duration;
+
+use crate::config::NodeOptions;
+use crate::connection::stream::violation::Violation;
+use crate::connection::{Connection, LastWord};
+use crate::error::Misuse;
+use crate::node::action::{ClientFault, NodeNotice, SessionEnd, Shut};
+use crate::node::context::{Context, Owner};
+use crate::node::event::UpstreamEvent;
+use crate::node::requests::PacketReply;
+use crate::node::streams::ended::Ended;
+use crate::node::streams::exchanges::Exchanges;
+use crate::node::streams::hold::{Delays, HeldExchange, Inputs, ResponsePayload};
+use crate::node::streams::packets::Packets;
+use crate::node::streams::stream::UpstreamSocket;
+use crate::node::upstreams::ConnectionId;
+use crate::time::{Instant, share};
+use crate::timer::TimerSlot;
+use crate::wire::number::{AnswerNumber, ExchangeNumber, StreamNumber};
+use crate::wire::packet::{ClientId, Epoch, Grants, RequestHeader};
+use crate::wire::reset::ResetCode;
+
+/// Closing streams that a client may have however few streams it may open: it opens the next one as soon as it learns of
+/// an end, and acknowledges the end only when every older exchange is done.
+const LEAST_CLOSING: usize = 1024;
+
+impl From<Violation> for ClientFault {
+    fn from(violation: Violation) -> Self {
+        Self::Stream(violation.text())
+    }
+}
+
+/// The node's end of the connection of one client.
+#[derive(Clone, Debug)]
+pub(super) struct ClientConnection {
+    id: ConnectionId,
+    shared: Connection<UpstreamSocket>,
+    exchanges: Exchanges,
+    /// The number of the next answer.
+    answers: AnswerNumber,
+    /// From the request with the highest number: how many requests may be held, and when a small answer is repeated.
+    max_held: usize,
+    confirm: Option<Duration>,
+    held: BTreeMap<ExchangeNumber, HeldExchange>,
+    ended: Ended,
+    /// Small answers that are not acknowledged, by when they are repeated.
+    unconfirmed: BTreeSet<(Instant, ExchangeNumber)>,
+    last_seen: Instant,
+    timer: TimerSlot,
+    /// Whether it is in the work queue.
+    queued: bool,
+}
+
+impl ClientConnection {
+    /// A client that says hello.
+    pub(super) fn new(
+        id: ConnectionId,
+        hello: &RequestHeader,
+        epoch: Epoch,
+        grants: Grants,
+        now: Instant,
+    ) -> Self {
+        let total = grants.downlink_total.min(hello.total);
+        Self {
+            id,
+            shared: Connection::new(hello.client, epoch, grants, total),
+            exchanges: Exchanges::new(hello.done),
+            answers: AnswerNumber::ZERO,
+            max_held: 0,
+            confirm: None,
+            held: BTreeMap::new(),
+            ended: Ended::default(),
+            unconfirmed: BTreeSet::new(),
+            last_seen: now,
+            timer: TimerSlot::default(),
+            queued: false,
+        }
+    }
+
+    /// Takes the limits that the newest request names.
+    fn take_terms(&mut self, header: &RequestHeader) {
+        if header.exchange >= self.exchanges.seen() {
+            let grants = self.shared.grants();
+            self.max_held = usize::try_from(header.keep.min(grants.max_held)).unwrap_or(usize::MAX);
+            self.confirm = header.confirm;
+            let total = grants.downlink_total.min(header.total);
+            self.shared.set_total(total);
+        }
+    }
+
+    /// Every exchange below `done` is acknowledged or was named in a RESEND.
+    fn confirm_below(&mut self, done: ExchangeNumber, now: Instant) {
+        self.exchanges.forget_below(done);
+        let done = self.exchanges.done();
+        self.shared.on_acked_below(done, now);
+        self.unconfirmed.retain(|(_, exchange)| *exchange >= done);
+    }
+
+    /// The client says that the answer of `exchange` may be lost. Returns its request if it is held.
+    fn resend(&mut self, exchange: ExchangeNumber, now: Instant) -> Option<HeldExchange> {
+        self.exchanges.get_mut(exchange)?.named = true;
+        self.unconfirmed.retain(|(_, unconfirmed)| *unconfirmed != exchange);
+        self.shared.on_lost(exchange, now);
+        self.held.remove(&exchange)
+    }
+
+    /// A stream is refused before it begins.
+    fn refuse(&mut self, number: StreamNumber, code: ResetCode, now: Instant) {
+        self.ended.insert(number);
+        self.shared.refuse(number, code, now);
+    }
+
+    /// The client reset a stream that does not exist: it is never opened.
+    fn forget(&mut self, number: StreamNumber, now: Instant) {
+        self.ended.insert(number);
+        self.shared.forget(number, now);
+    }
+
+    /// DATA came for a stream that does not exist.
+    fn on_stray_chunk(&mut self, number: StreamNumber, now: Instant) {
+        if !self.shared.on_stray_chunk(number, now) && !self.ended.contains(number) {
+            self.shared.queue_gone(number, now);
+        }
+    }
+
+    /// Whether the sums and the numbers of ended streams are within their bounds.
+    fn check_bounds(&self, config: &NodeOptions) -> Result<(), ClientFault> {
+        let (sums, grants) = (self.shared.scheduler().sums(), self.shared.grants());
+        let most = usize::try_from(grants.max_streams).unwrap_or(usize::MAX).saturating_mul(2);
+        let beyond = u64::try_from(sums.beyond).unwrap_or(u64::MAX);
+        if beyond > grants.uplink_total {
+            Err(ClientFault::TotalExceeded)
+        } else if sums.span > config.tuning.streams.reorder_chunks {
+            Err(ClientFault::ReorderExceeded)
+        } else if self.ended.ranges() > most || self.shared.closing_len() > most.max(LEAST_CLOSING) {
+            Err(ClientFault::TooManyEnded)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// How long frames wait for others: a hundredth of the client's round trip if it is known, and not at all if that is
+    /// below the resolution of timers. While bytes keep coming, a sixteenth, at most 20 settles.
+    fn delays(&self, config: &NodeOptions) -> Delays {
+        const LEAST: Duration = Duration::from_millis(1);
+        let longest = config.tuning.streams.settle.saturating_mul(20);
+        let (settle, acks) = (config.tuning.streams.settle, config.tuning.streams.ack_delay);
+        let Some(confirm) = self.confirm else { return Delays { settle, fill: settle, acks } };
+        let settle = share(confirm, 1, 100).min(settle);
+        if settle < LEAST {
+            return Delays { acks, ..Delays::default() };
+        }
+        Delays { settle, fill: share(confirm, 1, 16).min(longest), acks }
+    }
+
+    fn fills_lowest(&self) -> bool {
+        let room = self.held.values().next().map_or(u64::MAX, |held| held.max_response.get());
+        u64::try_from(self.shared.scheduler().sums().sendable).unwrap_or(u64::MAX) >= room
+    }
+
+    /// How many held requests bulk leaves for sparse data: all but one, or none if every stream is in bulk.
+    fn reserve(&self) -> usize {
+        if self.shared.scheduler().bulk_len() >= self.shared.len() {
+            0
+        } else {
+            self.max_held.saturating_sub(1)
+        }
+    }
+
+    /// What decides about the held requests.
+    fn inputs(&self) -> Inputs {
+        let scheduler = self.shared.scheduler();
+        Inputs {
+            held: self.held.len(),
+            max_held: self.max_held,
+            reserve: self.reserve(),
+            lowest: self.held.keys().next().copied(),
+            ends: self.held.iter().map(|(exchange, held)| (held.until, *exchange)).min(),
+            prompt: scheduler.prompt_wait(),
+            bulk: scheduler.bulk_wait(),
+            acks: scheduler.acks_since(),
+            ready: scheduler.bulk_len() > 1 || self.fills_lowest(),
+            repeat: self.unconfirmed.first().copied(),
+        }
+    }
+
+    /// When the client is dropped if it is not heard of.
+    pub(super) fn idle_deadline(&self, config: &NodeOptions) -> Instant {
+        self.last_seen.saturating_add(config.tuning.streams.idle)
+    }
+
+    /// Whether an exchange was named in a RESEND: its answers carry a header only.
+    fn is_named(&self, exchange: ExchangeNumber) -> bool {
+        self.exchanges.get(exchange).is_some_and(|record| record.named)
+    }
+
+    pub(super) const fn client(&self) -> ClientId {
+        self.shared.client()
+    }
+
+    pub(super) const fn epoch(&self) -> Epoch {
+        self.shared.epoch()
+    }
+
+    pub(super) const fn set_epoch(&mut self, epoch: Epoch) {
+        self.shared.set_epoch(epoch);
+    }
+
+    /// What the client was granted.
+    pub(super) const fn grants(&self) -> &Grants {
+        self.shared.grants()
+    }
+
+    /// Payload bytes that are kept. Visits every stream.
+    pub(super) fn buffered(&self) -> usize {
+        self.shared.buffered()
+    }
+
+    /// Whether the contract allows an event of a stream's upstream now.
+    pub(super) fn check(&self, number: StreamNumber, event: &UpstreamEvent) -> Result<(), Misuse> {
+        self.shared.stream(number).map_or(Ok(()), |stream| stream.check(event))
+    }
+
+    /// A held request may be ready to be answered.
+    pub(super) fn queue(&mut self, cx: &mut Context) {
+        if !core::mem::replace(&mut self.queued, true) {
+            cx.queue_connection(self.id);
+        }
+    }
+}
+
+/// Ends.
+impl ClientConnection {
+    /// Ends a stream. With a code, a RESET is sent; without one, the last ACK if it finished, and nothing if the client
+    /// reset it.
+    fn end_stream(
+        &mut self,
+        number: StreamNumber,
+        why: SessionEnd,
+        code: Option<ResetCode>,
+        cx: &mut Context,
+    ) {
+        let now = cx.now();
+        let last = match code {
+            Some(code) => LastWord::Reset(code),
+            None if why == SessionEnd::Finished => LastWord::Finished,
+            None => LastWord::Nothing,
+        };
+        let Some(mut stream) = self.shared.remove(number, last, cx.pool(), now) else { return };
+        self.ended.insert(number);
+        let upstream = stream.upstream_id();
+        cx.set_timer(stream.timer_mut(), Owner::Upstream(upstream), None);
+        cx.remove_upstream(upstream);
+        if !stream.upstream().was_reset() {
+            cx.shut(upstream, if why == SessionEnd::Finished { Shut::Close } else { Shut::Reset });
+        }
+        if stream.is_open() {
+            cx.count(|stats| &mut stats.sessions_ended, 1);
+            cx.notice(NodeNotice::SessionEnded { upstream, why });
+        }
+        self.grant_blocked(cx);
+        self.queue(cx);
+    }
+
+    fn end_streams(&mut self, why: SessionEnd, code: ResetCode, cx: &mut Context) {
+        let first = |connection: &Self| connection.shared.streams().next().map(|(number, _)| number);
+        while let Some(number) = first(self) {
+            self.end_stream(number, why, Some(code), cx);
+        }
+    }
+
+    /// The client is dropped: every stream is reset.
+    pub(super) fn reset_streams(&mut self, cx: &mut Context) {
+        self.end_streams(SessionEnd::ClientLost, ResetCode::Gone, cx);
+    }
+
+    /// The client was dropped: its requests are answered as packets that do not open.
+    pub(super) fn drop_requests(mut self, cx: &mut Context) {
+        cx.set_timer(&mut self.timer, Owner::Connection(self.id), None);
+        for held in self.held.values() {
+            cx.reply_packet(held.at, PacketReply::BadPacket);
+        }
+    }
+
+    /// The node closes: every stream is reset, and every held request is answered with that.
+    pub(super) fn close(&mut self, packets: &mut Packets, cx: &mut Context) {
+        self.end_streams(SessionEnd::NodeClosed, ResetCode::Draining, cx);
+        while let Some(exchange) = self.held.keys().next().copied() {
+            self.answer_held(exchange, ResponsePayload::Anything, packets, cx);
+        }
+    }
+}
+
+#[cfg(feature = "model")]
+impl ClientConnection {
+    pub(super) fn fingerprint(
+        &self,
+        ranks: &crate::node::fingerprint::Ranks<'_>,
+        print: &mut crate::fingerprint::Fingerprint<'_>,
+    ) {
+        print.value((self.exchanges.done(), self.max_held, self.confirm, &self.ended));
+        print.each(self.exchanges.iter(), |print, record| {
+            print.value((record.progress, record.named, record.repeats));
+        });
+        print.each(self.held.iter(), |print, (exchange, held)| {
+            let room = match held.max_response {
+                crate::wire::packet::ResponseRoom::HeaderOnly => 0,
+                crate::wire::packet::ResponseRoom::Bytes(bytes) => bytes,
+            };
+            print.value((exchange, room));
+            ranks.op(held.at, print);
+            print.time(held.arrived);
+            print.deadline(held.until);
+        });
+        self.shared.fingerprint(print, |print, socket| {
+            socket.fingerprint(ranks, print);
+        });
+        print.each(self.unconfirmed.iter(), |print, (at, exchange)| {
+            print.value(exchange);
+            print.deadline(*at);
+        });
+        print.time(self.last_seen);
+    }
+}

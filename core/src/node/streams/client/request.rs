@@ -1,0 +1,116 @@
+//! Request packets of a known client (protocol.md 3.2 rules 2 and 7).
+
+use core::time::Duration;
+
+use crate::id::RequestId;
+use crate::node::action::ClientFault;
+use crate::node::context::Context;
+use crate::node::requests::{ExchangeRef, Part};
+use crate::node::streams::client::ClientConnection;
+use crate::node::streams::exchanges::Arrival;
+use crate::node::streams::hold::{HeldExchange, ResponsePayload};
+use crate::node::streams::packets::Packets;
+use crate::wire::frame::Frames;
+use crate::wire::number::ExchangeNumber;
+use crate::wire::packet::{RequestHeader, ResponseRoom};
+
+/// A request packet.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::node::streams) struct RequestPacket<'h> {
+    /// Where it is answered.
+    pub(in crate::node::streams) part: Part,
+    pub(in crate::node::streams) header: &'h RequestHeader,
+    /// Bytes of the packet.
+    pub(in crate::node::streams) len: usize,
+    /// Whether other ops wait for their answers with it.
+    pub(in crate::node::streams) shared: bool,
+}
+
+impl ClientConnection {
+    /// A packet of the current epoch came, or a hello.
+    pub(in crate::node::streams) fn on_request(
+        &mut self,
+        request: RequestPacket<'_>,
+        frames: Frames,
+        packets: &mut Packets,
+        cx: &mut Context,
+    ) -> Result<(), ClientFault> {
+        let header = request.header;
+        self.last_seen = cx.now();
+        let arrival = self.exchanges.arrive(header.exchange).map_err(|_| ClientFault::TooManyExchanges)?;
+        self.confirm_below(header.done, cx.now());
+        self.take_terms(header);
+        self.answer_done(packets, cx);
+        for frame in frames {
+            self.on_frame(request, frame, arrival == Arrival::First, packets, cx)?;
+        }
+        self.admit_copy(request, arrival, packets, cx);
+        self.queue(cx);
+        Ok(())
+    }
+
+    /// Answers held requests below `done` by a header: the client will not ask for more.
+    fn answer_done(&mut self, packets: &mut Packets, cx: &mut Context) {
+        while let Some(first) = self.held.first_entry()
+            && *first.key() < self.exchanges.done()
+        {
+            let (exchange, held) = first.remove_entry();
+            self.answer_bare(exchange, held, false, packets, cx);
+        }
+    }
+
+    /// Answers this copy of a request, or holds it.
+    fn admit_copy(
+        &mut self,
+        request: RequestPacket<'_>,
+        arrival: Arrival,
+        packets: &mut Packets,
+        cx: &mut Context,
+    ) {
+        let now = cx.now();
+        let RequestPacket { part, header, shared, .. } = request;
+        let exchange = header.exchange;
+        let bare = header.epoch.is_none()
+            || header.room == ResponseRoom::HeaderOnly
+            || self.is_named(exchange) && !planted!(NamedRefilled)
+            || exchange < self.exchanges.done();
+        let hold = if shared { Duration::ZERO } else { header.hold.min(self.grants().max_hold) };
+        let until = now.saturating_add(hold);
+        let held = HeldExchange { at: part, arrived: now, until, max_response: header.room };
+        match arrival {
+            Arrival::Held if planted!(CopyRefilled) => self.answer_bare(exchange, held, false, packets, cx),
+            Arrival::Held if !bare => {
+                // Its frames are fixed now, and both copies are answered with them.
+                self.answer_held(exchange, ResponsePayload::Anything, packets, cx);
+                self.answer_again(exchange, held, packets, cx);
+            }
+            Arrival::Answered if !bare => self.answer_again(exchange, held, packets, cx),
+            Arrival::First if !bare => {
+                self.exchanges.hold(exchange);
+                self.held.insert(exchange, held);
+                cx.hold_exchange(part, ExchangeRef { connection: self.id, exchange });
+            }
+            Arrival::First => {
+                self.exchanges.answered(exchange, 0, 0);
+                self.answer_bare(exchange, held, header.epoch.is_none(), packets, cx);
+            }
+            Arrival::Below | Arrival::Held | Arrival::Answered => {
+                self.answer_bare(exchange, held, header.epoch.is_none(), packets, cx);
+            }
+        }
+    }
+
+    /// The caller of a held request has gone. The client learns that the exchange was answered, without frames.
+    pub(in crate::node::streams) fn on_request_gone(
+        &mut self,
+        request: RequestId,
+        exchange: ExchangeNumber,
+        cx: &mut Context,
+    ) {
+        if self.held.get(&exchange).is_some_and(|held| held.at.request == request) {
+            self.held.remove(&exchange);
+            self.exchanges.answered(exchange, 0, 0);
+            self.queue(cx);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Packets of level 2 at the node: requests are opened, responses are sealed (protocol.md 3.1).
+
+use bytes::Bytes;
+
+use crate::config::NodeOptions;
+use crate::node::context::Context;
+use crate::node::requests::{PacketReply, Part};
+use crate::wire::Sealing;
+use crate::wire::direction::Direction;
+use crate::wire::frame::Frames;
+use crate::wire::packet::{self, PacketWriter, RequestHeader};
+use crate::wire::seal::{Nonces, Seal};
+
+/// What opens and seals packets.
+#[derive(Clone, Debug)]
+pub(super) struct Packets {
+    up: Seal,
+    down: Seal,
+    nonces: Nonces,
+}
+
+impl Packets {
+    pub(super) fn new(config: &NodeOptions, seed: [u8; 32]) -> Self {
+        let secret = config.seal_secret();
+        let (up, down) = (Seal::new(secret, Direction::Up), Seal::new(secret, Direction::Down));
+        Self { up, down, nonces: Nonces::new(seed) }
+    }
+
+    /// Packets that are not sealed.
+    #[cfg(any(test, feature = "model"))]
+    pub(super) fn unsealed(seed: [u8; 32]) -> Self {
+        let (up, down) = (Seal::null(Direction::Up), Seal::null(Direction::Down));
+        Self { up, down, nonces: Nonces::new(seed) }
+    }
+
+    /// The content of a request packet; none if anything is wrong with it.
+    pub(super) fn open(&self, packet: Bytes, config: &NodeOptions) -> Option<(RequestHeader, Frames)> {
+        if packet.len() > largest_packet(config) {
+            return None;
+        }
+        packet::decode_request(self.up.open(packet).ok()?).ok()
+    }
+
+    /// Answers a request packet.
+    pub(super) fn reply(&mut self, part: Part, writer: PacketWriter, cx: &mut Context) {
+        let packet = Sealing::new(writer.finish(), &self.down, self.nonces.next());
+        cx.reply_packet(part, PacketReply::Packet(packet));
+    }
+}
+
+/// The largest packet, so that it also fits into a body of base64.
+pub(super) fn largest_packet(config: &NodeOptions) -> usize {
+    const ENVELOPE: usize = 1024;
+    let body = config.max_body.saturating_sub(ENVELOPE) / 4;
+    config.tuning.streams.max_packet.min(body.saturating_mul(3))
+}
