@@ -1,4 +1,4 @@
-//! What a stream that has ended still owes the peer (protocol.md 3.2 rule 5).
+//! Obligations of a stream that has ended (protocol.md 3.2 rule 5).
 
 use crate::connection::pending::Pending;
 use crate::connection::sent::SentFrame;

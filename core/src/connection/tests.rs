@@ -15,7 +15,8 @@ use crate::credit::{Credit, Pool};
 use crate::seq::Seq;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
-use crate::wire::frame::{Frame, FrameType};
+use crate::wire::frame::Frame;
+use crate::wire::frame_type::FrameType;
 use crate::wire::number::{AnswerNumber, ExchangeNumber, StreamNumber};
 use crate::wire::packet::{
     self, ClientId, Epoch, Flags, Grants, PacketWriter, RequestHeader, ResponseHeader, ResponseRoom,

@@ -1,4 +1,4 @@
-//! Reading the fields of a packet, and what can be wrong with them.
+//! Fields of a packet, and the errors in them (protocol.md 3.1).
 
 use core::fmt;
 use core::str;
@@ -6,10 +6,10 @@ use core::str;
 use bytes::Bytes;
 
 use crate::wire::direction::Direction;
-use crate::wire::frame::FrameType;
+use crate::wire::frame_type::FrameType;
 use crate::wire::varint;
 
-/// Why a packet that was opened could not be read. It fails as a whole: none of its frames counts
+/// Why a decrypted packet could not be parsed. It fails as a whole: none of its frames counts
 /// (protocol.md 3.2 rule 14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -32,10 +32,10 @@ impl fmt::Display for PacketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Truncated(field) => write!(f, "the packet ends within {field}"),
-            Self::OutOfRange(field) => write!(f, "{field} has a value that it cannot have"),
+            Self::OutOfRange(field) => write!(f, "{field} is out of range"),
             Self::Trailing(kind) => write!(f, "a frame {kind} is longer than its fields"),
             Self::WrongWay(kind, way) => write!(f, "a frame {kind} does not go {way}"),
-            Self::UnknownFrame(number) => write!(f, "frames of type {number} are not known and not optional"),
+            Self::UnknownFrame(number) => write!(f, "frames of type {number} are unknown and not optional"),
             Self::HelloWithFrames => f.write_str("a request without an epoch carries frames"),
         }
     }

@@ -1,4 +1,4 @@
-//! What crosses the wire. At levels 0 and 1 that is the deployed JSON, read strictly and written exactly
+//! Codec of the wire. At levels 0 and 1 that is the deployed JSON, parsed strictly and written exactly
 //! (protocol.md 1 and 2); at level 2 sealed packets of frames ([`seal`], [`packet`], [`frame`]; protocol.md 3).
 //!
 //! ```
@@ -56,6 +56,7 @@ mod cursor;
 pub mod direction;
 pub mod envelope;
 pub mod frame;
+pub mod frame_type;
 mod json;
 pub mod number;
 pub mod op;

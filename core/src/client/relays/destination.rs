@@ -1,4 +1,4 @@
-//! Where a relay leads, as hellos find out (protocol.md 3.1 Hello, 3.2 rule 12).
+//! Destination of a relay, as hellos find it (protocol.md 3.1 Hello, 3.2 rule 12).
 
 use core::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Whether a relay works: what calls at any level tell, and what level 2 exchanges tell (protocol.md 2.5, 3.2 rule 10).
+//! Health of a relay, from calls at any level and from level 2 exchanges (protocol.md 2.5, 3.2 rule 10).
 //!
 //! The two judgements are separate because their evidence differs. A call of level 0 or 1 that fails is a strike against
 //! its relay, whatever other relays do. An exchange of level 2 that is lost only counts against its relay when another

@@ -1,4 +1,4 @@
-//! Whether a relay lets the node hold calls, and for how long (protocol.md 2.5, 3.2 rule 7).
+//! Hold times that a relay allows (protocol.md 2.5, 3.2 rule 7).
 
 use core::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What passes through a relay: `seq`, `connect_data`, and bodies up to a size (protocol.md 1.1, 2.5).
+//! Features that pass through a relay: `seq`, `connect_data`, and bodies up to a size (protocol.md 1.1, 2.5).
 
 use crate::config::RelayOptions;
 use crate::wire::packet::LEAST_PACKET;

@@ -1,4 +1,4 @@
-//! What the table of calls keeps of a packet under way.
+//! Packets under way, as the table of calls keeps them (protocol.md 3.2).
 
 use core::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Whether the node is blocked on flow control (protocol.md 3.2 rule 6).
+//! Flow control of the node, as its responses show it (protocol.md 3.2 rule 6).
 
 /// ```text
 ///               blocked, to a request from before the last report
