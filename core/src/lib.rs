@@ -58,7 +58,10 @@
 //!
 //! # Features
 //!
+//! - `std` (default): [`Clock`], the system's clock for drivers. The machines themselves need no `std`.
 //! - `simd` (default): base64 by SIMD, chosen at run time. Without it the crate needs no `std` at all.
+//! - `unstable-internals`: the modules behind the machines, such as the codec of the wire. They change without
+//!   notice.
 //! - `planted`: bugs that can be switched on, to prove that the simulator finds them. For its tests alone.
 //! - `model`: fingerprints of the machines' states, for searching the state space of the real code.
 #![no_std]
@@ -118,6 +121,10 @@ mod pin;
 #[cfg(feature = "planted")]
 pub mod planted;
 mod queue;
+#[cfg_attr(
+    not(feature = "unstable-internals"),
+    allow(dead_code, unreachable_pub, reason = "public with the feature")
+)]
 mod reorder;
 mod secret;
 mod seq;
@@ -125,7 +132,11 @@ mod stats;
 mod target;
 mod time;
 mod timer;
+#[cfg(feature = "unstable-internals")]
 pub mod wire;
+#[cfg(not(feature = "unstable-internals"))]
+#[allow(dead_code, unreachable_pub, unused_imports, reason = "public with the feature")]
+mod wire;
 
 pub use client::{
     Client, ClientAction, ClientEvent, ClientNotice, DecryptedPacket, Decryptor, EndReason, ExchangeFailure,
@@ -146,6 +157,7 @@ pub use node::{
     ClientEnd, ClientFault, Endpoint, Node, NodeAction, NodeEvent, NodeNotice, Response, SessionEnd, Shut,
     UpstreamEvent,
 };
+#[cfg(feature = "unstable-internals")]
 pub use reorder::{Rejected, ReorderLimits, ReorderQueue};
 pub use secret::Secret;
 pub use seq::Seq;
@@ -153,7 +165,9 @@ pub use stats::{ClientStats, NodeStats};
 pub use target::{BadTarget, FlowKind, MAX_HOST_LEN, Target};
 pub use time::Instant;
 pub use timer::{TimerKind, Wake};
-pub use wire::{BodyForm, Form};
+pub use wire::packet::ClientId;
+pub use wire::reset::ResetCode;
+pub use wire::{Body, BodyForm, Form};
 
 /// The examples of the embedding guide, compiled and run with the tests.
 #[cfg(doctest)]
