@@ -35,7 +35,7 @@ const POLL_AGAIN: Duration = Duration::from_millis(500);
 pub(super) struct Association {
     id: FlowId,
     target: Target,
-    phase: Phase,
+    phase: AssociationPhase,
     queue: DatagramQueue,
     opened: Instant,
     last_active: Instant,
@@ -61,7 +61,7 @@ fn poll_wait(empties: u32) -> Duration {
 /// A relay that answers from its own cache reports the end of a session that does not exist: the flow goes on without
 /// one.
 #[derive(Clone, Debug)]
-enum Phase {
+enum AssociationPhase {
     FirstDatagram { until: Instant },
     Unlinked,
     OpenDue,
@@ -89,7 +89,7 @@ impl Association {
         Self {
             id,
             target,
-            phase: Phase::FirstDatagram { until },
+            phase: AssociationPhase::FirstDatagram { until },
             queue: DatagramQueue::default(),
             opened: now,
             last_active: now,
@@ -116,8 +116,11 @@ impl Association {
 
     pub(super) const fn sid(&self) -> Option<Sid> {
         match &self.phase {
-            Phase::Linked(linked) => Some(linked.sid),
-            Phase::FirstDatagram { .. } | Phase::Unlinked | Phase::OpenDue | Phase::Opening => None,
+            AssociationPhase::Linked(linked) => Some(linked.sid),
+            AssociationPhase::FirstDatagram { .. }
+            | AssociationPhase::Unlinked
+            | AssociationPhase::OpenDue
+            | AssociationPhase::Opening => None,
         }
     }
 
@@ -143,10 +146,10 @@ impl Association {
 
     /// A flow without a session opens one when it has something to send.
     fn open_if_queued(&mut self, now: Instant) {
-        if let Phase::FirstDatagram { .. } | Phase::Unlinked = self.phase
+        if let AssociationPhase::FirstDatagram { .. } | AssociationPhase::Unlinked = self.phase
             && !self.queue.is_empty()
         {
-            self.phase = Phase::OpenDue;
+            self.phase = AssociationPhase::OpenDue;
             self.opened = now;
         }
     }
@@ -163,9 +166,11 @@ impl Association {
     /// What the flow wants sent now.
     pub(super) fn wants(&self, now: Instant, config: &ClientOptions) -> Wants {
         match &self.phase {
-            Phase::FirstDatagram { .. } | Phase::Unlinked | Phase::Opening => Wants::default(),
-            Phase::OpenDue => Wants { connect: true, ..Wants::default() },
-            Phase::Linked(linked) => Wants {
+            AssociationPhase::FirstDatagram { .. }
+            | AssociationPhase::Unlinked
+            | AssociationPhase::Opening => Wants::default(),
+            AssociationPhase::OpenDue => Wants { connect: true, ..Wants::default() },
+            AssociationPhase::Linked(linked) => Wants {
                 connect: false,
                 payload: self.queue.next_len().filter(|_| linked.payloads < config.max_depth),
                 poll: self.wants_poll(now),
@@ -175,19 +180,19 @@ impl Association {
 
     /// The poll that the flow wants sent now.
     pub(super) fn wants_poll(&self, now: Instant) -> Option<Polling> {
-        let Phase::Linked(linked) = &self.phase else { return None };
+        let AssociationPhase::Linked(linked) = &self.phase else { return None };
         (linked.polls == 0 && linked.poll_from <= now).then_some(Polling::Idle)
     }
 
     pub(super) fn deadline(&self, now: Instant, config: &ClientOptions) -> Option<(Instant, TimerKind)> {
         let idle = (self.last_active.saturating_add(config.udp_idle), TimerKind::IdleFlow);
         let phase = match &self.phase {
-            Phase::FirstDatagram { until } => Some((*until, TimerKind::FirstBytes)),
-            Phase::OpenDue => {
+            AssociationPhase::FirstDatagram { until } => Some((*until, TimerKind::FirstBytes)),
+            AssociationPhase::OpenDue => {
                 Some((self.opened.saturating_add(config.request_timeout), TimerKind::ReplyWatchdog))
             }
-            Phase::Unlinked | Phase::Opening => None,
-            Phase::Linked(linked) => {
+            AssociationPhase::Unlinked | AssociationPhase::Opening => None,
+            AssociationPhase::Linked(linked) => {
                 Some((linked.poll_from, TimerKind::Poll)).filter(|(at, _)| linked.polls == 0 && *at > now)
             }
         };
@@ -200,24 +205,24 @@ impl Association {
             return Err(EndReason::Idle);
         }
         match &self.phase {
-            Phase::FirstDatagram { until } if *until <= now => {
-                self.phase = Phase::OpenDue;
+            AssociationPhase::FirstDatagram { until } if *until <= now => {
+                self.phase = AssociationPhase::OpenDue;
                 Ok(())
             }
-            Phase::OpenDue if self.opened.saturating_add(config.request_timeout) <= now => {
+            AssociationPhase::OpenDue if self.opened.saturating_add(config.request_timeout) <= now => {
                 Err(EndReason::NoRelay)
             }
-            Phase::FirstDatagram { .. }
-            | Phase::Unlinked
-            | Phase::OpenDue
-            | Phase::Opening
-            | Phase::Linked(_) => Ok(()),
+            AssociationPhase::FirstDatagram { .. }
+            | AssociationPhase::Unlinked
+            | AssociationPhase::OpenDue
+            | AssociationPhase::Opening
+            | AssociationPhase::Linked(_) => Ok(()),
         }
     }
 
     /// The op that opens the flow, with its first datagram if there is one.
     pub(super) fn take_open(&mut self) -> Op {
-        self.phase = Phase::Opening;
+        self.phase = AssociationPhase::Opening;
         Op::UdpOpen { target: self.target.clone(), payload: self.queue.pop().unwrap_or_default() }
     }
 
@@ -225,22 +230,22 @@ impl Association {
     pub(super) fn take_payload(&mut self) -> Option<Op> {
         let sid = self.sid()?;
         let payload = self.queue.pop()?;
-        if let Phase::Linked(linked) = &mut self.phase {
+        if let AssociationPhase::Linked(linked) = &mut self.phase {
             linked.payloads = linked.payloads.saturating_add(1);
         }
         Some(Op::UdpData { sid, payload })
     }
 
     pub(super) fn take_poll(&mut self) -> Option<Op> {
-        let Phase::Linked(linked) = &mut self.phase else { return None };
+        let AssociationPhase::Linked(linked) = &mut self.phase else { return None };
         linked.polls = linked.polls.saturating_add(1);
         Some(Op::UdpData { sid: linked.sid, payload: Bytes::new() })
     }
 
     /// The node cannot have had `op`: it is sent again.
     pub(super) fn requeue(&mut self, op: Op) {
-        if let Phase::Opening = self.phase {
-            self.phase = Phase::OpenDue;
+        if let AssociationPhase::Opening = self.phase {
+            self.phase = AssociationPhase::OpenDue;
         }
         self.on_op_ended(&op);
         if let Op::UdpOpen { payload, .. } | Op::UdpData { payload, .. } = op
@@ -254,16 +259,19 @@ impl Association {
     pub(super) fn on_lost(&mut self, op: &Op, now: Instant) -> Result<(), ()> {
         self.on_op_ended(op);
         match &mut self.phase {
-            Phase::Linked(linked) => {
+            AssociationPhase::Linked(linked) => {
                 linked.poll_from = now.saturating_add(POLL_AGAIN);
                 Ok(())
             }
-            Phase::FirstDatagram { .. } | Phase::Unlinked | Phase::OpenDue | Phase::Opening => Err(()),
+            AssociationPhase::FirstDatagram { .. }
+            | AssociationPhase::Unlinked
+            | AssociationPhase::OpenDue
+            | AssociationPhase::Opening => Err(()),
         }
     }
 
     fn on_op_ended(&mut self, op: &Op) {
-        if let (Phase::Linked(linked), Op::UdpData { payload, .. }) = (&mut self.phase, op) {
+        if let (AssociationPhase::Linked(linked), Op::UdpData { payload, .. }) = (&mut self.phase, op) {
             let counter = if payload.is_empty() { &mut linked.polls } else { &mut linked.payloads };
             *counter = counter.saturating_sub(1);
         }
@@ -280,12 +288,13 @@ impl Association {
             context.push(ClientAction::Opened { flow: self.id });
         }
         if reply.eof {
-            self.phase = Phase::Unlinked;
+            self.phase = AssociationPhase::Unlinked;
             self.take_packets(reply, context);
             self.open_if_queued(now);
             return Ok(());
         }
-        self.phase = Phase::Linked(Linked { sid, polls: 0, payloads: 0, poll_from: now, empties: 0 });
+        self.phase =
+            AssociationPhase::Linked(Linked { sid, polls: 0, payloads: 0, poll_from: now, empties: 0 });
         context.notice(ClientNotice::Connected { flow: self.id, level: Level::Legacy });
         self.on_packets(reply, context)
     }
@@ -306,7 +315,7 @@ impl Association {
         if empty && op.payload().is_some_and(Bytes::is_empty) {
             context.count(|stats| &mut stats.empty_polls);
         }
-        if let Phase::Linked(linked) = &mut self.phase {
+        if let AssociationPhase::Linked(linked) = &mut self.phase {
             linked.empties = if empty { linked.empties.saturating_add(1) } else { 0 };
             let wait = if inputs.none_holds && empty { poll_wait(linked.empties) } else { Duration::ZERO };
             linked.poll_from = inputs.now.saturating_add(wait);
@@ -321,14 +330,14 @@ impl Association {
         print.time(self.opened);
         print.time(self.last_active);
         match &self.phase {
-            Phase::FirstDatagram { until } => {
+            AssociationPhase::FirstDatagram { until } => {
                 print.value(0_u8);
                 print.time(*until);
             }
-            Phase::Unlinked => print.value(4_u8),
-            Phase::OpenDue => print.value(1_u8),
-            Phase::Opening => print.value(2_u8),
-            Phase::Linked(linked) => {
+            AssociationPhase::Unlinked => print.value(4_u8),
+            AssociationPhase::OpenDue => print.value(1_u8),
+            AssociationPhase::Opening => print.value(2_u8),
+            AssociationPhase::Linked(linked) => {
                 print.value((3_u8, linked.polls, linked.payloads, linked.empties.min(8)));
                 print.deadline(linked.poll_from);
             }

@@ -90,8 +90,8 @@ impl Ready {
     pub(super) fn fingerprint(&self, rank: impl Fn(FlowId) -> Option<usize>, print: &mut Fingerprint<'_>) {
         for queue in [&self.connects, &self.payloads, &self.idle_polls, &self.bulk_polls] {
             print.value(queue.iter().filter_map(|id| rank(*id)).count());
-            for place in queue.iter().filter_map(|id| rank(*id)) {
-                print.value(place);
+            for index in queue.iter().filter_map(|id| rank(*id)) {
+                print.value(index);
             }
         }
     }

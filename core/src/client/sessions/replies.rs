@@ -30,9 +30,9 @@ pub(super) struct Replies<'a> {
     context: &'a mut Context,
 }
 
-/// The answer that a reply came with.
+/// The facts of the answer that a reply came with.
 #[derive(Clone, Copy, Debug)]
-struct Answer {
+struct AnswerFacts {
     relay: RelayId,
     /// How long the call took.
     elapsed: Duration,
@@ -61,7 +61,7 @@ impl<'a> Replies<'a> {
         for (sent, reply) in batch.into_ops().into_iter().zip(replies) {
             match sent.owner {
                 OpOwner::Flow(id) => {
-                    self.on_flow_reply(id, &sent.op, reply, Answer { relay, elapsed, decoded })
+                    self.on_flow_reply(id, &sent.op, reply, AnswerFacts { relay, elapsed, decoded })
                 }
                 OpOwner::Probe => self.on_probe_reply(relay, &reply),
                 OpOwner::Close { .. } => {}
@@ -138,8 +138,8 @@ impl<'a> Replies<'a> {
         }
     }
 
-    fn on_flow_reply(&mut self, id: FlowId, op: &Op, mut reply: Reply, answer: Answer) {
-        let Answer { relay, decoded, .. } = answer;
+    fn on_flow_reply(&mut self, id: FlowId, op: &Op, mut reply: Reply, answer: AnswerFacts) {
+        let AnswerFacts { relay, decoded, .. } = answer;
         if reply.error.as_deref() == Some("unauthorized") {
             self.context.notice(ClientNotice::Unauthorized { relay });
         }
@@ -187,8 +187,8 @@ impl<'a> Replies<'a> {
         }
     }
 
-    fn on_data_reply(&mut self, id: FlowId, op: &Op, reply: Reply, answer: Answer) {
-        let Answer { relay, elapsed, .. } = answer;
+    fn on_data_reply(&mut self, id: FlowId, op: &Op, reply: Reply, answer: AnswerFacts) {
+        let AnswerFacts { relay, elapsed, .. } = answer;
         let lost_seq = reply.seq.is_none() && reply.error.is_none();
         let inputs = self.inputs();
         let Some(flow) = self.flows.get_mut(id) else { return };
@@ -282,7 +282,7 @@ impl<'a> Replies<'a> {
                 if let Op::Data { seq, .. } = sent.op
                     && planted!(SilentGap)
                 {
-                    let answer = Answer { relay: RelayId::new(0), elapsed: Duration::ZERO, decoded: 0 };
+                    let answer = AnswerFacts { relay: RelayId::new(0), elapsed: Duration::ZERO, decoded: 0 };
                     return self.on_data_reply(id, &sent.op, Reply { seq, ..Reply::default() }, answer);
                 }
                 if let Some(flow) = self.flows.get_mut(id) {

@@ -26,7 +26,7 @@ pub(super) struct Link {
     /// The number of the next new data op (level 1).
     next: Seq,
     in_flight: usize,
-    replies: ReorderQueue<Answered>,
+    replies: ReorderQueue<SequencedReply>,
     /// Whether the session's end waits for an earlier reply: no later one will bring anything.
     end_waits: bool,
     polls: Polls,
@@ -41,7 +41,7 @@ pub(super) struct Link {
 
 /// A reply, and whether it answers a poll.
 #[derive(Clone, Debug)]
-pub(super) struct Answered {
+pub(super) struct SequencedReply {
     pub(super) reply: Reply,
     pub(super) poll: bool,
 }
@@ -274,17 +274,17 @@ impl Link {
         }
         let Some(seq) = seq_of(op) else {
             let at = self.replies.expected();
-            return self.insert(at, Answered { reply, poll });
+            return self.insert(at, SequencedReply { reply, poll });
         };
         // An error can come from a relay that does not know `seq`; it ends the session anyway.
         if reply.seq != Some(seq) && reply.error.is_none() {
             return Err(EndReason::SequenceBroken);
         }
         let at = if planted!(ArrivalOrder) { self.replies.expected() } else { seq };
-        self.insert(at, Answered { reply, poll })
+        self.insert(at, SequencedReply { reply, poll })
     }
 
-    fn insert(&mut self, seq: Seq, answered: Answered) -> Result<Order, EndReason> {
+    fn insert(&mut self, seq: Seq, answered: SequencedReply) -> Result<Order, EndReason> {
         let bytes = answered.reply.data.len();
         let order = if seq == self.replies.expected() { Order::Ready } else { Order::Waits };
         self.end_waits |= answered.reply.eof || answered.reply.error.is_some();
@@ -298,7 +298,7 @@ impl Link {
     }
 
     /// The next reply in order, if it has come.
-    pub(super) fn next_reply(&mut self) -> Option<Answered> {
+    pub(super) fn next_reply(&mut self) -> Option<SequencedReply> {
         self.replies.pop()
     }
 

@@ -11,7 +11,7 @@ use crate::client::context::Context;
 use crate::client::event::LocalEvent;
 use crate::client::sessions::polls::Inputs;
 use crate::client::sessions::ready::{Polling, Wants};
-use crate::client::sessions::sequencing::{Answered, Link, Order};
+use crate::client::sessions::sequencing::{Link, Order, SequencedReply};
 use crate::client::sessions::uplink::Uplink;
 use crate::config::{ClientOptions, OpenMode};
 use crate::credit::{Credit, FLOOR};
@@ -33,7 +33,7 @@ pub(super) struct Session {
     id: FlowId,
     target: Target,
     opened: Instant,
-    phase: Phase,
+    phase: SessionPhase,
     uplink: Uplink,
     credit: Credit,
     /// When a half-closed session last had downlink, or the node took the last of its uplink.
@@ -51,7 +51,7 @@ pub(super) struct Session {
 ///                                                     Linked ── eof, error, lost exchange ──▶ (ended)
 /// ```
 #[derive(Clone, Debug)]
-enum Phase {
+enum SessionPhase {
     FirstBytes { until: Instant },
     ConnectDue,
     Connecting,
@@ -89,12 +89,12 @@ impl Session {
                 context.grant(id, &mut credit);
                 if server_first {
                     context.count(|stats| &mut stats.first_bytes_skipped);
-                    Phase::ConnectDue
+                    SessionPhase::ConnectDue
                 } else {
-                    Phase::FirstBytes { until }
+                    SessionPhase::FirstBytes { until }
                 }
             }
-            OpenMode::Confirmed => Phase::ConnectDue,
+            OpenMode::Confirmed => SessionPhase::ConnectDue,
         };
         Self { id, target, opened: now, phase, uplink: Uplink::default(), credit, quiet_since: now }
     }
@@ -118,15 +118,15 @@ impl Session {
     /// What the session is once the node has opened it.
     pub(super) const fn link(&self) -> Option<&Link> {
         match &self.phase {
-            Phase::Linked(link) => Some(link),
-            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => None,
+            SessionPhase::Linked(link) => Some(link),
+            SessionPhase::FirstBytes { .. } | SessionPhase::ConnectDue | SessionPhase::Connecting => None,
         }
     }
 
     pub(super) const fn link_mut(&mut self) -> Option<&mut Link> {
         match &mut self.phase {
-            Phase::Linked(link) => Some(link),
-            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => None,
+            SessionPhase::Linked(link) => Some(link),
+            SessionPhase::FirstBytes { .. } | SessionPhase::ConnectDue | SessionPhase::Connecting => None,
         }
     }
 
@@ -155,8 +155,8 @@ impl Session {
     /// Whether the application may be read: not before a confirmed open.
     fn may_read(&self) -> bool {
         let told = match self.phase {
-            Phase::Linked(_) | Phase::FirstBytes { .. } => true,
-            Phase::ConnectDue | Phase::Connecting => self.credit.was_granted(),
+            SessionPhase::Linked(_) | SessionPhase::FirstBytes { .. } => true,
+            SessionPhase::ConnectDue | SessionPhase::Connecting => self.credit.was_granted(),
         };
         told && !self.uplink.is_finished()
     }
@@ -169,9 +169,9 @@ impl Session {
                 self.uplink.check_open()?;
                 self.credit.arrive(bytes.len()).map_err(|_| Misuse::CreditExceeded)?;
                 self.uplink.push(bytes);
-                if let Phase::FirstBytes { .. } = self.phase {
+                if let SessionPhase::FirstBytes { .. } = self.phase {
                     context.count(|stats| &mut stats.first_bytes_hit);
-                    self.phase = Phase::ConnectDue;
+                    self.phase = SessionPhase::ConnectDue;
                 }
                 if let Some(link) = self.link_mut() {
                     link.on_uplink(now);
@@ -183,8 +183,8 @@ impl Session {
                 #[cfg(feature = "planted")]
                 assert!(!planted!(PanicsOnFin), "a planted panic");
                 self.quiet_since = now;
-                if let Phase::FirstBytes { .. } = self.phase {
-                    self.phase = Phase::ConnectDue;
+                if let SessionPhase::FirstBytes { .. } = self.phase {
+                    self.phase = SessionPhase::ConnectDue;
                 }
             }
             LocalEvent::Written(bytes) => match self.link_mut() {
@@ -200,9 +200,9 @@ impl Session {
     /// What the session wants sent now.
     pub(super) fn wants(&self, inputs: Inputs, config: &ClientOptions) -> Wants {
         match &self.phase {
-            Phase::FirstBytes { .. } | Phase::Connecting => Wants::default(),
-            Phase::ConnectDue => Wants { connect: true, ..Wants::default() },
-            Phase::Linked(link) => {
+            SessionPhase::FirstBytes { .. } | SessionPhase::Connecting => Wants::default(),
+            SessionPhase::ConnectDue => Wants { connect: true, ..Wants::default() },
+            SessionPhase::Linked(link) => {
                 let payload = link.wants_payload(self.uplink.len(), config);
                 Wants { connect: false, payload, poll: self.wants_poll(inputs, config) }
             }
@@ -221,10 +221,10 @@ impl Session {
     /// The session's next deadline.
     pub(super) fn deadline(&self, inputs: Inputs, config: &ClientOptions) -> Option<(Instant, TimerKind)> {
         match &self.phase {
-            Phase::FirstBytes { until } => Some((*until, TimerKind::FirstBytes)),
-            Phase::ConnectDue => Some((self.open_deadline(config), TimerKind::ReplyWatchdog)),
-            Phase::Connecting => None,
-            Phase::Linked(link) => {
+            SessionPhase::FirstBytes { until } => Some((*until, TimerKind::FirstBytes)),
+            SessionPhase::ConnectDue => Some((self.open_deadline(config), TimerKind::ReplyWatchdog)),
+            SessionPhase::Connecting => None,
+            SessionPhase::Linked(link) => {
                 let poll = link.poll_deadline(self.inputs(inputs, config), self.uplink.len());
                 let poll = poll.map(|at| (at, TimerKind::Poll));
                 let quiet = self.half_close_deadline(config).map(|at| (at, TimerKind::HalfClose));
@@ -255,20 +255,23 @@ impl Session {
     pub(super) fn on_timeout(&mut self, context: &mut Context) -> Outcome {
         let (now, config) = (context.now(), context.config());
         match &self.phase {
-            Phase::FirstBytes { until } if *until <= now => {
+            SessionPhase::FirstBytes { until } if *until <= now => {
                 context.count(|stats| &mut stats.first_bytes_missed);
-                self.phase = Phase::ConnectDue;
+                self.phase = SessionPhase::ConnectDue;
                 Ok(())
             }
             // No relay could take the open in the time that a call may last.
-            Phase::ConnectDue if self.open_deadline(config) <= now => Err(EndReason::NoRelay),
-            Phase::Linked(link) if link.unroutable_deadline(config).is_some_and(|at| at <= now) => {
+            SessionPhase::ConnectDue if self.open_deadline(config) <= now => Err(EndReason::NoRelay),
+            SessionPhase::Linked(link) if link.unroutable_deadline(config).is_some_and(|at| at <= now) => {
                 Err(EndReason::NoRelay)
             }
-            Phase::Linked(_) if self.half_close_deadline(config).is_some_and(|at| at <= now) => {
+            SessionPhase::Linked(_) if self.half_close_deadline(config).is_some_and(|at| at <= now) => {
                 Err(EndReason::HalfCloseQuiet)
             }
-            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting | Phase::Linked(_) => Ok(()),
+            SessionPhase::FirstBytes { .. }
+            | SessionPhase::ConnectDue
+            | SessionPhase::Connecting
+            | SessionPhase::Linked(_) => Ok(()),
         }
     }
 
@@ -277,7 +280,7 @@ impl Session {
     /// More than a request is an upload, whose first part has no answer that the node could wait for. Such bytes follow
     /// the open.
     pub(super) fn take_connect(&mut self, with_data: bool, most: usize) -> Op {
-        self.phase = Phase::Connecting;
+        self.phase = SessionPhase::Connecting;
         let target = self.target.clone();
         if with_data && !planted!(FirstBytesStay) && (1..=FIRST_BYTES_MOST).contains(&self.uplink.len()) {
             Op::ConnectData { target, payload: self.uplink.take(most) }
@@ -288,7 +291,7 @@ impl Session {
 
     /// The next op with payload, of at most `most` bytes, or the next op that must go again.
     pub(super) fn take_payload(&mut self, most: usize, now: Instant, config: &ClientOptions) -> Option<Op> {
-        let Phase::Linked(link) = &mut self.phase else { return None };
+        let SessionPhase::Linked(link) = &mut self.phase else { return None };
         if let Some(op) = link.next_requeued(now) {
             return Some(op);
         }
@@ -299,12 +302,12 @@ impl Session {
     /// The node cannot have had `op`: it is sent again.
     pub(super) fn requeue(&mut self, op: Op, now: Instant) {
         match (&mut self.phase, op) {
-            (Phase::Linked(link), op) => link.requeue(op, now),
+            (SessionPhase::Linked(link), op) => link.requeue(op, now),
             (_, Op::ConnectData { payload, .. }) => {
                 self.uplink.put_back(if planted!(FirstBytesLost) { Bytes::new() } else { payload });
-                self.phase = Phase::ConnectDue;
+                self.phase = SessionPhase::ConnectDue;
             }
-            (_, _) => self.phase = Phase::ConnectDue,
+            (_, _) => self.phase = SessionPhase::ConnectDue,
         }
     }
 
@@ -320,7 +323,7 @@ impl Session {
             return Err(EndReason::of_failed_open(error));
         }
         let Some(sid) = reply.sid.filter(|_| !reply.damaged) else { return Err(EndReason::NodeError) };
-        self.phase = Phase::Linked(Box::new(Link::new(sid, level, context.config(), context.now())));
+        self.phase = SessionPhase::Linked(Box::new(Link::new(sid, level, context.config(), context.now())));
         self.credit.widen(context.config().uplink_window);
         self.quiet_since = context.now();
         if context.config().open == OpenMode::Confirmed {
@@ -329,7 +332,7 @@ impl Session {
         context.notice(ClientNotice::Connected { flow: self.id, level });
         self.credit.release(op.payload().map_or(0, Bytes::len), context.pool());
         self.regrant(context);
-        self.take_downlink(Answered { reply, poll: false }, context)
+        self.take_downlink(SequencedReply { reply, poll: false }, context)
     }
 
     /// The node answered a data op.
@@ -340,7 +343,7 @@ impl Session {
         elapsed: Duration,
         context: &mut Context,
     ) -> Outcome {
-        let Phase::Linked(link) = &mut self.phase else { return Ok(()) };
+        let SessionPhase::Linked(link) = &mut self.phase else { return Ok(()) };
         let taken = op.payload().map_or(0, Bytes::len);
         if taken > 0 {
             self.quiet_since = context.now();
@@ -353,7 +356,7 @@ impl Session {
             context.count(|stats| &mut stats.reordered);
         }
         self.regrant(context);
-        while let Phase::Linked(link) = &mut self.phase {
+        while let SessionPhase::Linked(link) = &mut self.phase {
             let Some(answered) = link.next_reply() else { break };
             self.take_downlink(answered, context)?;
         }
@@ -366,20 +369,20 @@ impl Session {
     pub(super) fn fingerprint(&self, config: &ClientOptions, print: &mut Fingerprint<'_>) {
         print.value(&self.target);
         match &self.phase {
-            Phase::FirstBytes { until } => {
+            SessionPhase::FirstBytes { until } => {
                 print.value(0_u8);
                 print.deadline(*until);
                 print.deadline(self.open_deadline(config));
             }
-            Phase::ConnectDue => {
+            SessionPhase::ConnectDue => {
                 print.value(1_u8);
                 print.deadline(self.open_deadline(config));
             }
-            Phase::Connecting => {
+            SessionPhase::Connecting => {
                 print.value(2_u8);
                 print.deadline(self.open_deadline(config));
             }
-            Phase::Linked(link) => {
+            SessionPhase::Linked(link) => {
                 print.value(3_u8);
                 link.fingerprint(config, print);
                 if self.uplink.is_finished() {
@@ -395,8 +398,11 @@ impl Session {
     #[cfg(feature = "model")]
     pub(super) const fn expected(&self) -> Option<Seq> {
         match &self.phase {
-            Phase::Linked(link) if matches!(link.level(), Level::Sequenced) => Some(link.expected()),
-            Phase::Linked(_) | Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => None,
+            SessionPhase::Linked(link) if matches!(link.level(), Level::Sequenced) => Some(link.expected()),
+            SessionPhase::Linked(_)
+            | SessionPhase::FirstBytes { .. }
+            | SessionPhase::ConnectDue
+            | SessionPhase::Connecting => None,
         }
     }
 
@@ -404,20 +410,20 @@ impl Session {
     #[cfg(feature = "model")]
     pub(super) fn op_fingerprint(&self, op: &Op, print: &mut Fingerprint<'_>) {
         match &self.phase {
-            Phase::Linked(link) => link.op_fingerprint(op, print),
-            Phase::FirstBytes { .. } | Phase::ConnectDue | Phase::Connecting => {
+            SessionPhase::Linked(link) => link.op_fingerprint(op, print),
+            SessionPhase::FirstBytes { .. } | SessionPhase::ConnectDue | SessionPhase::Connecting => {
                 print.value((op.name(), op.payload()));
             }
         }
     }
 
     /// A reply in order.
-    fn take_downlink(&mut self, answered: Answered, context: &mut Context) -> Outcome {
-        let Answered { reply, poll } = answered;
+    fn take_downlink(&mut self, answered: SequencedReply, context: &mut Context) -> Outcome {
+        let SequencedReply { reply, poll } = answered;
         if reply.error.is_some() || reply.damaged {
             return Err(EndReason::NodeError);
         }
-        let Phase::Linked(link) = &mut self.phase else { return Ok(()) };
+        let SessionPhase::Linked(link) = &mut self.phase else { return Ok(()) };
         link.on_downlink(context.now(), reply.data.len(), poll, context.config());
         if reply.data.is_empty() {
             if poll {

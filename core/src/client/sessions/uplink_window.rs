@@ -29,20 +29,20 @@ pub(super) struct UplinkWindow {
     /// Bytes answered quickly since the window last changed.
     quick: usize,
     quickest: Option<Duration>,
-    last: Answer,
+    last: Speed,
     unanswered: usize,
 }
 
-/// How long the last answer took.
+/// How quick the last answer was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Answer {
+enum Speed {
     Quick,
     Slow,
 }
 
 impl UplinkWindow {
     pub(super) const fn new() -> Self {
-        Self { window: FIRST, quick: 0, quickest: None, last: Answer::Quick, unanswered: 0 }
+        Self { window: FIRST, quick: 0, quickest: None, last: Speed::Quick, unanswered: 0 }
     }
 
     /// How many bytes the next op may have, of a session with `depth` ops in flight at most: its share of the
@@ -67,14 +67,14 @@ impl UplinkWindow {
         let quickest = self.quickest.map_or(elapsed, |quickest| quickest.min(elapsed));
         self.quickest = Some(quickest);
         if elapsed > quickest.saturating_mul(3).saturating_add(LATENESS_ALLOWED) {
-            if self.last == Answer::Slow {
+            if self.last == Speed::Slow {
                 self.window = (self.window / 2).max(LEAST);
             }
-            self.last = Answer::Slow;
+            self.last = Speed::Slow;
             self.quick = 0;
             return;
         }
-        self.last = Answer::Quick;
+        self.last = Speed::Quick;
         self.quick = self.quick.saturating_add(bytes);
         if self.quick >= self.window {
             self.window = self.window.saturating_mul(2).min(most.max(LEAST));

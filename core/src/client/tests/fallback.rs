@@ -113,8 +113,8 @@ fn a_clean_relay_keeps_level_1_beside_one_that_loses_seq() {
     let mut clean = 0;
     for n in 0..6 {
         let flow = bench.open_tcp();
-        let place = bench.calls.iter().position(|call| call.names().contains(&"connect")).unwrap();
-        let connect = bench.calls.remove(place).unwrap();
+        let index = bench.calls.iter().position(|call| call.names().contains(&"connect")).unwrap();
+        let connect = bench.calls.remove(index).unwrap();
         bench.answer(&connect, &[connected(&alloc::format!("s{n}"), Some(Caps::PIPELINE_SEQ))]);
         bench.write(flow, "x");
         for call in bench.calls.drain(..) {

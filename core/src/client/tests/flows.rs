@@ -199,7 +199,7 @@ fn a_close_rides_with_the_next_payload() {
     let (gone, _) = bench.sequenced("gone");
     let (flow, _) = bench.sequenced("s");
     bench.local(gone, LocalEvent::Reset).unwrap();
-    assert!(bench.calls.is_empty(), "it waits for company");
+    assert!(bench.calls.is_empty(), "it waits for others");
     bench.write(flow, "x");
     assert_eq!(bench.call().names(), ["data", "close"]);
 }

@@ -145,10 +145,10 @@ fn eof_comes_after_the_bytes_before_it() {
 fn a_lost_exchange_ends_exactly_the_sessions_that_had_ops_in_it() {
     let mut bench = Bench::plain();
     let (lost, poll) = bench.sequenced("lost");
-    let (kept, _kept_poll) = bench.sequenced("kept");
+    let (other, _poll) = bench.sequenced("other");
     bench.fail(&poll, ExchangeFailure::Unknown);
     assert_eq!(bench.ended[&lost], EndReason::ExchangeLost(ExchangeFailure::Unknown));
-    assert!(!bench.ended.contains_key(&kept));
+    assert!(!bench.ended.contains_key(&other));
     assert!(!EndReason::ExchangeLost(ExchangeFailure::Unknown).is_orderly());
     bench.pass(ms(100));
     assert!(bench.calls.iter().any(|call| call.ops.contains(&Op::Close { sid: sid("lost") })));

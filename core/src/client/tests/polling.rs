@@ -105,8 +105,8 @@ fn many_idle_sessions_end_up_in_few_calls() {
     };
     loop {
         let released = polls.iter().position(|call| call.ops.iter().any(|op| !newest(&polls, op)));
-        let Some(place) = released else { break };
-        let call = polls.remove(place);
+        let Some(index) = released else { break };
+        let call = polls.remove(index);
         bench.answer(&call, &call.ops.iter().map(empty).collect::<Vec<_>>());
         polls.extend(bench.calls.drain(..));
     }

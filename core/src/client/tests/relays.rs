@@ -186,7 +186,7 @@ fn an_answer_to_an_earlier_call_does_not_end_the_pause_that_a_relay_asked_for() 
             bench.call()
         })
         .into();
-    let [earlier, refused] = [0, 2].map(|place| &calls[place]);
+    let [earlier, refused] = [0, 2].map(|index| &calls[index]);
     assert_eq!((earlier.relay, refused.relay), (FIRST, FIRST));
     bench.fail(refused, ExchangeFailure::Refused { retry_after: Some(Duration::from_secs(77)) });
     bench.answer(earlier, &[connected("s", None)]);
