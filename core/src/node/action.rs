@@ -188,7 +188,7 @@ pub enum NodeNotice {
         /// The request.
         request: RequestId,
     },
-    /// Datagrams of this upstream were dropped because nobody fetched them.
+    /// Datagrams of this upstream were dropped because no op fetched them in time.
     DatagramsDropped {
         /// The upstream.
         upstream: UpstreamId,
@@ -224,7 +224,7 @@ pub enum NodeNotice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientEnd {
-    /// It was not heard of for the idle time.
+    /// It was silent for the idle time.
     Idle,
     /// It broke the rules.
     Failed(ClientFault),
@@ -294,9 +294,9 @@ pub enum SessionEnd {
     WriteTimedOut,
     /// The upstream was reset; the client has been told with `eof` or an error.
     Reset,
-    /// Nobody was left to be told that it opened.
+    /// The caller had gone when it opened.
     Abandoned,
-    /// Its client broke the rules, or was not heard of for too long (level 2).
+    /// Its client broke the rules, or was silent for too long (level 2).
     ClientLost,
     /// The node was closed.
     NodeClosed,

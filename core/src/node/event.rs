@@ -20,7 +20,7 @@ pub enum NodeEvent {
         /// The body: JSON, or a packet.
         body: Bytes,
     },
-    /// The caller of a request has gone: nobody waits for its answer any more.
+    /// The caller of a request has gone and takes no answer any more.
     RequestGone {
         /// The request.
         request: RequestId,

@@ -12,7 +12,7 @@ use crate::seq::Seq;
 use crate::target::FlowKind;
 use crate::wire::Sid;
 
-/// What ops hear of an upstream that was reset, once its last bytes are fetched.
+/// The error of ops on an upstream that was reset, once its last bytes are fetched.
 pub(super) const UPSTREAM_RESET: &str = "upstream was reset";
 
 /// The end of a session, as its ops are notified of it.
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_cut_every_op_hears_why() {
+    fn after_a_cut_every_op_gets_the_reason() {
         let closed = ClosedSession { expected: Seq::ZERO, cut: Some("why") };
         assert_eq!(closed.reply(sid("s"), None).error.unwrap(), "why");
     }

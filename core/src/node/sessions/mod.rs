@@ -164,7 +164,7 @@ impl Sessions {
         }
     }
 
-    /// The session that an op speaks to; without one, the op is answered.
+    /// The session that an op names; without one, the op is answered.
     fn join(
         &mut self,
         cx: &mut Context,

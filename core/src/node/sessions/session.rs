@@ -1,4 +1,4 @@
-//! One flow of level 0 or 1: an open upstream, and the ops that speak to it (protocol.md 2.4).
+//! One flow of level 0 or 1: an open upstream, and its ops (protocol.md 2.4).
 
 use alloc::vec::Vec;
 
@@ -350,7 +350,7 @@ impl Session {
         }
     }
 
-    /// An op was answered, or nobody waits for it any more; if it was the one that ran, the next one may run.
+    /// An op was answered, or its caller has gone; if it was the one that ran, the next one may run.
     pub(super) fn finish(&mut self, op: Part, now: Instant) {
         self.waiters.retain(|waiter| waiter.op != op);
         self.sequencer.finish(op);
@@ -375,7 +375,7 @@ impl Session {
         let end = match self.socket.was_reset() {
             _ if !ended => None,
             false => Some(SessionEnd::Finished),
-            // Bytes before a reset are answered first; the next op hears of it.
+            // Bytes before a reset are answered first; the next op gets the error.
             true if bytes > 0 && self.kind() == FlowKind::Tcp => None,
             true => Some(SessionEnd::Reset),
         };

@@ -94,7 +94,7 @@ impl Connections {
         if self.table.len() >= options.max_clients {
             return Err("streams.max_clients");
         }
-        // Whoever comes late gets less, and nobody gets it all.
+        // A quarter of what is left: late clients get less, and none gets everything.
         let left = options.uplink_memory.saturating_sub(self.promised);
         let uplink_total = options.uplink_total.min(left / 4);
         if uplink_total < LEAST_TOTAL {

@@ -3,6 +3,8 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
 use crate::wire::number::ExchangeNumber;
 use crate::wire::packet::{MAX_STATUSES, Status};
 
@@ -13,7 +15,7 @@ use crate::wire::packet::{MAX_STATUSES, Status};
 ///     └── arrives, with nothing to wait for ──▶ ┘
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) enum Progress {
+enum Progress {
     /// It has not arrived.
     #[default]
     Missing,
@@ -25,12 +27,12 @@ pub(super) enum Progress {
 
 /// One exchange.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Record {
-    pub(super) progress: Progress,
+struct Record {
+    progress: Progress,
     /// It was named in a RESEND: its answers carry a header only.
-    pub(super) named: bool,
+    named: bool,
     /// How often its frames had been repeated before they went into it.
-    pub(super) repeats: u32,
+    repeats: u32,
 }
 
 /// State of an exchange before its request arrived.
@@ -73,11 +75,27 @@ impl Exchanges {
         ExchangeNumber::new(self.done.get().saturating_add(ahead).saturating_sub(1))
     }
 
-    pub(super) fn get(&self, exchange: ExchangeNumber) -> Option<&Record> {
+    /// The client names an exchange in a RESEND. None if it is not among these.
+    pub(super) fn name(&mut self, exchange: ExchangeNumber) -> Option<()> {
+        self.get_mut(exchange)?.named = true;
+        Some(())
+    }
+
+    /// Whether an exchange was named in a RESEND: its answers carry a header only.
+    pub(super) fn is_named(&self, exchange: ExchangeNumber) -> bool {
+        self.get(exchange).is_some_and(|record| record.named)
+    }
+
+    /// How often the frames of an exchange had been repeated before they went into it.
+    pub(super) fn repeats(&self, exchange: ExchangeNumber) -> u32 {
+        self.get(exchange).map_or(0, |record| record.repeats)
+    }
+
+    fn get(&self, exchange: ExchangeNumber) -> Option<&Record> {
         self.records.get(self.index(exchange)?)
     }
 
-    pub(super) fn get_mut(&mut self, exchange: ExchangeNumber) -> Option<&mut Record> {
+    fn get_mut(&mut self, exchange: ExchangeNumber) -> Option<&mut Record> {
         let index = self.index(exchange)?;
         self.records.get_mut(index)
     }
@@ -127,18 +145,20 @@ impl Exchanges {
     /// The statuses of the newest exchanges up to `seen`, at most `most` of them.
     pub(super) fn statuses(&self, most: usize) -> Vec<Status> {
         let first = self.records.len().saturating_sub(most);
-        let told = self.records.iter().skip(first).map(|record| match record.progress {
+        let statuses = self.records.iter().skip(first).map(|record| match record.progress {
             Progress::Missing => Status::Missing,
             Progress::Held => Status::Held,
             Progress::Answered(status) => status,
         });
-        told.collect()
+        statuses.collect()
     }
 
-    /// The records, for a fingerprint.
     #[cfg(feature = "model")]
-    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &Record> {
-        self.records.iter()
+    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+        print.value(self.done);
+        print.each(self.records.iter(), |print, record| {
+            print.value((record.progress, record.named, record.repeats));
+        });
     }
 }
 
@@ -175,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_has_more_exchanges_than_a_response_can_tell_of() {
+    fn a_client_has_no_more_exchanges_than_a_response_has_statuses() {
         let mut exchanges = Exchanges::new(number(1));
         assert_eq!(exchanges.arrive(number(4097)), Err(TooFar));
         assert_eq!(exchanges.arrive(number(4096)), Ok(Arrival::First));

@@ -25,30 +25,30 @@ pub(super) struct HeldExchange {
 /// What an answer carries beside acknowledgements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ResponsePayload {
-    /// Whatever there is, sparse before bulk.
+    /// Everything that waits, sparse data before bulk.
     Anything,
     /// Data in bulk.
     Bulk,
-    /// Once more what this exchange carried.
+    /// The frames of this exchange, repeated.
     Repeat(ExchangeNumber),
 }
 
-/// What is to be done about the held requests of a client.
+/// Decision on the held requests of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// Answer this one.
+    /// Answer this exchange.
     Answer(ExchangeNumber, ResponsePayload),
-    /// Nothing before this time.
+    /// Wait until this time, or for an event.
     Wait(Option<(Instant, TimerKind)>),
 }
 
-/// What decides.
+/// Inputs of the decision.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Inputs {
+pub(super) struct HoldInputs {
     /// How many requests are held, and how many may be.
     pub(super) held: usize,
     pub(super) max_held: usize,
-    /// How many of them bulk leaves for what is sparse.
+    /// How many of them bulk leaves for sparse data.
     pub(super) reserve: usize,
     /// The lowest exchange that is held.
     pub(super) lowest: Option<ExchangeNumber>,
@@ -64,14 +64,14 @@ pub(super) struct Inputs {
     pub(super) repeat: Option<(Instant, ExchangeNumber)>,
 }
 
-/// How long what there is waits for company.
+/// How long frames wait for others to share an answer with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Delays {
-    /// For the next bytes.
+    /// After the last bytes.
     pub(super) settle: Duration,
-    /// For bytes that max_held coming.
+    /// While bytes keep coming.
     pub(super) fill: Duration,
-    /// Acknowledgements for bytes.
+    /// Acknowledgements, for bytes to travel with.
     pub(super) acks: Duration,
 }
 
@@ -91,8 +91,8 @@ impl Delays {
     }
 }
 
-impl Inputs {
-    /// What is to be done `now`.
+impl HoldInputs {
+    /// The decision at `now`.
     pub(super) fn decide(&self, now: Instant, delays: Delays) -> Decision {
         let Some(lowest) = self.lowest else { return Decision::Wait(None) };
         if let Some((until, exchange)) = self.ends
@@ -103,7 +103,7 @@ impl Inputs {
         if self.held > self.max_held {
             return Decision::Answer(lowest, ResponsePayload::Anything);
         }
-        // Here as many are held as the client wants to be held, or fewer.
+        // From here on no more are held than the client wants.
         let bulk = self.bulk.filter(|_| self.held > self.reserve);
         let due = [
             self.repeat.map(|(at, exchange)| (at, TimerKind::Confirm, ResponsePayload::Repeat(exchange))),
@@ -139,16 +139,16 @@ mod tests {
     }
 
     /// Two requests are held, the higher of which ends first, at 100; two may be.
-    fn two() -> Inputs {
+    fn two() -> HoldInputs {
         let ends = Some((at(100), HIGH));
-        Inputs { held: 2, max_held: 2, reserve: 1, lowest: Some(LOW), ends, ..Inputs::default() }
+        HoldInputs { held: 2, max_held: 2, reserve: 1, lowest: Some(LOW), ends, ..HoldInputs::default() }
     }
 
     fn waiting(since: u64, grew: u64) -> Option<WaitTimes> {
         Some(WaitTimes { since: at(since), grew: at(grew) })
     }
 
-    fn decide(inputs: Inputs, now: u64) -> Decision {
+    fn decide(inputs: HoldInputs, now: u64) -> Decision {
         inputs.decide(at(now), DELAYS)
     }
 
@@ -163,33 +163,33 @@ mod tests {
     }
 
     #[test]
-    fn beyond_keep_the_lowest_is_answered_at_once() {
-        let three = Inputs { held: 3, ..two() };
+    fn beyond_max_held_the_lowest_is_answered_at_once() {
+        let three = HoldInputs { held: 3, ..two() };
         assert_eq!(decide(three, 0), Decision::Answer(LOW, ResponsePayload::Anything));
     }
 
     #[test]
     fn frames_wait_for_a_settle_and_acknowledgements_longer() {
-        let prompt = Inputs { prompt: waiting(5, 5), acks: Some(at(0)), ..two() };
+        let prompt = HoldInputs { prompt: waiting(5, 5), acks: Some(at(0)), ..two() };
         assert_eq!(decide(prompt, 14), wait(15, TimerKind::Settle));
         assert_eq!(decide(prompt, 15), Decision::Answer(LOW, ResponsePayload::Anything));
-        let acks = Inputs { acks: Some(at(5)), ..two() };
+        let acks = HoldInputs { acks: Some(at(5)), ..two() };
         assert_eq!(decide(acks, 54), wait(55, TimerKind::AckDelay));
         assert_eq!(decide(acks, 55), Decision::Answer(LOW, ResponsePayload::Anything));
     }
 
     #[test]
-    fn bulk_leaves_the_reserve_for_what_is_sparse() {
-        let bulk = Inputs { bulk: waiting(0, 0), ready: true, ..two() };
+    fn bulk_leaves_the_reserve_for_sparse_data() {
+        let bulk = HoldInputs { bulk: waiting(0, 0), ready: true, ..two() };
         assert_eq!(decide(bulk, 10), Decision::Answer(LOW, ResponsePayload::Bulk));
-        assert_eq!(decide(Inputs { held: 1, ..bulk }, 10), wait(100, TimerKind::Hold));
-        let only = Inputs { held: 1, reserve: 0, ..bulk };
+        assert_eq!(decide(HoldInputs { held: 1, ..bulk }, 10), wait(100, TimerKind::Hold));
+        let only = HoldInputs { held: 1, reserve: 0, ..bulk };
         assert_eq!(decide(only, 10), Decision::Answer(LOW, ResponsePayload::Bulk));
     }
 
     #[test]
     fn sparse_data_waits_for_as_long_as_more_comes_but_not_for_long() {
-        let coming = |grew| Inputs { prompt: waiting(0, grew), ..two() };
+        let coming = |grew| HoldInputs { prompt: waiting(0, grew), ..two() };
         assert_eq!(decide(coming(9), 10), wait(19, TimerKind::Settle));
         assert_eq!(decide(coming(75), 79), wait(80, TimerKind::Settle));
         assert_eq!(decide(coming(75), 80), Decision::Answer(LOW, ResponsePayload::Anything));
@@ -197,22 +197,22 @@ mod tests {
 
     #[test]
     fn bulk_that_does_not_fill_its_answer_waits_longer_for_the_next_bytes() {
-        let coming = |grew| Inputs { bulk: waiting(0, grew), ..two() };
+        let coming = |grew| HoldInputs { bulk: waiting(0, grew), ..two() };
         assert_eq!(decide(coming(9), 19), wait(29, TimerKind::Settle));
         assert_eq!(decide(coming(75), 79), wait(80, TimerKind::Settle));
         assert_eq!(decide(coming(9), 29), Decision::Answer(LOW, ResponsePayload::Bulk));
         assert_eq!(
-            decide(Inputs { ready: true, ..coming(9) }, 19),
+            decide(HoldInputs { ready: true, ..coming(9) }, 19),
             Decision::Answer(LOW, ResponsePayload::Bulk)
         );
     }
 
     #[test]
     fn a_small_answer_is_repeated_in_the_lowest_that_is_held() {
-        let repeat = Inputs { repeat: Some((at(20), ExchangeNumber::ZERO)), ..two() };
+        let repeat = HoldInputs { repeat: Some((at(20), ExchangeNumber::ZERO)), ..two() };
         assert_eq!(decide(repeat, 19), wait(20, TimerKind::Confirm));
         assert_eq!(decide(repeat, 20), Decision::Answer(LOW, ResponsePayload::Repeat(ExchangeNumber::ZERO)));
-        let none = Inputs { held: 0, lowest: None, ends: None, ..repeat };
+        let none = HoldInputs { held: 0, lowest: None, ends: None, ..repeat };
         assert_eq!(decide(none, 20), Decision::Wait(None));
     }
 }

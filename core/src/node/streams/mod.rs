@@ -32,7 +32,7 @@ use crate::node::context::Context;
 use crate::node::event::UpstreamEvent;
 use crate::node::requests::{ExchangeRef, PacketReply, Part};
 use crate::node::streams::client::ClientConnection;
-use crate::node::streams::client::request::RequestPacket;
+use crate::node::streams::client::request::RequestCopy;
 use crate::node::streams::client::response::unknown_epoch;
 use crate::node::streams::connections::Connections;
 use crate::node::streams::packets::Packets;
@@ -80,7 +80,7 @@ impl Streams {
         let Some(id) = self.connection_of(cx, part, &header) else { return };
         let Self { connections, packets } = self;
         let Some(connection) = connections.get_mut(id) else { return };
-        let request = RequestPacket { part, header: &header, len, shared };
+        let request = RequestCopy { part, header: &header, len, shared };
         if let Err(fault) = connection.on_request(request, frames, packets, cx) {
             self.drop_client(cx, id, ClientEnd::Failed(fault));
             bad_packet(cx, part);

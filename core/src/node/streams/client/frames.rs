@@ -6,7 +6,7 @@ use crate::credit::FLOOR;
 use crate::node::action::{ClientFault, NodeNotice, SessionEnd};
 use crate::node::context::Context;
 use crate::node::streams::client::ClientConnection;
-use crate::node::streams::client::request::RequestPacket;
+use crate::node::streams::client::request::RequestCopy;
 use crate::node::streams::hold::ResponsePayload;
 use crate::node::streams::packets::Packets;
 use crate::node::streams::stream::UpstreamStream;
@@ -22,7 +22,7 @@ impl ClientConnection {
     /// Takes one frame of a request, which is `fresh` when it has not come before.
     pub(super) fn on_frame(
         &mut self,
-        request: RequestPacket<'_>,
+        request: RequestCopy<'_>,
         frame: Frame,
         fresh: bool,
         packets: &mut Packets,

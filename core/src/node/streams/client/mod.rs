@@ -18,7 +18,7 @@ use crate::node::event::UpstreamEvent;
 use crate::node::requests::PacketReply;
 use crate::node::streams::ended::Ended;
 use crate::node::streams::exchanges::Exchanges;
-use crate::node::streams::hold::{Delays, HeldExchange, Inputs, ResponsePayload};
+use crate::node::streams::hold::{Delays, HeldExchange, HoldInputs, ResponsePayload};
 use crate::node::streams::packets::Packets;
 use crate::node::streams::stream::UpstreamSocket;
 use crate::node::upstreams::ConnectionId;
@@ -106,7 +106,7 @@ impl ClientConnection {
 
     /// The client says that the answer of `exchange` may be lost. Returns its request if it is held.
     fn resend(&mut self, exchange: ExchangeNumber, now: Instant) -> Option<HeldExchange> {
-        self.exchanges.get_mut(exchange)?.named = true;
+        self.exchanges.name(exchange)?;
         self.unconfirmed.retain(|(_, unconfirmed)| *unconfirmed != exchange);
         self.shared.on_lost(exchange, now);
         self.held.remove(&exchange)
@@ -176,9 +176,9 @@ impl ClientConnection {
     }
 
     /// What decides about the held requests.
-    fn inputs(&self) -> Inputs {
+    fn inputs(&self) -> HoldInputs {
         let scheduler = self.shared.scheduler();
-        Inputs {
+        HoldInputs {
             held: self.held.len(),
             max_held: self.max_held,
             reserve: self.reserve(),
@@ -192,14 +192,14 @@ impl ClientConnection {
         }
     }
 
-    /// When the client is dropped if it is not heard of.
+    /// When the client is dropped if it stays silent.
     pub(super) fn idle_deadline(&self, config: &NodeOptions) -> Instant {
         self.last_seen.saturating_add(config.tuning.streams.idle)
     }
 
     /// Whether an exchange was named in a RESEND: its answers carry a header only.
     fn is_named(&self, exchange: ExchangeNumber) -> bool {
-        self.exchanges.get(exchange).is_some_and(|record| record.named)
+        self.exchanges.is_named(exchange)
     }
 
     pub(super) const fn client(&self) -> ClientId {
@@ -306,10 +306,8 @@ impl ClientConnection {
         ranks: &crate::node::fingerprint::Ranks<'_>,
         print: &mut crate::fingerprint::Fingerprint<'_>,
     ) {
-        print.value((self.exchanges.done(), self.max_held, self.confirm, &self.ended));
-        print.each(self.exchanges.iter(), |print, record| {
-            print.value((record.progress, record.named, record.repeats));
-        });
+        self.exchanges.fingerprint(print);
+        print.value((self.max_held, self.confirm, &self.ended));
         print.each(self.held.iter(), |print, (exchange, held)| {
             let room = match held.max_response {
                 crate::wire::packet::ResponseRoom::HeaderOnly => 0,

@@ -14,9 +14,9 @@ use crate::wire::frame::Frames;
 use crate::wire::number::ExchangeNumber;
 use crate::wire::packet::{RequestHeader, ResponseRoom};
 
-/// A request packet.
+/// One copy of a request packet.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::node::streams) struct RequestPacket<'h> {
+pub(in crate::node::streams) struct RequestCopy<'h> {
     /// Where it is answered.
     pub(in crate::node::streams) part: Part,
     pub(in crate::node::streams) header: &'h RequestHeader,
@@ -30,7 +30,7 @@ impl ClientConnection {
     /// A packet of the current epoch came, or a hello.
     pub(in crate::node::streams) fn on_request(
         &mut self,
-        request: RequestPacket<'_>,
+        request: RequestCopy<'_>,
         frames: Frames,
         packets: &mut Packets,
         cx: &mut Context,
@@ -62,13 +62,13 @@ impl ClientConnection {
     /// Answers this copy of a request, or holds it.
     fn admit_copy(
         &mut self,
-        request: RequestPacket<'_>,
+        request: RequestCopy<'_>,
         arrival: Arrival,
         packets: &mut Packets,
         cx: &mut Context,
     ) {
         let now = cx.now();
-        let RequestPacket { part, header, shared, .. } = request;
+        let RequestCopy { part, header, shared, .. } = request;
         let exchange = header.exchange;
         let bare = header.epoch.is_none()
             || header.room == ResponseRoom::HeaderOnly

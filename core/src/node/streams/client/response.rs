@@ -24,19 +24,18 @@ const SMALL: usize = 16 * 1024;
 /// How often the wait for the next repeat doubles.
 const MAX_DOUBLINGS: u32 = 3;
 
-/// Statuses that an answer tells: together less than the 4 KiB that a response has beside its largest chunk. No client
+/// Statuses in one answer: together less than the 4 KiB that a response has beside its largest chunk. No client
 /// has as many exchanges out.
-const MAX_TOLD: usize = 1500;
+const MAX_SENT_STATUSES: usize = 1500;
 
-/// Bulk is spread over the requests that are there for it, in answers of at least this size.
+/// Bulk is spread over the held requests, in answers of at least this size.
 const LEAST_SHARE: usize = 256 * 1024;
 
-/// What an answer has around its payload, when its length is guessed.
+/// Estimate of what an answer has around its payload.
 const AROUND: usize = 2 * 1024;
 
-/// Records of what answers carried, over all exchanges of a client: beyond it, answers carry a header alone until the
-/// client has done with some.
-const MAX_RECORDS: usize = 262_144;
+/// Frames in flight over all exchanges of a client. Beyond it, answers carry a header only.
+const MAX_IN_FLIGHT: usize = 262_144;
 
 /// The answer to a packet of an epoch that the node does not know. The packet had no effect.
 pub(in crate::node::streams) fn unknown_epoch(
@@ -121,10 +120,10 @@ impl ClientConnection {
         now: Instant,
     ) -> u32 {
         match payload {
-            _ if self.shared.frames_in_flight() > MAX_RECORDS => 0,
+            _ if self.shared.frames_in_flight() > MAX_IN_FLIGHT => 0,
             ResponsePayload::Repeat(old) => {
                 self.unconfirmed.pop_first();
-                let repeats = self.exchanges.get(old).map_or(0, |record| record.repeats);
+                let repeats = self.exchanges.repeats(old);
                 self.shared.fill_repeat(old, packet, now);
                 self.fill_prompt(packet, now);
                 repeats.saturating_add(1).min(MAX_DOUBLINGS)
@@ -187,7 +186,7 @@ impl ClientConnection {
             exchange,
             answer,
             seen: self.exchanges.seen(),
-            statuses: self.exchanges.statuses(MAX_TOLD),
+            statuses: self.exchanges.statuses(MAX_SENT_STATUSES),
             held: cx.now().saturating_since(copy.arrived),
             flags: Flags { draining: cx.is_closed(), blocked, unknown: false },
             grants: None,
@@ -228,4 +227,4 @@ impl ResponseRoom {
     }
 }
 
-const _: () = assert!(MAX_TOLD * 2 + TAG_LEN < 4 * 1024);
+const _: () = assert!(MAX_SENT_STATUSES * 2 + TAG_LEN < 4 * 1024);

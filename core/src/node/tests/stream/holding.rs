@@ -73,7 +73,7 @@ fn what_came_before_the_request_is_answered_at_once() {
 }
 
 #[test]
-fn beyond_keep_the_lowest_exchange_is_answered_first_whichever_came_first() {
+fn beyond_max_held_the_lowest_exchange_is_answered_first_whichever_came_first() {
     let mut pair = Pair::new();
     pair.terms.keep = 2;
     let high = pair.ask(3, &[]);
@@ -115,7 +115,7 @@ fn an_acknowledgement_rides_with_bytes() {
 }
 
 #[test]
-fn beyond_keep_an_acknowledgement_does_not_wait() {
+fn beyond_max_held_an_acknowledgement_does_not_wait() {
     let mut pair = Pair::new();
     pair.stream(0, 1);
     let first = pair.ask(2, &[chunk(0, 0, b"up")]);
