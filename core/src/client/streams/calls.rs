@@ -5,23 +5,18 @@ use core::time::Duration;
 use crate::client::calls::{NewCall, Payload};
 use crate::client::context::Context;
 use crate::client::relays::{Path, Purpose, Relay, Relays};
-use crate::client::streams::connection::NodeConnection;
-use crate::client::streams::exchanges::{Progress, Record, RequestPayload};
+use crate::client::streams::exchanges::RequestPayload;
 use crate::client::streams::handshake::Handshake;
-use crate::client::streams::next_request::{NextRequest, RequestPurpose};
 use crate::client::streams::packet_call::PacketCall;
-use crate::client::streams::round_trips::Size;
-use crate::credit::Pool;
 use crate::id::RelayId;
-use crate::time::Instant;
 #[cfg(any(test, feature = "model"))]
 use crate::wire::direction::Direction;
-use crate::wire::packet::{PacketWriter, RequestHeader, ResponseRoom};
+use crate::wire::packet::{PacketWriter, RequestHeader};
 use crate::wire::seal::{Nonces, Seal, Unsealed};
 use crate::wire::{BodyForm, Sealing};
 
 /// A larger request, and the answer to it, counts as bulk.
-const BULK: usize = 128 * 1024;
+pub(super) const BULK: usize = 128 * 1024;
 
 /// What a call may take beyond its hold before nobody waits for it any more.
 const CALL_MARGIN: Duration = Duration::from_secs(15);
@@ -33,6 +28,13 @@ pub(super) struct Outgoing {
     header: RequestHeader,
     packet: Unsealed,
     hello: bool,
+}
+
+impl Outgoing {
+    /// A request of a connection.
+    pub(super) const fn request(relay: RelayId, header: RequestHeader, packet: Unsealed) -> Self {
+        Self { relay, header, packet, hello: false }
+    }
 }
 
 /// Seals packets.
@@ -110,91 +112,5 @@ impl Handshake {
                 .packet;
         }
         Outgoing { relay, header, packet, hello }
-    }
-}
-
-impl NodeConnection {
-    /// The next request, if there is one to make, and a relay for it.
-    pub(super) fn request(&mut self, relays: &mut Relays, context: &mut Context) -> Option<Outgoing> {
-        let (now, config) = (context.now(), context.config());
-        let here = relays.iter().filter(|relay| relay.destination().is_here()).count();
-        let next = self.inputs(here, relays.is_tight(now), config, now).next_request()?;
-        let relay = self.choose_relay(next.purpose, relays, now)?;
-        let total = config.tuning.streams.downlink_total;
-        let (outgoing, payload) = self.request_through(relays.get(relay)?, next, total, now, context.pool());
-        context.add(|stats| &mut stats.uplink_bytes, payload);
-        Some(outgoing)
-    }
-
-    /// The relay for a request: for repair another one than what was lost went through.
-    fn choose_relay(&self, made_for: RequestPurpose, relays: &mut Relays, now: Instant) -> Option<RelayId> {
-        let due =
-            |record: &&Record| matches!(record.progress, Progress::Lost { resend, .. } if resend.is_queued());
-        let lost = self.exchanges.iter().map(|(_, record)| record).find(due).map(|record| record.relay);
-        let avoid = lost.filter(|_| made_for == RequestPurpose::Repair);
-        let purpose = match made_for {
-            RequestPurpose::Poll | RequestPurpose::Report => Purpose::Poll(Path::Any),
-            RequestPurpose::Repair | RequestPurpose::Sparse | RequestPurpose::Bulk => {
-                Purpose::Active(Path::Any)
-            }
-        };
-        relays.choose_for_exchange(now, purpose, made_for == RequestPurpose::Bulk, avoid)
-    }
-
-    /// Writes the next request through a relay, and the record of it. Returns how many bytes of payload it has.
-    fn request_through(
-        &mut self,
-        relay: &Relay,
-        next: NextRequest,
-        total: u64,
-        now: Instant,
-        pool: &mut Pool,
-    ) -> (Outgoing, usize) {
-        let hold = next.hold.min(relay.hold().ceiling(now));
-        let header = RequestHeader {
-            client: self.client(),
-            epoch: Some(self.shared.epoch()),
-            exchange: self.exchanges.next(),
-            done: self.exchanges.done(),
-            hold,
-            keep: u32::try_from(next.max_held).unwrap_or(u32::MAX),
-            room: ResponseRoom::Bytes(next.max_response),
-            total,
-            confirm: Some(next.confirm),
-        };
-        let granted = usize::try_from(self.shared.grants().max_packet).unwrap_or(usize::MAX);
-        let limit = granted.min(relay.passes().max_packet(relay.options()));
-        let max_request = self.controllers.request_size();
-        let packed = self.pack(&header, header.exchange, next.payload, limit, now, pool);
-        let payload = match next.payload {
-            RequestPayload::Bulk(_) if packed.payload > 0 => RequestPayload::Bulk(packed.payload),
-            RequestPayload::Bulk(_) => RequestPayload::Bare,
-            RequestPayload::Bare | RequestPayload::Probe | RequestPayload::Sparse => next.payload,
-        };
-        if packed.payload > 0 {
-            self.traffic = now;
-        }
-        let backlog = self.backlog > 0;
-        let bulk = packed.len > BULK || backlog;
-        let expected = if backlog { next.max_response } else { 0 };
-        let accompanied = self.exchanges.tally().waiting > 0;
-        self.exchanges.push(Record {
-            relay: relay.id(),
-            sent: now,
-            held_until: now.saturating_add(hold),
-            size: if bulk { Size::Bulk } else { Size::Small },
-            bytes: expected.max(u64::try_from(packed.len).unwrap_or(u64::MAX)),
-            max_response: next.max_response,
-            max_request,
-            payload,
-            resends: packed.resends,
-            progress: Progress::Out,
-            arrived: false,
-            accompanied,
-            answering: false,
-        });
-        self.shared.on_sent(header.exchange, packed.frames, self.exchanges.oldest());
-        let outgoing = Outgoing { relay: relay.id(), header, packet: packed.packet, hello: false };
-        (outgoing, packed.payload)
     }
 }

@@ -5,7 +5,6 @@ use core::time::Duration;
 
 use crate::client::relays::{HelloDelays, Path, Purpose, Relay, Relays};
 use crate::client::streams::connection::NodeConnection;
-use crate::client::streams::exchanges::Record;
 use crate::client::streams::round_trips::Size;
 use crate::client::streams::timeout::LossDetector;
 use crate::config::ClientOptions;
@@ -113,7 +112,7 @@ impl Handshake {
     fn loss(&self) -> &LossDetector {
         match &self.state {
             State::Asking { loss, .. } => loss,
-            State::Ready(connection) => connection.controllers.loss(),
+            State::Ready(connection) => connection.controllers().loss(),
         }
     }
 
@@ -130,7 +129,7 @@ impl Handshake {
                 let usable = relays.iter().any(|relay| here(relay) && relay.is_usable(now));
                 // Where nothing can be used, waiting for the node of the connection is as good as anything.
                 let known = relays.iter().any(here) && !relays.iter().any(|relay| relay.is_usable(now));
-                if (usable || known) && connection.shared.has_place() && !connection.draining {
+                if (usable || known) && connection.has_place() {
                     Availability::Ready
                 } else {
                     Availability::Sessions
@@ -213,7 +212,7 @@ impl Handshake {
     /// stays.
     pub(super) fn start_over(&mut self, relays: &mut Relays, now: Instant) {
         let State::Ready(connection) = &mut self.state else { return };
-        let loss = connection.controllers.take_loss(now);
+        let loss = connection.take_loss(now);
         self.state = State::Asking { client: self.ids.generate(), next: ExchangeNumber::ZERO, loss };
         relays.forget_node();
     }
@@ -234,9 +233,8 @@ impl Handshake {
                 (number, None, number)
             }
             State::Ready(connection) => {
-                let (number, done) = (connection.exchanges.next(), connection.exchanges.done());
-                connection.exchanges.push(Record::probe(relay, now));
-                (number, Some(connection.shared.epoch()).filter(|_| !hello), done)
+                let (number, done) = connection.on_probe(relay, now);
+                (number, Some(connection.epoch()).filter(|_| !hello), done)
             }
         };
         RequestHeader {

@@ -23,13 +23,10 @@ mod exchanges;
 #[cfg(feature = "model")]
 mod fingerprint;
 mod handshake;
-mod loss;
 mod next_request;
 pub(super) mod packet_call;
 mod packet_size;
 mod peer_credit;
-mod receive;
-mod request;
 mod responses;
 pub(super) mod round_trips;
 mod slow_start;
@@ -160,7 +157,7 @@ impl Streams {
         let (now, config) = (context.now(), context.config());
         let Some(connection) = self.handshake.connection_mut() else { return };
         let Start { target, flow, bytes, finished, credit } = start;
-        let mut stream = LocalStream::open(id, target, flow, credit, connection.shared.grants(), config, now);
+        let mut stream = LocalStream::open(id, target, flow, credit, connection.grants(), config, now);
         for piece in bytes {
             stream.begin_with(piece, config);
         }
@@ -189,7 +186,7 @@ impl Streams {
         }
         let Some(number) = self.flows.get(&id).map(|flow| flow.number) else { return Ok(()) };
         let Some(connection) = self.handshake.connection_mut() else { return Ok(()) };
-        let stream = connection.shared.stream(number);
+        let stream = connection.stream(number);
         let is_udp = stream.is_some_and(|stream| stream.kind() == FlowKind::Udp);
         let gone = event == LocalEvent::Fin && is_udp;
         connection.on_local(number, event, context)?;
@@ -203,7 +200,7 @@ impl Streams {
     fn refresh(&mut self, id: FlowId, context: &mut Context) {
         let Some(flow) = self.flows.get_mut(&id) else { return };
         let connection = self.handshake.connection();
-        let stream = connection.and_then(|connection| connection.shared.stream(flow.number));
+        let stream = connection.and_then(|connection| connection.stream(flow.number));
         let deadline = stream.and_then(|stream| stream.deadline(context.config()));
         let deadline = deadline.map(|at| (at, TimerKind::Poll));
         context.set_timer(&mut flow.timer, TimerOwner::Flow(id), deadline);
@@ -212,7 +209,7 @@ impl Streams {
     /// The timer of a stream is due; since it was set, its deadline may have moved.
     fn on_flow_timeout(&mut self, id: FlowId, context: &mut Context) {
         let Some(number) = self.flows.get(&id).map(|flow| flow.number) else { return };
-        let stream = self.connection().and_then(|connection| connection.shared.stream(number));
+        let stream = self.connection().and_then(|connection| connection.stream(number));
         let deadline = stream.and_then(|stream| stream.deadline(context.config()));
         if deadline.is_some_and(|at| at <= context.now()) {
             let udp = stream.is_some_and(|stream| stream.kind() == FlowKind::Udp);
@@ -233,12 +230,10 @@ impl Streams {
 
     /// Ends the flows whose streams are over.
     pub(super) fn reap(&mut self, context: &mut Context) {
-        while let Some(connection) = self.handshake.connection_mut()
-            && !connection.ended.is_empty()
-        {
-            for (id, why) in core::mem::take(&mut connection.ended) {
-                self.end(id, why, context);
-            }
+        let next =
+            |streams: &mut Self| streams.handshake.connection_mut().and_then(NodeConnection::next_ended);
+        while let Some((id, why)) = next(self) {
+            self.end(id, why, context);
         }
     }
 
@@ -268,7 +263,7 @@ impl Streams {
     /// The answer of a call has begun to come.
     pub(super) fn on_call_answering(&mut self, packet: PacketCall) {
         if let Some(connection) = self.handshake.connection_of(packet.client) {
-            connection.exchanges.change(packet.number, |record| record.answering = true);
+            connection.on_answering(packet.number);
         }
     }
 
@@ -342,7 +337,7 @@ impl Streams {
     /// When the engine has something to do next, and what.
     fn next_deadline(&self, relays: &Relays, context: &Context) -> Option<(Instant, TimerKind)> {
         let (now, config) = (context.now(), context.config());
-        let asleep = |connection: &&NodeConnection| planted!(OwesAsleep) && connection.shared.is_empty();
+        let asleep = |connection: &&NodeConnection| planted!(OwesAsleep) && !connection.has_streams();
         let connection = self.connection().filter(|connection| !asleep(connection));
         let in_use = connection.is_some_and(NodeConnection::is_in_use);
         let hellos = in_use || self.handshake.is_wanted();

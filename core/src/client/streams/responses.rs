@@ -7,11 +7,11 @@ use crate::client::calls::{CallFacts, CallOutcome};
 use crate::client::context::Context;
 use crate::client::event::ExchangeFailure;
 use crate::client::relays::{Relay, Relays};
+use crate::client::streams::connection::receive::Answer;
 use crate::client::streams::decrypted::DecryptedPacket;
 use crate::client::streams::decryptor::Decryptor;
 use crate::client::streams::handshake::Handshake;
 use crate::client::streams::packet_call::PacketCall;
-use crate::client::streams::receive::Answer;
 use crate::id::RelayId;
 use crate::wire::packet::{LEAST_PACKET, ResponseHeader};
 
@@ -102,7 +102,7 @@ impl Handshake {
             self.on_accepted(header.epoch, grants, context.config(), now);
         }
         let Some(connection) = self.connection_mut() else { return Standing::Known };
-        if header.epoch != connection.shared.epoch() || header.flags.unknown {
+        if header.epoch != connection.epoch() || header.flags.unknown {
             connection.declare_lost(packet.number, now);
             if packet.hello {
                 self.on_no_streams(id, packet, relays, context);

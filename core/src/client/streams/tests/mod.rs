@@ -299,7 +299,7 @@ fn what_is_still_owed_when_the_last_flow_has_ended_is_held_nowhere() {
         owed += usize::from(in_use(&rig));
         let end = rig.now;
         let is_held = |rig: &Rig| {
-            let mut records = rig.client.streams.as_ref().unwrap().connection().unwrap().exchanges.iter();
+            let mut records = rig.client.streams.as_ref().unwrap().connection().unwrap().exchanges().iter();
             records.any(|(_, record)| record.sent > end && record.held_until > record.sent)
         };
         assert!(!rig.run(MINUTE, is_held), "seed {seed}");

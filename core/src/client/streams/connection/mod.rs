@@ -1,13 +1,17 @@
 //! State of the level 2 connection to the node (protocol.md 3.1 and 3.2).
 
-use alloc::vec::Vec;
+mod loss;
+pub(super) mod receive;
+mod request;
+
+use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use crate::client::action::{ClientAction, EndReason};
 use crate::client::context::Context;
 use crate::client::event::LocalEvent;
 use crate::client::streams::controllers::Controllers;
-use crate::client::streams::exchanges::Exchanges;
+use crate::client::streams::exchanges::{Exchanges, Record};
 use crate::client::streams::next_request::Inputs;
 use crate::client::streams::peer_credit::PeerCredit;
 use crate::client::streams::stream::{LocalSocket, LocalStream};
@@ -16,7 +20,9 @@ use crate::config::ClientOptions;
 use crate::connection::stream::send::SendState;
 use crate::connection::{Connection, LastWord};
 use crate::error::Misuse;
-use crate::id::FlowId;
+#[cfg(feature = "model")]
+use crate::fingerprint::Fingerprint;
+use crate::id::{FlowId, RelayId};
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::wire::number::{AnswerNumber, ExchangeNumber, StreamNumber};
@@ -26,30 +32,30 @@ use crate::wire::reset::ResetCode;
 /// The client's end of the connection to its node.
 #[derive(Clone, Debug)]
 pub(in crate::client) struct NodeConnection {
-    pub(super) shared: Connection<LocalSocket>,
-    pub(super) exchanges: Exchanges,
-    pub(super) next_stream: StreamNumber,
+    shared: Connection<LocalSocket>,
+    exchanges: Exchanges,
+    next_stream: StreamNumber,
     /// Streams that have ended, and why: the machine reports them.
-    pub(super) ended: Vec<(FlowId, EndReason)>,
+    ended: VecDeque<(FlowId, EndReason)>,
     /// The newest answer, and what it said.
-    pub(super) newest: Option<AnswerNumber>,
-    pub(super) backlog: u64,
-    pub(super) peer_credit: PeerCredit,
-    pub(super) draining: bool,
+    newest: Option<AnswerNumber>,
+    backlog: u64,
+    peer_credit: PeerCredit,
+    draining: bool,
     /// When the node was last heard, and when payload last went either way.
-    pub(super) heard: Instant,
-    pub(super) traffic: Instant,
+    heard: Instant,
+    traffic: Instant,
     /// When an application last took bytes, and how many were taken of which no request told.
-    pub(super) taken: Instant,
-    pub(super) unreported: u64,
+    taken: Instant,
+    unreported: u64,
     /// The last request that told of any.
-    pub(super) reported: Option<ExchangeNumber>,
-    pub(super) controllers: Controllers,
+    reported: Option<ExchangeNumber>,
+    controllers: Controllers,
 }
 
 impl NodeConnection {
     /// A connection whose hello was answered; `next` is its next exchange.
-    pub(super) fn new(
+    pub(in crate::client::streams) fn new(
         client: ClientId,
         epoch: Epoch,
         grants: Grants,
@@ -63,7 +69,7 @@ impl NodeConnection {
             shared: Connection::new(client, epoch, grants, grants.uplink_total),
             exchanges: Exchanges::new(next),
             next_stream: StreamNumber::ZERO,
-            ended: Vec::new(),
+            ended: VecDeque::new(),
             newest: None,
             backlog: 0,
             peer_credit: PeerCredit::Free,
@@ -77,7 +83,7 @@ impl NodeConnection {
     }
 
     /// What decides over the next request, with so many `relays` that lead to the node.
-    pub(super) fn inputs(
+    pub(in crate::client::streams) fn inputs(
         &self,
         relays: usize,
         thrifty: bool,
@@ -119,40 +125,108 @@ impl NodeConnection {
         }
     }
 
+    /// A request that allows a header only is made through `relay`. Returns its number, and what is done.
+    pub(in crate::client::streams) fn on_probe(
+        &mut self,
+        relay: RelayId,
+        now: Instant,
+    ) -> (ExchangeNumber, ExchangeNumber) {
+        let (number, done) = (self.exchanges.next(), self.exchanges.done());
+        self.exchanges.push(Record::probe(relay, now));
+        (number, done)
+    }
+
+    /// The answer of an exchange has begun to come.
+    pub(in crate::client::streams) fn on_answering(&mut self, exchange: ExchangeNumber) {
+        self.exchanges.change(exchange, |record| record.answering = true);
+    }
+
+    /// The node's name for the connection.
+    pub(in crate::client::streams) const fn epoch(&self) -> Epoch {
+        self.shared.epoch()
+    }
+
+    /// What the node grants.
+    pub(in crate::client::streams) const fn grants(&self) -> &Grants {
+        self.shared.grants()
+    }
+
+    /// A stream.
+    pub(in crate::client::streams) fn stream(&self, number: StreamNumber) -> Option<&LocalStream> {
+        self.shared.stream(number)
+    }
+
+    /// Whether there are streams.
+    pub(in crate::client::streams) fn has_streams(&self) -> bool {
+        !self.shared.is_empty()
+    }
+
+    /// Whether another stream may be opened.
+    pub(in crate::client::streams) fn has_place(&self) -> bool {
+        self.shared.has_place() && !self.draining
+    }
+
+    /// A flow whose stream has ended, and why.
+    pub(in crate::client::streams) fn next_ended(&mut self) -> Option<(FlowId, EndReason)> {
+        self.ended.pop_front()
+    }
+
+    /// The controllers of the path.
+    pub(in crate::client::streams) const fn controllers(&self) -> &Controllers {
+        &self.controllers
+    }
+
+    /// What was measured of the path, for the next connection.
+    pub(in crate::client::streams) fn take_loss(&mut self, now: Instant) -> LossDetector {
+        self.controllers.take_loss(now)
+    }
+
+    /// The exchanges from the first that is remembered.
+    #[cfg(test)]
+    pub(in crate::client::streams) const fn exchanges(&self) -> &Exchanges {
+        &self.exchanges
+    }
+
+    /// The newest answer.
+    #[cfg(feature = "model")]
+    pub(in crate::client::streams) const fn newest(&self) -> Option<AnswerNumber> {
+        self.newest
+    }
+
     /// The name under which the node knows the client.
-    pub(super) const fn client(&self) -> ClientId {
+    pub(in crate::client::streams) const fn client(&self) -> ClientId {
         self.shared.client()
     }
 
     /// Whether the node must still hear of anything, or the client of anything from it.
-    pub(super) fn is_in_use(&self) -> bool {
+    pub(in crate::client::streams) fn is_in_use(&self) -> bool {
         !self.shared.is_empty() || self.shared.closing_len() > 0 || self.exchanges.tally().lost > 0
     }
 
     /// Whether the node may have forgotten the client by its own rules: `idle` is half of the time after which it does.
-    pub(super) fn is_stale(&self, now: Instant, idle: Duration) -> bool {
+    pub(in crate::client::streams) fn is_stale(&self, now: Instant, idle: Duration) -> bool {
         self.shared.is_empty() && now.saturating_since(self.heard) >= idle
     }
 
     /// When the node has forgotten the client, if it is not heard before.
-    pub(super) fn forgotten_at(&self, config: &ClientOptions) -> Option<Instant> {
+    pub(in crate::client::streams) fn forgotten_at(&self, config: &ClientOptions) -> Option<Instant> {
         self.is_in_use().then(|| self.heard.saturating_add(config.tuning.streams.idle))
     }
 
     /// Every stream is over.
-    pub(super) fn end_all(&mut self, why: EndReason) {
+    pub(in crate::client::streams) fn end_all(&mut self, why: EndReason) {
         self.ended.extend(self.shared.streams().map(|(_, stream)| (stream.socket().flow(), why)));
     }
 
     /// A stream is over; the engine takes it out.
-    pub(super) fn end(&mut self, number: StreamNumber, why: EndReason) {
+    pub(in crate::client::streams) fn end(&mut self, number: StreamNumber, why: EndReason) {
         if let Some(stream) = self.shared.stream(number) {
-            self.ended.push((stream.socket().flow(), why));
+            self.ended.push_back((stream.socket().flow(), why));
         }
     }
 
     /// A stream begins.
-    pub(super) fn insert(&mut self, stream: LocalStream, now: Instant) -> StreamNumber {
+    pub(in crate::client::streams) fn insert(&mut self, stream: LocalStream, now: Instant) -> StreamNumber {
         let number = self.next_stream;
         self.next_stream = number.next();
         self.shared.insert(number, stream);
@@ -161,14 +235,14 @@ impl NodeConnection {
     }
 
     /// A stream has changed: the scheduler looks up what it has to send, and its end is reported.
-    pub(super) fn refresh(&mut self, number: StreamNumber, now: Instant) {
+    pub(in crate::client::streams) fn refresh(&mut self, number: StreamNumber, now: Instant) {
         if self.shared.refresh(number, now) {
             self.end(number, EndReason::Finished);
         }
     }
 
     /// Something happened on an application's socket.
-    pub(super) fn on_local(
+    pub(in crate::client::streams) fn on_local(
         &mut self,
         number: StreamNumber,
         event: LocalEvent,
@@ -194,7 +268,7 @@ impl NodeConnection {
     }
 
     /// Gives an application's socket what credit there is.
-    pub(super) fn grant(&mut self, number: StreamNumber, context: &mut Context) {
+    pub(in crate::client::streams) fn grant(&mut self, number: StreamNumber, context: &mut Context) {
         let Some(stream) = self.shared.stream(number) else { return };
         let flow = stream.socket().flow();
         // Before a confirmed open, the application has nothing to send.
@@ -223,7 +297,7 @@ impl NodeConnection {
     }
 
     /// A stream is over. The node is told unless it ended the stream itself. Returns the target.
-    pub(super) fn remove(
+    pub(in crate::client::streams) fn remove(
         &mut self,
         number: StreamNumber,
         why: EndReason,
@@ -245,7 +319,36 @@ impl NodeConnection {
     }
 
     /// Payload bytes that are buffered. Visits every stream.
-    pub(super) fn buffered(&self) -> usize {
+    pub(in crate::client::streams) fn buffered(&self) -> usize {
         self.shared.buffered()
+    }
+}
+
+#[cfg(feature = "model")]
+impl NodeConnection {
+    /// The connection's part of a state's fingerprint. `rank` numbers the flows.
+    pub(in crate::client::streams) fn fingerprint(
+        &self,
+        rank: &impl Fn(FlowId) -> Option<usize>,
+        print: &mut Fingerprint<'_>,
+    ) {
+        print.value((self.exchanges.next(), self.exchanges.done(), self.exchanges.tally()));
+        print.each(
+            self.exchanges.iter().collect::<alloc::vec::Vec<_>>().into_iter(),
+            |print, (number, record)| {
+                print.value(number);
+                record.fingerprint(print);
+            },
+        );
+        self.shared.fingerprint(print, |print, socket| {
+            print.value(rank(socket.flow()));
+            socket.fingerprint(print);
+        });
+        print.value((self.next_stream, self.newest.is_some(), self.backlog));
+        print.value((self.peer_credit, self.draining, self.unreported, self.reported));
+        for time in [self.heard, self.traffic, self.taken] {
+            print.time(time);
+        }
+        self.controllers.fingerprint(print);
     }
 }

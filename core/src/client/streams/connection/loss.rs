@@ -40,12 +40,12 @@ impl NodeConnection {
     }
 
     /// When the next exchange is lost.
-    pub(super) fn next_loss(&self, relays: &Relays) -> Option<Instant> {
+    pub(in crate::client::streams) fn next_loss(&self, relays: &Relays) -> Option<Instant> {
         self.exchanges.iter().filter_map(|(_, record)| self.lost_at(record, relays)).min()
     }
 
     /// Declares overdue exchanges lost.
-    pub(super) fn on_loss_timeout(&mut self, relays: &mut Relays, now: Instant) {
+    pub(in crate::client::streams) fn on_loss_timeout(&mut self, relays: &mut Relays, now: Instant) {
         while let Some((number, unacknowledged)) = self.overdue(relays, now) {
             self.on_loss(number, relays, now);
             // The oldest answer, which should have carried the acknowledgement, may be lost too.
@@ -65,7 +65,12 @@ impl NodeConnection {
     }
 
     /// The answer of an exchange is lost: the relay is judged for it, and silence noticed.
-    pub(super) fn on_loss(&mut self, number: ExchangeNumber, relays: &mut Relays, now: Instant) {
+    pub(in crate::client::streams) fn on_loss(
+        &mut self,
+        number: ExchangeNumber,
+        relays: &mut Relays,
+        now: Instant,
+    ) {
         let Some(record) = self.exchanges.get(number).filter(|record| record.is_out()) else { return };
         let (relay, sent) = (record.relay, record.sent);
         if self.heard < sent {
@@ -79,14 +84,14 @@ impl NodeConnection {
     }
 
     /// The node cannot have had the call of an exchange. That says nothing about how long answers take.
-    pub(super) fn declare_unsent_lost(&mut self, number: ExchangeNumber, now: Instant) {
+    pub(in crate::client::streams) fn declare_unsent_lost(&mut self, number: ExchangeNumber, now: Instant) {
         if self.exchanges.get(number).is_some_and(Record::is_out) {
             self.declare_lost(number, now);
         }
     }
 
     /// What an exchange carried can be sent again, and a RESEND asks for the contents of its answer.
-    pub(super) fn declare_lost(&mut self, number: ExchangeNumber, now: Instant) {
+    pub(in crate::client::streams) fn declare_lost(&mut self, number: ExchangeNumber, now: Instant) {
         let given = self.exchanges.change(number, |record| {
             let size = match record.progress {
                 Progress::Reported { size, .. } => size,
@@ -135,7 +140,7 @@ impl NodeConnection {
     }
 
     /// The node has an exchange.
-    pub(super) fn on_arrived(&mut self, number: ExchangeNumber, now: Instant) {
+    pub(in crate::client::streams) fn on_arrived(&mut self, number: ExchangeNumber, now: Instant) {
         let arrived = self.exchanges.change(number, |record| {
             let new = !core::mem::replace(&mut record.arrived, true);
             let resends = core::mem::take(&mut record.resends);
@@ -153,7 +158,7 @@ impl NodeConnection {
     }
 
     /// The newest answer says that an exchange had not arrived at `written`.
-    pub(super) fn on_missing(
+    pub(in crate::client::streams) fn on_missing(
         &mut self,
         number: ExchangeNumber,
         written: Instant,

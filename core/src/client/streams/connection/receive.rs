@@ -26,18 +26,18 @@ use crate::wire::reset::ResetCode;
 
 /// A response packet of the connection's client and epoch.
 #[derive(Debug)]
-pub(super) struct Answer<'h> {
-    pub(super) number: ExchangeNumber,
-    pub(super) relay: RelayId,
-    pub(super) sent: Instant,
-    pub(super) header: &'h ResponseHeader,
+pub(in crate::client::streams) struct Answer<'h> {
+    pub(in crate::client::streams) number: ExchangeNumber,
+    pub(in crate::client::streams) relay: RelayId,
+    pub(in crate::client::streams) sent: Instant,
+    pub(in crate::client::streams) header: &'h ResponseHeader,
     /// Bytes of the packet.
-    pub(super) len: usize,
+    pub(in crate::client::streams) len: usize,
 }
 
 impl NodeConnection {
     /// An exchange was answered.
-    pub(super) fn on_answer(
+    pub(in crate::client::streams) fn on_answer(
         &mut self,
         answer: &Answer<'_>,
         frames: Frames,
