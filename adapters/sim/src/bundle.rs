@@ -11,10 +11,10 @@ use crate::{ClientHost, Decision, DecisionSource, Limits, Recording, Run, Scenar
 pub const FORMAT: &str = "seqlane-sim-failure";
 const VERSION: u32 = 1;
 
-/// A recorded run: its decisions, and what came of them.
+/// A recorded run: its decisions and its result.
 ///
-/// A seed finds the run again with the same code only. The decisions survive changes elsewhere, and are what a
-/// collection of past findings consists of.
+/// A seed repeats the run with the same code only. The decisions survive most changes, so a regression corpus
+/// keeps them.
 #[serde_with::serde_as]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bundle {
@@ -34,7 +34,7 @@ pub struct Bundle {
     /// The hash at its end.
     #[serde_as(as = "Hex")]
     pub hash: u64,
-    /// What runs were to be like.
+    /// The scenario.
     pub scenario: Scenario,
     /// Where the run was cut off.
     pub limits: Limits,
@@ -45,7 +45,7 @@ pub struct Bundle {
     pub checkpoints: Checkpoints,
 }
 
-/// What came of a replay.
+/// The result of a replay.
 #[derive(Clone, Debug)]
 pub struct Replay {
     /// The run as it is now.
@@ -89,7 +89,7 @@ impl Bundle {
     /// Reads a bundle.
     ///
     /// # Errors
-    /// [`BadBundle`] says what is wrong with the text.
+    /// [`BadBundle`] if the text is no bundle.
     pub fn read(text: &str) -> Result<Self, BadBundle> {
         let bundle: Self = serde_json::from_str(text).map_err(|error| BadBundle(error.to_string()))?;
         if bundle.format != FORMAT || bundle.v != VERSION {
@@ -120,12 +120,15 @@ impl Bundle {
     pub fn replay_in<H: ClientHost>(&self, run: &Run<'_, H>) -> Replay {
         let run = run.of(&self.scenario).within(self.limits);
         let recording = run.record(&DecisionSource::List(self.decisions.clone()));
-        let same = recording.outcome.hash == self.hash && recording.outcome.events == self.events;
-        let differs = (!same).then(|| {
-            let last = self.events.min(recording.outcome.events) + 1;
-            self.checkpoints.differ(&recording.checkpoints).unwrap_or((last, last))
-        });
+        let differs = self.differs(&recording);
         Replay { recording, differs }
+    }
+
+    /// The first event after which another recording differs from this one, from and to.
+    pub fn differs(&self, recording: &Recording) -> Option<(u64, u64)> {
+        let same = recording.outcome.hash == self.hash && recording.outcome.events == self.events;
+        let last = self.events.min(recording.outcome.events) + 1;
+        (!same).then(|| self.checkpoints.differ(&recording.checkpoints).unwrap_or((last, last)))
     }
 }
 

@@ -8,12 +8,12 @@ use crate::time::Time;
 
 const PPM: i128 = 1_000_000;
 
-/// Maps virtual time to what a host's monotonic clock shows. It never goes back.
+/// A monotonic host clock as a function of virtual time.
 #[derive(Clone, Debug)]
 pub struct HostClock {
     /// Where the present stretch of even running began.
     since: Time,
-    /// What the clock showed then, in nanoseconds.
+    /// The reading at that time, in nanoseconds.
     shown: u64,
     rate: Rate,
 }
@@ -46,7 +46,7 @@ impl HostClock {
         }
     }
 
-    /// What the clock shows at `at`.
+    /// The reading at `at`.
     pub fn read(&self, at: Time) -> Instant {
         Instant::from_micros(self.nanos(at) / 1000)
     }

@@ -14,7 +14,7 @@ use seqlane_record::{BadRecording, Ending, Entry, MAGIC, Machine, Mask, Problem,
 
 use crate::guard::guarded;
 
-/// What came of a replay.
+/// The result of a replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Playback {
     /// Which machine was recorded: `client` or `node`.

@@ -68,7 +68,7 @@ pub struct Run<'a, H = Client> {
     limits: Limits,
 }
 
-/// Makes a host from what a client is made of.
+/// Makes a host from a client's configuration, seed and start.
 pub type MakeHost<H> = fn(ClientConfig, [u8; 32], Instant) -> H;
 
 impl<H> Clone for Run<'_, H> {
@@ -124,7 +124,7 @@ impl<'a, H: ClientHost> Run<'a, H> {
         self.watched(chooser, sink, |_| true)
     }
 
-    /// The run that `chooser` decides, looked at after every event, until `go_on` says no.
+    /// The run that `chooser` decides, observed after every event, until `go_on` returns false.
     ///
     /// A panic ends it, as a violation of [`Property::S11`].
     pub fn watched<C: Chooser, S: Sink>(

@@ -20,7 +20,7 @@ pub type SeedCheck<'a, H = Client> = fn(&Run<'a, H>, u64) -> Outcome;
 /// Runs many seeds.
 #[derive(Debug)]
 pub struct Swarm<'a, H = Client> {
-    /// What runs are made of.
+    /// The runs to make.
     pub run: Run<'a, H>,
     /// Threads.
     pub jobs: usize,
@@ -31,7 +31,7 @@ pub struct Swarm<'a, H = Client> {
     pub hashes: bool,
 }
 
-/// What many runs add up to.
+/// The totals of many runs.
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
     /// Runs.

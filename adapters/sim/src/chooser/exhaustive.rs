@@ -23,7 +23,7 @@ use crate::decision_point::DecisionPoint;
 pub struct Exhaustive {
     points: Vec<DecisionPoint>,
     depth: usize,
-    /// What was decided, of how many, in the order of asking.
+    /// The decisions and their numbers of ways, in order.
     wheels: Vec<(u32, u32)>,
     asked: usize,
 }

@@ -25,7 +25,7 @@ use crate::{DecisionPoint, Probability};
 
 /// Carries every decision of a run.
 pub trait Chooser {
-    /// One of `n` ways, below `n`; 0 is the benign one. `key` names for whom: the same place is asked once.
+    /// Decides one of `n` ways, below `n`; 0 is benign. `key` identifies the subject: each point and key is asked once.
     fn decide(&mut self, point: DecisionPoint, key: u64, n: u32) -> u32;
 
     /// Sets the probability of answers other than 0 at this point. Only random choosers use it.

@@ -48,7 +48,7 @@ impl Chooser for Recorded {
     }
 }
 
-/// Writes down what another chooser decides.
+/// Records the decisions of another chooser.
 #[derive(Clone, Debug)]
 pub struct Recorder<C> {
     chooser: C,

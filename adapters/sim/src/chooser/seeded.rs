@@ -13,7 +13,7 @@ pub struct Seeded {
 }
 
 impl Seeded {
-    /// A chooser whose points are all even.
+    /// A chooser without weights.
     pub fn new(seed: u64) -> Self {
         Self { seed, probability: vec![None; DecisionPoint::ALL.len()] }
     }

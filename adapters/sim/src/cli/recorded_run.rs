@@ -2,18 +2,27 @@
 
 use std::path::Path;
 
-use seqlane_sim::bundle::Bundle;
+use seqlane_sim::origin::Origin;
 use seqlane_sim::trace::{self, Trace};
-use seqlane_sim::{DecisionSource, Limits, Recording, Run, Scenario};
+use seqlane_sim::{Bundle, DecisionSource, Limits, Recording, Run, Scenario};
 
 use crate::cli::verdict::CliError;
 
-/// A run that can be made again.
+/// A run that can be repeated.
 #[derive(Debug)]
-pub(crate) enum RecordedRun {
-    /// From a bundle.
+pub(crate) struct RecordedRun {
+    pub(crate) scenario: Scenario,
+    pub(crate) limits: Limits,
+    pub(crate) decisions: DecisionSource,
+    pub(crate) seed: Option<u64>,
+    pub(crate) origin: Origin,
+    pub(crate) file: RecordedFile,
+}
+
+/// The file that a run was read from.
+#[derive(Debug)]
+pub(crate) enum RecordedFile {
     Bundle(Box<Bundle>),
-    /// From a trace.
     Trace(Box<Trace>),
 }
 
@@ -24,67 +33,46 @@ impl RecordedRun {
         let first = text.lines().next().unwrap_or_default();
         if first.contains(trace::FORMAT) {
             let trace = Trace::read(text.as_bytes()).map_err(|error| CliError::file(path, error))?;
-            return Ok(Self::Trace(Box::new(trace)));
+            let (header, decisions) = (trace.header.clone(), trace.decisions());
+            let (scenario, limits, seed, origin) = (header.config, header.limits, header.seed, header.origin);
+            let file = RecordedFile::Trace(Box::new(trace));
+            return Ok(Self { scenario, limits, decisions, seed, origin, file });
         }
         let bundle = Bundle::read(&text).map_err(|error| CliError::file(path, error))?;
-        Ok(Self::Bundle(Box::new(bundle)))
+        let decisions = DecisionSource::List(bundle.decisions.clone());
+        let Bundle { scenario, limits, seed, origin, .. } = bundle.clone();
+        Ok(Self { scenario, limits, decisions, seed, origin, file: RecordedFile::Bundle(Box::new(bundle)) })
     }
 
-    pub(crate) fn scenario(&self) -> &Scenario {
-        match self {
-            Self::Bundle(bundle) => &bundle.scenario,
-            Self::Trace(trace) => &trace.header.config,
-        }
-    }
-
-    pub(crate) fn limits(&self) -> Limits {
-        match self {
-            Self::Bundle(bundle) => bundle.limits,
-            Self::Trace(trace) => trace.header.limits,
-        }
-    }
-
-    pub(crate) fn decisions(&self) -> DecisionSource {
-        match self {
-            Self::Bundle(bundle) => DecisionSource::List(bundle.decisions.clone()),
-            Self::Trace(trace) => trace.decisions(),
-        }
-    }
-
-    pub(crate) fn seed(&self) -> Option<u64> {
-        match self {
-            Self::Bundle(bundle) => bundle.seed,
-            Self::Trace(trace) => trace.header.seed,
-        }
+    fn run(&self) -> Run<'_> {
+        Run::new(&self.scenario).within(self.limits)
     }
 
     /// Makes the run again.
     pub(crate) fn record(&self) -> Recording {
-        Run::new(self.scenario()).within(self.limits()).record(&self.decisions())
+        self.run().record(&self.decisions)
     }
 
-    /// As a bundle, of the run as it is now.
+    /// The trace of a recording of this run.
+    pub(crate) fn trace_of(&self, recording: &Recording) -> Trace {
+        let mut trace = Trace::new(&self.run(), &self.decisions, recording);
+        trace.header.seed = self.seed;
+        trace
+    }
+
+    /// As a bundle: the one that was read, or that of the run as it is now.
     pub(crate) fn into_bundle(self) -> Bundle {
-        match self {
-            Self::Bundle(bundle) => *bundle,
-            Self::Trace(_) => {
-                let run = Run::new(self.scenario()).within(self.limits());
-                Bundle::new(&run, self.seed(), &run.record(&self.decisions()))
-            }
+        match self.file {
+            RecordedFile::Bundle(bundle) => *bundle,
+            RecordedFile::Trace(_) => Bundle::new(&self.run(), self.seed, &self.record()),
         }
     }
 
     /// As a trace: the one that was read, or that of the run as it is now.
     pub(crate) fn into_trace(self) -> Trace {
-        match self {
-            Self::Trace(trace) => *trace,
-            Self::Bundle(_) => {
-                let (decisions, recording) = (self.decisions(), self.record());
-                let mut trace =
-                    Trace::new(&Run::new(self.scenario()).within(self.limits()), &decisions, &recording);
-                trace.header.seed = self.seed();
-                trace
-            }
+        match self.file {
+            RecordedFile::Trace(trace) => *trace,
+            RecordedFile::Bundle(_) => self.trace_of(&self.record()),
         }
     }
 }

@@ -4,14 +4,14 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use seqlane_sim::Recording;
 use seqlane_sim::playback::is_recording;
-use seqlane_sim::trace::{Trace, TraceLine, diverge};
-use seqlane_sim::{Recording, Run};
+use seqlane_sim::trace::{TraceLine, diverge};
 use serde_json::json;
 
 use crate::cli::console::{Console, command};
 use crate::cli::playback;
-use crate::cli::recorded_run::RecordedRun;
+use crate::cli::recorded_run::{RecordedFile, RecordedRun};
 use crate::cli::run::{document, tell, tell_entries, write_trace};
 use crate::cli::verdict::{CliError, Verdict};
 
@@ -62,8 +62,7 @@ pub(crate) fn run(args: ReplayArgs, console: &Console) -> Result<Verdict, CliErr
     let recording = recorded_run.record();
     let took = start.elapsed();
     if let Some(path) = &args.trace {
-        let run = Run::new(recorded_run.scenario()).within(recorded_run.limits());
-        write_trace(path, &Trace::new(&run, &recorded_run.decisions(), &recording))?;
+        write_trace(path, &recorded_run.trace_of(&recording))?;
     }
     if let Some(entries) = args.told() {
         tell_entries(console, &recording, *entries.start(), *entries.end())?;
@@ -85,31 +84,23 @@ pub(crate) fn run(args: ReplayArgs, console: &Console) -> Result<Verdict, CliErr
 
 /// The first difference to the recorded run, in words.
 fn difference(recorded_run: &RecordedRun, recording: &Recording) -> Option<String> {
-    let origin = match recorded_run {
-        RecordedRun::Bundle(bundle) => &bundle.origin,
-        RecordedRun::Trace(trace) => &trace.header.origin,
-    };
-    let commit = origin.commit.as_ref().map(|commit| format!("; it was recorded at {commit}"));
-    let commit = commit.unwrap_or_default();
-    match recorded_run {
-        RecordedRun::Bundle(bundle) => {
-            let same = recording.outcome.hash == bundle.hash && recording.outcome.events == bundle.events;
-            let last = bundle.events.min(recording.outcome.events) + 1;
-            let (from, to) = bundle.checkpoints.differ(&recording.checkpoints).unwrap_or((last, last));
+    let commit = recorded_run.origin.commit.as_ref();
+    let commit = commit.map(|commit| format!("; it was recorded at {commit}")).unwrap_or_default();
+    match &recorded_run.file {
+        RecordedFile::Bundle(bundle) => {
+            let (from, to) = bundle.differs(recording)?;
             let place = if from == to { format!("event {to}") } else { format!("events {from} to {to}") };
-            (!same).then(|| format!("it differs first after {place}{commit}"))
+            Some(format!("it differs first after {place}{commit}"))
         }
-        RecordedRun::Trace(trace) => {
-            let run = Run::new(recorded_run.scenario()).within(recorded_run.limits());
-            let now = Trace::new(&run, &recorded_run.decisions(), recording);
-            let divergence = diverge(trace, &now)?;
+        RecordedFile::Trace(trace) => {
+            let now = recorded_run.trace_of(recording);
+            let index = diverge(trace, &now)?.index;
             let told = |line: Option<&TraceLine>| match line {
                 Some(line) => format!("`{} {}` at {}, event {}", line.at, line.text, line.t, line.e),
                 None => "the end".to_owned(),
             };
-            let (then, today) = (trace.lines.get(divergence.index), now.lines.get(divergence.index));
-            let index = divergence.index;
-            Some(format!("entry {index} was {}, and is {}{commit}", told(then), told(today)))
+            let (then, today) = (told(trace.lines.get(index)), told(now.lines.get(index)));
+            Some(format!("entry {index} was {then}, and is {today}{commit}"))
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::shrink::{Shrinker, WORKLOAD};
 use crate::{ClientHost, Decision, DecisionPoint, Fault};
 
 impl<H: ClientHost> Shrinker<'_, H> {
-    /// Takes away what `unwanted` names.
+    /// Removes the decisions that `unwanted` selects.
     fn without(&mut self, unwanted: impl Fn(&Decision) -> bool) {
         let left: Vec<Decision> =
             self.decisions.iter().filter(|decision| !unwanted(decision)).copied().collect();
@@ -47,7 +47,7 @@ impl<H: ClientHost> Shrinker<'_, H> {
         }
     }
 
-    /// Brings every value down as far as it goes, by halving the distance to 0.
+    /// Lowers every value as far as possible, by halving the distance to 0.
     pub(super) fn lessen(&mut self) {
         let mut place = 0;
         while place < self.decisions.len() && !self.spent {

@@ -42,8 +42,7 @@ impl<H: ClientHost> Shrinker<'_, H> {
         moved
     }
 
-    /// Tries other answers, one question after the other: larger pieces are fewer, and an odd bound may end what goes
-    /// on and on.
+    /// Tries other decisions, one point after the other: larger pieces are fewer, and an odd bound may end a loop.
     pub(super) fn change_decisions(&mut self) {
         let scenario = Scenario { odd_bounds: true, ..self.scenario.clone() };
         let mut asked = vec![0; DecisionPoint::ALL.len()];
@@ -76,7 +75,7 @@ impl<H: ClientHost> Shrinker<'_, H> {
 /// Sets a name of a scenario.
 type ScenarioEdit = Box<dyn Fn(&mut Scenario)>;
 
-/// What is tried, that which leaves least to do for the others first.
+/// The edits to try, the most effective first.
 fn edits(scenario: &Scenario) -> Vec<ScenarioEdit> {
     [waits(), surroundings(scenario), times(), bounds(), budgets(scenario)].into_iter().flatten().collect()
 }
@@ -100,7 +99,7 @@ fn waits() -> Vec<ScenarioEdit> {
     changes
 }
 
-/// Who takes part, and what is between them.
+/// Participants, latency and scripts.
 fn surroundings(scenario: &Scenario) -> Vec<ScenarioEdit> {
     let spans = [1, 2, 3].map(|count| Span::new(count, count));
     let latencies = [Latency::Instant, Latency::Steady, Latency::Fixed(300), Latency::Fixed(5_000)];

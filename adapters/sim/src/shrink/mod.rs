@@ -55,7 +55,7 @@ pub struct ShrinkProgress {
 /// A shrunk run.
 #[derive(Clone, Debug)]
 pub struct Shrunk {
-    /// What the small run is like: the scenario may have changed.
+    /// The scenario of the shrunk run, which may differ from the original.
     pub scenario: Scenario,
     /// The small run.
     pub recording: Recording,
@@ -86,8 +86,8 @@ pub fn shrink_in<H: ClientHost>(
     shrink_by(run, decisions, |run, decisions| run.replay(decisions), go_on)
 }
 
-/// The same with a `trial` that makes the run of some decisions, and says how it ended and what was picked: where a
-/// violation counts on some condition.
+/// The same with a `trial` that makes the run of some decisions, and answers its outcome and its decisions, for
+/// violations that count only under a condition.
 pub fn shrink_by<H: ClientHost>(
     run: &Run<'_, H>,
     decisions: &[Decision],
@@ -126,7 +126,7 @@ struct Shrinker<'a, H> {
     property: Property,
     decisions: Vec<Decision>,
     events: u64,
-    /// What has more events is not accepted.
+    /// Runs with more events are not accepted.
     most: u64,
     runs: u64,
     work: u64,
@@ -143,7 +143,7 @@ impl<H: ClientHost> Shrinker<'_, H> {
         self.run = self.run.within(Limits { events, ..limits });
     }
 
-    /// Takes away what goes together, and makes what is long short: every later run is quicker then.
+    /// Removes whole groups and shortens the run first, so that every later trial is fast.
     fn begin(&mut self) {
         self.cut_workload();
         self.drop_faults();

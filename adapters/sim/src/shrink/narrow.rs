@@ -7,7 +7,7 @@ use crate::shrink::Shrinker;
 use crate::{ClientHost, DecisionPoint, Fault, Scenario};
 
 impl<H: ClientHost> Shrinker<'_, H> {
-    /// Takes out of the scenario what the run makes no use of, so that it needs fewer decisions to say the same.
+    /// Removes from the scenario what the run does not use, so that it needs fewer decisions.
     pub(super) fn narrow(&mut self) {
         let has = |point: DecisionPoint| self.decisions.iter().any(|decision| decision.point == point);
         let narrow = Scenario {

@@ -99,7 +99,7 @@ impl<H: ClientHost> Shrinker<'_, H> {
         })
     }
 
-    /// For whom a run asks at this point, in the order of asking.
+    /// The keys that a run asks for at this point, in order.
     fn asked(&self, point: DecisionPoint, scenario: &Scenario, decisions: &[Decision]) -> Vec<u64> {
         self.places(scenario, decisions)
             .iter()
@@ -108,7 +108,7 @@ impl<H: ClientHost> Shrinker<'_, H> {
             .collect()
     }
 
-    /// What a run asks, in the order of asking.
+    /// The decision points that a run reaches, in order.
     pub(super) fn places(&self, scenario: &Scenario, decisions: &[Decision]) -> Vec<Place> {
         let mut listener = Listener { chooser: Recorded::new(decisions.iter().copied()), places: Vec::new() };
         let limits = self.run.limits();

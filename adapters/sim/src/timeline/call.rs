@@ -134,7 +134,7 @@ fn mark_repairs(calls: &mut [Call], lines: &[&TraceLine]) {
     }
 }
 
-/// Ends what ends in lines that are left out.
+/// Ends exchanges whose end is in omitted lines.
 fn cut_short(calls: &mut [Call], lines: &[&TraceLine], all: &[TraceLine]) {
     let mut ends: BTreeMap<ExchangeName, u64> = BTreeMap::new();
     let mut answers: BTreeMap<(ExchangeName, usize), u64> = BTreeMap::new();

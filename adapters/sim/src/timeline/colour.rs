@@ -4,7 +4,7 @@ use crate::fault::Fault;
 
 /// What went well.
 pub(super) const PLAIN: &str = "#64748b";
-/// What was lost, failed or violated.
+/// For losses, failures and violations.
 pub(super) const LOST: &str = "#dc2626";
 /// The end of the faults, and orderly ends.
 pub(super) const WELL: &str = "#15803d";

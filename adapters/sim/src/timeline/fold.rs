@@ -25,16 +25,16 @@ pub struct Fold {
     pub calls: usize,
     /// From the line before them to the last of them.
     pub time: Duration,
-    /// Why they need not be told.
+    /// The reason to omit them.
     pub why: Why,
 }
 
-/// Why lines need not be told.
+/// Reasons to omit lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
     /// They are calls and timers, and nothing moves.
     Still,
-    /// They are what the lines before them are, but for numbers.
+    /// They repeat the lines before them, except for numbers.
     Again {
         /// How many lines come again.
         lines: usize,
@@ -58,7 +58,7 @@ impl fmt::Display for Fold {
     }
 }
 
-/// Takes out what can be left out.
+/// Removes the lines that folds replace.
 pub(super) fn fold(lines: &mut Vec<&TraceLine>) -> Vec<Fold> {
     let words: Vec<String> = lines.iter().map(|line| words(line)).collect();
     let mut folds = Vec::new();
@@ -86,7 +86,7 @@ pub(super) fn fold(lines: &mut Vec<&TraceLine>) -> Vec<Fold> {
     folds
 }
 
-/// What a line says, without numbers, and of whatever relay.
+/// The text of a line without numbers and relay names.
 fn words(line: &TraceLine) -> String {
     let actor = match line.at {
         Actor::Relay(_) => "relay".to_owned(),

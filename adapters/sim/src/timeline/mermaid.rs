@@ -27,7 +27,7 @@ pub fn mermaid(timeline: &Timeline<'_>) -> String {
     out
 }
 
-/// What Mermaid would take for its own.
+/// Escapes characters with a meaning in Mermaid.
 fn plain(text: &str) -> String {
     text.replace(';', ",").replace('#', "no. ")
 }

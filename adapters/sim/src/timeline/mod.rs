@@ -93,7 +93,7 @@ impl<'a> Timeline<'a> {
         self.lines.len() + self.folds.len()
     }
 
-    /// What the picture is of, in one line.
+    /// The title, in one line.
     pub fn title(&self) -> String {
         let header = &self.trace.header;
         let seed = header.seed.map_or_else(String::new, |seed| format!("seed 0x{seed:x}, "));

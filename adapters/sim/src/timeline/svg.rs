@@ -96,7 +96,7 @@ impl<'a> Drawing<'a> {
         Block { shapes, height: y + 12.0 }
     }
 
-    /// What the signs and colours mean, of those that are there.
+    /// The legend of the signs and colours in use.
     pub(super) fn legend(&self) -> Block {
         let mut items: Vec<(String, String)> =
             SIGNS.iter().map(|(sign, meaning)| ((*sign).to_owned(), (*meaning).to_owned())).collect();
@@ -334,7 +334,7 @@ impl<'a> Drawing<'a> {
         }
     }
 
-    /// What a line says, beside its lane or over its arrow.
+    /// The label of a line, beside its lane or over its arrow.
     fn line(&self, shapes: &mut String, place: usize, line: &TraceLine) {
         let (y, width) = (self.layout.y(place), self.layout.width);
         let _ = write!(
@@ -513,7 +513,7 @@ fn quiet(call: &Call) -> &'static str {
     if poll && well && call.legs.iter().all(|leg| leg.repairs.is_none()) { " poll" } else { "" }
 }
 
-/// The looks of what a call says.
+/// The style of a call's label.
 const fn said(repairs: bool) -> (&'static str, &'static str) {
     if repairs { ("halo bold", colour::WELL) } else { ("halo", "#1e293b") }
 }

@@ -39,7 +39,7 @@ pub fn text(timeline: &Timeline<'_>) -> String {
     out
 }
 
-/// A few letters for what happened.
+/// A short sign for an entry.
 fn sign(line: &TraceLine) -> String {
     let number = line.id.map_or_else(String::new, |id| id.number.to_string());
     match line.ev.as_str() {

@@ -31,7 +31,7 @@ pub struct Header {
     pub origin: Origin,
     /// The profile of the scenario.
     pub profile: Profile,
-    /// What runs were to be like.
+    /// The scenario.
     pub config: Scenario,
     /// Where the run was to be cut off.
     pub limits: Limits,
@@ -45,7 +45,7 @@ pub struct Header {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trailer {
     /// How it ended.
-    pub end: End,
+    pub end: RunEnd,
     /// What was violated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub violation: Option<Violation>,
@@ -63,7 +63,7 @@ pub struct Trailer {
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum End {
+pub enum RunEnd {
     /// Nothing was left to happen, or it was cut off.
     Finished,
     /// A property was violated.
@@ -87,7 +87,7 @@ pub enum BadTrace {
     /// It cannot be read.
     #[error("no trace: {0}")]
     Io(io::Error),
-    /// A line, counted from 1, is not what it should be.
+    /// A line, counted from 1, is invalid.
     #[error("no trace: line {0}: {1}")]
     Line(usize, String),
     /// It has no trailer: writing it was interrupted.
@@ -116,7 +116,7 @@ impl Trace {
             },
             lines: recording.entries.iter().map(TraceLine::from).collect(),
             trailer: Trailer {
-                end: if outcome.violation.is_some() { End::Violation } else { End::Finished },
+                end: if outcome.violation.is_some() { RunEnd::Violation } else { RunEnd::Finished },
                 violation: outcome.violation.clone(),
                 events: outcome.events,
                 time: outcome.time,
@@ -126,7 +126,7 @@ impl Trace {
         }
     }
 
-    /// What decided the run.
+    /// The source of the run's decisions.
     pub fn decisions(&self) -> DecisionSource {
         match (&self.header.decisions, self.header.seed) {
             (None, Some(seed)) => DecisionSource::Seed(seed),

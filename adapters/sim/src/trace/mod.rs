@@ -11,7 +11,7 @@ use std::str::FromStr;
 use serde_with::{DeserializeFromStr, SerializeDisplay};
 
 pub use diff::{Divergence, How, diverge};
-pub use file::{BadTrace, End, FORMAT, Header, Trace, Trailer};
+pub use file::{BadTrace, FORMAT, Header, RunEnd, Trace, Trailer};
 pub use line::TraceLine;
 pub use summary::Summary;
 

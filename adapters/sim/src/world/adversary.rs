@@ -17,7 +17,7 @@ use crate::{Chooser, ClientHost, DecisionPoint, Fault};
 /// Old bodies that are kept for each client, each way.
 const KEPT: usize = 8;
 
-/// What a client is given, and as the answer to which exchange.
+/// An answer as a client receives it.
 #[derive(Debug)]
 pub(super) struct Delivered {
     pub(super) exchange: ExchangeId,

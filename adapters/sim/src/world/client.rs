@@ -50,7 +50,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
-    /// Polls a client until it is idle, and carries out what it wants.
+    /// Polls a client until it is idle, and carries out its actions.
     pub(super) fn drain_client(&mut self, client: usize) {
         for _ in 0..MOST_ACTIONS {
             match self.clients[client].host.poll() {
@@ -150,7 +150,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
-    /// The flow that a client speaks of; nothing may be said of one that has ended (S4).
+    /// The flow of an action; none may be about a flow that has ended (S4).
     fn flow_of(&mut self, client: usize, id: FlowId, action: &str) -> Option<usize> {
         let flow = self.clients[client].flow(id);
         let ended = flow.is_some_and(|flow| self.ends.flows[flow].app.ended.is_some());

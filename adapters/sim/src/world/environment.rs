@@ -14,7 +14,7 @@ use crate::{Chooser, ClientHost, DecisionPoint, Fault, Time};
 const WATCH: Duration = Duration::from_secs(20);
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
-    /// Decides, before the run begins, what comes when.
+    /// Schedules the environment changes of the run.
     pub(super) fn forecast(&mut self) {
         self.forecast_known();
         self.forecast_restarts();
@@ -45,7 +45,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         Duration::from_millis(1000 + u64::from(self.chooser.decide(DecisionPoint::Duration, key, 29_000)))
     }
 
-    /// What the setup says will come.
+    /// Schedules the outages and restarts of the setup.
     fn forecast_known(&mut self) {
         for Outage { relay, from, until } in self.setup.outages.clone() {
             self.at(Time::ZERO.after(from), Event::Environment(Change::Relay(relay, RelayState::CutUp)));

@@ -38,9 +38,9 @@ pub(super) enum Event {
     UpstreamRead(usize),
     /// A foreign client comes.
     Visit(usize),
-    /// A foreign client whose session is open speaks.
+    /// A foreign client with an open session sends.
     ForeignClientSpeaks(usize, Sid),
-    /// Something comes over a host or the network.
+    /// The environment changes.
     Environment(Change),
     /// The fault phase is over.
     Heal,

@@ -23,7 +23,7 @@ pub(super) struct Flight {
     pub(super) request: Request,
     pub(super) up: Duration,
     pub(super) down: Duration,
-    /// What comes back; nothing while it is on its way up.
+    /// Its result; none on the way up.
     pub(super) answer: Option<Answer>,
     /// Whether the relay gives this copy's answer to the client.
     pub(super) heard: bool,
@@ -36,7 +36,7 @@ pub(super) struct Flight {
 /// The number of a copy that is an old request, which came once more.
 const STRAY: u8 = 2;
 
-/// What comes back of a call.
+/// The result of a call.
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
     Reply(Bytes),

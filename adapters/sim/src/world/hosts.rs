@@ -59,7 +59,7 @@ pub(super) struct NodeSide {
     pub(super) upstreams: BTreeMap<UpstreamId, usize>,
     pub(super) wake: Option<Wake>,
     pub(super) generation: u64,
-    /// The host breaks down as soon as it has done what it is doing.
+    /// The host crashes after the present actions.
     pub(super) breaking: bool,
 }
 
@@ -68,7 +68,7 @@ pub(super) struct NodeSide {
 pub(super) enum Caller {
     /// A client, by way of a relay.
     Flight(usize),
-    /// A foreign client, that speaks to the node itself.
+    /// A foreign client, which calls the node directly.
     ForeignClient(usize),
 }
 
@@ -109,7 +109,7 @@ pub(super) fn machine(config: &NodeConfig, seed: u64, now: Instant) -> Node {
 /// A caller from elsewhere.
 #[derive(Clone, Debug)]
 pub(super) struct ForeignClient {
-    /// The flow that stands for what it says.
+    /// The flow that represents its traffic.
     pub(super) flow: usize,
     /// Whether its close stands before its data.
     pub(super) closes_first: bool,

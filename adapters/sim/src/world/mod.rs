@@ -53,7 +53,7 @@ pub struct Outcome {
     pub time: Time,
     /// What happened.
     pub coverage: Coverage,
-    /// What was done, in numbers.
+    /// The totals.
     pub tally: Tally,
 }
 
@@ -109,9 +109,9 @@ pub struct World<H, C, S> {
 enum Phase {
     /// Faults happen.
     Faults,
-    /// One relay is well for good, the others are as they were left for good.
+    /// One relay is well; the others stay as they are.
     Calm { core: usize, since: Time },
-    /// Every flow has ended; what is left must come to rest until then.
+    /// Every flow has ended; everything must come to rest by then.
     Quiet { until: Time },
 }
 
@@ -123,7 +123,7 @@ impl World<Client, Seeded, NoTrace> {
 }
 
 impl<C: Chooser, S: Sink> World<Client, C, S> {
-    /// A run with the bare client, decided by `chooser`, told to `sink`.
+    /// A run with the bare client, decided by `chooser`, recorded by `sink`.
     pub fn with(scenario: &Scenario, chooser: C, sink: S) -> Self {
         Self::with_hosts(scenario, chooser, sink, Client::unsealed)
     }
@@ -231,7 +231,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.outcome()
     }
 
-    /// How the run stands.
+    /// The outcome so far.
     pub fn outcome(&self) -> Outcome {
         Outcome {
             violation: self.oracle.violation().cloned(),
@@ -253,7 +253,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.events
     }
 
-    /// What was done so far, in numbers.
+    /// The totals so far.
     pub const fn tally(&self) -> &Tally {
         &self.tally
     }
@@ -269,22 +269,22 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.now
     }
 
-    /// What was resolved before the run began.
+    /// The resolved setup.
     pub fn setup(&self) -> &Setup {
         &self.setup
     }
 
-    /// Who decides.
+    /// The chooser.
     pub const fn chooser(&self) -> &C {
         &self.chooser
     }
 
-    /// Who listens.
+    /// The sink.
     pub const fn sink(&self) -> &S {
         &self.sink
     }
 
-    /// Ends the run, and gives back who decided and who listened.
+    /// Ends the run, and returns the chooser and the sink.
     pub fn into_parts(self) -> (C, S) {
         (self.chooser, self.sink)
     }
@@ -385,7 +385,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.entries += 1;
     }
 
-    /// Tells the oracle, every so often, how much the machines hold.
+    /// Shows the oracle, at intervals, how much the machines hold.
     fn check_memory(&mut self) {
         if self.oracle.checks_bounds() {
             let clients = self.clients.iter().map(|side| side.host.client().buffered_bytes());
@@ -403,7 +403,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
-    /// Tells the oracle how everything is at the end.
+    /// Shows the oracle the machines at the end.
     fn check_rest(&mut self) {
         let clients = self.clients.iter().map(|side| ClientAtRest {
             held: side.host.client().buffered_bytes(),

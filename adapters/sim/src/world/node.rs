@@ -57,7 +57,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         require!(self.oracle, later, S9, "node{node} wants to be woken at once after {:?}", wake.timer);
     }
 
-    /// Polls a node until it is idle, and carries out what it wants.
+    /// Polls a node until it is idle, and carries out its actions.
     pub(super) fn drain_node(&mut self, node: usize) {
         for _ in 0..MOST_ACTIONS {
             match self.nodes[node].machine.poll() {
@@ -150,7 +150,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
-    /// The upstream that a node speaks of; nothing may be wanted of one that has ended (S4).
+    /// The upstream of an action; none may be about an upstream that has ended (S4).
     fn upstream_of(&mut self, node: usize, id: UpstreamId, action: &str) -> Option<usize> {
         let Some(upstream) = self.nodes[node].upstreams.get(&id).copied() else {
             let what = format!("{action} for upstream {id}, which was never opened");

@@ -149,7 +149,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
-    /// The upstream decides what it has to say, and says it after a while.
+    /// Schedules the bytes that the upstream sends next.
     fn answer(&mut self, upstream: usize) {
         let end = &mut self.ends.upstreams[upstream];
         let script = &self.ends.flows[end.flow].script;

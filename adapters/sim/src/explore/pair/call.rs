@@ -25,7 +25,7 @@ pub(super) struct Request {
 
 /// An exchange that the client waits for.
 #[derive(Clone, Debug)]
-pub(super) struct Call {
+pub(super) struct PendingCall {
     pub(super) request: Request,
     /// When the driver gives it up.
     pub(super) deadline: Instant,
@@ -36,19 +36,19 @@ pub(super) struct Call {
     /// Copies that the node holds.
     pub(super) held: u8,
     /// Answers on their way: any of them ends the exchange.
-    pub(super) answers: Vec<Answer>,
+    pub(super) answers: Vec<PendingAnswer>,
 }
 
 /// An answer's body and the replies in it; none when it is no answer.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(super) struct PendingAnswer {
     pub(super) body: Bytes,
     replies: Option<Arc<[Reply]>>,
     /// The packet that its first reply carries, opened.
     packet: Option<(ResponseHeader, Frames)>,
 }
 
-impl Call {
+impl PendingCall {
     pub(super) const fn new(request: Request, deadline: Instant) -> Self {
         Self { request, deadline, fresh: true, coming: 1, held: 0, answers: Vec::new() }
     }
@@ -131,7 +131,7 @@ impl Request {
     }
 }
 
-impl Answer {
+impl PendingAnswer {
     /// The answer to `request`.
     pub(super) fn new(body: Bytes, replies: Option<Vec<Reply>>, request: &Request) -> Self {
         let carries = request.packet.is_some();

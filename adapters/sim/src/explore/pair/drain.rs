@@ -11,7 +11,7 @@ use seqlane::{
 };
 
 use crate::explore::model::{Broken, ensure};
-use crate::explore::pair::call::{Answer, Call, Request};
+use crate::explore::pair::call::{PendingAnswer, PendingCall, Request};
 use crate::explore::pair::ends::{ScriptedUpstream, SocketState};
 use crate::explore::pair::{Pair, State};
 use crate::property::Property;
@@ -128,7 +128,7 @@ impl Pair {
             let payload = op.payload().filter(|_| !packet);
             (6_u8, op.name(), payload.map(|payload| payload.as_ref())).hash(&mut state.output);
         }
-        let call = Call::new(Request::new(body, ops), deadline);
+        let call = PendingCall::new(Request::new(body, ops), deadline);
         ensure!(state.calls.insert(exchange, call).is_none(), S13, "an exchange is sent twice");
         Ok(())
     }
@@ -231,7 +231,7 @@ impl Pair {
             (14_u8, data, reply.eof, reply.error.is_some()).hash(&mut state.output);
         }
         call.held = call.held.saturating_sub(1);
-        call.answers.push(Answer::new(body, replies, &call.request));
+        call.answers.push(PendingAnswer::new(body, replies, &call.request));
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use seqlane::wire::number::AnswerNumber;
 
 use crate::explore::pair::State;
-use crate::explore::pair::call::{Answer, Call, Request, hash_place};
+use crate::explore::pair::call::{PendingAnswer, PendingCall, Request, hash_place};
 use crate::explore::pair::ends::SocketState;
 use crate::hash128::Hash128;
 
@@ -50,18 +50,18 @@ impl State {
     }
 
     /// The identity of an answer on its way.
-    pub(super) fn answer(&self, call: &Call, answer: &Answer) -> u128 {
+    pub(super) fn answer(&self, call: &PendingCall, answer: &PendingAnswer) -> u128 {
         let mut hasher = Hash128::default();
         answer.hash(&call.request, self.rank(answer), &self.node, &mut hasher);
         hasher.value()
     }
 
     /// How many answers on their way come between the client's newest one and this; none when it is older than that.
-    fn rank(&self, answer: &Answer) -> Option<usize> {
+    fn rank(&self, answer: &PendingAnswer) -> Option<usize> {
         let newest = self.client.newest_answer();
         let is_newer = |number: &AnswerNumber| newest.is_none_or(|newest| newest < *number);
         let own = answer.number().filter(is_newer)?;
-        let others = self.calls.values().flat_map(|call| &call.answers).filter_map(Answer::number);
+        let others = self.calls.values().flat_map(|call| &call.answers).filter_map(PendingAnswer::number);
         Some(others.filter(|other| is_newer(other) && *other < own).count())
     }
 

@@ -23,7 +23,7 @@ use crate::hash::RunHash;
 use crate::property::Property;
 use crate::scenario::setup::KEY;
 
-use call::{Call, Request};
+use call::{PendingCall, Request};
 use ends::{ScriptedApplication, ScriptedUpstream};
 pub use step::Step;
 
@@ -44,7 +44,7 @@ pub struct State {
     client_wake: Option<Wake>,
     node_wake: Option<Wake>,
     /// Exchanges that the client waits for.
-    calls: BTreeMap<ExchangeId, Call>,
+    calls: BTreeMap<ExchangeId, PendingCall>,
     /// Copies of requests that no client waits for.
     strays: Vec<Request>,
     /// Requests at the node, and who waits for the answer.
@@ -146,7 +146,7 @@ impl Pair {
     fn warm_up(&self, state: &mut State) -> Result<(), Broken> {
         self.open(state)?;
         while state.upstreams.values().all(|upstream| upstream.state != ends::SocketState::Open)
-            || state.calls.values().any(Call::is_moving)
+            || state.calls.values().any(PendingCall::is_moving)
         {
             let step =
                 self.fair(state).ok_or_else(|| Broken::new(Property::L1, "the first flow never opens"))?;

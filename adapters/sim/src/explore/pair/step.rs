@@ -8,7 +8,7 @@ use seqlane::{
 };
 
 use crate::explore::model::{Broken, ensure};
-use crate::explore::pair::call::Call;
+use crate::explore::pair::call::PendingCall;
 use crate::explore::pair::ends::{ScriptedApplication, SocketState};
 use crate::explore::pair::{Pair, State};
 use crate::pattern::{Direction, Pattern};
@@ -99,7 +99,7 @@ impl State {
     }
 
     fn is_moving(&self) -> bool {
-        self.calls.values().any(Call::is_moving)
+        self.calls.values().any(PendingCall::is_moving)
     }
 }
 
@@ -408,7 +408,7 @@ impl Pair {
 }
 
 impl State {
-    fn call(&mut self, id: ExchangeId) -> &mut Call {
+    fn call(&mut self, id: ExchangeId) -> &mut PendingCall {
         self.calls.get_mut(&id).expect("a step names exchanges of its own state")
     }
 }

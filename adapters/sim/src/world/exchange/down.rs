@@ -60,7 +60,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
-    /// An answer leaves the node; what happens to it on the way is decided here.
+    /// An answer leaves the node; its faults on the way are decided here.
     fn go_down(&mut self, flight: usize, answer: Answer) {
         self.leave_seat(flight);
         let Flight { relay, key, copy, heard, .. } = self.network.flights[flight];
@@ -95,7 +95,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.set_out(flight);
     }
 
-    /// F6 and F7: a reply that is no reply any more.
+    /// F6 and F7: a damaged reply, or something else in its place.
     fn spoil_answer(&mut self, flight: usize, key: u64) {
         let Some(Answer::Reply(reply)) = self.network.flights[flight].answer.clone() else { return };
         self.corrupt_answer(flight, key, &reply);

@@ -21,7 +21,7 @@ use crate::{Chooser, ClientHost, DecisionPoint, Fault, Probability};
 /// A round trip of this length is part of a heavy tail (F15).
 const TAIL: Duration = Duration::from_secs(5);
 
-/// What a hosted script shows that fell over.
+/// The page of a hosted script that crashed.
 const PAGE: &str =
     "<!DOCTYPE html><html><body>The script completed but did not return anything.</body></html>";
 
@@ -101,7 +101,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.set_out(flight);
     }
 
-    /// A connection breaks off: the client learns at once that it knows nothing.
+    /// A connection breaks: the client learns at once that the outcome is unknown.
     fn break_off(&mut self, flight: usize, fault: Fault, how: &'static str) {
         self.turn_back(flight, fault, how, Answer::Failed(ExchangeFailure::Unknown));
     }

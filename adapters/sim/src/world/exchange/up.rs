@@ -14,7 +14,7 @@ use crate::world::hosts::Caller;
 use crate::world::{Phase, World};
 use crate::{Chooser, ClientHost, DecisionPoint, Fault};
 
-/// What relays say with 429 (F8), absurd values too.
+/// Retry-After values of refusals (F8), including absurd ones.
 const REFUSALS: [Option<Duration>; 5] = [
     None,
     Some(Duration::ZERO),
@@ -174,7 +174,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 }
 
-/// What a node answers that does not know `connect_data`.
+/// The answer of a node that does not know `connect_data`.
 fn not_understood(ops: usize) -> Bytes {
     let reply = wire::ReplyParts {
         error: Some("unknown op: connect_data"),
