@@ -47,19 +47,7 @@ pub(crate) struct Assembled {
     pub(crate) again: usize,
 }
 
-impl<'p> Assembler<'p> {
-    /// The packet `by`, of at most `limit` bytes, behind what `writer` has written.
-    pub(crate) fn new(
-        writer: PacketWriter,
-        by: ExchangeNumber,
-        limit: usize,
-        filling: Filling,
-        pool: &'p mut Pool,
-    ) -> Self {
-        let (limit, frames) = (limit.saturating_sub(filling.tail), Vec::new());
-        Self { writer, by, limit, filling, growth: 0, frames, vital: false, first: 0, again: 0, pool }
-    }
-
+impl Assembler<'_> {
     /// Narrows the packet to `limit` bytes.
     pub(crate) fn narrow(&mut self, limit: usize) {
         self.limit = self.limit.min(limit.saturating_sub(self.filling.tail));
@@ -178,7 +166,9 @@ impl<S: Side> Connection<S> {
         limit: usize,
         pool: &'p mut Pool,
     ) -> Assembler<'p> {
-        Assembler::new(writer, by, limit, S::FILLING, pool)
+        let filling = S::FILLING;
+        let (limit, frames) = (limit.saturating_sub(filling.tail), Vec::new());
+        Assembler { writer, by, limit, filling, growth: 0, frames, vital: false, first: 0, again: 0, pool }
     }
 
     /// The last frames of streams that have ended.
