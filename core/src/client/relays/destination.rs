@@ -19,7 +19,7 @@ const MISMATCH_LONGEST: Duration = Duration::from_secs(600);
 ///   any ── its bodies turn out to be too small ──▶ Narrow
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum State {
+enum Leads {
     /// No hello went out.
     Unknown,
     /// A hello went out.
@@ -44,7 +44,7 @@ pub(in crate::client) struct HelloDelays {
 /// Where one relay leads.
 #[derive(Clone, Debug)]
 pub(in crate::client) struct Destination {
-    state: State,
+    leads: Leads,
     /// Hellos since one was answered.
     hellos: u32,
     /// Answers in a row that led elsewhere.
@@ -60,7 +60,7 @@ pub(in crate::client) struct Destination {
 impl Destination {
     pub(super) const fn new() -> Self {
         Self {
-            state: State::Unknown,
+            leads: Leads::Unknown,
             hellos: 0,
             mismatches: 0,
             garbled: false,
@@ -71,35 +71,35 @@ impl Destination {
 
     /// Whether no hello went out.
     pub(in crate::client) fn is_unknown(&self) -> bool {
-        self.state == State::Unknown
+        self.leads == Leads::Unknown
     }
 
     /// Whether no answer has told.
     pub(in crate::client) const fn is_open(&self) -> bool {
-        matches!(self.state, State::Unknown | State::Asked { .. })
+        matches!(self.leads, Leads::Unknown | Leads::Asked { .. })
     }
 
     /// Whether it leads to the node of the connection.
     pub(in crate::client) fn is_here(&self) -> bool {
-        self.state == State::Here
+        self.leads == Leads::Here
     }
 
     /// Whether chunks are too large for it.
     pub(in crate::client) fn is_narrow(&self) -> bool {
-        self.state == State::Narrow
+        self.leads == Leads::Narrow
     }
 
     /// Whether chunks may reach the node of the connection through it.
     pub(in crate::client) const fn may_be_here(&self) -> bool {
-        match self.state {
-            State::Unknown | State::Asked { .. } | State::Here => true,
-            State::Elsewhere { .. } | State::Narrow => false,
+        match self.leads {
+            Leads::Unknown | Leads::Asked { .. } | Leads::Here => true,
+            Leads::Elsewhere { .. } | Leads::Narrow => false,
         }
     }
 
     /// What was known of the node is void.
     pub(super) fn forget_node(&mut self) {
-        self.change(State::Unknown);
+        self.change(Leads::Unknown);
         self.unknown_epoch = None;
     }
 
@@ -107,12 +107,12 @@ impl Destination {
     pub(in crate::client) fn on_here(&mut self) -> bool {
         (self.mismatches, self.hellos) = (0, 0);
         self.reported = false;
-        self.change(State::Here)
+        self.change(Leads::Here)
     }
 
     /// Its bodies are too small. Returns whether that is to be reported.
     pub(in crate::client) fn on_narrow(&mut self) -> bool {
-        self.change(State::Narrow);
+        self.change(Leads::Narrow);
         !core::mem::replace(&mut self.reported, true)
     }
 
@@ -121,7 +121,7 @@ impl Destination {
         let wait = backoff(MISMATCH_FIRST, self.mismatches, MISMATCH_LONGEST);
         self.mismatches = self.mismatches.saturating_add(1);
         self.hellos = 0;
-        self.change(State::Elsewhere { until: now.saturating_add(wait) });
+        self.change(Leads::Elsewhere { until: now.saturating_add(wait) });
         !core::mem::replace(&mut self.reported, true)
     }
 
@@ -132,19 +132,19 @@ impl Destination {
         if !self.garbled {
             return self.on_elsewhere(now);
         }
-        self.change(State::Unknown);
+        self.change(Leads::Unknown);
         false
     }
 
     /// Returns whether the state was another. What is too narrow stays so.
-    fn change(&mut self, state: State) -> bool {
-        self.state != State::Narrow && core::mem::replace(&mut self.state, state) != state
+    fn change(&mut self, leads: Leads) -> bool {
+        self.leads != Leads::Narrow && core::mem::replace(&mut self.leads, leads) != leads
     }
 
     /// A hello goes out.
     pub(in crate::client) fn on_hello(&mut self, now: Instant) {
         self.hellos = self.hellos.saturating_add(1);
-        self.change(State::Asked { at: now });
+        self.change(Leads::Asked { at: now });
     }
 
     /// Whether a hello is due.
@@ -154,22 +154,22 @@ impl Destination {
 
     /// When the next hello is due after one that was not answered, or led elsewhere: later each time.
     pub(in crate::client) fn hello_at(&self, delays: HelloDelays) -> Option<Instant> {
-        match self.state {
-            State::Asked { at } => {
+        match self.leads {
+            Leads::Asked { at } => {
                 let wait = backoff(delays.first, self.hellos.saturating_sub(1), delays.longest);
                 Some(at.saturating_add(wait))
             }
-            State::Elsewhere { until } => Some(until),
-            State::Unknown | State::Here | State::Narrow => None,
+            Leads::Elsewhere { until } => Some(until),
+            Leads::Unknown | Leads::Here | Leads::Narrow => None,
         }
     }
 
     /// Whether the answer to the first hello may still come in time: a relay that is silent then holds nobody up.
     pub(in crate::client) fn is_pending(&self, now: Instant, delays: HelloDelays) -> bool {
-        match self.state {
-            State::Unknown => true,
-            State::Asked { .. } => self.hellos <= 1 && self.hello_at(delays).is_some_and(|at| now < at),
-            State::Here | State::Elsewhere { .. } | State::Narrow => false,
+        match self.leads {
+            Leads::Unknown => true,
+            Leads::Asked { .. } => self.hellos <= 1 && self.hello_at(delays).is_some_and(|at| now < at),
+            Leads::Here | Leads::Elsewhere { .. } | Leads::Narrow => false,
         }
     }
 
@@ -183,7 +183,7 @@ impl Destination {
     /// Whether it confirms what another relay says: that the node does not know the epoch. A relay that is too narrow for
     /// chunks led to the node all the same.
     pub(in crate::client) const fn confirms_unknown_epoch(&self) -> bool {
-        matches!(self.state, State::Here | State::Narrow) && self.unknown_epoch.is_some()
+        matches!(self.leads, Leads::Here | Leads::Narrow) && self.unknown_epoch.is_some()
     }
 
     /// An answer knows the epoch.
@@ -203,13 +203,13 @@ impl Destination {
 
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value((self.reported, self.garbled, core::mem::discriminant(&self.state)));
+        print.value((self.reported, self.garbled, core::mem::discriminant(&self.leads)));
         print.value((self.mismatches, self.hellos));
         print.times(self.unknown_epoch);
-        match self.state {
-            State::Asked { at } => print.time(at),
-            State::Elsewhere { until } => print.deadline(until),
-            State::Unknown | State::Here | State::Narrow => {}
+        match self.leads {
+            Leads::Asked { at } => print.time(at),
+            Leads::Elsewhere { until } => print.deadline(until),
+            Leads::Unknown | Leads::Here | Leads::Narrow => {}
         }
     }
 }

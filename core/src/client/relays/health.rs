@@ -58,7 +58,7 @@ enum Cause {
 ///   Answering ── it does not know the epoch ───────────────────▶ Silent
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Exchanges {
+enum Liveness {
     Answering,
     /// Probed at this time, and then after this wait.
     Silent {
@@ -73,7 +73,7 @@ pub(in crate::client) struct Health {
     service: Service,
     /// How often in a row the service went down.
     setbacks: u32,
-    exchanges: Exchanges,
+    liveness: Liveness,
     /// Exchanges lost since one was answered, and when the first of them was sent.
     losses: u32,
     lost_since: Instant,
@@ -90,7 +90,7 @@ impl Health {
         Self {
             service: Service::Up { strikes: 0, since: now },
             setbacks: 0,
-            exchanges: Exchanges::Answering,
+            liveness: Liveness::Answering,
             losses: 0,
             lost_since: Instant::ZERO,
             answered: None,
@@ -196,7 +196,7 @@ impl Health {
         self.losses = 0;
         self.failures = 0;
         self.backoff_until = Instant::ZERO;
-        self.exchanges = Exchanges::Answering;
+        self.liveness = Liveness::Answering;
         self.answered = Some(self.answered.map_or(sent, |answered| answered.max(sent)));
     }
 
@@ -234,7 +234,7 @@ impl Health {
 
     /// Whether it answers exchanges, as far as is known.
     pub(super) fn is_answering(&self) -> bool {
-        self.exchanges == Exchanges::Answering
+        self.liveness == Liveness::Answering
     }
 
     /// Whether it is silent if another relay answered something that was sent after the returned time. `outstanding`
@@ -251,28 +251,28 @@ impl Health {
 
     /// Another relay answers, this one does not.
     pub(in crate::client) fn on_silent(&mut self, now: Instant) {
-        self.exchanges = Exchanges::Silent { probe: now.saturating_add(PROBE_FIRST), wait: PROBE_FIRST };
+        self.liveness = Liveness::Silent { probe: now.saturating_add(PROBE_FIRST), wait: PROBE_FIRST };
     }
 
     /// It does not know the epoch, and no other relay has confirmed that yet. It counts as silent until then, and is
     /// probed after `wait` in case that no other relay is heard of.
     pub(in crate::client) fn on_doubt(&mut self, wait: Duration, now: Instant) {
         if self.is_answering() {
-            self.exchanges = Exchanges::Silent { probe: now.saturating_add(wait), wait };
+            self.liveness = Liveness::Silent { probe: now.saturating_add(wait), wait };
         }
     }
 
     /// When a silent relay is probed next.
     pub(in crate::client) const fn probe_at(&self) -> Option<Instant> {
-        match self.exchanges {
-            Exchanges::Silent { probe, .. } => Some(probe),
-            Exchanges::Answering => None,
+        match self.liveness {
+            Liveness::Silent { probe, .. } => Some(probe),
+            Liveness::Answering => None,
         }
     }
 
     /// A probe goes out.
     pub(in crate::client) fn on_probe(&mut self, now: Instant) {
-        if let Exchanges::Silent { probe, wait } = &mut self.exchanges {
+        if let Liveness::Silent { probe, wait } = &mut self.liveness {
             *wait = wait.saturating_mul(2).min(PROBE_LONGEST);
             *probe = now.saturating_add(*wait);
         }
@@ -280,7 +280,7 @@ impl Health {
 
     /// Exchanges with the node so far count no more: the node has lost the client.
     pub(super) const fn forget_exchanges(&mut self) {
-        self.exchanges = Exchanges::Answering;
+        self.liveness = Liveness::Answering;
         self.losses = 0;
     }
 
@@ -306,7 +306,7 @@ impl Health {
                 print.deadline(until);
             }
         }
-        if let Exchanges::Silent { probe, wait } = self.exchanges {
+        if let Liveness::Silent { probe, wait } = self.liveness {
             print.deadline(probe);
             print.value(wait);
         }

@@ -94,7 +94,7 @@ mod tests {
     const NOW: Instant = Instant::ZERO;
 
     /// A client that has said hello, and the exchange of that.
-    fn greeting() -> (Client, ExchangeId) {
+    fn hello() -> (Client, ExchangeId) {
         let mut options = ClientOptions::new(alloc::vec![RelayOptions::new(Secret::new("k"))]);
         options.max_level = Level::Streams;
         let mut client = Client::new(options.validate().unwrap(), [1; 32], NOW);
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_packet_opens_in_either_form() {
-        let (client, exchange) = greeting();
+        let (client, exchange) = hello();
         let decryptor = client.decryptor().unwrap();
         let bodies = [(BodyForm::Packet, packet("k")), (BodyForm::Json, json(&[packet("k")]))];
         for (form, body) in bodies {
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn what_does_not_open_is_garbage_and_what_has_no_packet_is_left_to_the_client() {
-        let (client, exchange) = greeting();
+        let (client, exchange) = hello();
         let decryptor = client.decryptor().unwrap();
         let garbage = ClientEvent::ExchangeFailed { exchange, why: ExchangeFailure::Garbage };
         assert_eq!(decryptor.event(exchange, BodyForm::Packet, packet("other")), garbage);
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_packet_that_is_for_somebody_else_is_garbage_to_the_client() {
-        let (mut client, exchange) = greeting();
+        let (mut client, exchange) = hello();
         let event = client.decryptor().unwrap().event(exchange, BodyForm::Packet, packet("k"));
         client.handle(NOW, event).unwrap();
         assert_eq!((client.stats().answered, client.stats().failed), (0, 1));
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_debug_print_shows_no_payload() {
-        let (client, exchange) = greeting();
+        let (client, exchange) = hello();
         let len = packet("k").len();
         let event = client.decryptor().unwrap().event(exchange, BodyForm::Packet, packet("k"));
         let text = alloc::format!("{event:?}");

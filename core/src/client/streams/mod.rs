@@ -62,7 +62,7 @@ use connection::NodeConnection;
 use decryptor::Decryptor;
 use handshake::Handshake;
 use packet_call::PacketCall;
-use responses::{Response, Standing};
+use responses::{PacketOutcome, Standing};
 use stream::LocalStream;
 
 /// Level 2 of a client.
@@ -277,20 +277,20 @@ impl Streams {
         context: &mut Context,
     ) {
         let handshake = &mut self.handshake;
-        match Response::of(packet, outcome, call.relay, &self.decryptor, context) {
-            Response::Packet(decrypted) => {
+        match PacketOutcome::of(packet, outcome, call.relay, &self.decryptor, context) {
+            PacketOutcome::Packet(decrypted) => {
                 context.count(|stats| &mut stats.answered);
                 let standing = handshake.on_packet(call, packet, *decrypted, relays, context);
                 if standing == Standing::Dropped {
                     self.on_dropped(relays, context);
                 }
             }
-            Response::NoStreams => {
+            PacketOutcome::NoStreams => {
                 context.count(|stats| &mut stats.answered);
                 handshake.on_no_streams(call.relay, packet, relays, context);
             }
-            Response::Failed(why) => handshake.on_failure(call, packet, why, relays, context),
-            Response::Garbage => {
+            PacketOutcome::Failed(why) => handshake.on_failure(call, packet, why, relays, context),
+            PacketOutcome::Garbage => {
                 let why = ExchangeFailure::Garbage;
                 call.on_failed(why, handshake.is_in_use(), relays, context);
                 handshake.on_failure(call, packet, why, relays, context);

@@ -17,7 +17,7 @@ use crate::wire::packet::{LEAST_PACKET, ResponseHeader};
 
 /// What the outcome of a call means at level 2.
 #[derive(Debug)]
-pub(super) enum Response {
+pub(super) enum PacketOutcome {
     /// A packet that answers the packet of the call.
     Packet(Box<DecryptedPacket>),
     /// The node behind the relay has no level 2, or another secret.
@@ -28,7 +28,7 @@ pub(super) enum Response {
     Garbage,
 }
 
-impl Response {
+impl PacketOutcome {
     /// The response to a packet that a call through `relay` carried.
     pub(super) fn of(
         packet: PacketCall,

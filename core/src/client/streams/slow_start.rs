@@ -25,7 +25,7 @@ const RESPONSE: u64 = 2 << 20;
 ///     └────────────────── a p50 brings less ──────────────┘
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum Ramp {
     /// Since when, what came since, and what came in the round trip before.
     Rising {
         since: Instant,
@@ -46,13 +46,13 @@ pub(super) struct Boost {
 /// Slow start of the downloads of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SlowStart {
-    phase: Phase,
+    ramp: Ramp,
     last: Option<Instant>,
 }
 
 impl SlowStart {
     pub(super) const fn new() -> Self {
-        Self { phase: Phase::Steady, last: None }
+        Self { ramp: Ramp::Steady, last: None }
     }
 
     /// An answer came with so many bytes.
@@ -62,17 +62,17 @@ impl SlowStart {
         }
         let begins = !is_recent(self.last, now, p50);
         self.last = Some(now);
-        self.phase = match self.phase {
-            _ if begins => Phase::Rising { since: now, brought: bytes, before: 0 },
-            Phase::Steady => Phase::Steady,
-            Phase::Rising { since, brought, before } => {
+        self.ramp = match self.ramp {
+            _ if begins => Ramp::Rising { since: now, brought: bytes, before: 0 },
+            Ramp::Steady => Ramp::Steady,
+            Ramp::Rising { since, brought, before } => {
                 let brought = brought.saturating_add(bytes);
                 if now.saturating_since(since) < p50 {
-                    Phase::Rising { since, brought, before }
+                    Ramp::Rising { since, brought, before }
                 } else if brought >= before.saturating_add(before / 2) {
-                    Phase::Rising { since: now, brought: 0, before: brought }
+                    Ramp::Rising { since: now, brought: 0, before: brought }
                 } else {
-                    Phase::Steady
+                    Ramp::Steady
                 }
             }
         };
@@ -80,7 +80,7 @@ impl SlowStart {
 
     /// What should wait at the node, while it is in slow start.
     pub(super) fn boost(&self, now: Instant, p50: Duration) -> Option<Boost> {
-        let Phase::Rising { brought, before, .. } = self.phase else { return None };
+        let Ramp::Rising { brought, before, .. } = self.ramp else { return None };
         let requests = if brought.max(before) < HIGH { 1 } else { REQUESTS };
         is_recent(self.last, now, p50).then_some(Boost { requests, response: RESPONSE })
     }
@@ -88,9 +88,9 @@ impl SlowStart {
     /// The controller's part of a state's fingerprint.
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value((self.last.is_some(), matches!(self.phase, Phase::Rising { .. })));
+        print.value((self.last.is_some(), matches!(self.ramp, Ramp::Rising { .. })));
         self.last.into_iter().for_each(|last| print.time(last));
-        if let Phase::Rising { since, brought, before } = self.phase {
+        if let Ramp::Rising { since, brought, before } = self.ramp {
             print.time(since);
             print.value((brought, before));
         }
