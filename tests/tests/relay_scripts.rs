@@ -184,7 +184,7 @@ async fn an_unknown_kind_of_call_is_unsupported() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_at_the_node_is_an_error_of_the_call() {
+async fn an_error_of_the_node_is_an_error_of_the_call() {
     for name in SCRIPTS {
         let node = Node::builder("another").listen(FREE_PORT).start().await.unwrap();
         let Some(script) = Script::start(name, &node_url(&node)).await else { return };
@@ -258,7 +258,7 @@ async fn calls_that_the_node_holds_do_not_hold_each_other() {
         let answer = script.batch(op(hand.knock())).await;
         hand.open(&STANDARD.decode(answer["r"][0]["d"].as_str().unwrap()).unwrap().into());
         let held = op(hand.packet(Duration::from_secs(50), &[]));
-        // Another client's: the next packet of this one says that it is done with the held one.
+        // Of another client: the next packet of this one acknowledges the held one.
         let free = op(Hand::new("secret", 2).knock());
         tokio::select! {
             answer = script.batch(held) => panic!("{name}: was not held: {answer}"),

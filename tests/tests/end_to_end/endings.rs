@@ -22,8 +22,8 @@ async fn a_server_answers_after_the_application_has_finished() {
     assert_eq!(read_to_end(&mut socket).await.unwrap(), b"1000");
 }
 
-/// There is no half-close on the wire: a server that waits for it is not told, and after a quiet time both
-/// ends are. The application sees a reset, since nobody said that this was all.
+/// Levels 0 and 1 have no half-close: a server that waits for it does not get it, and after a quiet time both ends are
+/// closed. The application sees a reset, since the end of the download is unknown.
 #[tokio::test]
 async fn a_half_closed_flow_that_stays_quiet_is_cut_and_the_server_sees_its_end() {
     let (origin, mut endings) = Origin::witness().await;

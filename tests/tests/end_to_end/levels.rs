@@ -1,4 +1,4 @@
-//! Levels side by side: what is old on the way is found out, and costs nobody else anything.
+//! Levels side by side: old peers are detected, and do not affect flows over other relays.
 
 use std::time::Duration;
 

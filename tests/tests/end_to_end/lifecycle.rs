@@ -27,7 +27,7 @@ async fn a_client_that_is_shut_down_resets_what_does_not_finish() {
     let Harness { node, client, relays, .. } = harness;
     soon(client.shutdown()).await;
     assert!(was_reset(&mut socket).await);
-    // The node was told that the session is over.
+    // The node knows that the session has ended.
     soon(async {
         while node.stats().await.upstreams > 0 {
             tokio::task::yield_now().await;

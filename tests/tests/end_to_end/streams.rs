@@ -23,7 +23,7 @@ fn streams() -> HarnessBuilder {
     Harness::builder().level(Level::Streams)
 }
 
-/// Every way that a packet can take: in batches, as it is, redirected, and with no relay between.
+/// Every packaging and path of a packet: in batches, raw, redirected, and with no relay between.
 fn every_way() -> [(&'static str, HarnessBuilder); 5] {
     [
         ("batches", streams()),

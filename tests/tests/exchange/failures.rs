@@ -104,7 +104,7 @@ async fn a_connection_closed_inside_the_answer_leaves_the_request_unknown() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_leaves_the_request_unknown() {
+async fn an_answer_that_is_not_http_leaves_the_request_unknown() {
     let answer = exchanger().exchange(&blunt("220 mail ready\r\n\r\n").await, "{}".into(), soon()).await;
     assert_eq!(answer, Err(ExchangeFailure::Unknown));
 }

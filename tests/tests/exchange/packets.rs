@@ -47,7 +47,7 @@ async fn a_redirect_is_followed_with_a_bare_get_that_shows_no_key() {
     assert!(fetched.body().is_empty());
 }
 
-/// Answers one request with a head at once, and with the body when it is told to.
+/// Answers one request with a head at once, and with the body when it is released.
 async fn hesitant() -> (Uri, oneshot::Sender<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
@@ -76,7 +76,7 @@ async fn an_answer_has_begun_when_its_head_has_come() {
 }
 
 #[tokio::test]
-async fn what_is_no_answer_does_not_begin() {
+async fn a_failed_answer_does_not_begin() {
     for code in [302, 404, 429] {
         let relay = Relay::plain(move |_| async move { empty(status(code)) }).await;
         let begun = || panic!("status {code} began an answer");

@@ -1,4 +1,4 @@
-//! A small HTTP server that answers as a test says, and remembers what it was asked.
+//! A small HTTP server with scripted answers, which records requests.
 
 use std::convert::Infallible;
 use std::future::Future;

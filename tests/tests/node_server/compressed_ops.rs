@@ -44,7 +44,7 @@ async fn the_key_counts_as_ever() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_inflated_is_an_error_reply() {
+async fn a_body_that_cannot_be_inflated_is_an_error_reply() {
     let harness = Harness::new().await;
     for (body, error) in [
         (json!({"k": "key", "zops": "*"}).to_string(), "zops b64: "),

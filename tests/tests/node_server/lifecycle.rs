@@ -37,7 +37,7 @@ async fn dropping_a_node_frees_its_port_and_its_upstreams() {
     let (mut upstream, _) = soon(listener.accept()).await.unwrap();
     let address = harness.node.local_addr().unwrap();
     drop(harness);
-    // An end or a reset: either way nothing is held.
+    // An end or a reset: nothing is held in either case.
     assert!(matches!(soon(upstream.read(&mut [0; 8])).await, Ok(0) | Err(_)));
     until(async || TcpListener::bind(address).await.is_ok()).await;
 }

@@ -61,7 +61,7 @@ async fn a_wrong_key_or_none_gets_the_same_page_as_elsewhere() {
 }
 
 #[tokio::test]
-async fn what_is_no_packet_or_has_another_secret_is_a_bad_request() {
+async fn a_malformed_packet_or_one_with_another_secret_is_a_bad_request() {
     let harness = harness().await;
     for body in [Bytes::new(), Bytes::from_static(b"{}"), Hand::new("other", 1).knock()] {
         assert_eq!(send(&harness, "Bearer key", body).await.status, StatusCode::BAD_REQUEST);

@@ -63,7 +63,7 @@ async fn an_upstream_is_not_read_beyond_the_buffer_and_goes_on_after_a_drain() {
     let bytes = vec![3; 20_000_000];
     let sid = harness.connect(tcp_source(bytes.clone()).await).await;
     until(async || harness.node.stats().await.buffered_bytes >= BUFFER).await;
-    // Nothing that the source still has on its way gets in.
+    // Bytes of the source that are in flight do not get in.
     for _ in 0..100 {
         tokio::task::yield_now().await;
         assert_eq!(harness.node.stats().await.buffered_bytes, BUFFER);

@@ -1,4 +1,4 @@
-//! Which targets are reached, and what is said of those that are not.
+//! Targets that are reached, and errors of those that are not.
 
 use seqlane::{ConnectFailure, NodeNotice};
 use seqlane_tests::deadline::soon;
@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use crate::{Harness, encode, payload, tcp_echo};
 
-/// A loopback port where nobody listens.
+/// A closed port of loopback.
 async fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
@@ -61,7 +61,7 @@ async fn private_targets_are_refused_by_default_however_they_are_named() {
 async fn a_silent_target_does_not_delay_a_live_one_in_another_batch() {
     let harness = Harness::new().await;
     let live = tcp_echo().await;
-    // A listener that never accepts and whose backlog is not reached answers nothing either way.
+    // A listener that never accepts and whose backlog is not reached answers nothing.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let sid = harness.connect(silent.local_addr().unwrap()).await;
     let held = harness.op(json!({"op": "data", "sid": sid}));

@@ -45,7 +45,7 @@ async fn an_end_comes_after_every_byte() {
 }
 
 #[tokio::test]
-async fn what_the_application_still_sends_at_the_end_destroys_nothing() {
+async fn bytes_that_the_application_sends_after_the_end_destroy_nothing() {
     let relay = ScriptedRelay::start().await;
     let proxy = proxy(&relay).await;
     let mut socket = flow(&proxy, "source", 1).await;

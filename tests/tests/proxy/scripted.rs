@@ -4,9 +4,9 @@
 //! |---|---|
 //! | `echo` | sends back what it gets, ends when that is `bye` |
 //! | `source` | sends as many KiB as its port says, then ends |
-//! | `sink` | takes everything, says nothing |
+//! | `sink` | takes everything, sends nothing |
 //! | `cut` | answers payload with an error |
-//! | `fail` | cannot be opened; its port says why |
+//! | `fail` | cannot be opened; its port selects the reason |
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -41,7 +41,7 @@ pub(crate) const FAILURES: [&str; 7] = [
 /// Bytes per answer of `source`.
 const CHUNK: usize = 256 * 1024;
 
-/// How long polls are held: enough that nobody polls in a circle, little enough that payload passes soon.
+/// The hold of polls: long enough to avoid busy polling, short enough that payload passes soon.
 const HOLD: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]

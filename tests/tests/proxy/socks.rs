@@ -88,7 +88,7 @@ async fn a_wrong_password_opens_nothing_and_the_right_one_does() {
 }
 
 #[tokio::test]
-async fn who_says_nothing_is_cut_off() {
+async fn an_idle_handshake_is_closed() {
     let relay = ScriptedRelay::start().await;
     let proxy = builder(&relay, OpenMode::Optimistic)
         .handshake_deadline(Duration::from_millis(100))
@@ -105,7 +105,7 @@ async fn who_says_nothing_is_cut_off() {
 }
 
 #[tokio::test]
-async fn what_is_neither_socks_nor_http_is_closed() {
+async fn a_connection_that_is_neither_socks_nor_http_is_closed() {
     let relay = ScriptedRelay::start().await;
     let proxy = proxy(&relay).await;
     for first in [0, 4, 22, b'0', b' ', 0xff] {
