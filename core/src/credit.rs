@@ -1,10 +1,7 @@
 //! Credit: how many bytes a reader of sockets may still hand in, per flow and over all flows.
 
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
-
 /// Bytes that all flows of one machine may keep or have been promised, beyond each flow's floor.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Pool {
     total: usize,
     used: usize,
@@ -18,12 +15,6 @@ impl Pool {
     /// Changes how many bytes there are. What is lent stays lent.
     pub(crate) const fn set_total(&mut self, total: usize) {
         self.total = total;
-    }
-
-    /// The pool's part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(crate) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        print.value((self.total, self.used));
     }
 
     /// Whether a flow beyond its floor could get credit now.
@@ -79,7 +70,7 @@ impl Lender for Within<'_> {
 /// Promised and kept bytes together stay within the flow's window; what exceeds [`FLOOR`] is also
 /// taken from the [`Pool`], so that a stalled flow can use up neither the memory of the machine nor the
 /// floor of another flow.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Credit {
     window: usize,
     promised: usize,
@@ -157,12 +148,6 @@ impl Credit {
     /// Bytes that came and are still kept.
     pub(crate) const fn kept(&self) -> usize {
         self.kept
-    }
-
-    /// The credit's part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(crate) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        print.value((self.window, self.promised, self.kept, self.pooled));
     }
 
     fn settle(&mut self, pool: &mut impl Lender) {

@@ -7,11 +7,9 @@ use core::fmt;
 use bytes::Bytes;
 
 use crate::credit::{Credit, Lender};
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 
 /// Datagrams in the order of their arrival.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 pub(crate) struct DatagramQueue {
     queue: VecDeque<Bytes>,
     bytes: usize,
@@ -122,13 +120,6 @@ impl DatagramQueue {
     /// How many bytes they have.
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
-    }
-
-    /// The queue's part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(crate) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        print.value(self.dropped);
-        print.each(self.queue.iter(), |print, datagram| print.value(datagram));
     }
 }
 

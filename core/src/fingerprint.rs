@@ -7,7 +7,7 @@ use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use crate::seq::Seq;
-use crate::time::{Instant, micros};
+use crate::time::{Deadline, Instant, micros};
 
 /// Feeds a state to a hasher, relative to `now`.
 pub(crate) struct Fingerprint<'a> {
@@ -20,16 +20,14 @@ impl<'a> Fingerprint<'a> {
         Self { hasher, now }
     }
 
-    /// A value that has no time and no id in it.
+    /// A value: [`Instant`] and [`Deadline`] in it count from now, its ids do not.
     pub(crate) fn value(&mut self, value: impl Hash) {
-        value.hash(&mut self.hasher);
+        value.hash(self);
     }
 
     /// A time: how far ahead it is, or else how long ago it was.
     pub(crate) fn time(&mut self, at: Instant) {
-        let ahead = micros(at.saturating_since(self.now));
-        let ago = micros(self.now.saturating_since(at));
-        self.value((ahead, ago));
+        self.value(at);
     }
 
     /// Times, and how many there are.
@@ -43,7 +41,7 @@ impl<'a> Fingerprint<'a> {
 
     /// A deadline of which it only matters how far ahead it is: one that has passed is one that has passed.
     pub(crate) fn deadline(&mut self, at: Instant) {
-        self.value(micros(at.saturating_since(self.now)));
+        self.value(Deadline(at));
     }
 
     /// A time of which it only matters whether it is more than `limit` ago, and if not, how far that is ahead.
@@ -66,6 +64,28 @@ impl<'a> Fingerprint<'a> {
         for item in items {
             feed(self, item);
         }
+    }
+}
+
+/// Instants and deadlines write the two widths that nothing else has.
+impl Hasher for Fingerprint<'_> {
+    fn finish(&self) -> u64 {
+        self.hasher.finish()
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.hasher.write(bytes);
+    }
+
+    fn write_u128(&mut self, at: u128) {
+        let at = Instant::from_micros(u64::try_from(at).unwrap_or(u64::MAX));
+        self.hasher.write_u64(micros(at.saturating_since(self.now)));
+        self.hasher.write_u64(micros(self.now.saturating_since(at)));
+    }
+
+    fn write_i128(&mut self, at: i128) {
+        let at = Instant::from_micros(u64::try_from(at).unwrap_or(u64::MAX));
+        self.hasher.write_u64(micros(at.saturating_since(self.now)));
     }
 }
 

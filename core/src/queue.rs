@@ -6,6 +6,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 
 use bytes::{Bytes, BytesMut};
 
@@ -160,12 +161,14 @@ impl ByteQueue {
         self.bytes = 0;
         Position { piece: self.first, offset: 0 }
     }
+}
 
-    /// The pieces in order, for a fingerprint.
-    #[cfg(feature = "model")]
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        let count = self.pieces.len().saturating_add(usize::from(!self.tail.is_empty()));
-        (0..count).map(|index| self.pieces.get(index).map_or(&*self.tail, |piece| piece))
+/// The bytes count and how they are cut, not how many were taken out before.
+impl Hash for ByteQueue {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bytes.hash(state);
+        self.pieces.iter().for_each(|piece| piece.hash(state));
+        self.tail.hash(state);
     }
 }
 

@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use crate::seq::Seq;
 
 /// How much a reorder queue may hold beside the item that is expected next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReorderLimits {
     /// How far ahead of the expected number an item may be, and so how many can wait.
     pub items: usize,
@@ -31,7 +31,7 @@ pub struct ReorderLimits {
 /// assert_eq!(queue.pop(), Some("second"));
 /// # Ok::<(), seqlane::Rejected<&str>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct ReorderQueue<T> {
     expected: Seq,
     /// The place at the front is that of `expected`; the last place is never empty.
@@ -41,7 +41,7 @@ pub struct ReorderQueue<T> {
     limits: ReorderLimits,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Waiting<T> {
     item: T,
     bytes: usize,

@@ -1,5 +1,6 @@
-//! The machines' own clock reading: a number that the driver passes in, never one that they fetch.
+//! Instants of the machines, which the driver passes in.
 
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 /// A point in time, in microseconds from an origin that the driver chooses.
@@ -17,8 +18,15 @@ use core::time::Duration;
 /// assert_eq!(later.as_micros(), 1_005);
 /// assert_eq!(start.saturating_since(later), Duration::ZERO);
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant(u64);
+
+/// Written as a `u128`, which nothing else is, so that a fingerprint can count it from now.
+impl Hash for Instant {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(self.0.into());
+    }
+}
 
 impl Instant {
     /// The origin.
@@ -43,6 +51,25 @@ impl Instant {
     /// How long after `earlier` this instant is; zero if it is not after it.
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// An instant of which only what is left until then matters: all that have passed are alike.
+///
+/// It is hashed as an `i128`, which nothing else is, so that a fingerprint can count it from now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Deadline(pub(crate) Instant);
+
+impl Deadline {
+    /// The first instant that is more than `wait` after `at`.
+    pub(crate) fn after(at: Instant, wait: Duration) -> Self {
+        Self(at.saturating_add(wait).saturating_add(Duration::from_micros(1)))
+    }
+}
+
+impl Hash for Deadline {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_i128(self.0.0.into());
     }
 }
 

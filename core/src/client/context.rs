@@ -201,7 +201,7 @@ impl Context {
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, now: Instant, print: &mut Fingerprint<'_>) {
         self.unreachable.fingerprint(now, print);
-        self.pool.fingerprint(print);
+        print.value(&self.pool);
     }
 
     /// The actions that are queued, for a fingerprint.

@@ -454,8 +454,8 @@ impl<S: Side> Connection<S> {
             socket(print, stream.socket());
         });
         print.value((self.unconfirmed, &self.closing, &self.blocked));
-        self.scheduler.fingerprint(print);
-        self.sent.fingerprint(print);
-        self.pool.fingerprint(print);
+        print.value(&self.scheduler);
+        print.value(&self.sent);
+        print.value(&self.pool);
     }
 }

@@ -11,7 +11,7 @@ use crate::wire::number::StreamNumber;
 const MAX_GONE: usize = 64;
 
 /// How long frames of one kind have waited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct WaitTimes {
     /// Since when there is any.
     pub(crate) since: Instant,
@@ -20,7 +20,7 @@ pub(crate) struct WaitTimes {
 }
 
 /// The streams of a connection by what they have to send, and sums over all of them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct SendScheduler {
     /// With sparse data, OPEN, OPENED, WINDOW.
     sparse: BTreeSet<StreamNumber>,
@@ -41,7 +41,7 @@ pub(crate) struct SendScheduler {
 }
 
 /// What all streams of a connection have together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Sums {
     /// Bytes that could be sent now.
     pub(crate) sendable: usize,
@@ -197,20 +197,6 @@ impl SendScheduler {
     /// Whether there are prompt frames: everything but bulk and ACKs.
     pub(crate) fn is_prompt(&self) -> bool {
         !(self.sparse.is_empty() && self.closing.is_empty() && self.gone.is_empty())
-    }
-
-    /// The scheduler's part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(crate) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        let Sums { sendable, blocked, beyond, span } = self.sums;
-        print.value((&self.sparse, &self.bulk, &self.acks, &self.closing, &self.gone));
-        print.value((sendable, blocked, beyond, span));
-        print.value((self.prompt_wait.is_some(), self.bulk_wait.is_some(), self.acks_since.is_some()));
-        for WaitTimes { since, grew } in self.prompt_wait.into_iter().chain(self.bulk_wait) {
-            print.time(since);
-            print.time(grew);
-        }
-        self.acks_since.into_iter().for_each(|at| print.time(at));
     }
 
     /// Updates since when there are frames of each kind.

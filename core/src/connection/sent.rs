@@ -3,8 +3,6 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::seq::Seq;
 use crate::wire::number::{ExchangeNumber, StreamNumber};
 
@@ -37,7 +35,7 @@ impl SentFrame {
 }
 
 /// The frames of every packet that may still turn out to be lost.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct SentPackets {
     packets: BTreeMap<ExchangeNumber, Vec<SentFrame>>,
     /// Frames in all of them.
@@ -78,12 +76,6 @@ impl SentPackets {
     /// How many frames there are in all packets.
     pub(super) const fn len(&self) -> usize {
         self.frames
-    }
-
-    /// The packets' part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        print.value(&self.packets);
     }
 }
 

@@ -360,7 +360,7 @@ impl Context {
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
         print.value(self.phase);
-        self.pool.fingerprint(print);
+        print.value(&self.pool);
     }
 
     /// Upstreams that wait for credit, and actions, for a fingerprint.

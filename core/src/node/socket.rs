@@ -201,7 +201,7 @@ impl Socket {
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
         print.value(self.source);
-        self.credit.fingerprint(print);
+        print.value(&self.credit);
         self.writes.fingerprint(print);
     }
 }

@@ -11,7 +11,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const IDLE_CALL: Duration = Duration::from_secs(25);
 
 /// Calls that a relay allows until the next renewal.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Budget {
     limit: u64,
     spent: u64,
@@ -59,12 +59,6 @@ impl Budget {
 
     const fn left(&self) -> u64 {
         self.limit.saturating_sub(self.spent)
-    }
-
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value(self.spent);
-        print.time(self.renews);
     }
 }
 

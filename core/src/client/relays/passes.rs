@@ -26,7 +26,7 @@ enum SeqPath {
 }
 
 /// What a relay is known to let pass.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(in crate::client) struct Passes {
     seq: SeqPath,
     /// Whether an observer was told that the relay loses `seq`.
@@ -125,11 +125,6 @@ impl Passes {
     /// Whether some chunk does not fit into a packet.
     pub(in crate::client) fn is_narrow(&self, options: &RelayOptions) -> bool {
         self.max_packet(options) < LEAST_PACKET
-    }
-
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value((self.max_body, self.seq, self.connect_data, self.loss_reported));
     }
 }
 

@@ -289,12 +289,12 @@ impl Relay {
     ) {
         print.value(self.in_flight);
         self.health.fingerprint(rivals, config, print);
-        self.round_trip.fingerprint(print);
+        print.value(&self.round_trip);
         self.hold.fingerprint(print);
-        self.passes.fingerprint(print);
+        print.value(&self.passes);
         self.destination.fingerprint(print);
         if let Some(budget) = &self.budget {
-            budget.fingerprint(print);
+            print.value(budget);
         }
     }
 }

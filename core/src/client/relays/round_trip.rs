@@ -9,7 +9,7 @@ use crate::time::micros;
 const ENOUGH: usize = 32;
 
 /// What was measured of one relay.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(in crate::client) struct RoundTrip {
     /// The smoothed round trip of calls, without the node's hold.
     smoothed: Option<Duration>,
@@ -46,12 +46,6 @@ impl RoundTrip {
     /// The quantiles of its exchanges of this size, once they are enough.
     pub(in crate::client) fn quantiles(&self, size: Size) -> Option<RttQuantiles> {
         self.exchanges.quantiles(size, ENOUGH)
-    }
-
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value(self.smoothed);
-        self.exchanges.fingerprint(print);
     }
 }
 

@@ -342,7 +342,7 @@ impl Association {
                 print.deadline(linked.poll_from);
             }
         }
-        self.queue.fingerprint(print);
+        print.value(&self.queue);
     }
 
     fn on_packets(&mut self, reply: Reply, context: &mut Context) -> Outcome {

@@ -329,7 +329,7 @@ impl Link {
             print.value((seq.ahead_of(expected), answered.poll));
             reply_fingerprint(&answered.reply, print);
         }
-        self.window.fingerprint(print);
+        print.value(&self.window);
         print.each(self.requeued.iter(), |print, op| self.op_fingerprint(op, print));
         print.value(self.unroutable.is_some());
         if let Some(since) = self.unroutable {

@@ -390,8 +390,8 @@ impl Session {
                 }
             }
         }
-        self.uplink.fingerprint(print);
-        self.credit.fingerprint(print);
+        print.value(&self.uplink);
+        print.value(&self.credit);
     }
 
     /// The number of the reply that comes next, for a fingerprint; none where there are no numbers on the wire.

@@ -5,12 +5,10 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::error::Misuse;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::queue::ByteQueue;
 
 /// The uplink of one TCP flow.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Uplink {
     queue: ByteQueue,
     finished: bool,
@@ -56,13 +54,6 @@ impl Uplink {
     /// Puts bytes back that the node cannot have had.
     pub(super) fn put_back(&mut self, bytes: Bytes) {
         self.queue.put_back(bytes);
-    }
-
-    /// The uplink's part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        print.value(self.finished);
-        print.each(self.queue.iter(), |print, piece| print.value(piece));
     }
 }
 

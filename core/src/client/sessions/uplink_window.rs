@@ -2,9 +2,6 @@
 
 use core::time::Duration;
 
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
-
 /// The first window: an upstream of 35 KB/s takes it in half a minute.
 const FIRST: usize = 1024 * 1024;
 /// A session may always have this much unanswered: two reads of a socket.
@@ -23,7 +20,7 @@ const LATENESS_ALLOWED: Duration = Duration::from_secs(3);
 ///   1 MiB ── a window answered quickly: doubled ──▶ the configured most
 ///         ── a slow answer after a slow one: halved ──▶ 64 KiB
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct UplinkWindow {
     window: usize,
     /// Bytes answered quickly since the window last changed.
@@ -80,12 +77,6 @@ impl UplinkWindow {
             self.window = self.window.saturating_mul(2).min(most.max(LEAST));
             self.quick = 0;
         }
-    }
-
-    /// The window's part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        print.value((self.window, self.quick, self.quickest, self.last, self.unanswered));
     }
 }
 

@@ -27,7 +27,7 @@ enum Growth {
 }
 
 /// The congestion window of one direction.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct CongestionWindow {
     arrivals: VecDeque<(Instant, u64)>,
     /// Bytes a second.
@@ -93,20 +93,6 @@ impl CongestionWindow {
         };
         let limit = ahead.max(LEAST).min((total / 4).saturating_mul(3));
         limit.checked_shr(self.halved).unwrap_or_default()
-    }
-
-    /// The controller's part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value((self.rate, self.halved));
-        print.each(self.arrivals.iter(), |print, (at, bytes)| {
-            print.time(*at);
-            print.value(bytes);
-        });
-        if let Growth::Growing { since, rate } = self.growth {
-            print.value(rate);
-            print.time(since);
-        }
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Answered {
 }
 
 /// Each finds one number.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Controllers {
     loss: LossDetector,
     request_size: PacketSize,
@@ -133,16 +133,6 @@ impl Controllers {
             self.request_size.on_round_trip(max_request, full, round_trip, sizing);
             self.request_window.on_arrival(bytes, now, p50);
         }
-    }
-
-    /// The controllers' part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value((self.request_size, self.response_size));
-        self.loss.fingerprint(print);
-        self.request_window.fingerprint(print);
-        self.response_window.fingerprint(print);
-        self.slow_start.fingerprint(print);
     }
 }
 

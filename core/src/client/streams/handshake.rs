@@ -256,7 +256,7 @@ impl Handshake {
         print.value((self.wanted, self.accepted, self.connection().is_some()));
         if let State::Asking { next, loss, .. } = &self.state {
             print.value(next);
-            loss.fingerprint(print);
+            print.value(loss);
         }
     }
 }

@@ -22,7 +22,7 @@ pub(in crate::client) enum Size {
 }
 
 /// Quantiles of round trips.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::client) struct RttQuantiles {
     /// Half of them were no longer.
     pub(in crate::client) p50: Duration,
@@ -31,7 +31,7 @@ pub(in crate::client) struct RttQuantiles {
 }
 
 /// The last round trips of exchanges, without the node's hold.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(in crate::client) struct RoundTrips {
     small: Window,
     bulk: Window,
@@ -54,15 +54,10 @@ impl RoundTrips {
         };
         window.quantiles.filter(|_| window.samples.len() >= enough)
     }
-
-    #[cfg(feature = "model")]
-    pub(in crate::client) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value((&self.small.samples, &self.bulk.samples));
-    }
 }
 
 /// The last round trips of one size.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 struct Window {
     samples: VecDeque<u64>,
     quantiles: Option<RttQuantiles>,

@@ -24,7 +24,7 @@ const RESPONSE: u64 = 2 << 20;
 ///     ▲                                                   │  ▲───┘
 ///     └────────────────── a p50 brings less ──────────────┘
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Ramp {
     /// Since when, what came since, and what came in the round trip before.
     Rising {
@@ -44,7 +44,7 @@ pub(super) struct Boost {
 }
 
 /// Slow start of the downloads of one connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SlowStart {
     ramp: Ramp,
     last: Option<Instant>,
@@ -83,17 +83,6 @@ impl SlowStart {
         let Ramp::Rising { brought, before, .. } = self.ramp else { return None };
         let requests = if brought.max(before) < HIGH { 1 } else { REQUESTS };
         is_recent(self.last, now, p50).then_some(Boost { requests, response: RESPONSE })
-    }
-
-    /// The controller's part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value((self.last.is_some(), matches!(self.ramp, Ramp::Rising { .. })));
-        self.last.into_iter().for_each(|last| print.time(last));
-        if let Ramp::Rising { since, brought, before } = self.ramp {
-            print.time(since);
-            print.value((brought, before));
-        }
     }
 }
 

@@ -108,7 +108,7 @@ impl LocalSocket {
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
         print.value((self.open, self.window, &self.target));
-        self.credit.fingerprint(print);
+        print.value(&self.credit);
         print.time(self.opened);
         print.time(self.last_active);
     }

@@ -4,10 +4,11 @@
 //! with every answer in time, and grows by half when the answer of an exchange comes that was declared lost. So about 6 %
 //! of exchanges are declared lost without need: that is the share of calls spent on hedging.
 
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use crate::client::streams::round_trips::{RoundTrips, RttQuantiles, Size};
-use crate::time::{Instant, share};
+use crate::time::{Deadline, Instant, share};
 
 /// The margin, in thousandths.
 const MARGIN_FIRST: u32 = 2_000;
@@ -63,6 +64,17 @@ pub(super) struct LossDetector {
     widened: Instant,
     backoff: u32,
     backed_off: Instant,
+}
+
+/// Of the times of its steps it only matters whether the wait after each is over.
+impl Hash for LossDetector {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let p50 = self.rtt().p50;
+        (self.margin, self.backoff).hash(state);
+        Deadline::after(self.widened, p50).hash(state);
+        Deadline::after(self.backed_off, p50.saturating_mul(self.backoff)).hash(state);
+        self.round_trips.hash(state);
+    }
 }
 
 impl LossDetector {
@@ -165,15 +177,6 @@ impl LossDetector {
     /// The factor of every timeout.
     pub(super) const fn backoff(&self) -> u32 {
         self.backoff
-    }
-
-    /// The controller's part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value((self.margin, self.backoff));
-        print.since(self.widened, self.rtt().p50);
-        print.since(self.backed_off, self.rtt().p50.saturating_mul(self.backoff));
-        self.round_trips.fingerprint(print);
     }
 }
 

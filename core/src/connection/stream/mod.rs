@@ -131,6 +131,6 @@ impl<S> Stream<S> {
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
         print.value(self.opening);
-        self.traffic.fingerprint(print);
+        print.value(&self.traffic);
     }
 }

@@ -8,8 +8,6 @@ use bytes::Bytes;
 use crate::connection::pending::Pending;
 use crate::connection::stream::violation::{MAX_AHEAD, Violation};
 use crate::error::Misuse;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::reorder::{Rejected, ReorderLimits, ReorderQueue};
 use crate::seq::Seq;
 use crate::wire::number::ExchangeNumber;
@@ -44,7 +42,7 @@ pub(crate) enum RecvState {
 }
 
 /// What is handed to the application, or to the upstream.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Delivery {
     /// The bytes; none only with `fin`.
     pub(crate) bytes: Bytes,
@@ -63,7 +61,7 @@ impl fmt::Debug for Delivery {
 ///
 /// Chunks are *delivered* in order as soon as they are there. A chunk counts as *taken* when all its bytes were, and is
 /// acknowledged only then. So what the reader does not take stays in the window of the sender.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct RecvHalf {
     state: RecvState,
     queue: ReorderQueue<Delivery>,
@@ -292,17 +290,5 @@ impl RecvHalf {
     /// Bytes that wait in the reorder queue.
     pub(crate) const fn waiting(&self) -> usize {
         self.queue.bytes()
-    }
-
-    /// The half's part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(crate) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        print.value((self.state, self.after_highest, self.received, self.limit, self.window));
-        print.value((self.partly, self.taken, self.taken_bytes, self.reported));
-        print.value((&self.delivered, self.queue.expected(), self.queue.len()));
-        for (seq, waiting) in self.queue.iter() {
-            print.value((seq, &waiting.bytes, waiting.fin));
-        }
-        print.value((self.ack, self.credit));
     }
 }

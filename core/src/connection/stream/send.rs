@@ -2,12 +2,12 @@
 
 use alloc::collections::VecDeque;
 
+use core::hash::{Hash, Hasher};
+
 use bytes::Bytes;
 
 use crate::connection::stream::violation::{MAX_AHEAD, Violation};
 use crate::error::Misuse;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::queue::{ByteQueue, Position, Slices};
 use crate::seq::Seq;
 use crate::wire::frame::{DataHead, MAX_CHUNK};
@@ -112,6 +112,16 @@ pub(crate) struct SendHalf {
     /// Bytes cut since the start, and how many may be.
     sent: u64,
     limit: u64,
+}
+
+/// Positions count every piece that there ever was: what is left, and how it is cut, says the rest.
+impl Hash for SendHalf {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.state, self.uncut, self.acked, self.sent, self.limit).hash(state);
+        self.queue.hash(state);
+        self.chunks.len().hash(state);
+        self.chunks.iter().for_each(|chunk| (chunk.len, chunk.fin, chunk.state).hash(state));
+    }
 }
 
 impl SendHalf {
@@ -352,16 +362,6 @@ impl SendHalf {
     /// Whether there are bytes that only lack credit.
     pub(crate) fn is_blocked(&self) -> bool {
         self.uncut > 0 && (self.credit() == 0 || self.chunks.len() >= MAX_AHEAD)
-    }
-
-    /// The half's part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(crate) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        print.value((self.state, self.uncut, self.acked, self.sent, self.limit));
-        print.each(self.queue.iter(), |print, piece| print.value(piece));
-        print.each(self.chunks.iter(), |print, chunk| {
-            print.value((chunk.len, chunk.fin, chunk.state));
-        });
     }
 
     /// Asserts that what is counted is what is there.

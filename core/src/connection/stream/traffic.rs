@@ -26,7 +26,7 @@ pub(crate) enum Class {
 }
 
 /// A stream's part of the sums over all streams of its connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Counted {
     /// Bytes that could be sent now.
     pub(crate) sendable: usize,
@@ -39,7 +39,7 @@ pub(crate) struct Counted {
 }
 
 /// The payload of a stream, with what decides how it travels.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Traffic {
     transport: Transport,
     /// Bytes sent since the stream was last quiet.
@@ -154,14 +154,6 @@ impl Traffic {
     /// It has nothing in bulk any more.
     pub(crate) const fn end_turn(&mut self) {
         self.deficit = 0;
-    }
-
-    /// The stream's part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(crate) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value((self.burst, self.deficit, self.dry_since.is_some()));
-        self.dry_since.into_iter().for_each(|since| print.time(since));
-        self.transport.fingerprint(print);
     }
 
     /// What the sums contain of it.

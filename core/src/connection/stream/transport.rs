@@ -6,7 +6,7 @@ use crate::datagrams::DatagramQueue;
 use crate::target::FlowKind;
 
 /// The payload of one stream, at either end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 #[expect(
     clippy::large_enum_variant,
     reason = "nearly every stream is TCP, and a box costs a step for each chunk"
@@ -89,27 +89,10 @@ impl Transport {
             Self::Udp(_) => 0,
         }
     }
-
-    /// The payload's part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(crate) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        match self {
-            Self::Tcp { send, recv } => {
-                print.value(0_u8);
-                send.fingerprint(print);
-                recv.fingerprint(print);
-            }
-            Self::Udp(datagrams) => {
-                print.value(1_u8);
-                datagrams.received.fingerprint(print);
-                datagrams.sending.fingerprint(print);
-            }
-        }
-    }
 }
 
 /// The datagrams of one stream.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Datagrams {
     /// From the peer, until the socket is open.
     pub(crate) received: DatagramQueue,

@@ -468,11 +468,11 @@ impl Session {
         match &self.downlink {
             Downlink::Tcp(queue) => {
                 print.value(0_u8);
-                print.each(queue.iter(), |print, piece| print.value(piece));
+                print.value(queue);
             }
             Downlink::Udp(datagrams) => {
                 print.value(1_u8);
-                datagrams.fingerprint(print);
+                print.value(datagrams);
             }
         }
         self.sequencer.fingerprint(ranks, print);

@@ -73,7 +73,7 @@ mod fingerprints {
 
     #[test]
     fn what_is_kept_and_what_carries_it_matters() {
-        let of = |half: &SendHalf| print(|print| half.fingerprint(print));
+        let of = |half: &SendHalf| print(|print| print.value(half));
         assert_eq!(of(&sender(1, "abc")), of(&sender(1, "abc")));
         assert_ne!(of(&sender(1, "abc")), of(&sender(2, "abc")));
         assert_ne!(of(&sender(1, "abc")), of(&sender(1, "abd")));
@@ -86,7 +86,7 @@ mod fingerprints {
 
     #[test]
     fn what_waits_and_what_is_owed_matters() {
-        let of = |half: &RecvHalf| print(|print| half.fingerprint(print));
+        let of = |half: &RecvHalf| print(|print| print.value(half));
         let mut half = RecvHalf::new(10);
         let before = of(&half);
         half.receive(seq(1), false, bytes("b")).unwrap();
