@@ -9,8 +9,6 @@ use crate::client::unreachable::UnreachableCache;
 use crate::config::ClientOptions;
 use crate::credit::{Credit, Pool};
 use crate::error::ConnectFailure;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::id::{ExchangeId, FlowId, RelayId};
 use crate::stats::ClientStats;
 use crate::target::Target;
@@ -199,7 +197,7 @@ impl Context {
 
     /// The context's part of a state's fingerprint; the actions are the caller's.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, now: Instant, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, now: Instant, print: &mut crate::fingerprint::Fingerprint<'_>) {
         self.unreachable.fingerprint(now, print);
         print.value(&self.pool);
     }

@@ -4,8 +4,6 @@ use alloc::collections::BTreeMap;
 use core::time::Duration;
 
 use crate::error::ConnectFailure;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::target::Target;
 use crate::time::Instant;
 
@@ -54,7 +52,7 @@ impl UnreachableCache {
 
     /// The cache's part of a state's fingerprint, without what has expired.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, now: Instant, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, now: Instant, print: &mut crate::fingerprint::Fingerprint<'_>) {
         for (target, entry) in self.entries.iter().filter(|(_, entry)| now < entry.until) {
             print.value((target, entry.failure));
             print.deadline(entry.until);

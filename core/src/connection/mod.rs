@@ -27,8 +27,6 @@ use crate::connection::sent::{SentFrame, SentPackets};
 use crate::connection::stream::Stream;
 use crate::connection::stream::violation::Violation;
 use crate::credit::{Credit, Pool, Within};
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::seq::Seq;
 use crate::target::FlowKind;
 use crate::time::Instant;
@@ -445,8 +443,8 @@ impl<S: Side> Connection<S> {
     #[cfg(feature = "model")]
     pub(crate) fn fingerprint(
         &self,
-        print: &mut Fingerprint<'_>,
-        mut socket: impl FnMut(&mut Fingerprint<'_>, &S),
+        print: &mut crate::fingerprint::Fingerprint<'_>,
+        mut socket: impl FnMut(&mut crate::fingerprint::Fingerprint<'_>, &S),
     ) {
         print.each(self.streams.iter(), |print, (number, stream)| {
             print.value(number);

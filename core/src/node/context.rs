@@ -6,8 +6,6 @@ use bytes::Bytes;
 
 use crate::config::NodeOptions;
 use crate::credit::Pool;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::id::{RequestId, UpstreamId};
 use crate::node::action::{NodeAction, NodeNotice, Response, Shut};
 use crate::node::event::Endpoint;
@@ -358,7 +356,7 @@ impl Context {
 
     /// The context's part of a state's fingerprint, apart from requests and upstreams.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
         print.value(self.phase);
         print.value(&self.pool);
     }

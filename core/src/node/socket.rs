@@ -1,12 +1,12 @@
 //! An open upstream, as its session or stream knows it (protocol.md 2.4 rule 8, 3.2 rule 6).
 
+use core::hash::{Hash, Hasher};
+
 use bytes::Bytes;
 
 use crate::config::NodeOptions;
 use crate::credit::{Credit, Lender};
 use crate::error::Misuse;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::id::UpstreamId;
 use crate::node::context::Context;
 use crate::node::event::UpstreamEvent;
@@ -197,12 +197,13 @@ impl Socket {
             | UpstreamEvent::Written(_) => Ok(()),
         }
     }
+}
 
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        print.value(self.source);
-        print.value(&self.credit);
-        self.writes.fingerprint(print);
+impl Hash for Socket {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.source.hash(state);
+        self.credit.hash(state);
+        self.writes.hash(state);
     }
 }
 
@@ -235,15 +236,6 @@ impl WriteQueue {
         }
     }
 
-    /// The queue's part of a state's fingerprint. While it is empty, no time matters.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        print.value(self.unwritten);
-        if self.unwritten > 0 {
-            print.time(self.progressed);
-        }
-    }
-
     pub(super) const fn unwritten(&self) -> usize {
         self.unwritten
     }
@@ -265,6 +257,15 @@ impl WriteQueue {
     /// When the upstream has taken nothing for too long.
     pub(super) fn deadline(&self, config: &NodeOptions) -> Option<Instant> {
         (self.unwritten > 0).then(|| self.progressed.saturating_add(config.write_deadline))
+    }
+}
+
+impl Hash for WriteQueue {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.unwritten.hash(state);
+        if self.unwritten > 0 {
+            self.progressed.hash(state);
+        }
     }
 }
 

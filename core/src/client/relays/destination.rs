@@ -1,9 +1,10 @@
 //! Destination of a relay, as hellos find it (protocol.md 3.1 Hello, 3.2 rule 12).
 
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use super::backoff::backoff;
-use crate::time::Instant;
+use crate::time::{Deadline, Instant};
 
 /// How long a relay counts as one that leads elsewhere; doubled each time up to the longest.
 const MISMATCH_FIRST: Duration = Duration::from_secs(5);
@@ -200,15 +201,16 @@ impl Destination {
         }
         differs && self.on_elsewhere(now)
     }
+}
 
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value((self.reported, self.garbled, core::mem::discriminant(&self.leads)));
-        print.value((self.mismatches, self.hellos));
-        print.times(self.unknown_epoch);
+impl Hash for Destination {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.reported, self.garbled, core::mem::discriminant(&self.leads)).hash(state);
+        (self.mismatches, self.hellos).hash(state);
+        self.unknown_epoch.hash(state);
         match self.leads {
-            Leads::Asked { at } => print.time(at),
-            Leads::Elsewhere { until } => print.deadline(until),
+            Leads::Asked { at } => at.hash(state),
+            Leads::Elsewhere { until } => Deadline(until).hash(state),
             Leads::Unknown | Leads::Here | Leads::Narrow => {}
         }
     }

@@ -1,8 +1,9 @@
 //! Hold times that a relay allows (protocol.md 2.5, 3.2 rule 7).
 
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
-use crate::time::{Instant, share};
+use crate::time::{Deadline, Instant, share};
 
 /// An empty poll that is answered sooner than this was not held.
 pub(in crate::client) const HOLD_THRESHOLD: Duration = Duration::from_millis(1500);
@@ -48,13 +49,14 @@ impl Hold {
     pub(in crate::client) fn ceiling(&self, now: Instant) -> Duration {
         self.ceiling.filter(|(_, until)| *until > now).map_or(Duration::MAX, |(ceiling, _)| ceiling)
     }
+}
 
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.deadline(self.not_holding_until.unwrap_or(Instant::ZERO));
+impl Hash for Hold {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Deadline(self.not_holding_until.unwrap_or(Instant::ZERO)).hash(state);
         if let Some((ceiling, until)) = self.ceiling {
-            print.value(ceiling);
-            print.deadline(until);
+            ceiling.hash(state);
+            Deadline(until).hash(state);
         }
     }
 }

@@ -290,9 +290,9 @@ impl Relay {
         print.value(self.in_flight);
         self.health.fingerprint(rivals, config, print);
         print.value(&self.round_trip);
-        self.hold.fingerprint(print);
+        print.value(&self.hold);
         print.value(&self.passes);
-        self.destination.fingerprint(print);
+        print.value(&self.destination);
         if let Some(budget) = &self.budget {
             print.value(budget);
         }

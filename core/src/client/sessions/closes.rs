@@ -4,8 +4,6 @@ use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use crate::client::context::{Context, TimerOwner};
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::time::Instant;
 use crate::timer::{TimerKind, TimerSlot};
 use crate::wire::Sid;
@@ -84,7 +82,7 @@ impl Closes {
 
     /// The closes' part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
         print.each(self.queue.iter(), |print, close| {
             print.value(close.tries);
             print.deadline(close.due);

@@ -1,6 +1,7 @@
 //! UDP association at levels 0 and 1 (protocol.md 2.6). Datagrams have no order, so none waits for another.
 
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -15,12 +16,10 @@ use crate::config::{ClientOptions, OpenMode};
 use crate::credit::Credit;
 use crate::datagrams::DatagramQueue;
 use crate::error::Misuse;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::id::FlowId;
 use crate::level::Level;
 use crate::target::{FlowKind, Target};
-use crate::time::Instant;
+use crate::time::{Deadline, Instant};
 use crate::timer::TimerKind;
 use crate::wire::{Op, Reply, Sid};
 
@@ -323,28 +322,6 @@ impl Association {
         self.on_packets(reply, context)
     }
 
-    /// The flow's part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        print.value((&self.target, self.announced));
-        print.time(self.opened);
-        print.time(self.last_active);
-        match &self.phase {
-            AssociationPhase::FirstDatagram { until } => {
-                print.value(0_u8);
-                print.time(*until);
-            }
-            AssociationPhase::Unlinked => print.value(4_u8),
-            AssociationPhase::OpenDue => print.value(1_u8),
-            AssociationPhase::Opening => print.value(2_u8),
-            AssociationPhase::Linked(linked) => {
-                print.value((3_u8, linked.polls, linked.payloads, linked.empties.min(8)));
-                print.deadline(linked.poll_from);
-            }
-        }
-        print.value(&self.queue);
-    }
-
     fn on_packets(&mut self, reply: Reply, context: &mut Context) -> Outcome {
         let ended = reply.eof;
         self.take_packets(reply, context);
@@ -358,5 +335,27 @@ impl Association {
         for packet in reply.packets {
             context.deliver(self.id, packet);
         }
+    }
+}
+
+impl Hash for Association {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.target, self.announced).hash(state);
+        self.opened.hash(state);
+        self.last_active.hash(state);
+        match &self.phase {
+            AssociationPhase::FirstDatagram { until } => {
+                0_u8.hash(state);
+                until.hash(state);
+            }
+            AssociationPhase::Unlinked => 4_u8.hash(state),
+            AssociationPhase::OpenDue => 1_u8.hash(state),
+            AssociationPhase::Opening => 2_u8.hash(state),
+            AssociationPhase::Linked(linked) => {
+                (3_u8, linked.polls, linked.payloads, linked.empties.min(8)).hash(state);
+                Deadline(linked.poll_from).hash(state);
+            }
+        }
+        self.queue.hash(state);
     }
 }

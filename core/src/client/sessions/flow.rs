@@ -13,8 +13,6 @@ use crate::client::sessions::sequencing::Link;
 use crate::client::sessions::session::{Outcome, Session, Start};
 use crate::config::ClientOptions;
 use crate::error::Misuse;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::id::FlowId;
 use crate::level::Level;
 #[cfg(feature = "model")]
@@ -332,7 +330,11 @@ impl Flow {
 
     /// The flow's part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, config: &ClientOptions, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(
+        &self,
+        config: &ClientOptions,
+        print: &mut crate::fingerprint::Fingerprint<'_>,
+    ) {
         print.value((self.queued.connect, self.queued.payload, self.queued.poll, self.deficit));
         match &self.kind {
             Kind::Tcp(session) => {
@@ -341,14 +343,14 @@ impl Flow {
             }
             Kind::Udp(association) => {
                 print.value(1_u8);
-                association.fingerprint(print);
+                print.value(association);
             }
         }
     }
 
     /// An op of this flow that is in flight.
     #[cfg(feature = "model")]
-    pub(super) fn op_fingerprint(&self, op: &Op, print: &mut Fingerprint<'_>) {
+    pub(super) fn op_fingerprint(&self, op: &Op, print: &mut crate::fingerprint::Fingerprint<'_>) {
         match &self.kind {
             Kind::Tcp(session) => session.op_fingerprint(op, print),
             Kind::Udp(_) => print.value((op.name(), op.payload())),

@@ -31,8 +31,6 @@ use crate::client::relays::Relays;
 #[cfg(feature = "model")]
 use crate::client::relays::{HOLD_THRESHOLD, Relay};
 use crate::error::Misuse;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::id::FlowId;
 use crate::level::Level;
 #[cfg(feature = "model")]
@@ -223,7 +221,7 @@ impl Sessions {
         &self,
         rank: impl Fn(FlowId) -> Option<usize>,
         context: &Context,
-        print: &mut Fingerprint<'_>,
+        print: &mut crate::fingerprint::Fingerprint<'_>,
     ) {
         print.value((self.probe.is_wanted(), self.offered));
         self.flows.fingerprint(rank, context, print);
@@ -238,7 +236,7 @@ impl Sessions {
         rank: impl Fn(FlowId) -> Option<usize>,
         relays: &Relays,
         context: &Context,
-        print: &mut Fingerprint<'_>,
+        print: &mut crate::fingerprint::Fingerprint<'_>,
     ) {
         print.value(batch.class());
         match batch.class() {

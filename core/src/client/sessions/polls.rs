@@ -5,8 +5,6 @@ use core::time::Duration;
 use crate::client::relays::{Path, Relays};
 use crate::client::sessions::depth::Depth;
 use crate::config::ClientOptions;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::level::Level;
 use crate::time::Instant;
 
@@ -174,7 +172,7 @@ impl Polls {
     /// The polls' part of a state's fingerprint; `idle` tells that the session has nothing in flight. A time counts
     /// while it can still have an effect.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, idle: bool, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, idle: bool, print: &mut crate::fingerprint::Fingerprint<'_>) {
         print.value((self.in_flight, self.newest, self.depth.target(), self.empties.min(POLL_WAITS.len())));
         if idle {
             // Whatever is in flight sets it anew when it is answered.

@@ -2,8 +2,6 @@
 
 use alloc::collections::VecDeque;
 
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::id::FlowId;
 use crate::time::Instant;
 
@@ -87,7 +85,11 @@ impl Ready {
 
     /// The queues' part of a state's fingerprint; `rank` renames flows.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, rank: impl Fn(FlowId) -> Option<usize>, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(
+        &self,
+        rank: impl Fn(FlowId) -> Option<usize>,
+        print: &mut crate::fingerprint::Fingerprint<'_>,
+    ) {
         for queue in [&self.connects, &self.payloads, &self.idle_polls, &self.bulk_polls] {
             print.value(queue.iter().filter_map(|id| rank(*id)).count());
             for index in queue.iter().filter_map(|id| rank(*id)) {
@@ -147,7 +149,7 @@ impl Coalescing {
 
     /// The wait's part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(self, print: &mut crate::fingerprint::Fingerprint<'_>) {
         print.value((self == Self::Now, self == Self::Nothing));
         if let Some(until) = self.deadline() {
             print.deadline(until);

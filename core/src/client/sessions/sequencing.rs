@@ -10,8 +10,6 @@ use crate::client::sessions::polls::{Inputs, Polls};
 use crate::client::sessions::uplink_window::UplinkWindow;
 use crate::config::ClientOptions;
 use crate::error::Misuse;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::level::Level;
 use crate::reorder::{Rejected, ReorderLimits, ReorderQueue};
 use crate::seq::Seq;
@@ -321,7 +319,11 @@ impl Link {
 
     /// The link's part of a state's fingerprint. A time counts while it can still have an effect.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, config: &ClientOptions, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(
+        &self,
+        config: &ClientOptions,
+        print: &mut crate::fingerprint::Fingerprint<'_>,
+    ) {
         let expected = self.replies.expected();
         print.value((self.level, self.next.ahead_of(expected), self.in_flight, self.undelivered));
         print.value(self.replies.len());
@@ -340,7 +342,7 @@ impl Link {
 
     /// An op of this link, with its number relative to the reply that comes next.
     #[cfg(feature = "model")]
-    pub(super) fn op_fingerprint(&self, op: &Op, print: &mut Fingerprint<'_>) {
+    pub(super) fn op_fingerprint(&self, op: &Op, print: &mut crate::fingerprint::Fingerprint<'_>) {
         print.value((op.name(), op.payload()));
         print.value(seq_of(op).map(|seq| seq.ahead_of(self.replies.expected())));
     }
@@ -371,7 +373,7 @@ fn seq_of(op: &Op) -> Option<Seq> {
 }
 
 #[cfg(feature = "model")]
-fn reply_fingerprint(reply: &Reply, print: &mut Fingerprint<'_>) {
+fn reply_fingerprint(reply: &Reply, print: &mut crate::fingerprint::Fingerprint<'_>) {
     print.value((&reply.data, reply.eof, reply.error.is_some(), reply.damaged));
 }
 

@@ -16,8 +16,6 @@ use crate::client::sessions::uplink::Uplink;
 use crate::config::{ClientOptions, OpenMode};
 use crate::credit::{Credit, FLOOR};
 use crate::error::Misuse;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::id::FlowId;
 use crate::level::Level;
 #[cfg(feature = "model")]
@@ -366,7 +364,11 @@ impl Session {
     /// The session's part of a state's fingerprint. A time counts while it can still have an effect:
     /// that of the open until there is a link, that of the last downlink after a half-close.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, config: &ClientOptions, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(
+        &self,
+        config: &ClientOptions,
+        print: &mut crate::fingerprint::Fingerprint<'_>,
+    ) {
         print.value(&self.target);
         match &self.phase {
             SessionPhase::FirstBytes { until } => {
@@ -408,7 +410,7 @@ impl Session {
 
     /// An op of this session that is in flight.
     #[cfg(feature = "model")]
-    pub(super) fn op_fingerprint(&self, op: &Op, print: &mut Fingerprint<'_>) {
+    pub(super) fn op_fingerprint(&self, op: &Op, print: &mut crate::fingerprint::Fingerprint<'_>) {
         match &self.phase {
             SessionPhase::Linked(link) => link.op_fingerprint(op, print),
             SessionPhase::FirstBytes { .. } | SessionPhase::ConnectDue | SessionPhase::Connecting => {

@@ -9,8 +9,6 @@ use crate::client::sessions::closes::Closes;
 use crate::client::sessions::flow::Flow;
 use crate::client::sessions::polls::Inputs;
 use crate::client::sessions::ready::{Coalescing, Polling, Ready, SendQueue};
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::id::FlowId;
 use crate::timer::{TimerKind, TimerSlot};
 
@@ -209,7 +207,7 @@ impl FlowTable {
         &self,
         rank: impl Fn(FlowId) -> Option<usize>,
         context: &Context,
-        print: &mut Fingerprint<'_>,
+        print: &mut crate::fingerprint::Fingerprint<'_>,
     ) {
         print.value(self.payload_calls);
         print.each(self.flows.iter(), |print, (id, flow)| {

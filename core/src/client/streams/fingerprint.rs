@@ -21,7 +21,7 @@ impl Streams {
         rank: impl Fn(FlowId) -> Option<usize>,
         print: &mut Fingerprint<'_>,
     ) {
-        self.handshake.fingerprint(print);
+        print.value(&self.handshake);
         if let Some(connection) = self.connection() {
             connection.fingerprint(&rank, print);
         }

@@ -1,6 +1,7 @@
 //! The handshake with a node: how a connection begins, and how it is replaced (protocol.md 3.1 Hello, 3.2 rules 12 and 13).
 
 use alloc::boxed::Box;
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use crate::client::relays::{HelloDelays, Path, Purpose, Relay, Relays};
@@ -249,14 +250,14 @@ impl Handshake {
             confirm: None,
         }
     }
+}
 
-    /// The handshake's part of a state's fingerprint: the name of the client does not matter.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value((self.wanted, self.accepted, self.connection().is_some()));
+impl Hash for Handshake {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.wanted, self.accepted, self.connection().is_some()).hash(state);
         if let State::Asking { next, loss, .. } = &self.state {
-            print.value(next);
-            print.value(loss);
+            next.hash(state);
+            loss.hash(state);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Stream at the client, with the application's socket (protocol.md 3.2 rule 3).
 
+use core::hash::{Hash, Hasher};
+
 use bytes::Bytes;
 
 use crate::client::event::LocalEvent;
@@ -12,8 +14,6 @@ use crate::connection::stream::transport::{Datagrams, Transport};
 use crate::connection::{Filling, Side};
 use crate::credit::{Credit, FLOOR, Lender};
 use crate::error::Misuse;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::id::FlowId;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
@@ -103,14 +103,14 @@ impl LocalSocket {
     pub(super) const fn set_open(&mut self) -> bool {
         !core::mem::replace(&mut self.open, true)
     }
+}
 
-    /// The socket's part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
-        print.value((self.open, self.window, &self.target));
-        print.value(&self.credit);
-        print.time(self.opened);
-        print.time(self.last_active);
+impl Hash for LocalSocket {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.open, self.window, &self.target).hash(state);
+        self.credit.hash(state);
+        self.opened.hash(state);
+        self.last_active.hash(state);
     }
 }
 

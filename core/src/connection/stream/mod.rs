@@ -22,8 +22,6 @@ use crate::connection::stream::recv::RecvHalf;
 use crate::connection::stream::send::SendHalf;
 use crate::connection::stream::traffic::Traffic;
 use crate::connection::stream::transport::{Datagrams, Transport};
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::target::FlowKind;
 use crate::time::Instant;
 
@@ -129,7 +127,7 @@ impl<S> Stream<S> {
 
     /// The stream's part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
         print.value(self.opening);
         print.value(&self.traffic);
     }

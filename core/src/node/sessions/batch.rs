@@ -3,8 +3,6 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::id::{RequestId, UpstreamId};
 use crate::level::Caps;
 use crate::node::context::{Context, Owner};
@@ -280,13 +278,13 @@ impl Batch {
     }
 
     /// What is not in its replies.
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
         print.value(self.form);
-        self.hold.fingerprint(print);
+        print.value(&self.hold);
     }
 
     /// The wait of one of its ops, as long as the batch looks at it.
-    pub(super) fn wait_fingerprint(&self, wait: DrainWait, print: &mut Fingerprint<'_>) {
+    pub(super) fn wait_fingerprint(&self, wait: DrainWait, print: &mut crate::fingerprint::Fingerprint<'_>) {
         if self.hold != BatchHold::Over {
             self.delays.fingerprint(wait, print);
         }

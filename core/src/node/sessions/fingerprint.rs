@@ -146,7 +146,7 @@ fn print_state(state: &UpstreamState, ranks: &Ranks<'_>, print: &mut Fingerprint
         }
         UpstreamState::Lingering(uplink) => {
             print.value(2_u8);
-            uplink.fingerprint(print);
+            print.value(uplink);
         }
     }
 }

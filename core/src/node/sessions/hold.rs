@@ -14,12 +14,11 @@
 //! While a batch waits for an op that cannot be answered empty, its other sessions are served by their later ops: such
 //! an op runs at once, and the older one is answered empty, having taken nothing.
 
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use crate::config::NodeTuning;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
-use crate::time::Instant;
+use crate::time::{Deadline, Instant};
 use crate::timer::TimerKind;
 
 /// What a batch waits for once each of its ops has run.
@@ -86,17 +85,18 @@ impl BatchHold {
             *self = Self::Active;
         }
     }
+}
 
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(self, print: &mut Fingerprint<'_>) {
+impl Hash for BatchHold {
+    fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
             Self::LongPoll { until } => {
-                print.value(0_u8);
-                print.deadline(until);
+                0_u8.hash(state);
+                Deadline(*until).hash(state);
             }
-            Self::Active => print.value(1_u8),
-            Self::Over => print.value(2_u8),
-            Self::Each => print.value(3_u8),
+            Self::Active => 1_u8.hash(state),
+            Self::Over => 2_u8.hash(state),
+            Self::Each => 3_u8.hash(state),
         }
     }
 }
@@ -130,7 +130,7 @@ impl BatchDelays {
 
     /// A wait, for a fingerprint. Once it is over, only the end of its settle counts.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, wait: DrainWait, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, wait: DrainWait, print: &mut crate::fingerprint::Fingerprint<'_>) {
         print.value(wait.ready.is_some());
         if wait.ready.is_none() || self.settle.is_none() {
             print.deadline(wait.until);
@@ -279,11 +279,10 @@ mod tests {
     #[test]
     #[cfg(feature = "model")]
     fn of_a_wait_that_is_over_only_the_end_of_its_settle_makes_a_difference() {
-        use core::hash::Hasher;
         let print = |delays: &BatchDelays, until, ready: Option<u64>| {
             let mut hasher = crate::fingerprint::Fnv::default();
             let wait = DrainWait { until: at(until), ready: ready.map(at) };
-            delays.fingerprint(wait, &mut Fingerprint::new(at(0), &mut hasher));
+            delays.fingerprint(wait, &mut crate::fingerprint::Fingerprint::new(at(0), &mut hasher));
             hasher.finish()
         };
         assert_ne!(print(&BATCH, 350, None), print(&BATCH, 351, None));

@@ -7,8 +7,6 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::config::NodeOptions;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::id::RequestId;
 #[cfg(feature = "model")]
 use crate::node::fingerprint::Ranks;
@@ -166,7 +164,7 @@ impl OpSequencer {
 
     /// The sequencer's part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut crate::fingerprint::Fingerprint<'_>) {
         print.value((self.running.is_some(), self.queue.len(), self.unsequenced.is_some()));
         if let Some(running) = self.running {
             ranks.op(running, print);

@@ -7,8 +7,6 @@ use bytes::Bytes;
 use crate::config::NodeOptions;
 use crate::datagrams::DatagramQueue;
 use crate::error::Misuse;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::id::{RequestId, UpstreamId};
 use crate::node::action::SessionEnd;
 use crate::node::context::Context;
@@ -462,9 +460,9 @@ impl Session {
 
     /// The session's part of a state's fingerprint.
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut crate::fingerprint::Fingerprint<'_>) {
         let config = ranks.config();
-        self.socket.fingerprint(print);
+        print.value(&self.socket);
         match &self.downlink {
             Downlink::Tcp(queue) => {
                 print.value(0_u8);

@@ -3,8 +3,6 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::wire::number::ExchangeNumber;
 use crate::wire::packet::{MAX_STATUSES, Status};
 
@@ -154,7 +152,7 @@ impl Exchanges {
     }
 
     #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
         print.value(self.done);
         print.each(self.records.iter(), |print, record| {
             print.value((record.progress, record.named, record.repeats));

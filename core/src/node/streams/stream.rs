@@ -9,8 +9,6 @@ use crate::connection::stream::transport::{Datagrams, Transport};
 use crate::connection::{Filling, Side};
 use crate::credit::{Credit, FLOOR};
 use crate::error::Misuse;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::id::UpstreamId;
 use crate::node::event::UpstreamEvent;
 #[cfg(feature = "model")]
@@ -168,7 +166,7 @@ impl UpstreamStream {
 #[cfg(feature = "model")]
 impl UpstreamSocket {
     /// The upstream's part of a state's fingerprint.
-    pub(super) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
+    pub(super) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut crate::fingerprint::Fingerprint<'_>) {
         ranks.upstream(self.socket.upstream(), print);
         match &self.link {
             Link::Connecting { target, deadline } => {
@@ -177,7 +175,7 @@ impl UpstreamSocket {
             }
             Link::Open => print.value(1_u8),
         }
-        self.socket.fingerprint(print);
+        print.value(&self.socket);
         print.time(self.socket.idle_deadline(ranks.config()));
     }
 }

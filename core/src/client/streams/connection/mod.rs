@@ -20,8 +20,6 @@ use crate::config::ClientOptions;
 use crate::connection::stream::send::SendState;
 use crate::connection::{Connection, LastWord};
 use crate::error::Misuse;
-#[cfg(feature = "model")]
-use crate::fingerprint::Fingerprint;
 use crate::id::{FlowId, RelayId};
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
@@ -330,7 +328,7 @@ impl NodeConnection {
     pub(in crate::client::streams) fn fingerprint(
         &self,
         rank: &impl Fn(FlowId) -> Option<usize>,
-        print: &mut Fingerprint<'_>,
+        print: &mut crate::fingerprint::Fingerprint<'_>,
     ) {
         print.value((self.exchanges.next(), self.exchanges.done(), self.exchanges.tally()));
         print.each(
@@ -342,13 +340,13 @@ impl NodeConnection {
         );
         self.shared.fingerprint(print, |print, socket| {
             print.value(rank(socket.flow()));
-            socket.fingerprint(print);
+            print.value(socket);
         });
         print.value((self.next_stream, self.newest.is_some(), self.backlog));
         print.value((self.peer_credit, self.draining, self.unreported, self.reported));
         for time in [self.heard, self.traffic, self.taken] {
             print.time(time);
         }
-        self.controllers.fingerprint(print);
+        print.value(&self.controllers);
     }
 }
