@@ -1,6 +1,5 @@
 //! Search for a mutant: the first seed of each batch that finds it, and the shortest run that shows it.
 
-use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -44,7 +43,7 @@ pub(crate) struct Found {
 }
 
 /// The size of a shrunk run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Small {
     pub(crate) decisions: u64,
     pub(crate) events: u64,
@@ -87,7 +86,7 @@ pub(crate) fn hunt(program: &Path, with: &Mutant, effort: Effort, failures: &Pat
     if with.check == Check::Swarm(&[]) {
         for (_, seed) in found.finds.iter().take(effort.shrink) {
             let small = pair.shrink(*seed, effort.shrink_budget)?;
-            found.small = found.small.into_iter().chain(small).max_by_key(|small| Reverse(small.length()));
+            found.small = found.small.into_iter().chain(small).min_by_key(|small| small.length());
         }
     }
     Ok(found)
