@@ -32,11 +32,7 @@ impl<K: Ord> CloseOrder<K> {
 
     /// A `close` op names `flow`.
     pub(crate) fn close(&self, flow: &K) -> CloseTime {
-        if self.named.contains(flow) && !planted!(CloseFirst) {
-            CloseTime::AfterDrains
-        } else {
-            CloseTime::Now
-        }
+        if self.named.contains(flow) { CloseTime::AfterDrains } else { CloseTime::Now }
     }
 }
 

@@ -97,11 +97,6 @@ impl DatagramQueue {
                 break;
             }
             taken = total;
-            if planted!(DatagramStays) && self.queue.len() > 1 {
-                into.extend(self.queue.front().cloned());
-                self.bytes = self.bytes.saturating_sub(len);
-                break;
-            }
             into.extend(self.pop());
         }
         taken

@@ -62,7 +62,6 @@
 //! - `simd` (default): base64 by SIMD, chosen at run time. Without it the crate needs no `std` at all.
 //! - `unstable-internals`: the modules behind the machines, such as the codec of the wire. They change without
 //!   notice.
-//! - `planted`: bugs that can be switched on, to prove that the simulator finds them. For its tests alone.
 //! - `model`: fingerprints of the machines' states, for searching the state space of the real code.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -85,24 +84,6 @@
 
 extern crate alloc;
 
-/// Whether a planted bug is on; with `ambient`, every other time that it is asked. Without the feature: never.
-#[cfg(feature = "planted")]
-macro_rules! planted {
-    ($bug:ident) => {
-        $crate::planted::Bug::$bug.is_on()
-    };
-    ($bug:ident, ambient) => {
-        $crate::planted::Bug::$bug.is_on() && $crate::planted::ambient() % 2 == 1
-    };
-}
-
-#[cfg(not(feature = "planted"))]
-macro_rules! planted {
-    ($bug:ident $(, ambient)?) => {
-        false
-    };
-}
-
 mod client;
 #[cfg(feature = "std")]
 mod clock;
@@ -118,8 +99,6 @@ mod id;
 mod level;
 mod node;
 mod pin;
-#[cfg(feature = "planted")]
-pub mod planted;
 mod queue;
 #[cfg_attr(
     not(feature = "unstable-internals"),

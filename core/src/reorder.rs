@@ -64,10 +64,7 @@ impl<T> ReorderQueue<T> {
     /// [`Rejected`] gives the item back when its number has passed already, waits already, or lies
     /// beyond what the limits allow.
     pub fn insert(&mut self, seq: Seq, item: T, bytes: usize) -> Result<(), Rejected<T>> {
-        if seq < self.expected && !planted!(OldRunsAgain) {
-            if planted!(ExpectedTwice) {
-                self.expected = self.expected.next();
-            }
+        if seq < self.expected {
             return Err(Rejected::Old(item));
         }
         let ahead = usize::try_from(seq.ahead_of(self.expected)).unwrap_or(usize::MAX);
@@ -75,9 +72,7 @@ impl<T> ReorderQueue<T> {
         if self.places.get(ahead).is_some_and(Option::is_some) {
             return Err(Rejected::Duplicate(item));
         }
-        if (ahead > 0 || planted!(FullRefusesExpected))
-            && (ahead > self.limits.items || total > self.limits.bytes)
-        {
+        if ahead > 0 && (ahead > self.limits.items || total > self.limits.bytes) {
             return Err(Rejected::Full(item));
         }
         while self.places.len() <= ahead {
@@ -118,7 +113,7 @@ impl<T> ReorderQueue<T> {
 
     fn forget(&mut self, bytes: usize) {
         self.waiting = self.waiting.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(if planted!(ReorderKeepsBytes) { 0 } else { bytes });
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 
     /// Whether the expected item is here.

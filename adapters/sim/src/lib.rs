@@ -75,8 +75,6 @@ pub mod property;
 pub mod rng;
 pub mod run;
 pub mod scenario;
-#[cfg(feature = "planted")]
-pub mod scoreboard;
 pub mod script;
 pub mod seed;
 pub mod shrink;

@@ -188,3 +188,9 @@ fn a_recording_of_real_sockets_is_replayed_and_a_damaged_one_is_told() {
     }
     assert_eq!(replay(&whole, &["--trace", &path(&directory, "trace.jsonl")]).status.code(), Some(2));
 }
+
+#[test]
+fn every_mutant_applies_to_the_core_as_it_is() {
+    let output = sim(&["mutants", "--check"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+}

@@ -129,7 +129,6 @@ impl CallFacts {
                 let pause = retry_after.unwrap_or(config.tuning.refused_backoff.min(most));
                 relay.on_refused(now, pause, config)
             }
-            ExchangeFailure::Garbage if planted!(GarbageKeepsPlace) => relay.on_sent(now).filter(|_| false),
             ExchangeFailure::Unknown | ExchangeFailure::Garbage => None,
         };
         context.notice(notice);

@@ -170,9 +170,8 @@ impl Context {
 
     /// The earliest deadline, and what it is for.
     pub(super) fn wake(&self) -> Option<Wake> {
-        let (at, Timer { owner, kind }) = self.timers.first()?;
-        let late = planted!(WakeNow) && owner == TimerOwner::Closes;
-        Some(Wake { at: if late { self.now } else { at }, timer: kind })
+        let (at, timer) = self.timers.first()?;
+        Some(Wake { at, timer: timer.kind })
     }
 
     /// How `target` failed, if that was not long ago.

@@ -47,9 +47,8 @@ use crate::seq::Seq;
 use crate::stats::ClientStats;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
-use crate::wire::Sid;
 #[cfg(feature = "model")]
-use crate::wire::number::AnswerNumber;
+use crate::wire::{Sid, number::AnswerNumber};
 
 use answers::CallEnd;
 use calls::{Calls, NewCall, Payload};
@@ -107,9 +106,6 @@ impl Client {
     pub fn new(config: ClientConfig, seed: [u8; 32], now: Instant) -> Self {
         let config = config.into_options();
         let mut sids = IdGenerator::new(seed);
-        if planted!(SeedAmbient, ambient) {
-            let _: Sid = sids.generate();
-        }
         let mut relays = Relays::new(&config, now);
         let level_2 = config.max_level >= Level::Streams;
         let mut client = Self {
@@ -197,9 +193,6 @@ impl Client {
         loop {
             if let Some(action) = self.context.next_action() {
                 return action;
-            }
-            if planted!(IdleTooSoon) && self.sessions.forget_probe() {
-                return ClientAction::Idle { wake: self.context.wake() };
             }
             if !self.settled && self.make_call() {
                 continue;

@@ -44,10 +44,7 @@ impl UnreachableCache {
         if self.entries.is_empty() {
             return None;
         }
-        self.entries
-            .get(&target.normalised())
-            .filter(|entry| now < entry.until || planted!(UnreachableEver))
-            .map(|entry| entry.failure)
+        self.entries.get(&target.normalised()).filter(|entry| now < entry.until).map(|entry| entry.failure)
     }
 
     /// The cache's part of a state's fingerprint, without what has expired.

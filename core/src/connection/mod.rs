@@ -121,11 +121,6 @@ impl<S: Side> Connection<S> {
         self.epoch
     }
 
-    /// The node gives the connection another name.
-    pub(crate) const fn set_epoch(&mut self, epoch: Epoch) {
-        self.epoch = epoch;
-    }
-
     /// What the node grants.
     pub(crate) const fn grants(&self) -> &Grants {
         &self.grants
@@ -279,11 +274,9 @@ impl<S: Side> Connection<S> {
     /// DATA came for a stream that does not exist. If it is closing, its last frame is sent again. Returns whether it is.
     pub(crate) fn on_stray_chunk(&mut self, number: StreamNumber, now: Instant) -> bool {
         let Some(closing) = self.closing.get_mut(&number) else { return false };
-        if !planted!(FarewellOnce) {
-            closing.pending_mut().queue();
-            self.scheduler.set_closing(number, true);
-            self.scheduler.note(now);
-        }
+        closing.pending_mut().queue();
+        self.scheduler.set_closing(number, true);
+        self.scheduler.note(now);
         true
     }
 
@@ -429,9 +422,7 @@ impl<S: Side> Connection<S> {
             }
             self.refresh(number, now);
         } else if let Some(closing) = self.closing.get_mut(&number) {
-            if !planted!(FarewellOnce) {
-                closing.pending_mut().lost(by);
-            }
+            closing.pending_mut().lost(by);
             if closing.pending().is_queued() {
                 self.scheduler.set_closing(number, true);
                 self.scheduler.note(now);

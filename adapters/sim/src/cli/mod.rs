@@ -9,8 +9,6 @@ mod faults;
 mod many;
 mod mutants;
 mod plan;
-#[cfg(feature = "planted")]
-mod planted;
 mod playback;
 mod props;
 mod recorded_run;
@@ -32,16 +30,16 @@ use self::verdict::{CliError, Verdict};
 
 /// Declares the verbs: a module each, with its arguments and `run`.
 macro_rules! verbs {
-    ($($(#[$about:meta])* $name:ident($args:ident) => $module:ident $(if $feature:tt)?,)*) => {
+    ($($(#[$about:meta])* $name:ident($args:ident) => $module:ident,)*) => {
         #[derive(Debug, Subcommand)]
         enum Verb {
-            $($(#[$about])* $(#[cfg(feature = $feature)])? $name($module::$args),)*
+            $($(#[$about])* $name($module::$args),)*
         }
 
         impl Verb {
             fn run(self, console: &Console) -> Result<Verdict, CliError> {
                 match self {
-                    $($(#[cfg(feature = $feature)])? Self::$name(args) => $module::run(args, console),)*
+                    $(Self::$name(args) => $module::run(args, console),)*
                 }
             }
         }
@@ -75,8 +73,6 @@ verbs! {
     Bench(BenchArgs) => bench,
     /// Build each mutant of the core, and count the seeds that it takes to find it
     Mutants(MutantsArgs) => mutants,
-    /// Count the seeds that it takes to find each planted bug
-    Planted(PlantedArgs) => planted if "planted",
 }
 
 /// The real machines, on a network made of seeds.
@@ -87,23 +83,12 @@ struct Cli {
     verb: Verb,
     #[command(flatten)]
     console: Console,
-    /// Plant this bug in the machines first
-    #[cfg(feature = "planted")]
-    #[arg(long, global = true, value_name = "BUG", value_parser = bug)]
-    plant: Option<seqlane::planted::Bug>,
 }
 
 /// Parses the command line and runs its verb.
 pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> Result<Verdict, CliError> {
     let cli = Cli::try_parse_from(arguments)?;
-    #[cfg(feature = "planted")]
-    cli.plant.into_iter().for_each(seqlane::planted::Bug::plant);
     cli.verb.run(&cli.console)
-}
-
-#[cfg(feature = "planted")]
-fn bug(id: &str) -> Result<seqlane::planted::Bug, String> {
-    seqlane::planted::Bug::named(id).ok_or_else(|| format!("there is no planted bug {id}"))
 }
 
 const AFTER_HELP: &str = "\

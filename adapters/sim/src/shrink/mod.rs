@@ -88,7 +88,7 @@ pub fn shrink_in<H: ClientHost>(
 
 /// The same with a `trial` that makes the run of some decisions, and answers its outcome and its decisions, for
 /// violations that count only under a condition.
-pub fn shrink_by<H: ClientHost>(
+fn shrink_by<H: ClientHost>(
     run: &Run<'_, H>,
     decisions: &[Decision],
     mut trial: impl FnMut(&Run<'_, H>, &[Decision]) -> (Outcome, Vec<Decision>),

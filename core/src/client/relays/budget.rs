@@ -32,7 +32,7 @@ impl Budget {
     /// Renews the budget when that is due.
     pub(super) fn on_timeout(&mut self, now: Instant) {
         if self.renews <= now {
-            self.spent = if planted!(NeverRenewed) { self.spent } else { 0 };
+            self.spent = 0;
             self.renews = now.saturating_add(DAY);
         }
     }
@@ -42,7 +42,7 @@ impl Budget {
     }
 
     pub(super) fn has_calls(&self) -> bool {
-        self.spent < self.limit || planted!(OneCallMore) && self.spent == self.limit
+        self.spent < self.limit
     }
 
     /// Whether less than a tenth is left: the remaining calls go to what cannot wait.

@@ -107,7 +107,7 @@ impl Health {
         }
         let was_down = matches!(self.service, Service::Down { .. });
         self.service = Service::Up { strikes: 0, since: now };
-        self.setbacks = if planted!(BackoffGrows) { self.setbacks } else { 0 };
+        self.setbacks = 0;
         was_down
     }
 
@@ -152,9 +152,6 @@ impl Health {
         pause: Duration,
         config: &ClientOptions,
     ) -> Option<Instant> {
-        if planted!(RefusedAtOnce) {
-            return None;
-        }
         let pause = pause.clamp(UNREACHABLE_BACKOFF, config.tuning.refused_backoff.max(RETRY_AFTER_MOST));
         match self.service {
             Service::Down { until, cause: Cause::Refusing } if now.saturating_add(pause) <= until => None,

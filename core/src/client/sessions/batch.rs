@@ -167,7 +167,7 @@ impl Batch {
 
     /// Whether one op more may join.
     pub(super) fn has_place(&self) -> bool {
-        self.ops.len() < self.max_ops.saturating_add(usize::from(planted!(Overfull)))
+        self.ops.len() < self.max_ops
     }
 
     /// Whether `op` may join. The first one always may: no other batch has more room.

@@ -287,11 +287,6 @@ impl Flow {
     /// "Loss"); datagrams may be lost.
     pub(super) fn on_lost(&mut self, op: &Op, now: Instant, why: EndReason) -> Outcome {
         match &mut self.kind {
-            Kind::Tcp(_) if planted!(LostResent) => {
-                self.requeue(op.clone(), now);
-                Ok(())
-            }
-            Kind::Tcp(_) if planted!(FinAfterLoss) => Err(EndReason::Finished),
             Kind::Tcp(_) => Err(why),
             Kind::Udp(association) => association.on_lost(op, now).map_err(|()| why),
         }

@@ -200,11 +200,6 @@ impl Sessions {
     pub(super) fn buffered(&self) -> usize {
         self.flows.iter().map(|(_, flow)| flow.buffered()).fold(0, usize::saturating_add)
     }
-
-    /// Whether a probe for `seq` was wanted. Clears that.
-    pub(super) const fn forget_probe(&mut self) -> bool {
-        self.probe.take_wanted()
-    }
 }
 
 #[cfg(feature = "model")]

@@ -64,9 +64,6 @@ impl Inputs {
     /// How long small writes wait for others: a twentieth of the round trip.
     pub(super) fn coalescing_window(&self, config: &ClientOptions) -> Duration {
         const SHORTEST: Duration = Duration::from_millis(1);
-        if planted!(TimeAmbient, ambient) {
-            return SHORTEST;
-        }
         let share = self.round_trip.and_then(|trip| trip.checked_div(20)).unwrap_or(SHORTEST);
         share.max(SHORTEST).min(config.tuning.coalesce)
     }
@@ -148,7 +145,7 @@ impl Polls {
 
     /// When the next poll of a session with nothing in flight is due.
     pub(super) fn due_at(&self, level: Level, inputs: Inputs) -> Instant {
-        if planted!(PollsSpin) || level == Level::Sequenced && !inputs.none_holds_sequenced {
+        if level == Level::Sequenced && !inputs.none_holds_sequenced {
             return self.from;
         }
         let none_holds = match level {

@@ -43,9 +43,6 @@ pub(super) enum SendQueue {
 impl Ready {
     /// Adds an entry at the end.
     pub(super) fn push(&mut self, queue: SendQueue, id: FlowId) {
-        if planted!(LastFirst) && queue == SendQueue::Payload {
-            return self.push_front(queue, id);
-        }
         self.queue_mut(queue).push_back(id);
     }
 

@@ -174,7 +174,6 @@ impl<'a> Replies<'a> {
             *self.offered = offered;
             self.report_lost_seq();
         }
-        let offered = if planted!(CapsAssumed) { *self.offered } else { offered };
         let level = if self.relays.can_sequence() { offered } else { Level::Legacy };
         let Some(flow) = self.flows.get_mut(id) else { return };
         let outcome = flow.on_open_reply(op, reply, level, self.context);
@@ -279,12 +278,6 @@ impl<'a> Replies<'a> {
     fn on_lost(&mut self, sent: SentOp, why: EndReason) {
         match sent.owner {
             OpOwner::Flow(id) => {
-                if let Op::Data { seq, .. } = sent.op
-                    && planted!(SilentGap)
-                {
-                    let answer = AnswerFacts { relay: RelayId::new(0), elapsed: Duration::ZERO, decoded: 0 };
-                    return self.on_data_reply(id, &sent.op, Reply { seq, ..Reply::default() }, answer);
-                }
                 if let Some(flow) = self.flows.get_mut(id) {
                     let outcome = flow.on_lost(&sent.op, self.context.now(), why);
                     self.conclude(id, outcome);

@@ -123,7 +123,7 @@ impl Link {
 
     /// When the wait for a relay that takes its ops is over.
     pub(super) fn unroutable_deadline(&self, config: &ClientOptions) -> Option<Instant> {
-        let since = self.unroutable.filter(|_| self.in_flight == 0 && !planted!(UnsentWaits))?;
+        let since = self.unroutable.filter(|_| self.in_flight == 0)?;
         Some(since.saturating_add(config.reply_watchdog()))
     }
 
@@ -197,7 +197,7 @@ impl Link {
             Level::Legacy => None,
             Level::Sequenced | Level::Streams => {
                 let seq = self.next;
-                self.next = if planted!(SeqReused) && self.in_flight == 2 { seq } else { seq.next() };
+                self.next = seq.next();
                 Some(seq)
             }
         };
@@ -209,11 +209,6 @@ impl Link {
     /// The next op that must be sent again.
     pub(super) fn next_requeued(&mut self, now: Instant) -> Option<Op> {
         let op = self.requeued.pop_front()?;
-        if planted!(SeqRenumbered)
-            && let Op::Data { payload, .. } = op
-        {
-            return Some(self.next_op(payload, now));
-        }
         self.on_sent(&op, now);
         Some(op)
     }
@@ -234,9 +229,6 @@ impl Link {
     pub(super) fn requeue(&mut self, op: Op, now: Instant) {
         self.on_ended(&op);
         self.unroutable.get_or_insert(now);
-        if planted!(ResentTwice) {
-            self.requeued.push_back(op.clone());
-        }
         let index = self.requeued.iter().position(|other| seq_of(&op) < seq_of(other));
         self.requeued.insert(index.unwrap_or(self.requeued.len()), op);
     }
@@ -278,7 +270,7 @@ impl Link {
         if reply.seq != Some(seq) && reply.error.is_none() {
             return Err(EndReason::SequenceBroken);
         }
-        let at = if planted!(ArrivalOrder) { self.replies.expected() } else { seq };
+        let at = seq;
         self.insert(at, SequencedReply { reply, poll })
     }
 

@@ -178,8 +178,6 @@ impl Session {
             }
             LocalEvent::Fin => {
                 self.uplink.finish()?;
-                #[cfg(feature = "planted")]
-                assert!(!planted!(PanicsOnFin), "a planted panic");
                 self.quiet_since = now;
                 if let SessionPhase::FirstBytes { .. } = self.phase {
                     self.phase = SessionPhase::ConnectDue;
@@ -211,8 +209,7 @@ impl Session {
     pub(super) fn wants_poll(&self, inputs: Inputs, config: &ClientOptions) -> Option<Polling> {
         let link = self.link()?;
         let polling = if link.is_bulk() { Polling::Bulk } else { Polling::Idle };
-        let mute = planted!(HalfClosedMute) && self.uplink.is_finished();
-        let wanted = !mute && link.wants_poll(self.inputs(inputs, config), self.uplink.len(), config);
+        let wanted = link.wants_poll(self.inputs(inputs, config), self.uplink.len(), config);
         wanted.then_some(polling)
     }
 
@@ -280,7 +277,7 @@ impl Session {
     pub(super) fn take_connect(&mut self, with_data: bool, most: usize) -> Op {
         self.phase = SessionPhase::Connecting;
         let target = self.target.clone();
-        if with_data && !planted!(FirstBytesStay) && (1..=FIRST_BYTES_MOST).contains(&self.uplink.len()) {
+        if with_data && (1..=FIRST_BYTES_MOST).contains(&self.uplink.len()) {
             Op::ConnectData { target, payload: self.uplink.take(most) }
         } else {
             Op::Connect { target }
@@ -302,7 +299,7 @@ impl Session {
         match (&mut self.phase, op) {
             (SessionPhase::Linked(link), op) => link.requeue(op, now),
             (_, Op::ConnectData { payload, .. }) => {
-                self.uplink.put_back(if planted!(FirstBytesLost) { Bytes::new() } else { payload });
+                self.uplink.put_back(payload);
                 self.phase = SessionPhase::ConnectDue;
             }
             (_, _) => self.phase = SessionPhase::ConnectDue,
@@ -347,9 +344,6 @@ impl Session {
             self.quiet_since = context.now();
         }
         self.credit.release(taken, context.pool());
-        if planted!(CreditTwice) {
-            self.credit.release(taken, context.pool());
-        }
         if link.on_reply(op, reply, elapsed, context.config())? == Order::Waits {
             context.count(|stats| &mut stats.reordered);
         }
@@ -432,7 +426,7 @@ impl Session {
                 context.count(|stats| &mut stats.empty_polls);
             }
         } else {
-            self.quiet_since = if planted!(HalfCloseHasty) { self.quiet_since } else { context.now() };
+            self.quiet_since = context.now();
             context.deliver(self.id, reply.data);
         }
         if reply.eof { Err(EndReason::Finished) } else { Ok(()) }

@@ -76,7 +76,7 @@ impl FlowTable {
     /// A flow is over: returns its credit, and closes its session at the node if the node does not know.
     pub(super) fn end(&mut self, id: FlowId, why: EndReason, closes: &mut Closes, context: &mut Context) {
         let Some(mut flow) = self.remove(id) else { return };
-        if let Some(sid) = flow.sid().filter(|_| why != EndReason::Finished && !planted!(CloseUnsaid)) {
+        if let Some(sid) = flow.sid().filter(|_| why != EndReason::Finished) {
             closes.push(sid, context);
         }
         flow.close(context);

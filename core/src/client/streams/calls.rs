@@ -5,7 +5,6 @@ use core::time::Duration;
 use crate::client::calls::{NewCall, Payload};
 use crate::client::context::Context;
 use crate::client::relays::{Path, Purpose, Relay, Relays};
-use crate::client::streams::exchanges::RequestPayload;
 use crate::client::streams::handshake::Handshake;
 use crate::client::streams::packet_call::PacketCall;
 use crate::id::RelayId;
@@ -74,14 +73,14 @@ impl Sealer {
 
 impl Handshake {
     /// A hello, if one is due through a relay that can take it.
-    pub(super) fn hello(&mut self, relays: &mut Relays, context: &mut Context) -> Option<Outgoing> {
+    pub(super) fn hello(&mut self, relays: &mut Relays, context: &Context) -> Option<Outgoing> {
         let relay = self.wants_hello(context.now(), relays)?;
         relays.get_mut(relay)?.destination_mut().on_hello(context.now());
         Some(self.without_frames(relay, true, context))
     }
 
     /// A probe of a silent relay, if one is due.
-    pub(super) fn probe(&mut self, relays: &mut Relays, context: &mut Context) -> Option<Outgoing> {
+    pub(super) fn probe(&mut self, relays: &mut Relays, context: &Context) -> Option<Outgoing> {
         let (now, config) = (context.now(), context.config());
         let connection = self.connection().filter(|connection| connection.is_in_use())?;
         // An idle client has no use for it, and calls are dear.
@@ -98,19 +97,11 @@ impl Handshake {
         Some(self.without_frames(relay.id(), false, context))
     }
 
-    fn without_frames(&mut self, relay: RelayId, hello: bool, context: &mut Context) -> Outgoing {
+    fn without_frames(&mut self, relay: RelayId, hello: bool, context: &Context) -> Outgoing {
         let now = context.now();
         let total = context.config().tuning.streams.downlink_total;
         let header = self.header_only(relay, hello, total, now);
-        let mut packet = PacketWriter::request(&header, 0).finish();
-        if planted!(ProbeCarries)
-            && let Some(connection) = self.connection_mut()
-            && !hello
-        {
-            packet = connection
-                .pack(&header, header.exchange, RequestPayload::Sparse, BULK, now, context.pool())
-                .packet;
-        }
+        let packet = PacketWriter::request(&header, 0).finish();
         Outgoing { relay, header, packet, hello }
     }
 }

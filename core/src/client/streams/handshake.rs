@@ -164,7 +164,7 @@ impl Handshake {
     pub(super) fn renew(&mut self, relays: &mut Relays, config: &ClientOptions, now: Instant) {
         let idle = share(config.tuning.streams.idle, 1, 2);
         let stale = self.connection().is_some_and(|connection| connection.is_stale(now, idle));
-        if stale && !planted!(SilentReturn) {
+        if stale {
             self.start_over(relays, now);
         }
     }

@@ -337,8 +337,7 @@ impl Streams {
     /// When the engine has something to do next, and what.
     fn next_deadline(&self, relays: &Relays, context: &Context) -> Option<(Instant, TimerKind)> {
         let (now, config) = (context.now(), context.config());
-        let asleep = |connection: &&NodeConnection| planted!(OwesAsleep) && !connection.has_streams();
-        let connection = self.connection().filter(|connection| !asleep(connection));
+        let connection = self.connection();
         let in_use = connection.is_some_and(NodeConnection::is_in_use);
         let hellos = in_use || self.handshake.is_wanted();
         let of_relays = relays.iter().flat_map(|relay| {

@@ -54,7 +54,6 @@ impl BatchHold {
     ) -> BatchDecision {
         match self {
             Self::Over => BatchDecision::Answer,
-            Self::LongPoll { .. } if planted!(HoldEndless) => BatchDecision::Unready,
             Self::LongPoll { until } if now < until && drains.next().is_some() => {
                 BatchDecision::Wait { at: until, timer: TimerKind::Hold }
             }
@@ -159,9 +158,6 @@ impl BatchDelays {
         let end = self.settle.map_or(last, |most| began.saturating_add(most));
         match (pending, quiet.map(|quiet| quiet.min(end))) {
             (Some(at), _) => BatchDecision::Wait { at, timer: TimerKind::Hold },
-            (None, Some(_)) if planted!(SettleEndless) => {
-                BatchDecision::Wait { at: now.saturating_add(self.step), timer: TimerKind::Settle }
-            }
             (None, Some(at)) if now < at => BatchDecision::Wait { at, timer: TimerKind::Settle },
             (None, _) => BatchDecision::Answer,
         }

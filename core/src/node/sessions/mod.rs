@@ -185,7 +185,6 @@ impl Sessions {
         let polls = self.batches.get(part.request).is_some_and(Batch::has_polls);
         let reply = match self.closed.get(&sid) {
             Some(closed) => closed.reply(sid, seq),
-            None if polls && planted!(UnknownLives) => FixedReply::empty(sid, seq),
             None if polls => FixedReply::eof(sid, seq),
             None => FixedReply::error("unknown session", seq),
         };
@@ -309,7 +308,7 @@ impl Sessions {
 
     /// Writes the first bytes, and lets the op wait for their answer.
     fn answer_open(&mut self, cx: &mut Context, upstream: UpstreamId, op: Part, opening: Opening) {
-        let level = if planted!(CapsBoasted) { Level::Sequenced } else { cx.config().max_level };
+        let level = cx.config().max_level;
         let caps = Some(Caps::of_level(level)).filter(|caps| *caps != Caps::NONE);
         let Some(batch) = self.batches.get(op.request) else { return };
         let wait = batch.start_wait(cx.now(), false);
@@ -413,16 +412,10 @@ impl Sessions {
     /// Shuts the upstream of a session that has ended, or lets it linger until its last byte is written.
     fn part(&mut self, cx: &mut Context, upstream: UpstreamId, uplink: Option<WriteQueue>, why: SessionEnd) {
         let how = if why == SessionEnd::WriteTimedOut { Shut::Reset } else { Shut::Close };
-        let uplink = uplink.filter(|_| !(planted!(UpstreamLeft) && why == SessionEnd::Closed));
         cx.unblock(upstream);
         match uplink {
             None => cx.remove_upstream(upstream),
-            Some(uplink)
-                if how == Shut::Close
-                    && uplink.unwritten() > 0
-                    && !planted!(LingerSkipped)
-                    && !cx.is_closed() =>
-            {
+            Some(uplink) if how == Shut::Close && uplink.unwritten() > 0 && !cx.is_closed() => {
                 self.table.insert(upstream, UpstreamState::Lingering(uplink), cx);
             }
             Some(_) => {

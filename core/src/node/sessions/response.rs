@@ -98,9 +98,6 @@ impl Responder {
                 Response::json(200, wire::encode_answer(&replies))
             }
         };
-        if planted!(AnsweredTwice) && replies.len() == 2 {
-            cx.respond(request, response.clone());
-        }
         self.pieces.0.clear();
         cx.respond(request, response);
         ends
@@ -153,7 +150,7 @@ impl Writer<'_> {
         };
         let start = pieces.0.len();
         let taken = session.take(most.min(cx.config().tuning.max_drain), &mut pieces.0, cx);
-        *budget = if planted!(DrainUnbounded) { *budget } else { budget.saturating_sub(taken.bytes) };
+        *budget = budget.saturating_sub(taken.bytes);
         cx.count(|stats| &mut stats.downlink_bytes, taken.bytes);
         session.finish(op, cx.now());
         let kind = session.kind();

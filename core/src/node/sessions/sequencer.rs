@@ -103,8 +103,7 @@ impl OpSequencer {
 
     /// The op was answered, or is not waited for any more; if it was the one that ran, the turn passes.
     pub(super) fn finish(&mut self, op: Part) {
-        let kept = planted!(TurnKept) && self.queue.is_ready();
-        self.running.take_if(|running| *running == op && !kept);
+        self.running.take_if(|running| *running == op);
     }
 
     /// Takes a queued op back; its number stays free for another copy.
@@ -134,7 +133,6 @@ impl OpSequencer {
 
     /// When the first queued op has waited too long for an op that has not come.
     pub(super) fn gap_deadline(&self, wait: Duration) -> Option<Instant> {
-        let wait = if planted!(SeqWaitEndless) { Duration::MAX } else { wait };
         self.gaps().map(|op| op.arrived.saturating_add(wait)).min()
     }
 

@@ -210,7 +210,7 @@ impl Session {
     /// A sequenced op comes: it waits for its turn, and the op that runs waits no longer.
     pub(super) fn queue(&mut self, seq: Seq, op: QueuedOp, batches: &mut Batches, cx: &mut Context) {
         let expected = self.expected();
-        let (part, is_poll) = (op.op, op.bytes() == 0);
+        let part = op.op;
         let refused = match self.sequencer.admit(seq, op) {
             Ok(()) => {
                 let running = self.sequencer.running();
@@ -220,14 +220,10 @@ impl Session {
                     PendingReply::Queued { upstream: self.socket.upstream(), seq: Some(seq) },
                     cx,
                 );
-                let polls = planted!(PollsQueue) && is_poll;
-                if let Some(running) = running.filter(|_| !polls && !planted!(PollBlocksPayload)) {
+                if let Some(running) = running {
                     self.release(running, part.request, batches, cx);
                 }
                 return cx.queue_upstream(self.socket.upstream());
-            }
-            Err(Rejected::Old(op)) if planted!(OldPollDrains) && op.bytes() == 0 => {
-                return self.run(op, batches, cx);
             }
             Err(Rejected::Old(_)) => FixedReply::already_processed(seq, expected),
             Err(Rejected::Duplicate(_)) => FixedReply::already_waits(seq, expected),
@@ -326,7 +322,7 @@ impl Session {
     /// The whole batch is answered if it can be. If it cannot, or is not to be, or is `by` itself, the op alone is
     /// answered empty: what there is goes to its successor, and the order holds.
     fn release(&mut self, op: Part, by: RequestId, batches: &mut Batches, cx: &mut Context) {
-        if op.request != by && (batches.release(op.request, cx) || planted!(BlockedHoldsBatch)) {
+        if op.request != by && batches.release(op.request, cx) {
             return;
         }
         self.answer_empty(op, batches, cx);
@@ -366,10 +362,8 @@ impl Session {
             Downlink::Tcp(queue) => queue.take_into(most, into),
             Downlink::Udp(datagrams) => datagrams.take_into(most, into),
         };
-        if !(planted!(RefundForgotten) && bytes == most) {
-            self.socket.release(bytes, cx.pool());
-        }
-        let ended = !self.socket.is_live() && (self.is_drained() || planted!(EofWithTail));
+        self.socket.release(bytes, cx.pool());
+        let ended = !self.socket.is_live() && self.is_drained();
         let end = match self.socket.was_reset() {
             _ if !ended => None,
             false => Some(SessionEnd::Finished),

@@ -81,14 +81,6 @@ impl Connections {
         Ok(id)
     }
 
-    /// Gives a client another epoch, as a node never does.
-    pub(super) fn renew_epoch(&mut self, id: ConnectionId) {
-        let epoch = self.epochs.generate();
-        if let Some(connection) = self.table.get_mut(&id) {
-            connection.set_epoch(epoch);
-        }
-    }
-
     fn grants(&self, config: &NodeOptions) -> Result<Grants, &'static str> {
         let options = &config.tuning.streams;
         if self.table.len() >= options.max_clients {

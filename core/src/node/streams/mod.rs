@@ -97,12 +97,7 @@ impl Streams {
         let known = self.connections.find(header.client);
         let epoch = known.and_then(|id| self.connections.get(id)).map(ClientConnection::epoch);
         match (known, header.epoch) {
-            (Some(id), None) => {
-                if planted!(HelloAnew) {
-                    self.connections.renew_epoch(id);
-                }
-                Some(id)
-            }
+            (Some(id), None) => Some(id),
             (Some(id), Some(_)) if epoch == header.epoch => Some(id),
             (_, Some(epoch)) => {
                 let writer = unknown_epoch(header, epoch, cx);

@@ -154,11 +154,6 @@ impl NodeConnection {
         self.shared.stream(number)
     }
 
-    /// Whether there are streams.
-    pub(in crate::client::streams) fn has_streams(&self) -> bool {
-        !self.shared.is_empty()
-    }
-
     /// Whether another stream may be opened.
     pub(in crate::client::streams) fn has_place(&self) -> bool {
         self.shared.has_place() && !self.draining

@@ -178,9 +178,6 @@ impl NodeConnection {
         for exchange in &due {
             packet.put(|| Frame::Resend { exchange: *exchange }, None);
             self.exchanges.change(*exchange, |record| {
-                if planted!(DoneOnNaming) {
-                    record.progress = Progress::Done;
-                }
                 if let Progress::Lost { resend, .. } = &mut record.progress {
                     resend.send_in(by);
                 }

@@ -7,7 +7,6 @@ use crate::node::action::{ClientFault, NodeNotice, SessionEnd};
 use crate::node::context::Context;
 use crate::node::streams::client::ClientConnection;
 use crate::node::streams::client::request::RequestCopy;
-use crate::node::streams::hold::ResponsePayload;
 use crate::node::streams::packets::Packets;
 use crate::node::streams::stream::UpstreamStream;
 use crate::node::upstreams::{Carrier, StreamRef};
@@ -40,7 +39,7 @@ impl ClientConnection {
                 self.shared.refresh(stream, cx.now());
             }
             Frame::Reset { stream, .. } => self.on_reset(stream, cx),
-            Frame::Datagram { stream, bytes } if fresh || planted!(DatagramAgain) => {
+            Frame::Datagram { stream, bytes } if fresh => {
                 self.on_datagram_frame(stream, compact(bytes, request.len), cx);
             }
             Frame::Datagram { .. } => {}
@@ -115,7 +114,7 @@ impl ClientConnection {
     fn on_reset(&mut self, number: StreamNumber, cx: &mut Context) {
         if self.shared.stream(number).is_some() {
             self.end_stream(number, SessionEnd::Closed, None, cx);
-        } else if !planted!(ResetForgotten) {
+        } else {
             self.forget(number, cx.now());
         }
     }
@@ -135,9 +134,6 @@ impl ClientConnection {
 
     /// A held request that is named in a RESEND is answered by a header: the client will not ask for more.
     fn on_resend(&mut self, exchange: ExchangeNumber, packets: &mut Packets, cx: &mut Context) {
-        if planted!(NamedRefilled) && self.held.contains_key(&exchange) {
-            return self.answer_held(exchange, ResponsePayload::Anything, packets, cx);
-        }
         if let Some(held) = self.resend(exchange, cx.now()) {
             self.exchanges.answered(exchange, 0, 0);
             self.answer_bare(exchange, held, false, packets, cx);

@@ -210,10 +210,6 @@ impl ClientConnection {
         self.shared.epoch()
     }
 
-    pub(super) const fn set_epoch(&mut self, epoch: Epoch) {
-        self.shared.set_epoch(epoch);
-    }
-
     /// What the client was granted.
     pub(super) const fn grants(&self) -> &Grants {
         self.shared.grants()

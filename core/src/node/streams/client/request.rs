@@ -72,13 +72,12 @@ impl ClientConnection {
         let exchange = header.exchange;
         let bare = header.epoch.is_none()
             || header.room == ResponseRoom::HeaderOnly
-            || self.is_named(exchange) && !planted!(NamedRefilled)
+            || self.is_named(exchange)
             || exchange < self.exchanges.done();
         let hold = if shared { Duration::ZERO } else { header.hold.min(self.grants().max_hold) };
         let until = now.saturating_add(hold);
         let held = HeldExchange { at: part, arrived: now, until, max_response: header.room };
         match arrival {
-            Arrival::Held if planted!(CopyRefilled) => self.answer_bare(exchange, held, false, packets, cx),
             Arrival::Held if !bare => {
                 // Its frames are fixed now, and both copies are answered with them.
                 self.answer_held(exchange, ResponsePayload::Anything, packets, cx);
