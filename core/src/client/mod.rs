@@ -28,9 +28,6 @@ mod upgrade;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "model")]
-use core::hash::Hasher;
-
 use core::fmt;
 
 pub use action::{ClientAction, ClientNotice, EndReason};
@@ -42,13 +39,9 @@ use crate::config::ClientConfig;
 use crate::error::{Misuse, OpenError};
 use crate::id::{ExchangeId, FlowId, IdGenerator};
 use crate::level::Level;
-#[cfg(feature = "model")]
-use crate::seq::Seq;
 use crate::stats::ClientStats;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
-#[cfg(feature = "model")]
-use crate::wire::{Sid, number::AnswerNumber};
 
 use answers::CallEnd;
 use calls::{Calls, NewCall, Payload};
@@ -368,7 +361,7 @@ impl Client {
     ///
     /// Times count from `now`, flows and exchanges by their rank among the live ones, session ids and
     /// statistics not at all. States with equal fingerprints behave alike.
-    pub fn fingerprint(&self, now: Instant, hasher: &mut impl Hasher) {
+    pub fn fingerprint(&self, now: Instant, hasher: &mut impl core::hash::Hasher) {
         let Self { context, stage, flows, calls, relays, sessions, streams, settled } = self;
         let engines =
             fingerprint::Engines { context, flows, calls, relays, sessions, streams: streams.as_ref() };
@@ -381,13 +374,13 @@ impl Client {
     /// Neither machine's fingerprint has session ids or absolute numbers. Who hashes both needs to know which
     /// session is which, and how far the two sides' numbers are apart: look each up with
     /// [`Node::place_of`](crate::Node::place_of).
-    pub fn known_sessions(&self) -> impl Iterator<Item = (Sid, Option<Seq>)> {
+    pub fn known_sessions(&self) -> impl Iterator<Item = (crate::wire::Sid, Option<crate::seq::Seq>)> {
         self.sessions.known()
     }
 
     /// The newest answer at level 2, which the fingerprint does not have: what counts is which answers on their way are
     /// newer, and in which order.
-    pub fn newest_answer(&self) -> Option<AnswerNumber> {
+    pub fn newest_answer(&self) -> Option<crate::wire::number::AnswerNumber> {
         self.streams.as_ref()?.newest()
     }
 }

@@ -15,8 +15,6 @@ use crate::config::ClientOptions;
 use crate::error::Misuse;
 use crate::id::FlowId;
 use crate::level::Level;
-#[cfg(feature = "model")]
-use crate::seq::Seq;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::timer::{TimerKind, TimerSlot};
@@ -316,7 +314,7 @@ impl Flow {
 
     /// The number of the reply that comes next, for a fingerprint; none where there are no numbers on the wire.
     #[cfg(feature = "model")]
-    pub(super) const fn expected(&self) -> Option<Seq> {
+    pub(super) const fn expected(&self) -> Option<crate::seq::Seq> {
         match &self.kind {
             Kind::Tcp(session) => session.expected(),
             Kind::Udp(_) => None,

@@ -18,8 +18,6 @@ use crate::credit::{Credit, FLOOR};
 use crate::error::Misuse;
 use crate::id::FlowId;
 use crate::level::Level;
-#[cfg(feature = "model")]
-use crate::seq::Seq;
 use crate::target::{FlowKind, Target};
 use crate::time::{Instant, share};
 use crate::timer::TimerKind;
@@ -392,7 +390,7 @@ impl Session {
 
     /// The number of the reply that comes next, for a fingerprint; none where there are no numbers on the wire.
     #[cfg(feature = "model")]
-    pub(super) const fn expected(&self) -> Option<Seq> {
+    pub(super) const fn expected(&self) -> Option<crate::seq::Seq> {
         match &self.phase {
             SessionPhase::Linked(link) if matches!(link.level(), Level::Sequenced) => Some(link.expected()),
             SessionPhase::Linked(_)

@@ -180,10 +180,10 @@ fn errors_say_what_and_where() {
         texts,
         [
             "the packet ends within ACK's next",
-            "done has a value that it cannot have",
+            "done is out of range",
             "a frame ACK is longer than its fields",
             "a frame OPEN does not go down",
-            "frames of type 17 are not known and not optional",
+            "frames of type 17 are unknown and not optional",
             "a request without an epoch carries frames",
         ]
     );
