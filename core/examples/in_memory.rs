@@ -26,11 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                 )?;
                 continue;
             }
-            ClientAction::Opened { flow: stream } => {
-                client.handle(
-                    now,
-                    ClientEvent::Local { flow: stream, event: LocalEvent::Data("hello".into()) },
-                )?;
+            ClientAction::Opened { flow } => {
+                client.handle(now, ClientEvent::Local { flow, event: LocalEvent::Data("hello".into()) })?;
                 continue;
             }
             ClientAction::Deliver { bytes, .. } => {

@@ -31,19 +31,19 @@
 //!
 //! let options = ClientOptions::new(vec![RelayOptions::new(Secret::new("key"))]).validate()?;
 //! let mut client = Client::new(options, [7; 32], Instant::ZERO);
-//! let stream = client.open(Instant::ZERO, Target::new("example.org", 443)?, FlowKind::Tcp)?;
+//! let flow = client.open(Instant::ZERO, Target::new("example.org", 443)?, FlowKind::Tcp)?;
 //!
 //! // 2, 3: the application has spoken.
 //! let now = Instant::from_micros(900);
 //! let event = LocalEvent::Data("hello".into());
-//! client.handle(now, ClientEvent::Local { flow: stream, event })?;
+//! client.handle(now, ClientEvent::Local { flow, event })?;
 //!
 //! // 4, 5: what is to be done about it.
 //! let wake = loop {
 //!     match client.poll() {
 //!         ClientAction::Send { relay, body, .. } => println!("POST {} bytes to relay {relay}", body.len()),
-//!         ClientAction::Credit { flow: stream, bytes } => println!("read {bytes} bytes more from stream {stream}"),
-//!         ClientAction::Opened { flow: stream } => println!("stream {stream} is open"),
+//!         ClientAction::Credit { flow, bytes } => println!("read {bytes} bytes more from flow {flow}"),
+//!         ClientAction::Opened { flow } => println!("flow {flow} is open"),
 //!         ClientAction::Idle { wake } => break wake,
 //!         other => println!("{other:?}"),
 //!     }

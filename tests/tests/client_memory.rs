@@ -57,12 +57,12 @@ fn answer(client: &mut Client, exchange: ExchangeId, ops: &[Op], number: usize) 
 }
 
 fn link(client: &mut Client, number: usize) -> FlowId {
-    let stream = client.open(NOW, Target::new("h", 22).expect("a target"), FlowKind::Tcp).expect("room");
+    let flow = client.open(NOW, Target::new("h", 22).expect("a target"), FlowKind::Tcp).expect("room");
     // Polls are answered at once too, so the client soon polls no more: nobody seems to hold them.
     while let Some((exchange, ops)) = next_call(client) {
         answer(client, exchange, &ops, number);
     }
-    stream
+    flow
 }
 
 #[test]
@@ -80,11 +80,11 @@ fn an_idle_session_takes_at_most_2_kib() {
 }
 
 /// A call, its ops, and the answer that waits for it: so that only the client's own work is counted.
-fn round(client: &mut Client, stream: FlowId, chunk: &Bytes, chunks: usize) -> Asked {
+fn round(client: &mut Client, flow: FlowId, chunk: &Bytes, chunks: usize) -> Asked {
     let (asked, ()) = count(&mut || {
         for _ in 0..chunks {
             let event = LocalEvent::Data(chunk.clone());
-            client.handle(NOW, ClientEvent::Local { flow: stream, event }).expect("within credit");
+            client.handle(NOW, ClientEvent::Local { flow, event }).expect("within credit");
         }
     });
     while let Some((exchange, ops)) = next_call(client) {
@@ -96,13 +96,13 @@ fn round(client: &mut Client, stream: FlowId, chunk: &Bytes, chunks: usize) -> A
 #[test]
 fn taking_in_a_chunk_allocates_nothing_in_steady_state() {
     let mut client = client(10);
-    let stream = link(&mut client, 0);
+    let flow = link(&mut client, 0);
     let chunk = Bytes::from(vec![7; 1000]);
     for _ in 0..50 {
-        round(&mut client, stream, &chunk, 20);
+        round(&mut client, flow, &chunk, 20);
     }
     for _ in 0..50 {
-        assert_eq!(round(&mut client, stream, &chunk, 20).pieces, 0);
+        assert_eq!(round(&mut client, flow, &chunk, 20).pieces, 0);
     }
 }
 
@@ -114,9 +114,9 @@ fn delivering_chunks_allocates_no_more_for_many_than_for_one() {
         let bytes = [Bytes::from(vec![7; 500])];
         let mut pieces = usize::MAX;
         for _ in 0..20 {
-            for stream in &streams {
+            for flow in &streams {
                 let event = LocalEvent::Data(Bytes::from_static(b"x"));
-                client.handle(NOW, ClientEvent::Local { flow: *stream, event }).expect("within credit");
+                client.handle(NOW, ClientEvent::Local { flow: *flow, event }).expect("within credit");
             }
             while let Some((exchange, ops)) = next_call(&mut client) {
                 if ops.len() != chunks || ops.iter().all(|op| op.payload().is_some_and(Bytes::is_empty)) {
@@ -144,9 +144,9 @@ fn delivering_chunks_allocates_no_more_for_many_than_for_one() {
                 });
                 pieces = pieces.min(asked.pieces);
             }
-            for stream in &streams {
+            for flow in &streams {
                 let event = LocalEvent::Written(0);
-                client.handle(NOW, ClientEvent::Local { flow: *stream, event }).expect("nothing wrong");
+                client.handle(NOW, ClientEvent::Local { flow: *flow, event }).expect("nothing wrong");
             }
         }
         pieces

@@ -87,7 +87,7 @@ impl Pair {
                     assert_eq!(level, Level::Streams);
                     self.streams += 1;
                 }
-                ClientAction::Ended { flow: stream, why } => panic!("stream {stream} ended: {why}"),
+                ClientAction::Ended { flow, why } => panic!("flow {flow} ended: {why}"),
                 ClientAction::Idle { wake } => break wake,
                 _ => {}
             }

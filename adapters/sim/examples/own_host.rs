@@ -43,8 +43,8 @@ impl BulkHost {
 
     fn report(&mut self, now: Instant) -> Result<(), Misuse> {
         self.due = None;
-        std::mem::take(&mut self.owed).into_iter().try_for_each(|(stream, bytes)| {
-            self.client.handle(now, ClientEvent::Local { flow: stream, event: LocalEvent::Written(bytes) })
+        std::mem::take(&mut self.owed).into_iter().try_for_each(|(flow, bytes)| {
+            self.client.handle(now, ClientEvent::Local { flow, event: LocalEvent::Written(bytes) })
         })
     }
 }
@@ -56,15 +56,15 @@ impl ClientHost for BulkHost {
 
     fn handle(&mut self, now: Instant, event: ClientEvent) -> Result<(), Misuse> {
         match event {
-            ClientEvent::Local { flow: stream, event: LocalEvent::Written(bytes) } => {
+            ClientEvent::Local { flow, event: LocalEvent::Written(bytes) } => {
                 self.due.get_or_insert(now.saturating_add(PATIENCE));
-                let owed = self.owed.entry(stream).or_default();
+                let owed = self.owed.entry(flow).or_default();
                 *owed += bytes;
                 if *owed >= BULK { self.report(now) } else { Ok(()) }
             }
             other => {
-                if let ClientEvent::Local { flow: stream, event: LocalEvent::Reset } = &other {
-                    self.owed.remove(stream);
+                if let ClientEvent::Local { flow, event: LocalEvent::Reset } = &other {
+                    self.owed.remove(flow);
                 }
                 if self.due.is_some_and(|due| due <= now) && !self.forgetful {
                     self.report(now)?;
@@ -81,10 +81,10 @@ impl ClientHost for BulkHost {
                 let own = due.map(|at| Wake { at, timer: TimerKind::Coalesce });
                 ClientAction::Idle { wake: own.into_iter().chain(wake).min_by_key(|wake| wake.at) }
             }
-            ClientAction::Ended { flow: stream, why } => {
+            ClientAction::Ended { flow, why } => {
                 // Nothing may be reported of a flow that has ended; the simulator finds a host that does.
-                self.owed.remove(&stream);
-                ClientAction::Ended { flow: stream, why }
+                self.owed.remove(&flow);
+                ClientAction::Ended { flow, why }
             }
             other => other,
         }

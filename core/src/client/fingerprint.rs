@@ -69,7 +69,7 @@ impl Engines<'_> {
 
 fn action_fingerprint(
     action: &ClientAction,
-    streams: &BTreeMap<FlowId, usize>,
+    flows: &BTreeMap<FlowId, usize>,
     exchanges: &BTreeMap<ExchangeId, usize>,
     print: &mut Fingerprint<'_>,
 ) {
@@ -78,11 +78,11 @@ fn action_fingerprint(
             print.value((0_u8, exchanges.get(exchange), relay));
             print.time(*deadline);
         }
-        ClientAction::Deliver { flow: stream, bytes } => print.value((1_u8, streams.get(stream), bytes)),
-        ClientAction::Credit { flow: stream, bytes } => print.value((2_u8, streams.get(stream), bytes)),
-        ClientAction::Opened { flow: stream } => print.value((3_u8, streams.get(stream))),
-        ClientAction::Fin { flow: stream } => print.value((4_u8, streams.get(stream))),
-        ClientAction::Ended { flow: stream, .. } => print.value((5_u8, streams.get(stream))),
+        ClientAction::Deliver { flow, bytes } => print.value((1_u8, flows.get(flow), bytes)),
+        ClientAction::Credit { flow, bytes } => print.value((2_u8, flows.get(flow), bytes)),
+        ClientAction::Opened { flow } => print.value((3_u8, flows.get(flow))),
+        ClientAction::Fin { flow } => print.value((4_u8, flows.get(flow))),
+        ClientAction::Ended { flow, .. } => print.value((5_u8, flows.get(flow))),
         ClientAction::Closed | ClientAction::Event(_) | ClientAction::Idle { .. } => {}
     }
 }
@@ -128,9 +128,9 @@ mod tests {
     }
 
     fn open(client: &mut Client, now: Instant, text: &'static str) {
-        let stream = client.open(now, Target::new("h", 443).unwrap(), FlowKind::Tcp).unwrap();
+        let flow = client.open(now, Target::new("h", 443).unwrap(), FlowKind::Tcp).unwrap();
         let event = LocalEvent::Data(Bytes::from_static(text.as_bytes()));
-        client.handle(now, ClientEvent::Local { flow: stream, event }).unwrap();
+        client.handle(now, ClientEvent::Local { flow, event }).unwrap();
     }
 
     /// Every call is answered: opens are refused, and `seq` passes.
@@ -165,10 +165,10 @@ mod tests {
             let relay = RelayOptions::new(Secret::new("k"));
             let options = ClientOptions { max_level: Level::Sequenced, ..ClientOptions::new(vec![relay]) };
             let mut client = Client::new(options.validate().unwrap(), [1; 32], origin);
-            let stream = client.open(origin, Target::new("h", 443).unwrap(), FlowKind::Tcp).unwrap();
+            let flow = client.open(origin, Target::new("h", 443).unwrap(), FlowKind::Tcp).unwrap();
             let sent = origin.saturating_add(Duration::from_millis(hesitation));
             let event = LocalEvent::Data(Bytes::from_static(b"x"));
-            client.handle(sent, ClientEvent::Local { flow: stream, event }).unwrap();
+            client.handle(sent, ClientEvent::Local { flow, event }).unwrap();
             let exchange = loop {
                 if let ClientAction::Send { exchange, .. } = client.poll() {
                     break exchange;

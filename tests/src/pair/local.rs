@@ -53,16 +53,16 @@ impl Pair {
     pub(super) fn open(&mut self, kind: FlowKind) {
         let host = format!("flow{}", self.locals.len());
         let target = Target::new(&host, 443).expect("a target");
-        let stream = self.client.open(self.now, target, kind).expect("room for a flow");
-        assert_eq!(stream.number(), u64::try_from(self.locals.len()).expect("few flows"));
-        self.locals.insert(stream, Local::new(kind));
+        let flow = self.client.open(self.now, target, kind).expect("room for a flow");
+        assert_eq!(flow.number(), u64::try_from(self.locals.len()).expect("few flows"));
+        self.locals.insert(flow, Local::new(kind));
         self.drain();
     }
 
     pub(super) fn write(&mut self, index: usize, len: usize) {
-        let Some(stream) = pick(&self.locals, index) else { return };
-        let Some(local) = self.locals.get_mut(&stream).filter(|local| local.may_speak()) else { return };
-        let content = Content::up(stream.number());
+        let Some(flow) = pick(&self.locals, index) else { return };
+        let Some(local) = self.locals.get_mut(&flow).filter(|local| local.may_speak()) else { return };
+        let content = Content::up(flow.number());
         let bytes = match local.kind {
             FlowKind::Tcp => {
                 let len = len.min(local.credit);
@@ -71,35 +71,33 @@ impl Pair {
             }
             FlowKind::Udp => local.sent.datagram(content, len),
         };
-        self.local(stream, LocalEvent::Data(bytes));
+        self.local(flow, LocalEvent::Data(bytes));
     }
 
     pub(super) fn finish(&mut self, index: usize) {
-        let Some(stream) = pick(&self.locals, index) else { return };
-        if let Some(local) = self.locals.get_mut(&stream).filter(|local| local.may_speak()) {
+        let Some(flow) = pick(&self.locals, index) else { return };
+        if let Some(local) = self.locals.get_mut(&flow).filter(|local| local.may_speak()) {
             local.finished = true;
-            self.local(stream, LocalEvent::Fin);
+            self.local(flow, LocalEvent::Fin);
         }
     }
 
     pub(super) fn reset(&mut self, index: usize) {
-        if let Some(stream) = pick(&self.locals, index) {
-            self.local(stream, LocalEvent::Reset);
+        if let Some(flow) = pick(&self.locals, index) {
+            self.local(flow, LocalEvent::Reset);
         }
     }
 
     pub(super) fn read(&mut self, index: usize) {
-        let Some(stream) = pick(&self.locals, index) else { return };
-        if let Some(local) = self.locals.get_mut(&stream).filter(|local| local.unread > 0) {
+        let Some(flow) = pick(&self.locals, index) else { return };
+        if let Some(local) = self.locals.get_mut(&flow).filter(|local| local.unread > 0) {
             let unread = core::mem::take(&mut local.unread);
-            self.local(stream, LocalEvent::Written(unread));
+            self.local(flow, LocalEvent::Written(unread));
         }
     }
 
-    fn local(&mut self, stream: FlowId, event: LocalEvent) {
-        self.client
-            .handle(self.now, ClientEvent::Local { flow: stream, event })
-            .expect("within the contract");
+    fn local(&mut self, flow: FlowId, event: LocalEvent) {
+        self.client.handle(self.now, ClientEvent::Local { flow, event }).expect("within the contract");
         self.drain();
     }
 
@@ -109,10 +107,10 @@ impl Pair {
             ClientAction::Send { exchange, relay, body, .. } => {
                 self.on_send(exchange, relay, body.into_bytes());
             }
-            ClientAction::Deliver { flow: stream, bytes } => {
+            ClientAction::Deliver { flow, bytes } => {
                 let duplicated = self.duplicated;
-                let content = Content::down(stream.number());
-                let local = live(self.locals.get_mut(&stream));
+                let content = Content::down(flow.number());
+                let local = live(self.locals.get_mut(&flow));
                 assert!(!local.fin, "S4: bytes after the end of the downlink");
                 local.unread += bytes.len();
                 match local.kind {
@@ -123,19 +121,17 @@ impl Pair {
                     }
                 }
             }
-            ClientAction::Credit { flow: stream, bytes } => {
-                live(self.locals.get_mut(&stream)).credit += bytes
+            ClientAction::Credit { flow, bytes } => live(self.locals.get_mut(&flow)).credit += bytes,
+            ClientAction::Opened { flow } => {
+                let opened = core::mem::replace(&mut live(self.locals.get_mut(&flow)).opened, true);
+                assert!(!opened, "S4: flow {flow} opened twice");
             }
-            ClientAction::Opened { flow: stream } => {
-                let opened = core::mem::replace(&mut live(self.locals.get_mut(&stream)).opened, true);
-                assert!(!opened, "S4: stream {stream} opened twice");
+            ClientAction::Fin { flow } => {
+                let fin = core::mem::replace(&mut live(self.locals.get_mut(&flow)).fin, true);
+                assert!(!fin, "S4: the downlink of flow {flow} ended twice");
             }
-            ClientAction::Fin { flow: stream } => {
-                let fin = core::mem::replace(&mut live(self.locals.get_mut(&stream)).fin, true);
-                assert!(!fin, "S4: the downlink of stream {stream} ended twice");
-            }
-            ClientAction::Ended { flow: stream, why } => {
-                let local = live(self.locals.get_mut(&stream));
+            ClientAction::Ended { flow, why } => {
+                let local = live(self.locals.get_mut(&flow));
                 local.ended = Some(why);
                 assert_eq!(local.fin, why == EndReason::Finished, "S1: a cut that looks like an end");
             }
@@ -150,5 +146,5 @@ impl Pair {
 }
 
 fn live(local: Option<&mut Local>) -> &mut Local {
-    local.filter(|local| local.ended.is_none()).expect("S4: something for a stream after its end")
+    local.filter(|local| local.ended.is_none()).expect("S4: something for a flow after its end")
 }

@@ -86,41 +86,41 @@ impl Bench<'_> {
         let kind = if self.one_of(3) == 0 { FlowKind::Udp } else { FlowKind::Tcp };
         let port = if self.one_of(2) == 0 { 443 } else { 25 };
         let target = Target::new("h", port).expect("a target");
-        if let Ok(stream) = self.client.open(self.now, target, kind) {
-            self.flows.insert(stream, ArbitraryApplication::default());
+        if let Ok(id) = self.client.open(self.now, target, kind) {
+            self.flows.insert(id, ArbitraryApplication::default());
         }
     }
 
     fn flow(&mut self) -> Option<FlowId> {
         let place = self.one_of(8) as usize;
-        self.flows.iter().filter(|(_, flow)| !flow.ended).map(|(stream, _)| *stream).nth(place)
+        self.flows.iter().filter(|(_, flow)| !flow.ended).map(|(id, _)| *id).nth(place)
     }
 
-    fn local(&mut self, stream: FlowId, event: LocalEvent) {
-        self.event(ClientEvent::Local { flow: stream, event });
+    fn local(&mut self, id: FlowId, event: LocalEvent) {
+        self.event(ClientEvent::Local { flow: id, event });
     }
 
     fn write(&mut self) {
-        let Some(stream) = self.flow() else { return };
+        let Some(id) = self.flow() else { return };
         let len = self.one_of(200) as usize;
-        let Some(flow) = self.flows.get_mut(&stream).filter(|flow| !flow.finished) else { return };
+        let Some(flow) = self.flows.get_mut(&id).filter(|flow| !flow.finished) else { return };
         let len = len.min(flow.credit);
         flow.credit -= len;
-        self.local(stream, LocalEvent::Data(Bytes::from(vec![7; len])));
+        self.local(id, LocalEvent::Data(Bytes::from(vec![7; len])));
     }
 
     fn read(&mut self) {
-        let Some(stream) = self.flow() else { return };
-        let unread = self.flows.get_mut(&stream).map_or(0, |flow| std::mem::take(&mut flow.unread));
-        self.local(stream, LocalEvent::Written(unread));
+        let Some(id) = self.flow() else { return };
+        let unread = self.flows.get_mut(&id).map_or(0, |flow| std::mem::take(&mut flow.unread));
+        self.local(id, LocalEvent::Written(unread));
     }
 
     fn local_end(&mut self) {
-        let Some(stream) = self.flow() else { return };
+        let Some(id) = self.flow() else { return };
         let reset = self.one_of(2) == 0;
-        let Some(flow) = self.flows.get_mut(&stream).filter(|flow| !flow.finished) else { return };
+        let Some(flow) = self.flows.get_mut(&id).filter(|flow| !flow.finished) else { return };
         flow.finished = true;
-        self.local(stream, if reset { LocalEvent::Reset } else { LocalEvent::Fin });
+        self.local(id, if reset { LocalEvent::Reset } else { LocalEvent::Fin });
     }
 
     fn call(&mut self) -> Option<(ExchangeId, Bytes)> {
@@ -208,20 +208,20 @@ impl Bench<'_> {
                         "an exchange is sent once"
                     );
                 }
-                ClientAction::Deliver { flow: stream, bytes } => self.alive(stream).unread += bytes.len(),
-                ClientAction::Credit { flow: stream, bytes } => self.alive(stream).credit += bytes,
-                ClientAction::Opened { flow: stream } | ClientAction::Fin { flow: stream } => {
-                    self.alive(stream);
+                ClientAction::Deliver { flow: id, bytes } => self.alive(id).unread += bytes.len(),
+                ClientAction::Credit { flow: id, bytes } => self.alive(id).credit += bytes,
+                ClientAction::Opened { flow: id } | ClientAction::Fin { flow: id } => {
+                    self.alive(id);
                 }
-                ClientAction::Ended { flow: stream, .. } => self.alive(stream).ended = true,
+                ClientAction::Ended { flow: id, .. } => self.alive(id).ended = true,
                 ClientAction::Closed | ClientAction::Event(_) => {}
             }
         }
     }
 
-    fn alive(&mut self, stream: FlowId) -> &mut ArbitraryApplication {
-        let flow = self.flows.get_mut(&stream).expect("a flow that was opened");
-        assert!(!flow.ended, "nothing after the end of stream {stream}");
+    fn alive(&mut self, id: FlowId) -> &mut ArbitraryApplication {
+        let flow = self.flows.get_mut(&id).expect("a flow that was opened");
+        assert!(!flow.ended, "nothing after the end of flow {id}");
         flow
     }
 }

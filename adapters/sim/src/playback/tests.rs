@@ -16,11 +16,11 @@ fn recorded(see: impl Fn(ClientAction) -> ClientAction) -> Vec<u8> {
     let (start, mut file) = (Instant::from_micros(1_000_000), Vec::new());
     let mut client = Client::start(options(), [7; 32], start).expect("valid");
     let mut writer = RecordingWriter::<Client>::begin(&options(), [7; 32], start, &mut file);
-    let (stream, target) = (FlowId::new(0), Target::new("example.org", 80).expect("a target"));
+    let (flow, target) = (FlowId::new(0), Target::new("example.org", 80).expect("a target"));
     let events = [
         ClientEvent::Open { target, kind: FlowKind::Tcp },
-        ClientEvent::Local { flow: stream, event: LocalEvent::Data("ping".into()) },
-        ClientEvent::Local { flow: stream, event: LocalEvent::Written(9) },
+        ClientEvent::Local { flow, event: LocalEvent::Data("ping".into()) },
+        ClientEvent::Local { flow, event: LocalEvent::Written(9) },
         ClientEvent::Close,
     ];
     for (seconds, event) in (2..).zip(events) {
@@ -58,9 +58,9 @@ fn a_machine_that_does_the_same_is_replayed_to_the_end() {
 
 #[test]
 fn another_action_is_told_with_its_event_its_time_and_both() {
-    let stream = FlowId::new(0);
+    let flow = FlowId::new(0);
     let difference = difference(recorded(|action| match action {
-        ClientAction::Send { .. } => ClientAction::Fin { flow: stream },
+        ClientAction::Send { .. } => ClientAction::Fin { flow },
         other => other,
     }));
     assert_eq!((difference.event, difference.time), (2, Duration::from_secs(2)));

@@ -61,10 +61,9 @@ fn events_and_actions_are_in_the_file_in_order() {
     let place = Place::new();
     let (recorder, mut writer) = Recorder::to(place.create());
     let mut client = client(recorder);
-    let stream = open(&mut client);
+    let flow = open(&mut client);
     let event = LocalEvent::Written(1);
-    let misuse =
-        client.handle(Instant::from_micros(5), ClientEvent::Local { flow: stream, event }).unwrap_err();
+    let misuse = client.handle(Instant::from_micros(5), ClientEvent::Local { flow, event }).unwrap_err();
     let opened = client.poll();
     drop(client);
     writer.write(&options(), [7; 32], usize::MAX).expect("it can be written");
@@ -85,11 +84,11 @@ fn a_recording_that_falls_behind_ends_with_a_note_and_the_machine_goes_on() {
         let place = Place::new();
         let (recorder, mut writer) = Recorder::to(place.create());
         let mut client = client(recorder);
-        let stream = open(&mut client);
+        let flow = open(&mut client);
         // Nobody takes anything out: within the credit that was given or not, each is a message.
         for _ in 0..2 * most {
             let event = LocalEvent::Data(bytes.clone());
-            let _ = client.handle(Instant::ZERO, ClientEvent::Local { flow: stream, event });
+            let _ = client.handle(Instant::ZERO, ClientEvent::Local { flow, event });
         }
         assert!(client.stats().opened == 1 && client.handle(Instant::ZERO, ClientEvent::Close).is_ok());
         drop(client);

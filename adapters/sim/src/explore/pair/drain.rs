@@ -62,30 +62,30 @@ impl Pair {
             ClientAction::Send { exchange, body, deadline, .. } => {
                 self.on_send(state, exchange, body.into_bytes(), deadline)?;
             }
-            ClientAction::Deliver { flow: stream, bytes } => {
+            ClientAction::Deliver { flow: id, bytes } => {
                 (1_u8, bytes.as_ref()).hash(&mut state.output);
-                if let Some(flow) = self.flow_of(state, stream) {
+                if let Some(flow) = self.flow_of(state, id) {
                     state.locals[flow].take(flow, &bytes)?;
                 }
                 let event = LocalEvent::Written(bytes.len());
-                self.tell_client(state, ClientEvent::Local { flow: stream, event })?;
+                self.tell_client(state, ClientEvent::Local { flow: id, event })?;
             }
-            ClientAction::Credit { flow: stream, bytes } => {
+            ClientAction::Credit { flow: id, bytes } => {
                 (2_u8, bytes).hash(&mut state.output);
-                if let Some(flow) = self.flow_of(state, stream) {
+                if let Some(flow) = self.flow_of(state, id) {
                     state.locals[flow].credit += bytes;
                 }
             }
             ClientAction::Opened { .. } => 3_u8.hash(&mut state.output),
-            ClientAction::Fin { flow: stream } => {
+            ClientAction::Fin { flow: id } => {
                 4_u8.hash(&mut state.output);
-                if let Some(flow) = self.flow_of(state, stream) {
+                if let Some(flow) = self.flow_of(state, id) {
                     state.locals[flow].fin = true;
                 }
             }
-            ClientAction::Ended { flow: stream, why } => {
+            ClientAction::Ended { flow: id, why } => {
                 (5_u8, why.to_string()).hash(&mut state.output);
-                if let Some(flow) = self.flow_of(state, stream) {
+                if let Some(flow) = self.flow_of(state, id) {
                     state.locals[flow].end(flow, why, self.scope.down.into())?;
                     self.check_calm(flow, state.locals[flow].upstream_finished, why)?;
                 }

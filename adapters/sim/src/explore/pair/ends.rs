@@ -10,7 +10,7 @@ use crate::property::Property;
 /// The application's end of a flow.
 #[derive(Clone, Debug)]
 pub(super) struct ScriptedApplication {
-    pub(super) stream: FlowId,
+    pub(super) id: FlowId,
     /// Bytes that it may still send, by credit.
     pub(super) credit: usize,
     pub(super) sent: u64,
@@ -30,9 +30,9 @@ pub(super) struct ScriptedApplication {
 }
 
 impl ScriptedApplication {
-    pub(super) const fn new(stream: FlowId) -> Self {
+    pub(super) const fn new(id: FlowId) -> Self {
         Self {
-            stream,
+            id,
             credit: 0,
             sent: 0,
             finished: false,

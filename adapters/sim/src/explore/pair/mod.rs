@@ -163,8 +163,8 @@ impl Pair {
     }
 
     fn local(&self, state: &mut State, flow: usize, event: LocalEvent) -> Result<(), Broken> {
-        let stream = state.locals[flow].stream;
-        self.tell_client(state, ClientEvent::Local { flow: stream, event })?;
+        let id = state.locals[flow].id;
+        self.tell_client(state, ClientEvent::Local { flow: id, event })?;
         self.drain(state)
     }
 
@@ -176,8 +176,8 @@ impl Pair {
         state.node.handle(state.now, event).map_err(|misuse| Broken::new(Property::S11, misuse.to_string()))
     }
 
-    fn flow_of(&self, state: &State, stream: FlowId) -> Option<usize> {
-        state.locals.iter().position(|local| local.stream == stream)
+    fn flow_of(&self, state: &State, id: FlowId) -> Option<usize> {
+        state.locals.iter().position(|local| local.id == id)
     }
 }
 

@@ -329,8 +329,8 @@ impl Pair {
         let byte = Pattern::new(flow as u64, Direction::Up).slice(local.sent, 1);
         local.sent += 1;
         local.credit -= 1;
-        let stream = local.stream;
-        self.tell_client(state, ClientEvent::Local { flow: stream, event: LocalEvent::Data(byte) })
+        let id = local.id;
+        self.tell_client(state, ClientEvent::Local { flow: id, event: LocalEvent::Data(byte) })
     }
 
     fn speak(&self, state: &mut State, id: UpstreamId) -> Result<(), Broken> {

@@ -205,23 +205,23 @@ impl Rig {
         id
     }
 
-    pub(super) fn local(&mut self, stream: FlowId, event: LocalEvent) {
-        self.client.handle(self.now, ClientEvent::Local { flow: stream, event }).unwrap();
+    pub(super) fn local(&mut self, flow: FlowId, event: LocalEvent) {
+        self.client.handle(self.now, ClientEvent::Local { flow, event }).unwrap();
         self.drain();
     }
 
     /// Lets an application read what it left unread.
-    pub(super) fn read(&mut self, stream: FlowId) {
-        let app = self.apps.get_mut(&stream).unwrap();
+    pub(super) fn read(&mut self, flow: FlowId) {
+        let app = self.apps.get_mut(&flow).unwrap();
         app.stalled = false;
         let unread = core::mem::take(&mut app.unread);
         if app.ended.is_none() {
-            self.local(stream, LocalEvent::Written(unread));
+            self.local(flow, LocalEvent::Written(unread));
         }
     }
 
-    pub(super) fn write(&mut self, stream: FlowId, bytes: usize) {
-        self.apps.get_mut(&stream).unwrap().to_send += bytes;
+    pub(super) fn write(&mut self, flow: FlowId, bytes: usize) {
+        self.apps.get_mut(&flow).unwrap().to_send += bytes;
         self.drain();
     }
 
@@ -338,24 +338,24 @@ impl Rig {
     /// Applications and upstreams send what they may.
     fn pump(&mut self) {
         let streams: Vec<FlowId> = self.apps.keys().copied().collect();
-        for stream in streams {
-            let app = self.apps.get_mut(&stream).unwrap();
+        for flow in streams {
+            let app = self.apps.get_mut(&flow).unwrap();
             if app.ended.is_some() {
                 continue;
             }
             while app.credit > 0 && app.sent < app.to_send {
                 let len = app.credit.min(app.to_send - app.sent).min(16 * 1024);
                 let bytes: Vec<u8> =
-                    (app.sent..app.sent + len).map(|place| byte(stream.number(), place)).collect();
+                    (app.sent..app.sent + len).map(|place| byte(flow.number(), place)).collect();
                 app.sent += len;
                 app.credit -= len;
                 let event = LocalEvent::Data(bytes.into());
-                self.client.handle(self.now, ClientEvent::Local { flow: stream, event }).unwrap();
+                self.client.handle(self.now, ClientEvent::Local { flow, event }).unwrap();
             }
             if app.finish && !app.finished && app.sent == app.to_send {
                 app.finished = true;
                 let event = LocalEvent::Fin;
-                self.client.handle(self.now, ClientEvent::Local { flow: stream, event }).unwrap();
+                self.client.handle(self.now, ClientEvent::Local { flow, event }).unwrap();
             }
         }
         let upstreams: Vec<UpstreamId> = self.upstreams.keys().copied().collect();
@@ -418,8 +418,8 @@ impl Rig {
                 }
                 self.at(at, Happening::Arrive { exchange: number, body: body.to_vec(), form, copy: false });
             }
-            ClientAction::Deliver { flow: stream, bytes } => {
-                let app = self.apps.get_mut(&stream).unwrap();
+            ClientAction::Deliver { flow, bytes } => {
+                let app = self.apps.get_mut(&flow).unwrap();
                 assert!(app.ended.is_none(), "S4: bytes after the end");
                 if app.udp {
                     app.datagrams.push(bytes);
@@ -430,20 +430,18 @@ impl Rig {
                     app.unread += bytes.len();
                 } else {
                     let event = LocalEvent::Written(bytes.len());
-                    self.client.handle(self.now, ClientEvent::Local { flow: stream, event }).unwrap();
+                    self.client.handle(self.now, ClientEvent::Local { flow, event }).unwrap();
                 }
             }
-            ClientAction::Credit { flow: stream, bytes } => {
-                self.apps.entry(stream).or_default().credit += bytes
-            }
+            ClientAction::Credit { flow, bytes } => self.apps.entry(flow).or_default().credit += bytes,
             ClientAction::Opened { .. } => {}
-            ClientAction::Fin { flow: stream } => {
-                let app = self.apps.get_mut(&stream).unwrap();
+            ClientAction::Fin { flow } => {
+                let app = self.apps.get_mut(&flow).unwrap();
                 assert!(!app.fin, "two ends of one direction");
                 app.fin = true;
             }
-            ClientAction::Ended { flow: stream, why } => {
-                let app = self.apps.get_mut(&stream).unwrap();
+            ClientAction::Ended { flow, why } => {
+                let app = self.apps.get_mut(&flow).unwrap();
                 assert!(app.ended.is_none(), "S4: two ends");
                 app.ended = Some(why);
             }
@@ -519,8 +517,8 @@ impl Rig {
         }
     }
 
-    pub(super) fn app(&self, stream: FlowId) -> &App {
-        &self.apps[&stream]
+    pub(super) fn app(&self, flow: FlowId) -> &App {
+        &self.apps[&flow]
     }
 
     pub(super) fn ended(&self) -> bool {
