@@ -1,11 +1,10 @@
-//! A client and a node joined in memory: no socket, no clock, no runtime. The upstream sends back what it gets.
+//! A client and a node joined in memory: no socket, no clock, no runtime. The upstream echoes.
 
 use std::error::Error;
 
 use seqlane::{
     Client, ClientAction, ClientEvent, ClientOptions, Endpoint, ExchangeId, FlowKind, Form, Instant,
-    LocalEvent, Node, NodeAction, NodeEvent, NodeOptions, RelayOptions, RequestId, Secret, Target,
-    UpstreamEvent,
+    LocalEvent, Node, NodeAction, NodeEvent, NodeOptions, RelayOptions, RequestId, Secret, UpstreamEvent,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -13,50 +12,54 @@ fn main() -> Result<(), Box<dyn Error>> {
     let relay = RelayOptions::new(Secret::new("key")).form(Form::Node);
     let mut client = Client::new(ClientOptions::new(vec![relay]).validate()?, [1; 32], now);
     let mut node = Node::new(NodeOptions::new(Secret::new("key")).validate()?, [2; 32], now);
-    client.open(now, Target::new("echo.example", 7)?, FlowKind::Tcp)?;
+    client.open(now, "echo.example:7".parse()?, FlowKind::Tcp)?;
     loop {
-        // What the client wants done. Its exchanges are the node's requests.
-        let client_wake = match client.poll() {
-            ClientAction::Idle { wake } => wake,
-            ClientAction::Send { exchange, body, .. } => {
-                let request = RequestId::new(exchange.number());
-                node.handle(
-                    now,
-                    NodeEvent::Request { request, endpoint: Endpoint::Batch, body: body.into_bytes() },
-                )?;
-                continue;
+        // The client's exchanges are the node's requests.
+        let client_wake = loop {
+            match client.poll() {
+                ClientAction::Idle { wake } => break wake,
+                ClientAction::Send { exchange, body, .. } => {
+                    let (request, body) = (RequestId::new(exchange.number()), body.into_bytes());
+                    node.handle(now, NodeEvent::Request { request, endpoint: Endpoint::Batch, body })?;
+                }
+                ClientAction::Opened { flow } => {
+                    let event = LocalEvent::Data("hello".into());
+                    client.handle(now, ClientEvent::Local { flow, event })?;
+                }
+                ClientAction::Deliver { bytes, .. } => {
+                    println!("{} came back after {} µs", bytes.escape_ascii(), now.as_micros());
+                    return Ok(());
+                }
+                _ => {}
             }
-            ClientAction::Opened { flow } => {
-                client.handle(now, ClientEvent::Local { flow, event: LocalEvent::Data("hello".into()) })?;
-                continue;
-            }
-            ClientAction::Deliver { bytes, .. } => {
-                println!("{} came back after {} µs", bytes.escape_ascii(), now.as_micros());
-                return Ok(());
-            }
-            _ => continue,
         };
-        // What the node wants done. Its responses are the client's replies.
-        let (upstream, events) = match node.poll() {
-            NodeAction::Idle { wake: node_wake } => {
-                // Nothing is left to do at this time: on to the next one at which something falls due.
-                let due = client_wake.into_iter().chain(node_wake).map(|wake| wake.at).min();
-                now = due.ok_or("both machines wait for ever")?;
-                client.handle(now, ClientEvent::Timeout)?;
-                node.handle(now, NodeEvent::Timeout)?;
-                continue;
+        // The node's responses are the client's replies.
+        let node_wake = loop {
+            let (upstream, events) = match node.poll() {
+                NodeAction::Idle { wake } => break wake,
+                NodeAction::Respond { request, response } => {
+                    let (exchange, body) = (ExchangeId::new(request.number()), response.body.into_bytes());
+                    client.handle(now, ClientEvent::Reply { exchange, body })?;
+                    continue;
+                }
+                NodeAction::OpenUpstream { upstream, .. } => (upstream, vec![UpstreamEvent::Opened]),
+                NodeAction::WriteUpstream { upstream, bytes } => {
+                    (upstream, vec![UpstreamEvent::Written(bytes.len()), UpstreamEvent::Data(bytes)])
+                }
+                _ => continue,
+            };
+            for event in events {
+                node.handle(now, NodeEvent::Upstream { upstream, event })?;
             }
-            NodeAction::Respond { request, response } => {
-                let exchange = ExchangeId::new(request.number());
-                client.handle(now, ClientEvent::Reply { exchange, body: response.body.into_bytes() })?;
-                continue;
-            }
-            NodeAction::OpenUpstream { upstream, .. } => (upstream, vec![UpstreamEvent::Opened]),
-            NodeAction::WriteUpstream { upstream, bytes } => {
-                (upstream, vec![UpstreamEvent::Written(bytes.len()), UpstreamEvent::Data(bytes)])
-            }
-            _ => continue,
         };
-        events.into_iter().try_for_each(|event| node.handle(now, NodeEvent::Upstream { upstream, event }))?;
+        // Nothing is left to do at this time: go on to the next deadline.
+        now = client_wake.into_iter().chain(node_wake).map(|wake| wake.at).min().ok_or("no deadline")?;
+        client.handle(now, ClientEvent::Timeout)?;
+        node.handle(now, NodeEvent::Timeout)?;
     }
+}
+
+#[test]
+fn what_was_sent_comes_back() {
+    main().expect("the payload is echoed");
 }

@@ -1,8 +1,8 @@
-//! Seqlane's protocol core: many TCP and UDP flows over batched HTTP request/response relays that reorder,
-//! lose, double, delay and cut what passes.
+//! Seqlane's protocol core: many TCP and UDP flows over batched HTTP request/response relays that reorder, lose,
+//! duplicate, delay and truncate what passes.
 //!
-//! Two machines hold the whole protocol. They have no socket, no clock and no randomness of their own: a
-//! driver hands in what happened and carries out what they want done.
+//! Two machines hold the whole protocol: [`Client`] and [`Node`]. They have no socket, no clock and no randomness of
+//! their own: a driver hands in what happened and carries out what they want done.
 //!
 //! ```text
 //!  application ─ local events ─▶ Client ─ Send ─▶ relay(s) ─ Request ─▶ Node ─ actions ─▶ upstream
@@ -14,31 +14,36 @@
 //! Both machines are driven in the same way, by one task that owns the machine:
 //!
 //!  1. wait for the wake time, a socket, an HTTP answer, or a command;
-//!  2. read the clock once;
+//!  2. read the clock once ([`Clock`], or any other that does not jump);
 //!  3. hand in what happened with `handle`;
 //!  4. `poll` until `Idle`, and carry out each action;
 //!  5. set the one timer to the wake time that `Idle` names;
-//!  6. again.
+//!  6. start again.
 //!
-//! There is nothing to remember between the steps: events may come in any number before a drain, a poll too
-//! many does no harm, and memory is bounded by the credit that the machines give, not by the driver.
+//! Nothing is remembered between the steps: events may come in any number before a drain, a poll too many does no harm,
+//! and memory is bounded by the credit that the machines give, not by the driver.
+//!
+//! # Events and actions
+//!
+//! [`ClientEvent`] and [`NodeEvent`] say what can happen, [`ClientAction`] and [`NodeAction`] what the driver does about
+//! it; each names its obligations. An exchange of the client ends with one event, a request at the node is answered
+//! once, and every flow has one [`Ended`](ClientAction::Ended) with an [`EndReason`]. [`Misuse`] is the driver's mistake
+//! and leaves the machine as it was; what a peer sends is never misuse and never a panic.
 //!
 //! ```
 //! use seqlane::{
 //!     Client, ClientAction, ClientEvent, ClientOptions, FlowKind, Instant, LocalEvent, RelayOptions, Secret,
-//!     Target,
 //! };
 //!
 //! let options = ClientOptions::new(vec![RelayOptions::new(Secret::new("key"))]).validate()?;
 //! let mut client = Client::new(options, [7; 32], Instant::ZERO);
-//! let flow = client.open(Instant::ZERO, Target::new("example.org", 443)?, FlowKind::Tcp)?;
+//! let flow = client.open(Instant::ZERO, "example.org:443".parse()?, FlowKind::Tcp)?;
 //!
-//! // 2, 3: the application has spoken.
+//! // 2, 3: the application has written.
 //! let now = Instant::from_micros(900);
-//! let event = LocalEvent::Data("hello".into());
-//! client.handle(now, ClientEvent::Local { flow, event })?;
+//! client.handle(now, ClientEvent::Local { flow, event: LocalEvent::Data("hello".into()) })?;
 //!
-//! // 4, 5: what is to be done about it.
+//! // 4, 5: what the client wants done.
 //! let wake = loop {
 //!     match client.poll() {
 //!         ClientAction::Send { relay, body, .. } => println!("POST {} bytes to relay {relay}", body.len()),
@@ -52,14 +57,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! `examples/in_memory.rs` joins a client and a node without any network. The crate `seqlane-tokio` drives
-//! both with real sockets. The protocol is written down in the project's `docs/protocol.md`; comments in the
-//! code cite its sections.
+//! # Where to go on
+//!
+//! - `examples/in_memory.rs` joins a client and a node without any network.
+//! - `docs/embedding.md` explains credit, exchanges and stopping, with a driver for threads.
+//! - [`ClientOptions`] and [`NodeOptions`] have every bound and wait, with defaults and reasons.
+//! - The crate `seqlane-tokio` drives both machines with real sockets.
+//! - `docs/protocol.md` is the protocol; comments in the code cite its sections.
 //!
 //! # Features
 //!
 //! - `std` (default): [`Clock`], the system's clock for drivers. The machines themselves need no `std`.
-//! - `simd` (default): base64 by SIMD, chosen at run time. Without it the crate needs no `std` at all.
+//! - `simd` (default): base64 by SIMD, chosen at run time. It needs `std` too.
 //! - `unstable-internals`: the modules behind the machines, such as the codec of the wire. They change without
 //!   notice.
 //! - `model`: fingerprints of the machines' states, for searching the state space of the real code.
