@@ -93,7 +93,7 @@ pub use host::ClientHost;
 pub use probability::Probability;
 pub use property::{Property, Violation};
 pub use run::{DecisionSource, Limits, Recording, Run};
-pub use scenario::{BadScenario, Profile, Scenario};
+pub use scenario::{BadScenario, Profile, Scenario, UnknownProfile};
 pub use seed::{Seed, Seeds};
 pub use swarm::{Figures, Swarm};
 pub use time::Time;

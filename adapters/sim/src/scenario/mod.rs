@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bounds::Bounds;
 pub use file::BadScenario;
-pub use profile::Profile;
+pub use profile::{Profile, UnknownProfile};
 pub use setup::{FlowSetup, ForeignClientSetup, Outage, RelaySetup, Setup};
 pub use wait::Wait;
 

@@ -26,7 +26,7 @@ use crate::{Fault, Probability};
     clap::ValueEnum,
 )]
 #[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case", parse_err_ty = UnknownProfile, parse_err_fn = UnknownProfile::new)]
 pub enum Profile {
     /// Nothing goes wrong.
     Calm,
@@ -42,6 +42,17 @@ pub enum Profile {
     /// The measured hosted relay: its round trips, 30 concurrent calls, 1.4 MB/s a call, a shared link of
     /// 10 MB/s, 20 000 calls a day. For figures.
     Hosted,
+}
+
+/// No profile has this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no profile is called `{0}`: profiles are calm, swarm, bulk, hostile, quota and hosted")]
+pub struct UnknownProfile(String);
+
+impl UnknownProfile {
+    fn new(name: &str) -> Self {
+        Self(name.to_owned())
+    }
 }
 
 impl Profile {

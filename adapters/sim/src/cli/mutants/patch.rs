@@ -120,7 +120,10 @@ fn scenario(text: &str) -> Result<Vec<String>, String> {
     let (profiles, settings): (Vec<&str>, Vec<&str>) =
         text.split(' ').partition(|word| word.starts_with("profile="));
     let profile = profiles.first().map(|word| word.trim_start_matches("profile="));
-    let parsed = profile.map(str::parse).transpose().map_err(|error: strum::ParseError| error.to_string())?;
+    let parsed = profile
+        .map(str::parse)
+        .transpose()
+        .map_err(|error: seqlane_sim::UnknownProfile| error.to_string())?;
     Scenario::assemble(parsed, None, &settings).map_err(|error| error.to_string())?;
     let flags = profile.into_iter().map(|profile| ["--profile", profile]);
     let flags = flags.chain(settings.into_iter().map(|setting| ["--set", setting]));
