@@ -20,6 +20,10 @@ use crate::seq::Seq;
 use crate::time::Instant;
 use crate::wire::{self, Op, Reply};
 
+/// Payload bytes of an answer that one reply may keep alive: a copy of each reply of a small answer would cost an
+/// allocation a chunk.
+const PINNED: usize = 256 * 1024;
+
 /// Distribution of the outcome of a batch to the owners of its ops.
 pub(super) struct Replies<'a> {
     flows: &'a mut FlowTable,
@@ -152,7 +156,9 @@ impl<'a> Replies<'a> {
             return;
         }
         // Payloads of one answer share one allocation.
-        reply.data = compact(reply.data, decoded);
+        if decoded > PINNED {
+            reply.data = compact(reply.data, decoded);
+        }
         match op {
             Op::Connect { .. } | Op::ConnectData { .. } | Op::UdpOpen { .. } => {
                 self.on_open_reply(id, relay, op, reply);
