@@ -290,8 +290,8 @@ impl Relay {
         print.value(self.in_flight);
         self.health.fingerprint(rivals, config, print);
         print.value(&self.round_trip);
-        print.value(&self.hold);
-        print.value(&self.passes);
+        print.value(self.hold);
+        print.value(self.passes);
         print.value(&self.destination);
         if let Some(budget) = &self.budget {
             print.value(budget);

@@ -280,7 +280,7 @@ impl Batch {
     /// What is not in its replies.
     pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
         print.value(self.form);
-        print.value(&self.hold);
+        print.value(self.hold);
     }
 
     /// The wait of one of its ops, as long as the batch looks at it.
