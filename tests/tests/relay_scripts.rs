@@ -49,7 +49,7 @@ impl Script {
             Ok(process) => process,
             Err(error) => {
                 assert!(std::env::var_os("CI").is_none(), "Node.js is needed here: {error}");
-                eprintln!("not tested: {name}, for want of Node.js ({error})");
+                eprintln!("skipped: {name} needs Node.js ({error})");
                 return None;
             }
         };

@@ -123,7 +123,7 @@ impl Peer {
         let mut plain = writer.finish().plaintext().to_vec();
         let changed = match one_of(decide, 64) {
             61 => {
-                // A frame that nobody knows: skipped when even, and the end of the packet when odd.
+                // A frame of an unknown type: skipped when even, fails the packet when odd.
                 plain.extend([any(decide, [6, 17, 62]), 2, 0, 0]);
                 false
             }
