@@ -1,4 +1,4 @@
-//! An open upstream, as its session or stream knows it (protocol.md 2.4 rule 8, 3.2 rule 6).
+//! An upstream, as its session or stream knows it (protocol.md 2.4 rule 8, 3.2 rule 6).
 
 use core::hash::{Hash, Hasher};
 
@@ -6,12 +6,15 @@ use bytes::Bytes;
 
 use crate::config::NodeOptions;
 use crate::credit::{Credit, Lender};
-use crate::error::Misuse;
+use crate::error::{ConnectFailure, Misuse};
 use crate::id::UpstreamId;
-use crate::node::context::Context;
+use crate::node::action::{NodeNotice, SessionEnd, Shut};
+use crate::node::context::{Context, Owner};
 use crate::node::event::UpstreamEvent;
-use crate::target::FlowKind;
+use crate::node::upstreams::Carrier;
+use crate::target::{FlowKind, Target};
 use crate::time::Instant;
+use crate::timer::{TimerKind, TimerSlot};
 
 /// The largest UDP payload that a length field can name.
 const MAX_DATAGRAM: usize = 65_535;
@@ -20,24 +23,30 @@ const MAX_DATAGRAM: usize = 65_535;
 /// do not cost an action each.
 const ENOUGH_CREDIT: usize = 128 * 1024;
 
-/// An upstream that is open.
+/// An upstream, from the attempt to open it until its last byte is written.
 #[derive(Clone, Debug)]
 pub(super) struct Socket {
     upstream: UpstreamId,
     kind: FlowKind,
+    /// The target that the driver tries to open; none once it is open.
+    connecting: Option<Target>,
     source: Source,
-    writes: WriteQueue,
+    /// Bytes handed out to be written, and not yet reported written.
+    unwritten: usize,
+    /// When it last took bytes, or had nothing to take; at first, when the driver was asked to open it.
+    progressed: Instant,
     /// What may be read from it.
     credit: Credit,
     /// The last byte or datagram of either direction, or op that spoke to it.
     last_active: Instant,
+    timer: TimerSlot,
 }
 
 /// Whether more may come from upstream.
 ///
 /// ```text
-///  Live ──Fin──▶ Finished ──┐
-///   └─────────Reset─────────┴──Reset──▶ Reset
+///  Live ──Fin──▶ Finished ──┬──Reset────────────────────────▶ Reset
+///   └───────────────────────┴──its session ends──▶ Lingering ──▲
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Source {
@@ -45,20 +54,48 @@ enum Source {
     Live,
     /// No, and it may still take bytes.
     Finished,
+    /// Nothing that anybody waits for: what was handed out is still being written.
+    Lingering,
     /// No, and it takes nothing.
     Reset,
 }
 
 impl Socket {
-    /// An upstream of whose downlink at most `window` bytes are kept.
-    pub(super) const fn new(upstream: UpstreamId, kind: FlowKind, window: usize, now: Instant) -> Self {
-        Self {
+    /// Asks the driver for an upstream of whose downlink at most `window` bytes are kept; none if there are as many as
+    /// the node allows.
+    pub(super) fn open(
+        carrier: Carrier,
+        target: Target,
+        kind: FlowKind,
+        window: usize,
+        cx: &mut Context,
+    ) -> Option<Self> {
+        let upstream = cx.open_upstream(carrier, target.clone(), kind)?;
+        Some(Self {
             upstream,
             kind,
+            connecting: Some(target),
             source: Source::Live,
-            writes: WriteQueue::new(now),
+            unwritten: 0,
+            progressed: cx.now(),
             credit: Credit::new(window),
-            last_active: now,
+            last_active: cx.now(),
+            timer: TimerSlot::default(),
+        })
+    }
+
+    /// The driver has opened it.
+    pub(super) fn opened(&mut self, cx: &mut Context) {
+        let Some(target) = self.connecting.take() else { return };
+        self.touch(cx.now());
+        cx.count(|stats| &mut stats.sessions_opened, 1);
+        cx.notice(NodeNotice::SessionOpened { upstream: self.upstream, target, kind: self.kind });
+    }
+
+    /// It cannot be opened.
+    pub(super) fn failed(&self, failure: ConnectFailure, cx: &mut Context) {
+        if let Some(target) = self.connecting.clone() {
+            cx.notice(NodeNotice::ConnectFailed { upstream: self.upstream, target, failure });
         }
     }
 
@@ -68,6 +105,11 @@ impl Socket {
 
     pub(super) const fn kind(&self) -> FlowKind {
         self.kind
+    }
+
+    /// Whether it has been opened.
+    pub(super) const fn is_open(&self) -> bool {
+        self.connecting.is_none()
     }
 
     /// Whether more may come from it.
@@ -109,31 +151,32 @@ impl Socket {
     /// It was reset, or could not be opened: nothing comes and nothing is written any more.
     pub(super) const fn reset(&mut self) {
         self.source = Source::Reset;
-        self.writes.unwritten = 0;
+        self.unwritten = 0;
     }
 
     /// Hands out bytes to be written.
     pub(super) fn write(&mut self, bytes: Bytes, cx: &mut Context) {
         if self.kind == FlowKind::Tcp {
-            self.writes.push(bytes.len(), cx.now());
+            if self.unwritten == 0 {
+                self.progressed = cx.now();
+            }
+            self.unwritten = self.unwritten.saturating_add(bytes.len());
         }
         cx.write(self.upstream, bytes);
     }
 
     /// The driver wrote `bytes` of them.
     pub(super) const fn written(&mut self, bytes: usize, now: Instant) {
-        self.writes.written(bytes, now);
+        self.unwritten = self.unwritten.saturating_sub(bytes);
+        if bytes > 0 {
+            self.progressed = now;
+        }
         self.touch(now);
     }
 
     /// Bytes handed out and not reported written.
     pub(super) const fn unwritten(&self) -> usize {
-        self.writes.unwritten
-    }
-
-    /// What is left to be written after its session has ended.
-    pub(super) fn into_writes(self) -> WriteQueue {
-        self.writes
+        self.unwritten
     }
 
     /// New credit for its reader, in bytes; 0 if it needs none.
@@ -157,14 +200,47 @@ impl Socket {
         self.credit.release(bytes, pool);
     }
 
-    /// Its session or stream ends: everything goes back to the pool.
-    pub(super) fn close(&mut self, pool: &mut impl Lender) {
-        self.credit.close(pool);
+    /// Its session has ended; what was handed out is still to be written.
+    pub(super) fn linger(&mut self, cx: &mut Context) {
+        self.source = Source::Lingering;
+        cx.unblock(self.upstream);
     }
 
-    /// When it has taken nothing for too long.
-    pub(super) fn write_deadline(&self, config: &NodeOptions) -> Option<Instant> {
-        self.writes.deadline(config)
+    /// Ends it; the driver has nothing to shut after a reset.
+    pub(super) fn shut(&mut self, how: Shut, cx: &mut Context) {
+        self.set_timer(None, cx);
+        cx.remove_upstream(self.upstream);
+        if !self.was_reset() {
+            cx.shut(self.upstream, how);
+        }
+    }
+
+    /// Its session or stream is over.
+    pub(super) fn ended(&self, why: SessionEnd, cx: &mut Context) {
+        if self.is_open() {
+            cx.count(|stats| &mut stats.sessions_ended, 1);
+            cx.notice(NodeNotice::SessionEnded { upstream: self.upstream, why });
+        }
+    }
+
+    /// Its next deadline: to be open, to take bytes, or to be active if it `may_idle`.
+    pub(super) fn deadline(&self, may_idle: bool, config: &NodeOptions) -> Option<(Instant, TimerKind)> {
+        if !self.is_open() {
+            return Some((self.progressed.saturating_add(config.connect_deadline), TimerKind::Connect));
+        }
+        let write = (self.unwritten > 0).then(|| self.progressed.saturating_add(config.write_deadline));
+        let idle = may_idle.then(|| self.idle_deadline(config));
+        write
+            .map(|at| (at, TimerKind::Write))
+            .into_iter()
+            .chain(idle.map(|at| (at, TimerKind::IdleFlow)))
+            .min()
+    }
+
+    /// Which deadline has passed.
+    pub(super) fn due(&self, may_idle: bool, cx: &Context) -> Option<TimerKind> {
+        let (at, kind) = self.deadline(may_idle, cx.config())?;
+        (at <= cx.now()).then_some(kind)
     }
 
     /// When it has been idle for too long.
@@ -175,26 +251,32 @@ impl Socket {
         })
     }
 
+    /// Sets its timer.
+    pub(super) fn set_timer(&mut self, deadline: Option<(Instant, TimerKind)>, cx: &mut Context) {
+        cx.set_timer(&mut self.timer, Owner::Upstream(self.upstream), deadline);
+    }
+
     /// Whether the contract allows an event now.
     pub(super) fn check(&self, event: &UpstreamEvent) -> Result<(), Misuse> {
+        use UpstreamEvent::{Data, Datagram, Failed, Fin, Opened, Reset, Written};
         let (is_tcp, is_udp) = (self.kind == FlowKind::Tcp, self.kind == FlowKind::Udp);
         match event {
-            UpstreamEvent::Opened | UpstreamEvent::Failed(_) => Err(Misuse::WrongKind),
+            Opened | Failed(_) if !self.is_open() => Ok(()),
+            Data(_) if !self.is_open() => Err(Misuse::CreditExceeded),
+            Written(_) if !self.is_open() => Err(Misuse::WrittenTooMuch),
+            Datagram(_) | Fin | Reset if !self.is_open() => Err(Misuse::WrongKind),
+            Opened | Failed(_) => Err(Misuse::WrongKind),
             // Nothing follows a reset, but what the driver had under way may.
             _ if self.was_reset() => Ok(()),
-            UpstreamEvent::Datagram(bytes) if bytes.len() > MAX_DATAGRAM => Err(Misuse::DatagramTooLarge),
-            UpstreamEvent::Datagram(_) if is_tcp => Err(Misuse::WrongKind),
-            UpstreamEvent::Data(_) | UpstreamEvent::Written(_) if is_udp => Err(Misuse::WrongKind),
-            UpstreamEvent::Data(_) | UpstreamEvent::Datagram(_) | UpstreamEvent::Fin if !self.is_live() => {
-                Err(Misuse::AfterFin)
+            Datagram(bytes) if bytes.len() > MAX_DATAGRAM => Err(Misuse::DatagramTooLarge),
+            Datagram(_) if is_tcp => Err(Misuse::WrongKind),
+            Data(_) | Written(_) if is_udp => Err(Misuse::WrongKind),
+            Written(bytes) if *bytes > self.unwritten => Err(Misuse::WrittenTooMuch),
+            Data(_) | Datagram(_) | Fin if matches!(self.source, Source::Finished) => Err(Misuse::AfterFin),
+            Data(bytes) if self.is_live() && bytes.len() > self.credit.promised() => {
+                Err(Misuse::CreditExceeded)
             }
-            UpstreamEvent::Data(bytes) if bytes.len() > self.credit.promised() => Err(Misuse::CreditExceeded),
-            UpstreamEvent::Written(bytes) if *bytes > self.unwritten() => Err(Misuse::WrittenTooMuch),
-            UpstreamEvent::Data(_)
-            | UpstreamEvent::Datagram(_)
-            | UpstreamEvent::Fin
-            | UpstreamEvent::Reset
-            | UpstreamEvent::Written(_) => Ok(()),
+            Data(_) | Datagram(_) | Fin | Reset | Written(_) => Ok(()),
         }
     }
 }
@@ -203,65 +285,6 @@ impl Hash for Socket {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.source.hash(state);
         self.credit.hash(state);
-        self.writes.hash(state);
-    }
-}
-
-/// Bytes handed out to be written, and not yet reported written.
-#[derive(Clone, Debug)]
-pub(super) struct WriteQueue {
-    unwritten: usize,
-    /// When the upstream last took bytes, or had nothing to take.
-    progressed: Instant,
-}
-
-impl WriteQueue {
-    const fn new(now: Instant) -> Self {
-        Self { unwritten: 0, progressed: now }
-    }
-
-    /// `bytes` more were handed out.
-    const fn push(&mut self, bytes: usize, now: Instant) {
-        if self.unwritten == 0 {
-            self.progressed = now;
-        }
-        self.unwritten = self.unwritten.saturating_add(bytes);
-    }
-
-    /// The driver wrote `bytes` of them.
-    pub(super) const fn written(&mut self, bytes: usize, now: Instant) {
-        self.unwritten = self.unwritten.saturating_sub(bytes);
-        if bytes > 0 {
-            self.progressed = now;
-        }
-    }
-
-    pub(super) const fn unwritten(&self) -> usize {
-        self.unwritten
-    }
-
-    /// Whether the contract allows an event of an upstream that only writes what is left.
-    pub(super) const fn check(&self, event: &UpstreamEvent) -> Result<(), Misuse> {
-        match event {
-            UpstreamEvent::Opened | UpstreamEvent::Failed(_) | UpstreamEvent::Datagram(_) => {
-                Err(Misuse::WrongKind)
-            }
-            UpstreamEvent::Written(bytes) if *bytes > self.unwritten => Err(Misuse::WrittenTooMuch),
-            UpstreamEvent::Data(_)
-            | UpstreamEvent::Fin
-            | UpstreamEvent::Reset
-            | UpstreamEvent::Written(_) => Ok(()),
-        }
-    }
-
-    /// When the upstream has taken nothing for too long.
-    pub(super) fn deadline(&self, config: &NodeOptions) -> Option<Instant> {
-        (self.unwritten > 0).then(|| self.progressed.saturating_add(config.write_deadline))
-    }
-}
-
-impl Hash for WriteQueue {
-    fn hash<H: Hasher>(&self, state: &mut H) {
         self.unwritten.hash(state);
         if self.unwritten > 0 {
             self.progressed.hash(state);
@@ -269,12 +292,17 @@ impl Hash for WriteQueue {
     }
 }
 
-/// Whether the contract allows an event of an upstream that is not open yet.
-pub(super) const fn check_connecting(event: &UpstreamEvent) -> Result<(), Misuse> {
-    match event {
-        UpstreamEvent::Opened | UpstreamEvent::Failed(_) => Ok(()),
-        UpstreamEvent::Data(_) => Err(Misuse::CreditExceeded),
-        UpstreamEvent::Written(_) => Err(Misuse::WrittenTooMuch),
-        UpstreamEvent::Datagram(_) | UpstreamEvent::Fin | UpstreamEvent::Reset => Err(Misuse::WrongKind),
+#[cfg(feature = "model")]
+impl Socket {
+    /// The part of a state's fingerprint while it is being opened.
+    pub(super) fn fingerprint(
+        &self,
+        ranks: &crate::node::fingerprint::Ranks<'_>,
+        print: &mut crate::fingerprint::Fingerprint<'_>,
+    ) {
+        print.value((self.kind, &self.connecting));
+        if let Some((at, TimerKind::Connect)) = self.deadline(false, ranks.config()) {
+            print.deadline(at);
+        }
     }
 }

@@ -81,40 +81,19 @@ pub(super) struct Drain {
     pub(super) upstream: UpstreamId,
     pub(super) seq: Option<Seq>,
     pub(super) role: Role,
+    /// How long it waits for the answer to its payload. A poll waits for something to fetch in any session of its batch.
+    pub(super) wait: Option<DrainWait>,
 }
 
-/// What an op waits for after it ran.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What an op is for its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Role {
-    /// `connect`, and `udp_open` without a datagram: nothing; it takes no bytes either.
+    /// `connect`, and `udp_open` without a datagram: it takes no bytes.
     Open(Option<Caps>),
-    /// `connect_data`, and `udp_open` with a datagram: the answer to its payload.
-    FirstBytes(Option<Caps>, DrainWait),
-    /// A data op without payload: something to fetch, in any session of its batch.
-    Poll,
-    /// A data op with payload: the answer to it.
-    Payload(DrainWait),
-}
-
-impl Role {
-    /// Whether its reply is the first to name the session.
-    pub(super) const fn opens(&self) -> bool {
-        matches!(self, Self::Open(_) | Self::FirstBytes(..))
-    }
-
-    const fn wait(&self) -> Option<&DrainWait> {
-        match self {
-            Self::FirstBytes(_, wait) | Self::Payload(wait) => Some(wait),
-            Self::Open(_) | Self::Poll => None,
-        }
-    }
-
-    const fn wait_mut(&mut self) -> Option<&mut DrainWait> {
-        match self {
-            Self::FirstBytes(_, wait) | Self::Payload(wait) => Some(wait),
-            Self::Open(_) | Self::Poll => None,
-        }
-    }
+    /// `connect_data`, and `udp_open` with a datagram.
+    FirstBytes(Option<Caps>),
+    /// A data op.
+    Data,
 }
 
 impl Batches {
@@ -183,7 +162,7 @@ impl Batches {
     pub(super) fn data_ready(&mut self, op: Part, cx: &mut Context) {
         if let Some(batch) = self.0.get_mut(&op.request) {
             if let Some(PendingReply::Waiting(drain)) = batch.replies.get_mut(op.index)
-                && let Some(wait) = drain.role.wait_mut()
+                && let Some(wait) = &mut drain.wait
             {
                 wait.become_ready(cx.now());
             }
@@ -257,8 +236,7 @@ impl Batch {
             | PendingReply::Ready(_)
             | PendingReply::Packet => None,
         });
-        let drains = drains
-            .map(|drain| DrainInputs { wait: drain.role.wait().copied(), growing: growing(drain.upstream) });
+        let drains = drains.map(|drain| DrainInputs { wait: drain.wait, growing: growing(drain.upstream) });
         self.hold.decide(now, &self.delays, drains)
     }
 }

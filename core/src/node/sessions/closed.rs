@@ -15,40 +15,19 @@ use crate::wire::Sid;
 /// The error of ops on an upstream that was reset, once its last bytes are fetched.
 pub(super) const UPSTREAM_RESET: &str = "upstream was reset";
 
-/// The end of a session, as its ops are notified of it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SessionClose {
-    kind: FlowKind,
-    cut: Option<&'static str>,
-}
+/// What an op that cannot run any more is notified when the node closes.
+pub(super) const SHUTTING_DOWN: &str = "node is shutting down";
 
-impl SessionClose {
-    pub(super) const fn new(why: SessionEnd, kind: FlowKind) -> Self {
-        let cut = match why {
-            SessionEnd::Reset => Some(UPSTREAM_RESET),
-            SessionEnd::WriteTimedOut => Some("write failed: upstream takes no bytes"),
-            SessionEnd::Idle => Some("session was idle for too long"),
-            SessionEnd::NodeClosed => Some("node is shutting down"),
-            SessionEnd::Finished | SessionEnd::Closed | SessionEnd::Abandoned | SessionEnd::ClientLost => {
-                None
-            }
-        };
-        Self { kind, cut }
-    }
-
-    /// Why the session was cut: the error of the ops that still wait and of those that come later. Without one, they see
-    /// the end of the flow. A cut must not look like an end.
-    pub(super) const fn cut(self) -> Option<&'static str> {
-        self.cut
-    }
-
-    /// The reply to an op that still waits.
-    pub(super) fn reply(self, sid: Sid, seq: Option<Seq>) -> FixedReply {
-        match (self.cut, self.kind) {
-            (Some(why), FlowKind::Tcp) => FixedReply::error(why, seq),
-            // Datagrams may be lost anyway: a UDP flow only ever ends.
-            (Some(_), FlowKind::Udp) | (None, _) => FixedReply::eof(sid, seq),
-        }
+/// Why a session was cut: the error of the ops that still wait and of those that come later. Without one, they see the
+/// end of the flow. Datagrams may be lost anyway: a UDP flow only ever ends.
+pub(super) const fn cut(why: SessionEnd, kind: FlowKind) -> Option<&'static str> {
+    match why {
+        _ if matches!(kind, FlowKind::Udp) => None,
+        SessionEnd::Reset => Some(UPSTREAM_RESET),
+        SessionEnd::WriteTimedOut => Some("write failed: upstream takes no bytes"),
+        SessionEnd::Idle => Some("session was idle for too long"),
+        SessionEnd::NodeClosed => Some(SHUTTING_DOWN),
+        SessionEnd::Finished | SessionEnd::Closed | SessionEnd::Abandoned | SessionEnd::ClientLost => None,
     }
 }
 
@@ -65,9 +44,8 @@ impl ClosedSession {
     /// The reply to an op of the session.
     pub(super) fn reply(self, sid: Sid, seq: Option<Seq>) -> FixedReply {
         match (self.cut, seq) {
-            (Some(why), _) => FixedReply::error(why, seq),
             (None, Some(seq)) if seq < self.expected => FixedReply::already_processed(seq, self.expected),
-            (None, _) => FixedReply::eof(sid, seq),
+            (cut, seq) => FixedReply::over(cut, sid, seq),
         }
     }
 }

@@ -4,9 +4,9 @@ use crate::fingerprint::Fingerprint;
 use crate::id::UpstreamId;
 use crate::node::fingerprint::{Ranks, SessionPlace};
 use crate::node::sessions::Sessions;
-use crate::node::sessions::batch::{Batch, Drain, PendingReply, Role};
+use crate::node::sessions::batch::{Batch, Drain, PendingReply};
 use crate::node::sessions::reply::FixedReply;
-use crate::node::sessions::table::{Opening, UpstreamState};
+use crate::node::sessions::table::UpstreamState;
 use crate::seq::Seq;
 use crate::wire::Sid;
 
@@ -71,17 +71,9 @@ impl Sessions {
 
     fn print_drain(&self, batch: &Batch, drain: &Drain, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
         self.print_seq(drain.upstream, drain.seq, ranks, print);
-        match drain.role {
-            Role::Open(caps) => print.value((0_u8, caps)),
-            Role::FirstBytes(caps, wait) => {
-                print.value((1_u8, caps));
-                batch.wait_fingerprint(wait, print);
-            }
-            Role::Poll => print.value(2_u8),
-            Role::Payload(wait) => {
-                print.value(3_u8);
-                batch.wait_fingerprint(wait, print);
-            }
+        print.value((drain.role, drain.wait.is_some()));
+        if let Some(wait) = drain.wait {
+            batch.wait_fingerprint(wait, print);
         }
     }
 
@@ -131,22 +123,18 @@ impl Sessions {
 fn print_state(state: &UpstreamState, ranks: &Ranks<'_>, print: &mut Fingerprint<'_>) {
     match state {
         UpstreamState::Connecting(connect) => {
-            print.value((0_u8, &connect.target));
+            print.value(0_u8);
+            connect.socket.fingerprint(ranks, print);
             ranks.op(connect.op, print);
-            print.deadline(connect.deadline);
-            match &connect.opening {
-                Opening::Plain => print.value(0_u8),
-                Opening::FirstBytes(bytes) => print.value((1_u8, bytes)),
-                Opening::Udp(bytes) => print.value((2_u8, bytes)),
-            }
+            print.value(&connect.first);
         }
         UpstreamState::Open(session) => {
             print.value(1_u8);
             session.fingerprint(ranks, print);
         }
-        UpstreamState::Lingering(uplink) => {
+        UpstreamState::Lingering(socket) => {
             print.value(2_u8);
-            print.value(uplink);
+            print.value(socket);
         }
     }
 }

@@ -34,14 +34,14 @@ use crate::node::context::Context;
 use crate::node::event::UpstreamEvent;
 use crate::node::requests::{AnswerForm, Ops, Part};
 use crate::node::sessions::batch::{Batch, Batches, Drain, PendingReply, Role};
-use crate::node::sessions::closed::{ClosedSession, ClosedSessions, SessionClose};
+use crate::node::sessions::closed::{ClosedSession, ClosedSessions, SHUTTING_DOWN, cut};
 use crate::node::sessions::hold::{BatchDelays, BatchHold};
 use crate::node::sessions::reply::FixedReply;
 use crate::node::sessions::response::Responder;
 use crate::node::sessions::sequencer::QueuedOp;
-use crate::node::sessions::session::{Remains, Session};
-use crate::node::sessions::table::{Connect, Opening, SessionTable, UpstreamState};
-use crate::node::socket::WriteQueue;
+use crate::node::sessions::session::Session;
+use crate::node::sessions::table::{Connect, SessionTable, UpstreamState};
+use crate::node::socket::Socket;
 use crate::node::upstreams::Carrier;
 use crate::pin::compact;
 use crate::seq::Seq;
@@ -61,9 +61,6 @@ pub(super) struct Sessions {
 /// Ended sessions that are remembered even by a node of very few sessions, so that a late op of one that was
 /// cut is not notified of an orderly end; some 100 KiB.
 const MIN_CLOSED: usize = 1024;
-
-/// What an op that cannot run any more is notified when the node closes.
-const SHUTTING_DOWN: &str = "node is shutting down";
 
 /// A request while its ops are looked at.
 struct Incoming {
@@ -121,12 +118,13 @@ impl Sessions {
                 self.on_data_op(cx, part, sid, Some(seq), Err(reason), incoming);
             }
             Err(bad) => self.batches.finish(part, FixedReply::bad_op(&bad, None), cx),
-            Ok(Op::Connect { target }) => self.open(cx, part, target, Opening::Plain),
+            Ok(Op::Connect { target }) => self.open(cx, part, target, FlowKind::Tcp, None),
             Ok(Op::ConnectData { target, payload }) => {
-                self.open(cx, part, target, Opening::FirstBytes(compact(payload, pinned)));
+                self.open(cx, part, target, FlowKind::Tcp, Some(compact(payload, pinned)));
             }
             Ok(Op::UdpOpen { target, payload }) => {
-                self.open(cx, part, target, Opening::Udp(compact(payload, pinned)));
+                let datagram = (!payload.is_empty()).then(|| compact(payload, pinned));
+                self.open(cx, part, target, FlowKind::Udp, datagram);
             }
             Ok(Op::Data { sid, seq, payload }) => {
                 let seq = seq.filter(|_| is_sequenced);
@@ -176,9 +174,9 @@ impl Sessions {
     ) -> Option<UpstreamId> {
         if let Some(upstream) = self.table.find(&sid)
             && let Some(session) = self.table.session_mut(upstream)
-            && session.kind() == kind
+            && session.socket().kind() == kind
         {
-            session.touch(cx.now());
+            session.socket_mut().touch(cx.now());
             incoming.order.name(upstream);
             return Some(upstream);
         }
@@ -251,7 +249,7 @@ impl Sessions {
             session.finish(part, cx.now());
             cx.queue_upstream(drain.upstream);
         }
-        if drain.role.opens() {
+        if drain.role != Role::Data {
             self.end_session(cx, drain.upstream, SessionEnd::Abandoned);
         }
     }
@@ -260,16 +258,14 @@ impl Sessions {
 /// Upstreams.
 impl Sessions {
     /// An op asks for a new upstream.
-    fn open(&mut self, cx: &mut Context, op: Part, target: Target, opening: Opening) {
-        let Some(upstream) = cx.open_upstream(Carrier::Session, target.clone(), opening.kind()) else {
+    fn open(&mut self, cx: &mut Context, op: Part, target: Target, kind: FlowKind, first: Option<Bytes>) {
+        let Some(socket) = Socket::open(Carrier::Session, target, kind, cx.config().session_buffer, cx)
+        else {
             cx.notice(NodeNotice::LimitReached { limit: "max_sessions" });
-            let text = opening.failure("too many sessions");
-            return self.batches.finish(op, FixedReply::error(text, None), cx);
+            return self.batches.finish(op, FixedReply::not_opened(kind, "too many sessions"), cx);
         };
-        self.batches.set(op, PendingReply::Connecting(upstream), cx);
-        let deadline = cx.now().saturating_add(cx.config().connect_deadline);
-        let connect = Connect { op, target, opening, deadline };
-        self.table.insert(upstream, UpstreamState::Connecting(connect), cx);
+        self.batches.set(op, PendingReply::Connecting(socket.upstream()), cx);
+        self.table.insert(UpstreamState::Connecting(Connect { op, socket, first }), cx);
     }
 
     /// Something happened to an upstream; the contract was checked. One that has ended is ignored.
@@ -280,10 +276,13 @@ impl Sessions {
                 self.on_failed(cx, upstream, failure);
             }
             (Some(UpstreamState::Open(session)), event) => session.on_upstream(event, &mut self.batches, cx),
-            (Some(UpstreamState::Lingering(_)), UpstreamEvent::Reset) => self.forget(cx, upstream),
-            (Some(UpstreamState::Lingering(uplink)), UpstreamEvent::Written(bytes)) => {
-                uplink.written(bytes, cx.now());
-                if uplink.unwritten() == 0 {
+            (Some(UpstreamState::Lingering(socket)), UpstreamEvent::Reset) => {
+                socket.reset();
+                self.shut(cx, upstream, Shut::Reset);
+            }
+            (Some(UpstreamState::Lingering(socket)), UpstreamEvent::Written(bytes)) => {
+                socket.written(bytes, cx.now());
+                if socket.unwritten() == 0 {
                     self.shut(cx, upstream, Shut::Close);
                 } else {
                     self.table.arm(upstream, cx);
@@ -295,43 +294,39 @@ impl Sessions {
 
     /// The upstream is open: it becomes a session.
     fn on_opened(&mut self, cx: &mut Context, upstream: UpstreamId) {
-        let Some(UpstreamState::Connecting(connect)) = self.table.remove(upstream, cx) else { return };
-        let Connect { op, target, opening, .. } = connect;
-        let kind = opening.kind();
-        let session = Session::new(upstream, self.sids.generate(), kind, cx);
-        self.table.insert(upstream, UpstreamState::Open(Box::new(session)), cx);
-        cx.count(|stats| &mut stats.sessions_opened, 1);
-        cx.notice(NodeNotice::SessionOpened { upstream, target, kind });
-        self.answer_open(cx, upstream, op, opening);
+        let Some(UpstreamState::Connecting(connect)) = self.table.remove(upstream) else { return };
+        let Connect { op, mut socket, first } = connect;
+        socket.opened(cx);
+        let session = Session::new(socket, self.sids.generate(), cx);
+        self.table.insert(UpstreamState::Open(Box::new(session)), cx);
+        self.answer_open(cx, upstream, op, first);
         cx.queue_upstream(upstream);
     }
 
     /// Writes the first bytes, and lets the op wait for their answer.
-    fn answer_open(&mut self, cx: &mut Context, upstream: UpstreamId, op: Part, opening: Opening) {
+    fn answer_open(&mut self, cx: &mut Context, upstream: UpstreamId, op: Part, first: Option<Bytes>) {
         let level = cx.config().max_level;
-        let caps = Some(Caps::of_level(level)).filter(|caps| *caps != Caps::NONE);
         let Some(batch) = self.batches.get(op.request) else { return };
-        let wait = batch.start_wait(cx.now(), false);
-        let (role, bytes) = match opening {
-            Opening::Plain => (Role::Open(caps), Bytes::new()),
-            Opening::FirstBytes(bytes) => (Role::FirstBytes(caps, wait), bytes),
-            Opening::Udp(datagram) if datagram.is_empty() => (Role::Open(None), datagram),
-            Opening::Udp(datagram) => (Role::FirstBytes(None, wait), datagram),
-        };
-        if let Some((session, batches)) = self.session(upstream) {
+        let wait = first.is_some().then(|| batch.start_wait(cx.now(), false));
+        let Some((session, batches)) = self.session(upstream) else { return };
+        let has_caps = |caps: &Caps| session.socket().kind() == FlowKind::Tcp && *caps != Caps::NONE;
+        let caps = Some(Caps::of_level(level)).filter(has_caps);
+        let role = if first.is_some() { Role::FirstBytes(caps) } else { Role::Open(caps) };
+        if let Some(bytes) = first {
             session.write(bytes, cx);
-            // The session's id is something to tell.
-            session.wait(op, None, role, matches!(role, Role::Open(_)), batches, cx);
         }
+        // Without first bytes, the session's id is something to tell.
+        session.wait(op, Drain { upstream, seq: None, role, wait }, wait.is_none(), batches, cx);
     }
 
     /// The upstream could not be opened.
     fn on_failed(&mut self, cx: &mut Context, upstream: UpstreamId, failure: ConnectFailure) {
-        if let Some(UpstreamState::Connecting(connect)) = self.table.remove(upstream, cx) {
-            cx.remove_upstream(upstream);
-            let text = connect.opening.failure(failure.text());
-            cx.notice(NodeNotice::ConnectFailed { upstream, target: connect.target, failure });
-            self.batches.finish(connect.op, FixedReply::error(text, None), cx);
+        if let Some(UpstreamState::Connecting(mut connect)) = self.table.remove(upstream) {
+            connect.socket.failed(failure, cx);
+            connect.socket.reset();
+            connect.socket.shut(Shut::Reset, cx);
+            let reply = FixedReply::not_opened(connect.socket.kind(), failure.text());
+            self.batches.finish(connect.op, reply, cx);
         }
     }
 
@@ -388,52 +383,29 @@ impl Sessions {
         if self.table.session(upstream).is_none() {
             return;
         }
-        let Some(UpstreamState::Open(session)) = self.table.remove(upstream, cx) else { return };
-        let (sid, kind) = (session.sid(), session.kind());
-        let close = SessionClose::new(why, kind);
-        let Remains { waiting, queued, expected, unwritten } = session.end(cx);
+        let Some(UpstreamState::Open(session)) = self.table.remove(upstream) else { return };
+        let kind = session.socket().kind();
+        let cut = cut(why, kind);
         if kind == FlowKind::Tcp {
-            self.closed.remember(sid, ClosedSession { expected, cut: close.cut() });
+            self.closed.remember(session.sid(), ClosedSession { expected: session.expected(), cut });
         }
-        for op in waiting {
-            if let Some(PendingReply::Waiting(drain)) = self.batches.reply(op) {
-                let reply = close.reply(sid, drain.seq);
-                self.batches.finish(op, reply, cx);
-            }
-        }
-        for op in queued {
-            self.batches.finish(op.op, close.reply(sid, op.seq), cx);
-        }
-        cx.count(|stats| &mut stats.sessions_ended, 1);
-        self.part(cx, upstream, unwritten, why);
-        cx.notice(NodeNotice::SessionEnded { upstream, why });
-    }
-
-    /// Shuts the upstream of a session that has ended, or lets it linger until its last byte is written.
-    fn part(&mut self, cx: &mut Context, upstream: UpstreamId, uplink: Option<WriteQueue>, why: SessionEnd) {
+        let mut socket = session.end(cut, &mut self.batches, cx);
         let how = if why == SessionEnd::WriteTimedOut { Shut::Reset } else { Shut::Close };
-        cx.unblock(upstream);
-        match uplink {
-            None => cx.remove_upstream(upstream),
-            Some(uplink) if how == Shut::Close && uplink.unwritten() > 0 && !cx.is_closed() => {
-                self.table.insert(upstream, UpstreamState::Lingering(uplink), cx);
-            }
-            Some(_) => {
-                cx.remove_upstream(upstream);
-                cx.shut(upstream, how);
-            }
+        if how == Shut::Close && socket.unwritten() > 0 && !cx.is_closed() {
+            socket.linger(cx);
+            socket.ended(why, cx);
+            self.table.insert(UpstreamState::Lingering(socket), cx);
+        } else {
+            socket.shut(how, cx);
+            socket.ended(why, cx);
         }
     }
 
     /// Shuts an upstream that has no session.
     fn shut(&mut self, cx: &mut Context, upstream: UpstreamId, how: Shut) {
-        self.forget(cx, upstream);
-        cx.shut(upstream, how);
-    }
-
-    fn forget(&mut self, cx: &mut Context, upstream: UpstreamId) {
-        self.table.remove(upstream, cx);
-        cx.remove_upstream(upstream);
+        if let Some(mut state) = self.table.remove(upstream) {
+            state.socket_mut().shut(how, cx);
+        }
     }
 
     /// The node closes: answers every batch and ends every session.
@@ -458,8 +430,8 @@ impl Sessions {
             match *reply {
                 PendingReply::Connecting(upstream) => {
                     if let Some(UpstreamState::Connecting(connect)) = self.table.state(upstream) {
-                        let text = connect.opening.failure(SHUTTING_DOWN);
-                        self.batches.finish(part, FixedReply::error(text, None), cx);
+                        let reply = FixedReply::not_opened(connect.socket.kind(), SHUTTING_DOWN);
+                        self.batches.finish(part, reply, cx);
                         self.shut(cx, upstream, Shut::Reset);
                     }
                 }

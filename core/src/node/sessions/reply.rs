@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use crate::level::Caps;
 use crate::seq::Seq;
+use crate::target::FlowKind;
 use crate::wire::{BadOp, Code, ReplyParts, Sid};
 
 /// A reply without payload, owned until its batch is answered.
@@ -33,6 +34,23 @@ impl FixedReply {
     /// The op failed.
     pub(super) fn error(text: impl Into<Cow<'static, str>>, seq: Option<Seq>) -> Self {
         Self { error: Some(text.into()), seq, ..Self::default() }
+    }
+
+    /// The op opens no upstream.
+    pub(super) fn not_opened(kind: FlowKind, why: &str) -> Self {
+        let what = match kind {
+            FlowKind::Tcp => "connect failed",
+            FlowKind::Udp => "udp connect failed",
+        };
+        Self::error(alloc::format!("{what}: {why}"), None)
+    }
+
+    /// The session is over: why it was cut, or its end. A cut must not look like an end.
+    pub(super) fn over(cut: Option<&'static str>, sid: Sid, seq: Option<Seq>) -> Self {
+        match cut {
+            Some(why) => Self::error(why, seq),
+            None => Self::eof(sid, seq),
+        }
     }
 
     /// The op could not be read.

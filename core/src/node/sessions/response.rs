@@ -145,15 +145,15 @@ impl Writer<'_> {
         };
         let (caps, most) = match drain.role {
             Role::Open(caps) => (caps, 0),
-            Role::FirstBytes(caps, _) => (caps, *budget),
-            Role::Poll | Role::Payload(_) => (None, *budget),
+            Role::FirstBytes(caps) => (caps, *budget),
+            Role::Data => (None, *budget),
         };
         let start = pieces.0.len();
         let taken = session.take(most.min(cx.config().tuning.max_drain), &mut pieces.0, cx);
         *budget = budget.saturating_sub(taken.bytes);
         cx.count(|stats| &mut stats.downlink_bytes, taken.bytes);
         session.finish(op, cx.now());
-        let kind = session.kind();
+        let kind = session.socket().kind();
         let end = taken.end.filter(|_| !matches!(drain.role, Role::Open(_)));
         let reply = match (end, kind) {
             (Some(SessionEnd::Reset), FlowKind::Tcp) => FixedReply::error(UPSTREAM_RESET, drain.seq),

@@ -6,8 +6,7 @@ use bytes::Bytes;
 
 use crate::config::NodeOptions;
 use crate::datagrams::DatagramQueue;
-use crate::error::Misuse;
-use crate::id::{RequestId, UpstreamId};
+use crate::id::RequestId;
 use crate::node::action::SessionEnd;
 use crate::node::context::Context;
 use crate::node::event::UpstreamEvent;
@@ -17,7 +16,7 @@ use crate::node::requests::Part;
 use crate::node::sessions::batch::{Batches, Drain, PendingReply, Role};
 use crate::node::sessions::reply::FixedReply;
 use crate::node::sessions::sequencer::{OpSequencer, QueuedOp};
-use crate::node::socket::{Socket, WriteQueue};
+use crate::node::socket::Socket;
 use crate::queue::ByteQueue;
 use crate::reorder::Rejected;
 use crate::seq::Seq;
@@ -61,42 +60,26 @@ pub(super) struct Taken {
     pub(super) end: Option<SessionEnd>,
 }
 
-/// What is left of a session that has ended.
-#[derive(Debug)]
-pub(super) struct Remains {
-    /// The ops that have run and are not answered.
-    pub(super) waiting: Vec<Part>,
-    /// The ops that have not run.
-    pub(super) queued: Vec<QueuedOp>,
-    /// The first number that no op has used up.
-    pub(super) expected: Seq,
-    /// Bytes that the upstream has not taken; none after it was reset.
-    pub(super) unwritten: Option<WriteQueue>,
-}
-
 impl Session {
-    pub(super) fn new(upstream: UpstreamId, sid: Sid, kind: FlowKind, cx: &Context) -> Self {
-        let downlink = match kind {
+    pub(super) fn new(socket: Socket, sid: Sid, cx: &Context) -> Self {
+        let downlink = match socket.kind() {
             FlowKind::Tcp => Downlink::Tcp(ByteQueue::default()),
             FlowKind::Udp => Downlink::Udp(DatagramQueue::default()),
         };
-        let now = cx.now();
-        Self {
-            sid,
-            socket: Socket::new(upstream, kind, cx.config().session_buffer, now),
-            downlink,
-            sequencer: OpSequencer::new(cx.config()),
-            waiters: Vec::new(),
-            last_arrival: now,
-        }
+        let (sequencer, last_arrival) = (OpSequencer::new(cx.config()), cx.now());
+        Self { sid, socket, downlink, sequencer, waiters: Vec::new(), last_arrival }
     }
 
     pub(super) const fn sid(&self) -> Sid {
         self.sid
     }
 
-    pub(super) const fn kind(&self) -> FlowKind {
-        self.socket.kind()
+    pub(super) const fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    pub(super) const fn socket_mut(&mut self) -> &mut Socket {
+        &mut self.socket
     }
 
     /// The number that the session expects next.
@@ -116,11 +99,6 @@ impl Session {
     /// When bytes came last, if there are any to fetch and more may come.
     pub(super) fn growing(&self) -> Option<Instant> {
         (self.socket.is_live() && !self.is_drained()).then_some(self.last_arrival)
-    }
-
-    /// Whether the contract allows an event of its upstream now.
-    pub(super) fn check(&self, event: &UpstreamEvent) -> Result<(), Misuse> {
-        self.socket.check(event)
     }
 }
 
@@ -197,11 +175,6 @@ impl Session {
 
 /// Ops.
 impl Session {
-    /// An op names the session.
-    pub(super) const fn touch(&mut self, now: Instant) {
-        self.socket.touch(now);
-    }
-
     /// Whether an op runs as soon as it comes, and keeps nothing.
     pub(super) fn runs_at_once(&self, seq: Option<Seq>, config: &NodeOptions) -> bool {
         self.may_write(config) && seq.is_none_or(|seq| seq == self.expected())
@@ -280,12 +253,10 @@ impl Session {
                 }
                 let ready = self.is_ready();
                 let Some(batch) = batches.get(part.request) else { return };
-                let role = if is_poll && batch.has_polls() {
-                    Role::Poll
-                } else {
-                    Role::Payload(batch.start_wait(cx.now(), ready))
-                };
-                self.wait(part, seq, role, ready, batches, cx);
+                let waits = !(is_poll && batch.has_polls());
+                let wait = waits.then(|| batch.start_wait(cx.now(), ready));
+                let drain = Drain { upstream: self.socket.upstream(), seq, role: Role::Data, wait };
+                self.wait(part, drain, ready, batches, cx);
                 self.bound_waiters(batches, cx);
             }
         }
@@ -304,14 +275,13 @@ impl Session {
     pub(super) fn wait(
         &mut self,
         op: Part,
-        seq: Option<Seq>,
-        role: Role,
+        drain: Drain,
         ready: bool,
         batches: &mut Batches,
         cx: &mut Context,
     ) {
         self.waiters.push(Waiter { op, notified: self.is_ready() });
-        batches.set(op, PendingReply::Waiting(Drain { upstream: self.socket.upstream(), seq, role }), cx);
+        batches.set(op, PendingReply::Waiting(drain), cx);
         if ready {
             batches.data_ready(op, cx);
         }
@@ -368,21 +338,29 @@ impl Session {
             _ if !ended => None,
             false => Some(SessionEnd::Finished),
             // Bytes before a reset are answered first; the next op gets the error.
-            true if bytes > 0 && self.kind() == FlowKind::Tcp => None,
+            true if bytes > 0 && self.socket.kind() == FlowKind::Tcp => None,
             true => Some(SessionEnd::Reset),
         };
         Taken { bytes, end }
     }
 
-    /// The session ends.
-    pub(super) fn end(mut self, cx: &mut Context) -> Remains {
-        self.socket.close(cx.pool());
-        Remains {
-            waiting: self.waiters.iter().map(|waiter| waiter.op).collect(),
-            expected: self.expected(),
-            queued: self.sequencer.take_all(),
-            unwritten: (!self.socket.was_reset()).then_some(self.socket.into_writes()),
+    /// The session ends, or was `cut`: its ops are answered. What is left is its socket.
+    pub(super) fn end(
+        mut self,
+        cut: Option<&'static str>,
+        batches: &mut Batches,
+        cx: &mut Context,
+    ) -> Socket {
+        self.socket.credit().close(cx.pool());
+        for Waiter { op, .. } in self.waiters {
+            if let Some(PendingReply::Waiting(drain)) = batches.reply(op) {
+                batches.finish(op, FixedReply::over(cut, self.sid, drain.seq), cx);
+            }
         }
+        for op in self.sequencer.take_all() {
+            batches.finish(op.op, FixedReply::over(cut, self.sid, op.seq), cx);
+        }
+        self.socket
     }
 }
 
@@ -390,23 +368,16 @@ impl Session {
 impl Session {
     /// When it needs attention by itself, and why.
     pub(super) fn deadline(&self, config: &NodeOptions) -> Option<(Instant, TimerKind)> {
-        let write = self.socket.write_deadline(config).map(|at| (at, TimerKind::Write));
         let gap = self.sequencer.gap_deadline(config.tuning.seq_wait).map(|at| (at, TimerKind::SeqWait));
-        let idle = self.idle_deadline(config).map(|at| (at, TimerKind::IdleFlow));
-        [write, gap, idle].into_iter().flatten().min()
+        self.socket.deadline(self.may_idle(), config).into_iter().chain(gap).min()
     }
 
     /// A deadline has passed: why the session ends, if it does. Ops that waited too long for an earlier one are answered.
     pub(super) fn on_deadline(&mut self, batches: &mut Batches, cx: &mut Context) -> Option<SessionEnd> {
-        let now = cx.now();
-        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        if is_due(self.socket.write_deadline(cx.config())) {
-            return Some(SessionEnd::WriteTimedOut);
+        let (now, expected) = (cx.now(), self.expected());
+        if let Some(due) = self.socket.due(self.may_idle(), cx) {
+            return Some(if due == TimerKind::Write { SessionEnd::WriteTimedOut } else { SessionEnd::Idle });
         }
-        if is_due(self.idle_deadline(cx.config())) {
-            return Some(SessionEnd::Idle);
-        }
-        let expected = self.expected();
         for op in self.sequencer.overdue(cx.config().tuning.seq_wait, now) {
             if let Some(seq) = op.seq {
                 let waited = now.saturating_since(op.arrived);
@@ -417,10 +388,9 @@ impl Session {
         None
     }
 
-    /// When nothing has happened for too long. Ops that wait keep a session alive.
-    fn idle_deadline(&self, config: &NodeOptions) -> Option<Instant> {
-        let idle = self.waiters.is_empty() && self.sequencer.is_idle();
-        idle.then(|| self.socket.idle_deadline(config))
+    /// Whether it ends when nothing happens for too long. Ops that wait keep a session alive.
+    fn may_idle(&self) -> bool {
+        self.waiters.is_empty() && self.sequencer.is_idle()
     }
 }
 

@@ -8,27 +8,18 @@ use bytes::Bytes;
 
 use crate::error::Misuse;
 use crate::id::UpstreamId;
-use crate::node::context::{Context, Owner};
+use crate::node::context::Context;
 use crate::node::event::UpstreamEvent;
 use crate::node::requests::Part;
 use crate::node::sessions::session::Session;
-use crate::node::socket::{WriteQueue, check_connecting};
-use crate::target::{FlowKind, Target};
-use crate::time::Instant;
-use crate::timer::{TimerKind, TimerSlot};
+use crate::node::socket::Socket;
 use crate::wire::Sid;
 
 /// The upstreams of levels 0 and 1.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SessionTable {
-    upstreams: BTreeMap<UpstreamId, UpstreamEntry>,
+    upstreams: BTreeMap<UpstreamId, UpstreamState>,
     sids: BTreeMap<Sid, UpstreamId>,
-}
-
-#[derive(Clone, Debug)]
-struct UpstreamEntry {
-    state: UpstreamState,
-    timer: TimerSlot,
 }
 
 /// The state of an upstream.
@@ -45,104 +36,91 @@ pub(super) enum UpstreamState {
     /// It is open.
     Open(Box<Session>),
     /// Its session has ended; what was handed out is still being written.
-    Lingering(WriteQueue),
+    Lingering(Socket),
 }
 
 /// An attempt to open an upstream.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Connect {
     /// The op that asked for it.
     pub(super) op: Part,
-    pub(super) target: Target,
-    pub(super) opening: Opening,
-    /// When the node gives up.
-    pub(super) deadline: Instant,
+    pub(super) socket: Socket,
+    /// The first bytes, or the first datagram: the op wants the answer to it. Without, it is answered as soon as the
+    /// upstream is open.
+    pub(super) first: Option<Bytes>,
 }
 
-/// What the op wanted beside the upstream.
-#[derive(Clone)]
-pub(super) enum Opening {
-    /// Nothing: it is answered as soon as the upstream is open.
-    Plain,
-    /// To write these first bytes, and the answer to them.
-    FirstBytes(Bytes),
-    /// UDP: to send this first datagram, if there is one, and the answer to it.
-    Udp(Bytes),
-}
-
-impl Opening {
-    pub(super) const fn kind(&self) -> FlowKind {
-        match self {
-            Self::Plain | Self::FirstBytes(_) => FlowKind::Tcp,
-            Self::Udp(_) => FlowKind::Udp,
-        }
-    }
-
-    /// The error reply's text, with the reason.
-    pub(super) fn failure(&self, why: &str) -> alloc::string::String {
-        let what = match self {
-            Self::Plain | Self::FirstBytes(_) => "connect failed",
-            Self::Udp(_) => "udp connect failed",
-        };
-        alloc::format!("{what}: {why}")
-    }
-
+impl Connect {
     /// Payload bytes that wait for the upstream.
-    const fn bytes(&self) -> usize {
-        match self {
-            Self::Plain => 0,
-            Self::FirstBytes(bytes) | Self::Udp(bytes) => bytes.len(),
-        }
+    fn bytes(&self) -> usize {
+        self.first.as_ref().map_or(0, Bytes::len)
     }
 }
 
 /// The payload is left out.
-impl fmt::Debug for Opening {
+impl fmt::Debug for Connect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} with {} bytes", self.kind(), self.bytes())
+        write!(f, "{:?} with {} bytes", self.socket, self.bytes())
+    }
+}
+
+impl UpstreamState {
+    fn socket(&self) -> &Socket {
+        match self {
+            Self::Connecting(connect) => &connect.socket,
+            Self::Open(session) => session.socket(),
+            Self::Lingering(socket) => socket,
+        }
+    }
+
+    pub(super) fn socket_mut(&mut self) -> &mut Socket {
+        match self {
+            Self::Connecting(connect) => &mut connect.socket,
+            Self::Open(session) => session.socket_mut(),
+            Self::Lingering(socket) => socket,
+        }
     }
 }
 
 impl SessionTable {
     /// Adds an upstream, or changes the state of one, and sets its timer.
-    pub(super) fn insert(&mut self, upstream: UpstreamId, state: UpstreamState, cx: &mut Context) {
+    pub(super) fn insert(&mut self, state: UpstreamState, cx: &mut Context) {
+        let upstream = state.socket().upstream();
         if let UpstreamState::Open(session) = &state {
             self.sids.insert(session.sid(), upstream);
         }
-        self.upstreams.insert(upstream, UpstreamEntry { state, timer: TimerSlot::default() });
+        self.upstreams.insert(upstream, state);
         self.arm(upstream, cx);
     }
 
-    /// Takes an upstream out, with its timer.
-    pub(super) fn remove(&mut self, upstream: UpstreamId, cx: &mut Context) -> Option<UpstreamState> {
-        let mut entry = self.upstreams.remove(&upstream)?;
-        cx.set_timer(&mut entry.timer, Owner::Upstream(upstream), None);
-        if let UpstreamState::Open(session) = &entry.state {
+    /// Takes an upstream out. Its timer stays set.
+    pub(super) fn remove(&mut self, upstream: UpstreamId) -> Option<UpstreamState> {
+        let state = self.upstreams.remove(&upstream)?;
+        if let UpstreamState::Open(session) = &state {
             self.sids.remove(&session.sid());
         }
-        Some(entry.state)
+        Some(state)
     }
 
     /// Sets the timer of an upstream.
     pub(super) fn arm(&mut self, upstream: UpstreamId, cx: &mut Context) {
-        if let Some(UpstreamEntry { state, timer }) = self.upstreams.get_mut(&upstream) {
+        if let Some(state) = self.upstreams.get_mut(&upstream) {
             let deadline = match state {
-                UpstreamState::Connecting(connect) => Some((connect.deadline, TimerKind::Connect)),
                 UpstreamState::Open(session) => session.deadline(cx.config()),
-                UpstreamState::Lingering(uplink) => {
-                    uplink.deadline(cx.config()).map(|at| (at, TimerKind::Write))
+                UpstreamState::Connecting(_) | UpstreamState::Lingering(_) => {
+                    state.socket().deadline(false, cx.config())
                 }
             };
-            cx.set_timer(timer, Owner::Upstream(upstream), deadline);
+            state.socket_mut().set_timer(deadline, cx);
         }
     }
 
     pub(super) fn state(&self, upstream: UpstreamId) -> Option<&UpstreamState> {
-        self.upstreams.get(&upstream).map(|entry| &entry.state)
+        self.upstreams.get(&upstream)
     }
 
     pub(super) fn state_mut(&mut self, upstream: UpstreamId) -> Option<&mut UpstreamState> {
-        self.upstreams.get_mut(&upstream).map(|entry| &mut entry.state)
+        self.upstreams.get_mut(&upstream)
     }
 
     /// The session of an upstream that is open.
@@ -174,26 +152,21 @@ impl SessionTable {
     /// The upstreams, for a fingerprint.
     #[cfg(feature = "model")]
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &UpstreamState> {
-        self.upstreams.values().map(|entry| &entry.state)
+        self.upstreams.values()
     }
 
     /// Payload bytes that are kept for all of them. Visits every upstream.
     pub(super) fn buffered_bytes(&self) -> usize {
-        let bytes = self.upstreams.values().map(|entry| match &entry.state {
-            UpstreamState::Connecting(connect) => connect.opening.bytes(),
+        let bytes = self.upstreams.values().map(|state| match state {
+            UpstreamState::Connecting(connect) => connect.bytes(),
             UpstreamState::Open(session) => session.buffered(),
-            UpstreamState::Lingering(uplink) => uplink.unwritten(),
+            UpstreamState::Lingering(socket) => socket.unwritten(),
         });
         bytes.fold(0, usize::saturating_add)
     }
 
     /// Whether the contract allows an event of an upstream now.
     pub(super) fn check(&self, upstream: UpstreamId, event: &UpstreamEvent) -> Result<(), Misuse> {
-        match self.state(upstream) {
-            None => Ok(()),
-            Some(UpstreamState::Connecting(_)) => check_connecting(event),
-            Some(UpstreamState::Open(session)) => session.check(event),
-            Some(UpstreamState::Lingering(uplink)) => uplink.check(event),
-        }
+        self.state(upstream).map_or(Ok(()), |state| state.socket().check(event))
     }
 }

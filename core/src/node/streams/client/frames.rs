@@ -2,13 +2,15 @@
 
 use bytes::Bytes;
 
+use crate::connection::stream::Stream;
 use crate::credit::FLOOR;
 use crate::node::action::{ClientFault, NodeNotice, SessionEnd};
 use crate::node::context::Context;
+use crate::node::socket::Socket;
 use crate::node::streams::client::ClientConnection;
 use crate::node::streams::client::request::RequestCopy;
 use crate::node::streams::packets::Packets;
-use crate::node::streams::stream::UpstreamStream;
+use crate::node::streams::stream::buffers;
 use crate::node::upstreams::{Carrier, StreamRef};
 use crate::pin::compact;
 use crate::seq::Seq;
@@ -66,14 +68,14 @@ impl ClientConnection {
         }
         let carrier = Carrier::Stream(StreamRef { connection: self.id, number });
         let full = !self.shared.has_place();
-        let upstream = if full { None } else { cx.open_upstream(carrier, target.clone(), kind) };
-        let Some(upstream) = upstream else {
+        let window_kept = buffers(kind, window, cx.config());
+        let socket = if full { None } else { Socket::open(carrier, target, kind, window_kept, cx) };
+        let Some(socket) = socket else {
             self.refuse(number, ResetCode::TooManyStreams, now);
             let limit = if full { "streams.max_streams" } else { "max_sessions" };
             return cx.notice(NodeNotice::LimitReached { limit });
         };
-        let stream = UpstreamStream::open(upstream, target, kind, window, cx.config(), now);
-        self.shared.insert(number, stream);
+        self.shared.insert(number, Stream::open(socket, window, cx.config(), now));
         self.arm(number, cx);
     }
 
@@ -97,7 +99,7 @@ impl ClientConnection {
         } else {
             recv.receive_copy(seq, fin, bytes)?;
         }
-        stream.upstream_mut().touch(cx.now());
+        stream.socket_mut().touch(cx.now());
         self.deliver(number, cx);
         Ok(())
     }
@@ -121,14 +123,14 @@ impl ClientConnection {
 
     fn on_datagram_frame(&mut self, number: StreamNumber, bytes: Bytes, cx: &mut Context) {
         let Some(stream) = self.shared.stream_mut(number) else { return };
-        let (upstream, open) = (stream.upstream_id(), stream.is_open());
+        let (upstream, open) = (stream.socket().upstream(), stream.socket().is_open());
         let Some((datagrams, _)) = stream.datagrams_mut() else { return };
         if open {
             cx.write(upstream, bytes);
         } else {
             datagrams.received.push(bytes, cx.config().tuning.udp_queue, FLOOR);
         }
-        stream.upstream_mut().touch(cx.now());
+        stream.socket_mut().touch(cx.now());
         cx.queue_upstream(upstream);
     }
 

@@ -12,15 +12,15 @@ use crate::config::NodeOptions;
 use crate::connection::stream::violation::Violation;
 use crate::connection::{Connection, LastWord};
 use crate::error::Misuse;
-use crate::node::action::{ClientFault, NodeNotice, SessionEnd, Shut};
+use crate::node::action::{ClientFault, SessionEnd, Shut};
 use crate::node::context::{Context, Owner};
 use crate::node::event::UpstreamEvent;
 use crate::node::requests::PacketReply;
+use crate::node::socket::Socket;
 use crate::node::streams::ended::Ended;
 use crate::node::streams::exchanges::Exchanges;
 use crate::node::streams::hold::{Delays, HeldExchange, HoldInputs, ResponsePayload};
 use crate::node::streams::packets::Packets;
-use crate::node::streams::stream::UpstreamSocket;
 use crate::node::upstreams::ConnectionId;
 use crate::time::{Instant, share};
 use crate::timer::TimerSlot;
@@ -42,7 +42,7 @@ impl From<Violation> for ClientFault {
 #[derive(Clone, Debug)]
 pub(super) struct ClientConnection {
     id: ConnectionId,
-    shared: Connection<UpstreamSocket>,
+    shared: Connection<Socket>,
     exchanges: Exchanges,
     /// The number of the next answer.
     answers: AnswerNumber,
@@ -222,7 +222,7 @@ impl ClientConnection {
 
     /// Whether the contract allows an event of a stream's upstream now.
     pub(super) fn check(&self, number: StreamNumber, event: &UpstreamEvent) -> Result<(), Misuse> {
-        self.shared.stream(number).map_or(Ok(()), |stream| stream.check(event))
+        self.shared.stream(number).map_or(Ok(()), |stream| stream.socket().check(event))
     }
 
     /// A held request may be ready to be answered.
@@ -252,16 +252,9 @@ impl ClientConnection {
         };
         let Some(mut stream) = self.shared.remove(number, last, cx.pool(), now) else { return };
         self.ended.insert(number);
-        let upstream = stream.upstream_id();
-        cx.set_timer(stream.timer_mut(), Owner::Upstream(upstream), None);
-        cx.remove_upstream(upstream);
-        if !stream.upstream().was_reset() {
-            cx.shut(upstream, if why == SessionEnd::Finished { Shut::Close } else { Shut::Reset });
-        }
-        if stream.is_open() {
-            cx.count(|stats| &mut stats.sessions_ended, 1);
-            cx.notice(NodeNotice::SessionEnded { upstream, why });
-        }
+        let how = if why == SessionEnd::Finished { Shut::Close } else { Shut::Reset };
+        stream.socket_mut().shut(how, cx);
+        stream.socket().ended(why, cx);
         self.grant_blocked(cx);
         self.queue(cx);
     }
@@ -315,7 +308,10 @@ impl ClientConnection {
             print.deadline(held.until);
         });
         self.shared.fingerprint(print, |print, socket| {
+            ranks.upstream(socket.upstream(), print);
             socket.fingerprint(ranks, print);
+            print.value(socket);
+            print.time(socket.idle_deadline(ranks.config()));
         });
         print.each(self.unconfirmed.iter(), |print, (at, exchange)| {
             print.value(exchange);

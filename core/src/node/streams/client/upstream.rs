@@ -5,11 +5,12 @@ use bytes::Bytes;
 use crate::connection::Side;
 use crate::connection::stream::recv::RecvHalf;
 use crate::error::ConnectFailure;
-use crate::node::action::{NodeNotice, SessionEnd};
-use crate::node::context::{Context, Owner};
+use crate::node::action::SessionEnd;
+use crate::node::context::Context;
 use crate::node::event::UpstreamEvent;
 use crate::node::streams::client::ClientConnection;
 use crate::target::FlowKind;
+use crate::timer::TimerKind;
 use crate::wire::number::StreamNumber;
 use crate::wire::reset::ResetCode;
 
@@ -22,23 +23,23 @@ impl ClientConnection {
         cx: &mut Context,
     ) {
         let stream = self.shared.stream_mut(number);
-        let Some(stream) = stream.filter(|stream| !stream.upstream().was_reset()) else { return };
+        let Some(stream) = stream.filter(|stream| !stream.socket().was_reset()) else { return };
         match event {
             UpstreamEvent::Opened => self.on_opened(number, cx),
             UpstreamEvent::Failed(failure) => {
                 // The driver has nothing left to shut.
-                stream.upstream_mut().reset();
+                stream.socket_mut().reset();
                 self.on_failed(number, failure, SessionEnd::Reset, cx);
             }
             UpstreamEvent::Data(bytes) => self.on_data(number, bytes, cx),
             UpstreamEvent::Datagram(datagram) => self.on_datagram(number, datagram, cx),
             UpstreamEvent::Fin => self.on_fin(number, cx),
             UpstreamEvent::Reset => {
-                stream.upstream_mut().reset();
+                stream.socket_mut().reset();
                 self.end_stream(number, SessionEnd::Reset, Some(ResetCode::Aborted), cx);
             }
             UpstreamEvent::Written(bytes) => {
-                stream.upstream_mut().written(bytes, cx.now());
+                stream.socket_mut().written(bytes, cx.now());
                 if let Some(recv) = stream.recv_half_mut() {
                     let _ = recv.take(bytes); // the contract was checked: no more than was handed out
                 }
@@ -49,12 +50,8 @@ impl ClientConnection {
 
     fn on_opened(&mut self, number: StreamNumber, cx: &mut Context) {
         let Some(stream) = self.shared.stream_mut(number) else { return };
-        let kind = stream.kind();
-        let Some(target) = stream.set_open() else { return };
-        let upstream = stream.upstream_id();
-        stream.upstream_mut().touch(cx.now());
-        cx.count(|stats| &mut stats.sessions_opened, 1);
-        cx.notice(NodeNotice::SessionOpened { upstream, target, kind });
+        let upstream = stream.socket().upstream();
+        stream.socket_mut().opened(cx);
         while let Some((datagrams, _)) = stream.datagrams_mut()
             && let Some(bytes) = datagrams.received.pop()
         {
@@ -71,9 +68,8 @@ impl ClientConnection {
         why: SessionEnd,
         cx: &mut Context,
     ) {
-        let Some(stream) = self.shared.stream(number) else { return };
-        if let Some(target) = stream.connecting().cloned() {
-            cx.notice(NodeNotice::ConnectFailed { upstream: stream.upstream_id(), target, failure });
+        if let Some(stream) = self.shared.stream(number) {
+            stream.socket().failed(failure, cx);
         }
         self.end_stream(number, why, Some(ResetCode::Connect(failure)), cx);
     }
@@ -81,7 +77,7 @@ impl ClientConnection {
     fn on_data(&mut self, number: StreamNumber, bytes: Bytes, cx: &mut Context) {
         let Some(stream) = self.shared.stream_mut(number) else { return };
         if stream.kind() == FlowKind::Tcp
-            && stream.upstream_mut().arrive(bytes.len(), cx.now())
+            && stream.socket_mut().arrive(bytes.len(), cx.now())
             && stream.send_half_mut().is_some_and(|send| send.write(bytes).is_ok())
         {
             self.settle_stream(number, cx);
@@ -91,8 +87,8 @@ impl ClientConnection {
     fn on_datagram(&mut self, number: StreamNumber, datagram: Bytes, cx: &mut Context) {
         let (now, most) = (cx.now(), cx.config().tuning.udp_queue);
         let Some((stream, mut pools)) = self.shared.with_pools(number, cx.pool()) else { return };
-        let upstream = stream.upstream_id();
-        stream.upstream_mut().touch(now);
+        let upstream = stream.socket().upstream();
+        stream.socket_mut().touch(now);
         let Some((datagrams, socket)) = stream.datagrams_mut() else { return };
         let (before, dropped) =
             datagrams.sending.push_with_credit(datagram, most, socket.credit_mut(), &mut pools);
@@ -102,10 +98,10 @@ impl ClientConnection {
 
     fn on_fin(&mut self, number: StreamNumber, cx: &mut Context) {
         let Some(stream) = self.shared.stream_mut(number) else { return };
-        if !stream.upstream().is_live() {
+        if !stream.socket().is_live() {
             return;
         }
-        stream.upstream_mut().finish();
+        stream.socket_mut().finish();
         match stream.send_half_mut() {
             Some(send) => {
                 let _ = send.finish(); // it was not finished before: the source was live
@@ -118,14 +114,14 @@ impl ClientConnection {
     /// Hands what is in order to the upstream, once that is open.
     pub(super) fn deliver(&mut self, number: StreamNumber, cx: &mut Context) {
         if let Some(stream) = self.shared.stream_mut(number)
-            && stream.is_open()
+            && stream.socket().is_open()
         {
             while let Some(delivery) = stream.recv_half_mut().and_then(RecvHalf::deliver) {
                 if !delivery.bytes.is_empty() {
-                    stream.upstream_mut().write(delivery.bytes, cx);
+                    stream.socket_mut().write(delivery.bytes, cx);
                 }
                 if delivery.fin {
-                    cx.finish(stream.upstream_id());
+                    cx.finish(stream.socket().upstream());
                 }
             }
         }
@@ -135,7 +131,7 @@ impl ClientConnection {
     /// A stream has changed: it may be finished, and there may be something to send.
     pub(super) fn settle_stream(&mut self, number: StreamNumber, cx: &mut Context) {
         let Some(stream) = self.shared.stream(number) else { return };
-        let upstream = stream.upstream_id();
+        let upstream = stream.socket().upstream();
         if self.shared.refresh(number, cx.now()) {
             return self.end_stream(number, SessionEnd::Finished, None, cx);
         }
@@ -146,11 +142,11 @@ impl ClientConnection {
     /// Gives the reader of a stream's upstream what credit there is.
     pub(in crate::node::streams) fn grant(&mut self, number: StreamNumber, cx: &mut Context) {
         let Some((stream, mut pools)) = self.shared.with_pools(number, cx.pool()) else { return };
-        if !stream.is_open() {
+        if !stream.socket().is_open() {
             return;
         }
-        let bytes = stream.upstream_mut().grant(&mut pools);
-        let (upstream, blocked) = (stream.upstream_id(), stream.upstream().is_blocked());
+        let bytes = stream.socket_mut().grant(&mut pools);
+        let (upstream, blocked) = (stream.socket().upstream(), stream.socket().is_blocked());
         cx.credit(upstream, bytes);
         if !blocked {
             return;
@@ -172,24 +168,23 @@ impl ClientConnection {
     /// Sets the timer of a stream.
     pub(in crate::node::streams) fn arm(&mut self, number: StreamNumber, cx: &mut Context) {
         if let Some(stream) = self.shared.stream_mut(number) {
-            let deadline = stream.deadline(cx.config());
-            let owner = Owner::Upstream(stream.upstream_id());
-            cx.set_timer(stream.timer_mut(), owner, deadline);
+            let deadline = stream.socket().deadline(stream.may_idle(), cx.config());
+            stream.socket_mut().set_timer(deadline, cx);
         }
     }
 
     /// A deadline of a stream's upstream has passed.
     pub(in crate::node::streams) fn on_upstream_deadline(&mut self, number: StreamNumber, cx: &mut Context) {
         let Some(stream) = self.shared.stream(number) else { return };
-        let socket = stream.upstream();
-        if !stream.is_open() {
-            self.on_failed(number, ConnectFailure::TimedOut, SessionEnd::Abandoned, cx);
-        } else if socket.write_deadline(cx.config()).is_some_and(|at| at <= cx.now()) {
-            self.end_stream(number, SessionEnd::WriteTimedOut, Some(ResetCode::Stalled), cx);
-        } else if stream.idle_deadline(cx.config()).is_some_and(|at| at <= cx.now()) {
-            self.end_stream(number, SessionEnd::Idle, Some(ResetCode::Idle), cx);
-        } else {
-            cx.queue_upstream(socket.upstream());
+        match stream.socket().due(stream.may_idle(), cx) {
+            Some(TimerKind::Connect) => {
+                self.on_failed(number, ConnectFailure::TimedOut, SessionEnd::Abandoned, cx);
+            }
+            Some(TimerKind::Write) => {
+                self.end_stream(number, SessionEnd::WriteTimedOut, Some(ResetCode::Stalled), cx);
+            }
+            Some(_) => self.end_stream(number, SessionEnd::Idle, Some(ResetCode::Idle), cx),
+            None => cx.queue_upstream(stream.socket().upstream()),
         }
     }
 }
