@@ -214,7 +214,7 @@ impl<'a> Batches<'a> {
     /// The next flow that wants to send payload, and the path that it needs. An op of fixed size has its bytes granted
     /// already.
     fn next_share(&mut self) -> Option<(Share, Path)> {
-        let (id, wanted) = self.flows.next_payload()?;
+        let (id, wanted) = self.flows.next_payload(self.context.config())?;
         let flow = self.flows.get(id)?;
         // A poll that goes again carries no bytes; its turn counts as one.
         let granted = if flow.has_fixed_op() { wanted.max(1) } else { 0 };

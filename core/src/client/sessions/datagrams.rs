@@ -6,13 +6,12 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::client::action::{ClientAction, ClientNotice, EndReason};
+use crate::client::action::{ClientNotice, EndReason};
 use crate::client::context::Context;
-use crate::client::event::LocalEvent;
 use crate::client::sessions::polls::Inputs;
-use crate::client::sessions::ready::{Polling, Wants};
+use crate::client::sessions::ready::Polling;
 use crate::client::sessions::session::{Outcome, Start};
-use crate::config::{ClientOptions, OpenMode};
+use crate::config::ClientOptions;
 use crate::credit::Credit;
 use crate::datagrams::DatagramQueue;
 use crate::error::Misuse;
@@ -29,16 +28,26 @@ const MAX_DATAGRAM: usize = 65_535;
 /// The wait after a lost poll. Longer waits are up to the relays.
 const POLL_AGAIN: Duration = Duration::from_millis(500);
 
-/// One UDP flow.
+/// The datagrams of one UDP flow.
+///
+/// A relay that answers from its own cache reports the end of a session that does not exist: the flow goes on without
+/// one, until there is a datagram to send.
 #[derive(Clone, Debug)]
 pub(super) struct Association {
     id: FlowId,
-    target: Target,
-    phase: AssociationPhase,
     queue: DatagramQueue,
-    opened: Instant,
     last_active: Instant,
-    announced: bool,
+    /// The session at the node, once there is one.
+    link: Option<AssociationLink>,
+}
+
+#[derive(Clone, Debug)]
+struct AssociationLink {
+    sid: Sid,
+    polls: usize,
+    payloads: usize,
+    poll_from: Instant,
+    empties: u32,
 }
 
 /// The wait after so many empty polls that were not held: doubled each time up to half a minute.
@@ -47,80 +56,20 @@ fn poll_wait(empties: u32) -> Duration {
     POLL_AGAIN.saturating_mul(1_u32.checked_shl(empties.saturating_sub(1)).unwrap_or(u32::MAX)).min(LONGEST)
 }
 
-/// ```text
-///   FirstDatagram ── one came, or the wait is over ──▶ OpenDue ◀── not sent ──┐
-///                                                       ▲ │ ▲                 │
-///                            Unlinked ── a datagram ────┘ │ └─ more wait ──┐  │
-///                               ▲                         ▼                │  │
-///                               └── a relay's answer ── Opening ───────────┴──┘
-///                                                         │ sid
-///                                                         ▼
-///                                                      Linked ── eof, error, idle ──▶ (ended)
-/// ```
-/// A relay that answers from its own cache reports the end of a session that does not exist: the flow goes on without
-/// one.
-#[derive(Clone, Debug)]
-enum AssociationPhase {
-    FirstDatagram { until: Instant },
-    Unlinked,
-    OpenDue,
-    Opening,
-    Linked(Linked),
-}
-
-#[derive(Clone, Debug)]
-struct Linked {
-    sid: Sid,
-    polls: usize,
-    payloads: usize,
-    poll_from: Instant,
-    empties: u32,
-}
-
 impl Association {
-    pub(super) fn open(id: FlowId, target: Target, context: &mut Context) -> Self {
-        let announced = context.config().open == OpenMode::Optimistic;
-        if announced {
-            context.push(ClientAction::Opened { flow: id });
-        }
-        let now = context.now();
-        let until = now.saturating_add(context.config().tuning.first_bytes_wait);
-        Self {
-            id,
-            target,
-            phase: AssociationPhase::FirstDatagram { until },
-            queue: DatagramQueue::default(),
-            opened: now,
-            last_active: now,
-            announced,
-        }
+    pub(super) fn new(id: FlowId, now: Instant) -> Self {
+        Self { id, queue: DatagramQueue::default(), last_active: now, link: None }
     }
 
     /// Hands over to a stream.
-    pub(super) fn start(&mut self) -> Start {
+    pub(super) fn hand_over(mut self, target: Target) -> Start {
         let mut bytes = Vec::new();
         self.queue.take_into(usize::MAX, &mut bytes);
-        Start {
-            target: self.target.clone(),
-            flow: FlowKind::Udp,
-            bytes,
-            finished: false,
-            credit: Credit::new(0),
-        }
+        Start { target, flow: FlowKind::Udp, bytes, finished: false, credit: Credit::new(0) }
     }
 
-    pub(super) const fn target(&self) -> &Target {
-        &self.target
-    }
-
-    pub(super) const fn sid(&self) -> Option<Sid> {
-        match &self.phase {
-            AssociationPhase::Linked(linked) => Some(linked.sid),
-            AssociationPhase::FirstDatagram { .. }
-            | AssociationPhase::Unlinked
-            | AssociationPhase::OpenDue
-            | AssociationPhase::Opening => None,
-        }
+    pub(super) fn sid(&self) -> Option<Sid> {
+        self.link.as_ref().map(|link| link.sid)
     }
 
     /// Bytes of datagrams that wait.
@@ -128,124 +77,71 @@ impl Association {
         self.queue.bytes()
     }
 
-    /// Something happened on the application's socket. `Fin` and `Reset` are the engine's to handle.
-    pub(super) fn on_local(&mut self, event: LocalEvent, context: &mut Context) -> Result<(), Misuse> {
-        let now = context.now();
-        match event {
-            LocalEvent::Data(datagram) if datagram.len() > MAX_DATAGRAM => Err(Misuse::DatagramTooLarge),
-            LocalEvent::Data(datagram) => {
-                self.last_active = now;
-                self.push(datagram, context);
-                self.open_if_queued(now);
-                Ok(())
-            }
-            LocalEvent::Written(_) | LocalEvent::Fin | LocalEvent::Reset => Ok(()),
+    /// The application sent a datagram.
+    pub(super) fn on_data(&mut self, datagram: Bytes, context: &mut Context) -> Result<(), Misuse> {
+        if datagram.len() > MAX_DATAGRAM {
+            return Err(Misuse::DatagramTooLarge);
         }
-    }
-
-    /// A flow without a session opens one when it has something to send.
-    fn open_if_queued(&mut self, now: Instant) {
-        if let AssociationPhase::FirstDatagram { .. } | AssociationPhase::Unlinked = self.phase
-            && !self.queue.is_empty()
-        {
-            self.phase = AssociationPhase::OpenDue;
-            self.opened = now;
-        }
-    }
-
-    fn push(&mut self, datagram: Bytes, context: &mut Context) {
+        self.last_active = context.now();
         // An empty payload means none on the wire, so an empty datagram cannot be sent.
-        if datagram.is_empty() {
-            return;
+        if !datagram.is_empty() {
+            let dropped = self.queue.push(datagram, context.config().tuning.udp_queue, usize::MAX);
+            context.add(|stats| &mut stats.datagrams_dropped, dropped);
         }
-        let dropped = self.queue.push(datagram, context.config().tuning.udp_queue, usize::MAX);
-        context.add(|stats| &mut stats.datagrams_dropped, dropped);
+        Ok(())
     }
 
-    /// What the flow wants sent now.
-    pub(super) fn wants(&self, now: Instant, config: &ClientOptions) -> Wants {
-        match &self.phase {
-            AssociationPhase::FirstDatagram { .. }
-            | AssociationPhase::Unlinked
-            | AssociationPhase::Opening => Wants::default(),
-            AssociationPhase::OpenDue => Wants { connect: true, ..Wants::default() },
-            AssociationPhase::Linked(linked) => Wants {
-                connect: false,
-                payload: self.queue.next_len().filter(|_| linked.payloads < config.max_depth),
-                poll: self.wants_poll(now),
-            },
-        }
+    /// Whether there are datagrams and no session for them.
+    pub(super) fn wants_session(&self) -> bool {
+        self.link.is_none() && !self.queue.is_empty()
     }
 
-    /// The poll that the flow wants sent now.
+    /// The length of the datagram that should be sent now.
+    pub(super) fn wants_payload(&self, config: &ClientOptions) -> Option<usize> {
+        let link = self.link.as_ref()?;
+        self.queue.next_len().filter(|_| link.payloads < config.max_depth)
+    }
+
+    /// The poll that should be sent now.
     pub(super) fn wants_poll(&self, now: Instant) -> Option<Polling> {
-        let AssociationPhase::Linked(linked) = &self.phase else { return None };
-        (linked.polls == 0 && linked.poll_from <= now).then_some(Polling::Idle)
+        let link = self.link.as_ref()?;
+        (link.polls == 0 && link.poll_from <= now).then_some(Polling::Idle)
     }
 
-    pub(super) fn deadline(&self, now: Instant, config: &ClientOptions) -> Option<(Instant, TimerKind)> {
-        let idle = (self.last_active.saturating_add(config.udp_idle), TimerKind::IdleFlow);
-        let phase = match &self.phase {
-            AssociationPhase::FirstDatagram { until } => Some((*until, TimerKind::FirstBytes)),
-            AssociationPhase::OpenDue => {
-                Some((self.opened.saturating_add(config.request_timeout), TimerKind::ReplyWatchdog))
-            }
-            AssociationPhase::Unlinked | AssociationPhase::Opening => None,
-            AssociationPhase::Linked(linked) => {
-                Some((linked.poll_from, TimerKind::Poll)).filter(|(at, _)| linked.polls == 0 && *at > now)
-            }
-        };
-        phase.into_iter().chain([idle]).min()
-    }
-
-    pub(super) fn on_timeout(&mut self, context: &Context) -> Outcome {
-        let (now, config) = (context.now(), context.config());
-        if self.last_active.saturating_add(config.udp_idle) <= now {
-            return Err(EndReason::Idle);
-        }
-        match &self.phase {
-            AssociationPhase::FirstDatagram { until } if *until <= now => {
-                self.phase = AssociationPhase::OpenDue;
-                Ok(())
-            }
-            AssociationPhase::OpenDue if self.opened.saturating_add(config.request_timeout) <= now => {
-                Err(EndReason::NoRelay)
-            }
-            AssociationPhase::FirstDatagram { .. }
-            | AssociationPhase::Unlinked
-            | AssociationPhase::OpenDue
-            | AssociationPhase::Opening
-            | AssociationPhase::Linked(_) => Ok(()),
-        }
+    /// When the flow has been idle for too long, and when its next poll is due.
+    pub(super) fn deadlines(
+        &self,
+        now: Instant,
+        config: &ClientOptions,
+    ) -> [Option<(Instant, TimerKind)>; 2] {
+        let poll = self.link.as_ref().filter(|link| link.polls == 0 && link.poll_from > now);
+        [
+            Some((self.last_active.saturating_add(config.udp_idle), TimerKind::IdleFlow)),
+            poll.map(|link| (link.poll_from, TimerKind::Poll)),
+        ]
     }
 
     /// The op that opens the flow, with its first datagram if there is one.
-    pub(super) fn take_open(&mut self) -> Op {
-        self.phase = AssociationPhase::Opening;
-        Op::UdpOpen { target: self.target.clone(), payload: self.queue.pop().unwrap_or_default() }
+    pub(super) fn take_connect(&mut self, target: Target) -> Op {
+        Op::UdpOpen { target, payload: self.queue.pop().unwrap_or_default() }
     }
 
     /// The next datagram.
     pub(super) fn take_payload(&mut self) -> Option<Op> {
-        let sid = self.sid()?;
+        let link = self.link.as_mut()?;
         let payload = self.queue.pop()?;
-        if let AssociationPhase::Linked(linked) = &mut self.phase {
-            linked.payloads = linked.payloads.saturating_add(1);
-        }
-        Some(Op::UdpData { sid, payload })
+        link.payloads = link.payloads.saturating_add(1);
+        Some(Op::UdpData { sid: link.sid, payload })
     }
 
     pub(super) fn take_poll(&mut self) -> Option<Op> {
-        let AssociationPhase::Linked(linked) = &mut self.phase else { return None };
-        linked.polls = linked.polls.saturating_add(1);
-        Some(Op::UdpData { sid: linked.sid, payload: Bytes::new() })
+        let link = self.link.as_mut()?;
+        link.polls = link.polls.saturating_add(1);
+        Some(Op::UdpData { sid: link.sid, payload: Bytes::new() })
     }
 
     /// The node cannot have had `op`: it is sent again.
     pub(super) fn requeue(&mut self, op: Op) {
-        if let AssociationPhase::Opening = self.phase {
-            self.phase = AssociationPhase::OpenDue;
-        }
         self.on_op_ended(&op);
         if let Op::UdpOpen { payload, .. } | Op::UdpData { payload, .. } = op
             && !payload.is_empty()
@@ -254,48 +150,31 @@ impl Association {
         }
     }
 
-    /// The node may have had `op`, and its reply is lost. UDP allows the loss of datagrams.
-    pub(super) fn on_lost(&mut self, op: &Op, now: Instant) -> Result<(), ()> {
+    /// The node may have had `op`, and its reply is lost. UDP allows the loss of datagrams, but not of its open.
+    pub(super) fn on_lost(&mut self, op: &Op, now: Instant) -> Option<()> {
         self.on_op_ended(op);
-        match &mut self.phase {
-            AssociationPhase::Linked(linked) => {
-                linked.poll_from = now.saturating_add(POLL_AGAIN);
-                Ok(())
-            }
-            AssociationPhase::FirstDatagram { .. }
-            | AssociationPhase::Unlinked
-            | AssociationPhase::OpenDue
-            | AssociationPhase::Opening => Err(()),
-        }
+        self.link.as_mut()?.poll_from = now.saturating_add(POLL_AGAIN);
+        Some(())
     }
 
     fn on_op_ended(&mut self, op: &Op) {
-        if let (AssociationPhase::Linked(linked), Op::UdpData { payload, .. }) = (&mut self.phase, op) {
-            let counter = if payload.is_empty() { &mut linked.polls } else { &mut linked.payloads };
+        if let (Some(link), Op::UdpData { payload, .. }) = (&mut self.link, op) {
+            let counter = if payload.is_empty() { &mut link.polls } else { &mut link.payloads };
             *counter = counter.saturating_sub(1);
         }
     }
 
-    /// The node answered the open.
-    pub(super) fn on_open_reply(&mut self, reply: Reply, context: &mut Context) -> Outcome {
-        let now = context.now();
-        if let Some(error) = &reply.error {
-            return Err(EndReason::of_failed_open(error));
-        }
-        let Some(sid) = reply.sid else { return Err(EndReason::NodeError) };
-        if !core::mem::replace(&mut self.announced, true) {
-            context.push(ClientAction::Opened { flow: self.id });
-        }
+    /// The node opened a session.
+    pub(super) fn on_opened(&mut self, sid: Sid, reply: Reply, context: &mut Context) -> Outcome {
         if reply.eof {
-            self.phase = AssociationPhase::Unlinked;
-            self.take_packets(reply, context);
-            self.open_if_queued(now);
+            self.deliver(reply, context);
             return Ok(());
         }
-        self.phase =
-            AssociationPhase::Linked(Linked { sid, polls: 0, payloads: 0, poll_from: now, empties: 0 });
+        let poll_from = context.now();
+        self.link = Some(AssociationLink { sid, polls: 0, payloads: 0, poll_from, empties: 0 });
         context.notice(ClientNotice::Connected { flow: self.id, level: Level::Legacy });
-        self.on_packets(reply, context)
+        self.deliver(reply, context);
+        Ok(())
     }
 
     /// The node answered a datagram or a poll.
@@ -314,21 +193,17 @@ impl Association {
         if empty && op.payload().is_some_and(Bytes::is_empty) {
             context.count(|stats| &mut stats.empty_polls);
         }
-        if let AssociationPhase::Linked(linked) = &mut self.phase {
-            linked.empties = if empty { linked.empties.saturating_add(1) } else { 0 };
-            let wait = if inputs.none_holds && empty { poll_wait(linked.empties) } else { Duration::ZERO };
-            linked.poll_from = inputs.now.saturating_add(wait);
+        if let Some(link) = &mut self.link {
+            link.empties = if empty { link.empties.saturating_add(1) } else { 0 };
+            let wait = if inputs.none_holds && empty { poll_wait(link.empties) } else { Duration::ZERO };
+            link.poll_from = inputs.now.saturating_add(wait);
         }
-        self.on_packets(reply, context)
-    }
-
-    fn on_packets(&mut self, reply: Reply, context: &mut Context) -> Outcome {
         let ended = reply.eof;
-        self.take_packets(reply, context);
+        self.deliver(reply, context);
         if ended { Err(EndReason::Finished) } else { Ok(()) }
     }
 
-    fn take_packets(&mut self, reply: Reply, context: &mut Context) {
+    fn deliver(&mut self, reply: Reply, context: &mut Context) {
         if !reply.packets.is_empty() {
             self.last_active = context.now();
         }
@@ -340,22 +215,11 @@ impl Association {
 
 impl Hash for Association {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.target, self.announced).hash(state);
-        self.opened.hash(state);
         self.last_active.hash(state);
-        match &self.phase {
-            AssociationPhase::FirstDatagram { until } => {
-                0_u8.hash(state);
-                until.hash(state);
-            }
-            AssociationPhase::Unlinked => 4_u8.hash(state),
-            AssociationPhase::OpenDue => 1_u8.hash(state),
-            AssociationPhase::Opening => 2_u8.hash(state),
-            AssociationPhase::Linked(linked) => {
-                (3_u8, linked.polls, linked.payloads, linked.empties.min(8)).hash(state);
-                Deadline(linked.poll_from).hash(state);
-            }
+        if let Some(link) = &self.link {
+            (link.polls, link.payloads, link.empties.min(8)).hash(state);
+            Deadline(link.poll_from).hash(state);
         }
-        self.queue.hash(state);
+        (self.link.is_some(), &self.queue).hash(state);
     }
 }

@@ -1,8 +1,8 @@
-//! Flow at levels 0 and 1, with its timer and its entries in the send queues.
+//! Flow at levels 0 and 1: how it opens, its deadlines, and its entries in the send queues (protocol.md 2.5, 2.6).
 
 use core::time::Duration;
 
-use crate::client::action::EndReason;
+use crate::client::action::{ClientAction, EndReason};
 use crate::client::context::{Context, TimerOwner};
 use crate::client::event::LocalEvent;
 use crate::client::relays::Path;
@@ -11,7 +11,7 @@ use crate::client::sessions::polls::Inputs;
 use crate::client::sessions::ready::{Polling, SendQueue, Wants};
 use crate::client::sessions::sequencing::Link;
 use crate::client::sessions::session::{Outcome, Session, Start};
-use crate::config::ClientOptions;
+use crate::config::{ClientOptions, OpenMode};
 use crate::error::Misuse;
 use crate::id::FlowId;
 use crate::level::Level;
@@ -24,17 +24,39 @@ use crate::wire::{Op, Reply, Sid};
 #[derive(Clone, Debug)]
 pub(super) struct Flow {
     id: FlowId,
-    kind: Kind,
+    target: Target,
+    /// How far its open is; none once the node has answered that.
+    opening: Option<Opening>,
+    /// Since when it wants to open.
+    opened: Instant,
+    /// Whether the application knows that the flow is open.
+    announced: bool,
+    transport: Transport,
     timer: TimerSlot,
     queued: Queued,
-    /// What it wanted sent at the last refresh. Time changes only whether it wants to poll.
-    wants: Wants,
     /// The rest of a turn that the end of a batch cut short (deficit round robin).
     deficit: usize,
 }
 
+/// ```text
+///   FirstBytes ── first bytes, or the wait is over ──▶ Due ◀──────────────┐
+///                                                      ▲ │                │ not sent, or
+///       (optimistic opening on ordinary ports and UDP  │ │ in a batch     │ connect_data unknown
+///        start here; all others at Due)                │ ▼                │
+///                    a datagram without a session ─────┤ Sent ────────────┘
+///                                                      │ │ sid
+///                                                      │ ▼
+///                                                     (none) ── eof, error, lost exchange ──▶ (ended)
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opening {
+    FirstBytes { until: Instant },
+    Due,
+    Sent,
+}
+
 #[derive(Clone, Debug)]
-enum Kind {
+enum Transport {
     Tcp(Session),
     Udp(Association),
 }
@@ -48,100 +70,161 @@ struct Queued {
 }
 
 impl Flow {
+    /// A flow whose application has just been accepted.
     pub(super) fn open(id: FlowId, target: Target, kind: FlowKind, context: &mut Context) -> Self {
-        let kind = match kind {
-            FlowKind::Tcp => Kind::Tcp(Session::open(id, target, context)),
-            FlowKind::Udp => Kind::Udp(Association::open(id, target, context)),
+        let (now, config) = (context.now(), context.config());
+        let announced = config.open == OpenMode::Optimistic;
+        let server_first = config.tuning.server_first_ports.contains(&target.port());
+        let opening = match kind {
+            FlowKind::Tcp if server_first || !announced => Opening::Due,
+            FlowKind::Tcp | FlowKind::Udp => {
+                Opening::FirstBytes { until: now.saturating_add(config.tuning.first_bytes_wait) }
+            }
         };
-        let (timer, queued, wants) = (TimerSlot::default(), Queued::default(), Wants::default());
-        Self { id, kind, timer, queued, wants, deficit: 0 }
+        let transport = match kind {
+            FlowKind::Tcp => Transport::Tcp(Session::new(id, now, config)),
+            FlowKind::Udp => Transport::Udp(Association::new(id, now)),
+        };
+        let mut flow = Self {
+            id,
+            target,
+            opening: Some(opening),
+            opened: now,
+            announced,
+            transport,
+            timer: TimerSlot::default(),
+            queued: Queued::default(),
+            deficit: 0,
+        };
+        if announced {
+            context.push(ClientAction::Opened { flow: id });
+            flow.regrant(context);
+            if opening == Opening::Due {
+                context.count(|stats| &mut stats.first_bytes_skipped);
+            }
+        }
+        flow
     }
 
     pub(super) const fn target(&self) -> &Target {
-        match &self.kind {
-            Kind::Tcp(session) => session.target(),
-            Kind::Udp(association) => association.target(),
-        }
+        &self.target
     }
 
     /// The node's name for the flow's session, once it has one.
     pub(super) fn sid(&self) -> Option<Sid> {
-        match &self.kind {
-            Kind::Tcp(session) => session.link().map(Link::sid),
-            Kind::Udp(association) => association.sid(),
+        match &self.transport {
+            Transport::Tcp(session) => session.link().map(Link::sid),
+            Transport::Udp(association) => association.sid(),
         }
     }
 
     /// The path that this flow's data ops need.
     pub(super) fn path(&self) -> Path {
-        match self.link().map(Link::level) {
-            Some(Level::Sequenced) => Path::Sequenced,
-            Some(Level::Legacy | Level::Streams) | None => Path::Any,
-        }
+        self.link().map_or(Path::Any, Link::path)
     }
 
     /// The established part of a TCP session.
-    const fn link(&self) -> Option<&Link> {
-        match &self.kind {
-            Kind::Tcp(session) => session.link(),
-            Kind::Udp(_) => None,
+    fn link(&self) -> Option<&Link> {
+        match &self.transport {
+            Transport::Tcp(session) => session.link(),
+            Transport::Udp(_) => None,
         }
     }
 
-    const fn link_mut(&mut self) -> Option<&mut Link> {
-        match &mut self.kind {
-            Kind::Tcp(session) => session.link_mut(),
-            Kind::Udp(_) => None,
+    fn link_mut(&mut self) -> Option<&mut Link> {
+        match &mut self.transport {
+            Transport::Tcp(session) => session.link_mut(),
+            Transport::Udp(_) => None,
         }
     }
 
+    /// Payload bytes that are buffered in both directions.
     pub(super) fn buffered(&self) -> usize {
-        match &self.kind {
-            Kind::Tcp(session) => session.buffered(),
-            Kind::Udp(association) => association.buffered(),
+        match &self.transport {
+            Transport::Tcp(session) => session.buffered(),
+            Transport::Udp(association) => association.buffered(),
         }
     }
 
     /// Whether the flow waits for room in the uplink pool.
     pub(super) const fn is_blocked(&self) -> bool {
-        match &self.kind {
-            Kind::Tcp(session) => session.is_blocked(),
-            Kind::Udp(_) => false,
+        match &self.transport {
+            Transport::Tcp(session) => session.is_blocked(),
+            Transport::Udp(_) => false,
         }
     }
 
-    /// The pool has room again.
+    /// Gives credit to the reader of the application's socket: not before a confirmed open.
     pub(super) fn regrant(&mut self, context: &mut Context) {
-        if let Kind::Tcp(session) = &mut self.kind {
+        if let Transport::Tcp(session) = &mut self.transport
+            && self.announced
+        {
             session.regrant(context);
         }
     }
 
     /// Something happened on the application's socket. Returns whether that ends the flow.
     pub(super) fn on_local(&mut self, event: LocalEvent, context: &mut Context) -> Result<Outcome, Misuse> {
-        match (&mut self.kind, event) {
-            (Kind::Tcp(_), LocalEvent::Reset) | (Kind::Udp(_), LocalEvent::Reset | LocalEvent::Fin) => {
-                Ok(Err(EndReason::Local))
+        match (event, &mut self.transport) {
+            (LocalEvent::Reset, _) | (LocalEvent::Fin, Transport::Udp(_)) => {
+                return Ok(Err(EndReason::Local));
             }
-            (Kind::Tcp(session), event) => session.on_local(event, context).map(Ok),
-            (Kind::Udp(association), event) => association.on_local(event, context).map(Ok),
+            (LocalEvent::Data(bytes), Transport::Tcp(session)) => {
+                session.on_data(bytes, context.now())?;
+                if self.end_first_bytes() {
+                    context.count(|stats| &mut stats.first_bytes_hit);
+                }
+                self.regrant(context);
+            }
+            (LocalEvent::Data(datagram), Transport::Udp(association)) => {
+                association.on_data(datagram, context)?;
+                self.open_if_queued(context.now());
+            }
+            (LocalEvent::Fin, Transport::Tcp(session)) => {
+                session.on_fin(context.now())?;
+                self.end_first_bytes();
+            }
+            (LocalEvent::Written(bytes), Transport::Tcp(session)) => session.on_written(bytes)?,
+            (LocalEvent::Written(_), Transport::Udp(_)) => {}
+        }
+        Ok(Ok(()))
+    }
+
+    /// The wait for first bytes is over, if there was one.
+    fn end_first_bytes(&mut self) -> bool {
+        let waited = matches!(self.opening, Some(Opening::FirstBytes { .. }));
+        if waited {
+            self.opening = Some(Opening::Due);
+        }
+        waited
+    }
+
+    /// A UDP flow without a session opens one when it has something to send.
+    fn open_if_queued(&mut self, now: Instant) {
+        if let Transport::Udp(association) = &self.transport
+            && association.wants_session()
+            && matches!(self.opening, None | Some(Opening::FirstBytes { .. }))
+        {
+            self.opening = Some(Opening::Due);
+            self.opened = now;
         }
     }
 
     /// After anything that may have changed the flow: sets its timer, and returns what it wants sent, computed from its
     /// state.
     pub(super) fn refresh(&mut self, inputs: Inputs, context: &mut Context) -> Wants {
-        self.wants = match &self.kind {
-            Kind::Tcp(session) => session.wants(inputs, context.config()),
-            Kind::Udp(association) => association.wants(inputs.now, context.config()),
+        let config = context.config();
+        let wants = Wants {
+            connect: self.wants_connect(),
+            payload: self.wants_payload(config),
+            poll: self.wants_poll(inputs, config),
         };
-        let wants = self.wants;
         if let Some(link) = self.link_mut() {
             link.note_need(wants.payload.is_some() || wants.poll.is_some(), inputs.now);
         }
-        let deadline = self.deadline(inputs, context.config());
+        let deadline = self.deadlines(inputs, config).into_iter().flatten().min();
         context.set_timer(&mut self.timer, TimerOwner::Flow(self.id), deadline);
-        self.wants
+        wants
     }
 
     /// The flow gets an entry in a queue. Returns whether it had none.
@@ -163,20 +246,23 @@ impl Flow {
     }
 
     /// Whether the flow wants its open sent.
-    pub(super) const fn wants_connect(&self) -> bool {
-        self.wants.connect
+    pub(super) fn wants_connect(&self) -> bool {
+        self.opening == Some(Opening::Due)
     }
 
     /// Bytes of payload that the flow wants sent, new or again.
-    pub(super) const fn wants_payload(&self) -> Option<usize> {
-        self.wants.payload
+    pub(super) fn wants_payload(&self, config: &ClientOptions) -> Option<usize> {
+        match &self.transport {
+            Transport::Tcp(session) => session.wants_payload(config),
+            Transport::Udp(association) => association.wants_payload(config),
+        }
     }
 
-    /// Whether the flow wants to poll now. Time may have changed that since the last refresh.
+    /// The poll that the flow wants sent now.
     pub(super) fn wants_poll(&self, inputs: Inputs, config: &ClientOptions) -> Option<Polling> {
-        match &self.kind {
-            Kind::Tcp(session) => session.wants_poll(inputs, config),
-            Kind::Udp(association) => association.wants_poll(inputs.now),
+        match &self.transport {
+            Transport::Tcp(session) => session.wants_poll(inputs, config),
+            Transport::Udp(association) => association.wants_poll(inputs.now),
         }
     }
 
@@ -188,54 +274,84 @@ impl Flow {
         self.deficit = deficit;
     }
 
-    fn deadline(&self, inputs: Inputs, config: &ClientOptions) -> Option<(Instant, TimerKind)> {
-        match &self.kind {
-            Kind::Tcp(session) => session.deadline(inputs, config),
-            Kind::Udp(association) => association.deadline(inputs.now, config),
+    /// Everything that time alone changes, the ends of the flow first.
+    fn deadlines(&self, inputs: Inputs, config: &ClientOptions) -> [Option<(Instant, TimerKind)>; 4] {
+        let opening = self.opening.and_then(|opening| match opening {
+            Opening::FirstBytes { until } => Some((until, TimerKind::FirstBytes)),
+            // No relay could take the open in the time that a call may last.
+            Opening::Due => {
+                Some((self.opened.saturating_add(config.request_timeout), TimerKind::ReplyWatchdog))
+            }
+            Opening::Sent => None,
+        });
+        match &self.transport {
+            Transport::Tcp(session) => {
+                let [unroutable, quiet, poll] = session.deadlines(inputs, config);
+                [opening, unroutable, quiet, poll]
+            }
+            Transport::Udp(association) => {
+                let [idle, poll] = association.deadlines(inputs.now, config);
+                [idle, opening, poll, None]
+            }
         }
     }
 
-    pub(super) fn on_timeout(&mut self, context: &mut Context) -> Outcome {
-        match &mut self.kind {
-            Kind::Tcp(session) => session.on_timeout(context),
-            Kind::Udp(association) => association.on_timeout(context),
+    /// The flow's deadline may have come.
+    pub(super) fn on_timeout(&mut self, inputs: Inputs, context: &mut Context) -> Outcome {
+        let deadlines = self.deadlines(inputs, context.config());
+        match deadlines.into_iter().flatten().find(|(at, _)| *at <= inputs.now) {
+            Some((_, TimerKind::FirstBytes)) => {
+                if let Transport::Tcp(_) = self.transport {
+                    context.count(|stats| &mut stats.first_bytes_missed);
+                }
+                self.opening = Some(Opening::Due);
+                Ok(())
+            }
+            Some((_, TimerKind::ReplyWatchdog)) => Err(EndReason::NoRelay),
+            Some((_, TimerKind::HalfClose)) => Err(EndReason::HalfCloseQuiet),
+            Some((_, TimerKind::IdleFlow)) => Err(EndReason::Idle),
+            Some(_) | None => Ok(()),
         }
     }
 
+    /// The op that opens the flow, with its first bytes or datagram if there are some and the relay takes them.
     pub(super) fn take_connect(&mut self, with_data: bool, most: usize) -> Op {
-        match &mut self.kind {
-            Kind::Tcp(session) => session.take_connect(with_data, most),
-            Kind::Udp(association) => association.take_open(),
+        self.opening = Some(Opening::Sent);
+        let target = self.target.clone();
+        match &mut self.transport {
+            Transport::Tcp(session) => session.take_connect(target, with_data, most),
+            Transport::Udp(association) => association.take_connect(target),
         }
     }
 
+    /// The next op with payload, of at most `most` bytes if they may be cut.
     pub(super) fn take_payload(&mut self, most: usize, context: &Context) -> Option<Op> {
-        match &mut self.kind {
-            Kind::Tcp(session) => session.take_payload(most, context.now(), context.config()),
-            Kind::Udp(association) => association.take_payload(),
+        match &mut self.transport {
+            Transport::Tcp(session) => session.take_payload(most, context.now(), context.config()),
+            Transport::Udp(association) => association.take_payload(),
         }
     }
 
     pub(super) fn take_poll(&mut self, now: Instant) -> Option<Op> {
-        match &mut self.kind {
-            Kind::Tcp(session) => session.link_mut().map(|link| link.next_poll(now)),
-            Kind::Udp(association) => association.take_poll(),
+        match &mut self.transport {
+            Transport::Tcp(session) => session.link_mut().map(|link| link.next_poll(now)),
+            Transport::Udp(association) => association.take_poll(),
         }
     }
 
     /// Whether the next op of this flow has a fixed size: a datagram, or an op that goes again.
     pub(super) fn has_fixed_op(&self) -> bool {
-        match &self.kind {
-            Kind::Tcp(session) => session.link().is_some_and(Link::has_requeued),
-            Kind::Udp(_) => true,
+        match &self.transport {
+            Transport::Tcp(session) => session.link().is_some_and(Link::has_requeued),
+            Transport::Udp(_) => true,
         }
     }
 
     /// Whether nothing newer than `op` was sent for this flow.
     pub(super) fn is_newest(&self, op: &Op) -> bool {
-        match &self.kind {
-            Kind::Tcp(session) => session.link().is_some_and(|link| link.is_newest(op)),
-            Kind::Udp(_) => true,
+        match &self.transport {
+            Transport::Tcp(session) => session.link().is_some_and(|link| link.is_newest(op)),
+            Transport::Udp(_) => true,
         }
     }
 
@@ -252,9 +368,24 @@ impl Flow {
         level: Level,
         context: &mut Context,
     ) -> Outcome {
-        match &mut self.kind {
-            Kind::Tcp(session) => session.on_connect_reply(op, reply, level, context),
-            Kind::Udp(association) => association.on_open_reply(reply, context),
+        if let Some(error) = &reply.error {
+            return Err(EndReason::of_failed_open(error));
+        }
+        let is_tcp = matches!(self.transport, Transport::Tcp(_));
+        let Some(sid) = reply.sid.filter(|_| !(is_tcp && reply.damaged)) else {
+            return Err(EndReason::NodeError);
+        };
+        self.opening = None;
+        if !core::mem::replace(&mut self.announced, true) {
+            context.push(ClientAction::Opened { flow: self.id });
+        }
+        match &mut self.transport {
+            Transport::Tcp(session) => session.on_opened(sid, op, reply, level, context),
+            Transport::Udp(association) => {
+                let outcome = association.on_opened(sid, reply, context);
+                self.open_if_queued(context.now());
+                outcome
+            }
         }
     }
 
@@ -267,26 +398,27 @@ impl Flow {
         inputs: Inputs,
         context: &mut Context,
     ) -> Outcome {
-        match &mut self.kind {
-            Kind::Tcp(session) => session.on_data_reply(op, reply, elapsed, context),
-            Kind::Udp(association) => association.on_data_reply(op, reply, inputs, context),
+        match &mut self.transport {
+            Transport::Tcp(session) => session.on_data_reply(op, reply, elapsed, context),
+            Transport::Udp(association) => association.on_data_reply(op, reply, inputs, context),
         }
     }
 
     /// The node cannot have had `op`: it is sent again.
     pub(super) fn requeue(&mut self, op: Op, now: Instant) {
-        match &mut self.kind {
-            Kind::Tcp(session) => session.requeue(op, now),
-            Kind::Udp(association) => association.requeue(op),
+        self.opening = self.opening.map(|_| Opening::Due);
+        match &mut self.transport {
+            Transport::Tcp(session) => session.requeue(op, now),
+            Transport::Udp(association) => association.requeue(op),
         }
     }
 
     /// The node may have had `op`, and its reply is lost. A session ends, since it would have a gap (protocol.md 2.5
     /// "Loss"); datagrams may be lost.
     pub(super) fn on_lost(&mut self, op: &Op, now: Instant, why: EndReason) -> Outcome {
-        match &mut self.kind {
-            Kind::Tcp(_) => Err(why),
-            Kind::Udp(association) => association.on_lost(op, now).map_err(|()| why),
+        match &mut self.transport {
+            Transport::Tcp(_) => Err(why),
+            Transport::Udp(association) => association.on_lost(op, now).ok_or(why),
         }
     }
 
@@ -298,30 +430,27 @@ impl Flow {
     /// Hands over to a stream.
     pub(super) fn hand_over(mut self, context: &mut Context) -> Start {
         context.set_timer(&mut self.timer, TimerOwner::Flow(self.id), None);
-        match &mut self.kind {
-            Kind::Tcp(session) => session.start(),
-            Kind::Udp(association) => association.start(),
+        match self.transport {
+            Transport::Tcp(session) => session.hand_over(self.target),
+            Transport::Udp(association) => association.hand_over(self.target),
         }
     }
 
     /// The flow is over: clears its timer and returns its credit.
     pub(super) fn close(&mut self, context: &mut Context) {
         context.set_timer(&mut self.timer, TimerOwner::Flow(self.id), None);
-        if let Kind::Tcp(session) = &mut self.kind {
+        if let Transport::Tcp(session) = &mut self.transport {
             session.close(context);
         }
     }
 
     /// The number of the reply that comes next, for a fingerprint; none where there are no numbers on the wire.
     #[cfg(feature = "model")]
-    pub(super) const fn expected(&self) -> Option<crate::seq::Seq> {
-        match &self.kind {
-            Kind::Tcp(session) => session.expected(),
-            Kind::Udp(_) => None,
-        }
+    pub(super) fn expected(&self) -> Option<crate::seq::Seq> {
+        self.link().filter(|link| link.path() == Path::Sequenced).map(Link::expected)
     }
 
-    /// The flow's part of a state's fingerprint.
+    /// The flow's part of a state's fingerprint. The time of the open counts until the node has answered it.
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(
         &self,
@@ -329,12 +458,20 @@ impl Flow {
         print: &mut crate::fingerprint::Fingerprint<'_>,
     ) {
         print.value((self.queued.connect, self.queued.payload, self.queued.poll, self.deficit));
-        match &self.kind {
-            Kind::Tcp(session) => {
+        print.value((&self.target, self.announced));
+        if let Some(opening) = self.opening {
+            print.value((opening == Opening::Due, opening == Opening::Sent));
+            print.deadline(self.opened.saturating_add(config.request_timeout));
+            if let Opening::FirstBytes { until } = opening {
+                print.deadline(until);
+            }
+        }
+        match &self.transport {
+            Transport::Tcp(session) => {
                 print.value(0_u8);
                 session.fingerprint(config, print);
             }
-            Kind::Udp(association) => {
+            Transport::Udp(association) => {
                 print.value(1_u8);
                 print.value(association);
             }
@@ -344,9 +481,9 @@ impl Flow {
     /// An op of this flow that is in flight.
     #[cfg(feature = "model")]
     pub(super) fn op_fingerprint(&self, op: &Op, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        match &self.kind {
-            Kind::Tcp(session) => session.op_fingerprint(op, print),
-            Kind::Udp(_) => print.value((op.name(), op.payload())),
+        match self.link() {
+            Some(link) => link.op_fingerprint(op, print),
+            None => print.value((op.name(), op.payload())),
         }
     }
 }

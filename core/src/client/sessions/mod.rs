@@ -20,7 +20,6 @@ mod replies;
 mod sequencing;
 pub(super) mod session;
 mod table;
-mod uplink;
 mod uplink_window;
 
 use crate::client::action::EndReason;
@@ -117,8 +116,9 @@ impl Sessions {
         match owner {
             TimerOwner::Flow(id) => {
                 let Some(flow) = self.flows.get_mut(id) else { return };
-                match flow.on_timeout(context) {
-                    Ok(()) => self.flows.refresh(id, Inputs::new(relays, context.now()), context),
+                let inputs = Inputs::new(relays, context.now());
+                match flow.on_timeout(inputs, context) {
+                    Ok(()) => self.flows.refresh(id, inputs, context),
                     Err(why) => self.end(id, why, context),
                 }
             }

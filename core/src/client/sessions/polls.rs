@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use crate::client::relays::{Path, Relays};
 use crate::client::sessions::depth::Depth;
+use crate::client::sessions::ready::Polling;
 use crate::config::ClientOptions;
-use crate::level::Level;
 use crate::time::Instant;
 
 /// Waits before the next poll where polls are not held, or at level 0, by the number of empty answers in a row.
@@ -102,9 +102,9 @@ impl Polls {
         }
     }
 
-    /// Whether the session has bulk downlink at the moment.
-    pub(super) const fn is_bulk(&self) -> bool {
-        self.depth.is_bulk()
+    /// The class of the session's polls.
+    pub(super) const fn polling(&self) -> Polling {
+        if self.depth.is_bulk() { Polling::Bulk } else { Polling::Idle }
     }
 
     /// Whether polls are in flight, and fewer than pay, of at most `most`.
@@ -144,17 +144,12 @@ impl Polls {
     }
 
     /// When the next poll of a session with nothing in flight is due.
-    pub(super) fn due_at(&self, level: Level, inputs: Inputs) -> Instant {
-        if level == Level::Sequenced && !inputs.none_holds_sequenced {
-            return self.from;
-        }
-        let none_holds = match level {
-            Level::Legacy => inputs.none_holds,
-            Level::Sequenced | Level::Streams => inputs.none_holds_sequenced,
-        };
+    pub(super) fn due_at(&self, path: Path, inputs: Inputs) -> Instant {
+        let sequenced = path == Path::Sequenced;
         let wait = match self.empties {
+            _ if sequenced && !inputs.none_holds_sequenced => Duration::ZERO,
             0 if self.depth.is_bulk() => Duration::ZERO,
-            empties if none_holds && empties > 3 => inputs.not_held,
+            empties if (sequenced || inputs.none_holds) && empties > 3 => inputs.not_held,
             empties => POLL_WAITS.get(empties).copied().unwrap_or(Duration::from_millis(500)),
         };
         self.from.saturating_add(wait)

@@ -6,12 +6,14 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::client::action::EndReason;
+use crate::client::relays::Path;
 use crate::client::sessions::polls::{Inputs, Polls};
+use crate::client::sessions::ready::Polling;
 use crate::client::sessions::uplink_window::UplinkWindow;
 use crate::config::ClientOptions;
 use crate::error::Misuse;
 use crate::level::Level;
-use crate::reorder::{Rejected, ReorderLimits, ReorderQueue};
+use crate::reorder::{ReorderLimits, ReorderQueue};
 use crate::seq::Seq;
 use crate::time::Instant;
 use crate::wire::{Op, Reply, Sid};
@@ -20,8 +22,9 @@ use crate::wire::{Op, Reply, Sid};
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     sid: Sid,
-    level: Level,
-    /// The number of the next new data op (level 1).
+    /// The path that its ops need: whether they have numbers (level 1).
+    path: Path,
+    /// The number of the next new data op.
     next: Seq,
     in_flight: usize,
     replies: ReorderQueue<SequencedReply>,
@@ -49,7 +52,7 @@ impl Link {
         let limits = ReorderLimits { items: config.reorder_replies(), bytes: usize::MAX };
         Self {
             sid,
-            level,
+            path: if level == Level::Legacy { Path::Any } else { Path::Sequenced },
             next: Seq::ZERO,
             in_flight: 0,
             replies: ReorderQueue::new(limits),
@@ -67,13 +70,8 @@ impl Link {
         self.sid
     }
 
-    pub(super) const fn level(&self) -> Level {
-        self.level
-    }
-
-    /// Whether the session has bulk downlink at the moment.
-    pub(super) const fn is_bulk(&self) -> bool {
-        self.polls.is_bulk()
+    pub(super) const fn path(&self) -> Path {
+        self.path
     }
 
     /// The application has taken `bytes`.
@@ -127,16 +125,25 @@ impl Link {
         Some(since.saturating_add(config.reply_watchdog()))
     }
 
-    /// Whether a poll should be sent now, with `queued` bytes of payload that no op carries yet.
-    pub(super) fn wants_poll(&self, inputs: Inputs, queued: usize, config: &ClientOptions) -> bool {
+    /// The poll that should be sent now, with `queued` bytes of payload that no op carries yet.
+    pub(super) fn wants_poll(
+        &self,
+        inputs: Inputs,
+        queued: usize,
+        config: &ClientOptions,
+    ) -> Option<Polling> {
+        self.is_poll_due(inputs, queued, config).then(|| self.polls.polling())
+    }
+
+    fn is_poll_due(&self, inputs: Inputs, queued: usize, config: &ClientOptions) -> bool {
         if !self.requeued.is_empty() || self.undelivered >= config.downlink_window {
             return false;
         }
         if self.in_flight == 0 {
-            return queued == 0 && self.polls.due_at(self.level, inputs) <= inputs.now;
+            return queued == 0 && self.polls.due_at(self.path, inputs) <= inputs.now;
         }
         // Once the end has come, only what precedes it is missing.
-        if self.level == Level::Legacy
+        if self.path == Path::Any
             || self.end_waits
             || self.in_flight >= config.max_depth
             || !self.has_place(config)
@@ -151,7 +158,7 @@ impl Link {
     /// When the next poll is due, if time alone decides it.
     pub(super) fn poll_deadline(&self, inputs: Inputs, queued: usize) -> Option<Instant> {
         let at = match self.in_flight {
-            0 if self.requeued.is_empty() => Some(self.polls.due_at(self.level, inputs)),
+            0 if self.requeued.is_empty() => Some(self.polls.due_at(self.path, inputs)),
             0 => None,
             _ => self.poll_behind_at(inputs, queued),
         };
@@ -160,7 +167,7 @@ impl Link {
 
     /// When a poll should follow the last payload.
     fn poll_behind_at(&self, inputs: Inputs, queued: usize) -> Option<Instant> {
-        let wanted = self.level == Level::Sequenced
+        let wanted = self.path == Path::Sequenced
             && queued == 0
             && self.requeued.is_empty()
             && !self.end_waits
@@ -170,19 +177,19 @@ impl Link {
 
     /// Whether `op`, a poll, is all that the session has in flight, and may be followed by a newer one.
     pub(super) fn is_idle_polling(&self, op: &Op, inputs: Inputs, config: &ClientOptions) -> bool {
-        self.level == Level::Sequenced
+        self.path == Path::Sequenced
             && self.in_flight == 1
             && self.is_newest(op)
             && self.may_send(config)
-            && !self.polls.is_bulk()
+            && self.polls.polling() == Polling::Idle
             && self.undelivered < config.downlink_window
             && !inputs.none_holds_sequenced
     }
 
     fn max_in_flight(&self, config: &ClientOptions) -> usize {
-        match self.level {
-            Level::Legacy => 1,
-            Level::Sequenced | Level::Streams => config.max_depth,
+        match self.path {
+            Path::Any => 1,
+            Path::Sequenced => config.max_depth,
         }
     }
 
@@ -193,14 +200,10 @@ impl Link {
 
     /// The next new op; without payload, a poll.
     pub(super) fn next_op(&mut self, payload: Bytes, now: Instant) -> Op {
-        let seq = match self.level {
-            Level::Legacy => None,
-            Level::Sequenced | Level::Streams => {
-                let seq = self.next;
-                self.next = seq.next();
-                Some(seq)
-            }
-        };
+        let seq = (self.path == Path::Sequenced).then_some(self.next);
+        if let Some(seq) = seq {
+            self.next = seq.next();
+        }
         let op = Op::Data { sid: self.sid, seq, payload };
         self.on_sent(&op, now);
         op
@@ -242,12 +245,12 @@ impl Link {
     pub(super) fn downgrade(&mut self) -> bool {
         let unused = self.next == Seq::ZERO;
         if unused {
-            self.level = Level::Legacy;
+            self.path = Path::Any;
         }
         unused
     }
 
-    /// The reply to `op` came. It may wait for earlier ones; take what is in order with
+    /// The reply to `op` came. Returns whether it is next in order; take what is with
     /// [`next_reply`](Self::next_reply).
     pub(super) fn on_reply(
         &mut self,
@@ -255,36 +258,26 @@ impl Link {
         reply: Reply,
         elapsed: Duration,
         config: &ClientOptions,
-    ) -> Result<Order, EndReason> {
+    ) -> Result<bool, EndReason> {
         self.on_ended(op);
         self.unroutable = None;
         let poll = is_poll(op);
         if !poll {
             self.window.on_answer(payload_len(op), elapsed, config.uplink_window);
         }
-        let Some(seq) = seq_of(op) else {
-            let at = self.replies.expected();
-            return self.insert(at, SequencedReply { reply, poll });
-        };
-        // An error can come from a relay that does not know `seq`; it ends the session anyway.
-        if reply.seq != Some(seq) && reply.error.is_none() {
-            return Err(EndReason::SequenceBroken);
-        }
-        let at = seq;
-        self.insert(at, SequencedReply { reply, poll })
-    }
-
-    fn insert(&mut self, seq: Seq, answered: SequencedReply) -> Result<Order, EndReason> {
-        let bytes = answered.reply.data.len();
-        let order = if seq == self.replies.expected() { Order::Ready } else { Order::Waits };
-        self.end_waits |= answered.reply.eof || answered.reply.error.is_some();
-        match self.replies.insert(seq, answered, bytes) {
-            Ok(()) => Ok(order),
-            // `has_place` bounds the ops in flight, and each is answered once.
-            Err(Rejected::Old(_) | Rejected::Duplicate(_) | Rejected::Full(_)) => {
-                Err(EndReason::SequenceBroken)
+        let seq = match seq_of(op) {
+            // An error can come from a relay that does not know `seq`; it ends the session anyway.
+            Some(seq) if reply.seq != Some(seq) && reply.error.is_none() => {
+                return Err(EndReason::SequenceBroken);
             }
-        }
+            Some(seq) => seq,
+            None => self.replies.expected(),
+        };
+        self.end_waits |= reply.eof || reply.error.is_some();
+        let bytes = reply.data.len();
+        // `has_place` bounds the ops in flight, and each is answered once.
+        let taken = self.replies.insert(seq, SequencedReply { reply, poll }, bytes);
+        taken.map(|()| self.replies.is_ready()).map_err(|_| EndReason::SequenceBroken)
     }
 
     /// The next reply in order, if it has come.
@@ -317,7 +310,12 @@ impl Link {
         print: &mut crate::fingerprint::Fingerprint<'_>,
     ) {
         let expected = self.replies.expected();
-        print.value((self.level, self.next.ahead_of(expected), self.in_flight, self.undelivered));
+        print.value((
+            self.path == Path::Sequenced,
+            self.next.ahead_of(expected),
+            self.in_flight,
+            self.undelivered,
+        ));
         print.value(self.replies.len());
         for (seq, answered) in self.replies.iter() {
             print.value((seq.ahead_of(expected), answered.poll));
@@ -345,23 +343,8 @@ impl Link {
     }
 }
 
-/// Whether a reply is next in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    Ready,
-    Waits,
-}
-
 fn seq_of(op: &Op) -> Option<Seq> {
-    match op {
-        Op::Data { seq, .. } => *seq,
-        Op::Connect { .. }
-        | Op::ConnectData { .. }
-        | Op::UdpOpen { .. }
-        | Op::UdpData { .. }
-        | Op::Close { .. }
-        | Op::Streams { .. } => None,
-    }
+    if let Op::Data { seq, .. } = op { *seq } else { None }
 }
 
 #[cfg(feature = "model")]

@@ -9,6 +9,7 @@ use crate::client::sessions::closes::Closes;
 use crate::client::sessions::flow::Flow;
 use crate::client::sessions::polls::Inputs;
 use crate::client::sessions::ready::{Coalescing, Polling, Ready, SendQueue};
+use crate::config::ClientOptions;
 use crate::id::FlowId;
 use crate::timer::{TimerKind, TimerSlot};
 
@@ -113,9 +114,9 @@ impl FlowTable {
     }
 
     /// The next flow that wants to send payload, and how many bytes.
-    pub(super) fn next_payload(&mut self) -> Option<(FlowId, usize)> {
+    pub(super) fn next_payload(&mut self, config: &ClientOptions) -> Option<(FlowId, usize)> {
         while let Some(id) = self.pop(SendQueue::Payload) {
-            if let Some(wanted) = self.flows.get(&id).and_then(Flow::wants_payload) {
+            if let Some(wanted) = self.flows.get(&id).and_then(|flow| flow.wants_payload(config)) {
                 return Some((id, wanted));
             }
         }
