@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::client::action::{ClientAction, ClientNotice};
 use crate::client::context::{Context, TimerOwner};
 use crate::client::event::ExchangeFailure;
-use crate::client::relays::Relays;
+use crate::client::relays::{Fault, Relays};
 use crate::client::sessions::batch::SentBatch;
 use crate::client::streams::decrypted::DecryptedPacket;
 use crate::client::streams::packet_call::PacketCall;
@@ -122,12 +122,12 @@ impl CallFacts {
         let last = streams_in_use && relays.is_last(now, self.relay);
         let Some(relay) = relays.get_mut(self.relay) else { return };
         let notice = match why {
-            ExchangeFailure::NotSent => relay.on_unreachable(now, config),
+            ExchangeFailure::NotSent => relay.on_fault(Fault::Unreachable, now, config),
             ExchangeFailure::TooLarge => relay.on_too_large(self.body_len),
             ExchangeFailure::Refused { retry_after } => {
                 let most = if last { share(config.tuning.streams.idle, 1, 2) } else { Duration::MAX };
                 let pause = retry_after.unwrap_or(config.tuning.refused_backoff.min(most));
-                relay.on_refused(now, pause, config)
+                relay.on_fault(Fault::Refused { pause }, now, config)
             }
             ExchangeFailure::Unknown | ExchangeFailure::Garbage => None,
         };

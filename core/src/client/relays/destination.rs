@@ -107,34 +107,37 @@ impl Destination {
     /// It leads to the node. Returns whether that is new.
     pub(in crate::client) fn on_here(&mut self) -> bool {
         (self.mismatches, self.hellos) = (0, 0);
-        self.reported = false;
+        self.reported &= self.is_narrow();
         self.change(Leads::Here)
     }
 
-    /// Its bodies are too small. Returns whether that is to be reported.
-    pub(in crate::client) fn on_narrow(&mut self) -> bool {
+    /// Its bodies are too small.
+    pub(in crate::client) fn on_narrow(&mut self) {
         self.change(Leads::Narrow);
-        !core::mem::replace(&mut self.reported, true)
     }
 
-    /// It does not lead to the node. Returns whether that is to be reported.
-    pub(in crate::client) fn on_elsewhere(&mut self, now: Instant) -> bool {
+    /// It does not lead to the node.
+    pub(in crate::client) fn on_elsewhere(&mut self, now: Instant) {
         let wait = backoff(MISMATCH_FIRST, self.mismatches, MISMATCH_LONGEST);
         self.mismatches = self.mismatches.saturating_add(1);
         self.hellos = 0;
         self.change(Leads::Elsewhere { until: now.saturating_add(wait) });
-        !core::mem::replace(&mut self.reported, true)
     }
 
-    /// The answer to a hello was garbage. The second time in a row, that counts as an answer of a node without level 2:
-    /// then returns whether it is to be reported.
-    pub(in crate::client) fn on_garbled_hello(&mut self, now: Instant) -> bool {
+    /// The answer to a hello was garbage. The second time in a row, that counts as an answer of a node without level 2.
+    pub(in crate::client) fn on_garbled_hello(&mut self, now: Instant) {
         self.garbled = !self.garbled;
-        if !self.garbled {
-            return self.on_elsewhere(now);
+        if self.garbled {
+            self.change(Leads::Unknown);
+        } else {
+            self.on_elsewhere(now);
         }
-        self.change(Leads::Unknown);
-        false
+    }
+
+    /// Whether there is no level 2 through it, and that is to be reported: once.
+    pub(super) const fn take_mismatch(&mut self) -> bool {
+        matches!(self.leads, Leads::Elsewhere { .. } | Leads::Narrow)
+            && !core::mem::replace(&mut self.reported, true)
     }
 
     /// Returns whether the state was another. What is too narrow stays so.
@@ -187,19 +190,15 @@ impl Destination {
         matches!(self.leads, Leads::Here | Leads::Narrow) && self.unknown_epoch.is_some()
     }
 
-    /// An answer knows the epoch.
-    pub(super) const fn on_known_epoch(&mut self) {
-        self.unknown_epoch = None;
-    }
-
-    /// Another relay answers an exchange that was sent at `sent` in the epoch. One that did not know it before leads
-    /// elsewhere: then returns whether that is to be reported.
-    pub(super) fn on_epoch_known_elsewhere(&mut self, sent: Instant, now: Instant) -> bool {
-        let differs = self.unknown_epoch.is_some_and(|since| since < sent);
-        if differs {
+    /// An exchange that was sent at `sent` was answered in the epoch, `here` or through another relay. If this one did not
+    /// know the epoch before, it leads elsewhere.
+    pub(super) fn on_known_epoch(&mut self, here: bool, sent: Instant, now: Instant) {
+        if here {
             self.unknown_epoch = None;
+        } else if self.unknown_epoch.is_some_and(|since| since < sent) {
+            self.unknown_epoch = None;
+            self.on_elsewhere(now);
         }
-        differs && self.on_elsewhere(now)
     }
 }
 
@@ -237,11 +236,14 @@ mod tests {
         relay.on_hello(at(1));
         assert!(!relay.is_pending(at(1), DELAYS), "only the first hello holds a flow up");
         assert!(!relay.wants_hello(at(2), DELAYS) && relay.wants_hello(at(3), DELAYS), "longer and longer");
-        assert!(relay.on_elsewhere(at(1)));
-        assert!(!relay.on_elsewhere(at(2)), "reported once");
+        relay.on_elsewhere(at(1));
+        assert!(relay.take_mismatch());
+        relay.on_elsewhere(at(2));
+        assert!(!relay.take_mismatch(), "reported once");
         assert!(!relay.wants_hello(at(11), DELAYS) && relay.wants_hello(at(12), DELAYS));
         assert!(relay.on_here());
-        assert!(relay.on_elsewhere(at(20)), "reported again");
+        relay.on_elsewhere(at(20));
+        assert!(relay.take_mismatch(), "reported again");
         assert!(relay.wants_hello(at(25), DELAYS));
     }
 
@@ -258,8 +260,10 @@ mod tests {
     fn a_relay_that_is_too_narrow_is_never_asked_again() {
         let mut relay = Destination::new();
         relay.on_hello(at(0));
-        assert!(relay.on_narrow() && !relay.on_narrow(), "reported once");
+        relay.on_narrow();
+        assert!(relay.take_mismatch());
         assert!(!relay.on_here());
+        assert!(!relay.take_mismatch(), "reported once");
         relay.forget_node();
         assert!(!relay.wants_hello(at(1_000), DELAYS) && !relay.may_be_here());
         assert_eq!(relay.hello_at(DELAYS), None);
@@ -269,8 +273,10 @@ mod tests {
     fn the_second_garbled_hello_counts_as_an_answer() {
         let mut relay = Destination::new();
         relay.on_hello(at(0));
-        assert!(!relay.on_garbled_hello(at(1)) && relay.is_unknown());
+        relay.on_garbled_hello(at(1));
+        assert!(relay.is_unknown() && !relay.take_mismatch());
         relay.on_hello(at(1));
-        assert!(relay.on_garbled_hello(at(2)) && !relay.may_be_here());
+        relay.on_garbled_hello(at(2));
+        assert!(relay.take_mismatch() && !relay.may_be_here());
     }
 }

@@ -51,6 +51,17 @@ enum Cause {
     Refusing,
 }
 
+/// A fault of a relay, by which a call failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::client) enum Fault {
+    /// It timed out or answered garbage: an absence only if that happens several times in a row.
+    Strike,
+    /// It could not be reached.
+    Unreachable,
+    /// It refused the call for this time.
+    Refused { pause: Duration },
+}
+
 /// Whether a relay answers level 2 exchanges.
 ///
 /// ```text
@@ -111,59 +122,41 @@ impl Health {
         was_down
     }
 
-    /// A call failed by the relay's fault. Returns until when the service is down, if that is new.
-    pub(super) fn on_strike(&mut self, now: Instant, config: &ClientOptions) -> Option<Instant> {
-        match &mut self.service {
-            Service::Up { strikes, since } => {
-                if now.saturating_since(*since) > config.tuning.strike_window {
-                    *strikes = 0;
-                }
-                if *strikes == 0 {
-                    *since = now;
+    /// A call failed by this fault. Returns until when the service is down, if that is new.
+    pub(super) fn on_fault(&mut self, fault: Fault, now: Instant, config: &ClientOptions) -> Option<Instant> {
+        let tuning = &config.tuning;
+        let backoff = |first| backoff(first, self.setbacks, tuning.relay_backoff_max);
+        let (cause, pause) = match fault {
+            Fault::Strike => (Cause::Failing, backoff(tuning.relay_backoff)),
+            Fault::Unreachable => (Cause::Unreachable, backoff(UNREACHABLE_BACKOFF)),
+            Fault::Refused { pause } => {
+                let most = tuning.refused_backoff.max(RETRY_AFTER_MOST);
+                (Cause::Refusing, pause.clamp(UNREACHABLE_BACKOFF, most))
+            }
+        };
+        let end = now.saturating_add(pause);
+        let counts = match (&mut self.service, cause) {
+            (Service::Up { strikes, since }, Cause::Failing) => {
+                if *strikes == 0 || now.saturating_since(*since) > tuning.strike_window {
+                    (*strikes, *since) = (0, now);
                 }
                 *strikes = strikes.saturating_add(1);
-                if *strikes < config.tuning.strikes {
-                    return None;
-                }
+                *strikes >= tuning.strikes
             }
             // One pause for all calls that were in flight when it went down.
-            Service::Down { until, .. } if now < *until => return None,
-            Service::Down { .. } => {}
-        }
-        let pause = backoff(config.tuning.relay_backoff, self.setbacks, config.tuning.relay_backoff_max);
-        Some(self.take_down(now, pause, Cause::Failing))
-    }
-
-    /// The relay could not be reached. Returns until when the service is down, if that is new.
-    pub(super) fn on_unreachable(&mut self, now: Instant, config: &ClientOptions) -> Option<Instant> {
-        let known = matches!(self.service, Service::Down { until, cause: Cause::Unreachable } if now < until);
-        if known || self.is_refusing(now) {
-            return None;
-        }
-        let pause = backoff(UNREACHABLE_BACKOFF, self.setbacks, config.tuning.relay_backoff_max);
-        Some(self.take_down(now, pause, Cause::Unreachable))
-    }
-
-    /// The relay refused a call for `pause`. Returns until when the service is down, if that is new. Of several refusals
-    /// the longest counts.
-    pub(super) fn on_refused(
-        &mut self,
-        now: Instant,
-        pause: Duration,
-        config: &ClientOptions,
-    ) -> Option<Instant> {
-        let pause = pause.clamp(UNREACHABLE_BACKOFF, config.tuning.refused_backoff.max(RETRY_AFTER_MOST));
-        match self.service {
-            Service::Down { until, cause: Cause::Refusing } if now.saturating_add(pause) <= until => None,
-            Service::Up { .. } | Service::Down { .. } => Some(self.take_down(now, pause, Cause::Refusing)),
-        }
-    }
-
-    fn take_down(&mut self, now: Instant, pause: Duration, cause: Cause) -> Instant {
-        let until = now.saturating_add(pause);
-        self.setbacks = self.setbacks.saturating_add(1);
-        self.service = Service::Down { until, cause };
-        until
+            (Service::Down { until, .. }, Cause::Failing) => *until <= now,
+            (Service::Down { until, cause: Cause::Unreachable | Cause::Refusing }, Cause::Unreachable) => {
+                *until <= now
+            }
+            // Of several refusals the longest counts.
+            (Service::Down { until, cause: Cause::Refusing }, Cause::Refusing) => *until < end,
+            (Service::Up { .. } | Service::Down { .. }, Cause::Unreachable | Cause::Refusing) => true,
+        };
+        counts.then(|| {
+            self.setbacks = self.setbacks.saturating_add(1);
+            self.service = Service::Down { until: end, cause };
+            end
+        })
     }
 
     /// When a service that is down is tried again.

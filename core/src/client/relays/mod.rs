@@ -14,15 +14,17 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub(super) use destination::HelloDelays;
+pub(super) use health::Fault;
 pub(super) use hold::HOLD_THRESHOLD;
 pub(super) use relay::Relay;
 pub(super) use select::{Path, Purpose};
 
-use crate::client::context::{Context, TimerOwner};
+use crate::client::context::Context;
 use crate::config::{Balance, ClientOptions};
 use crate::id::RelayId;
 use crate::time::Instant;
-use select::select;
+use budget::Budget;
+use select::{Standby, select};
 
 /// All relays of a client.
 #[derive(Clone, Debug)]
@@ -56,15 +58,9 @@ impl Relays {
         self.relays.iter_mut()
     }
 
-    /// Sets the timers of all relays, after whatever may have changed their deadlines. What became due while the host
-    /// slept is done before it is forgotten.
+    /// Sets the timers of all relays.
     pub(super) fn rearm(&mut self, context: &mut Context) {
-        let now = context.now();
-        for relay in &mut self.relays {
-            relay.on_timeout(now);
-            let (owner, deadline) = (TimerOwner::Relay(relay.id()), relay.deadline(now));
-            context.set_timer(relay.timer(), owner, deadline);
-        }
+        self.relays.iter_mut().for_each(|relay| relay.rearm(context));
     }
 
     /// The relay for a call of this purpose, if one can take it now.
@@ -126,22 +122,23 @@ impl Relays {
 
     /// Whether calls are short on every relay.
     pub(super) fn is_short(&self) -> bool {
-        self.relays.iter().all(Relay::is_short)
+        self.relays.iter().all(|relay| relay.budget().is_some_and(Budget::is_short))
     }
 
     /// Whether the calls that are left would not last until there are new ones, even with an idle client: then fewer and
     /// larger answers are asked for.
     pub(super) fn is_tight(&self, now: Instant) -> bool {
-        self.relays.iter().all(|relay| relay.is_tight(now))
+        self.relays.iter().all(|relay| relay.budget().is_some_and(|budget| budget.is_tight(now)))
     }
 
     /// Whether no relay that can be used for this holds polls, so that polling while idle only burns calls.
     pub(super) fn none_holds(&self, now: Instant, path: Path) -> bool {
-        let mut any = false;
-        let mut usable =
-            self.relays.iter().filter(|relay| relay.takes_polls(now, path)).inspect(|_| any = true);
-        let held = usable.any(|relay| relay.hold().holds(now));
-        !held && (any || self.relays.iter().all(|relay| !relay.hold().holds(now)))
+        let candidates = self.relays.iter().filter_map(|relay| relay.candidate(now, Purpose::Poll(path), 0));
+        match candidates.map(|candidate| candidate.standby).min() {
+            Some(Standby::Preferred) => false,
+            Some(Standby::Unheld) => true,
+            Some(Standby::LastResort) | None => self.relays.iter().all(|relay| !relay.hold().holds(now)),
+        }
     }
 
     /// The shortest known round trip.
@@ -151,12 +148,25 @@ impl Relays {
 
     /// A relay whose `seq` support is unknown and that can be asked now.
     pub(super) fn seq_unknown(&self, now: Instant) -> Option<RelayId> {
-        self.relays.iter().find(|relay| relay.wants_seq_probe(now)).map(Relay::id)
+        let unknown = |relay: &&Relay| {
+            relay.passes().is_seq_unknown()
+                && relay.health().is_up(now)
+                && relay.can_take(now, Purpose::Poll(Path::Any))
+        };
+        self.relays.iter().find(unknown).map(Relay::id)
     }
 
     /// Whether level 1 can be used at all: some relay is not known to lose `seq`.
     pub(super) fn can_sequence(&self) -> bool {
         self.relays.iter().any(|relay| !relay.passes().loses_seq())
+    }
+
+    /// The relays through which there is no level 2, as far as that was not reported before.
+    pub(super) fn take_mismatches(&mut self) -> impl Iterator<Item = RelayId> {
+        self.relays.iter_mut().filter_map(|relay| {
+            let id = relay.id();
+            relay.destination_mut().take_mismatch().then_some(id)
+        })
     }
 
     /// The relays that lose `seq` and were not named here before.
@@ -182,18 +192,13 @@ impl Relays {
         second || before.is_some_and(|first| alone || now.saturating_since(first) >= wait)
     }
 
-    /// An exchange through `id` that was sent at `sent` was answered in the epoch of the connection: relays that do not
-    /// know the epoch lead elsewhere. Returns those that are to be reported.
-    pub(super) fn on_known_epoch(&mut self, id: RelayId, sent: Instant, now: Instant) -> Vec<RelayId> {
-        let mut elsewhere = Vec::new();
+    /// An exchange through `id` that was sent at `sent` was answered in the epoch of the connection: relays that did not know
+    /// the epoch before lead elsewhere.
+    pub(super) fn on_known_epoch(&mut self, id: RelayId, sent: Instant, now: Instant) {
         for relay in &mut self.relays {
-            if relay.id() == id {
-                relay.destination_mut().on_known_epoch();
-            } else if relay.destination_mut().on_epoch_known_elsewhere(sent, now) {
-                elsewhere.push(relay.id());
-            }
+            let here = relay.id() == id;
+            relay.destination_mut().on_known_epoch(here, sent, now);
         }
-        elsewhere
     }
 
     /// Everything known of the node is void: a new connection begins.
@@ -244,10 +249,10 @@ mod tests {
         for (relay, leads) in relays.iter_mut().zip(leads) {
             let destination = relay.destination_mut();
             match leads {
-                Leads::Here => destination.on_here(),
+                Leads::Here => drop(destination.on_here()),
                 Leads::Narrow => destination.on_narrow(),
                 Leads::Elsewhere => destination.on_elsewhere(NOW),
-            };
+            }
         }
         relays
     }

@@ -1,9 +1,5 @@
 //! Features that pass through a relay: `seq`, `connect_data`, and bodies up to a size (protocol.md 1.1, 2.5).
 
-use crate::config::RelayOptions;
-use crate::wire::packet::LEAST_PACKET;
-use crate::wire::{BodyForm, Wrapping};
-
 /// The smallest body limit that refusals can lower a relay to.
 const SMALLEST_BODY: usize = 64 * 1024;
 
@@ -110,41 +106,11 @@ impl Passes {
             limit
         })
     }
-
-    /// Bytes of the largest packet in a body that passes.
-    pub(in crate::client) fn max_packet(&self, options: &RelayOptions) -> usize {
-        match packet_form(options) {
-            BodyForm::Packet => self.max_body,
-            BodyForm::Json => {
-                let around = wrapping(options, BodyForm::Json).len(0);
-                (self.max_body.saturating_sub(around) / 4).saturating_mul(3)
-            }
-        }
-    }
-
-    /// Whether some chunk does not fit into a packet.
-    pub(in crate::client) fn is_narrow(&self, options: &RelayOptions) -> bool {
-        self.max_packet(options) < LEAST_PACKET
-    }
-}
-
-/// The form in which packets go through a relay.
-pub(in crate::client) const fn packet_form(options: &RelayOptions) -> BodyForm {
-    if options.binary { BodyForm::Packet } else { BodyForm::Json }
-}
-
-/// What a packet of this form is wrapped in.
-pub(in crate::client) fn wrapping(options: &RelayOptions, form: BodyForm) -> Wrapping {
-    match form {
-        BodyForm::Packet => Wrapping::Raw,
-        BodyForm::Json => Wrapping::Request(options.form, options.key.clone()),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::Secret;
 
     const MIB: usize = 1 << 20;
 
@@ -171,18 +137,5 @@ mod tests {
         assert_eq!(passes.on_too_large(2 * MIB), None, "it is lower already");
         assert_eq!(passes.on_too_large(1_000), Some(SMALLEST_BODY));
         assert_eq!(passes.on_too_large(SMALLEST_BODY), None);
-    }
-
-    #[test]
-    fn a_relay_is_narrow_when_a_chunk_does_not_fit_its_bodies() {
-        let binary = RelayOptions { binary: true, ..RelayOptions::new(Secret::new("k")) };
-        let json = RelayOptions::new(Secret::new("k"));
-        for (max_body, through_binary, through_json) in
-            [(MIB, false, false), (LEAST_PACKET, false, true), (LEAST_PACKET - 1, true, true)]
-        {
-            let passes = Passes::new(max_body);
-            assert_eq!(passes.is_narrow(&binary), through_binary, "{max_body}");
-            assert_eq!(passes.is_narrow(&json), through_json, "{max_body}");
-        }
     }
 }

@@ -3,17 +3,19 @@
 use core::time::Duration;
 
 use crate::client::action::ClientNotice;
+use crate::client::context::{Context, TimerOwner};
 use crate::client::relays::budget::Budget;
 use crate::client::relays::destination::Destination;
-use crate::client::relays::health::Health;
+use crate::client::relays::health::{Fault, Health};
 use crate::client::relays::hold::Hold;
-use crate::client::relays::passes::{Passes, packet_form, wrapping};
+use crate::client::relays::passes::Passes;
 use crate::client::relays::round_trip::RoundTrip;
 use crate::client::relays::select::{Candidate, Path, Purpose, Standby};
 use crate::config::{ClientOptions, RelayOptions};
 use crate::id::RelayId;
 use crate::time::{Instant, micros};
 use crate::timer::{TimerKind, TimerSlot};
+use crate::wire::packet::LEAST_PACKET;
 use crate::wire::{BodyForm, Wrapping};
 
 /// One relay.
@@ -56,13 +58,9 @@ impl Relay {
         &self.options
     }
 
-    pub(in crate::client) const fn timer(&mut self) -> &mut TimerSlot {
-        &mut self.timer
-    }
-
     /// A call goes out. Returns a notice if it was the last one of the budget.
     pub(in crate::client) fn on_sent(&mut self, now: Instant) -> Option<ClientNotice> {
-        self.on_timeout(now);
+        self.renew_budget(now);
         self.in_flight = self.in_flight.saturating_add(1);
         let until = self.budget.as_mut()?.on_sent()?;
         Some(ClientNotice::BudgetSpent { relay: self.id, until })
@@ -78,34 +76,14 @@ impl Relay {
         self.health.on_answer(now).then_some(ClientNotice::RelayUp { relay: self.id })
     }
 
-    /// A call failed by the relay's fault.
-    pub(in crate::client) fn on_strike(
+    /// A call failed by a fault of the relay.
+    pub(in crate::client) fn on_fault(
         &mut self,
+        fault: Fault,
         now: Instant,
         config: &ClientOptions,
     ) -> Option<ClientNotice> {
-        let until = self.health.on_strike(now, config)?;
-        Some(ClientNotice::RelayDown { relay: self.id, until })
-    }
-
-    /// The relay could not be reached.
-    pub(in crate::client) fn on_unreachable(
-        &mut self,
-        now: Instant,
-        config: &ClientOptions,
-    ) -> Option<ClientNotice> {
-        let until = self.health.on_unreachable(now, config)?;
-        Some(ClientNotice::RelayDown { relay: self.id, until })
-    }
-
-    /// The relay refused a call for `pause`.
-    pub(in crate::client) fn on_refused(
-        &mut self,
-        now: Instant,
-        pause: Duration,
-        config: &ClientOptions,
-    ) -> Option<ClientNotice> {
-        let until = self.health.on_refused(now, pause, config)?;
+        let until = self.health.on_fault(fault, now, config)?;
         Some(ClientNotice::RelayDown { relay: self.id, until })
     }
 
@@ -115,19 +93,22 @@ impl Relay {
         Some(ClientNotice::BodyLimitLowered { relay: self.id, limit })
     }
 
-    /// The relay's timer is due.
-    pub(in crate::client) fn on_timeout(&mut self, now: Instant) {
-        if let Some(budget) = &mut self.budget {
-            budget.on_timeout(now);
-        }
-    }
-
-    /// The next time at which it may become usable.
-    pub(in crate::client) fn deadline(&self, now: Instant) -> Option<(Instant, TimerKind)> {
+    /// Sets its timer, after whatever may have changed its deadline. What became due while the host slept is done before it
+    /// is forgotten.
+    pub(super) fn rearm(&mut self, context: &mut Context) {
+        let now = context.now();
+        self.renew_budget(now);
         let retry = self.health.retry_at().map(|at| (at, TimerKind::RelayRetry));
         let renewal = self.budget.as_ref().map(|budget| (budget.renews(), TimerKind::BudgetReset));
         // At the end of time a budget is not renewed any more.
-        retry.into_iter().chain(renewal).filter(|(at, _)| *at > now).min()
+        let deadline = retry.into_iter().chain(renewal).filter(|(at, _)| *at > now).min();
+        context.set_timer(&mut self.timer, TimerOwner::Relay(self.id), deadline);
+    }
+
+    fn renew_budget(&mut self, now: Instant) {
+        if let Some(budget) = &mut self.budget {
+            budget.on_timeout(now);
+        }
     }
 
     /// Whether calls go to it.
@@ -185,12 +166,32 @@ impl Relay {
 
     /// The form in which packets go through it.
     pub(in crate::client) const fn packet_form(&self) -> BodyForm {
-        packet_form(&self.options)
+        if self.options.binary { BodyForm::Packet } else { BodyForm::Json }
     }
 
     /// What a packet of this form is wrapped in.
     pub(in crate::client) fn wrapping(&self, form: BodyForm) -> Wrapping {
-        wrapping(&self.options, form)
+        match form {
+            BodyForm::Packet => Wrapping::Raw,
+            BodyForm::Json => Wrapping::Request(self.options.form, self.options.key.clone()),
+        }
+    }
+
+    /// Bytes of the largest packet in a body that passes.
+    pub(in crate::client) fn max_packet(&self) -> usize {
+        let max_body = self.passes.max_body();
+        match self.packet_form() {
+            BodyForm::Packet => max_body,
+            BodyForm::Json => {
+                let around = self.wrapping(BodyForm::Json).len(0);
+                (max_body.saturating_sub(around) / 4).saturating_mul(3)
+            }
+        }
+    }
+
+    /// Whether some chunk does not fit into a packet.
+    pub(in crate::client) fn is_narrow(&self) -> bool {
+        self.max_packet() < LEAST_PACKET
     }
 
     /// What ops may go through it.
@@ -218,25 +219,9 @@ impl Relay {
         self.destination.is_here() && self.health.is_answering() && !self.health.is_backing_off(now)
     }
 
-    /// Whether it could be asked now whether `seq` passes, and is to be.
-    pub(super) fn wants_seq_probe(&self, now: Instant) -> bool {
-        self.passes.is_seq_unknown()
-            && self.health.is_up(now)
-            && self.has_calls()
-            && self.has_room(Purpose::Poll(Path::Any))
-    }
-
-    /// Whether polls that need this path can go through it without being its last resort.
-    pub(super) fn takes_polls(&self, now: Instant, path: Path) -> bool {
-        self.health.is_up(now)
-            && self.has_calls()
-            && path.rides_on(self.carries())
-            && self.has_room(Purpose::Poll(path))
-    }
-
     /// What it is to a call of this purpose, if it can take the call; `turns` away from the relay whose turn it is.
     pub(super) fn candidate(&self, now: Instant, purpose: Purpose, turns: usize) -> Option<Candidate> {
-        if !self.has_room(purpose) || !self.has_calls() || !purpose.path().rides_on(self.carries()) {
+        if !self.can_take(now, purpose) || !purpose.path().rides_on(self.carries()) {
             return None;
         }
         // A poll is worth its call where it is held.
@@ -244,8 +229,7 @@ impl Relay {
         let standby = match self.health.is_up(now) {
             true if held => Standby::Preferred,
             true => Standby::Unheld,
-            false if self.health.is_last_resort() => Standby::LastResort,
-            false => return None,
+            false => Standby::LastResort,
         };
         let calls = u64::try_from(self.in_flight).unwrap_or(u64::MAX).saturating_add(1);
         let round_trip = micros(self.round_trip.smoothed().unwrap_or(Duration::ZERO));
@@ -253,14 +237,9 @@ impl Relay {
         Some(Candidate { id: self.id, standby, expected_answer, in_flight: self.in_flight, turns })
     }
 
-    /// Whether less than a tenth of the budget is left.
-    pub(super) fn is_short(&self) -> bool {
-        self.budget.as_ref().is_some_and(Budget::is_short)
-    }
-
-    /// Whether the budget would not last until its renewal with a client that idles.
-    pub(super) fn is_tight(&self, now: Instant) -> bool {
-        self.budget.as_ref().is_some_and(|budget| budget.is_tight(now))
+    /// Its daily budget, if it has one.
+    pub(super) const fn budget(&self) -> Option<&Budget> {
+        self.budget.as_ref()
     }
 
     fn has_calls(&self) -> bool {
@@ -295,6 +274,25 @@ impl Relay {
         print.value(&self.destination);
         if let Some(budget) = &self.budget {
             print.value(budget);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    #[test]
+    fn a_relay_is_narrow_when_a_chunk_does_not_fit_its_bodies() {
+        for (max_body, through_binary, through_json) in
+            [(1 << 20, false, false), (LEAST_PACKET, false, true), (LEAST_PACKET - 1, true, true)]
+        {
+            for (binary, narrow) in [(true, through_binary), (false, through_json)] {
+                let options = RelayOptions { binary, max_body, ..RelayOptions::new(Secret::new("k")) };
+                let relay = Relay::new(RelayId::new(0), options, Instant::ZERO);
+                assert_eq!(relay.is_narrow(), narrow, "{max_body}, binary: {binary}");
+            }
         }
     }
 }

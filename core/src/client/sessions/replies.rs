@@ -7,7 +7,7 @@ use crate::client::action::{ClientNotice, EndReason};
 use crate::client::calls::CallFacts;
 use crate::client::context::Context;
 use crate::client::event::ExchangeFailure;
-use crate::client::relays::{HOLD_THRESHOLD, Path, Relay, Relays};
+use crate::client::relays::{Fault, HOLD_THRESHOLD, Path, Relay, Relays};
 use crate::client::sessions::batch::{Class, OpOwner, SentBatch, SentOp};
 use crate::client::sessions::closes::Closes;
 use crate::client::sessions::polls::Inputs;
@@ -241,7 +241,10 @@ impl<'a> Replies<'a> {
     /// The node may have had the ops, and their replies are lost. That counts against the relay.
     fn on_lost_batch(&mut self, relay: RelayId, batch: SentBatch, why: EndReason) {
         let now = self.context.now();
-        let down = self.relays.get_mut(relay).and_then(|relay| relay.on_strike(now, self.context.config()));
+        let down = self
+            .relays
+            .get_mut(relay)
+            .and_then(|relay| relay.on_fault(Fault::Strike, now, self.context.config()));
         self.context.notice(down);
         for sent in batch.into_ops() {
             self.on_lost(sent, why);

@@ -4,8 +4,7 @@ use core::time::Duration;
 
 use crate::client::calls::{NewCall, Payload};
 use crate::client::context::Context;
-use crate::client::relays::{Path, Purpose, Relay, Relays};
-use crate::client::streams::handshake::Handshake;
+use crate::client::relays::Relays;
 use crate::client::streams::packet_call::PacketCall;
 use crate::id::RelayId;
 #[cfg(any(test, feature = "model"))]
@@ -23,16 +22,15 @@ const CALL_MARGIN: Duration = Duration::from_secs(15);
 /// A packet on its way out.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    relay: RelayId,
-    header: RequestHeader,
-    packet: Unsealed,
-    hello: bool,
+    pub(super) relay: RelayId,
+    pub(super) header: RequestHeader,
+    pub(super) packet: Unsealed,
 }
 
 impl Outgoing {
-    /// A request of a connection.
-    pub(super) const fn request(relay: RelayId, header: RequestHeader, packet: Unsealed) -> Self {
-        Self { relay, header, packet, hello: false }
+    /// A packet without frames.
+    pub(super) fn header_only(relay: RelayId, header: RequestHeader) -> Self {
+        Self { relay, header, packet: PacketWriter::request(&header, 0).finish() }
     }
 }
 
@@ -56,52 +54,18 @@ impl Sealer {
 
     /// The call for a packet.
     pub(super) fn call(&mut self, outgoing: Outgoing, relays: &Relays, context: &Context) -> Option<NewCall> {
-        let Outgoing { relay, header, packet, hello } = outgoing;
+        let Outgoing { relay, header, packet } = outgoing;
+        let RequestHeader { client, epoch, exchange: number, hold, .. } = header;
         let packet = Sealing::new(packet, &self.seal, self.nonces.next());
         let via = relays.get(relay)?;
         // Every node understands a hello in JSON, if only to refuse it.
+        let hello = epoch.is_none();
         let form = if hello { BodyForm::Json } else { via.packet_form() };
         let body = packet.into_body(via.wrapping(form));
-        let RequestHeader { client, exchange: number, hold, .. } = header;
         let latest = context.now().saturating_add(hold).saturating_add(context.config().request_timeout);
         let deadline = latest.saturating_add(CALL_MARGIN);
         let overdue = deadline.saturating_add(CALL_MARGIN);
         let payload = Payload::Packet(PacketCall { client, number, hello, form, hold });
         Some(NewCall { relay, body, form, deadline, overdue, payload })
-    }
-}
-
-impl Handshake {
-    /// A hello, if one is due through a relay that can take it.
-    pub(super) fn hello(&mut self, relays: &mut Relays, context: &Context) -> Option<Outgoing> {
-        let relay = self.wants_hello(context.now(), relays)?;
-        relays.get_mut(relay)?.destination_mut().on_hello(context.now());
-        Some(self.without_frames(relay, true, context))
-    }
-
-    /// A probe of a silent relay, if one is due.
-    pub(super) fn probe(&mut self, relays: &mut Relays, context: &Context) -> Option<Outgoing> {
-        let (now, config) = (context.now(), context.config());
-        let connection = self.connection().filter(|connection| connection.is_in_use())?;
-        // An idle client has no use for it, and calls are dear.
-        if !connection.inputs(0, false, config, now).is_active() {
-            return None;
-        }
-        let due = |relay: &&mut Relay| {
-            relay.destination().is_here()
-                && relay.health().probe_at().is_some_and(|at| at <= now)
-                && relay.can_take(now, Purpose::Active(Path::Any))
-        };
-        let relay = relays.iter_mut().find(due)?;
-        relay.health_mut().on_probe(now);
-        Some(self.without_frames(relay.id(), false, context))
-    }
-
-    fn without_frames(&mut self, relay: RelayId, hello: bool, context: &Context) -> Outgoing {
-        let now = context.now();
-        let total = context.config().tuning.streams.downlink_total;
-        let header = self.header_only(relay, hello, total, now);
-        let packet = PacketWriter::request(&header, 0).finish();
-        Outgoing { relay, header, packet, hello }
     }
 }

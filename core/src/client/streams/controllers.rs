@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::client::streams::congestion_window::CongestionWindow;
+use crate::client::streams::exchanges::{Progress, Record, RequestPayload};
 use crate::client::streams::packet_size::PacketSize;
 use crate::client::streams::round_trips::{RttQuantiles, Size};
 use crate::client::streams::slow_start::{Boost, SlowStart};
@@ -15,22 +16,6 @@ use crate::wire::packet::MIN_RESPONSE;
 const FIRST_REQUEST: u64 = 768 * 1024;
 const LEAST_REQUEST: u64 = 128 * 1024;
 
-/// An exchange that was answered.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Answered {
-    pub(super) size: Size,
-    /// Without the node's hold.
-    pub(super) round_trip: Duration,
-    /// Whether it had been declared lost.
-    pub(super) was_lost: bool,
-    /// Bytes of its response, and of the largest that was allowed.
-    pub(super) response: u64,
-    pub(super) max_response: u64,
-    /// Bytes of payload in bulk, if it carried any, and of the largest request that was allowed.
-    pub(super) bulk: Option<u64>,
-    pub(super) max_request: u64,
-}
-
 /// Each finds one number.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Controllers {
@@ -40,6 +25,21 @@ pub(super) struct Controllers {
     response_size: PacketSize,
     response_window: CongestionWindow,
     slow_start: SlowStart,
+}
+
+/// What the controllers allow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    /// Round trips of small exchanges, and whether nothing is answered at the moment.
+    pub(super) rtt: RttQuantiles,
+    pub(super) is_silent: bool,
+    /// Bytes of the next packet in bulk, and bytes that may be in flight, up.
+    pub(super) request_size: u64,
+    pub(super) request_window: u64,
+    /// The same down, and what slow start asks for.
+    pub(super) response_size: u64,
+    pub(super) response_window: u64,
+    pub(super) boost: Option<Boost>,
 }
 
 impl Controllers {
@@ -68,39 +68,18 @@ impl Controllers {
         &self.loss
     }
 
-    /// Takes the loss detector for the next connection.
-    pub(super) fn take_loss(&mut self, now: Instant) -> LossDetector {
-        core::mem::replace(&mut self.loss, LossDetector::new(now))
-    }
-
-    /// The round trips of small exchanges.
-    pub(super) fn rtt(&self) -> RttQuantiles {
-        self.loss.rtt()
-    }
-
-    /// Bytes of the next request in bulk.
-    pub(super) const fn request_size(&self) -> u64 {
-        self.request_size.bytes()
-    }
-
-    /// Bytes that may be in flight up, of a total.
-    pub(super) fn request_window(&self, total: u64) -> u64 {
-        self.request_window.limit(total, self.rtt().p50)
-    }
-
-    /// Bytes of the next response.
-    pub(super) const fn response_size(&self) -> u64 {
-        self.response_size.bytes()
-    }
-
-    /// Bytes that may be in flight down, of a total.
-    pub(super) fn response_window(&self, total: u64) -> u64 {
-        self.response_window.limit(total, self.rtt().p50)
-    }
-
-    /// What slow start asks for.
-    pub(super) fn boost(&self, now: Instant) -> Option<Boost> {
-        self.slow_start.boost(now, self.rtt().p50)
+    /// What they allow, with these totals of each direction.
+    pub(super) fn allowance(&self, uplink_total: u64, downlink_total: u64, now: Instant) -> Allowance {
+        let rtt = self.loss.rtt();
+        Allowance {
+            rtt,
+            is_silent: self.loss.is_silent(),
+            request_size: self.request_size.bytes(),
+            request_window: self.request_window.limit(uplink_total, rtt.p50),
+            response_size: self.response_size.bytes(),
+            response_window: self.response_window.limit(downlink_total, rtt.p50),
+            boost: self.slow_start.boost(now, rtt.p50),
+        }
     }
 
     /// Nothing was answered since an overdue exchange was sent: timeouts double, and the rest is halved with them.
@@ -115,11 +94,18 @@ impl Controllers {
         }
     }
 
-    /// An exchange was answered.
-    pub(super) fn on_answered(&mut self, exchange: &Answered, now: Instant) {
-        let Answered { size, round_trip, was_lost, response, max_response, bulk, max_request } = *exchange;
-        let p50 = self.rtt().p50;
-        self.loss.on_answer(size, round_trip, was_lost, now);
+    /// An exchange was answered with `response` bytes, after `round_trip` without the node's hold.
+    pub(super) fn on_answered(
+        &mut self,
+        exchange: &Record,
+        response: usize,
+        round_trip: Duration,
+        now: Instant,
+    ) {
+        let Record { size, max_response, max_request, payload, progress, .. } = *exchange;
+        let response = u64::try_from(response).unwrap_or(u64::MAX);
+        let p50 = self.loss.rtt().p50;
+        self.loss.on_answer(size, round_trip, matches!(progress, Progress::Lost { .. }), now);
         self.slow_start.on_answer(response, now, p50);
         if size == Size::Bulk {
             let full = response.saturating_add(MIN_RESPONSE) >= max_response;
@@ -127,7 +113,8 @@ impl Controllers {
             self.response_size.on_round_trip(max_response, full, round_trip, sizing);
             self.response_window.on_arrival(response, now, p50);
         }
-        if let Some(bytes) = bulk {
+        if let RequestPayload::Bulk(bytes) = payload {
+            let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
             let full = bytes.saturating_add(MIN_RESPONSE) >= max_request;
             let sizing = self.request_window.sizing_rtt(p50);
             self.request_size.on_round_trip(max_request, full, round_trip, sizing);
@@ -139,6 +126,7 @@ impl Controllers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::RelayId;
 
     const NOW: Instant = Instant::from_micros(1_000_000);
     const KIB: u64 = 1 << 10;
@@ -150,29 +138,21 @@ mod tests {
 
     #[test]
     fn a_full_answer_in_bulk_enlarges_responses_and_a_full_request_requests() {
-        let quick = Answered {
-            size: Size::Bulk,
-            round_trip: Duration::from_millis(100),
-            was_lost: false,
-            response: 10,
-            max_response: 768 * KIB,
-            bulk: None,
-            max_request: 768 * KIB,
-        };
+        const FULL: usize = 768 << 10;
+        use RequestPayload::{Bare, Bulk};
         let table = [
-            ("small", Answered { size: Size::Small, response: 768 * KIB, ..quick }, 768 * KIB, 768 * KIB),
-            ("not full", quick, 768 * KIB, 768 * KIB),
-            ("a full response", Answered { response: 768 * KIB, ..quick }, 768 * KIB, 960 * KIB),
-            ("a full request", Answered { bulk: Some(768 * KIB), ..quick }, 960 * KIB, 768 * KIB),
+            ("small", Size::Small, Bare, FULL, 768 * KIB, 768 * KIB),
+            ("not full", Size::Bulk, Bare, 10, 768 * KIB, 768 * KIB),
+            ("a full response", Size::Bulk, Bare, FULL, 768 * KIB, 960 * KIB),
+            ("a full request", Size::Bulk, Bulk(FULL), 10, 960 * KIB, 768 * KIB),
         ];
-        for (case, exchange, request, response) in table {
+        for (case, size, payload, len, request, response) in table {
             let mut controllers = controllers();
-            controllers.on_answered(&exchange, NOW);
-            assert_eq!(
-                (controllers.request_size(), controllers.response_size()),
-                (request, response),
-                "{case}"
-            );
+            let sent = Record::header_only(RelayId::new(0), NOW);
+            let exchange = Record { size, payload, max_response: 768 * KIB, max_request: 768 * KIB, ..sent };
+            controllers.on_answered(&exchange, len, Duration::from_millis(100), NOW);
+            let allowed = controllers.allowance(64 * MIB, 64 * MIB, NOW);
+            assert_eq!((allowed.request_size, allowed.response_size), (request, response), "{case}");
         }
     }
 
@@ -181,8 +161,9 @@ mod tests {
         let mut controllers = controllers();
         controllers.on_silence(NOW);
         controllers.on_silence(NOW);
-        assert_eq!((controllers.request_size(), controllers.response_size()), (384 * KIB, 384 * KIB));
-        assert_eq!(controllers.request_window(64 * MIB), 8 * MIB, "once in each timeout");
-        assert!(controllers.loss().is_silent());
+        let allowed = controllers.allowance(64 * MIB, 64 * MIB, NOW);
+        assert_eq!((allowed.request_size, allowed.response_size), (384 * KIB, 384 * KIB));
+        assert_eq!(allowed.request_window, 8 * MIB, "once in each timeout");
+        assert!(allowed.is_silent);
     }
 }

@@ -75,7 +75,7 @@ pub(super) struct Record {
 
 impl Record {
     /// A request for nothing but a header.
-    pub(super) const fn probe(relay: RelayId, now: Instant) -> Self {
+    pub(super) const fn header_only(relay: RelayId, now: Instant) -> Self {
         Self {
             relay,
             sent: now,
@@ -96,6 +96,11 @@ impl Record {
     /// Whether the node may be holding it.
     pub(super) const fn waits(&self) -> bool {
         matches!(self.progress, Progress::Out) && !matches!(self.payload, RequestPayload::Probe)
+    }
+
+    /// Whether a RESEND of it is to be sent.
+    pub(super) const fn is_resend_due(&self) -> bool {
+        matches!(self.progress, Progress::Lost { resend: Pending::Queued, .. })
     }
 
     /// Whether its answer is still expected.
@@ -121,7 +126,7 @@ pub(super) struct Tally {
     /// Lost ones that are not done.
     pub(super) lost: usize,
     /// What their answers had, in units of 64 KiB.
-    pub(super) lost_size: u64,
+    pub(super) lost_size: usize,
     /// With sparse payload, neither lost nor known to have arrived.
     pub(super) sparse: usize,
     /// With bulk, likewise; and their payload.
@@ -131,23 +136,25 @@ pub(super) struct Tally {
 
 impl Tally {
     fn count(&mut self, record: &Record, step: impl Fn(usize, usize) -> usize) {
-        let one = |counter: &mut usize, counts: bool| *counter = step(*counter, usize::from(counts));
-        one(&mut self.waiting, record.waits());
-        one(&mut self.under_way, matches!(record.progress, Progress::Reported { .. }));
-        let unknown = record.is_out() && !record.arrived;
-        one(&mut self.sparse, unknown && record.payload == RequestPayload::Sparse);
-        if let RequestPayload::Bulk(bytes) = record.payload
-            && unknown
-        {
-            self.bulk = step(self.bulk, 1);
-            self.bulk_bytes = step(self.bulk_bytes, bytes);
+        let add = |counter: &mut usize, more: usize| *counter = step(*counter, more);
+        add(&mut self.waiting, usize::from(record.waits()));
+        add(&mut self.resends_due, usize::from(record.is_resend_due()));
+        match record.progress {
+            Progress::Out | Progress::Done => {}
+            Progress::Reported { .. } => add(&mut self.under_way, 1),
+            Progress::Lost { size, .. } => {
+                add(&mut self.lost, 1);
+                add(&mut self.lost_size, usize::try_from(size).unwrap_or(usize::MAX));
+            }
         }
-        if let Progress::Lost { resend, size } = record.progress {
-            self.lost = step(self.lost, 1);
-            self.resends_due = step(self.resends_due, usize::from(resend.is_queued()));
-            let size = usize::try_from(size).unwrap_or(usize::MAX);
-            let sum = step(usize::try_from(self.lost_size).unwrap_or(usize::MAX), size);
-            self.lost_size = u64::try_from(sum).unwrap_or(u64::MAX);
+        match record.payload {
+            _ if record.arrived || !record.is_out() => {}
+            RequestPayload::Bare | RequestPayload::Probe => {}
+            RequestPayload::Sparse => add(&mut self.sparse, 1),
+            RequestPayload::Bulk(bytes) => {
+                add(&mut self.bulk, 1);
+                add(&mut self.bulk_bytes, bytes);
+            }
         }
     }
 }
@@ -164,22 +171,8 @@ pub(super) struct Exchanges {
 
 impl Exchanges {
     /// Exchanges from `next` on; those before it were hellos.
-    pub(super) const fn new(next: ExchangeNumber) -> Self {
-        Self {
-            first: next,
-            records: VecDeque::new(),
-            done: next,
-            tally: Tally {
-                waiting: 0,
-                under_way: 0,
-                resends_due: 0,
-                lost: 0,
-                lost_size: 0,
-                sparse: 0,
-                bulk: 0,
-                bulk_bytes: 0,
-            },
-        }
+    pub(super) fn new(next: ExchangeNumber) -> Self {
+        Self { first: next, records: VecDeque::new(), done: next, tally: Tally::default() }
     }
 
     /// The number of the next one.

@@ -4,12 +4,14 @@ use alloc::boxed::Box;
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
+use crate::client::context::Context;
 use crate::client::relays::{HelloDelays, Path, Purpose, Relay, Relays};
+use crate::client::streams::calls::Outgoing;
 use crate::client::streams::connection::NodeConnection;
 use crate::client::streams::round_trips::Size;
 use crate::client::streams::timeout::LossDetector;
 use crate::config::ClientOptions;
-use crate::id::{IdGenerator, RelayId};
+use crate::id::IdGenerator;
 use crate::time::{Instant, share};
 use crate::wire::number::ExchangeNumber;
 use crate::wire::packet::{ClientId, Epoch, Grants, RequestHeader, ResponseRoom};
@@ -59,9 +61,11 @@ pub(in crate::client) enum Availability {
 impl Handshake {
     /// A handshake that says hello through every relay at once.
     pub(super) fn new(config: &ClientOptions, seed: [u8; 32], relays: &mut Relays, now: Instant) -> Self {
-        for relay in relays.iter_mut().filter(|relay| relay.passes().is_narrow(relay.options())) {
+        for relay in relays.iter_mut().filter(|relay| relay.is_narrow()) {
             relay.destination_mut().on_narrow();
         }
+        // That is a matter of the options, and no news.
+        relays.take_mismatches().for_each(drop);
         let mut ids = IdGenerator::new(seed);
         let (client, loss) = (ids.generate(), LossDetector::new(now));
         Self {
@@ -165,18 +169,43 @@ impl Handshake {
         let idle = share(config.tuning.streams.idle, 1, 2);
         let stale = self.connection().is_some_and(|connection| connection.is_stale(now, idle));
         if stale {
-            self.start_over(relays, now);
+            self.start_over(relays);
         }
     }
 
-    /// A relay through which a hello should go now: each one once before there is any need, and again while it matters.
-    pub(super) fn wants_hello(&self, now: Instant, relays: &Relays) -> Option<RelayId> {
-        let due = |relay: &&Relay| {
-            let ahead = relay.destination().is_unknown() && !self.accepted;
-            (self.asks_again() || ahead) && relay.destination().wants_hello(now, self.hello_delays())
+    /// A hello, if one is due through a relay that can take it: through each one once before there is any need, and again
+    /// while it matters.
+    pub(super) fn hello(&mut self, relays: &mut Relays, context: &Context) -> Option<Outgoing> {
+        let now = context.now();
+        let (again, delays) = (self.asks_again(), self.hello_delays());
+        let relay = relays.iter_mut().find(|relay| {
+            let destination = relay.destination();
+            (again || destination.is_unknown() && !self.accepted)
+                && destination.wants_hello(now, delays)
+                && relay.can_take(now, Purpose::Active(Path::Any))
+        })?;
+        relay.destination_mut().on_hello(now);
+        let header = match &mut self.state {
+            State::Ready(connection) => {
+                RequestHeader { epoch: None, ..connection.header_only(relay.id(), context) }
+            }
+            State::Asking { client, next, .. } => {
+                let exchange = *next;
+                *next = exchange.next();
+                RequestHeader {
+                    client: *client,
+                    epoch: None,
+                    exchange,
+                    done: exchange,
+                    hold: Duration::ZERO,
+                    keep: 1,
+                    room: ResponseRoom::HeaderOnly,
+                    total: context.config().tuning.streams.downlink_total,
+                    confirm: None,
+                }
+            }
         };
-        let fits = |relay: &&Relay| relay.can_take(now, Purpose::Active(Path::Any));
-        relays.iter().filter(due).find(fits).map(Relay::id)
+        Some(Outgoing::header_only(relay.id(), header))
     }
 
     /// When the next hello through a relay is due that was asked before.
@@ -211,44 +240,10 @@ impl Handshake {
 
     /// The connection is over, and its streams have ended: the next hello has a new name. What was measured of the path
     /// stays.
-    pub(super) fn start_over(&mut self, relays: &mut Relays, now: Instant) {
-        let State::Ready(connection) = &mut self.state else { return };
-        let loss = connection.take_loss(now);
+    pub(super) fn start_over(&mut self, relays: &mut Relays) {
+        let loss = self.loss().clone();
         self.state = State::Asking { client: self.ids.generate(), next: ExchangeNumber::ZERO, loss };
         relays.forget_node();
-    }
-
-    /// The header of a request through `relay` that has nothing else: a hello, or a probe.
-    pub(super) fn header_only(
-        &mut self,
-        relay: RelayId,
-        hello: bool,
-        total: u64,
-        now: Instant,
-    ) -> RequestHeader {
-        let client = self.client();
-        let (exchange, epoch, done) = match &mut self.state {
-            State::Asking { next, .. } => {
-                let number = *next;
-                *next = number.next();
-                (number, None, number)
-            }
-            State::Ready(connection) => {
-                let (number, done) = connection.on_probe(relay, now);
-                (number, Some(connection.epoch()).filter(|_| !hello), done)
-            }
-        };
-        RequestHeader {
-            client,
-            epoch,
-            exchange,
-            done,
-            hold: Duration::ZERO,
-            keep: 1,
-            room: ResponseRoom::HeaderOnly,
-            total,
-            confirm: None,
-        }
     }
 }
 

@@ -40,7 +40,7 @@ use core::time::Duration;
 
 pub(super) use handshake::Availability;
 
-use crate::client::action::EndReason;
+use crate::client::action::{ClientNotice, EndReason};
 use crate::client::calls::{CallFacts, CallOutcome, NewCall};
 use crate::client::context::{Context, TimerOwner};
 use crate::client::event::{ExchangeFailure, LocalEvent};
@@ -62,7 +62,7 @@ use connection::NodeConnection;
 use decryptor::Decryptor;
 use handshake::Handshake;
 use packet_call::PacketCall;
-use responses::{PacketOutcome, Standing};
+use responses::PacketOutcome;
 use stream::LocalStream;
 
 /// Level 2 of a client.
@@ -249,13 +249,14 @@ impl Streams {
     /// The next call to make; none when there is nothing to do now.
     pub(super) fn next_call(&mut self, relays: &mut Relays, context: &mut Context) -> Option<NewCall> {
         let Self { sealer, handshake, closed, .. } = self;
-        let mut outgoing = None;
-        if !*closed {
-            outgoing = handshake.hello(relays, context).or_else(|| handshake.probe(relays, context));
-        }
-        let outgoing = match outgoing {
-            Some(outgoing) => outgoing,
-            None => handshake.connection_mut()?.request(relays, context)?,
+        let hello = if *closed { None } else { handshake.hello(relays, context) };
+        let outgoing = match (hello, handshake.connection_mut()) {
+            (Some(hello), _) => hello,
+            (None, connection) => {
+                let connection = connection?;
+                let probe = if *closed { None } else { connection.probe(relays, context) };
+                probe.or_else(|| connection.request(relays, context))?
+            }
         };
         sealer.call(outgoing, relays, context)
     }
@@ -280,8 +281,7 @@ impl Streams {
         match PacketOutcome::of(packet, outcome, call.relay, &self.decryptor, context) {
             PacketOutcome::Packet(decrypted) => {
                 context.count(|stats| &mut stats.answered);
-                let standing = handshake.on_packet(call, packet, *decrypted, relays, context);
-                if standing == Standing::Dropped {
+                if handshake.on_packet(call, packet, *decrypted, relays, context) {
                     self.on_dropped(relays, context);
                 }
             }
@@ -296,6 +296,9 @@ impl Streams {
                 handshake.on_failure(call, packet, why, relays, context);
             }
         }
+        for relay in relays.take_mismatches() {
+            context.notice(ClientNotice::StreamsUnsupported { relay });
+        }
     }
 
     /// The node has dropped the client: every stream ends, and the next hello has a new name.
@@ -305,7 +308,7 @@ impl Streams {
         }
         // A stream gives its credit back while its connection is still there.
         self.reap(context);
-        self.handshake.start_over(relays, context.now());
+        self.handshake.start_over(relays);
     }
 
     // Time.

@@ -13,9 +13,9 @@
 
 use core::time::Duration;
 
+use crate::client::streams::controllers::Allowance;
 use crate::client::streams::exchanges::{RequestPayload, Tally};
 use crate::client::streams::peer_credit::PeerCredit;
-use crate::client::streams::round_trips::RttQuantiles;
 use crate::client::streams::slow_start::Boost;
 use crate::time::{Instant, share};
 use crate::wire::packet::MIN_RESPONSE;
@@ -79,15 +79,7 @@ pub(super) struct Inputs {
     /// Bytes that wait at the node, by its newest answer.
     pub(super) backlog: u64,
     pub(super) peer_credit: PeerCredit,
-    /// Round trips of small exchanges, and whether nothing is answered at the moment.
-    pub(super) rtt: RttQuantiles,
-    pub(super) is_silent: bool,
-    /// What the controllers of each direction allow.
-    pub(super) request_size: u64,
-    pub(super) request_window: u64,
-    pub(super) response_size: u64,
-    pub(super) response_window: u64,
-    pub(super) boost: Option<Boost>,
+    pub(super) allowed: Allowance,
     /// The bounds of both ends.
     pub(super) downlink_total: u64,
     pub(super) max_packet: u64,
@@ -114,7 +106,8 @@ pub(super) struct NextRequest {
     pub(super) hold: Duration,
     /// How many requests the node may hold.
     pub(super) max_held: usize,
-    /// Bytes of the largest response.
+    /// Bytes of the largest request in bulk, and of the largest response.
+    pub(super) max_request: u64,
     pub(super) max_response: u64,
     /// After how long a small answer without confirmation is repeated.
     pub(super) confirm: Duration,
@@ -129,8 +122,9 @@ impl Inputs {
             payload: self.payload(purpose),
             hold: self.hold(),
             max_held: self.max_held(),
+            max_request: self.allowed.request_size,
             max_response: self.max_response(),
-            confirm: self.rtt.p90.max(SHORTEST_CONFIRM),
+            confirm: self.allowed.rtt.p90.max(SHORTEST_CONFIRM),
         })
     }
 
@@ -139,7 +133,7 @@ impl Inputs {
         if self.span >= SPAN_MOST || !in_use {
             return None;
         }
-        if self.is_silent {
+        if self.allowed.is_silent {
             let out = self.exchanges.waiting.saturating_add(self.exchanges.under_way);
             return (out < (self.relays / 2).max(2)).then(|| self.purpose_in_silence());
         }
@@ -189,7 +183,7 @@ impl Inputs {
 
     fn wants_bulk(&self) -> bool {
         self.bulk
-            && u64::try_from(self.exchanges.bulk_bytes).unwrap_or(u64::MAX) < self.request_window
+            && u64::try_from(self.exchanges.bulk_bytes).unwrap_or(u64::MAX) < self.allowed.request_window
             && self.exchanges.bulk < self.max_depth
             && self.bulk_at().is_some_and(|at| at <= self.now)
     }
@@ -197,8 +191,8 @@ impl Inputs {
     /// When bulk goes although it does not fill a packet.
     pub(super) fn bulk_at(&self) -> Option<Instant> {
         let since = self.bulk_since?;
-        let full = u64::try_from(self.sendable).unwrap_or(u64::MAX) >= self.request_size;
-        let wait = share(self.rtt.p50, 1, BULK_WAIT).min(BULK_WAIT_LONGEST);
+        let full = u64::try_from(self.sendable).unwrap_or(u64::MAX) >= self.allowed.request_size;
+        let wait = share(self.allowed.rtt.p50, 1, BULK_WAIT).min(BULK_WAIT_LONGEST);
         Some(if full { since } else { since.saturating_add(wait) })
     }
 
@@ -224,23 +218,24 @@ impl Inputs {
     fn boost(&self) -> Option<Boost> {
         let told = self.expected().checked_div(self.response()).unwrap_or(u64::MAX);
         let more = |boost: &Boost| told < u64::try_from(boost.requests).unwrap_or(u64::MAX);
-        self.boost.filter(|boost| more(boost) && !self.thrifty)
+        self.allowed.boost.filter(|boost| more(boost) && !self.thrifty)
     }
 
     /// Downlink bytes that wait at the node: those that it told of, and those that it must send again.
-    const fn expected(&self) -> u64 {
-        self.backlog.saturating_add(self.exchanges.lost_size.saturating_mul(STATUS_UNIT))
+    fn expected(&self) -> u64 {
+        let lost = u64::try_from(self.exchanges.lost_size).unwrap_or(u64::MAX);
+        self.backlog.saturating_add(lost.saturating_mul(STATUS_UNIT))
     }
 
     /// Exchanges that may be out at a time.
     fn depth(&self) -> usize {
-        let depth = self.response_window.div_ceil(self.max_response().max(1)).saturating_add(1);
+        let depth = self.allowed.response_window.div_ceil(self.max_response().max(1)).saturating_add(1);
         usize::try_from(depth).unwrap_or(usize::MAX).min(self.max_depth)
     }
 
     fn response(&self) -> u64 {
         let least = if self.thrifty { THRIFTY_RESPONSE.min(self.max_packet) } else { 0 };
-        self.response_size.max(least)
+        self.allowed.response_size.max(least)
     }
 
     fn max_response(&self) -> u64 {
@@ -276,7 +271,7 @@ impl Inputs {
         }
         // Where nothing moves and only an answer is missing, calls become rarer and rarer.
         let quiet = share(self.now.saturating_since(self.traffic), 1, 4);
-        self.rtt.p50.saturating_mul(2).max(SHORTEST_HOLD).max(quiet).min(self.max_hold)
+        self.allowed.rtt.p50.saturating_mul(2).max(SHORTEST_HOLD).max(quiet).min(self.max_hold)
     }
 
     /// Whether anything moves, or should, or an answer is missing.
@@ -298,13 +293,14 @@ impl Inputs {
 
     /// Whether that was less than two round trips ago.
     fn is_recent(&self, at: Instant) -> bool {
-        self.now.saturating_since(at) < self.rtt.p50.saturating_mul(2)
+        self.now.saturating_since(at) < self.allowed.rtt.p50.saturating_mul(2)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::streams::round_trips::RttQuantiles;
 
     const SECOND: Duration = Duration::from_secs(1);
     const NOW: Instant = Instant::from_micros(1_000_000_000);
@@ -332,13 +328,15 @@ mod tests {
             unreported: 0,
             backlog: 0,
             peer_credit: PeerCredit::Free,
-            rtt: RttQuantiles { p50: SECOND, p90: 2 * SECOND },
-            is_silent: false,
-            request_size: 768 * KIB,
-            request_window: 16 * MIB,
-            response_size: 768 * KIB,
-            response_window: 16 * MIB,
-            boost: None,
+            allowed: Allowance {
+                rtt: RttQuantiles { p50: SECOND, p90: 2 * SECOND },
+                is_silent: false,
+                request_size: 768 * KIB,
+                request_window: 16 * MIB,
+                response_size: 768 * KIB,
+                response_window: 16 * MIB,
+                boost: None,
+            },
             downlink_total: 64 * MIB,
             max_packet: 16 * MIB,
             max_hold: 25 * SECOND,
@@ -391,11 +389,15 @@ mod tests {
             ),
             ("a quarter of the total unreported", |i| i.unreported = 16 * MIB, Some(Report)),
             ("too many exchanges", |i| (i.span, i.prompt) = (1_024, true), None),
-            ("silence, one out", |i| (i.is_silent, i.prompt) = (true, true), Some(Sparse)),
-            ("silence, two out", |i| (i.is_silent, i.prompt, i.exchanges.waiting) = (true, true, 2), None),
+            ("silence, one out", |i| (i.allowed.is_silent, i.prompt) = (true, true), Some(Sparse)),
+            (
+                "silence, two out",
+                |i| (i.allowed.is_silent, i.prompt, i.exchanges.waiting) = (true, true, 2),
+                None,
+            ),
             (
                 "silence, two out, six relays",
-                |i| (i.is_silent, i.relays, i.exchanges.waiting) = (true, 6, 2),
+                |i| (i.allowed.is_silent, i.relays, i.exchanges.waiting) = (true, 6, 2),
                 Some(Poll),
             ),
             (
@@ -438,11 +440,11 @@ mod tests {
             ("2 MiB wait", with(|i| i.backlog = 2 * MIB), 512 * KIB),
             ("little waits", with(|i| i.backlog = 10), 256 * KIB),
             ("little waits, thrifty", with(|i| (i.backlog, i.thrifty) = (10, true)), 8 * MIB),
-            ("slow start", with(|i| i.boost = boost), 2 * MIB),
-            ("slow start, thrifty", with(|i| (i.boost, i.thrifty) = (boost, true)), 8 * MIB),
+            ("slow start", with(|i| i.allowed.boost = boost), 2 * MIB),
+            ("slow start, thrifty", with(|i| (i.allowed.boost, i.thrifty) = (boost, true)), 8 * MIB),
             (
                 "slow start, and the node told of more",
-                with(|i| (i.boost, i.backlog) = (boost, 100 * MIB)),
+                with(|i| (i.allowed.boost, i.backlog) = (boost, 100 * MIB)),
                 768 * KIB,
             ),
         ];
@@ -458,7 +460,7 @@ mod tests {
             ("ten responses", with(|i| i.backlog = 7_680 * KIB), 11),
             ("some are on their way", with(|i| (i.backlog, i.exchanges.under_way) = (100 * MIB, 3)), 20),
             ("more than may be in flight", with(|i| i.backlog = 100 * MIB), 23),
-            ("slow start", with(|i| i.boost = Some(Boost { requests: 5, response: 2 * MIB })), 5),
+            ("slow start", with(|i| i.allowed.boost = Some(Boost { requests: 5, response: 2 * MIB })), 5),
         ];
         for (case, inputs, expected) in table {
             assert_eq!(inputs.wanted(), expected, "{case}");

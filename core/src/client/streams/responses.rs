@@ -6,8 +6,7 @@ use crate::client::action::{ClientNotice, EndReason};
 use crate::client::calls::{CallFacts, CallOutcome};
 use crate::client::context::Context;
 use crate::client::event::ExchangeFailure;
-use crate::client::relays::{Relay, Relays};
-use crate::client::streams::connection::receive::Answer;
+use crate::client::relays::Relays;
 use crate::client::streams::decrypted::DecryptedPacket;
 use crate::client::streams::decryptor::Decryptor;
 use crate::client::streams::handshake::Handshake;
@@ -63,17 +62,8 @@ impl PacketOutcome {
     }
 }
 
-/// Whether the node knows the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// It does, as far as is known.
-    Known,
-    /// It has dropped the client.
-    Dropped,
-}
-
 impl Handshake {
-    /// A packet answers the packet of a call.
+    /// A packet answers the packet of a call. Returns whether the node has dropped the client.
     pub(super) fn on_packet(
         &mut self,
         call: &CallFacts,
@@ -81,8 +71,8 @@ impl Handshake {
         decrypted: DecryptedPacket,
         relays: &mut Relays,
         context: &mut Context,
-    ) -> Standing {
-        let DecryptedPacket { header, frames, len, .. } = decrypted;
+    ) -> bool {
+        let header = &decrypted.header;
         let (now, id) = (context.now(), call.relay);
         if let Some(relay) = relays.get_mut(id) {
             let up = relay.on_answer(now);
@@ -90,42 +80,39 @@ impl Handshake {
             context.notice(up);
         }
         if self.client() != packet.client {
-            return Standing::Known;
+            return false;
         }
         if packet.hello
             && let Some(grants) = header.grants
         {
             if usize::try_from(grants.max_packet).is_ok_and(|most| most < LEAST_PACKET) {
                 self.on_no_streams(id, packet, relays, context);
-                return Standing::Known;
+                return false;
             }
             self.on_accepted(header.epoch, grants, context.config(), now);
         }
-        let Some(connection) = self.connection_mut() else { return Standing::Known };
+        let Some(connection) = self.connection_mut() else { return false };
         if header.epoch != connection.epoch() || header.flags.unknown {
             connection.declare_lost(packet.number, now);
             if packet.hello {
                 self.on_no_streams(id, packet, relays, context);
             } else if relays.on_unknown_epoch(id, self.hello_timeout(), now) {
-                return Standing::Dropped;
+                return true;
             } else if let Some(relay) = relays.get_mut(id) {
                 // Until that is confirmed, asking again and again would cost calls.
                 relay.health_mut().on_exchange_failed(self.first_backoff(), call.sent, now);
                 relay.health_mut().on_doubt(self.hello_timeout(), now);
             }
-            return Standing::Known;
+            return false;
         }
         if relays.get_mut(id).is_some_and(|relay| relay.destination_mut().on_here()) {
             context.notice(ClientNotice::StreamsReady { relay: id });
         }
-        for relay in relays.on_known_epoch(id, call.sent, now) {
-            context.notice(ClientNotice::StreamsUnsupported { relay });
-        }
-        let answer = Answer { number: packet.number, relay: id, sent: call.sent, header: &header, len };
+        relays.on_known_epoch(id, call.sent, now);
         if let Some(connection) = self.connection_mut() {
-            connection.on_answer(&answer, frames, relays, context);
+            connection.on_answer(call, packet.number, decrypted, relays, context);
         }
-        Standing::Known
+        false
     }
 
     /// The node behind a relay has no level 2, or not with this client.
@@ -137,20 +124,12 @@ impl Handshake {
         context: &mut Context,
     ) {
         let now = context.now();
-        context.notice(relays.get_mut(relay).and_then(|relay| relay.on_answer(now)));
         if let Some(connection) = self.connection_of(packet.client) {
             connection.declare_lost(packet.number, now);
         }
-        if relays.get_mut(relay).is_some_and(|relay| relay.destination_mut().on_elsewhere(now)) {
-            context.notice(ClientNotice::StreamsUnsupported { relay });
-        }
-        self.end_without_way(relays);
-    }
-
-    /// The bodies of a relay turned out to be too small for level 2.
-    fn on_narrow(&mut self, relay: RelayId, relays: &mut Relays, context: &mut Context) {
-        if relays.get_mut(relay).is_some_and(|relay| relay.destination_mut().on_narrow()) {
-            context.notice(ClientNotice::StreamsUnsupported { relay });
+        if let Some(relay) = relays.get_mut(relay) {
+            context.notice(relay.on_answer(now));
+            relay.destination_mut().on_elsewhere(now);
         }
         self.end_without_way(relays);
     }
@@ -173,38 +152,32 @@ impl Handshake {
         packet: PacketCall,
         why: ExchangeFailure,
         relays: &mut Relays,
-        context: &mut Context,
+        context: &Context,
     ) {
-        let (now, relay) = (context.now(), call.relay);
-        let mut garbled = false;
+        let now = context.now();
         let backoff = self.first_backoff();
-        if let Some(relay) = relays.get_mut(relay) {
-            match why {
-                ExchangeFailure::Garbage if packet.hello => {
-                    garbled = relay.destination_mut().on_garbled_hello(now);
-                }
-                ExchangeFailure::Unknown | ExchangeFailure::Garbage => {
-                    relay.hold_mut().on_cut(now.saturating_since(call.sent), packet.hold, now);
-                    relay.health_mut().on_exchange_failed(backoff, call.sent, now);
-                }
-                ExchangeFailure::NotSent | ExchangeFailure::Refused { .. } | ExchangeFailure::TooLarge => {}
+        let unsent = matches!(
+            why,
+            ExchangeFailure::NotSent | ExchangeFailure::Refused { .. } | ExchangeFailure::TooLarge
+        );
+        if let Some(relay) = relays.get_mut(call.relay) {
+            if why == ExchangeFailure::Garbage && packet.hello {
+                relay.destination_mut().on_garbled_hello(now);
+            } else if !unsent {
+                relay.hold_mut().on_cut(now.saturating_since(call.sent), packet.hold, now);
+                relay.health_mut().on_exchange_failed(backoff, call.sent, now);
             }
         }
-        context.notice(garbled.then_some(ClientNotice::StreamsUnsupported { relay }));
-        if let Some(connection) = self.connection_of(packet.client) {
-            match why {
-                // It says nothing about how long answers take.
-                ExchangeFailure::NotSent | ExchangeFailure::Refused { .. } | ExchangeFailure::TooLarge => {
-                    connection.declare_unsent_lost(packet.number, now);
-                }
-                ExchangeFailure::Unknown | ExchangeFailure::Garbage => {
-                    connection.on_loss(packet.number, relays, now)
-                }
-            }
+        match self.connection_of(packet.client) {
+            // It says nothing about how long answers take.
+            Some(connection) if unsent => connection.declare_unsent_lost(packet.number, now),
+            Some(connection) => connection.on_loss(packet.number, relays, now),
+            None => {}
         }
-        let narrow = |relay: &Relay| relay.passes().is_narrow(relay.options());
-        if why == ExchangeFailure::TooLarge && relays.get(relay).is_some_and(narrow) {
-            self.on_narrow(relay, relays, context);
+        let relay = relays.get_mut(call.relay).filter(|relay| relay.is_narrow());
+        if let Some(relay) = relay.filter(|_| why == ExchangeFailure::TooLarge) {
+            relay.destination_mut().on_narrow();
+            self.end_without_way(relays);
         }
     }
 }

@@ -7,6 +7,7 @@
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
+use crate::client::streams::exchanges::{Progress, Record};
 use crate::client::streams::round_trips::{RoundTrips, RttQuantiles, Size};
 use crate::time::{Deadline, Instant, share};
 
@@ -37,22 +38,6 @@ const ACK_DELAY: Duration = Duration::from_millis(50);
 
 /// An answered exchange may be overtaken at least this long.
 const LEAST_REORDER: Duration = Duration::from_millis(250);
-
-/// An exchange whose answer has not come.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Outstanding {
-    pub(super) sent: Instant,
-    /// When its hold ends, if its request took no time on the way.
-    pub(super) held_until: Instant,
-    /// When a status said that it was answered.
-    pub(super) reported: Option<Instant>,
-    /// Whether it carried payload that another answer should have acknowledged.
-    pub(super) awaits_ack: bool,
-    pub(super) size: Size,
-    pub(super) bytes: u64,
-    /// The round trips through its relay, if enough are known.
-    pub(super) own: Option<RttQuantiles>,
-}
 
 /// Finds the time after which an exchange counts as lost.
 #[derive(Clone, Debug)]
@@ -115,28 +100,34 @@ impl LossDetector {
         self.margin_of(self.rtt_of(own, size, bytes)).max(LEAST_REORDER).saturating_mul(self.backoff)
     }
 
-    /// When an exchange is lost, if nothing is heard of it before.
-    pub(super) fn lost_at(&self, exchange: &Outstanding) -> Instant {
-        let Outstanding { sent, held_until, reported, awaits_ack, size, bytes, own } = *exchange;
-        if let Some(at) = reported {
-            return at.saturating_add(self.reorder_timeout(own, size, bytes));
+    /// When an exchange is lost, if nothing is heard of it before. `awaits_ack` if it carried payload that another answer
+    /// should have acknowledged; `own` are the round trips through its relay, if enough are known.
+    pub(super) fn lost_at(
+        &self,
+        exchange: &Record,
+        awaits_ack: bool,
+        own: Option<RttQuantiles>,
+    ) -> Option<Instant> {
+        let Record { sent, held_until, size, bytes, progress, answering, .. } = *exchange;
+        match progress {
+            // Its bytes are coming; the driver says when they stop.
+            _ if answering => None,
+            Progress::Reported { at, .. } => Some(at.saturating_add(self.reorder_timeout(own, size, bytes))),
+            Progress::Out => {
+                let timeout = self.timeout(own, size, bytes);
+                let answer = held_until.saturating_add(timeout);
+                let ack = sent.saturating_add(timeout).saturating_add(ACK_DELAY);
+                Some(if awaits_ack { answer.min(ack) } else { answer })
+            }
+            Progress::Lost { .. } | Progress::Done => None,
         }
-        let timeout = self.timeout(own, size, bytes);
-        let answer = held_until.saturating_add(timeout);
-        let ack = sent.saturating_add(timeout).saturating_add(ACK_DELAY);
-        if awaits_ack { answer.min(ack) } else { answer }
     }
 
-    /// Whether an exchange of so many bytes that the node did not have at `written` is lost: it had the time that a request
-    /// takes. `own` is of small exchanges.
-    pub(super) fn is_missing(
-        &self,
-        sent: Instant,
-        bytes: u64,
-        own: Option<RttQuantiles>,
-        written: Instant,
-    ) -> bool {
-        written.saturating_since(sent) > share(self.timeout(own, Size::Small, bytes), 1, 2)
+    /// Whether an exchange that the node did not have at `written` is lost: it had the time that a request takes. `own` is
+    /// of small exchanges.
+    pub(super) fn is_missing(&self, exchange: &Record, own: Option<RttQuantiles>, written: Instant) -> bool {
+        let timeout = self.timeout(own, Size::Small, exchange.bytes);
+        !exchange.answering && written.saturating_since(exchange.sent) > share(timeout, 1, 2)
     }
 
     fn margin_of(&self, rtt: RttQuantiles) -> Duration {
@@ -183,6 +174,8 @@ impl LossDetector {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::streams::exchanges::RequestPayload;
+    use crate::id::RelayId;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -234,32 +227,31 @@ mod tests {
     fn the_table_of_losses() {
         // L is 1.125 s, and the reorder timeout the least.
         let detector = measured((0..64).map(|_| 1_000));
-        let held = Outstanding {
-            sent: at(1_000),
+        let held = Record {
             held_until: at(3_000),
-            reported: None,
-            awaits_ack: false,
-            size: Size::Small,
-            bytes: 0,
-            own: None,
+            payload: RequestPayload::Bare,
+            ..Record::header_only(RelayId::new(0), at(1_000))
         };
+        let short = Record { held_until: at(1_000), ..held.clone() };
+        let reported = Record { progress: Progress::Reported { at: at(2_000), size: 0 }, ..held.clone() };
+        let answering = Record { answering: true, ..held.clone() };
+        let done = Record { progress: Progress::Done, ..held.clone() };
         let slow = Some(RttQuantiles { p50: 2 * SECOND, p90: 2 * SECOND });
         let table = [
-            ("held", held, 4_125),
-            ("it awaits an acknowledgement", Outstanding { awaits_ack: true, ..held }, 2_175),
-            (
-                "the same with a short hold",
-                Outstanding { awaits_ack: true, held_until: at(1_000), ..held },
-                2_125,
-            ),
-            ("reported answered", Outstanding { reported: Some(at(2_000)), ..held }, 2_250),
-            ("through a slow relay", Outstanding { own: slow, ..held }, 5_250),
+            ("held", &held, false, None, Some(4_125)),
+            ("it awaits an acknowledgement", &held, true, None, Some(2_175)),
+            ("the same with a short hold", &short, true, None, Some(2_125)),
+            ("reported answered", &reported, false, None, Some(2_250)),
+            ("through a slow relay", &held, false, slow, Some(5_250)),
+            ("its answer has begun to come", &answering, true, None, None),
+            ("it is answered", &done, false, None, None),
         ];
-        for (case, exchange, millis) in table {
-            assert_eq!(detector.lost_at(&exchange), at(millis), "{case}");
+        for (case, exchange, awaits_ack, own, millis) in table {
+            assert_eq!(detector.lost_at(exchange, awaits_ack, own), millis.map(at), "{case}");
         }
         for (written, missing) in [(1_562, false), (1_563, true)] {
-            assert_eq!(detector.is_missing(at(1_000), 0, None, at(written)), missing, "{written} ms");
+            assert_eq!(detector.is_missing(&held, None, at(written)), missing, "{written} ms");
+            assert!(!detector.is_missing(&answering, None, at(written)));
         }
     }
 

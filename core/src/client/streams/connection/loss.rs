@@ -6,7 +6,6 @@ use crate::client::relays::{Relay, Relays};
 use crate::client::streams::connection::NodeConnection;
 use crate::client::streams::exchanges::{Progress, Record, RequestPayload};
 use crate::client::streams::round_trips::{RttQuantiles, Size};
-use crate::client::streams::timeout::Outstanding;
 use crate::connection::pending::Pending;
 use crate::id::RelayId;
 use crate::time::Instant;
@@ -15,22 +14,8 @@ use crate::wire::number::ExchangeNumber;
 impl NodeConnection {
     /// When an exchange is lost, if nothing is heard of it before.
     fn lost_at(&self, record: &Record, relays: &Relays) -> Option<Instant> {
-        let reported = match record.progress {
-            // Its bytes are coming; the driver says when they stop.
-            Progress::Out | Progress::Reported { .. } if record.answering => return None,
-            Progress::Out => None,
-            Progress::Reported { at, .. } => Some(at),
-            Progress::Lost { .. } | Progress::Done => return None,
-        };
-        Some(self.controllers.loss().lost_at(&Outstanding {
-            sent: record.sent,
-            held_until: record.held_until,
-            reported,
-            awaits_ack: self.awaits_ack(record),
-            size: record.size,
-            bytes: record.bytes,
-            own: rtt_through(relays, record.relay, record.size),
-        }))
+        let own = rtt_through(relays, record.relay, record.size);
+        self.controllers.loss().lost_at(record, self.awaits_ack(record), own)
     }
 
     /// Whether another exchange should acknowledge the payload of this one: others are out that can.
@@ -165,12 +150,11 @@ impl NodeConnection {
         relays: &mut Relays,
         now: Instant,
     ) {
-        let Some(record) = self.exchanges.get(number).filter(|record| record.progress == Progress::Out)
-        else {
-            return;
+        let missing = |record: &&Record| {
+            let own = rtt_through(relays, record.relay, Size::Small);
+            record.progress == Progress::Out && self.controllers.loss().is_missing(record, own, written)
         };
-        let own = rtt_through(relays, record.relay, Size::Small);
-        if self.controllers.loss().is_missing(record.sent, record.bytes, own, written) && !record.answering {
+        if self.exchanges.get(number).filter(missing).is_some() {
             self.on_loss(number, relays, now);
         }
     }

@@ -11,7 +11,7 @@ use crate::client::action::{ClientAction, EndReason};
 use crate::client::context::Context;
 use crate::client::event::LocalEvent;
 use crate::client::streams::controllers::Controllers;
-use crate::client::streams::exchanges::{Exchanges, Record};
+use crate::client::streams::exchanges::Exchanges;
 use crate::client::streams::next_request::Inputs;
 use crate::client::streams::peer_credit::PeerCredit;
 use crate::client::streams::stream::{LocalSocket, LocalStream};
@@ -20,7 +20,7 @@ use crate::config::ClientOptions;
 use crate::connection::stream::send::SendState;
 use crate::connection::{Connection, LastWord};
 use crate::error::Misuse;
-use crate::id::{FlowId, RelayId};
+use crate::id::FlowId;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::wire::number::{AnswerNumber, ExchangeNumber, StreamNumber};
@@ -89,7 +89,7 @@ impl NodeConnection {
         now: Instant,
     ) -> Inputs {
         let (scheduler, grants) = (self.shared.scheduler(), self.shared.grants());
-        let (options, controllers) = (&config.tuning.streams, &self.controllers);
+        let options = &config.tuning.streams;
         let downlink_total = grants.downlink_total.min(options.downlink_total);
         Inputs {
             now,
@@ -109,29 +109,12 @@ impl NodeConnection {
             unreported: self.unreported,
             backlog: self.backlog,
             peer_credit: self.peer_credit,
-            rtt: controllers.rtt(),
-            is_silent: controllers.loss().is_silent(),
-            request_size: controllers.request_size(),
-            request_window: controllers.request_window(grants.uplink_total),
-            response_size: controllers.response_size(),
-            response_window: controllers.response_window(downlink_total),
-            boost: controllers.boost(now),
+            allowed: self.controllers.allowance(grants.uplink_total, downlink_total, now),
             downlink_total,
             max_packet: grants.max_packet,
             max_hold: grants.max_hold.min(options.idle_hold),
             max_depth: options.max_depth,
         }
-    }
-
-    /// A request that allows a header only is made through `relay`. Returns its number, and what is done.
-    pub(in crate::client::streams) fn on_probe(
-        &mut self,
-        relay: RelayId,
-        now: Instant,
-    ) -> (ExchangeNumber, ExchangeNumber) {
-        let (number, done) = (self.exchanges.next(), self.exchanges.done());
-        self.exchanges.push(Record::probe(relay, now));
-        (number, done)
     }
 
     /// The answer of an exchange has begun to come.
@@ -167,11 +150,6 @@ impl NodeConnection {
     /// The controllers of the path.
     pub(in crate::client::streams) const fn controllers(&self) -> &Controllers {
         &self.controllers
-    }
-
-    /// What was measured of the path, for the next connection.
-    pub(in crate::client::streams) fn take_loss(&mut self, now: Instant) -> LossDetector {
-        self.controllers.take_loss(now)
     }
 
     /// The exchanges from the first that is remembered.

@@ -1,102 +1,74 @@
 //! Contents of response packets: statuses and frames (protocol.md 3.2 rules 4 to 6).
 
 use bytes::Bytes;
-use core::time::Duration;
 
 use crate::client::action::{ClientAction, ClientNotice, EndReason};
+use crate::client::calls::CallFacts;
 use crate::client::context::Context;
 use crate::client::relays::Relays;
 use crate::client::streams::connection::NodeConnection;
-use crate::client::streams::controllers::Answered;
-use crate::client::streams::exchanges::{Progress, RequestPayload};
+use crate::client::streams::decrypted::DecryptedPacket;
+use crate::client::streams::exchanges::Progress;
 use crate::client::streams::peer_credit::PeerCredit;
 use crate::config::OpenMode;
 use crate::connection::stream::recv::RecvHalf;
 use crate::connection::stream::violation::Violation;
-use crate::id::RelayId;
 use crate::level::Level;
 use crate::pin::compact;
 use crate::seq::Seq;
 use crate::target::FlowKind;
 use crate::time::{Instant, micros, share};
-use crate::wire::frame::{Frame, Frames};
+use crate::wire::frame::Frame;
 use crate::wire::number::{ExchangeNumber, StreamNumber};
 use crate::wire::packet::{ResponseHeader, Status};
 use crate::wire::reset::ResetCode;
 
-/// A response packet of the connection's client and epoch.
-#[derive(Debug)]
-pub(in crate::client::streams) struct Answer<'h> {
-    pub(in crate::client::streams) number: ExchangeNumber,
-    pub(in crate::client::streams) relay: RelayId,
-    pub(in crate::client::streams) sent: Instant,
-    pub(in crate::client::streams) header: &'h ResponseHeader,
-    /// Bytes of the packet.
-    pub(in crate::client::streams) len: usize,
-}
-
 impl NodeConnection {
-    /// An exchange was answered.
+    /// The exchange that a call carried was answered, in the connection's epoch.
     pub(in crate::client::streams) fn on_answer(
         &mut self,
-        answer: &Answer<'_>,
-        frames: Frames,
+        call: &CallFacts,
+        number: ExchangeNumber,
+        packet: DecryptedPacket,
         relays: &mut Relays,
         context: &mut Context,
     ) {
         let now = context.now();
-        let elapsed = now.saturating_since(answer.sent);
-        let round_trip = elapsed.saturating_sub(answer.header.held);
-        self.measure(answer, round_trip, relays, now);
-        self.heard = now;
-        if let Some(relay) = relays.get_mut(answer.relay) {
-            relay.health_mut().on_exchange_answered(answer.sent);
+        let DecryptedPacket { header, frames, len, .. } = packet;
+        let round_trip = now.saturating_since(call.sent).saturating_sub(header.held);
+        let record = self.exchanges.get(number).filter(|record| record.progress != Progress::Done);
+        if let Some(relay) = relays.get_mut(call.relay) {
+            relay.health_mut().on_exchange_answered(call.sent);
+            if let Some(record) = record {
+                relay.round_trip_mut().on_exchange(record.size, round_trip);
+            }
         }
-        self.on_arrived(answer.number, now);
-        self.exchanges.change(answer.number, |record| record.progress = Progress::Done);
-        let newest = self.newest.is_none_or(|newest| newest < answer.header.answer);
+        if let Some(record) = record {
+            self.controllers.on_answered(record, len, round_trip, now);
+        }
+        self.heard = now;
+        self.on_arrived(number, now);
+        self.exchanges.change(number, |record| record.progress = Progress::Done);
+        let newest = self.newest.is_none_or(|newest| newest < header.answer);
         // A status is already half a round trip old.
-        let way_down = round_trip.saturating_sub(share(self.controllers.rtt().p50, 1, 2));
+        let way_down = round_trip.saturating_sub(share(self.controllers.loss().rtt().p50, 1, 2));
         let written = Instant::from_micros(now.as_micros().saturating_sub(micros(way_down)));
-        self.take_statuses(answer.header, newest, written, relays, now);
+        self.take_statuses(&header, newest, written, relays, now);
         if newest {
-            self.newest = Some(answer.header.answer);
+            self.newest = Some(header.answer);
             self.backlog = 0;
-            let after = self.reported.is_some_and(|reported| answer.number > reported);
-            self.peer_credit = PeerCredit::reported(answer.header.flags.blocked, after);
-            self.draining = answer.header.flags.draining;
+            let after = self.reported.is_some_and(|reported| number > reported);
+            self.peer_credit = PeerCredit::reported(header.flags.blocked, after);
+            self.draining = header.flags.draining;
         }
         for frame in frames {
             if let Frame::Backlog { bytes } = frame {
                 self.backlog = if newest { bytes } else { self.backlog };
             } else {
-                self.on_frame(frame, answer.len, context);
+                self.on_frame(frame, len, context);
             }
         }
         self.feed(context);
-    }
-
-    /// What an answer says of the path, once for each exchange.
-    fn measure(&mut self, answer: &Answer<'_>, round_trip: Duration, relays: &mut Relays, now: Instant) {
-        let record = self.exchanges.get(answer.number).filter(|record| record.progress != Progress::Done);
-        let Some(record) = record else { return };
-        let bulk = match record.payload {
-            RequestPayload::Bulk(bytes) => Some(u64::try_from(bytes).unwrap_or(u64::MAX)),
-            RequestPayload::Bare | RequestPayload::Probe | RequestPayload::Sparse => None,
-        };
-        let exchange = Answered {
-            size: record.size,
-            round_trip,
-            was_lost: matches!(record.progress, Progress::Lost { .. }),
-            response: u64::try_from(answer.len).unwrap_or(u64::MAX),
-            max_response: record.max_response,
-            bulk,
-            max_request: record.max_request,
-        };
-        if let Some(relay) = relays.get_mut(answer.relay) {
-            relay.round_trip_mut().on_exchange(record.size, round_trip);
-        }
-        self.controllers.on_answered(&exchange, now);
     }
 
     fn take_statuses(
