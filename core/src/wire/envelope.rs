@@ -10,7 +10,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::secret::Secret;
-use crate::wire::arena::Arena;
+use crate::wire::arena::{self, Arena};
 use crate::wire::json::{Elements, Length, OrNull, Raw, ReadElements, Sink, Text, cut, read_object};
 use crate::wire::op::{BadOp, Op, OpFields};
 use crate::wire::reply::{MAX_ERROR_LEN, MAX_PACKETS, Reply, ReplyFields, ReplyParts};
@@ -61,12 +61,10 @@ impl Request<'_> {
     pub(crate) fn decode(self) -> (Vec<Result<Op, BadOp>>, bool) {
         let fields: Vec<_> = self.ops.iter().map(|op| OpFields::read(op.get())).collect();
         let counts_writes = fields.iter().flatten().any(|fields| fields.counts_writes);
-        let payloads = fields.iter().map(|fields| fields.as_ref().ok().and_then(|fields| fields.payload));
-        let mut arena = Arena::for_values(payloads);
-        let ops: Vec<_> =
-            fields.into_iter().map(|fields| fields.and_then(|fields| fields.interpret(&mut arena))).collect();
-        let decoded = arena.freeze();
-        (ops.into_iter().map(|op| op.map(|op| op.finish(&decoded))).collect(), counts_writes)
+        let payloads = fields.iter().flatten().map(|fields| arena::decoded_len(fields.payload));
+        let mut arena = Arena::with_room(payloads.fold(0, usize::saturating_add));
+        let ops = fields.into_iter().map(|fields| fields?.interpret(&mut arena)).collect();
+        (ops, counts_writes)
     }
 }
 
@@ -94,9 +92,7 @@ impl SingleRequest<'_> {
         if matches!(&*name, "udp_open" | "udp_data" | "streams") {
             return Err(BadOp::Unknown(name.into()));
         }
-        let mut arena = Arena::for_values(core::iter::once(self.op.payload));
-        let op = self.op.interpret(&mut arena)?;
-        Ok(op.finish(&arena.freeze()))
+        self.op.interpret(&mut Arena::with_room(arena::decoded_len(self.op.payload)))
     }
 }
 
@@ -386,13 +382,10 @@ pub fn decode_answer(body: &[u8], ops: usize, limits: Limits) -> Result<Answer, 
 
 fn decode_replies(replies: &[&RawValue]) -> Answer {
     let fields: Vec<_> = replies.iter().map(|reply| ReplyFields::read(reply.get())).collect();
-    let room = fields.iter().fold(0, |sum: usize, fields| sum.saturating_add(fields.payload_len()));
-    let mut arena = Arena::with_room(room);
+    let payloads = fields.iter().map(|fields| fields.payload_len());
+    let mut arena = Arena::with_room(payloads.fold(0, usize::saturating_add));
     let mut packets_left = MAX_PACKETS;
-    let replies: Vec<_> =
-        fields.into_iter().map(|fields| fields.interpret(&mut arena, &mut packets_left)).collect();
-    let decoded = arena.freeze();
-    replies.into_iter().map(|reply| reply.finish(&decoded)).collect()
+    fields.into_iter().map(|fields| fields.interpret(&mut arena, &mut packets_left)).collect()
 }
 
 /// Writes a batch answer, `{"r":[...]}`.

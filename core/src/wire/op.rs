@@ -2,13 +2,12 @@
 
 use alloc::borrow::Cow;
 use core::fmt;
-use core::ops::Range;
 
 use bytes::Bytes;
 
 use crate::seq::Seq;
 use crate::target::{BadTarget, Target};
-use crate::wire::arena::{Arena, Decoded};
+use crate::wire::arena::Arena;
 use crate::wire::json::{Length, Raw, Sink, cut, read_object};
 use crate::wire::reply::Code;
 use crate::wire::sid::Sid;
@@ -86,17 +85,6 @@ impl Op {
             | Self::UdpData { payload, .. }
             | Self::Streams { packet: payload } => Some(payload),
             Self::Connect { .. } | Self::Close { .. } => None,
-        }
-    }
-
-    /// The session that the op names, and its place in it.
-    const fn place(&self) -> (Option<Sid>, Option<Seq>) {
-        match self {
-            Self::Data { sid, seq, .. } => (Some(*sid), *seq),
-            Self::UdpData { sid, .. } | Self::Close { sid } => (Some(*sid), None),
-            Self::Connect { .. } | Self::ConnectData { .. } | Self::UdpOpen { .. } | Self::Streams { .. } => {
-                (None, None)
-            }
         }
     }
 
@@ -269,31 +257,28 @@ impl<'a> OpFields<'a> {
         self.op.and_then(Raw::string).ok_or(BadOp::NotAnOp)
     }
 
-    /// Interprets the fields that the op's name asks for, and no others.
-    pub(super) fn interpret(self, arena: &mut Arena) -> Result<ReadOp, BadOp> {
-        match &*self.name()? {
-            "connect" => Ok(ReadOp::new(Op::Connect { target: self.target()? })),
-            "connect_data" => {
-                let op = Op::ConnectData { target: self.target()?, payload: Bytes::new() };
-                self.with_payload(op, arena)
-            }
+    /// Interprets the fields that the op's name asks for, and no others. The payload comes last: what else is wrong
+    /// with the op is told first.
+    pub(super) fn interpret(self, arena: &mut Arena) -> Result<Op, BadOp> {
+        let mut payload =
+            |sid, seq| arena.decode_value(self.payload).map_err(|reason| BadOp::Payload { reason, sid, seq });
+        Ok(match &*self.name()? {
+            "connect" => Op::Connect { target: self.target()? },
+            "connect_data" => Op::ConnectData { target: self.target()?, payload: payload(None, None)? },
             "data" => {
                 let sid = self.sid()?;
                 let seq = self.seq().map_err(|()| BadOp::Seq { sid: Some(sid) })?;
-                self.with_payload(Op::Data { sid, seq, payload: Bytes::new() }, arena)
+                Op::Data { sid, seq, payload: payload(Some(sid), seq)? }
             }
-            "udp_open" => {
-                let op = Op::UdpOpen { target: self.target()?, payload: Bytes::new() };
-                self.with_payload(op, arena)
-            }
+            "udp_open" => Op::UdpOpen { target: self.target()?, payload: payload(None, None)? },
             "udp_data" => {
-                let op = Op::UdpData { sid: self.sid()?, payload: Bytes::new() };
-                self.with_payload(op, arena)
+                let sid = self.sid()?;
+                Op::UdpData { sid, payload: payload(Some(sid), None)? }
             }
-            "close" => Ok(ReadOp::new(Op::Close { sid: self.sid()? })),
-            "streams" => self.with_payload(Op::Streams { packet: Bytes::new() }, arena),
-            unknown => Err(BadOp::Unknown(cut(unknown, MAX_NAME_LEN).into())),
-        }
+            "close" => Op::Close { sid: self.sid()? },
+            "streams" => Op::Streams { packet: payload(None, None)? },
+            unknown => return Err(BadOp::Unknown(cut(unknown, MAX_NAME_LEN).into())),
+        })
     }
 
     /// Host before port: a peer that sends neither is told of the host, as deployed nodes do.
@@ -309,43 +294,5 @@ impl<'a> OpFields<'a> {
 
     fn seq(self) -> Result<Option<Seq>, ()> {
         self.seq.map(|raw| raw.number().map(Seq::new).ok_or(())).transpose()
-    }
-
-    /// Decodes the payload last: what else is wrong with the op is told first.
-    fn with_payload(self, op: Op, arena: &mut Arena) -> Result<ReadOp, BadOp> {
-        match arena.decode_value(self.payload) {
-            Ok(payload) => Ok(ReadOp { op, payload }),
-            Err(reason) => {
-                let (sid, seq) = op.place();
-                Err(BadOp::Payload { reason, sid, seq })
-            }
-        }
-    }
-}
-
-/// An op whose payload still lies in the arena.
-pub(super) struct ReadOp {
-    op: Op,
-    payload: Range<usize>,
-}
-
-impl ReadOp {
-    const fn new(op: Op) -> Self {
-        Self { op, payload: 0..0 }
-    }
-
-    /// The op with its payload.
-    pub(super) fn finish(self, decoded: &Decoded) -> Op {
-        let bytes = decoded.payload(self.payload);
-        let mut op = self.op;
-        match &mut op {
-            Op::ConnectData { payload, .. }
-            | Op::Data { payload, .. }
-            | Op::UdpOpen { payload, .. }
-            | Op::UdpData { payload, .. }
-            | Op::Streams { packet: payload } => *payload = bytes,
-            Op::Connect { .. } | Op::Close { .. } => {}
-        }
-        op
     }
 }

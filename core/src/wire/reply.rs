@@ -3,14 +3,12 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
-use core::ops::Range;
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use crate::level::Caps;
 use crate::seq::Seq;
-use crate::wire::arena::{Arena, Decoded};
+use crate::wire::arena::{self, Arena};
 use crate::wire::base64::decoded_len;
 use crate::wire::json::{Length, Raw, Sink, cut, quoted_base64, read_elements, read_object};
 use crate::wire::sid::Sid;
@@ -185,18 +183,17 @@ impl<'a> ReplyFields<'a> {
 
     /// At most the bytes that the payloads of the reply take when decoded.
     pub(super) fn payload_len(self) -> usize {
-        let data = self.data.and_then(Raw::quoted).map_or(0, decoded_len);
+        let data = arena::decoded_len(self.data);
         // Quotes, commas and blanks count as symbols here: too much, but by little.
         let packets = self.packets.map_or(0, |array| decoded_len(array.text()));
         data.saturating_add(packets)
     }
 
     /// Interprets the fields. A wrong one leaves its value unset and the reply damaged.
-    pub(super) fn interpret(self, arena: &mut Arena, packets_left: &mut usize) -> ReadReply {
+    pub(super) fn interpret(self, arena: &mut Arena, packets_left: &mut usize) -> Reply {
         if self.no_object {
-            let reply =
-                Reply { error: Some("bad reply: not an object".into()), damaged: true, ..Reply::default() };
-            return ReadReply { reply, data: 0..0, packets: Vec::new() };
+            let error = Some("bad reply: not an object".into());
+            return Reply { error, damaged: true, ..Reply::default() };
         }
         let mut damaged = false;
         let sid = read(self.sid, &mut damaged, |raw| Sid::new(&raw.string()?));
@@ -212,18 +209,22 @@ impl<'a> ReplyFields<'a> {
                 "bad reply: the error is not a text".into()
             }
         });
-        let data = read(self.data, &mut damaged, |raw| arena.decode_value(Some(raw)).ok());
+        let data =
+            read(self.data, &mut damaged, |raw| arena.decode_value(Some(raw)).ok()).unwrap_or_default();
         let packets = read(self.packets, &mut damaged, |raw| {
             let packets = read_elements(raw, *packets_left)?;
             *packets_left = packets_left.saturating_sub(packets.kept.len());
             Some(packets)
         });
         let packets = packets.map_or_else(Vec::new, |packets| {
-            damaged |= packets.count > packets.kept.len();
-            packets.kept.into_iter().filter_map(|raw| packet(raw, arena, &mut damaged)).collect()
+            // An empty datagram is one too; null is not.
+            let datagram = |raw| arena.decode_value(Some(Raw::new(raw)?)).ok();
+            let mut datagrams = Vec::with_capacity(packets.kept.len());
+            datagrams.extend(packets.kept.into_iter().filter_map(datagram));
+            damaged |= datagrams.len() < packets.count;
+            datagrams
         });
-        let reply = Reply { sid, eof, error, code, seq, caps, damaged, ..Reply::default() };
-        ReadReply { reply, data: data.unwrap_or_default(), packets }
+        Reply { sid, data, packets, eof, error, code, seq, caps, damaged }
     }
 }
 
@@ -238,30 +239,8 @@ fn read<'a, T>(
     interpreted
 }
 
-/// Where a datagram lies. An empty one is a datagram too; null is not.
-fn packet(value: &RawValue, arena: &mut Arena, damaged: &mut bool) -> Option<Range<usize>> {
-    let place = Raw::new(value).and_then(|raw| arena.decode_value(Some(raw)).ok());
-    *damaged |= place.is_none();
-    place
-}
-
 impl Code {
     fn named(text: &str) -> Self {
         if text == Self::UNSUPPORTED_OP { Self::UnsupportedOp } else { Self::Other }
-    }
-}
-
-/// A reply whose payloads still lie in the arena.
-pub(super) struct ReadReply {
-    reply: Reply,
-    data: Range<usize>,
-    packets: Vec<Range<usize>>,
-}
-
-impl ReadReply {
-    /// The reply with its payloads.
-    pub(super) fn finish(self, decoded: &Decoded) -> Reply {
-        let packets = self.packets.into_iter().map(|place| decoded.payload(place)).collect();
-        Reply { data: decoded.payload(self.data), packets, ..self.reply }
     }
 }
