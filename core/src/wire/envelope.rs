@@ -4,9 +4,10 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
+use core::marker::PhantomData;
 
 use bytes::Bytes;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::secret::Secret;
@@ -184,37 +185,42 @@ impl fmt::Display for AnswerError {
 
 impl core::error::Error for AnswerError {}
 
-/// The envelope of a batch request: `{"k", "ops"}`, of which each may be missing.
-#[derive(Default)]
-struct RequestEnvelope<'a> {
-    key: Option<Cow<'a, str>>,
-    ops: Option<Elements<'a>>,
+/// Reads an envelope: an object with a list and another value under these keys, of which each may be missing. Of a key
+/// that comes twice, the last counts.
+struct ReadEnvelope<L, V> {
+    list: (&'static str, L),
+    other: (&'static str, PhantomData<V>),
 }
 
-/// Reads a [`RequestEnvelope`]. Of a key that comes twice, the last counts.
-struct ReadRequest {
-    max_ops: usize,
+impl<'a, L: DeserializeSeed<'a> + Copy, V: Deserialize<'a>> ReadEnvelope<L, V> {
+    /// Reads the whole of `text`.
+    fn read(self, text: &'a str) -> Result<(Option<L::Value>, Option<V>), serde_json::Error> {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let envelope = reader.deserialize_map(self)?;
+        reader.end()?;
+        Ok(envelope)
+    }
 }
 
-impl<'a> Visitor<'a> for ReadRequest {
-    type Value = RequestEnvelope<'a>;
+impl<'a, L: DeserializeSeed<'a> + Copy, V: Deserialize<'a>> Visitor<'a> for ReadEnvelope<L, V> {
+    type Value = (Option<L::Value>, Option<V>);
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<RequestEnvelope<'a>, A::Error> {
-        let mut envelope = RequestEnvelope::default();
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (mut list, mut other) = (None, None);
         while let Some(Text(key)) = map.next_key()? {
-            match &*key {
-                "k" => envelope.key = Some(map.next_value::<Text<'a>>()?.0),
-                "ops" => envelope.ops = Some(map.next_value_seed(ReadElements { max: self.max_ops })?),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+            if key == self.list.0 {
+                list = Some(map.next_value_seed(self.list.1)?);
+            } else if key == self.other.0 {
+                other = Some(map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
             }
         }
-        Ok(envelope)
+        Ok((list, other))
     }
 }
 
@@ -224,14 +230,14 @@ impl<'a> Visitor<'a> for ReadRequest {
 /// [`RequestError`] when the body as a whole cannot be read; bad ops are found by
 /// [`decode_ops`](Request::decode_ops) and harm nobody else.
 pub fn decode_request(body: &[u8], limits: Limits) -> Result<Request<'_>, RequestError> {
-    let mut reader = serde_json::Deserializer::from_str(utf8(body, limits)?);
-    let envelope = reader
-        .deserialize_map(ReadRequest { max_ops: limits.max_ops })
-        .and_then(|envelope| reader.end().map(|()| envelope))
+    let reader =
+        ReadEnvelope { list: ("ops", ReadElements { max: limits.max_ops }), other: ("k", PhantomData) };
+    let (ops, key) = reader
+        .read(utf8(body, limits)?)
         .map_err(|error| bad_json(&error, "an object with a string `k` and an array `ops`"))?;
     let missing = |field| RequestError::Json(alloc::format!("missing field `{field}`").into());
-    let key = envelope.key.ok_or_else(|| missing("k"))?;
-    let ops = envelope.ops.ok_or_else(|| missing("ops"))?;
+    let Text(key) = key.ok_or_else(|| missing("k"))?;
+    let ops = ops.ok_or_else(|| missing("ops"))?;
     if ops.count > ops.kept.len() {
         return Err(RequestError::TooManyOps);
     }
@@ -295,43 +301,6 @@ fn write(measure: impl FnOnce(&mut Length), fill: impl FnOnce(&mut Vec<u8>)) -> 
     Bytes::from(body)
 }
 
-/// The envelope of an answer: `{"r"}` or `{"e"}`; null counts as absent.
-#[derive(Default)]
-struct AnswerEnvelope<'a> {
-    replies: Option<Elements<'a>>,
-    error: Option<Raw<'a>>,
-}
-
-/// Reads an [`AnswerEnvelope`]. Of a key that comes twice, the last counts.
-struct ReadAnswer {
-    max_replies: usize,
-}
-
-impl<'a> Visitor<'a> for ReadAnswer {
-    type Value = AnswerEnvelope<'a>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<AnswerEnvelope<'a>, A::Error> {
-        let mut envelope = AnswerEnvelope::default();
-        while let Some(Text(key)) = map.next_key()? {
-            match &*key {
-                "r" => {
-                    let elements = ReadElements { max: self.max_replies };
-                    envelope.replies = map.next_value_seed(OrNull(elements))?;
-                }
-                "e" => envelope.error = Raw::new(map.next_value()?),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(envelope)
-    }
-}
-
 /// The object in `body`: all of it, or what lies between the first `{` and the last `}` where a relay has
 /// put text around it.
 fn object_in(body: &[u8]) -> Option<&[u8]> {
@@ -345,11 +314,12 @@ fn object_in(body: &[u8]) -> Option<&[u8]> {
     body.get(first..=last)
 }
 
-fn read_answer(body: &[u8], max_replies: usize) -> Option<AnswerEnvelope<'_>> {
-    let mut reader = serde_json::Deserializer::from_str(core::str::from_utf8(object_in(body)?).ok()?);
-    let envelope = reader.deserialize_map(ReadAnswer { max_replies }).ok()?;
-    reader.end().ok()?;
-    Some(envelope)
+/// Reads the envelope of an answer, `{"r"}` or `{"e"}`; null counts as absent.
+fn read_answer(body: &[u8], max_replies: usize) -> Option<(Option<Elements<'_>>, Option<Raw<'_>>)> {
+    let replies = OrNull(ReadElements { max: max_replies });
+    let reader = ReadEnvelope { list: ("r", replies), other: ("e", PhantomData) };
+    let (replies, error) = reader.read(core::str::from_utf8(object_in(body)?).ok()?).ok()?;
+    Some((replies.flatten(), error.and_then(Raw::new)))
 }
 
 /// Reads the answer to a batch of `ops` ops.
@@ -364,14 +334,13 @@ pub fn decode_answer(body: &[u8], ops: usize, limits: Limits) -> Result<Answer, 
     if body.len() > limits.max_body {
         return Err(AnswerError::TooLarge);
     }
-    let envelope = read_answer(body, ops).ok_or(AnswerError::NotAnAnswer)?;
-    let replies = match (envelope.error, envelope.replies) {
-        (_, Some(replies)) if replies.count > 0 => replies,
-        (Some(error), _) => {
+    let replies = match read_answer(body, ops).ok_or(AnswerError::NotAnAnswer)? {
+        (Some(replies), _) if replies.count > 0 => replies,
+        (_, Some(error)) => {
             let text = error.string().unwrap_or(Cow::Borrowed(error.text()));
             return Err(AnswerError::Envelope(cut(&text, MAX_ERROR_LEN).into()));
         }
-        (None, Some(replies)) => replies,
+        (Some(replies), None) => replies,
         (None, None) => return Err(AnswerError::NotAnAnswer),
     };
     if replies.count != ops {

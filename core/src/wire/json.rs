@@ -134,6 +134,7 @@ impl<'a> Visitor<'a> for ReadElements {
 }
 
 /// Reads an array or null.
+#[derive(Clone, Copy)]
 pub(super) struct OrNull(pub(super) ReadElements);
 
 impl<'a> DeserializeSeed<'a> for OrNull {
