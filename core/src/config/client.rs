@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClientStreamOptions, ConfigError, DAY, KIB, MIB, check, check_secret, within};
+use super::{ClientStreamOptions, ConfigError, DAY, KIB, MIB, MORE_THAN_ZERO, check, check_secret};
 use crate::level::Level;
 use crate::secret::Secret;
 use crate::wire::Form;
@@ -39,17 +39,18 @@ options! {
         key: Secret
     ) {
         /// The JSON form that it takes. Default: that of a relay.
-        form: Form = Form::Relay,
+        form: Form = Form::Relay;
         /// Calls in flight at a time. Default 30: the limit of the hosted relays, per account.
-        max_concurrent: usize = 30,
+        max_concurrent: usize = 30, within 1..=10_000, "must be 1 to 10000 calls";
         /// Time from the start of the client until the daily budget starts anew for the first time. Default 24 h.
-        budget_resets_in: Duration = DAY,
+        budget_resets_in: Duration = DAY;
         /// Largest request body in bytes. Default 2 093 056: deployed nodes refuse bodies above 2 MiB, and some relays
         /// add a little of their own. Raise it for a node that takes more.
         max_body: usize = 2 * MIB - 4 * KIB,
+            within 64 * KIB..=256 * MIB, "must be 64 KiB to 256 MiB, so that an op fits and memory stays bounded";
         /// Whether the path keeps all 8 bits, so that packets of level 2 need neither JSON nor base64. Default false;
         /// set it where no relay is between, or where the relay is known to.
-        binary: bool = false,
+        binary: bool = false;
     }
     optional {
         /// Calls per day, if they are limited. Hosted relays allow about 20 000.
@@ -59,14 +60,8 @@ options! {
 
 impl RelayOptions {
     fn check(&self) -> Result<(), ConfigError> {
-        within(&self.max_concurrent, 1..=10_000, "max_concurrent", "must be 1 to 10000 calls")?;
         check(self.daily_calls != Some(0), "daily_calls", "must be at least 1; leave it out for no limit")?;
-        within(
-            &self.max_body,
-            64 * KIB..=256 * MIB,
-            "max_body",
-            "must be 64 KiB to 256 MiB, so that an op fits and memory stays bounded",
-        )
+        self.check_bounds()
     }
 }
 
@@ -77,32 +72,33 @@ options! {
         relays: Vec<RelayOptions>
     ) {
         /// The highest level to use. Default: 2, streams, where the node has it and the same secret.
-        max_level: Level = Level::Streams,
+        max_level: Level = Level::Streams;
         /// When applications are told that their flow is open. Default: at once.
-        open: OpenMode = OpenMode::default(),
+        open: OpenMode = OpenMode::default();
         /// How batches spread over relays. Default: to the fastest.
-        balance: Balance = Balance::default(),
+        balance: Balance = Balance::default();
         /// Data ops in flight per session, at most. Default 8, as in the deployed clients.
-        max_depth: usize = 8,
+        max_depth: usize = 8, within 1..=64, "must be 1 to 64";
         /// Flows open at a time. Default 4096.
-        max_flows: usize = 4096,
+        max_flows: usize = 4096, within 1..=1_000_000, "must be 1 to 1000000";
         /// Uplink bytes kept per flow: read from the application and not yet answered. Default 8 MiB, one op of full
         /// size for each of the default depth.
-        uplink_window: usize = 8 * MIB,
+        uplink_window: usize = 8 * MIB, within 64 * KIB..=1024 * MIB, "must be 64 KiB to 1 GiB";
         /// Uplink bytes kept over all flows beyond the first 64 KiB of each. Default 256 MiB.
-        uplink_total: usize = 256 * MIB,
+        uplink_total: usize = 256 * MIB;
         /// Delivered bytes that the application of a flow has not read, above which no poll is sent for it. Default
         /// 4 MiB; polls already in flight can bring more, at most 16 MiB each from a node that keeps the rules.
-        downlink_window: usize = 4 * MIB,
+        downlink_window: usize = 4 * MIB, within 1..=1024 * MIB, "must be 1 byte to 1 GiB";
         /// How long an exchange may take. Default 30 s. Batches with `seq` get at least 60 s, so that a node's wait of
         /// 30 s for an earlier op plus a hold of 15 s fits.
         request_timeout: Duration = Duration::from_secs(30),
+            within Duration::from_secs(5)..=Duration::from_secs(300), "must be 5 s to 300 s";
         /// How long a half-closed session may go without downlink before it is closed. Default 30 s.
-        half_close_quiet: Duration = Duration::from_secs(30),
+        half_close_quiet: Duration = Duration::from_secs(30), within MORE_THAN_ZERO, "must be more than 0";
         /// Idle limit of UDP flows. Default 120 s.
-        udp_idle: Duration = Duration::from_secs(120),
+        udp_idle: Duration = Duration::from_secs(120), within MORE_THAN_ZERO, "must be more than 0";
         /// What few people set.
-        tuning: ClientTuning = ClientTuning::new(),
+        tuning: ClientTuning = ClientTuning::new();
     }
     optional {
         /// What seals the packets of level 2; the node must have the same, and no relay should know it. Default: the
@@ -116,44 +112,44 @@ options! {
     /// Options of a client that few people set.
     ClientTuning {
         /// The bounds and waits of level 2.
-        streams: ClientStreamOptions = ClientStreamOptions::new(),
+        streams: ClientStreamOptions = ClientStreamOptions::new();
         /// How long an optimistic open waits for the application's first bytes. Default 20 ms: one trip of a local
         /// socket with room to spare, little beside the round trip that it saves.
-        first_bytes_wait: Duration = Duration::from_millis(20),
+        first_bytes_wait: Duration = Duration::from_millis(20);
         /// Ports on which the server speaks first, so that waiting for the application is useless.
-        server_first_ports: Vec<u16> = vec![21, 22, 25, 110, 143, 587],
+        server_first_ports: Vec<u16> = vec![21, 22, 25, 110, 143, 587];
         /// Ops per batch. Default 50, as deployed: nodes and relays are known to take it.
-        max_batch_ops: usize = 50,
+        max_batch_ops: usize = 50, within 1..=1000, "must be 1 to 1000";
         /// Payload bytes per batch, before base64. Default 4 MiB; the relay's `max_body` usually ends a batch earlier.
-        max_batch_payload: usize = 4 * MIB,
+        max_batch_payload: usize = 4 * MIB;
         /// Payload bytes per op. Default 1 MiB: two ops fill a body of deployed size, so a large body that is refused
         /// can still be split.
-        max_op_payload: usize = MIB,
+        max_op_payload: usize = MIB, within 1..=64 * MIB, "must be 1 byte to 64 MiB";
         /// Bytes of an answer's body. Default 64 MiB: a batch of 32 MiB of payload is 43 MiB of base64.
-        max_reply_body: usize = 64 * MIB,
+        max_reply_body: usize = 64 * MIB, within 64 * KIB..=1024 * MIB, "must be 64 KiB to 1 GiB";
         /// Replies that wait per flow for an earlier one, at least; `max_depth` counts where it is more. Default 64.
-        reorder_replies: usize = 64,
+        reorder_replies: usize = 64;
         /// How long a target that could not be reached fails at once. Default 30 s.
-        unreachable_ttl: Duration = Duration::from_secs(30),
+        unreachable_ttl: Duration = Duration::from_secs(30);
         /// Unreachable targets remembered. Default 256.
-        unreachable_entries: usize = 256,
+        unreachable_entries: usize = 256, within 1.., "must be at least 1";
         /// Datagrams that wait per UDP flow, each way; beyond it the oldest are dropped. Default 256.
-        udp_queue: usize = 256,
+        udp_queue: usize = 256, within 1.., "must be at least 1";
         /// Exchanges that carry nothing but idle polls, before a new one gathers the polls of all. Default 4.
-        idle_exchanges: usize = 4,
+        idle_exchanges: usize = 4, within 1.., "must be at least 1";
         /// How long small writes wait for others to share a batch, at most, and only while calls with payload are in
         /// flight. Default 40 ms; a twentieth of the round trip counts where that is less.
-        coalesce: Duration = Duration::from_millis(40),
+        coalesce: Duration = Duration::from_millis(40);
         /// Timeouts within `strike_window` that take a relay out. Default 3, as deployed.
-        strikes: u32 = 3,
+        strikes: u32 = 3, within 1.., "must be at least 1";
         /// See `strikes`. Default 30 s.
-        strike_window: Duration = Duration::from_secs(30),
+        strike_window: Duration = Duration::from_secs(30);
         /// First backoff of a relay that timed out; doubled each time after. Default 15 s.
-        relay_backoff: Duration = Duration::from_secs(15),
+        relay_backoff: Duration = Duration::from_secs(15);
         /// Longest backoff of a relay. Default 120 s.
-        relay_backoff_max: Duration = Duration::from_secs(120),
+        relay_backoff_max: Duration = Duration::from_secs(120);
         /// Backoff of a relay that refuses a call (403, 429, quota) without a `Retry-After`. Default 600 s.
-        refused_backoff: Duration = Duration::from_secs(600),
+        refused_backoff: Duration = Duration::from_secs(600), within MORE_THAN_ZERO, "must be more than 0";
     }
 }
 
@@ -166,18 +162,7 @@ impl ClientOptions {
         check(!self.relays.is_empty(), "relays", "at least one relay is needed")?;
         check(self.relays.len() <= 1024, "relays", "at most 1024 relays")?;
         self.relays.iter().try_for_each(RelayOptions::check)?;
-        within(&self.max_depth, 1..=64, "max_depth", "must be 1 to 64")?;
-        within(&self.max_flows, 1..=1_000_000, "max_flows", "must be 1 to 1000000")?;
-        within(&self.uplink_window, 64 * KIB..=1024 * MIB, "uplink_window", "must be 64 KiB to 1 GiB")?;
-        within(&self.downlink_window, 1..=1024 * MIB, "downlink_window", "must be 1 byte to 1 GiB")?;
-        within(
-            &self.request_timeout,
-            Duration::from_secs(5)..=Duration::from_secs(300),
-            "request_timeout",
-            "must be 5 s to 300 s",
-        )?;
-        check(!self.udp_idle.is_zero(), "udp_idle", "must be more than 0")?;
-        check(!self.half_close_quiet.is_zero(), "half_close_quiet", "must be more than 0")?;
+        self.check_bounds()?;
         check_secret(self.secret.as_ref())?;
         self.tuning.check()?;
         Ok(ClientConfig(self))
@@ -213,24 +198,17 @@ impl ClientOptions {
 
 impl ClientTuning {
     fn check(&self) -> Result<(), ConfigError> {
-        within(&self.max_batch_ops, 1..=1000, "max_batch_ops", "must be 1 to 1000")?;
-        within(&self.max_op_payload, 1..=64 * MIB, "max_op_payload", "must be 1 byte to 64 MiB")?;
+        self.check_bounds()?;
         check(
             self.max_batch_payload >= self.max_op_payload,
             "max_batch_payload",
             "must be at least max_op_payload",
         )?;
-        within(&self.max_reply_body, 64 * KIB..=1024 * MIB, "max_reply_body", "must be 64 KiB to 1 GiB")?;
-        check(self.unreachable_entries >= 1, "unreachable_entries", "must be at least 1")?;
-        check(self.udp_queue >= 1, "udp_queue", "must be at least 1")?;
-        check(self.idle_exchanges >= 1, "idle_exchanges", "must be at least 1")?;
-        check(self.strikes >= 1, "strikes", "must be at least 1")?;
         check(
             !self.relay_backoff.is_zero() && self.relay_backoff <= self.relay_backoff_max,
             "relay_backoff",
             "must be more than 0 and at most relay_backoff_max",
         )?;
-        check(!self.refused_backoff.is_zero(), "refused_backoff", "must be more than 0")?;
         self.streams.check()
     }
 }

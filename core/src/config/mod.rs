@@ -21,16 +21,20 @@
 //! ```
 
 use core::fmt;
-use core::ops::RangeInclusive;
+use core::ops::RangeFrom;
 use core::time::Duration;
 
 use crate::secret::Secret;
 
-/// Defines options: a struct whose fields are public, `new` with the required ones, and a setter for each other field.
-/// The setter of an optional field takes the value itself or an `Option`.
+/// Defines options: a struct whose fields are public, `new` with the required ones, a setter for each other field, and
+/// `check_bounds`. The setter of an optional field takes the value itself or an `Option`. A text in front goes before the
+/// names of the options in errors.
 macro_rules! options {
-    ($(#[$attr:meta])* $name:ident { $($fields:tt)* }) => {
-        options! { $(#[$attr])* $name() { $($fields)* } }
+    ($(#[$attr:meta])* $name:ident $($rest:tt)*) => {
+        options! { "" $(#[$attr])* $name $($rest)* }
+    };
+    ($path:literal $(#[$attr:meta])* $name:ident { $($fields:tt)* }) => {
+        options! { $path $(#[$attr])* $name() { $($fields)* } }
 
         impl Default for $name {
             fn default() -> Self {
@@ -39,9 +43,10 @@ macro_rules! options {
         }
     };
     (
+        $path:literal
         $(#[$attr:meta])*
         $name:ident($($(#[$required_attr:meta])* $required:ident: $required_type:ty),*) {
-            $($(#[$field_attr:meta])* $field:ident: $type:ty = $default:expr,)*
+            $($(#[$field_attr:meta])* $field:ident: $type:ty = $default:expr $(, within $bounds:expr, $must:literal)?;)*
         }
         $(optional {
             $($(#[$optional_attr:meta])* $optional:ident: $optional_type:ty,)*
@@ -66,6 +71,12 @@ macro_rules! options {
                     $($field: $default,)*
                     $($($optional: None,)*)?
                 }
+            }
+
+            /// Checks every value that has bounds of its own.
+            fn check_bounds(&self) -> Result<(), ConfigError> {
+                $($(check(($bounds).contains(&self.$field), concat!($path, stringify!($field)), $must)?;)?)*
+                Ok(())
             }
 
             $(
@@ -99,6 +110,7 @@ pub use streams::{ClientStreamOptions, NodeStreamOptions};
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MORE_THAN_ZERO: RangeFrom<Duration> = Duration::from_nanos(1)..;
 
 /// A value that the machines cannot work with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,15 +139,6 @@ fn check_secret(secret: Option<&Secret>) -> Result<(), ConfigError> {
         "secret",
         "must not be empty: an empty secret protects nothing",
     )
-}
-
-fn within<T: PartialOrd>(
-    value: &T,
-    range: RangeInclusive<T>,
-    option: &'static str,
-    reason: &'static str,
-) -> Result<(), ConfigError> {
-    check(range.contains(value), option, reason)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{ConfigError, KIB, MIB, NodeStreamOptions, check, check_secret, within};
+use super::{ConfigError, KIB, MIB, MORE_THAN_ZERO, NodeStreamOptions, check, check_secret};
 use crate::level::Level;
 use crate::secret::Secret;
 
@@ -14,31 +14,31 @@ options! {
         key: Secret
     ) {
         /// The highest level to offer. Default: 2, streams.
-        max_level: Level = Level::Streams,
+        max_level: Level = Level::Streams;
         /// Answer a wrong key with JSON instead of a decoy page. Default false.
-        diagnostic: bool = false,
+        diagnostic: bool = false;
         /// Largest request body in bytes. Default 16 MiB.
-        max_body: usize = 16 * MIB,
+        max_body: usize = 16 * MIB, within 64 * KIB..=256 * MIB, "must be 64 KiB to 256 MiB";
         /// Sessions at a time, connects in progress included. Default 4096.
-        max_sessions: usize = 4096,
+        max_sessions: usize = 4096, within 1..=1_000_000, "must be 1 to 1000000";
         /// Requests held at a time; beyond it, a request is answered with an error. Default 1024.
-        max_requests: usize = 1024,
+        max_requests: usize = 1024, within 1..=1_000_000, "must be 1 to 1000000";
         /// LONGPOLL_DEADLINE: how long a batch of polls is held. Default 15 s.
-        longpoll: Duration = Duration::from_secs(15),
+        longpoll: Duration = Duration::from_secs(15), within MORE_THAN_ZERO, "must be more than 0";
         /// How long an upstream may take nothing before it is reset. Default 30 s.
-        write_deadline: Duration = Duration::from_secs(30),
+        write_deadline: Duration = Duration::from_secs(30), within MORE_THAN_ZERO, "must be more than 0";
         /// Downlink bytes kept per session; reading pauses there. Default 16 MiB.
-        session_buffer: usize = 16 * MIB,
+        session_buffer: usize = 16 * MIB, within 64 * KIB.., "must be at least 64 KiB";
         /// Downlink bytes kept over all sessions beyond the first 64 KiB of each. Default 512 MiB.
-        total_buffer: usize = 512 * MIB,
+        total_buffer: usize = 512 * MIB;
         /// TCP sessions idle for this long are closed. Default 300 s.
-        tcp_idle: Duration = Duration::from_secs(300),
+        tcp_idle: Duration = Duration::from_secs(300), within MORE_THAN_ZERO, "must be more than 0";
         /// UDP sessions idle for this long are closed. Default 120 s.
-        udp_idle: Duration = Duration::from_secs(120),
+        udp_idle: Duration = Duration::from_secs(120), within MORE_THAN_ZERO, "must be more than 0";
         /// How long a connect may take. Default 10 s.
-        connect_deadline: Duration = Duration::from_secs(10),
+        connect_deadline: Duration = Duration::from_secs(10), within MORE_THAN_ZERO, "must be more than 0";
         /// What few people set.
-        tuning: NodeTuning = NodeTuning::new(),
+        tuning: NodeTuning = NodeTuning::new();
     }
     optional {
         /// What seals the packets of level 2; the clients must have the same, and no relay should know it. Default:
@@ -52,34 +52,34 @@ options! {
     /// Options of a node that few people set.
     NodeTuning {
         /// The bounds and waits of level 2.
-        streams: NodeStreamOptions = NodeStreamOptions::new(),
+        streams: NodeStreamOptions = NodeStreamOptions::new();
         /// Ops per batch; more make the batch bad. Default 256, five times what deployed clients send.
-        max_batch_ops: usize = 256,
+        max_batch_ops: usize = 256, within 1..=10_000, "must be 1 to 10000";
         /// ACTIVE_DRAIN_DEADLINE: how long a payload waits for its own session. Default 350 ms.
-        active_drain: Duration = Duration::from_millis(350),
+        active_drain: Duration = Duration::from_millis(350), within MORE_THAN_ZERO, "must be more than 0";
         /// Step of the settle. Default 10 ms.
-        settle_step: Duration = Duration::from_millis(10),
+        settle_step: Duration = Duration::from_millis(10), within MORE_THAN_ZERO, "must be more than 0";
         /// Longest settle. Default 1 s.
-        settle_max: Duration = Duration::from_secs(1),
+        settle_max: Duration = Duration::from_secs(1), within MORE_THAN_ZERO, "must be more than 0";
         /// How long a single op (`POST /tunnel`) waits for bytes. Default 5 s.
-        single_wait: Duration = Duration::from_secs(5),
+        single_wait: Duration = Duration::from_secs(5), within MORE_THAN_ZERO, "must be more than 0";
         /// A single op ends this long after its last byte. Default 100 ms.
-        single_settle: Duration = Duration::from_millis(100),
+        single_settle: Duration = Duration::from_millis(100), within MORE_THAN_ZERO, "must be more than 0";
         /// Downlink bytes per session and drain. Default 16 MiB.
-        max_drain: usize = 16 * MIB,
+        max_drain: usize = 16 * MIB, within 1.., "must be at least 1 byte";
         /// Downlink bytes per batch. Default 32 MiB.
-        max_batch_drain: usize = 32 * MIB,
+        max_batch_drain: usize = 32 * MIB;
         /// SEQ_WAIT_TIMEOUT: how long an op waits for an earlier one that has not come. Default 30 s.
-        seq_wait: Duration = Duration::from_secs(30),
+        seq_wait: Duration = Duration::from_secs(30), within MORE_THAN_ZERO, "must be more than 0";
         /// Ops that wait per session for an earlier one. Default 64.
-        seq_queue_ops: usize = 64,
+        seq_queue_ops: usize = 64, within 1.., "must be at least 1";
         /// Payload bytes that those ops pin. Default 16 MiB.
-        seq_queue_bytes: usize = 16 * MIB,
+        seq_queue_bytes: usize = 16 * MIB;
         /// Unwritten uplink bytes per session above which its next op waits. Default 512 KiB; one op more than this
         /// may wait to be written.
-        write_queue: usize = 512 * KIB,
+        write_queue: usize = 512 * KIB, within 1.., "must be at least 1 byte";
         /// Downlink datagrams kept per UDP session; beyond it the oldest are dropped. Default 256.
-        udp_queue: usize = 256,
+        udp_queue: usize = 256, within 1.., "must be at least 1";
     }
 }
 
@@ -90,19 +90,7 @@ impl NodeOptions {
     /// [`ConfigError`] names the first option that a node cannot work with.
     pub fn validate(self) -> Result<NodeConfig, ConfigError> {
         check(!self.key.is_empty(), "key", "must not be empty: an empty key lets anybody in")?;
-        within(&self.max_body, 64 * KIB..=256 * MIB, "max_body", "must be 64 KiB to 256 MiB")?;
-        within(&self.max_sessions, 1..=1_000_000, "max_sessions", "must be 1 to 1000000")?;
-        within(&self.max_requests, 1..=1_000_000, "max_requests", "must be 1 to 1000000")?;
-        for (wait, option) in [
-            (self.longpoll, "longpoll"),
-            (self.write_deadline, "write_deadline"),
-            (self.tcp_idle, "tcp_idle"),
-            (self.udp_idle, "udp_idle"),
-            (self.connect_deadline, "connect_deadline"),
-        ] {
-            check(!wait.is_zero(), option, "must be more than 0")?;
-        }
-        check(self.session_buffer >= 64 * KIB, "session_buffer", "must be at least 64 KiB")?;
+        self.check_bounds()?;
         check_secret(self.secret.as_ref())?;
         self.tuning.check()?;
         Ok(NodeConfig(self))
@@ -116,22 +104,8 @@ impl NodeOptions {
 
 impl NodeTuning {
     fn check(&self) -> Result<(), ConfigError> {
-        within(&self.max_batch_ops, 1..=10_000, "max_batch_ops", "must be 1 to 10000")?;
-        for (wait, option) in [
-            (self.active_drain, "active_drain"),
-            (self.settle_step, "settle_step"),
-            (self.settle_max, "settle_max"),
-            (self.single_wait, "single_wait"),
-            (self.single_settle, "single_settle"),
-            (self.seq_wait, "seq_wait"),
-        ] {
-            check(!wait.is_zero(), option, "must be more than 0")?;
-        }
-        check(self.max_drain >= 1, "max_drain", "must be at least 1 byte")?;
+        self.check_bounds()?;
         check(self.max_batch_drain >= self.max_drain, "max_batch_drain", "must be at least max_drain")?;
-        check(self.seq_queue_ops >= 1, "seq_queue_ops", "must be at least 1")?;
-        check(self.write_queue >= 1, "write_queue", "must be at least 1 byte")?;
-        check(self.udp_queue >= 1, "udp_queue", "must be at least 1")?;
         self.streams.check()
     }
 }
