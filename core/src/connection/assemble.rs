@@ -4,10 +4,8 @@ use alloc::vec::Vec;
 
 use crate::connection::pending::Pending;
 use crate::connection::sent::SentFrame;
-use crate::connection::stream::Stream;
 use crate::connection::stream::send::OutgoingChunk;
-use crate::connection::stream::traffic::Class;
-use crate::connection::stream::transport::Transport;
+use crate::connection::stream::{Class, Stream};
 use crate::connection::{Connection, Filling, Side};
 use crate::credit::{Pool, Within};
 use crate::time::Instant;
@@ -130,24 +128,21 @@ impl Assembler<'_> {
             return None;
         }
         let (by, room) = (self.by, room.min(self.data_room()));
-        let len = match stream.traffic_mut().transport_mut() {
-            Transport::Tcp { send, .. } => {
-                let chunk = send.next(by, room)?;
-                let len = chunk.len;
-                self.put_chunk(number, chunk, true);
-                len
-            }
-            Transport::Udp(datagrams) => {
-                let bytes = datagrams.sending.pop_within(room)?;
-                let len = bytes.len();
-                self.writer.push(&Frame::Datagram { stream: number, bytes });
-                self.first = self.first.saturating_add(len);
-                self.vital = true;
-                stream.socket_mut().credit_mut().release(len, &mut Within { inner: pool, outer: self.pool });
-                len
-            }
+        let len = if let Some((datagrams, socket)) = stream.datagrams_mut() {
+            let bytes = datagrams.sending.pop_within(room)?;
+            let len = bytes.len();
+            self.writer.push(&Frame::Datagram { stream: number, bytes });
+            self.first = self.first.saturating_add(len);
+            self.vital = true;
+            socket.credit_mut().release(len, &mut Within { inner: pool, outer: self.pool });
+            len
+        } else {
+            let chunk = stream.send_half_mut()?.next(by, room)?;
+            let len = chunk.len;
+            self.put_chunk(number, chunk, true);
+            len
         };
-        stream.traffic_mut().sent(len);
+        stream.sent(len);
         Some(len)
     }
 
@@ -212,8 +207,8 @@ impl<S: Side> Connection<S> {
             let window = || Frame::Window { stream: number, limit: recv.put_window(by) };
             packet.put(window, Some(SentFrame::Window(number)));
         }
-        while stream.traffic().class() == Some(Class::Sparse) {
-            let room = stream.traffic().sparse_cut();
+        while stream.class() == Some(Class::Sparse) {
+            let room = stream.sparse_cut();
             if packet.put_data(number, stream, room, pool).is_none() {
                 break;
             }
@@ -243,14 +238,14 @@ impl<S: Side> Connection<S> {
         while let Some(number) = self.scheduler.next_bulk() {
             let Self { streams, pool, .. } = self;
             let Some(stream) = streams.get_mut(&number) else { break };
-            let next = stream.traffic_mut().next_in_turn();
+            let next = stream.next_in_turn();
             let room = packet.data_room();
             if room < next.min(packet.filling.least_cut) {
                 break;
             }
-            let room = room.min(stream.traffic().turn());
+            let room = room.min(stream.turn());
             let Some(sent) = packet.put_data(number, stream, room, pool) else { break };
-            let turn_is_over = stream.traffic_mut().spend_turn(sent);
+            let turn_is_over = stream.spend_turn(sent);
             self.refresh(number, now);
             if turn_is_over && self.scheduler.next_bulk() == Some(number) {
                 self.scheduler.pass_turn();

@@ -199,8 +199,7 @@ impl<S: Side> Connection<S> {
         let Some(stream) = self.streams.get_mut(&number) else { return false };
         let finished = stream.is_finished();
         if !finished {
-            let opens = stream.opening().is_queued();
-            self.scheduler.refresh(number, stream.traffic_mut(), opens, now);
+            self.scheduler.refresh(number, stream, now);
         }
         finished
     }
@@ -237,7 +236,7 @@ impl<S: Side> Connection<S> {
         if !stream.opening().is_clear() {
             self.unconfirmed = self.unconfirmed.saturating_sub(1);
         }
-        self.scheduler.remove(number, stream.traffic());
+        self.scheduler.remove(number, stream.counted());
         self.blocked.remove(&number);
         let closing = match last {
             LastWord::Reset(code) => Some(ClosingStream::reset(code)),

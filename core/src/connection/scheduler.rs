@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeSet, VecDeque};
 use core::ops::Bound;
 
-use crate::connection::stream::traffic::{Class, Counted, Traffic};
+use crate::connection::stream::{Class, Stream, Sums};
 use crate::time::Instant;
 use crate::wire::number::StreamNumber;
 
@@ -40,49 +40,38 @@ pub(crate) struct SendScheduler {
     sums: Sums,
 }
 
-/// What all streams of a connection have together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Sums {
-    /// Bytes that could be sent now.
-    pub(crate) sendable: usize,
-    /// Streams that are blocked on flow control.
-    pub(crate) blocked: usize,
-    /// Received bytes buffered beyond the floor of each stream.
-    pub(crate) beyond: usize,
-    /// Places of the reorder queues.
-    pub(crate) span: usize,
-}
-
-impl Sums {
-    fn replace(&mut self, old: Counted, new: Counted) {
-        let swap = |sum: usize, old: usize, new: usize| sum.saturating_sub(old).saturating_add(new);
-        self.sendable = swap(self.sendable, old.sendable, new.sendable);
-        self.blocked = swap(self.blocked, old.blocked, new.blocked);
-        self.beyond = swap(self.beyond, old.beyond, new.beyond);
-        self.span = swap(self.span, old.span, new.span);
-    }
-}
-
 impl SendScheduler {
-    /// A stream has changed. `opens` is whether its OPEN or OPENED is queued.
-    pub(super) fn refresh(&mut self, number: StreamNumber, traffic: &mut Traffic, opens: bool, now: Instant) {
-        traffic.note(now);
-        let before = traffic.recount();
-        let counted = traffic.counted();
-        self.sums.replace(before, counted);
-        let class = traffic.class();
-        put(&mut self.sparse, number, class == Some(Class::Sparse) || opens || traffic.has_facts());
-        put(&mut self.acks, number, traffic.has_ack());
+    /// A stream has changed.
+    pub(super) fn refresh<S>(&mut self, number: StreamNumber, stream: &mut Stream<S>, now: Instant) {
+        let before = stream.counted();
+        stream.recount(now);
+        let counted = stream.counted();
+        self.count(before, counted);
+        let class = stream.class();
+        let (facts, ack) = stream
+            .recv_half()
+            .map_or((false, false), |recv| (recv.is_window_due() || recv.is_report_due(), recv.is_ack_due()));
+        put(&mut self.sparse, number, class == Some(Class::Sparse) || stream.opening().is_queued() || facts);
+        put(&mut self.acks, number, ack);
         if class == Some(Class::Bulk) {
             if self.in_bulk.insert(number) {
                 self.bulk.push_back(number);
             }
         } else {
             self.leave_bulk(number);
-            traffic.end_turn();
+            stream.end_turn();
         }
         self.note(now);
         self.note_growth(class, counted.sendable > before.sendable, now);
+    }
+
+    /// The sums contain `new` of a stream, and no longer `old`.
+    fn count(&mut self, old: Sums, new: Sums) {
+        let swap = |sum: &mut usize, old, new| *sum = sum.saturating_sub(old).saturating_add(new);
+        swap(&mut self.sums.sendable, old.sendable, new.sendable);
+        swap(&mut self.sums.blocked, old.blocked, new.blocked);
+        swap(&mut self.sums.beyond, old.beyond, new.beyond);
+        swap(&mut self.sums.span, old.span, new.span);
     }
 
     fn note_growth(&mut self, class: Option<Class>, grew: bool, now: Instant) {
@@ -103,8 +92,8 @@ impl SendScheduler {
     }
 
     /// A stream has ended.
-    pub(super) fn remove(&mut self, number: StreamNumber, traffic: &Traffic) {
-        self.sums.replace(traffic.counted(), Counted::default());
+    pub(super) fn remove(&mut self, number: StreamNumber, counted: Sums) {
+        self.count(counted, Sums::default());
         self.sparse.remove(&number);
         self.acks.remove(&number);
         self.leave_bulk(number);

@@ -7,9 +7,9 @@ use bytes::Bytes;
 
 use crate::connection::pending::Pending;
 use crate::connection::stream::Stream;
+use crate::connection::stream::Transport;
 use crate::connection::stream::recv::RecvHalf;
 use crate::connection::stream::send::SendHalf;
-use crate::connection::stream::transport::Transport;
 use crate::connection::{Connection, Filling, LastWord, Side};
 use crate::credit::{Credit, Pool};
 use crate::seq::Seq;

@@ -10,7 +10,7 @@ use crate::connection::pending::Pending;
 use crate::connection::stream::Stream;
 use crate::connection::stream::recv::RecvHalf;
 use crate::connection::stream::send::{SendHalf, SendState};
-use crate::connection::stream::transport::{Datagrams, Transport};
+use crate::connection::stream::{Datagrams, Transport};
 use crate::connection::{Filling, Side};
 use crate::credit::{Credit, FLOOR, Lender};
 use crate::error::Misuse;

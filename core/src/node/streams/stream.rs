@@ -5,7 +5,7 @@ use crate::connection::pending::Pending;
 use crate::connection::stream::Stream;
 use crate::connection::stream::recv::RecvHalf;
 use crate::connection::stream::send::SendHalf;
-use crate::connection::stream::transport::{Datagrams, Transport};
+use crate::connection::stream::{Datagrams, Transport};
 use crate::connection::{Filling, Side};
 use crate::credit::{Credit, FLOOR};
 use crate::node::socket::Socket;
