@@ -40,8 +40,8 @@ fn write(frames: &[Frame], capacity: usize) -> PacketWriter {
         exchange: ExchangeNumber::new(1_000),
         done: ExchangeNumber::new(990),
         hold: Duration::from_secs(3),
-        keep: 2,
-        room: ResponseRoom::Bytes(1 << 20),
+        max_held: 2,
+        max_response: ResponseRoom::Bytes(1 << 20),
         total: 128 << 20,
         confirm: Some(Duration::from_millis(2_600)),
     };

@@ -48,8 +48,8 @@ impl Hand {
             exchange: self.next,
             done: self.next,
             hold,
-            keep: 8,
-            room: ResponseRoom::Bytes(1 << 20),
+            max_held: 8,
+            max_response: ResponseRoom::Bytes(1 << 20),
             total: 1 << 24,
             confirm: None,
         };

@@ -82,7 +82,7 @@ fn connection<const CLIENT: bool>(text: &'static str) -> Connection<Plug<CLIENT>
 fn writer(client: bool) -> PacketWriter {
     let (client_id, epoch, zero) = (ClientId([1; 16]), Epoch([2; 16]), ExchangeNumber::ZERO);
     if client {
-        let (hold, room) = (Duration::ZERO, ResponseRoom::HeaderOnly);
+        let (hold, max_response) = (Duration::ZERO, ResponseRoom::HeaderOnly);
         let epoch = Some(epoch);
         let header = RequestHeader {
             client: client_id,
@@ -90,8 +90,8 @@ fn writer(client: bool) -> PacketWriter {
             exchange: zero,
             done: zero,
             hold,
-            keep: 1,
-            room,
+            max_held: 1,
+            max_response,
             total: 0,
             confirm: None,
         };

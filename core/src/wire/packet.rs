@@ -90,9 +90,9 @@ pub struct RequestHeader {
     /// How long the node may hold this request, in whole milliseconds. Zero: answer at once.
     pub hold: Duration,
     /// How many of the client's requests the node may hold at a time.
-    pub keep: u32,
+    pub max_held: u32,
     /// How large the response may be.
-    pub room: ResponseRoom,
+    pub max_response: ResponseRoom,
     /// The client's bound on the downlink bytes that the node keeps for it, beyond 64 KiB a stream.
     pub total: u64,
     /// After how long a small answer that is not confirmed is repeated, in whole milliseconds. `None`: never.
@@ -113,8 +113,8 @@ impl RequestHeader {
             self.exchange.get(),
             self.done.get(),
             millis(self.hold),
-            u64::from(self.keep),
-            self.room.get(),
+            u64::from(self.max_held),
+            self.max_response.get(),
             self.total,
             self.confirm.map_or(0, millis),
         ] {
@@ -135,15 +135,15 @@ impl RequestHeader {
             return Err(PacketError::OutOfRange("done"));
         }
         let hold = Duration::from_millis(cursor.varint("hold_ms")?);
-        let keep = cursor.number("keep")?;
-        let room = ResponseRoom::new(cursor.varint("max_response")?);
-        let room = room.ok_or(PacketError::OutOfRange("max_response"))?;
+        let max_held = cursor.number("max_held")?;
+        let max_response = ResponseRoom::new(cursor.varint("max_response")?);
+        let max_response = max_response.ok_or(PacketError::OutOfRange("max_response"))?;
         let total = cursor.varint("total")?;
         let confirm = match cursor.varint("confirm")? {
             0 => None,
             confirm => Some(Duration::from_millis(confirm)),
         };
-        Ok(Self { client, epoch, exchange, done, hold, keep, room, total, confirm })
+        Ok(Self { client, epoch, exchange, done, hold, max_held, max_response, total, confirm })
     }
 }
 
@@ -393,8 +393,8 @@ pub fn decode_response(plain: Bytes) -> Result<(ResponseHeader, Frames), PacketE
 ///     exchange: ExchangeNumber::new(3),
 ///     done: ExchangeNumber::new(2),
 ///     hold: Duration::from_secs(25),
-///     keep: 1,
-///     room: ResponseRoom::Bytes(512 * 1024),
+///     max_held: 1,
+///     max_response: ResponseRoom::Bytes(512 * 1024),
 ///     total: 64 << 20,
 ///     confirm: None,
 /// };

@@ -36,8 +36,8 @@ fn hello(secret: &str) -> Bytes {
         exchange: ExchangeNumber::new(0),
         done: ExchangeNumber::new(0),
         hold: Duration::ZERO,
-        keep: 1,
-        room: ResponseRoom::Bytes(512 * 1024),
+        max_held: 1,
+        max_response: ResponseRoom::Bytes(512 * 1024),
         total: 64 << 20,
         confirm: None,
     };

@@ -77,7 +77,7 @@ impl NodeOracle {
         let (header, frames) = packet::decode_response(plain).expect("an answer can be read");
         assert_eq!((header.client, header.exchange), (asked.client, asked.exchange));
         assert_eq!(header.grants.is_some(), asked.epoch.is_none(), "a hello is answered with grants");
-        match asked.room {
+        match asked.max_response {
             _ if asked.epoch.is_none() || header.flags.unknown => no_frames(&frames),
             ResponseRoom::HeaderOnly => no_frames(&frames),
             ResponseRoom::Bytes(room) => assert!(len <= room, "{len} B in a room of {room} B"),

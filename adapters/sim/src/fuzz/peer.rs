@@ -96,8 +96,8 @@ impl Peer {
             exchange: ExchangeNumber::ZERO,
             done: ExchangeNumber::ZERO,
             hold: Duration::from_secs(25),
-            keep: 2,
-            room: ResponseRoom::Bytes(1 << 20),
+            max_held: 2,
+            max_response: ResponseRoom::Bytes(1 << 20),
             total: 1 << 20,
             confirm: Some(Duration::from_millis(300)),
         };
@@ -178,10 +178,10 @@ impl Peer {
         let terms = &mut self.terms;
         match one_of(decide, 5) {
             0 => terms.hold = Duration::from_millis(any(decide, [0, 1, 300, varint::MAX])),
-            1 => terms.keep = any(decide, [0, 1, 2, 8, u32::MAX]),
+            1 => terms.max_held = any(decide, [0, 1, 2, 8, u32::MAX]),
             2 => {
                 let bytes = any(decide, [MIN_RESPONSE, 0, 1 << 20, varint::MAX]);
-                terms.room = ResponseRoom::new(bytes).expect("room for a chunk, or none");
+                terms.max_response = ResponseRoom::new(bytes).expect("room for a chunk, or none");
             }
             3 => terms.total = any(decide, [1 << 16, 0, 1 << 20, varint::MAX]),
             _ => {

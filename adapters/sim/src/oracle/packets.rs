@@ -59,7 +59,7 @@ impl Oracle {
                 _ => {}
             }
         }
-        let room = match header.room {
+        let room = match header.max_response {
             ResponseRoom::HeaderOnly => None,
             ResponseRoom::Bytes(bytes) => Some(bytes),
         };

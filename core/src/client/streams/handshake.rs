@@ -198,8 +198,8 @@ impl Handshake {
                     exchange,
                     done: exchange,
                     hold: Duration::ZERO,
-                    keep: 1,
-                    room: ResponseRoom::HeaderOnly,
+                    max_held: 1,
+                    max_response: ResponseRoom::HeaderOnly,
                     total: context.config().tuning.streams.downlink_total,
                     confirm: None,
                 }

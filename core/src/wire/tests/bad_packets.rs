@@ -128,7 +128,7 @@ fn a_response_has_room_for_a_chunk_or_for_nothing() {
     assert_eq!(ResponseRoom::new(1), None);
     assert_eq!(ResponseRoom::new(MIN_RESPONSE - 1), None);
     assert_eq!(ResponseRoom::new(MIN_RESPONSE), Some(ResponseRoom::Bytes(69_632)));
-    let header = RequestHeader { room: ResponseRoom::Bytes(1), ..requesting() };
+    let header = RequestHeader { max_response: ResponseRoom::Bytes(1), ..requesting() };
     assert_eq!(error(request(&header, &[])), PacketError::OutOfRange("max_response"));
 }
 

@@ -91,22 +91,22 @@ fn frame(way: Direction) -> BoxedStrategy<Frame> {
 }
 
 fn request_header() -> impl Strategy<Value = RequestHeader> {
-    let room = prop_oneof![
+    let max_response = prop_oneof![
         Just(ResponseRoom::HeaderOnly),
         (MIN_RESPONSE..=varint::MAX).prop_map(ResponseRoom::Bytes),
     ];
     let numbers = (exchange(), exchange());
     let confirm = option::of((1..=varint::MAX).prop_map(Duration::from_millis));
     let ids = (any::<[u8; 16]>(), option::of(any::<[u8; 16]>()));
-    (ids, numbers, millis(), any::<u32>(), room, value(), confirm).prop_map(
-        |((client, epoch), (a, b), hold, keep, room, total, confirm)| RequestHeader {
+    (ids, numbers, millis(), any::<u32>(), max_response, value(), confirm).prop_map(
+        |((client, epoch), (a, b), hold, max_held, max_response, total, confirm)| RequestHeader {
             client: ClientId(client),
             epoch: epoch.map(Epoch),
             exchange: a.max(b),
             done: a.min(b),
             hold,
-            keep,
-            room,
+            max_held,
+            max_response,
             total,
             confirm,
         },
@@ -165,8 +165,8 @@ pub(super) fn hello() -> RequestHeader {
         exchange: ExchangeNumber::ZERO,
         done: ExchangeNumber::ZERO,
         hold: Duration::ZERO,
-        keep: 1,
-        room: ResponseRoom::HeaderOnly,
+        max_held: 1,
+        max_response: ResponseRoom::HeaderOnly,
         total: 0,
         confirm: None,
     }

@@ -56,8 +56,8 @@ fn hello() -> PacketWriter {
         exchange: ExchangeNumber::ZERO,
         done: ExchangeNumber::ZERO,
         hold: Duration::ZERO,
-        keep: 1,
-        room: ResponseRoom::HeaderOnly,
+        max_held: 1,
+        max_response: ResponseRoom::HeaderOnly,
         total: 64 << 20,
         confirm: None,
     };
@@ -109,8 +109,8 @@ fn request() -> PacketWriter {
         exchange: ExchangeNumber::new(5),
         done: ExchangeNumber::new(4),
         hold: Duration::from_secs(25),
-        keep: 2,
-        room: ResponseRoom::Bytes(512 * 1024),
+        max_held: 2,
+        max_response: ResponseRoom::Bytes(512 * 1024),
         total: 64 << 20,
         confirm: Some(Duration::from_millis(2_600)),
     };

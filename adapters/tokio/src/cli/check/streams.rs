@@ -87,8 +87,8 @@ impl Caller {
             exchange,
             done: ExchangeNumber::ZERO,
             hold,
-            keep: KEEP,
-            room: ResponseRoom::Bytes(packet::MIN_RESPONSE),
+            max_held: KEEP,
+            max_response: ResponseRoom::Bytes(packet::MIN_RESPONSE),
             total: packet::MIN_RESPONSE,
             confirm: None,
         };

@@ -72,8 +72,8 @@ impl NodeConnection {
             exchange: self.exchanges.next(),
             done: self.exchanges.done(),
             hold: Duration::ZERO,
-            keep: 1,
-            room: ResponseRoom::HeaderOnly,
+            max_held: 1,
+            max_response: ResponseRoom::HeaderOnly,
             total: context.config().tuning.streams.downlink_total,
             confirm: None,
         }
@@ -98,8 +98,8 @@ impl NodeConnection {
         let now = context.now();
         let header = RequestHeader {
             hold: next.hold.min(relay.hold().ceiling(now)),
-            keep: u32::try_from(next.max_held).unwrap_or(u32::MAX),
-            room: ResponseRoom::Bytes(next.max_response),
+            max_held: u32::try_from(next.max_held).unwrap_or(u32::MAX),
+            max_response: ResponseRoom::Bytes(next.max_response),
             confirm: Some(next.confirm),
             ..self.header(context)
         };

@@ -89,7 +89,7 @@ impl ClientConnection {
     fn take_terms(&mut self, header: &RequestHeader) {
         if header.exchange >= self.exchanges.seen() {
             let grants = self.shared.grants();
-            self.max_held = usize::try_from(header.keep.min(grants.max_held)).unwrap_or(usize::MAX);
+            self.max_held = usize::try_from(header.max_held.min(grants.max_held)).unwrap_or(usize::MAX);
             self.confirm = header.confirm;
             let total = grants.downlink_total.min(header.total);
             self.shared.set_total(total);

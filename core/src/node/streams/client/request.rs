@@ -71,12 +71,12 @@ impl ClientConnection {
         let RequestCopy { part, header, shared, .. } = request;
         let exchange = header.exchange;
         let bare = header.epoch.is_none()
-            || header.room == ResponseRoom::HeaderOnly
+            || header.max_response == ResponseRoom::HeaderOnly
             || self.is_named(exchange)
             || exchange < self.exchanges.done();
         let hold = if shared { Duration::ZERO } else { header.hold.min(self.grants().max_hold) };
         let until = now.saturating_add(hold);
-        let held = HeldExchange { at: part, arrived: now, until, max_response: header.room };
+        let held = HeldExchange { at: part, arrived: now, until, max_response: header.max_response };
         match arrival {
             Arrival::Held if !bare => {
                 // Its frames are fixed now, and both copies are answered with them.

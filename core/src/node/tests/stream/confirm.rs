@@ -9,7 +9,7 @@ fn answered_in_2() -> (Pair, UpstreamId, Vec<RequestId>) {
     let upstream = pair.stream(0, 1);
     pair.terms.confirm = 2_000;
     pair.terms.hold = 50_000;
-    pair.terms.keep = 8;
+    pair.terms.max_held = 8;
     let held: Vec<RequestId> = (2..8).map(|exchange| pair.ask(exchange, &[])).collect();
     pair.rig.data(upstream, b"news");
     pair.rig.run(10);
@@ -61,7 +61,7 @@ fn an_answer_with_acknowledgements_alone_is_not_repeated() {
     let mut pair = Pair::new();
     pair.stream(0, 1);
     pair.terms.confirm = 1_000;
-    pair.terms.keep = 2;
+    pair.terms.max_held = 2;
     let first = pair.ask(2, &[chunk(0, 0, b"up")]);
     let second = pair.ask(3, &[]);
     pair.rig.run(10_000);
@@ -73,7 +73,7 @@ fn a_large_answer_is_not_repeated() {
     let mut pair = Pair::new();
     let upstream = pair.stream(0, 1);
     pair.terms.confirm = 1_000;
-    pair.terms.keep = 2;
+    pair.terms.max_held = 2;
     let first = pair.ask(2, &[]);
     let second = pair.ask(3, &[]);
     pair.rig.fill(upstream, 20_000);
@@ -85,7 +85,7 @@ fn a_large_answer_is_not_repeated() {
 fn a_client_that_wants_no_repeats_gets_none() {
     let mut pair = Pair::new();
     let upstream = pair.stream(0, 1);
-    pair.terms.keep = 2;
+    pair.terms.max_held = 2;
     let first = pair.ask(2, &[]);
     let second = pair.ask(3, &[]);
     pair.rig.data(upstream, b"news");
@@ -97,7 +97,7 @@ fn a_client_that_wants_no_repeats_gets_none() {
 fn opened_and_reset_are_repeated_too() {
     let mut pair = Pair::new();
     pair.terms.confirm = 1_000;
-    pair.terms.keep = 8;
+    pair.terms.max_held = 8;
     let held: Vec<RequestId> = (1..6).map(|exchange| pair.ask(exchange, &[open(0)])).collect();
     let upstream = pair.rig.last_opened();
     pair.rig.opened(upstream);

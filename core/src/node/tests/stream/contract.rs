@@ -48,7 +48,7 @@ fn every_wait_has_a_name() {
     assert_eq!(wait(&pair), Some(TimerKind::IdleClient));
     let upstream = pair.stream(0, 1);
     pair.terms.confirm = 1_000;
-    pair.terms.keep = 8;
+    pair.terms.max_held = 8;
     pair.ask(2, &[]);
     assert_eq!(wait(&pair), Some(TimerKind::Hold));
     pair.ask(3, &[chunk(0, 0, b"x")]);

@@ -17,7 +17,7 @@ fn an_answer_echoes_its_request_and_counts() {
 #[test]
 fn statuses_tell_what_became_of_each_exchange() {
     let mut pair = Pair::new();
-    pair.terms.keep = 2;
+    pair.terms.max_held = 2;
     let first = pair.ask(2, &[]);
     pair.terms.hold = 0;
     let second = pair.ask(4, &[]);
@@ -136,7 +136,7 @@ fn a_held_request_below_done_is_answered() {
     let mut pair = Pair::new();
     let held = pair.ask(1, &[]);
     pair.terms.done = 2;
-    pair.terms.keep = 2;
+    pair.terms.max_held = 2;
     let other = pair.ask(2, &[]);
     assert!(pair.answer(held).frames.is_empty());
     assert!(pair.rig.is_held(other));
@@ -148,7 +148,7 @@ fn a_probe_is_answered_at_once_by_a_header() {
     let upstream = pair.stream(0, 1);
     let held = pair.ask(2, &[]);
     pair.rig.data(upstream, b"news");
-    pair.terms.room = 0;
+    pair.terms.max_response = 0;
     let probe = pair.ask(3, &[]);
     assert!(pair.answer(probe).frames.is_empty());
     assert!(pair.rig.is_held(held));
@@ -213,7 +213,7 @@ fn what_finds_no_room_in_another_copy_goes_with_another_answer() {
     let mut pair = Pair::new();
     let upstream = pair.stream(0, 1);
     pair.terms.hold = 0;
-    pair.terms.room = 100 * 1024;
+    pair.terms.max_response = 100 * 1024;
     pair.rig.fill(upstream, 300 * 1024);
     pair.ask(2, &[]); // the beginning of a burst goes as sparse data
     let first = pair.ask(3, &[]);
@@ -226,16 +226,16 @@ fn what_finds_no_room_in_another_copy_goes_with_another_answer() {
     };
     let sent = seqs(&pair.answer(first));
     // Its header tells of more exchanges now.
-    pair.terms.room = MIB;
+    pair.terms.max_response = MIB;
     for exchange in (4..200).step_by(2) {
         pair.ask(exchange, &[]);
     }
-    pair.terms.room = 100 * 1024;
+    pair.terms.max_response = 100 * 1024;
     let copy = pair.ask(3, &[]);
     let mut came = seqs(&pair.answer(copy));
     assert!(came.len() < sent.len(), "{came:?} of {sent:?}");
     // The client has the copy's answer, and is done with that exchange.
-    pair.terms.room = MIB;
+    pair.terms.max_response = MIB;
     pair.terms.done = 100;
     let next = pair.ask(200, &[]);
     came.extend(seqs(&pair.answer(next)));

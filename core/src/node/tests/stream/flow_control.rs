@@ -76,7 +76,7 @@ fn a_chunk_that_is_taken_in_part_is_not_acknowledged() {
     let mut pair = Pair::new();
     let upstream = pair.stream(0, 1);
     pair.rig.stuck.insert(upstream);
-    pair.terms.keep = 2;
+    pair.terms.max_held = 2;
     let request = pair.ask(2, &[chunk(0, 0, b"four")]);
     pair.rig.upstream(upstream, UpstreamEvent::Written(3));
     pair.rig.run(1_000);

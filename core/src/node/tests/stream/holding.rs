@@ -75,7 +75,7 @@ fn what_came_before_the_request_is_answered_at_once() {
 #[test]
 fn beyond_max_held_the_lowest_exchange_is_answered_first_whichever_came_first() {
     let mut pair = Pair::new();
-    pair.terms.keep = 2;
+    pair.terms.max_held = 2;
     let high = pair.ask(3, &[]);
     let higher = pair.ask(4, &[]);
     let low = pair.ask(2, &[]);
@@ -87,7 +87,7 @@ fn beyond_max_held_the_lowest_exchange_is_answered_first_whichever_came_first() 
 #[test]
 fn no_more_are_held_than_was_granted_whatever_the_client_keeps() {
     let mut pair = Pair::with(|options| options.tuning.streams.max_held = 2);
-    pair.terms.keep = 1000;
+    pair.terms.max_held = 1000;
     let requests: Vec<RequestId> = (1..5).map(|exchange| pair.ask(exchange, &[])).collect();
     let held = requests.iter().filter(|request| pair.rig.is_held(**request)).count();
     assert_eq!(held, 2);

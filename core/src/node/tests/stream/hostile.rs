@@ -15,7 +15,7 @@ fn fails(change: impl FnOnce(&mut NodeOptions), frames: &[Frame], fault: ClientF
 
     (pair.client, pair.epoch) = (client, epoch);
     pair.terms.done = 2;
-    pair.terms.keep = 8;
+    pair.terms.max_held = 8;
     let held = pair.ask(2, &[]);
     let request = pair.ask(3, frames);
     assert!(pair.is_bad_packet(request) && pair.is_bad_packet(held));

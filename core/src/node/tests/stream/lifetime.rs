@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_stream_opens_once_however_often_it_is_asked_for() {
     let mut pair = Pair::new();
-    pair.terms.keep = 8;
+    pair.terms.max_held = 8;
     let first = pair.ask(1, &[open(0), chunk(0, 0, b"hello")]);
     pair.ask(2, &[open(0), chunk(0, 1, b" world")]);
     pair.ask(1, &[open(0), chunk(0, 0, b"hello")]);
@@ -75,7 +75,7 @@ fn a_client_that_resets_drops_what_is_not_written() {
 fn both_directions_end_apart_and_the_stream_with_the_second() {
     let mut pair = Pair::new();
     let upstream = pair.stream(0, 1);
-    pair.terms.keep = 8;
+    pair.terms.max_held = 8;
     pair.ask(2, &[last(0, 0, b"question")]);
     assert_eq!(pair.rig.written(upstream), b"question");
     assert!(pair.rig.finished.contains(&upstream));
@@ -94,7 +94,7 @@ fn both_directions_end_apart_and_the_stream_with_the_second() {
 fn an_end_waits_for_the_bytes_before_it() {
     let mut pair = Pair::new();
     let upstream = pair.stream(0, 1);
-    pair.terms.keep = 8;
+    pair.terms.max_held = 8;
     pair.ask(3, &[last(0, 1, b"world")]);
     assert!(pair.rig.written(upstream).is_empty() && pair.rig.finished.is_empty());
     pair.ask(2, &[chunk(0, 0, b"hello ")]);

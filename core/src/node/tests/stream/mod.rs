@@ -42,8 +42,8 @@ struct Pair {
 #[derive(Clone, Copy)]
 struct Terms {
     hold: u64,
-    keep: u32,
-    room: u64,
+    max_held: u32,
+    max_response: u64,
     total: u64,
     confirm: u64,
     done: u64,
@@ -91,7 +91,8 @@ impl Pair {
             change(options);
         });
         let secret = Secret::new(KEY);
-        let terms = Terms { hold: 25_000, keep: 1, room: MIB, total: 64 * MIB, confirm: 0, done: 0 };
+        let terms =
+            Terms { hold: 25_000, max_held: 1, max_response: MIB, total: 64 * MIB, confirm: 0, done: 0 };
         Self {
             rig,
             up: Seal::new(&secret, Direction::Up),
@@ -124,15 +125,15 @@ impl Pair {
     }
 
     fn header(&self, exchange: u64) -> RequestHeader {
-        let Terms { hold, keep, room, total, confirm, done } = self.terms;
+        let Terms { hold, max_held, max_response, total, confirm, done } = self.terms;
         RequestHeader {
             client: self.client,
             epoch: self.epoch,
             exchange: ExchangeNumber::new(exchange),
             done: ExchangeNumber::new(done.min(exchange)),
             hold: Duration::from_millis(hold),
-            keep,
-            room: ResponseRoom::new(room).unwrap(),
+            max_held,
+            max_response: ResponseRoom::new(max_response).unwrap(),
             total,
             confirm: Some(Duration::from_millis(confirm)).filter(|confirm| !confirm.is_zero()),
         }

@@ -33,7 +33,7 @@ impl Got {
 fn play(seed: u64) {
     let mut dice = Dice(seed);
     let mut pair = Pair::new();
-    pair.terms.keep = 3;
+    pair.terms.max_held = 3;
     pair.terms.confirm = [0, 800][dice.roll(2) as usize];
     let up: Vec<u8> = (0..40).map(|n| b'a' + n % 26).collect();
     let down: Vec<u8> = (0..3_000_u32).map(|n| (n % 251) as u8).collect();

@@ -58,7 +58,7 @@ fn a_held_exchange_that_is_named_is_answered_at_once_by_a_header() {
     let upstream = pair.stream(0, 1);
     let held = pair.ask(2, &[]);
     pair.rig.data(upstream, b"news");
-    pair.terms.keep = 2;
+    pair.terms.max_held = 2;
     let other = pair.ask(3, &[resend(2)]);
     assert!(pair.answer(held).frames.is_empty());
     pair.rig.run(10);

@@ -47,7 +47,7 @@ fn after_a_burst(pair: &mut Pair) -> (UpstreamId, RequestId) {
     pair.ask(3, &[]);
     pair.ask(4, &[]);
     pair.terms.hold = 25_000;
-    pair.terms.keep = 2;
+    pair.terms.max_held = 2;
     (upstream, pair.ask(5, &[]))
 }
 
@@ -78,7 +78,7 @@ fn bulk_takes_every_held_request_where_no_other_stream_is_open() {
     let mut pair = Pair::new();
     let upstream = pair.stream(0, 1);
     pair.rig.fill(upstream, 100_000);
-    pair.terms.keep = 2;
+    pair.terms.max_held = 2;
     let (first, second) = (pair.ask(3, &[]), pair.ask(4, &[]));
     assert_eq!(pair.answer_after(first, 10).data(0).len(), 60 * 1024);
     assert_eq!(pair.answer_after(second, 10).data(0).len(), 100_000 - 60 * 1024);
@@ -93,7 +93,7 @@ fn bulk_leaves_a_held_request_for_what_is_sparse() {
     pair.terms.hold = 0;
     pair.ask(3, &[]);
     pair.terms.hold = 25_000;
-    pair.terms.keep = 2;
+    pair.terms.max_held = 2;
     let low = pair.ask(4, &[]);
     pair.rig.run(100);
     assert!(pair.rig.is_held(low));
@@ -118,7 +118,7 @@ fn streams_in_bulk_share() {
     for upstream in upstreams {
         pair.rig.fill(upstream, 256 * 1024 - 60 * 1024);
     }
-    pair.terms.room = 300 * 1024;
+    pair.terms.max_response = 300 * 1024;
     let request = pair.ask(7, &[]);
     let answer = pair.answer(request);
     for stream in 0..3 {
@@ -132,15 +132,15 @@ fn streams_in_bulk_share() {
 fn bulk_is_spread_over_the_requests_that_are_there_for_it() {
     let mut pair = Pair::new();
     let upstream = pair.stream(0, 1);
-    pair.terms.room = 8 * MIB;
+    pair.terms.max_response = 8 * MIB;
     pair.terms.hold = 0;
     pair.rig.fill(upstream, 60 * 1024);
     pair.ask(2, &[]);
     pair.terms.hold = 25_000;
-    pair.terms.keep = 4;
+    pair.terms.max_held = 4;
     let held: Vec<RequestId> = (3..7).map(|exchange| pair.ask(exchange, &[])).collect();
     pair.rig.fill(upstream, 190 * 1024);
-    pair.terms.keep = 1;
+    pair.terms.max_held = 1;
     let more = pair.ask(7, &[]);
     let sizes: Vec<usize> = held.iter().map(|request| pair.answer(*request).data(0).len()).collect();
     assert_eq!(sizes.iter().sum::<usize>(), 190 * 1024);
@@ -153,7 +153,7 @@ fn an_answer_is_no_larger_than_was_asked_for() {
     let upstream = pair.stream(0, 1);
     pair.rig.fill(upstream, 250_000);
     pair.terms.hold = 0;
-    pair.terms.room = 68 * 1024;
+    pair.terms.max_response = 68 * 1024;
     let mut got = 0;
     let mut exchange = 2;
     while got < 250_000 {
@@ -179,7 +179,7 @@ fn a_chunk_that_was_cut_fits_into_any_later_answer() {
         _ => 0,
     });
     assert_eq!(longest.max(), Some(64 * 1024));
-    pair.terms.room = 68 * 1024;
+    pair.terms.max_response = 68 * 1024;
     let mut again = Vec::new();
     for exchange in 4..9 {
         let request = pair.ask(exchange, &[resend(3)]);

@@ -92,7 +92,7 @@ fn a_large_datagram_fits_into_an_answer() {
     let upstream = association(&mut pair);
     let large = alloc::vec![7; 65_535];
     pair.rig.datagram(upstream, &large);
-    pair.terms.room = 68 * 1024;
+    pair.terms.max_response = 68 * 1024;
     pair.terms.hold = 0;
     let request = pair.ask(2, &[]);
     let answer = pair.answer(request);
