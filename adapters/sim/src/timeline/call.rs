@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::fault::Fault;
+use crate::timeline::Lane;
 use crate::trace::{Actor, ExchangeName, Summary, TraceLine};
 
 /// Steps back along the causes before a search is given up.
@@ -86,6 +87,17 @@ pub struct Call {
     pub holds: Vec<(u32, usize, Option<usize>)>,
     /// The last fault that struck it.
     pub fault: Option<Fault>,
+}
+
+impl Call {
+    /// The lane of a stop on its way.
+    pub(super) const fn lane(&self, stop: Stop) -> Lane {
+        match stop {
+            Stop::Client => Lane::Client(self.id.client),
+            Stop::Relay => Lane::Relay(self.relay),
+            Stop::Node(node) => Lane::Node(node),
+        }
+    }
 }
 
 /// Puts the exchanges of these lines together, in the order of their first line. What ends in `all` lines but not

@@ -4,6 +4,8 @@ use crate::fault::Fault;
 
 /// What went well.
 pub(super) const PLAIN: &str = "#64748b";
+/// What is in the background.
+pub(super) const FAINT: &str = "#94a3b8";
 /// For losses, failures and violations.
 pub(super) const LOST: &str = "#dc2626";
 /// The end of the faults, and orderly ends.

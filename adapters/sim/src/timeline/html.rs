@@ -9,8 +9,7 @@ use crate::timeline::svg::{Drawing, HEAD, STYLE};
 /// The timeline as one HTML file, without anything from elsewhere.
 pub fn html(timeline: &Timeline<'_>) -> String {
     let drawing = Drawing::new(timeline);
-    let (title, legend) = (drawing.title(), drawing.legend());
-    let top = title.height + legend.height;
+    let (shapes, top) = drawing.top();
     let (width, height) = (drawing.layout.width, drawing.layout.height);
     let lines: Vec<_> = timeline
         .lines
@@ -28,7 +27,7 @@ pub fn html(timeline: &Timeline<'_>) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n<title>{}</title>\n\
          <style>{STYLE}{PAGE_STYLE}</style>\n\
-         <svg class=\"top\" width=\"{width:.0}\" height=\"{top:.0}\">{}<g transform=\"translate(0 {})\">{}</g></svg>\n\
+         <svg class=\"top\" width=\"{width:.0}\" height=\"{top:.0}\">{shapes}</svg>\n\
          <nav><button data-zoom=\"0.8\" title=\"smaller\">\u{2212}</button>\
          <button data-zoom=\"1.25\" title=\"larger\">+</button><button data-zoom=\"0\">1:1</button>\
          <label>flow <select id=\"flow\"><option value=\"\">all</option></select></label>\
@@ -37,9 +36,6 @@ pub fn html(timeline: &Timeline<'_>) -> String {
          <svg class=\"body\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\">{}</svg></main>\n\
          <aside id=\"tip\" hidden></aside>\n<script>\"use strict\";\nconst LINES={lines};\n{SCRIPT}</script></html>\n",
         escaped(&timeline.title()),
-        title.shapes,
-        title.height,
-        legend.shapes,
         drawing.head(),
         drawing.body(),
     )

@@ -3,10 +3,13 @@
 //! Every line has a row of its own, so that no label covers another. Time that passes adds room, but by its
 //! logarithm: a millisecond and a minute are both seen.
 
-use crate::timeline::{Call, Lane, Timeline, fold_before};
+use std::collections::BTreeMap;
+
+use crate::timeline::{Lane, Timeline, fold_before};
 use crate::trace::TraceLine;
 
-const AXIS: f64 = 104.0;
+/// Where the axis of time is.
+pub(super) const AXIS: f64 = 104.0;
 const MARGIN: f64 = 190.0;
 const ROW: f64 = 20.0;
 /// From the top of the rows to the first.
@@ -21,8 +24,7 @@ const SLOTS: usize = 10;
 /// Places of a picture, in pixels.
 #[derive(Debug)]
 pub(super) struct Layout {
-    lanes: Vec<Lane>,
-    xs: Vec<f64>,
+    xs: BTreeMap<Lane, f64>,
     ys: Vec<f64>,
     pub(super) width: f64,
     pub(super) height: f64,
@@ -30,42 +32,32 @@ pub(super) struct Layout {
 
 impl Layout {
     pub(super) fn new(timeline: &Timeline<'_>) -> Self {
-        let lanes = timeline.lanes.all().to_vec();
-        let mut xs = Vec::new();
+        let lanes = timeline.lanes.all();
         let mut x = AXIS + 90.0;
-        for (place, lane) in lanes.iter().enumerate() {
-            if let Some(left) = place.checked_sub(1).and_then(|left| lanes.get(left)) {
-                x += gap(*left, *lane);
-            }
-            xs.push(x);
+        let mut xs: BTreeMap<Lane, f64> = lanes.first().map(|lane| (*lane, x)).into_iter().collect();
+        for pair in lanes.windows(2) {
+            x += gap(pair[0], pair[1]);
+            xs.insert(pair[1], x);
         }
         let mut ys = Vec::new();
         let mut y = TOP;
         let mut last: Option<&TraceLine> = None;
         for (place, line) in timeline.lines.iter().enumerate() {
-            if let Some(last) = last {
-                y += ROW + room(last, line);
-            }
+            y += last.replace(line).map_or(0.0, |last| ROW + room(last, line));
             if fold_before(timeline, place).is_some() {
                 y += FOLD;
             }
             ys.push(y);
-            last = Some(line);
         }
-        Self { lanes, xs, ys, width: x + MARGIN, height: y + 34.0 }
+        Self { xs, ys, width: x + MARGIN, height: y + 34.0 }
     }
 
     pub(super) fn x(&self, lane: Lane) -> f64 {
-        let place = self.lanes.iter().position(|other| *other == lane);
-        place.map_or(AXIS, |place| self.xs[place])
+        self.xs.get(&lane).copied().unwrap_or(AXIS)
     }
 
     pub(super) fn y(&self, line: usize) -> f64 {
         self.ys.get(line).copied().unwrap_or(self.height)
-    }
-
-    pub(super) const fn axis(&self) -> f64 {
-        AXIS
     }
 }
 
@@ -105,12 +97,6 @@ pub(super) fn slots(bars: &[(usize, usize)]) -> Vec<usize> {
 /// How far a bar in this slot is from its lane.
 pub(super) fn offset(slot: usize) -> f64 {
     7.0 + SLOT * slot as f64
-}
-
-/// The lines between which an exchange is out at its client.
-pub(super) fn span(call: &Call, lines: usize) -> (usize, usize) {
-    let from = call.sent.unwrap_or(0);
-    (from, call.ended.unwrap_or(lines))
 }
 
 #[cfg(test)]

@@ -1,64 +1,53 @@
 //! Text and shapes of SVG drawings.
 
-use std::fmt::Write;
-
 use crate::timeline::colour;
 
 /// Letters of a label at most; the whole text is in the details.
 pub(super) const LABEL: usize = 36;
 
+/// The part of a text that is at its place.
+pub(super) const START: &str = "start";
+pub(super) const MIDDLE: &str = "middle";
+pub(super) const END: &str = "end";
+
+/// A rectangle from its upper left corner on; `looks` are its other attributes.
+pub(super) fn rect(shapes: &mut String, (x, y): (f64, f64), (width, height): (f64, f64), looks: &str) {
+    *shapes += &format!(r#"<rect x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}" {looks}/>"#);
+}
+
+/// A line from a point to another; `looks` are its other attributes.
+pub(super) fn line(shapes: &mut String, from: (f64, f64), to: (f64, f64), looks: &str) {
+    let ((x1, y1), (x2, y2)) = (from, to);
+    *shapes += &format!(r#"<line x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}" {looks}/>"#);
+}
+
+/// A circle around here; `looks` are its other attributes.
+pub(super) fn circle(shapes: &mut String, (x, y): (f64, f64), radius: f64, looks: &str) {
+    *shapes += &format!(r#"<circle cx="{x:.1}" cy="{y:.1}" r="{radius}" {looks}/>"#);
+}
+
 /// A red cross: here something was lost.
-pub(super) fn cross(shapes: &mut String, x: f64, y: f64) {
-    let _ = write!(
-        shapes,
-        "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"10\" fill=\"#fff\" stroke=\"{0}\" stroke-width=\"1.5\"/>\
-         <path d=\"M{1:.1} {2:.1}l10 10m0 -10l-10 10\" stroke=\"{0}\" stroke-width=\"3\" stroke-linecap=\"round\"/>",
-        colour::LOST,
-        x - 5.0,
-        y - 5.0,
+pub(super) fn cross(shapes: &mut String, (x, y): (f64, f64)) {
+    let (left, top, ink) = (x - 5.0, y - 5.0, colour::LOST);
+    circle(shapes, (x, y), 10.0, &format!(r##"fill="#fff" stroke="{ink}" stroke-width="1.5""##));
+    *shapes += &format!(
+        r#"<path d="M{left:.1} {top:.1}l10 10m0 -10l-10 10" stroke="{ink}" stroke-width="3" stroke-linecap="round"/>"#
     );
 }
 
-/// Text that begins here.
-pub(super) fn text(shapes: &mut String, at: (f64, f64), class: &str, said: &str) {
-    write_text(shapes, at, class, ("start", ""), said);
-}
-
-/// Text around here.
-pub(super) fn centred(shapes: &mut String, at: (f64, f64), class: &str, said: &str) {
-    write_text(shapes, at, class, ("middle", ""), said);
-}
-
-/// Text that ends here.
-pub(super) fn ended(shapes: &mut String, at: (f64, f64), class: &str, said: &str) {
-    write_text(shapes, at, class, ("end", ""), said);
-}
-
-/// Text of a colour that begins here.
-pub(super) fn coloured(shapes: &mut String, at: (f64, f64), class: &str, ink: &str, said: &str) {
-    write_text(shapes, at, class, ("start", ink), said);
-}
-
-/// Text of a colour that ends here.
-pub(super) fn before(shapes: &mut String, at: (f64, f64), class: &str, ink: &str, said: &str) {
-    write_text(shapes, at, class, ("end", ink), said);
-}
-
-/// Text of a colour around here.
-pub(super) fn above(shapes: &mut String, at: (f64, f64), class: &str, ink: &str, said: &str) {
-    write_text(shapes, at, class, ("middle", ink), said);
-}
-
-fn write_text(shapes: &mut String, (x, y): (f64, f64), class: &str, (anchor, ink): (&str, &str), said: &str) {
+/// Text of a class and a colour, if it has one of its own; `anchor` is the part of it that is here.
+pub(super) fn text(
+    shapes: &mut String,
+    (x, y): (f64, f64),
+    anchor: &str,
+    (class, ink): (&str, &str),
+    said: &str,
+) {
+    let style = if ink.is_empty() { String::new() } else { format!(r#" style="fill:{ink}""#) };
     let said = escaped(said);
-    let _ = write!(shapes, "<text class=\"{class}\" text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\"");
-    let style = if ink.is_empty() { String::new() } else { format!(" style=\"fill:{ink}\"") };
-    let _ = write!(shapes, "{style}>{said}</text>");
-}
-
-/// A note of a client, on the side of its application.
-pub(super) fn left(shapes: &mut String, (x, y): (f64, f64), class: &str, ink: &str, said: &str) {
-    before(shapes, (x - 8.0, y + 1.0), class, ink, &cut(said, LABEL));
+    *shapes += &format!(
+        r#"<text class="{class}" text-anchor="{anchor}" x="{x:.1}" y="{y:.1}"{style}>{said}</text>"#
+    );
 }
 
 /// The first part of a text of several.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::time::Time;
-use crate::timeline::{Call, Fate, Lane, LegKind, Stop, Timeline};
+use crate::timeline::{Call, Fate, Lane, LegKind, Timeline};
 
 /// The timeline as Chrome trace JSON.
 pub fn perfetto(timeline: &Timeline<'_>) -> String {
@@ -59,13 +59,8 @@ fn add_call(timeline: &Timeline<'_>, events: &mut Vec<Value>, number: usize, cal
         for (step, pair) in leg.stops.windows(2).enumerate() {
             let arrow = format!("{number}.{nth}.{step}");
             for (phase, (stop, place)) in ["s", "f"].iter().zip(pair) {
-                let lane = match stop {
-                    Stop::Client => Lane::Client(call.id.client),
-                    Stop::Relay => Lane::Relay(call.relay),
-                    Stop::Node(node) => Lane::Node(*node),
-                };
                 events.push(json!({"ph": phase, "bp": "e", "cat": "way", "id": arrow, "name": id, "pid": 1,
-                    "tid": tid(lane), "ts": at(*place)}));
+                    "tid": tid(call.lane(*stop)), "ts": at(*place)}));
             }
         }
     }
