@@ -85,7 +85,7 @@ impl Oracle {
         let busy = |relay: u32| self.calls.iter().any(|((of, _), call)| *of == client && call.relay == relay);
         let free = |relay: &u32| {
             let Some(record) = self.relays.get(&(client, *relay)) else { return true };
-            let limit = self.daily_calls(client, *relay);
+            let limit = self.daily_calls(*relay);
             record.setbacks == 0
                 && record.alone_until.is_none_or(|until| until <= now)
                 && limit.is_none_or(|limit| record.spent < limit)

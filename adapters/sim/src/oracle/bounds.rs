@@ -34,7 +34,7 @@ impl Oracle {
             require!(self, held <= most, R1, "client{client} holds {held} B of {most}");
         }
         for (node, held) in nodes.enumerate() {
-            let most = self.node_bound(ends, node);
+            let most = self.node_bound(ends);
             require!(self, held <= most, R1, "node{node} holds {held} B of {most}");
         }
         self.check_credit(ends);
@@ -72,7 +72,7 @@ impl Oracle {
 
     /// What a client may hold: no more than its bounds, and no more than there is.
     fn client_bound(&self, ends: &Ends, client: usize) -> usize {
-        let (options, node) = (&self.clients[client].options, &self.nodes[0].options);
+        let (options, node) = (&self.setup.client, &self.setup.node);
         let drains =
             options.max_depth.saturating_mul(node.tuning.max_drain.min(node.session_buffer + 64 * KIB));
         let flow = 2 * 64 * KIB + options.tuning.max_op_payload + options.downlink_window + drains;
@@ -89,8 +89,8 @@ impl Oracle {
     }
 
     /// What a node may hold, likewise.
-    fn node_bound(&self, ends: &Ends, node: usize) -> usize {
-        let options = &self.nodes[node].options;
+    fn node_bound(&self, ends: &Ends) -> usize {
+        let options = &self.setup.node;
         let op = self.setup.client.tuning.max_op_payload.min(options.max_body);
         let session = 2 * 64 * KIB + options.tuning.write_queue + options.tuning.seq_queue_bytes + 3 * op;
         // A doubled open makes a second session.

@@ -32,7 +32,7 @@ impl Oracle {
         deadline: Instant,
     ) -> Request {
         let place = relay.index();
-        let options = &self.clients[client].options;
+        let options = &self.setup.client;
         let limits = Limits { max_body: 256 << 20, max_ops: options.tuning.max_batch_ops };
         let Some(options) = options.relays.get(place as usize).cloned() else {
             let what = format!("client{client} sends through relay {relay}, which is none");
@@ -114,7 +114,7 @@ impl Oracle {
     fn count_call(&mut self, client: usize, relay: u32) {
         self.renew(client, relay);
         let now = self.client_now(client);
-        let limit = self.daily_calls(client, relay);
+        let limit = self.daily_calls(relay);
         let record = self.relays.entry((client, relay)).or_default();
         record.spent += 1;
         let (spent, alone) = (record.spent, record.alone_until);
@@ -127,17 +127,16 @@ impl Oracle {
         }
     }
 
-    pub(super) fn daily_calls(&self, client: usize, relay: u32) -> Option<u64> {
-        self.clients[client].options.relays.get(relay as usize).and_then(|relay| relay.daily_calls)
+    pub(super) fn daily_calls(&self, relay: u32) -> Option<u64> {
+        self.setup.client.relays.get(relay as usize).and_then(|relay| relay.daily_calls)
     }
 
     /// A day of a budget may be over.
     pub(super) fn renew(&mut self, client: usize, relay: u32) {
         let now = self.client_now(client);
-        let record = &self.clients[client];
-        let Some(options) = record.options.relays.get(relay as usize) else { return };
-        let (first, limit) = (record.began.saturating_add(options.budget_resets_in), options.daily_calls);
-        let leapt = record.clock.since();
+        let Some(options) = self.setup.client.relays.get(relay as usize) else { return };
+        let first = self.clients[client].began.saturating_add(options.budget_resets_in);
+        let (limit, leapt) = (options.daily_calls, self.clocks[client].since());
         let record = self.relays.entry((client, relay)).or_default();
         let due = *record.renews.get_or_insert(first);
         if now >= due {
@@ -155,7 +154,7 @@ impl Oracle {
 
     /// A call ends: what its relay has shown.
     fn record_relay(&mut self, client: usize, call: &SentCall, event: &ClientEvent) {
-        let options = &self.clients[client].options.tuning;
+        let options = &self.setup.client.tuning;
         // The only way to the node of streams is asked again before that forgets them.
         let (usual, pause) = (options.refused_backoff, options.refused_backoff.min(options.streams.idle / 2));
         let now = self.client_now(client);
@@ -188,7 +187,7 @@ impl Oracle {
     pub(crate) fn on_relay_down(&mut self, client: usize, relay: RelayId, until: Instant) {
         self.coverage.set(CoveragePoint::RelayDown);
         let pause = until.saturating_since(self.client_now(client));
-        let options = &self.clients[client].options.tuning;
+        let options = &self.setup.client.tuning;
         let (first, longest) = (options.relay_backoff.max(SHORTEST_PAUSE), options.relay_backoff_max);
         let Some(record) = self.relays.get_mut(&(client, relay.index())) else { return };
         let (setbacks, refused) = (record.setbacks, record.refused);
@@ -252,11 +251,11 @@ impl Oracle {
     /// When the budget of the healed relay is renewed, if it is spent.
     pub(super) fn budget_pause(&mut self, client: usize, core: usize) -> Option<Time> {
         let core = core as u32;
-        let limit = self.daily_calls(client, core)?;
+        let limit = self.daily_calls(core)?;
         self.renew(client, core);
         let record = self.relays.get(&(client, core))?;
         let renews = record.renews.filter(|_| record.spent >= limit)?;
-        self.clients[client].clock.when(self.now, renews)
+        self.clocks[client].when(self.now, renews)
     }
 }
 

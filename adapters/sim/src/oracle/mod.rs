@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use seqlane::wire::Sid;
-use seqlane::{ClientOptions, ExchangeId, Instant, NodeOptions, RequestId};
+use seqlane::{ExchangeId, Instant, RequestId};
 
 use crate::clock::HostClock;
 use crate::ends::Ends;
@@ -53,6 +53,8 @@ pub(crate) struct Oracle {
     coverage: Coverage,
     /// How often each kind of fault struck.
     faults: [u64; Fault::ALL.len()],
+    /// Of the clients, and then of the nodes.
+    clocks: Vec<HostClock>,
     clients: Vec<ClientRecord>,
     nodes: Vec<NodeRecord>,
     /// By relay: whether calls pass.
@@ -72,25 +74,22 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    /// An oracle for a run with these machines, whose hosts have these clocks.
-    pub(crate) fn new(
-        setup: &Arc<Setup>,
-        clients: impl Iterator<Item = (ClientOptions, HostClock)>,
-        nodes: impl Iterator<Item = (NodeOptions, HostClock)>,
-    ) -> Self {
-        let client = |(options, clock): (ClientOptions, HostClock)| {
-            let began = clock.read(Time::ZERO);
-            ClientRecord { options, clock, began, heard: Time::ZERO, idle_calls: (0, Time::ZERO) }
+    /// An oracle for a run whose hosts have these clocks: the clients, and then the nodes.
+    pub(crate) fn new(setup: &Arc<Setup>, clocks: Vec<HostClock>) -> Self {
+        let client = |clock: &HostClock| ClientRecord {
+            began: clock.read(Time::ZERO),
+            heard: Time::ZERO,
+            idle_calls: (0, Time::ZERO),
         };
-        let node = |(options, clock)| NodeRecord { options, clock, life: 0, held: BTreeMap::new() };
+        let (clients, nodes) = clocks.split_at(setup.clients);
         Self {
             now: Time::ZERO,
             event: 0,
             violation: None,
             coverage: Coverage::default(),
             faults: [0; Fault::ALL.len()],
-            clients: clients.map(client).collect(),
-            nodes: nodes.map(node).collect(),
+            clients: clients.iter().map(client).collect(),
+            nodes: vec![NodeRecord::default(); nodes.len()],
             passes: vec![true; setup.relays.len()],
             flows: vec![FlowRecord::default(); setup.flows.len() + setup.foreign_clients.len()],
             upstreams: Vec::new(),
@@ -101,6 +100,7 @@ impl Oracle {
             packets: PacketRecords::default(),
             rest: None,
             setup: Arc::clone(setup),
+            clocks,
         }
     }
 
@@ -133,12 +133,9 @@ impl Oracle {
         self.coverage.set(CoveragePoint::Fault(fault));
     }
 
-    /// The clock of a host was changed: of a client, or of the node, which comes after them.
+    /// The clock of a host was changed.
     pub(crate) fn on_clock(&mut self, host: usize, clock: HostClock) {
-        match self.clients.get_mut(host) {
-            Some(client) => client.clock = clock,
-            None => self.nodes[0].clock = clock,
-        }
+        self.clocks[host] = clock;
     }
 
     /// F13 strikes a host: nothing is known of its waits.
@@ -190,7 +187,7 @@ impl Oracle {
     }
 
     fn client_now(&self, client: usize) -> Instant {
-        self.clients[client].clock.read(self.now)
+        self.clocks[client].read(self.now)
     }
 
     /// Whether a kind of fault has struck.

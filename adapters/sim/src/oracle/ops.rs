@@ -164,7 +164,7 @@ impl Oracle {
 
     /// Ops come to a node that can read them.
     pub(crate) fn on_arrived(&mut self, node: usize, request: &[SentOp]) {
-        let (home, now) = (self.home(node), self.nodes[node].clock.read(self.now));
+        let (home, now) = (self.home(node), self.clocks[self.clients.len() + node].read(self.now));
         let doubled = self.has_struck(Fault::Duplicate);
         let (most, most_bytes) =
             (self.setup.node.tuning.seq_queue_ops, self.setup.node.tuning.seq_queue_bytes);
@@ -263,7 +263,7 @@ impl Oracle {
     fn record_opened(&mut self, ends: &Ends, home: (usize, u64), op: &SentOp, reply: &Reply) {
         if let (Some(flow), Some(sid), None) = (op.flow, reply.sid, &reply.error) {
             let offered = reply.caps.is_some_and(|caps| caps.level() >= Level::Sequenced);
-            let speaks = self.nodes[home.0].options.max_level >= Level::Sequenced;
+            let speaks = self.setup.node_level(home.0) >= Level::Sequenced;
             require!(self, !offered || speaks, S7, "node{} offers level 1 and speaks level 0", home.0);
             let due = ends.upstreams_of(flow).last().map_or(0, |upstream| upstream.received);
             let session = SessionRecord { flow, home, offered, due, ..SessionRecord::default() };
@@ -303,7 +303,7 @@ impl Oracle {
 
     /// R1: what one answer carries stays within the bounds of drains.
     fn check_drain(&mut self, node: usize, replies: &[Reply]) {
-        let bounds = &self.nodes[node].options.tuning;
+        let bounds = &self.setup.node.tuning;
         let bytes: usize = replies.iter().map(|reply| reply.data.len()).sum();
         let largest = replies.iter().map(|reply| reply.data.len()).max().unwrap_or(0);
         let within = bytes <= bounds.max_batch_drain && largest <= bounds.max_drain;

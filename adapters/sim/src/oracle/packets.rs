@@ -202,7 +202,7 @@ impl Oracle {
     pub(super) fn is_turned_away(&self, client: usize) -> bool {
         let now = self.client_now(client);
         (0..self.passes.len() as u32).all(|relay| {
-            let limit = self.daily_calls(client, relay);
+            let limit = self.daily_calls(relay);
             let turned_away = self.relays.get(&(client, relay)).is_some_and(|record| {
                 let refused = record.refused_until.is_some_and(|until| until.saturating_add(WHILE) >= now);
                 refused || record.alone_until.is_some() || limit.is_some_and(|limit| record.spent >= limit)
@@ -241,7 +241,7 @@ impl Oracle {
 
     /// S14: a client that waits for an exchange, or leaves a stream at its node behind, is woken again.
     pub(crate) fn on_client_idle(&mut self, ends: &Ends, client: usize, wakes: bool) {
-        if wakes || self.clients[client].options.max_level < Level::Streams {
+        if wakes || self.setup.client.max_level < Level::Streams {
             return;
         }
         let now = self.client_now(client);

@@ -51,7 +51,7 @@ impl Oracle {
     /// How long a flow may stand still after the heal, from the configuration: one reply may have to be found
     /// overdue, its relay left alone, and another tried, each for as long as is configured.
     fn longest_standstill(&self) -> Duration {
-        let options = &self.clients[0].options;
+        let options = &self.setup.client;
         options.reply_watchdog() * 2
             + options.tuning.relay_backoff_max * 2
             + options.tuning.refused_backoff * 2

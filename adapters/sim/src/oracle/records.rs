@@ -7,9 +7,8 @@ use std::sync::Arc;
 use seqlane::wire::Sid;
 use seqlane::wire::number::ExchangeNumber;
 use seqlane::wire::packet::{ClientId, Epoch};
-use seqlane::{BodyForm, ClientOptions, ClientStats, Instant, NodeOptions, RequestId, Wake};
+use seqlane::{BodyForm, ClientStats, Instant, RequestId, Wake};
 
-use crate::clock::HostClock;
 use crate::time::Time;
 
 /// What a request carries: one entry an op.
@@ -84,8 +83,6 @@ pub(super) struct SentCall {
 /// A client.
 #[derive(Clone, Debug)]
 pub(super) struct ClientRecord {
-    pub(super) options: ClientOptions,
-    pub(super) clock: HostClock,
     /// What its clock showed at the start of the run.
     pub(super) began: Instant,
     /// When a packet of it was last answered.
@@ -95,10 +92,8 @@ pub(super) struct ClientRecord {
 }
 
 /// A node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct NodeRecord {
-    pub(super) options: NodeOptions,
-    pub(super) clock: HostClock,
     /// How often it has restarted.
     pub(super) life: u64,
     /// Requests that it holds, and since when.

@@ -163,6 +163,11 @@ impl Setup {
         self.faults[fault.index()]
     }
 
+    /// The highest level of a node: of the first, or of the one that some relays lead to instead.
+    pub(crate) const fn node_level(&self, node: usize) -> Level {
+        if node == 0 { self.node.max_level } else { self.other_level }
+    }
+
     /// Whether nothing goes wrong in this run.
     pub fn is_calm(&self) -> bool {
         self.faults.iter().all(|probability| probability.is_never())

@@ -1,26 +1,19 @@
 //! Clients in their hosts: events in, actions out.
 
-use seqlane::{
-    ClientAction, ClientEvent, ClientNotice, ExchangeId, FlowId, Instant, Level, LocalEvent, Wake,
-};
+use seqlane::{ClientAction, ClientEvent, ClientNotice, ExchangeId, FlowId, Level, LocalEvent};
 
 use crate::oracle::require;
 use crate::trace::{Actor, ExchangeName, Sink, What};
 use crate::world::World;
-use crate::world::event::Event;
-use crate::{Chooser, ClientHost, CoveragePoint, Property, Time};
+use crate::{Chooser, ClientHost, CoveragePoint, Property};
 
 /// More actions than this in one drain are a machine that does not come to rest.
 const MOST_ACTIONS: u32 = 100_000;
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
-    pub(super) fn client_now(&self, client: usize) -> Instant {
-        self.clients[client].clock.read(self.now)
-    }
-
     /// Hands an event to a client; the actions are taken by the next drain.
     pub(super) fn client_handle(&mut self, client: usize, event: ClientEvent) {
-        let now = self.client_now(client);
+        let now = self.shown(client);
         if let Err(misuse) = self.clients[client].host.handle(now, event) {
             self.oracle.violated(Property::S5, format!("client{client} refuses a legal event: {misuse}"));
         }
@@ -32,24 +25,6 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
-    pub(super) fn on_client_wake(&mut self, client: usize, generation: u64) {
-        if self.clients[client].generation != generation {
-            return;
-        }
-        let Some(wake) = self.clients[client].wake else { return };
-        self.tell(Actor::Client(client as u32), What::Timeout { timer: wake.timer });
-        self.client_handle(client, ClientEvent::Timeout);
-        self.clients[client].wake = None;
-        self.drain_client(client);
-        let now = self.client_now(client);
-        let next = self.clients[client].wake.filter(|next| next.at <= now);
-        if let Some(next) = next {
-            let (next, last) = (next.timer, wake.timer);
-            let what = format!("client{client} wants to be woken at once for {next:?} after {last:?}");
-            self.oracle.violated(Property::S9, what);
-        }
-    }
-
     /// Polls a client until it is idle, and carries out its actions.
     pub(super) fn drain_client(&mut self, client: usize) {
         for _ in 0..MOST_ACTIONS {
@@ -57,50 +32,14 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 ClientAction::Idle { wake } => {
                     let idle = matches!(self.clients[client].host.poll(), ClientAction::Idle { wake: again } if again == wake);
                     require!(self.oracle, idle, S8, "client{client} is idle, and then is not");
-                    self.arm_client(client, wake);
-                    let wakes = self.clients[client].wake.is_some();
-                    return self.oracle.on_client_idle(&self.ends, client, wakes);
+                    self.arm(client, wake);
+                    return self.oracle.on_client_idle(&self.ends, client, wake.is_some());
                 }
                 action => self.on_client_action(client, action),
             }
         }
         let what = format!("client{client} wants {MOST_ACTIONS} things done and is not idle");
         self.oracle.violated(Property::S9, what);
-    }
-
-    /// Sets the one timer of a client; again after its clock was changed.
-    pub(super) fn arm_client(&mut self, client: usize, wake: Option<Wake>) {
-        if self.clients[client].wake == wake {
-            return;
-        }
-        self.clients[client].wake = wake;
-        self.rearm_client(client);
-    }
-
-    /// When a client's clock will show an instant; while it stands, as if it ran.
-    pub(super) fn when(&self, client: usize, wanted: Instant) -> Time {
-        let clock = &self.clients[client].clock;
-        clock
-            .when(self.now, wanted)
-            .unwrap_or_else(|| self.now.after(wanted.saturating_since(clock.read(self.now))))
-    }
-
-    /// A client's clock was changed: everything that it waits for falls due at another time.
-    pub(super) fn rearm_calls(&mut self, client: usize) {
-        let open: Vec<_> = self.clients[client].exchanges.iter().map(|(id, (at, _))| (*id, *at)).collect();
-        for (exchange, deadline) in open {
-            self.at(self.when(client, deadline), Event::GiveUp(client, exchange));
-        }
-        self.rearm_client(client);
-    }
-
-    pub(super) fn rearm_client(&mut self, client: usize) {
-        let side = &mut self.clients[client];
-        side.generation += 1;
-        let generation = side.generation;
-        if let Some(at) = side.wake.and_then(|wake| side.clock.when(self.now, wake.at)) {
-            self.at(at, Event::ClientWake(client, generation));
-        }
     }
 
     fn on_client_action(&mut self, client: usize, action: ClientAction) {

@@ -128,25 +128,6 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         }
     }
 
-    /// Changes the clock of a host: a client, or the node, which comes after them.
-    fn change_clock(&mut self, host: usize, change: impl FnOnce(&mut HostClock)) {
-        let clock = match self.clients.get_mut(host) {
-            Some(client) => &mut client.clock,
-            None => &mut self.nodes[0].clock,
-        };
-        change(clock);
-        self.oracle.on_clock(host, clock.clone());
-    }
-
-    /// A host's timers fall due at other times, because its clock was changed.
-    fn rearm_host(&mut self, host: usize) {
-        if host < self.clients.len() {
-            self.rearm_calls(host);
-        } else {
-            self.rearm_node(0);
-        }
-    }
-
     pub(super) fn on_environment_change(&mut self, change: Change) {
         if self.phase != Phase::Faults {
             return;
@@ -183,13 +164,11 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.tell(Actor::World, What::Environment { fault: Fault::Clock, how });
         let now = self.now;
         self.change_clock(host, |clock| change(clock, now));
-        self.rearm_host(host);
     }
 
     fn resume_clock(&mut self, host: usize) {
         let now = self.now;
         self.change_clock(host, |clock| clock.resume(now));
-        self.rearm_host(host);
     }
 
     /// A relay's state changes.

@@ -14,10 +14,8 @@ pub(super) enum Event {
     GiveIn(usize),
     /// An application reads what was delivered.
     LocalRead(usize),
-    /// A client's wake time; stale unless the generation is the newest.
-    ClientWake(usize, u64),
-    /// A node's wake time.
-    NodeWake(usize, u64),
+    /// A host's wake time; stale unless the generation is the newest.
+    Wake(usize, u64),
     /// The client's HTTP layer gives an exchange up.
     GiveUp(usize, ExchangeId),
     /// A transfer on a client's link may be complete; `down` names the direction.

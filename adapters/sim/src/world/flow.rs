@@ -27,7 +27,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             What::Open { flow: flow as u32, kind: self.ends.flows[flow].script.kind },
         );
         self.ends.flows[flow].moved = self.now;
-        let now = self.client_now(client);
+        let now = self.shown(client);
         match self.clients[client].host.open(now, target, kind) {
             Ok(id) => {
                 let flows = &mut self.clients[client].flows;

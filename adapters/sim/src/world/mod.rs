@@ -20,16 +20,20 @@ mod foreign_client;
 mod hosts;
 mod network;
 mod node;
+mod timer;
 mod upstream;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use seqlane::{Client, ClientConfig, Instant};
 
+use crate::clock::HostClock;
 use crate::ends::Ends;
 use crate::hash::RunHash;
 use crate::heap::EventHeap;
 use crate::oracle::{ClientAtRest, NodeAtRest, Oracle};
+use crate::rng::Xoshiro256pp;
 use crate::scenario::Setup;
 use crate::trace::{Actor, Entry, NoTrace, Sink, What};
 use crate::{
@@ -39,6 +43,7 @@ use crate::{
 use event::Event;
 use hosts::{ClientSide, ForeignClient, NodeSide};
 use network::Network;
+use timer::HostTimer;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +87,8 @@ pub struct World<H, C, S> {
     sink: S,
     now: Time,
     heap: EventHeap<(Event, Option<u64>)>,
+    /// Of the clients, and then of the nodes.
+    hosts: Vec<HostTimer>,
     clients: Vec<ClientSide<H>>,
     nodes: Vec<NodeSide>,
     network: Network,
@@ -150,16 +157,23 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         host: impl Fn(ClientConfig, [u8; 32], Instant) -> H,
     ) -> Self {
         let setup = Arc::new(setup);
-        let clients: Vec<_> = (0..setup.clients).map(|index| ClientSide::new(&setup, index, &host)).collect();
-        let nodes = vec![NodeSide::new(&setup, 0), NodeSide::other(&setup)];
-        let oracle = Oracle::new(
-            &setup,
-            clients.iter().map(|side| (side.config.options().clone(), side.clock.clone())),
-            nodes.iter().map(|side| (side.config.options().clone(), side.clock.clone())),
-        );
+        let client_clock = |index| HostClock::new(Duration::from_secs(1000 + 77 * index as u64), 0);
+        let node_clock = |index| HostClock::new(Duration::from_secs(5_000_000 + index as u64), 0);
+        let clocks: Vec<_> = (0..setup.clients).map(client_clock).chain((0..2).map(node_clock)).collect();
+        let mut starts = clocks.iter().map(|clock| clock.read(Time::ZERO));
+        let config = setup.client.clone().validate().expect("a setup's options are valid");
+        let client = |(index, start)| {
+            let seed = Xoshiro256pp::new(0xc1_1e57 + index).seed();
+            ClientSide::new(host(config.clone(), seed, start))
+        };
+        let clients: Vec<_> = (0..setup.clients as u64).zip(&mut starts).map(client).collect();
+        let nodes: Vec<_> =
+            (0..).zip(starts).map(|(index, start)| NodeSide::new(&setup, index, start)).collect();
+        let oracle = Oracle::new(&setup, clocks.clone());
         let mut world = Self {
             now: Time::ZERO,
             heap: EventHeap::default(),
+            hosts: clocks.into_iter().map(HostTimer::new).collect(),
             clients,
             nodes,
             network: Network::new(&setup),
@@ -323,8 +337,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             Event::Think(flow) => self.on_think(flow),
             Event::GiveIn(flow) => self.on_give_in(flow),
             Event::LocalRead(flow) => self.on_local_read(flow),
-            Event::ClientWake(client, generation) => self.on_client_wake(client, generation),
-            Event::NodeWake(node, generation) => self.on_node_wake(node, generation),
+            Event::Wake(host, generation) => self.on_wake(host, generation),
             Event::GiveUp(client, exchange) => self.on_give_up(client, exchange),
             Event::Link { client, down, generation } => self.on_link(client, down, generation),
             Event::AtRelay(flight) => self.on_relay(flight),
@@ -405,9 +418,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     /// Shows the oracle the machines at the end.
     fn check_rest(&mut self) {
-        let clients = self.clients.iter().map(|side| ClientAtRest {
+        let clients = self.clients.iter().zip(&self.hosts).map(|(side, timer)| ClientAtRest {
             held: side.host.client().buffered_bytes(),
-            wake: side.wake,
+            wake: timer.wake(),
             stats: side.host.stats(),
             machine: side.host.client(),
         });

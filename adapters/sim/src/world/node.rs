@@ -3,8 +3,8 @@
 use std::hash::Hasher;
 
 use seqlane::{
-    BodyForm, ClientEnd, Endpoint, FlowKind, Instant, NodeAction, NodeEvent, NodeNotice, RequestId, Secret,
-    SessionEnd, UpstreamId, Wake,
+    BodyForm, ClientEnd, Endpoint, FlowKind, NodeAction, NodeEvent, NodeNotice, RequestId, Secret,
+    SessionEnd, UpstreamId,
 };
 
 use crate::ends::UpstreamState;
@@ -12,19 +12,14 @@ use crate::oracle::require;
 use crate::scenario::setup::KEY;
 use crate::trace::{Actor, Sink, What};
 use crate::world::World;
-use crate::world::event::Event;
-use crate::world::hosts::{Caller, machine};
+use crate::world::hosts::Caller;
 use crate::{Chooser, ClientHost, CoveragePoint, DecisionPoint, Fault, Property};
 
 const MOST_ACTIONS: u32 = 100_000;
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
-    pub(super) fn node_now(&self, node: usize) -> Instant {
-        self.nodes[node].clock.read(self.now)
-    }
-
     pub(super) fn node_handle(&mut self, node: usize, event: NodeEvent) {
-        let now = self.node_now(node);
+        let now = self.shown(self.node_host(node));
         if let Err(misuse) = self.nodes[node].machine.handle(now, event) {
             self.oracle.violated(Property::S5, format!("node{node} refuses a legal event: {misuse}"));
         }
@@ -45,18 +40,6 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         self.drain_node(node);
     }
 
-    pub(super) fn on_node_wake(&mut self, node: usize, generation: u64) {
-        if self.nodes[node].generation != generation {
-            return;
-        }
-        let Some(wake) = self.nodes[node].wake.take() else { return };
-        self.tell(Actor::Node(node as u32), What::Timeout { timer: wake.timer });
-        self.node_handle(node, NodeEvent::Timeout);
-        self.drain_node(node);
-        let later = self.nodes[node].wake.is_none_or(|next| next.at > self.node_now(node));
-        require!(self.oracle, later, S9, "node{node} wants to be woken at once after {:?}", wake.timer);
-    }
-
     /// Polls a node until it is idle, and carries out its actions.
     pub(super) fn drain_node(&mut self, node: usize) {
         for _ in 0..MOST_ACTIONS {
@@ -68,29 +51,13 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                         self.count_fault(Fault::Crash);
                         return self.restart_node(node, Fault::Crash);
                     }
-                    return self.arm_node(node, wake);
+                    return self.arm(self.node_host(node), wake);
                 }
                 action => self.on_node_action(node, action),
             }
         }
         let what = format!("node{node} wants {MOST_ACTIONS} things done and is not idle");
         self.oracle.violated(Property::S9, what);
-    }
-
-    fn arm_node(&mut self, node: usize, wake: Option<Wake>) {
-        if self.nodes[node].wake != wake {
-            self.nodes[node].wake = wake;
-            self.rearm_node(node);
-        }
-    }
-
-    pub(super) fn rearm_node(&mut self, node: usize) {
-        let side = &mut self.nodes[node];
-        side.generation += 1;
-        let generation = side.generation;
-        if let Some(at) = side.wake.and_then(|wake| side.clock.when(self.now, wake.at)) {
-            self.at(at, Event::NodeWake(node, generation));
-        }
     }
 
     fn on_node_action(&mut self, node: usize, action: NodeAction) {
@@ -204,13 +171,10 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// A node restarts: sessions, upstreams and held requests are lost.
     pub(super) fn restart_node(&mut self, node: usize, fault: Fault) {
         self.tell(Actor::Node(node as u32), What::Environment { fault, how: "the node restarts" });
-        let now = self.node_now(node);
-        let side = &mut self.nodes[node];
-        side.life += 1;
-        side.machine = machine(&side.config, side.seed + side.life, now);
-        side.wake = None;
-        side.requests = 0;
-        let (held, upstreams) = (std::mem::take(&mut side.held), std::mem::take(&mut side.upstreams));
+        let host = self.node_host(node);
+        let now = self.shown(host);
+        self.arm(host, None);
+        let (held, upstreams) = self.nodes[node].restart(now);
         for upstream in upstreams.values() {
             self.ends.upstreams[*upstream].state = UpstreamState::Gone;
         }
@@ -223,6 +187,6 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             }
         }
         self.drain_node(node);
-        self.rearm_node(node);
+        self.rearm(host);
     }
 }

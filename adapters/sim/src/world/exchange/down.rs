@@ -164,7 +164,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// The client's HTTP layer has waited long enough.
     pub(in crate::world) fn on_give_up(&mut self, client: usize, exchange: ExchangeId) {
         let Some((deadline, _)) = self.clients[client].exchanges.get(&exchange).copied() else { return };
-        if deadline <= self.client_now(client) {
+        if deadline <= self.shown(client) {
             let why = ExchangeFailure::Unknown;
             self.tell(
                 Actor::Client(client as u32),

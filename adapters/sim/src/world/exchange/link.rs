@@ -75,7 +75,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         // Without a link a body is through at once, unless its relay takes a while between head and body.
         const PAUSES: [u64; 4] = [0, 0, 300, 8_000];
         let ways = if self.setup.is_calm() { 3 } else { 4 };
-        let speaks = self.clients[client].config.options().max_level == Level::Streams
+        let speaks = self.setup.client.max_level == Level::Streams
             && is_packet(&self.network.flights[flight].request)
             && self.clients[client].exchanges.contains_key(&exchange);
         let way = if speaks { self.chooser.decide(DecisionPoint::Answering, key, 16) } else { 0 };
@@ -88,7 +88,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     fn tell_answering(&mut self, flight: usize) {
         let Flight { client, exchange, .. } = self.network.flights[flight];
-        let speaks = self.clients[client].config.options().max_level == Level::Streams;
+        let speaks = self.setup.client.max_level == Level::Streams;
         if speaks && self.clients[client].exchanges.contains_key(&exchange) {
             self.oracle.on_answering(client, exchange);
             self.client_handle(client, ClientEvent::Answering { exchange });
