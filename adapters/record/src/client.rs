@@ -4,16 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use seqlane::wire::direction::Direction;
-use seqlane::wire::varint;
 use seqlane::{
     Client, ClientAction, ClientEvent, ClientOptions, ConfigError, ExchangeFailure, ExchangeId, FlowId,
     FlowKind, Instant, LocalEvent, MAX_HOST_LEN, Misuse, Target,
 };
 
-use crate::cursor::Cursor;
-use crate::entry::RecordedAction;
+use crate::cursor::{Cursor, put};
 use crate::error::Problem;
-use crate::machine::{Machine, Secrets};
+use crate::machine::{Machine, Payload, Secrets};
 use crate::mask::Mask;
 
 /// Numbers of the events in the file.
@@ -38,6 +36,7 @@ mod number {
 
 impl Machine for Client {
     const NAME: &'static str = "client";
+    const SENDS: Direction = Direction::Up;
     type Options = ClientOptions;
     type Event = ClientEvent;
     type Action = ClientAction;
@@ -69,24 +68,6 @@ impl Machine for Client {
         fits.then_some(options)
     }
 
-    fn record_action(action: &ClientAction, mask: &Mask) -> RecordedAction {
-        match action {
-            ClientAction::Send { body, .. } => {
-                let mut masked = Vec::with_capacity(body.len());
-                mask.apply(Direction::Up, &body.clone().into_bytes(), &mut masked);
-                RecordedAction::new(action, Some(&masked))
-            }
-            ClientAction::Deliver { bytes, .. } => RecordedAction::new(action, Some(bytes)),
-            ClientAction::Credit { .. }
-            | ClientAction::Opened { .. }
-            | ClientAction::Fin { .. }
-            | ClientAction::Ended { .. }
-            | ClientAction::Closed
-            | ClientAction::Event(_)
-            | ClientAction::Idle { .. } => RecordedAction::new(action, None),
-        }
-    }
-
     fn event_weight(event: &ClientEvent) -> usize {
         match event {
             ClientEvent::Reply { body: bytes, .. }
@@ -101,17 +82,17 @@ impl Machine for Client {
         }
     }
 
-    fn action_weight(action: &ClientAction) -> usize {
+    fn payload(action: &ClientAction) -> Option<Payload<'_>> {
         match action {
-            ClientAction::Send { body, .. } => body.len(),
-            ClientAction::Deliver { bytes, .. } => bytes.len(),
+            ClientAction::Send { body, .. } => Some(Payload::Body(body)),
+            ClientAction::Deliver { bytes, .. } => Some(Payload::Bytes(bytes)),
             ClientAction::Credit { .. }
             | ClientAction::Opened { .. }
             | ClientAction::Fin { .. }
             | ClientAction::Ended { .. }
             | ClientAction::Closed
             | ClientAction::Event(_)
-            | ClientAction::Idle { .. } => 0,
+            | ClientAction::Idle { .. } => None,
         }
     }
 
@@ -171,13 +152,6 @@ impl Machine for Client {
             other => return Err(Problem::Unknown("event", other)),
         };
         cursor.finish().map(|()| event)
-    }
-}
-
-/// Appends numbers.
-pub(crate) fn put<const N: usize>(numbers: [u64; N], out: &mut Vec<u8>) {
-    for number in numbers {
-        varint::encode(number, out);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reader for the fields of an entry.
+//! Fields of an entry, appended and read.
 
 use bytes::Bytes;
 use seqlane::wire::varint;
@@ -50,4 +50,9 @@ impl Cursor {
     pub(crate) fn finish(self) -> Result<(), Problem> {
         if self.rest.is_empty() { Ok(()) } else { Err(Problem::OutOfRange("the length")) }
     }
+}
+
+/// Appends integers.
+pub(crate) fn put<const N: usize>(numbers: [u64; N], out: &mut Vec<u8>) {
+    numbers.into_iter().for_each(|number| varint::encode(number, out));
 }

@@ -4,8 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use seqlane::wire::varint;
-use seqlane::{Instant, Misuse};
+use seqlane::Instant;
 
 use crate::checksum::Checksum;
 use crate::cursor::Cursor;
@@ -32,7 +31,7 @@ pub enum Entry<E> {
 }
 
 /// An action as it is recorded: enough to compare it with another, and to print it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedAction {
     /// Its debug print, lengths of payloads included.
     pub text: Box<str>,
@@ -53,12 +52,6 @@ impl fmt::Display for RecordedAction {
     }
 }
 
-impl fmt::Debug for RecordedAction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 /// Why a recording ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -71,15 +64,8 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// In the order of their numbers in a file.
     const ALL: [Self; 3] = [Self::Stopped, Self::FellBehind, Self::Full];
-
-    const fn number(self) -> u8 {
-        match self {
-            Self::Stopped => 0,
-            Self::FellBehind => 1,
-            Self::Full => 2,
-        }
-    }
 }
 
 impl fmt::Display for Ending {
@@ -92,35 +78,13 @@ impl fmt::Display for Ending {
     }
 }
 
-const EVENT: u64 = 0;
-const REFUSED: u64 = 1;
-const ACTION: u64 = 2;
-const END: u64 = 3;
+pub(crate) const EVENT: u64 = 0;
+pub(crate) const REFUSED: u64 = 1;
+pub(crate) const ACTION: u64 = 2;
+pub(crate) const END: u64 = 3;
 
 /// The longest text of an action: a target has at most 255 bytes, of six each when it is escaped.
 const MAX_TEXT: usize = 16 * 1024;
-
-pub(crate) fn write_event<M: Machine>(now: Instant, event: &M::Event, mask: &Mask, out: &mut Vec<u8>) {
-    varint::encode(EVENT, out);
-    varint::encode(now.as_micros(), out);
-    M::write_event(event, mask, out);
-}
-
-pub(crate) fn write_refused(misuse: Misuse, out: &mut Vec<u8>) {
-    varint::encode(REFUSED, out);
-    out.extend_from_slice(misuse.to_string().as_bytes());
-}
-
-pub(crate) fn write_action(action: &RecordedAction, out: &mut Vec<u8>) {
-    varint::encode(ACTION, out);
-    out.extend_from_slice(&action.payload.to_be_bytes());
-    out.extend_from_slice(action.text.as_bytes());
-}
-
-pub(crate) fn write_end(ending: Ending, out: &mut Vec<u8>) {
-    varint::encode(END, out);
-    varint::encode(ending.number().into(), out);
-}
 
 /// Reads the body of an entry.
 pub(crate) fn read<M: Machine>(body: Bytes, mask: &Mask) -> Result<Entry<M::Event>, Problem> {
@@ -137,8 +101,8 @@ pub(crate) fn read<M: Machine>(body: Bytes, mask: &Mask) -> Result<Entry<M::Even
         }
         END => {
             let number = cursor.varint("the ending")?;
-            let ending = Ending::ALL.into_iter().find(|ending| u64::from(ending.number()) == number);
-            Ok(Entry::End(ending.ok_or(Problem::Unknown("ending", number))?))
+            let ending = Ending::ALL.into_iter().find(|ending| *ending as u64 == number);
+            ending.map(Entry::End).ok_or(Problem::Unknown("ending", number))
         }
         other => Err(Problem::Unknown("entry", other)),
     }

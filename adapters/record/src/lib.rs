@@ -77,7 +77,7 @@ mod writer;
 
 pub use entry::{Ending, Entry, RecordedAction};
 pub use error::{BadRecording, Problem};
-pub use machine::{Machine, Secrets};
+pub use machine::{Machine, Payload, Secrets};
 pub use mask::Mask;
 pub use reader::{Entries, Recorded, Recording};
 pub use writer::RecordingWriter;

@@ -3,7 +3,8 @@
 use std::fmt::Debug;
 
 use bytes::Bytes;
-use seqlane::{ConfigError, Instant, Misuse, Secret};
+use seqlane::wire::direction::Direction;
+use seqlane::{Body, ConfigError, Instant, Misuse, Secret};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -15,6 +16,8 @@ use crate::mask::Mask;
 pub trait Machine: Sized {
     /// The name in the head of a recording.
     const NAME: &'static str;
+    /// The direction of the bodies in its actions.
+    const SENDS: Direction;
     /// What it is made of.
     type Options: Clone + Debug + Serialize + DeserializeOwned;
     /// What it is given.
@@ -49,13 +52,33 @@ pub trait Machine: Sized {
     }
 
     /// An action as it is recorded and compared.
-    fn record_action(action: &Self::Action, mask: &Mask) -> RecordedAction;
+    fn record_action(action: &Self::Action, mask: &Mask) -> RecordedAction {
+        let mut masked = Vec::new();
+        let bytes = match Self::payload(action) {
+            Some(Payload::Body(body)) => {
+                mask.apply(Self::SENDS, &body.clone().into_bytes(), &mut masked);
+                Some(&masked[..])
+            }
+            Some(Payload::Bytes(bytes)) => Some(&bytes[..]),
+            None => None,
+        };
+        RecordedAction::new(action, bytes)
+    }
 
     /// The bytes of payload that an event holds on to.
     fn event_weight(event: &Self::Event) -> usize;
 
     /// The bytes of payload that an action holds on to.
-    fn action_weight(action: &Self::Action) -> usize;
+    fn action_weight(action: &Self::Action) -> usize {
+        match Self::payload(action) {
+            Some(Payload::Body(body)) => body.len(),
+            Some(Payload::Bytes(bytes)) => bytes.len(),
+            None => 0,
+        }
+    }
+
+    /// The payload that an action holds on to.
+    fn payload(action: &Self::Action) -> Option<Payload<'_>>;
 
     /// Appends an event, with keys and seals masked.
     fn write_event(event: &Self::Event, mask: &Mask, out: &mut Vec<u8>);
@@ -65,6 +88,15 @@ pub trait Machine: Sized {
     /// # Errors
     /// [`Problem`] names the field that is wrong.
     fn read_event(bytes: Bytes, mask: &Mask) -> Result<Self::Event, Problem>;
+}
+
+/// The payload of an action.
+#[derive(Clone, Copy, Debug)]
+pub enum Payload<'a> {
+    /// The body of a call or of its answer.
+    Body(&'a Body),
+    /// Bytes of a flow.
+    Bytes(&'a Bytes),
 }
 
 /// What a recording must not contain.

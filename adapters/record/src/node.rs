@@ -7,11 +7,9 @@ use seqlane::{
     RequestId, UpstreamEvent, UpstreamId,
 };
 
-use crate::client::put;
-use crate::cursor::Cursor;
-use crate::entry::RecordedAction;
+use crate::cursor::{Cursor, put};
 use crate::error::Problem;
-use crate::machine::{Machine, Secrets};
+use crate::machine::{Machine, Payload, Secrets};
 use crate::mask::Mask;
 
 /// Numbers of the events in the file.
@@ -45,6 +43,7 @@ pub(crate) const FAILURES: [ConnectFailure; 7] = [
 
 impl Machine for Node {
     const NAME: &'static str = "node";
+    const SENDS: Direction = Direction::Down;
     type Options = NodeOptions;
     type Event = NodeEvent;
     type Action = NodeAction;
@@ -71,23 +70,6 @@ impl Machine for Node {
         Some(options)
     }
 
-    fn record_action(action: &NodeAction, mask: &Mask) -> RecordedAction {
-        match action {
-            NodeAction::Respond { response, .. } => {
-                let mut masked = Vec::with_capacity(response.body.len());
-                mask.apply(Direction::Down, &response.body.clone().into_bytes(), &mut masked);
-                RecordedAction::new(action, Some(&masked))
-            }
-            NodeAction::WriteUpstream { bytes, .. } => RecordedAction::new(action, Some(bytes)),
-            NodeAction::OpenUpstream { .. }
-            | NodeAction::Credit { .. }
-            | NodeAction::FinishUpstream { .. }
-            | NodeAction::ShutUpstream { .. }
-            | NodeAction::Event(_)
-            | NodeAction::Idle { .. } => RecordedAction::new(action, None),
-        }
-    }
-
     fn event_weight(event: &NodeEvent) -> usize {
         match event {
             NodeEvent::Request { body: bytes, .. }
@@ -102,16 +84,16 @@ impl Machine for Node {
         }
     }
 
-    fn action_weight(action: &NodeAction) -> usize {
+    fn payload(action: &NodeAction) -> Option<Payload<'_>> {
         match action {
-            NodeAction::Respond { response, .. } => response.body.len(),
-            NodeAction::WriteUpstream { bytes, .. } => bytes.len(),
+            NodeAction::Respond { response, .. } => Some(Payload::Body(&response.body)),
+            NodeAction::WriteUpstream { bytes, .. } => Some(Payload::Bytes(bytes)),
             NodeAction::OpenUpstream { .. }
             | NodeAction::Credit { .. }
             | NodeAction::FinishUpstream { .. }
             | NodeAction::ShutUpstream { .. }
             | NodeAction::Event(_)
-            | NodeAction::Idle { .. } => 0,
+            | NodeAction::Idle { .. } => None,
         }
     }
 

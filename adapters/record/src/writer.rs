@@ -7,7 +7,8 @@ use seqlane::wire::varint;
 use seqlane::{Instant, Misuse};
 
 use crate::checksum::Checksum;
-use crate::entry::{self, Ending};
+use crate::cursor::put;
+use crate::entry::{self, Ending, RecordedAction};
 use crate::machine::Machine;
 use crate::mask::Mask;
 use crate::{MAGIC, head};
@@ -34,25 +35,30 @@ impl<M: Machine> RecordingWriter<M> {
 
     /// Records that an event is handed in at `now`.
     pub fn event(&mut self, now: Instant, event: &M::Event, out: &mut Vec<u8>) {
-        entry::write_event::<M>(now, event, &self.mask, &mut self.body);
+        put([entry::EVENT, now.as_micros()], &mut self.body);
+        M::write_event(event, &self.mask, &mut self.body);
         self.finish(out);
     }
 
     /// Records that the event was refused.
     pub fn refused(&mut self, misuse: Misuse, out: &mut Vec<u8>) {
-        entry::write_refused(misuse, &mut self.body);
+        put([entry::REFUSED], &mut self.body);
+        self.body.extend_from_slice(misuse.to_string().as_bytes());
         self.finish(out);
     }
 
     /// Records that a poll returned an action.
     pub fn action(&mut self, action: &M::Action, out: &mut Vec<u8>) {
-        entry::write_action(&M::record_action(action, &self.mask), &mut self.body);
+        let RecordedAction { text, payload } = M::record_action(action, &self.mask);
+        put([entry::ACTION], &mut self.body);
+        self.body.extend_from_slice(&payload.to_be_bytes());
+        self.body.extend_from_slice(text.as_bytes());
         self.finish(out);
     }
 
     /// Ends the recording.
     pub fn end(mut self, ending: Ending, out: &mut Vec<u8>) {
-        entry::write_end(ending, &mut self.body);
+        put([entry::END, ending as u64], &mut self.body);
         self.finish(out);
     }
 
