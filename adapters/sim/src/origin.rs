@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::rng::SCHEME;
 
 /// What must be the same for a seed to make the same run.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// The version of this crate.
@@ -14,10 +15,8 @@ pub struct Origin {
     /// The scheme that turns seeds into decisions.
     pub rng: String,
     /// The commit, where it is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
     /// Whether anything was changed after the commit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dirty: Option<bool>,
 }
 

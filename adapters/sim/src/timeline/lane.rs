@@ -1,23 +1,27 @@
 //! Lanes of a timeline, from the application on the left to the upstream on the right.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use crate::timeline::client_of;
 use crate::trace::{Actor, TraceLine};
 
 /// A lane: an actor, or all applications of a client, or all upstreams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::Display)]
 pub enum Lane {
     /// The applications of a client.
+    #[strum(to_string = "app{0}")]
     Apps(u32),
     /// A client.
+    #[strum(to_string = "cli{0}")]
     Client(u32),
     /// A relay.
+    #[strum(to_string = "rel{0}")]
     Relay(u32),
     /// A node.
+    #[strum(to_string = "node{0}")]
     Node(u32),
     /// Every upstream.
+    #[strum(to_string = "up")]
     Upstreams,
 }
 
@@ -118,18 +122,6 @@ impl Lanes {
             Lane::Relay(relay) => format!("relay {relay}"),
             Lane::Node(node) => format!("node {node}"),
             Lane::Upstreams => "upstream".to_owned(),
-        }
-    }
-}
-
-impl fmt::Display for Lane {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Apps(client) => write!(f, "app{client}"),
-            Self::Client(client) => write!(f, "cli{client}"),
-            Self::Relay(relay) => write!(f, "rel{relay}"),
-            Self::Node(node) => write!(f, "node{node}"),
-            Self::Upstreams => f.write_str("up"),
         }
     }
 }

@@ -17,6 +17,7 @@ pub const FORMAT: &str = "seqlane-sim-trace";
 const VERSION: u32 = 1;
 
 /// The first line.
+#[serde_with::skip_serializing_none]
 #[serde_with::serde_as]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
@@ -24,7 +25,6 @@ pub struct Header {
     v: u32,
     /// The seed, where a seed decided.
     #[serde_as(as = "Option<Hex>")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     /// The code that made the run.
     #[serde(flatten)]
@@ -36,7 +36,7 @@ pub struct Header {
     /// Where the run was to be cut off.
     pub limits: Limits,
     /// The decisions, where no seed decided.
-    #[serde(default, skip_serializing_if = "Option::is_none", alias = "picks")]
+    #[serde(alias = "picks")]
     pub decisions: Option<Vec<Decision>>,
 }
 

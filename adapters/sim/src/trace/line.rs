@@ -7,6 +7,7 @@ use crate::trace::{Actor, Entry, ExchangeName, Summary, What};
 use crate::{Fault, Time};
 
 /// One line of a trace file.
+#[serde_with::skip_serializing_none]
 #[serde_with::serde_as]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceLine {
@@ -21,44 +22,33 @@ pub struct TraceLine {
     /// What: the verb of [`What::verb`].
     pub ev: String,
     /// The exchange that it is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<ExchangeName>,
     /// Which copy of its request.
-    #[serde(default, skip_serializing_if = "is_first")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub copy: u8,
     /// The flow that it is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flow: Option<u32>,
     /// The relay that a request is sent through.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<u32>,
     /// What the body carries.
-    #[serde(default, skip_serializing_if = "Option::is_none", alias = "gist")]
+    #[serde(alias = "gist")]
     pub summary: Option<Summary>,
     /// The fault that it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
     /// Whether it is an unwanted end: a failure, a reset, a violation.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub bad: bool,
     /// The same in words.
     pub text: String,
     /// The entry that led to it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<u64>,
     /// The hash of the run up to here.
     #[serde_as(as = "Hex")]
     pub h: u64,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
-const fn is_first(copy: &u8) -> bool {
-    *copy == 0
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
-const fn is_false(bad: &bool) -> bool {
-    !*bad
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 const fn is_bad(what: What) -> bool {

@@ -21,19 +21,37 @@ use crate::script::Kind;
 use crate::{Fault, Property, Time};
 
 /// Where something happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, SerializeDisplay, DeserializeFromStr)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    strum::Display,
+    SerializeDisplay,
+    DeserializeFromStr,
+)]
 pub enum Actor {
     /// The network as a whole: change, and the heal.
+    #[strum(to_string = "world")]
     World,
     /// The application of a flow.
+    #[strum(to_string = "app{0}")]
     App(u32),
     /// A client.
+    #[strum(to_string = "client{0}")]
     Client(u32),
     /// A relay.
+    #[strum(to_string = "relay{0}")]
     Relay(u32),
     /// A node.
+    #[strum(to_string = "node{0}")]
     Node(u32),
     /// The upstream of a flow.
+    #[strum(to_string = "upstream{0}")]
     Upstream(u32),
 }
 
@@ -46,30 +64,51 @@ pub struct ExchangeName {
     pub number: u64,
 }
 
-/// Declares what can happen: its fields, its verb in traces, and its text for people.
+/// Declares what can happen, by what it is about: its fields, its verb in traces, and its text for people.
 macro_rules! happenings {
-    ($($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* } = $verb:literal, $text:expr;)*) => {
+    (
+        $($(#[$about:meta])* $subject:ident: $subject_type:ty {
+            $($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* } = $verb:literal, $text:expr;)*
+        })*
+        {
+            $($(#[$other_doc:meta])* $other:ident { $($other_field:ident: $other_type:ty),* }
+                = $other_verb:literal, $other_text:expr;)*
+        }
+    ) => {
         /// Something that happened.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[allow(missing_docs, reason = "the fields are named by what they are")]
         pub enum What {
-            $($(#[$doc])* $name { $($field: $type),* },)*
+            $($($(#[$doc])* $name { $subject: $subject_type, $($field: $type),* },)*)*
+            $($(#[$other_doc])* $other { $($other_field: $other_type),* },)*
         }
 
         impl What {
             /// The word for it in traces.
             pub const fn verb(self) -> &'static str {
-                match self { $(Self::$name { .. } => $verb,)* }
+                match self {
+                    $($(Self::$name { .. } => $verb,)*)*
+                    $(Self::$other { .. } => $other_verb,)*
+                }
             }
+
+            $($(#[$about])*
+            pub const fn $subject(self) -> Option<$subject_type> {
+                match self {
+                    $(Self::$name { $subject, .. })|* => Some($subject),
+                    _ => None,
+                }
+            })*
         }
 
         impl fmt::Display for What {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let text = match *self {
-                    $(Self::$name { $($field),* } => {
-                        let _ = ($(&$field),*);
+                    $($(Self::$name { $subject, $($field),* } => {
+                        let _ = ($subject, $(&$field),*);
                         $text
-                    })*
+                    })*)*
+                    $(Self::$other { $($other_field),* } => $other_text,)*
                 };
                 f.write_str(&text)
             }
@@ -78,70 +117,78 @@ macro_rules! happenings {
 }
 
 happenings! {
-    /// An application opens a flow.
-    Open { flow: u32, kind: Kind } = "app.open", format!("flow {flow} opens ({kind:?})");
-    /// An application writes.
-    Write { flow: u32, bytes: u64 } = "app.write", format!("flow {flow} writes {bytes} B");
-    /// An application finishes its half.
-    Finish { flow: u32 } = "app.finish", format!("flow {flow} has sent everything");
-    /// An application resets its flow.
-    Abort { flow: u32 } = "app.reset", format!("flow {flow} is reset by its application");
-    /// A client sends a request.
-    Send { exchange: ExchangeName, relay: u32, bytes: u64, summary: Summary } = "req.send",
-        format!("{exchange} sent through relay{relay}: {}, {bytes} B in all", summary.asked());
-    /// A request arrives at a node; `copy` counts from 0.
-    Arrive { exchange: ExchangeName, copy: u8, bytes: u64 } = "req.arrive", match copy {
-        0 => format!("{exchange} arrives, {bytes} B"),
-        _ => format!("{exchange} arrives again (copy {copy})"),
-    };
-    /// A node answers a request.
-    Respond { exchange: ExchangeName, copy: u8, bytes: u64, summary: Summary } = "reply.send", match copy {
-        0 => format!("{exchange} answered: {}, {bytes} B in all", summary.answered()),
-        _ => format!("{exchange} answered (copy {copy})"),
-    };
-    /// A reply arrives at the client.
-    Reply { exchange: ExchangeName, bytes: u64 } = "reply.arrive", format!("{exchange} comes back, {bytes} B");
-    /// A reply arrives after its exchange has ended.
-    LateReply { exchange: ExchangeName } = "reply.late", format!("{exchange} comes back too late");
-    /// An exchange fails at the client.
-    Fail { exchange: ExchangeName, why: ExchangeFailure } = "req.failed", format!("{exchange} failed: {why}");
-    /// A fault strikes an exchange.
-    Strike { fault: Fault, exchange: ExchangeName, how: &'static str } = "fault",
-        format!("{}: {exchange} {how}", fault.id());
-    /// A fault strikes a host or the network.
-    Environment { fault: Fault, how: &'static str } = "fault", format!("{}: {how}", fault.id());
-    /// A client tells an application that its flow is open.
-    Opened { flow: u32 } = "flow.opened", format!("flow {flow} is open");
-    /// A client delivers bytes to an application.
-    Deliver { flow: u32, bytes: u64 } = "flow.deliver", format!("flow {flow} gets {bytes} B");
-    /// A client ends an application's socket in order.
-    Fin { flow: u32 } = "flow.fin", format!("flow {flow} gets its end");
-    /// A flow ends at the client.
-    Ended { flow: u32, why: EndReason } = "flow.ended", format!("flow {flow} is over: {why}");
-    /// A node opens an upstream.
-    Connect { flow: u32 } = "up.connect", format!("connects for flow {flow}");
-    /// An upstream is connected, or not.
-    Connected { flow: u32, ok: bool } = "up.connected",
-        format!("{} for flow {flow}", if ok { "connected" } else { "refused" });
-    /// A node writes to an upstream.
-    Uplink { flow: u32, bytes: u64 } = "up.write", format!("gets {bytes} B of flow {flow}");
-    /// An upstream sends.
-    Downlink { flow: u32, bytes: u64 } = "up.send", format!("sends {bytes} B for flow {flow}");
-    /// An upstream has sent everything.
-    UpstreamFin { flow: u32 } = "up.fin", format!("has sent everything for flow {flow}");
-    /// An upstream resets.
-    UpstreamReset { flow: u32 } = "up.reset", format!("resets flow {flow}");
-    /// A node shuts an upstream.
-    Shut { flow: u32 } = "up.shut", format!("shuts the upstream of flow {flow}");
-    /// A session ends at a node.
-    SessionEnded { flow: u32, why: SessionEnd } = "session.ended",
-        format!("session of flow {flow} ended: {why:?}");
-    /// A machine's deadline has come.
-    Timeout { timer: TimerKind } = "timeout", format!("{timer:?} is due");
-    /// The faults are over; this relay is well for good.
-    Heal { core: u32 } = "heal", format!("the fault phase is over; relay{core} is well for good");
-    /// A property is violated.
-    Violated { property: Property } = "violated", format!("{} violated", property.id());
+    /// The flow that it is about.
+    flow: u32 {
+        /// An application opens a flow.
+        Open { kind: Kind } = "app.open", format!("flow {flow} opens ({kind:?})");
+        /// An application writes.
+        Write { bytes: u64 } = "app.write", format!("flow {flow} writes {bytes} B");
+        /// An application finishes its half.
+        Finish {} = "app.finish", format!("flow {flow} has sent everything");
+        /// An application resets its flow.
+        Abort {} = "app.reset", format!("flow {flow} is reset by its application");
+        /// A client tells an application that its flow is open.
+        Opened {} = "flow.opened", format!("flow {flow} is open");
+        /// A client delivers bytes to an application.
+        Deliver { bytes: u64 } = "flow.deliver", format!("flow {flow} gets {bytes} B");
+        /// A client ends an application's socket in order.
+        Fin {} = "flow.fin", format!("flow {flow} gets its end");
+        /// A flow ends at the client.
+        Ended { why: EndReason } = "flow.ended", format!("flow {flow} is over: {why}");
+        /// A node opens an upstream.
+        Connect {} = "up.connect", format!("connects for flow {flow}");
+        /// An upstream is connected, or not.
+        Connected { ok: bool } = "up.connected",
+            format!("{} for flow {flow}", if ok { "connected" } else { "refused" });
+        /// A node writes to an upstream.
+        Uplink { bytes: u64 } = "up.write", format!("gets {bytes} B of flow {flow}");
+        /// An upstream sends.
+        Downlink { bytes: u64 } = "up.send", format!("sends {bytes} B for flow {flow}");
+        /// An upstream has sent everything.
+        UpstreamFin {} = "up.fin", format!("has sent everything for flow {flow}");
+        /// An upstream resets.
+        UpstreamReset {} = "up.reset", format!("resets flow {flow}");
+        /// A node shuts an upstream.
+        Shut {} = "up.shut", format!("shuts the upstream of flow {flow}");
+        /// A session ends at a node.
+        SessionEnded { why: SessionEnd } = "session.ended",
+            format!("session of flow {flow} ended: {why:?}");
+    }
+    /// The exchange that it is about.
+    exchange: ExchangeName {
+        /// A client sends a request.
+        Send { relay: u32, bytes: u64, summary: Summary } = "req.send",
+            format!("{exchange} sent through relay{relay}: {}, {bytes} B in all", summary.asked());
+        /// A request arrives at a node; `copy` counts from 0.
+        Arrive { copy: u8, bytes: u64 } = "req.arrive", match copy {
+            0 => format!("{exchange} arrives, {bytes} B"),
+            _ => format!("{exchange} arrives again (copy {copy})"),
+        };
+        /// A node answers a request.
+        Respond { copy: u8, bytes: u64, summary: Summary } = "reply.send", match copy {
+            0 => format!("{exchange} answered: {}, {bytes} B in all", summary.answered()),
+            _ => format!("{exchange} answered (copy {copy})"),
+        };
+        /// A reply arrives at the client.
+        Reply { bytes: u64 } = "reply.arrive", format!("{exchange} comes back, {bytes} B");
+        /// A reply arrives after its exchange has ended.
+        LateReply {} = "reply.late", format!("{exchange} comes back too late");
+        /// An exchange fails at the client.
+        Fail { why: ExchangeFailure } = "req.failed", format!("{exchange} failed: {why}");
+        /// A fault strikes an exchange.
+        Strike { fault: Fault, how: &'static str } = "fault",
+            format!("{}: {exchange} {how}", fault.id());
+    }
+    {
+        /// A fault strikes a host or the network.
+        Environment { fault: Fault, how: &'static str } = "fault", format!("{}: {how}", fault.id());
+        /// A machine's deadline has come.
+        Timeout { timer: TimerKind } = "timeout", format!("{timer:?} is due");
+        /// The faults are over; this relay is well for good.
+        Heal { core: u32 } = "heal", format!("the fault phase is over; relay{core} is well for good");
+        /// A property is violated.
+        Violated { property: Property } = "violated", format!("{} violated", property.id());
+    }
 }
 
 /// One line of a trace.
@@ -212,19 +259,6 @@ impl<F: FnMut(&Entry)> Sink for Observer<F> {
     }
 }
 
-impl fmt::Display for Actor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::World => f.write_str("world"),
-            Self::App(flow) => write!(f, "app{flow}"),
-            Self::Client(client) => write!(f, "client{client}"),
-            Self::Relay(relay) => write!(f, "relay{relay}"),
-            Self::Node(node) => write!(f, "node{node}"),
-            Self::Upstream(flow) => write!(f, "upstream{flow}"),
-        }
-    }
-}
-
 impl fmt::Display for ExchangeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "x{}.{}", self.client, self.number)
@@ -240,21 +274,18 @@ impl FromStr for Actor {
     type Err = UnknownName;
 
     fn from_str(text: &str) -> Result<Self, UnknownName> {
-        if text == "world" {
-            return Ok(Self::World);
-        }
-        let bad = || UnknownName(text.to_owned());
-        let digits = text.find(|letter: char| letter.is_ascii_digit()).ok_or_else(bad)?;
-        let (kind, number) = text.split_at(digits);
-        let number = number.parse().map_err(|_| bad())?;
-        match kind {
-            "app" => Ok(Self::App(number)),
-            "client" => Ok(Self::Client(number)),
-            "relay" => Ok(Self::Relay(number)),
-            "node" => Ok(Self::Node(number)),
-            "upstream" => Ok(Self::Upstream(number)),
-            _ => Err(bad()),
-        }
+        const NUMBERED: [(&str, fn(u32) -> Actor); 5] = [
+            ("app", Actor::App),
+            ("client", Actor::Client),
+            ("relay", Actor::Relay),
+            ("node", Actor::Node),
+            ("upstream", Actor::Upstream),
+        ];
+        let numbered = |(name, actor): &(&str, fn(u32) -> Self)| {
+            text.strip_prefix(name).and_then(|number| number.parse().ok()).map(actor)
+        };
+        let found = NUMBERED.iter().find_map(numbered).or((text == "world").then_some(Self::World));
+        found.ok_or_else(|| UnknownName(text.to_owned()))
     }
 }
 
@@ -271,43 +302,6 @@ impl FromStr for ExchangeName {
 }
 
 impl What {
-    /// The flow that it is about.
-    pub const fn flow(self) -> Option<u32> {
-        match self {
-            Self::Open { flow, .. }
-            | Self::Write { flow, .. }
-            | Self::Finish { flow }
-            | Self::Abort { flow }
-            | Self::Opened { flow }
-            | Self::Deliver { flow, .. }
-            | Self::Fin { flow }
-            | Self::Ended { flow, .. }
-            | Self::Connect { flow }
-            | Self::Connected { flow, .. }
-            | Self::Uplink { flow, .. }
-            | Self::Downlink { flow, .. }
-            | Self::UpstreamFin { flow }
-            | Self::UpstreamReset { flow }
-            | Self::Shut { flow }
-            | Self::SessionEnded { flow, .. } => Some(flow),
-            _ => None,
-        }
-    }
-
-    /// The exchange that it is about.
-    pub const fn exchange(self) -> Option<ExchangeName> {
-        match self {
-            Self::Send { exchange, .. }
-            | Self::Arrive { exchange, .. }
-            | Self::Respond { exchange, .. }
-            | Self::Reply { exchange, .. }
-            | Self::LateReply { exchange }
-            | Self::Fail { exchange, .. }
-            | Self::Strike { exchange, .. } => Some(exchange),
-            _ => None,
-        }
-    }
-
     /// The fault that it is.
     pub const fn fault(self) -> Option<Fault> {
         match self {
