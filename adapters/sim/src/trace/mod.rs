@@ -22,17 +22,7 @@ use crate::{Fault, Property, Time};
 
 /// Where something happens.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    strum::Display,
-    SerializeDisplay,
-    DeserializeFromStr,
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::Display, SerializeDisplay, DeserializeFromStr,
 )]
 pub enum Actor {
     /// The network as a whole: change, and the heal.
