@@ -75,9 +75,40 @@ impl<H: ClientHost> Shrinker<'_, H> {
 /// Sets a name of a scenario.
 type ScenarioEdit = Box<dyn Fn(&mut Scenario)>;
 
-/// The edits to try, the most effective first.
+/// The edits to try, the most effective first: waits, then participants, latency and scripts, times, how much is said in
+/// how large pieces, and calls at a time and a day.
 fn edits(scenario: &Scenario) -> Vec<ScenarioEdit> {
-    [waits(), surroundings(scenario), times(), bounds(), budgets(scenario)].into_iter().flatten().collect()
+    const SECONDS: [u32; 4] = [1, 5, 20, 200];
+    const BYTES: [usize; 3] = [1, 700, 1 << 16];
+    let waits = Wait::ALL.into_iter().flat_map(|wait| SECONDS.map(|seconds| (wait, seconds)));
+    let spans = [1, 2, 3].map(|count| Span::new(count, count));
+    let latencies = [Latency::Instant, Latency::Steady, Latency::Fixed(300), Latency::Fixed(5_000)];
+    let phases = [10, 100, 1_000, 5_000, 20_000, 60_000].map(Duration::from_millis);
+    let openings = [0, 100, 1_000].map(Duration::from_millis);
+    let days = scenario.daily_calls.into_iter().flat_map(|calls| [1, 2, 3, 4, 6, 8, 12, calls / 2]);
+    [
+        each(waits, |scenario, (wait, seconds)| *scenario.waits.entry(wait).or_default() = seconds),
+        each([4, 20], |scenario, seconds| scenario.client_idle = Some(seconds)),
+        each(0..=2, |scenario, level| scenario.level = Some(level)),
+        each(scenario.scripts.clone(), |scenario, kind| scenario.scripts = vec![kind]),
+        each(spans, |scenario, span| scenario.clients = span),
+        each(spans, |scenario, span| scenario.relays = span),
+        each(spans, |scenario, span| scenario.flows = span),
+        each(latencies, |scenario, latency| scenario.latency = latency),
+        each([false], |scenario, foreign_clients| scenario.foreign_clients = foreign_clients),
+        each(phases, |scenario, fault_phase| scenario.fault_phase = fault_phase),
+        each(openings, |scenario, openings| scenario.openings = openings),
+        each([1, 100, 1_000, 4_000, 70_000, 300_000, 2_000_000], |scenario, bytes| scenario.bytes = bytes),
+        each([1, 2, 3, 8], |scenario, depth| scenario.depth = Some(depth)),
+        each(BYTES, |scenario, bytes| scenario.op_payload = Some(bytes)),
+        each(BYTES, |scenario, bytes| scenario.write_queue = Some(bytes)),
+        each([None], |scenario, link| (scenario.link, scenario.per_call) = (link, link)),
+        each([1, 2, 3], |scenario, calls| scenario.concurrency = calls),
+        each(days, |scenario, calls| scenario.daily_calls = Some(calls)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// A change to each of these values.
@@ -87,63 +118,4 @@ fn each<V: Clone + 'static>(
 ) -> Vec<ScenarioEdit> {
     let change = |value: V| -> ScenarioEdit { Box::new(move |scenario| set(scenario, value.clone())) };
     values.into_iter().map(change).collect()
-}
-
-fn waits() -> Vec<ScenarioEdit> {
-    const SECONDS: [u32; 4] = [1, 5, 20, 200];
-    let waits = Wait::ALL.into_iter().flat_map(|wait| SECONDS.map(|seconds| (wait, seconds)));
-    let mut changes = each(waits, |scenario, (wait, seconds)| {
-        scenario.waits.insert(wait, seconds);
-    });
-    changes.extend(each([4, 20], |scenario, seconds| scenario.client_idle = Some(seconds)));
-    changes
-}
-
-/// Participants, latency and scripts.
-fn surroundings(scenario: &Scenario) -> Vec<ScenarioEdit> {
-    let spans = [1, 2, 3].map(|count| Span::new(count, count));
-    let latencies = [Latency::Instant, Latency::Steady, Latency::Fixed(300), Latency::Fixed(5_000)];
-    [
-        each(0..=2, |scenario, level| scenario.level = Some(level)),
-        each(scenario.scripts.clone(), |scenario, kind| scenario.scripts = vec![kind]),
-        each(spans, |scenario, span| scenario.clients = span),
-        each(spans, |scenario, span| scenario.relays = span),
-        each(spans, |scenario, span| scenario.flows = span),
-        each(latencies, |scenario, latency| scenario.latency = latency),
-        each([false], |scenario, foreign_clients| scenario.foreign_clients = foreign_clients),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
-
-fn times() -> Vec<ScenarioEdit> {
-    let phases = [10, 100, 1_000, 5_000, 20_000, 60_000].map(Duration::from_millis);
-    let mut changes = each(phases, |scenario, fault_phase| scenario.fault_phase = fault_phase);
-    let openings = [0, 100, 1_000].map(Duration::from_millis);
-    changes.extend(each(openings, |scenario, openings| scenario.openings = openings));
-    changes
-}
-
-/// How much is said, in how large pieces.
-fn bounds() -> Vec<ScenarioEdit> {
-    const BYTES: [usize; 3] = [1, 700, 1 << 16];
-    [
-        each([1, 100, 1_000, 4_000, 70_000, 300_000, 2_000_000], |scenario, bytes| scenario.bytes = bytes),
-        each([1, 2, 3, 8], |scenario, depth| scenario.depth = Some(depth)),
-        each(BYTES, |scenario, bytes| scenario.op_payload = Some(bytes)),
-        each(BYTES, |scenario, bytes| scenario.write_queue = Some(bytes)),
-        each([None], |scenario, link| (scenario.link, scenario.per_call) = (link, link)),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
-
-/// Calls at a time, and calls a day where they are counted.
-fn budgets(scenario: &Scenario) -> Vec<ScenarioEdit> {
-    let days = scenario.daily_calls.into_iter().flat_map(|calls| [1, 2, 3, 4, 6, 8, 12, calls / 2]);
-    let mut changes = each([1, 2, 3], |scenario, calls| scenario.concurrency = calls);
-    changes.extend(each(days, |scenario, calls| scenario.daily_calls = Some(calls)));
-    changes
 }
