@@ -1,47 +1,30 @@
 //! Answers to calls, unwrapped alike for batches and packets (protocol.md 1.3).
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
-
-use bytes::Bytes;
 
 use crate::client::action::ClientNotice;
 use crate::client::calls::{CallFacts, CallOutcome, Payload};
 use crate::client::context::Context;
 use crate::client::event::ExchangeFailure;
-use crate::client::streams::decrypted::DecryptedPacket;
 use crate::id::RelayId;
 use crate::wire::{self, AnswerError, BodyForm, Limits, Reply};
 
-/// How a call ended, as the driver tells it.
-#[derive(Debug)]
-pub(super) enum CallEnd {
-    /// HTTP status 200 with this body.
-    Body(Bytes),
-    /// A packet that is decrypted already.
-    Decrypted(Box<DecryptedPacket>),
-    Failed(ExchangeFailure),
-    /// The driver did not say anything for longer than the call may take.
-    Overdue,
-}
-
-impl CallEnd {
-    /// What the end of a call with this payload means.
-    pub(super) fn read(self, call: &CallFacts, payload: &Payload, context: &mut Context) -> CallOutcome {
-        match (self, payload) {
-            (Self::Body(body), Payload::Packet(packet)) if packet.form() == BodyForm::Packet => {
-                CallOutcome::Sealed(body)
-            }
-            (Self::Body(body), payload) => match read_replies(&body, payload.ops(), call.relay, context) {
-                Ok(replies) => CallOutcome::Replies(replies),
-                Err(why) => CallOutcome::Failed(why),
-            },
-            (Self::Decrypted(packet), Payload::Packet(_)) => CallOutcome::Decrypted(packet),
-            // A call without a packet has no answer with one.
-            (Self::Decrypted(_), Payload::Batch(_)) => CallOutcome::Failed(ExchangeFailure::Garbage),
-            (Self::Failed(why), _) => CallOutcome::Failed(why),
-            (Self::Overdue, _) => CallOutcome::Overdue,
+/// Reads the body of an answer in JSON. An answer that is a packet stays sealed.
+pub(super) fn read(
+    outcome: CallOutcome,
+    call: &CallFacts,
+    payload: &Payload,
+    context: &mut Context,
+) -> CallOutcome {
+    match (outcome, payload) {
+        (CallOutcome::Body(body), Payload::Packet(packet)) if packet.form() == BodyForm::Packet => {
+            CallOutcome::Body(body)
         }
+        (CallOutcome::Body(body), payload) => read_replies(&body, payload.ops(), call.relay, context)
+            .map_or_else(CallOutcome::Failed, CallOutcome::Replies),
+        // A call without a packet has no answer with one.
+        (CallOutcome::Decrypted(_), Payload::Batch(_)) => CallOutcome::Failed(ExchangeFailure::Garbage),
+        (outcome, _) => outcome,
     }
 }
 
@@ -53,13 +36,12 @@ fn read_replies(
     context: &mut Context,
 ) -> Result<Vec<Reply>, ExchangeFailure> {
     let limits = Limits { max_body: context.config().tuning.max_reply_body, max_ops: ops };
-    match wire::decode_answer(body, ops, limits) {
-        Ok(replies) => Ok(replies),
-        Err(AnswerError::Envelope(text)) => Err(on_envelope_error(relay, &text, context)),
-        Err(AnswerError::TooLarge | AnswerError::NotAnAnswer | AnswerError::WrongLength { .. }) => {
-            Err(ExchangeFailure::Garbage)
+    wire::decode_answer(body, ops, limits).map_err(|error| match error {
+        AnswerError::Envelope(text) => on_envelope_error(relay, &text, context),
+        AnswerError::TooLarge | AnswerError::NotAnAnswer | AnswerError::WrongLength { .. } => {
+            ExchangeFailure::Garbage
         }
-    }
+    })
 }
 
 /// `{"e": text}`: what it says of the relay, and of the ops.

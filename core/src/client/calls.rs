@@ -57,10 +57,10 @@ pub(super) enum Payload {
 /// How a call has ended.
 #[derive(Debug)]
 pub(super) enum CallOutcome {
+    /// HTTP status 200 with this body; for an engine, a sealed packet.
+    Body(Bytes),
     /// An answer in JSON, with a reply for each op.
     Replies(Vec<Reply>),
-    /// An answer that is a packet, sealed.
-    Sealed(Bytes),
     /// A packet that is decrypted already.
     Decrypted(Box<DecryptedPacket>),
     /// It failed, which is reported, and counted against the relay.
@@ -88,7 +88,7 @@ impl CallOutcome {
         match self {
             Self::Failed(why) => Some(*why),
             Self::Overdue => Some(ExchangeFailure::Unknown),
-            Self::Replies(_) | Self::Sealed(_) | Self::Decrypted(_) => None,
+            Self::Body(_) | Self::Replies(_) | Self::Decrypted(_) => None,
         }
     }
 }

@@ -43,8 +43,7 @@ use crate::stats::ClientStats;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 
-use answers::CallEnd;
-use calls::{Calls, NewCall, Payload};
+use calls::{CallOutcome, Calls, NewCall, Payload};
 use context::{Context, TimerOwner};
 use flows::{Carrier, Flows};
 use relays::Relays;
@@ -160,13 +159,13 @@ impl Client {
             ClientEvent::Local { flow, event } => self.on_local(now, flow, event)?,
             ClientEvent::Answering { exchange } => self.on_call_answering(now, exchange)?,
             ClientEvent::Reply { exchange, body } => {
-                self.on_call_ended(now, exchange, CallEnd::Body(body))?
+                self.on_call_ended(now, exchange, CallOutcome::Body(body))?
             }
             ClientEvent::Decrypted { exchange, packet } => {
-                self.on_call_ended(now, exchange, CallEnd::Decrypted(packet))?;
+                self.on_call_ended(now, exchange, CallOutcome::Decrypted(packet))?;
             }
             ClientEvent::ExchangeFailed { exchange, why } => {
-                self.on_call_ended(now, exchange, CallEnd::Failed(why))?;
+                self.on_call_ended(now, exchange, CallOutcome::Failed(why))?;
             }
             ClientEvent::Timeout => self.on_timeout(now),
             ClientEvent::Close => self.on_close(now),
@@ -250,18 +249,18 @@ impl Client {
         Ok(())
     }
 
-    fn on_call_ended(&mut self, now: Instant, id: ExchangeId, end: CallEnd) -> Result<(), Misuse> {
+    fn on_call_ended(&mut self, now: Instant, id: ExchangeId, outcome: CallOutcome) -> Result<(), Misuse> {
         self.calls.check(id)?;
         self.advance(now);
-        self.end_call(id, end);
+        self.end_call(id, outcome);
         Ok(())
     }
 
     /// A call has ended: its outcome goes to its engine.
-    fn end_call(&mut self, id: ExchangeId, end: CallEnd) {
+    fn end_call(&mut self, id: ExchangeId, outcome: CallOutcome) {
         let Self { context, calls, relays, sessions, streams, .. } = self;
         let Some((call, payload)) = calls.end(id, relays, context) else { return };
-        let outcome = end.read(&call, &payload, context);
+        let outcome = answers::read(outcome, &call, &payload, context);
         if let Some(why) = outcome.failure() {
             let in_use = streams.as_ref().is_some_and(Streams::is_in_use);
             call.on_failed(why, in_use, relays, context);
@@ -282,7 +281,7 @@ impl Client {
             let Self { context, relays, sessions, .. } = self;
             match (owner, &mut self.streams) {
                 (TimerOwner::Relay(_), _) => relays.rearm(context),
-                (TimerOwner::Exchange(id), _) => self.end_call(id, CallEnd::Overdue),
+                (TimerOwner::Exchange(id), _) => self.end_call(id, CallOutcome::Overdue),
                 (owner, Some(streams)) if self.flows.belongs_to_streams(owner) => {
                     streams.on_timeout(owner, relays, context)
                 }
@@ -328,14 +327,15 @@ impl Client {
 
     fn next_call(&mut self) -> Option<NewCall> {
         let Self { context, flows, calls, relays, sessions, streams, .. } = self;
+        let mut may_open = true;
         if let Some(streams) = streams {
             upgrade::upgrade(flows, sessions, streams, relays, context);
             if let Some(call) = streams.next_call(relays, context) {
                 return Some(call);
             }
-            sessions.set_opens(upgrade::opens(streams, relays, context));
+            may_open = upgrade::may_open(streams, relays, context);
         }
-        sessions.next_call(calls, relays, context)
+        sessions.next_call(may_open, calls, relays, context)
     }
 
     /// After anything that may have ended flows, returned credit or changed a relay: forgets ended flows, grants credit

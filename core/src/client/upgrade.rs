@@ -3,7 +3,7 @@
 use crate::client::context::Context;
 use crate::client::flows::{Carrier, Flows};
 use crate::client::relays::Relays;
-use crate::client::sessions::{Opens, Sessions};
+use crate::client::sessions::Sessions;
 use crate::client::streams::{Availability, Streams};
 
 /// Flows whose open is due become streams where there is a connection, and wait where there may be one soon.
@@ -30,10 +30,7 @@ pub(super) fn upgrade(
     }
 }
 
-/// Whether flows that did not become streams may open as sessions now.
-pub(super) fn opens(streams: &Streams, relays: &Relays, context: &Context) -> Opens {
-    match streams.availability(context.now(), relays) {
-        Availability::Undecided => Opens::Wait,
-        Availability::Ready | Availability::Sessions => Opens::Go,
-    }
+/// Whether flows that did not become streams may open as sessions now: not while they can be streams soon.
+pub(super) fn may_open(streams: &Streams, relays: &Relays, context: &Context) -> bool {
+    streams.availability(context.now(), relays) != Availability::Undecided
 }

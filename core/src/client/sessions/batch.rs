@@ -2,10 +2,10 @@
 
 use alloc::vec::Vec;
 
-use crate::client::relays::Path;
+use crate::client::relays::{Path, Relay};
+use crate::client::sessions::closes::SessionClose;
 use crate::config::RelayOptions;
-use crate::id::FlowId;
-use crate::time::Instant;
+use crate::id::{FlowId, RelayId};
 use crate::wire::{self, Op};
 
 /// Bytes of one turn of the deficit round robin.
@@ -25,23 +25,33 @@ pub(super) enum Class {
     Connect,
     /// Ops that carry bytes, and closes.
     Payload,
-    /// Polls of sessions with bulk downlink.
-    BulkPoll,
-    /// Polls of idle sessions.
-    IdlePoll,
+    /// Polls of idle sessions, or of sessions with bulk downlink.
+    Poll(Polling),
     /// Closes and probes only.
     Control,
+}
+
+/// The class of a poll, which decides the batches that it may share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Polling {
+    Idle,
+    Bulk,
+}
+
+/// A send queue of flows, in turn order. An entry may be stale, so whoever takes it asks the flow again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum SendQueue {
+    Connect,
+    Payload,
+    Poll(Polling),
 }
 
 /// The receiver of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum OpOwner {
     Flow(FlowId),
-    /// Nobody: the op closes a session. How often it was lost, and until when the node keeps the session.
-    Close {
-        tries: u8,
-        until: Instant,
-    },
+    /// Nobody: the op closes a session.
+    Close(SessionClose),
     /// The relays: the op asks whether `seq` passes.
     Probe,
 }
@@ -143,9 +153,12 @@ pub(super) fn share(shares: &mut [Share], mut room: usize, most: usize) {
     }
 }
 
-/// A batch under assembly.
+/// A batch under assembly, for one relay.
 #[derive(Debug)]
 pub(super) struct Batch {
+    relay: RelayId,
+    /// The path that the relay offers.
+    carries: Path,
     ops: Vec<SentOp>,
     body_len: usize,
     max_len: usize,
@@ -154,9 +167,24 @@ pub(super) struct Batch {
 
 impl Batch {
     /// An empty batch for this relay.
-    pub(super) fn new(relay: &RelayOptions, max_body: usize, max_ops: usize) -> Self {
-        let body_len = wire::request_overhead(relay.form, &relay.key);
-        Self { ops: Vec::new(), body_len, max_len: max_body, max_ops }
+    pub(super) fn new(relay: &Relay, max_ops: usize) -> Self {
+        let RelayOptions { form, key, .. } = relay.options();
+        Self {
+            relay: relay.id(),
+            carries: relay.carries(),
+            ops: Vec::new(),
+            body_len: wire::request_overhead(*form, key),
+            max_len: relay.passes().max_body(),
+            max_ops,
+        }
+    }
+
+    pub(super) const fn relay(&self) -> RelayId {
+        self.relay
+    }
+
+    pub(super) const fn carries(&self) -> Path {
+        self.carries
     }
 
     /// Payload bytes that `ops` more ops could carry together.

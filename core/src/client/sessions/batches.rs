@@ -7,10 +7,11 @@ use bytes::Bytes;
 use crate::client::calls::{Calls, NewCall, Payload};
 use crate::client::context::Context;
 use crate::client::relays::{Path, Purpose, Relays};
-use crate::client::sessions::batch::{Batch, Class, OpOwner, SentBatch, SentOp, Share, share};
-use crate::client::sessions::closes::Closes;
+use crate::client::sessions::batch::{
+    Batch, Class, OpOwner, Polling, SendQueue, SentBatch, SentOp, Share, share,
+};
+use crate::client::sessions::flow::Flow;
 use crate::client::sessions::polls::Inputs;
-use crate::client::sessions::ready::{Polling, SendQueue};
 use crate::client::sessions::sequencing::is_poll;
 use crate::client::sessions::table::FlowTable;
 use crate::id::{FlowId, RelayId};
@@ -18,57 +19,17 @@ use crate::level::Level;
 use crate::seq::Seq;
 use crate::wire::{self, BodyForm, Op, Sid};
 
-/// The probe that tells whether a relay keeps `seq` (protocol.md 2.5 "Sequence lost on the way").
-///
-/// It is a poll of a session that no node has. It is answered at once, with its `seq` if the relay keeps it, and risks no
-/// session.
-#[derive(Clone, Debug)]
-pub(super) struct SeqProbe {
-    /// A session that no node has.
-    sid: Sid,
-    /// Whether level 1 ops want a relay whose `seq` support is unknown.
-    wanted: bool,
-}
-
-impl SeqProbe {
-    pub(super) const fn new(sid: Sid) -> Self {
-        Self { sid, wanted: false }
-    }
-
-    #[cfg(test)]
-    pub(super) const fn sid(&self) -> Sid {
-        self.sid
-    }
-
-    #[cfg(feature = "model")]
-    pub(super) const fn is_wanted(&self) -> bool {
-        self.wanted
-    }
-
-    /// Whether a probe was wanted. Clears that.
-    pub(super) const fn take_wanted(&mut self) -> bool {
-        core::mem::replace(&mut self.wanted, false)
-    }
-}
-
 /// Assembly of one batch. The inputs are valid until it goes out.
 pub(super) struct Batches<'a> {
-    flows: &'a mut FlowTable,
-    closes: &'a mut Closes,
-    probe: &'a mut SeqProbe,
-    calls: &'a Calls,
-    relays: &'a mut Relays,
-    context: &'a mut Context,
-    inputs: Inputs,
-}
-
-/// A batch that has its relay.
-#[derive(Debug)]
-struct Draft {
-    relay: RelayId,
-    /// The path that the relay offers.
-    carries: Path,
-    batch: Batch,
+    pub(super) flows: &'a mut FlowTable,
+    /// A session that no node has.
+    pub(super) probe: Sid,
+    /// Whether level 1 ops want a relay whose `seq` support is unknown.
+    pub(super) wants_probe: &'a mut bool,
+    pub(super) calls: &'a Calls,
+    pub(super) relays: &'a mut Relays,
+    pub(super) context: &'a mut Context,
+    pub(super) inputs: Inputs,
 }
 
 /// Flows with nothing in flight but a held poll.
@@ -79,25 +40,10 @@ struct IdlePolling {
     calls: usize,
 }
 
-impl<'a> Batches<'a> {
-    pub(super) fn new(
-        flows: &'a mut FlowTable,
-        closes: &'a mut Closes,
-        probe: &'a mut SeqProbe,
-        calls: &'a Calls,
-        relays: &'a mut Relays,
-        context: &'a mut Context,
-    ) -> Self {
-        let inputs = Inputs::new(relays, context.now());
-        Self { flows, closes, probe, calls, relays, context, inputs }
-    }
-
-    /// The next batch to send; none when nothing can be sent now.
-    pub(super) fn next(&mut self, opens: Opens) -> Option<NewCall> {
-        let connects = match opens {
-            Opens::Go => self.connects(),
-            Opens::Wait => None,
-        };
+impl Batches<'_> {
+    /// The next batch to send; none when nothing can be sent now. Flows open only if they `may_open`.
+    pub(super) fn next(mut self, may_open: bool) -> Option<NewCall> {
+        let connects = if may_open { self.connects() } else { None };
         connects
             .or_else(|| self.payloads())
             .or_else(|| self.polls(Polling::Bulk))
@@ -108,19 +54,18 @@ impl<'a> Batches<'a> {
     /// Opens go in batches of their own, and only with others for the same target, so that a dead host delays no
     /// other flow. When calls run out, targets mix.
     fn connects(&mut self) -> Option<NewCall> {
-        let first = self.flows.next_connect()?;
-        let Some(relay) = self.relays.choose(self.inputs.now, Purpose::Active(Path::Any)) else {
+        let first = self.flows.next(SendQueue::Connect, Flow::wants_connect)?;
+        let Some(mut batch) = self.start(Purpose::Active(Path::Any)) else {
             self.flows.put_first(SendQueue::Connect, first);
             return None;
         };
-        let (with_data, crowded) =
-            self.relays.get(relay).map(|relay| (relay.passes().takes_connect_data(), relay.is_crowded()))?;
-        let mut batch = self.batch_for(relay)?;
+        let relay = self.relays.get(batch.relay())?;
+        let (with_data, crowded) = (relay.passes().takes_connect_data(), relay.is_crowded());
         self.add_connect(&mut batch, first, with_data);
         let target = self.flows.get(first).map(|flow| flow.target().clone());
-        let waiting = self.flows.queue(SendQueue::Connect).len();
+        let waiting = self.flows.queue_len(SendQueue::Connect);
         for _ in 0..waiting.min(self.context.config().tuning.max_batch_ops) {
-            let Some(next) = self.flows.next_connect() else { break };
+            let Some(next) = self.flows.next(SendQueue::Connect, Flow::wants_connect) else { break };
             let same = crowded || self.flows.get(next).map(|flow| flow.target()) == target.as_ref();
             if same && batch.has_place() && batch.room(1) > 0 {
                 self.add_connect(&mut batch, next, with_data);
@@ -129,8 +74,8 @@ impl<'a> Batches<'a> {
             }
         }
         // The probe for `seq` is a call of its own: a dead target may hold this one.
-        self.probe.wanted = self.context.config().max_level >= Level::Sequenced;
-        self.call(relay, Class::Connect, batch)
+        *self.wants_probe = self.context.config().max_level >= Level::Sequenced;
+        self.call(Class::Connect, batch)
     }
 
     fn add_connect(&mut self, batch: &mut Batch, id: FlowId, with_data: bool) {
@@ -143,10 +88,10 @@ impl<'a> Batches<'a> {
 
     /// Ops with payload, of as many flows as fit.
     fn payloads(&mut self) -> Option<NewCall> {
-        if !self.flows.may_send_payload() {
+        if !self.flows.coalescing().is_over() {
             return None;
         }
-        let (Draft { relay, mut batch, .. }, shares) = self.gather_payloads()?;
+        let (mut batch, shares) = self.gather_payloads()?;
         for share in &shares {
             let Some(flow) = self.flows.get_mut(share.flow) else { continue };
             flow.set_deficit(share.deficit);
@@ -166,14 +111,14 @@ impl<'a> Batches<'a> {
         if batch.is_empty() {
             return None;
         }
-        self.call(relay, Class::Payload, batch)
+        self.call(Class::Payload, batch)
     }
 
     /// The flows of the next payload batch with their shares, and the relay that can carry them.
-    fn gather_payloads(&mut self) -> Option<(Draft, Vec<Share>)> {
+    fn gather_payloads(&mut self) -> Option<(Batch, Vec<Share>)> {
         let has_room = self.relays.has_room(self.inputs.now, Purpose::Active(Path::Any));
-        let waiting = if has_room { self.flows.queue(SendQueue::Payload).len() } else { 0 };
-        let mut draft: Option<Draft> = None;
+        let waiting = if has_room { self.flows.queue_len(SendQueue::Payload) } else { 0 };
+        let mut batch: Option<Batch> = None;
         let mut shares: Vec<Share> = Vec::new();
         let mut fixed = 0_usize;
         for _ in 0..waiting {
@@ -181,11 +126,10 @@ impl<'a> Batches<'a> {
                 break;
             }
             let Some((share, path)) = self.next_share() else { break };
-            if draft.is_none() {
-                draft = self.start(Purpose::Active(path));
+            if batch.is_none() {
+                batch = self.start(Purpose::Active(path));
             }
-            let Some(Draft { batch, .. }) = draft.as_ref().filter(|draft| path.rides_on(draft.carries))
-            else {
+            let Some(batch) = batch.as_ref().filter(|batch| path.rides_on(batch.carries())) else {
                 self.flows.put_last(SendQueue::Payload, share.flow);
                 continue;
             };
@@ -198,48 +142,44 @@ impl<'a> Batches<'a> {
             fixed = fixed.saturating_add(share.granted);
             shares.push(share);
         }
-        let Some(draft) = draft.filter(|_| !shares.is_empty()) else {
-            self.flows.on_no_payload(self.context);
+        let Some(batch) = batch.filter(|_| !shares.is_empty()) else {
+            if self.flows.queue_len(SendQueue::Payload) == 0 {
+                self.flows.coalescing().on_no_payload(self.context);
+            }
             return None;
         };
         let config = self.context.config();
-        let room = draft.batch.room(shares.len()).min(config.tuning.max_batch_payload).saturating_sub(fixed);
+        let room = batch.room(shares.len()).min(config.tuning.max_batch_payload).saturating_sub(fixed);
         let (mut sized, mut free): (Vec<Share>, Vec<Share>) =
             shares.into_iter().partition(|share| share.granted > 0);
         share(&mut free, room, config.tuning.max_op_payload);
         sized.append(&mut free);
-        Some((draft, sized))
+        Some((batch, sized))
     }
 
     /// The next flow that wants to send payload, and the path that it needs. An op of fixed size has its bytes granted
     /// already.
     fn next_share(&mut self) -> Option<(Share, Path)> {
-        let (id, wanted) = self.flows.next_payload(self.context.config())?;
+        let config = self.context.config();
+        let id = self.flows.next(SendQueue::Payload, |flow| flow.wants_payload(config).is_some())?;
         let flow = self.flows.get(id)?;
+        let wanted = flow.wants_payload(config)?;
         // A poll that goes again carries no bytes; its turn counts as one.
         let granted = if flow.has_fixed_op() { wanted.max(1) } else { 0 };
         let share = Share { flow: id, wanted, deficit: flow.deficit(), granted, cut_short: false };
         Some((share, flow.path()))
     }
 
-    /// A relay for this purpose and an empty batch for it.
-    fn start(&mut self, purpose: Purpose) -> Option<Draft> {
+    /// An empty batch, for a relay that serves this purpose.
+    fn start(&mut self, purpose: Purpose) -> Option<Batch> {
         let (Purpose::Active(path) | Purpose::Poll(path)) = purpose;
-        if path == Path::Sequenced {
-            self.probe.wanted = true;
-        }
+        *self.wants_probe |= path == Path::Sequenced;
         let relay = self.relays.choose(self.inputs.now, purpose)?;
-        let carries = self.relays.get(relay)?.carries();
-        Some(Draft { relay, carries, batch: self.batch_for(relay)? })
+        self.batch_for(relay)
     }
 
     fn batch_for(&self, relay: RelayId) -> Option<Batch> {
-        let relay = self.relays.get(relay)?;
-        Some(Batch::new(
-            relay.options(),
-            relay.passes().max_body(),
-            self.context.config().tuning.max_batch_ops,
-        ))
+        Some(Batch::new(self.relays.get(relay)?, self.context.config().tuning.max_batch_ops))
     }
 
     /// Polls, as many as fit into one batch: its answer comes as soon as one of them has something.
@@ -255,31 +195,27 @@ impl<'a> Batches<'a> {
             return None;
         }
         let queue = SendQueue::Poll(polling);
-        let waiting = self.flows.queue(queue).len();
-        let mut draft: Option<Draft> = None;
+        let waiting = self.flows.queue_len(queue);
+        let mut batch: Option<Batch> = None;
         for _ in 0..waiting {
-            if draft.as_ref().is_some_and(|draft| !draft.batch.has_place()) {
+            if batch.as_ref().is_some_and(|batch| !batch.has_place()) {
                 break;
             }
             let Some((id, path)) = self.flows.next_poll(polling, self.inputs, self.context) else { break };
-            if draft.is_none() {
-                draft = self.start(purpose(path));
+            if batch.is_none() {
+                batch = self.start(purpose(path));
             }
-            match &mut draft {
-                Some(draft) if path.rides_on(draft.carries) => self.add_poll(&mut draft.batch, id),
+            match &mut batch {
+                Some(batch) if path.rides_on(batch.carries()) => self.add_poll(batch, id),
                 _ => self.flows.put_last(queue, id),
             }
         }
-        let Draft { relay, carries, mut batch } = draft.filter(|draft| !draft.batch.is_empty())?;
-        if carries == Path::Sequenced && (relief || polling == Polling::Idle) {
+        let mut batch = batch.filter(|batch| !batch.is_empty())?;
+        if batch.carries() == Path::Sequenced && (relief || polling == Polling::Idle) {
             let least = if relief { 1 } else { self.context.config().tuning.idle_exchanges };
             self.gather_idle_polling(&mut batch, least);
         }
-        let class = match polling {
-            Polling::Idle => Class::IdlePoll,
-            Polling::Bulk => Class::BulkPoll,
-        };
-        self.call(relay, class, batch)
+        self.call(Class::Poll(polling), batch)
     }
 
     fn add_poll(&mut self, batch: &mut Batch, id: FlowId) {
@@ -310,11 +246,11 @@ impl<'a> Batches<'a> {
                 let flow = self.flows.get(id)?;
                 flow.is_idle_polling(&sent.op, self.inputs, config).then_some(id)
             }
-            OpOwner::Close { .. } | OpOwner::Probe => None,
+            OpOwner::Close(_) | OpOwner::Probe => None,
         };
         let mut idle = IdlePolling::default();
         // The last poll of a download is of the bulk class, and is held like any other.
-        let polls = |batch: &&SentBatch| matches!(batch.class(), Class::IdlePoll | Class::BulkPoll);
+        let polls = |batch: &&SentBatch| matches!(batch.class(), Class::Poll(_));
         for batch in self.calls.batches().filter(polls) {
             let before = idle.flows.len();
             idle.flows.extend(batch.ops().iter().filter_map(flow_of));
@@ -329,44 +265,46 @@ impl<'a> Batches<'a> {
     /// Control ops that nothing waits for: closes that found no batch to share, and probes.
     fn control(&mut self) -> Option<NewCall> {
         let now = self.inputs.now;
-        let due =
-            self.closes.first(now).is_some_and(|close| close.is_due(now) || self.context.is_without_flows());
-        if due && let Some(Draft { relay, mut batch, .. }) = self.start(Purpose::Active(Path::Any)) {
+        let close = self.flows.closes_mut().first(now);
+        if close.is_some_and(|close| close.is_due(now) || self.context.is_without_flows())
+            && let Some(mut batch) = self.start(Purpose::Active(Path::Any))
+        {
             self.add_closes(&mut batch);
-            return self.call(relay, Class::Control, batch);
+            return self.call(Class::Control, batch);
         }
         self.seq_probe()
     }
 
     fn add_closes(&mut self, batch: &mut Batch) {
-        while let Some(close) = self.closes.first(self.inputs.now) {
-            let op = Op::Close { sid: close.sid };
-            if !batch.fits(&op) {
-                break;
-            }
-            batch.push(OpOwner::Close { tries: close.tries, until: close.until }, op);
-            self.closes.pop();
+        let closes = self.flows.closes_mut();
+        while let Some(close) = closes.first(self.inputs.now).filter(|close| batch.fits(&close.op())) {
+            batch.push(OpOwner::Close(close), close.op());
+            closes.pop();
         }
-        self.closes.rearm(self.context);
+        closes.rearm(self.context);
     }
 
-    /// Asks a relay whether `seq` passes.
+    /// Asks a relay whether `seq` passes (protocol.md 2.5 "Sequence lost on the way").
+    ///
+    /// The probe is a poll of a session that no node has. It is answered at once, with its `seq` if the relay keeps it,
+    /// and risks no session.
     fn seq_probe(&mut self) -> Option<NewCall> {
-        if !self.probe.take_wanted() {
+        if !core::mem::take(self.wants_probe) {
             return None;
         }
         let relay = self.relays.seq_unknown(self.inputs.now)?;
         self.relays.get_mut(relay)?.passes_mut().on_seq_probe();
         let mut batch = self.batch_for(relay)?;
-        let op = Op::Data { sid: self.probe.sid, seq: Some(Seq::ZERO), payload: Bytes::new() };
+        let op = Op::Data { sid: self.probe, seq: Some(Seq::ZERO), payload: Bytes::new() };
         batch.push(OpOwner::Probe, op);
         // Other relays may be unknown too.
-        self.probe.wanted = true;
-        self.call(relay, Class::Control, batch)
+        *self.wants_probe = true;
+        self.call(Class::Control, batch)
     }
 
     /// The call that carries a batch to its relay.
-    fn call(&mut self, relay: RelayId, class: Class, batch: Batch) -> Option<NewCall> {
+    fn call(&mut self, class: Class, batch: Batch) -> Option<NewCall> {
+        let relay = batch.relay();
         let batch = batch.send(class);
         let options = self.relays.get(relay)?.options();
         let ops = batch.ops().iter().map(|sent| &sent.op);
@@ -378,7 +316,7 @@ impl<'a> Batches<'a> {
             }
         }
         if class == Class::Payload {
-            self.flows.on_payload_call();
+            self.flows.coalescing().on_call();
         }
         let with_seq = batch.path() == Path::Sequenced;
         let (now, config) = (self.inputs.now, self.context.config());
@@ -391,12 +329,4 @@ impl<'a> Batches<'a> {
             payload: Payload::Batch(batch),
         })
     }
-}
-
-/// Whether flows that open may open as sessions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::client) enum Opens {
-    Go,
-    /// Whether they can be streams instead will be known soon.
-    Wait,
 }

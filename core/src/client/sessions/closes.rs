@@ -6,7 +6,7 @@ use core::time::Duration;
 use crate::client::context::{Context, TimerOwner};
 use crate::time::Instant;
 use crate::timer::{TimerKind, TimerSlot};
-use crate::wire::Sid;
+use crate::wire::{Op, Sid};
 
 /// Every node ends an idle session by itself after this time.
 const NODE_IDLE: Duration = Duration::from_secs(300);
@@ -22,13 +22,13 @@ pub(super) struct Closes {
 }
 
 /// A session to be closed at the node.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SessionClose {
-    pub(super) sid: Sid,
+    sid: Sid,
     /// How often it was lost.
-    pub(super) tries: u8,
+    tries: u8,
     /// When the node ends the session by itself.
-    pub(super) until: Instant,
+    until: Instant,
     /// When it goes in a batch of its own.
     due: Instant,
 }
@@ -36,17 +36,18 @@ pub(super) struct SessionClose {
 impl Closes {
     /// Queues the close of a session. The op shares the next batch, or goes alone after a moment.
     pub(super) fn push(&mut self, sid: Sid, context: &mut Context) {
-        self.push_again(sid, 0, context.now().saturating_add(NODE_IDLE), context);
+        let until = context.now().saturating_add(NODE_IDLE);
+        self.push_again(SessionClose { sid, tries: 0, until, due: until }, context);
     }
 
-    /// A close that was tried `tries` times. Closing twice does no harm.
-    pub(super) fn push_again(&mut self, sid: Sid, tries: u8, until: Instant, context: &mut Context) {
+    /// Queues a close that was sent before. Closing twice does no harm.
+    pub(super) fn push_again(&mut self, close: SessionClose, context: &mut Context) {
         // Beyond the limit of flows, the node's idle limit ends the sessions.
-        if tries >= MOST_TRIES || self.queue.len() >= context.config().max_flows {
+        if close.tries >= MOST_TRIES || self.queue.len() >= context.config().max_flows {
             return;
         }
         let due = context.now().saturating_add(context.config().tuning.coalesce);
-        self.queue.push_back(SessionClose { sid, tries, until, due });
+        self.queue.push_back(SessionClose { due, ..close });
         self.rearm(context);
     }
 
@@ -84,16 +85,31 @@ impl Closes {
     #[cfg(feature = "model")]
     pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
         print.each(self.queue.iter(), |print, close| {
-            print.value(close.tries);
             print.deadline(close.due);
-            print.deadline(close.until);
+            close.fingerprint(print);
         });
     }
 }
 
 impl SessionClose {
+    pub(super) const fn op(&self) -> Op {
+        Op::Close { sid: self.sid }
+    }
+
+    /// The same, lost once more.
+    pub(super) const fn lost(self) -> Self {
+        Self { tries: self.tries.saturating_add(1), ..self }
+    }
+
     /// Whether it goes in a batch of its own now.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.due <= now
+    }
+
+    /// What counts while an op carries it.
+    #[cfg(feature = "model")]
+    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
+        print.value(self.tries);
+        print.deadline(self.until);
     }
 }

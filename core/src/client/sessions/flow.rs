@@ -6,9 +6,9 @@ use crate::client::action::{ClientAction, EndReason};
 use crate::client::context::{Context, TimerOwner};
 use crate::client::event::LocalEvent;
 use crate::client::relays::Path;
+use crate::client::sessions::batch::{Polling, SendQueue};
 use crate::client::sessions::datagrams::Association;
 use crate::client::sessions::polls::Inputs;
-use crate::client::sessions::ready::{Polling, SendQueue, Wants};
 use crate::client::sessions::sequencing::Link;
 use crate::client::sessions::session::{Outcome, Session, Start};
 use crate::config::{ClientOptions, OpenMode};
@@ -210,21 +210,20 @@ impl Flow {
         }
     }
 
-    /// After anything that may have changed the flow: sets its timer, and returns what it wants sent, computed from its
-    /// state.
-    pub(super) fn refresh(&mut self, inputs: Inputs, context: &mut Context) -> Wants {
+    /// After anything that may have changed the flow: sets its timer, and returns the queues for what it wants sent.
+    pub(super) fn refresh(&mut self, inputs: Inputs, context: &mut Context) -> [Option<SendQueue>; 3] {
         let config = context.config();
-        let wants = Wants {
-            connect: self.wants_connect(),
-            payload: self.wants_payload(config),
-            poll: self.wants_poll(inputs, config),
-        };
+        let wanted = [
+            self.wants_connect().then_some(SendQueue::Connect),
+            self.wants_payload(config).map(|_| SendQueue::Payload),
+            self.wants_poll(inputs, config).map(SendQueue::Poll),
+        ];
         if let Some(link) = self.link_mut() {
-            link.note_need(wants.payload.is_some() || wants.poll.is_some(), inputs.now);
+            link.note_need(wanted.iter().any(Option::is_some), inputs.now);
         }
         let deadline = self.deadlines(inputs, config).into_iter().flatten().min();
         context.set_timer(&mut self.timer, TimerOwner::Flow(self.id), deadline);
-        wants
+        wanted
     }
 
     /// The flow gets an entry in a queue. Returns whether it had none.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!                 bytes                    ops
-//!  application ─────────▶ session ─▶ ready ─────▶ batches ──▶ relay
+//!  application ─────────▶ session ─▶ table ─────▶ batches ──▶ relay
 //!       ▲                    ▲                                  │
 //!       │       bytes        │ replies in order                 │ replies, or a failure
 //!       └────────────────────┴──────────── replies ◀────────────┘
@@ -11,11 +11,11 @@
 pub(super) mod batch;
 mod batches;
 mod closes;
+mod coalescing;
 mod datagrams;
 mod depth;
 mod flow;
 mod polls;
-mod ready;
 mod replies;
 mod sequencing;
 pub(super) mod session;
@@ -25,7 +25,7 @@ mod uplink_window;
 use crate::client::action::EndReason;
 use crate::client::calls::{CallFacts, CallOutcome, Calls, NewCall};
 use crate::client::context::{Context, TimerOwner};
-use crate::client::event::{ExchangeFailure, LocalEvent};
+use crate::client::event::LocalEvent;
 use crate::client::relays::Relays;
 #[cfg(feature = "model")]
 use crate::client::relays::{HOLD_THRESHOLD, Relay};
@@ -38,43 +38,34 @@ use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::wire::Sid;
 
-use batch::{Class, SentBatch};
+#[cfg(any(test, feature = "model"))]
+use batch::Polling;
+use batch::{Class, SendQueue, SentBatch};
 #[cfg(feature = "model")]
 use batch::{OpOwner, SentOp};
-use batches::{Batches, SeqProbe};
-use closes::Closes;
+use batches::Batches;
 use flow::Flow;
 use polls::Inputs;
-#[cfg(test)]
-use ready::Polling;
-use ready::SendQueue;
 use replies::Replies;
 use session::Start;
 use table::FlowTable;
-
-pub(super) use batches::Opens;
 
 /// The engine of levels 0 and 1.
 #[derive(Clone, Debug)]
 pub(super) struct Sessions {
     flows: FlowTable,
-    closes: Closes,
-    probe: SeqProbe,
+    /// The session that relays are probed with: no node has it.
+    probe: Sid,
+    /// Whether level 1 ops want a relay whose `seq` support is unknown.
+    wants_probe: bool,
     /// The highest level that the node has offered.
     offered: Level,
-    opens: Opens,
 }
 
 impl Sessions {
     /// An engine without flows; `probe` is the id of a session that no node has.
     pub(super) fn new(probe: Sid) -> Self {
-        Self {
-            flows: FlowTable::default(),
-            closes: Closes::default(),
-            probe: SeqProbe::new(probe),
-            offered: Level::Legacy,
-            opens: Opens::Go,
-        }
+        Self { flows: FlowTable::default(), probe, wants_probe: false, offered: Level::Legacy }
     }
 
     /// A flow begins.
@@ -99,16 +90,14 @@ impl Sessions {
         context: &mut Context,
     ) -> Result<(), Misuse> {
         let Some(flow) = self.flows.get_mut(id) else { return Ok(()) };
-        match flow.on_local(event, context)? {
-            Ok(()) => self.flows.refresh(id, Inputs::new(relays, context.now()), context),
-            Err(why) => self.end(id, why, context),
-        }
+        let outcome = flow.on_local(event, context)?;
+        self.flows.conclude(id, outcome, relays, context);
         Ok(())
     }
 
     /// Ends a flow.
     pub(super) fn end(&mut self, id: FlowId, why: EndReason, context: &mut Context) {
-        self.flows.end(id, why, &mut self.closes, context);
+        self.flows.end(id, why, context);
     }
 
     /// One of this engine's deadlines has come.
@@ -116,27 +105,26 @@ impl Sessions {
         match owner {
             TimerOwner::Flow(id) => {
                 let Some(flow) = self.flows.get_mut(id) else { return };
-                let inputs = Inputs::new(relays, context.now());
-                match flow.on_timeout(inputs, context) {
-                    Ok(()) => self.flows.refresh(id, inputs, context),
-                    Err(why) => self.end(id, why, context),
-                }
+                let outcome = flow.on_timeout(Inputs::new(relays, context.now()), context);
+                self.flows.conclude(id, outcome, relays, context);
             }
-            TimerOwner::Coalesce => self.flows.flush(context),
-            TimerOwner::Closes => self.closes.rearm(context),
+            TimerOwner::Coalesce => self.flows.coalescing().flush(context),
+            TimerOwner::Closes => self.flows.closes_mut().rearm(context),
             TimerOwner::Relay(_) | TimerOwner::Exchange(_) | TimerOwner::Streams => {}
         }
     }
 
-    /// The next call to make; none when nothing can be sent now.
+    /// The next call to make; none when nothing can be sent now. Flows that open wait unless they `may_open`.
     pub(super) fn next_call(
         &mut self,
+        may_open: bool,
         calls: &Calls,
         relays: &mut Relays,
         context: &mut Context,
     ) -> Option<NewCall> {
-        let Self { flows, closes, probe, opens, .. } = self;
-        Batches::new(flows, closes, probe, calls, relays, context).next(*opens)
+        let inputs = Inputs::new(relays, context.now());
+        let Self { flows, probe, wants_probe, .. } = self;
+        Batches { flows, probe: *probe, wants_probe, calls, relays, context, inputs }.next(may_open)
     }
 
     /// A call that carried a batch has ended.
@@ -149,29 +137,15 @@ impl Sessions {
         context: &mut Context,
     ) {
         if batch.class() == Class::Payload {
-            self.flows.on_payload_call_ended(context);
+            self.flows.coalescing().on_call_ended(context);
         }
-        let Self { flows, closes, offered, .. } = self;
-        let mut replies = Replies::new(flows, closes, offered, relays, context);
-        match outcome {
-            CallOutcome::Replies(answer) => replies.on_answer(call, batch, answer),
-            CallOutcome::Failed(why) => replies.on_failure(call, batch, why),
-            CallOutcome::Overdue => replies.on_overdue(call, batch),
-            // A batch is not answered with a packet.
-            CallOutcome::Sealed(_) | CallOutcome::Decrypted(_) => {
-                replies.on_failure(call, batch, ExchangeFailure::Garbage)
-            }
-        }
-    }
-
-    /// Whether flows that open wait until it is known whether they can be streams.
-    pub(super) const fn set_opens(&mut self, opens: Opens) {
-        self.opens = opens;
+        let Self { flows, offered, .. } = self;
+        Replies { flows, offered, relays, context }.on_call_ended(call, batch, outcome);
     }
 
     /// Whether flows wait to open, those that are over included.
     pub(super) fn has_opens(&self) -> bool {
-        self.flows.queue(SendQueue::Connect).len() > 0
+        self.flows.queue_len(SendQueue::Connect) > 0
     }
 
     /// Whether flows that are not over wait to open.
@@ -181,7 +155,7 @@ impl Sessions {
 
     /// Removes the next flow that waits to open: it becomes a stream.
     pub(super) fn hand_over(&mut self, context: &mut Context) -> Option<(FlowId, Start)> {
-        let id = self.flows.next_connect()?;
+        let id = self.flows.next(SendQueue::Connect, Flow::wants_connect)?;
         let flow = self.flows.remove(id)?;
         Some((id, flow.hand_over(context)))
     }
@@ -193,7 +167,7 @@ impl Sessions {
 
     /// Whether a close op waits for others to share its batch.
     pub(super) fn is_gathering_closes(&self, now: Instant) -> bool {
-        self.closes.is_gathering(now)
+        self.flows.closes().is_gathering(now)
     }
 
     /// Payload bytes that are buffered. Visits every flow.
@@ -208,7 +182,7 @@ impl Sessions {
     /// next, and those that it is about to close.
     pub(super) fn known(&self) -> impl Iterator<Item = (Sid, Option<Seq>)> {
         let flows = self.flows.iter().filter_map(|(_, flow)| Some((flow.sid()?, flow.expected())));
-        flows.chain(self.closes.sids().map(|sid| (sid, None)))
+        flows.chain(self.flows.closes().sids().map(|sid| (sid, None)))
     }
 
     /// The engine's part of a state's fingerprint. `rank` numbers the flows.
@@ -218,9 +192,8 @@ impl Sessions {
         context: &Context,
         print: &mut crate::fingerprint::Fingerprint<'_>,
     ) {
-        print.value((self.probe.is_wanted(), self.offered));
+        print.value((self.wants_probe, self.offered));
         self.flows.fingerprint(rank, context, print);
-        self.closes.fingerprint(print);
     }
 
     /// A batch that is under way.
@@ -240,10 +213,10 @@ impl Sessions {
             // The answer tells how long the round trip was.
             Class::Connect | Class::Payload | Class::Control => print.time(call.sent),
             // The answer tells whether the relay holds polls.
-            Class::IdlePoll => {
+            Class::Poll(Polling::Idle) => {
                 print.deadline(call.sent.saturating_add(HOLD_THRESHOLD));
             }
-            Class::BulkPoll => {}
+            Class::Poll(Polling::Bulk) => {}
         }
         print.deadline(call.sent.saturating_add(context.config().reply_watchdog()));
         print.each(batch.ops().iter(), |print, SentOp { op, owner }| match owner {
@@ -254,9 +227,9 @@ impl Sessions {
                     None => print.value((op.name(), op.payload())),
                 }
             }
-            OpOwner::Close { tries, until } => {
-                print.value((1_u8, tries));
-                print.deadline(*until);
+            OpOwner::Close(close) => {
+                print.value(1_u8);
+                close.fingerprint(print);
             }
             OpOwner::Probe => print.value(2_u8),
         });
@@ -267,7 +240,7 @@ impl Sessions {
 impl Sessions {
     /// The session that relays are probed with.
     pub(super) const fn probe_sid(&self) -> Sid {
-        self.probe.sid()
+        self.probe
     }
 
     /// Puts an entry into the queue of idle polls that its flow knows nothing of.

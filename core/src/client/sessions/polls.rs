@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use crate::client::relays::{Path, Relays};
+use crate::client::sessions::batch::Polling;
 use crate::client::sessions::depth::Depth;
-use crate::client::sessions::ready::Polling;
 use crate::config::ClientOptions;
 use crate::time::Instant;
 

@@ -1,15 +1,13 @@
 //! Replies to the ops of a batch, and the loss of them (protocol.md 2.5 "Loss").
 
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use crate::client::action::{ClientNotice, EndReason};
-use crate::client::calls::CallFacts;
+use crate::client::calls::{CallFacts, CallOutcome};
 use crate::client::context::Context;
 use crate::client::event::ExchangeFailure;
 use crate::client::relays::{Fault, HOLD_THRESHOLD, Path, Relay, Relays};
-use crate::client::sessions::batch::{Class, OpOwner, SentBatch, SentOp};
-use crate::client::sessions::closes::Closes;
+use crate::client::sessions::batch::{Class, OpOwner, Polling, SentBatch, SentOp};
 use crate::client::sessions::polls::Inputs;
 use crate::client::sessions::session::Outcome;
 use crate::client::sessions::table::FlowTable;
@@ -17,7 +15,6 @@ use crate::id::{FlowId, RelayId};
 use crate::level::{Caps, Level};
 use crate::pin::compact;
 use crate::seq::Seq;
-use crate::time::Instant;
 use crate::wire::{self, Op, Reply};
 
 /// Payload bytes of an answer that one reply may keep alive: a copy of each reply of a small answer would cost an
@@ -26,49 +23,41 @@ const PINNED: usize = 256 * 1024;
 
 /// Distribution of the outcome of a batch to the owners of its ops.
 pub(super) struct Replies<'a> {
-    flows: &'a mut FlowTable,
-    closes: &'a mut Closes,
+    pub(super) flows: &'a mut FlowTable,
     /// The highest level that the node has offered.
-    offered: &'a mut Level,
-    relays: &'a mut Relays,
-    context: &'a mut Context,
+    pub(super) offered: &'a mut Level,
+    pub(super) relays: &'a mut Relays,
+    pub(super) context: &'a mut Context,
 }
 
-/// The facts of the answer that a reply came with.
-#[derive(Clone, Copy, Debug)]
-struct AnswerFacts {
-    relay: RelayId,
-    /// How long the call took.
-    elapsed: Duration,
-    /// Payload bytes of all its replies, which share one allocation.
-    decoded: usize,
-}
-
-impl<'a> Replies<'a> {
-    pub(super) const fn new(
-        flows: &'a mut FlowTable,
-        closes: &'a mut Closes,
-        offered: &'a mut Level,
-        relays: &'a mut Relays,
-        context: &'a mut Context,
-    ) -> Self {
-        Self { flows, closes, offered, relays, context }
+impl Replies<'_> {
+    /// A call that carried a batch has ended.
+    pub(super) fn on_call_ended(mut self, call: &CallFacts, batch: SentBatch, outcome: CallOutcome) {
+        match outcome {
+            CallOutcome::Replies(replies) => self.on_answer(call, batch, replies),
+            CallOutcome::Failed(why) => self.on_failure(call, batch, why),
+            CallOutcome::Overdue => self.on_overdue(call, batch),
+            // A batch is not answered with a packet.
+            CallOutcome::Body(_) | CallOutcome::Decrypted(_) => {
+                self.on_failure(call, batch, ExchangeFailure::Garbage)
+            }
+        }
     }
 
     /// Replies came, one for each op.
-    pub(super) fn on_answer(&mut self, call: &CallFacts, batch: SentBatch, replies: Vec<Reply>) {
+    fn on_answer(&mut self, call: &CallFacts, batch: SentBatch, replies: Vec<Reply>) {
         self.context.count(|stats| &mut stats.answered);
         self.observe(call, &batch, &replies);
-        let relay = call.relay;
-        let elapsed = self.context.now().saturating_since(call.sent);
         let decoded: usize = replies.iter().map(|reply| reply.data.len()).fold(0, usize::saturating_add);
-        for (sent, reply) in batch.into_ops().into_iter().zip(replies) {
+        for (sent, mut reply) in batch.into_ops().into_iter().zip(replies) {
+            // Payloads of one answer share one allocation.
+            if decoded > PINNED {
+                reply.data = compact(reply.data, decoded);
+            }
             match sent.owner {
-                OpOwner::Flow(id) => {
-                    self.on_flow_reply(id, &sent.op, reply, AnswerFacts { relay, elapsed, decoded })
-                }
-                OpOwner::Probe => self.on_probe_reply(relay, &reply),
-                OpOwner::Close { .. } => {}
+                OpOwner::Flow(id) => self.on_flow_reply(id, &sent.op, reply, call),
+                OpOwner::Probe => self.on_probe_reply(call.relay, &reply),
+                OpOwner::Close(_) => {}
             }
         }
     }
@@ -79,22 +68,23 @@ impl<'a> Replies<'a> {
         let elapsed = now.saturating_since(call.sent);
         let newest = |sent: &SentOp| match sent.owner {
             OpOwner::Flow(id) => self.flows.get(id).is_some_and(|flow| flow.is_newest(&sent.op)),
-            OpOwner::Close { .. } | OpOwner::Probe => true,
+            OpOwner::Close(_) | OpOwner::Probe => true,
         };
         let quiet = |reply: &Reply| {
             reply.data.is_empty() && reply.packets.is_empty() && !reply.eof && reply.error.is_none()
         };
         // An early answer means that the poll was not held only when nothing else ended the hold.
-        let tells_hold =
-            batch.class() == Class::IdlePoll && replies.iter().all(quiet) && batch.ops().iter().all(newest);
+        let tells_hold = batch.class() == Class::Poll(Polling::Idle)
+            && replies.iter().all(quiet)
+            && batch.ops().iter().all(newest);
         let Some(relay) = self.relays.get_mut(call.relay) else { return };
         let up = relay.on_answer(now);
         match batch.class() {
             Class::Payload | Class::Control => relay.round_trip_mut().on_sample(elapsed),
             // A connect includes the time of its target: a rough sample.
             Class::Connect => relay.round_trip_mut().on_rough_sample(elapsed),
-            Class::IdlePoll if tells_hold => relay.hold_mut().on_poll(now, elapsed >= HOLD_THRESHOLD),
-            Class::IdlePoll | Class::BulkPoll => {}
+            Class::Poll(_) if tells_hold => relay.hold_mut().on_poll(now, elapsed >= HOLD_THRESHOLD),
+            Class::Poll(_) => {}
         }
         self.context.notice(up);
     }
@@ -142,31 +132,20 @@ impl<'a> Replies<'a> {
         }
     }
 
-    fn on_flow_reply(&mut self, id: FlowId, op: &Op, mut reply: Reply, answer: AnswerFacts) {
-        let AnswerFacts { relay, decoded, .. } = answer;
+    fn on_flow_reply(&mut self, id: FlowId, op: &Op, reply: Reply, call: &CallFacts) {
         if reply.error.as_deref() == Some("unauthorized") {
-            self.context.notice(ClientNotice::Unauthorized { relay });
+            self.context.notice(ClientNotice::Unauthorized { relay: call.relay });
         }
+        let opens = !matches!(op, Op::Data { .. } | Op::UdpData { .. });
         if self.flows.get(id).is_none() {
             // The flow ended while its open was under way: the node has a session without a flow.
-            let opened = reply.sid.filter(|_| !matches!(op, Op::Data { .. } | Op::UdpData { .. }));
-            if let Some(sid) = opened.filter(|_| !reply.eof) {
-                self.closes.push(sid, self.context);
+            if let Some(sid) = reply.sid.filter(|_| opens && !reply.eof) {
+                self.flows.closes_mut().push(sid, self.context);
             }
-            return;
-        }
-        // Payloads of one answer share one allocation.
-        if decoded > PINNED {
-            reply.data = compact(reply.data, decoded);
-        }
-        match op {
-            Op::Connect { .. } | Op::ConnectData { .. } | Op::UdpOpen { .. } => {
-                self.on_open_reply(id, relay, op, reply);
-            }
-            Op::Data { .. } | Op::UdpData { .. } | Op::Close { .. } => {
-                self.on_data_reply(id, op, reply, answer)
-            }
-            Op::Streams { .. } => {}
+        } else if opens {
+            self.on_open_reply(id, call.relay, op, reply);
+        } else {
+            self.on_data_reply(id, op, reply, call);
         }
     }
 
@@ -192,32 +171,25 @@ impl<'a> Replies<'a> {
         }
     }
 
-    fn on_data_reply(&mut self, id: FlowId, op: &Op, reply: Reply, answer: AnswerFacts) {
-        let AnswerFacts { relay, elapsed, .. } = answer;
+    fn on_data_reply(&mut self, id: FlowId, op: &Op, reply: Reply, call: &CallFacts) {
         let lost_seq = reply.seq.is_none() && reply.error.is_none();
-        let inputs = self.inputs();
+        let inputs = Inputs::new(self.relays, self.context.now());
+        let elapsed = inputs.now.saturating_since(call.sent);
         let Some(flow) = self.flows.get_mut(id) else { return };
         let sequenced = flow.path() == Path::Sequenced;
         let outcome = flow.on_data_reply(op, reply, elapsed, inputs, self.context);
         self.conclude(id, outcome);
         if sequenced && lost_seq {
-            self.lose_seq(relay);
+            self.lose_seq(call.relay);
         }
-    }
-
-    fn inputs(&self) -> Inputs {
-        Inputs::new(self.relays, self.context.now())
     }
 
     fn conclude(&mut self, id: FlowId, outcome: Outcome) {
-        match outcome {
-            Ok(()) => self.flows.refresh(id, self.inputs(), self.context),
-            Err(why) => self.flows.end(id, why, self.closes, self.context),
-        }
+        self.flows.conclude(id, outcome, self.relays, self.context);
     }
 
     /// The call failed: its ops go again or are lost.
-    pub(super) fn on_failure(&mut self, call: &CallFacts, batch: SentBatch, why: ExchangeFailure) {
+    fn on_failure(&mut self, call: &CallFacts, batch: SentBatch, why: ExchangeFailure) {
         self.on_probe_failed(call.relay, &batch);
         match why {
             ExchangeFailure::NotSent | ExchangeFailure::Refused { .. } => {
@@ -233,7 +205,7 @@ impl<'a> Replies<'a> {
     }
 
     /// The driver did not report the end of the call in time.
-    pub(super) fn on_overdue(&mut self, call: &CallFacts, batch: SentBatch) {
+    fn on_overdue(&mut self, call: &CallFacts, batch: SentBatch) {
         self.on_probe_failed(call.relay, &batch);
         self.on_lost_batch(call.relay, batch, EndReason::ReplyOverdue);
     }
@@ -270,7 +242,7 @@ impl<'a> Replies<'a> {
     fn requeue_op(&mut self, sent: SentOp) {
         match sent.owner {
             OpOwner::Flow(id) => self.requeue(id, sent.op),
-            OpOwner::Close { tries, until } => self.close_again(&sent.op, tries, until),
+            OpOwner::Close(close) => self.flows.closes_mut().push_again(close, self.context),
             OpOwner::Probe => {}
         }
     }
@@ -292,14 +264,8 @@ impl<'a> Replies<'a> {
                     self.conclude(id, outcome);
                 }
             }
-            OpOwner::Close { tries, until } => self.close_again(&sent.op, tries.saturating_add(1), until),
+            OpOwner::Close(close) => self.flows.closes_mut().push_again(close.lost(), self.context),
             OpOwner::Probe => {}
-        }
-    }
-
-    fn close_again(&mut self, op: &Op, tries: u8, until: Instant) {
-        if let Op::Close { sid } = op {
-            self.closes.push_again(*sid, tries, until, self.context);
         }
     }
 

@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use crate::client::action::EndReason;
 use crate::client::relays::Path;
+use crate::client::sessions::batch::Polling;
 use crate::client::sessions::polls::{Inputs, Polls};
-use crate::client::sessions::ready::Polling;
 use crate::client::sessions::uplink_window::UplinkWindow;
 use crate::config::ClientOptions;
 use crate::error::Misuse;

@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use crate::client::action::{ClientNotice, EndReason};
 use crate::client::context::Context;
+use crate::client::sessions::batch::Polling;
 use crate::client::sessions::polls::Inputs;
-use crate::client::sessions::ready::Polling;
 use crate::client::sessions::sequencing::{Link, SequencedReply};
 use crate::config::ClientOptions;
 use crate::credit::{Credit, FLOOR};

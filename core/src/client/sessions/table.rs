@@ -1,29 +1,27 @@
 //! Table of the flows at levels 0 and 1: what each wants sent, its credit, and its end.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::client::action::{ClientAction, EndReason};
-use crate::client::context::{Context, TimerOwner};
-use crate::client::relays::Path;
+use crate::client::context::Context;
+use crate::client::relays::{Path, Relays};
+use crate::client::sessions::batch::{Polling, SendQueue};
 use crate::client::sessions::closes::Closes;
+use crate::client::sessions::coalescing::Coalescing;
 use crate::client::sessions::flow::Flow;
 use crate::client::sessions::polls::Inputs;
-use crate::client::sessions::ready::{Coalescing, Polling, Ready, SendQueue};
-use crate::config::ClientOptions;
+use crate::client::sessions::session::Outcome;
 use crate::id::FlowId;
-use crate::timer::{TimerKind, TimerSlot};
 
 /// All flows of levels 0 and 1.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FlowTable {
     flows: BTreeMap<FlowId, Flow>,
-    ready: Ready,
+    queues: BTreeMap<SendQueue, VecDeque<FlowId>>,
     /// Flows that wait for room in the uplink pool.
     blocked: BTreeSet<FlowId>,
     coalescing: Coalescing,
-    coalesce_timer: TimerSlot,
-    /// Calls under way that carry payload.
-    payload_calls: usize,
+    closes: Closes,
 }
 
 impl FlowTable {
@@ -52,33 +50,32 @@ impl FlowTable {
     /// After anything that may have changed a flow: queues what it wants, sets its timer, notes whether it is blocked.
     pub(super) fn refresh(&mut self, id: FlowId, inputs: Inputs, context: &mut Context) {
         let Some(flow) = self.flows.get_mut(&id) else { return };
-        let wants = flow.refresh(inputs, context);
-        let queues = [
-            wants.connect.then_some(SendQueue::Connect),
-            wants.payload.map(|_| SendQueue::Payload),
-            wants.poll.map(SendQueue::Poll),
-        ];
-        for queue in queues.into_iter().flatten() {
+        for queue in flow.refresh(inputs, context).into_iter().flatten() {
             if flow.enter(queue) {
-                self.ready.push(queue, id);
+                self.queues.entry(queue).or_default().push_back(id);
             }
         }
         if flow.is_blocked() {
             self.blocked.insert(id);
         }
-        if let Some(bytes) = wants.payload {
-            let at_once = self.payload_calls == 0 || bytes >= context.config().tuning.max_op_payload;
-            let window = inputs.coalescing_window(context.config());
-            self.coalescing.on_payload(at_once, inputs.now.saturating_add(window));
-            self.rearm(context);
+        if let Some(bytes) = flow.wants_payload(context.config()) {
+            self.coalescing.on_payload(bytes, inputs, context);
+        }
+    }
+
+    /// After an event of a flow, which goes on or ends with it.
+    pub(super) fn conclude(&mut self, id: FlowId, outcome: Outcome, relays: &Relays, context: &mut Context) {
+        match outcome {
+            Ok(()) => self.refresh(id, Inputs::new(relays, context.now()), context),
+            Err(why) => self.end(id, why, context),
         }
     }
 
     /// A flow is over: returns its credit, and closes its session at the node if the node does not know.
-    pub(super) fn end(&mut self, id: FlowId, why: EndReason, closes: &mut Closes, context: &mut Context) {
+    pub(super) fn end(&mut self, id: FlowId, why: EndReason, context: &mut Context) {
         let Some(mut flow) = self.remove(id) else { return };
         if let Some(sid) = flow.sid().filter(|_| why != EndReason::Finished) {
-            closes.push(sid, context);
+            self.closes.push(sid, context);
         }
         flow.close(context);
         if why == EndReason::Finished {
@@ -99,25 +96,20 @@ impl FlowTable {
     }
 
     /// The entries of a queue, stale ones too.
-    pub(super) fn queue(&self, queue: SendQueue) -> impl ExactSizeIterator<Item = FlowId> {
-        self.ready.iter(queue)
+    pub(super) fn queue(&self, queue: SendQueue) -> impl Iterator<Item = FlowId> {
+        self.queues.get(&queue).into_iter().flatten().copied()
     }
 
-    /// The next flow that wants to open.
-    pub(super) fn next_connect(&mut self) -> Option<FlowId> {
-        while let Some(id) = self.pop(SendQueue::Connect) {
-            if self.flows.get(&id).is_some_and(Flow::wants_connect) {
+    /// How many they are.
+    pub(super) fn queue_len(&self, queue: SendQueue) -> usize {
+        self.queues.get(&queue).map_or(0, VecDeque::len)
+    }
+
+    /// The next flow in a queue that `wants` it.
+    pub(super) fn next(&mut self, queue: SendQueue, wants: impl Fn(&Flow) -> bool) -> Option<FlowId> {
+        while let Some(id) = self.pop(queue) {
+            if self.flows.get(&id).is_some_and(&wants) {
                 return Some(id);
-            }
-        }
-        None
-    }
-
-    /// The next flow that wants to send payload, and how many bytes.
-    pub(super) fn next_payload(&mut self, config: &ClientOptions) -> Option<(FlowId, usize)> {
-        while let Some(id) = self.pop(SendQueue::Payload) {
-            if let Some(wanted) = self.flows.get(&id).and_then(|flow| flow.wants_payload(config)) {
-                return Some((id, wanted));
             }
         }
         None
@@ -142,7 +134,7 @@ impl FlowTable {
     }
 
     fn pop(&mut self, queue: SendQueue) -> Option<FlowId> {
-        let id = self.ready.pop(queue)?;
+        let id = self.queues.entry(queue).or_default().pop_front()?;
         if let Some(flow) = self.flows.get_mut(&id) {
             flow.leave(queue);
         }
@@ -151,13 +143,13 @@ impl FlowTable {
 
     /// Puts a flow back whose turn it stays.
     pub(super) fn put_first(&mut self, queue: SendQueue, id: FlowId) {
-        self.ready.push_front(queue, id);
+        self.queues.entry(queue).or_default().push_front(id);
         self.enter(queue, id);
     }
 
     /// Puts a flow back whose turn was passed over.
     pub(super) fn put_last(&mut self, queue: SendQueue, id: FlowId) {
-        self.ready.push_back(queue, id);
+        self.queues.entry(queue).or_default().push_back(id);
         self.enter(queue, id);
     }
 
@@ -167,39 +159,17 @@ impl FlowTable {
         }
     }
 
-    /// Whether payload that waits may be sent now.
-    pub(super) const fn may_send_payload(&self) -> bool {
-        self.coalescing.is_over()
+    pub(super) const fn coalescing(&mut self) -> &mut Coalescing {
+        &mut self.coalescing
     }
 
-    /// No payload could be sent. If none waits, the next one waits for others again.
-    pub(super) fn on_no_payload(&mut self, context: &mut Context) {
-        if self.ready.iter(SendQueue::Payload).len() == 0 {
-            self.coalescing = Coalescing::Nothing;
-            self.rearm(context);
-        }
+    /// The closes of sessions whose flows have ended.
+    pub(super) const fn closes(&self) -> &Closes {
+        &self.closes
     }
 
-    /// A call with payload goes out.
-    pub(super) const fn on_payload_call(&mut self) {
-        self.payload_calls = self.payload_calls.saturating_add(1);
-    }
-
-    /// A call with payload has ended.
-    pub(super) fn on_payload_call_ended(&mut self, context: &mut Context) {
-        self.payload_calls = self.payload_calls.saturating_sub(1);
-        self.flush(context);
-    }
-
-    /// Payload that waits for others goes.
-    pub(super) fn flush(&mut self, context: &mut Context) {
-        self.coalescing.flush();
-        self.rearm(context);
-    }
-
-    fn rearm(&mut self, context: &mut Context) {
-        let deadline = self.coalescing.deadline().map(|at| (at, TimerKind::Coalesce));
-        context.set_timer(&mut self.coalesce_timer, TimerOwner::Coalesce, deadline);
+    pub(super) const fn closes_mut(&mut self) -> &mut Closes {
+        &mut self.closes
     }
 
     /// The table's part of a state's fingerprint; `rank` numbers the flows.
@@ -210,19 +180,22 @@ impl FlowTable {
         context: &Context,
         print: &mut crate::fingerprint::Fingerprint<'_>,
     ) {
-        print.value(self.payload_calls);
         print.each(self.flows.iter(), |print, (id, flow)| {
             print.value(rank(*id));
             flow.fingerprint(context.config(), print);
         });
-        self.ready.fingerprint(&rank, print);
+        let polls = [Polling::Idle, Polling::Bulk].map(SendQueue::Poll);
+        for queue in [SendQueue::Connect, SendQueue::Payload].into_iter().chain(polls) {
+            print.value(self.queue(queue).filter_map(&rank).collect::<alloc::vec::Vec<usize>>());
+        }
         self.coalescing.fingerprint(print);
         print.each(self.blocked.iter(), |print, id| print.value(rank(*id)));
+        self.closes.fingerprint(print);
     }
 
     /// Adds an entry to a queue without the knowledge of its flow.
     #[cfg(test)]
     pub(super) fn push_stale(&mut self, queue: SendQueue, id: FlowId) {
-        self.ready.push_back(queue, id);
+        self.queues.entry(queue).or_default().push_back(id);
     }
 }

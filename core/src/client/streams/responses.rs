@@ -40,7 +40,7 @@ impl PacketOutcome {
             CallOutcome::Decrypted(decrypted) => Some(decrypted),
             CallOutcome::Failed(why) => return Self::Failed(why),
             CallOutcome::Overdue => return Self::Failed(ExchangeFailure::Unknown),
-            CallOutcome::Sealed(sealed) => decryptor.decrypt(packet.form, sealed).map(Box::new),
+            CallOutcome::Body(sealed) => decryptor.decrypt(packet.form, sealed).map(Box::new),
             CallOutcome::Replies(mut replies) => {
                 let Some(reply) = replies.pop() else { return Self::Garbage };
                 if reply.error.as_deref() == Some("unauthorized") {
