@@ -9,12 +9,15 @@ use crate::credit::Pool;
 use crate::id::{RequestId, UpstreamId};
 use crate::node::action::{NodeAction, NodeNotice, Response, Shut};
 use crate::node::event::Endpoint;
-use crate::node::requests::{ExchangeRef, Holder, PacketReply, Part, Refusal, RequestContent, Requests};
+use crate::node::packets::Packets;
+use crate::node::requests::{ExchangeRef, Ops, PacketError, PacketReply, Part, Refusal, Requests};
 use crate::node::upstreams::{Carrier, ConnectionId, Upstreams};
 use crate::stats::NodeStats;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::timer::{TimerKind, TimerQueue, TimerSlot, Wake};
+use crate::wire::frame::Frames;
+use crate::wire::packet::{PacketWriter, RequestHeader};
 
 /// What an engine is given beside an event.
 ///
@@ -26,6 +29,7 @@ pub(super) struct Context {
     now: Instant,
     phase: NodePhase,
     requests: Requests,
+    packets: Packets,
     upstreams: Upstreams,
     /// Downlink bytes that all sessions and streams may keep.
     pool: Pool,
@@ -79,11 +83,12 @@ pub(super) enum Work {
 const DROPS_PER_NOTICE: u64 = 100;
 
 impl Context {
-    pub(super) fn new(config: NodeOptions, now: Instant) -> Self {
+    pub(super) fn new(config: NodeOptions, packets: Packets, now: Instant) -> Self {
         Self {
             now,
             phase: NodePhase::Running,
             requests: Requests::default(),
+            packets,
             upstreams: Upstreams::default(),
             pool: Pool::new(config.total_buffer),
             blocked: BTreeSet::new(),
@@ -167,18 +172,12 @@ impl Context {
         &self.requests
     }
 
-    /// Takes the content of a request; one that is refused is answered.
-    pub(super) fn accept(
-        &mut self,
-        request: RequestId,
-        endpoint: &Endpoint,
-        body: Bytes,
-    ) -> Option<RequestContent> {
+    /// Takes the ops of a request; one that is refused is answered.
+    pub(super) fn accept(&mut self, request: RequestId, endpoint: &Endpoint, body: Bytes) -> Option<Ops> {
         self.count(|stats| &mut stats.requests, 1);
-        let content = self.requests.accept(request, endpoint, body, &self.config, self.is_closed());
-        match content {
+        match self.requests.accept(request, endpoint, body, &self.config, self.is_closed()) {
             Ok(content) => {
-                self.count(|stats| &mut stats.ops, content.len());
+                self.count(|stats| &mut stats.ops, content.ops.len());
                 Some(content)
             }
             Err(refusal) => {
@@ -209,11 +208,12 @@ impl Context {
         self.actions.push_back(NodeAction::Respond { request, response });
     }
 
-    /// The caller of a request has gone: what held it, if it was held.
-    pub(super) fn request_gone(&mut self, request: RequestId) -> Option<Holder> {
-        let holder = self.requests.remove(request)?;
-        self.count(|stats| &mut stats.requests_gone, 1);
-        Some(holder)
+    /// The caller of a request has gone: the exchange that held it, if one did.
+    pub(super) fn request_gone(&mut self, request: RequestId) -> Option<ExchangeRef> {
+        let exchange = self.requests.exchange(request);
+        let held = self.requests.remove(request);
+        self.count(|stats| &mut stats.requests_gone, usize::from(held));
+        exchange
     }
 
     /// The exchange of a lone packet is held.
@@ -221,9 +221,24 @@ impl Context {
         self.requests.hold_exchange(part, exchange);
     }
 
-    /// The reply to a packet is known.
-    pub(super) fn reply_packet(&mut self, part: Part, reply: PacketReply) {
-        let failed = usize::from(reply.is_error());
+    /// The content of a request packet; none if anything is wrong with it.
+    pub(super) fn open_packet(&self, packet: Bytes) -> Option<(RequestHeader, Frames)> {
+        self.packets.open(packet, &self.config)
+    }
+
+    /// Answers a packet by one.
+    pub(super) fn reply_packet(&mut self, part: Part, writer: PacketWriter) {
+        let packet = self.packets.seal(writer);
+        self.reply(part, Ok(packet));
+    }
+
+    /// Answers a packet by an error.
+    pub(super) fn refuse_packet(&mut self, part: Part, error: PacketError) {
+        self.reply(part, Err(error));
+    }
+
+    fn reply(&mut self, part: Part, reply: PacketReply) {
+        let failed = usize::from(reply.is_err());
         if self.requests.reply(part, reply) {
             self.count(|stats| &mut stats.failed_ops, failed);
             self.queue_request(part.request);

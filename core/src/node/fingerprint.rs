@@ -8,7 +8,7 @@ use crate::fingerprint::Fingerprint;
 use crate::id::{RequestId, UpstreamId};
 use crate::node::action::NodeAction;
 use crate::node::context::Context;
-use crate::node::requests::{Holder, PacketReply, PacketState, Part};
+use crate::node::requests::{PacketError, PacketReply, Part};
 use crate::node::upstreams::{Carrier, ConnectionId};
 use crate::seq::Seq;
 
@@ -46,7 +46,7 @@ impl<'a> Ranks<'a> {
         Self {
             context,
             connections,
-            requests: context.requests().iter().map(|(request, _)| request).zip(0..).collect(),
+            requests: context.requests().iter().map(|(request, ..)| request).zip(0..).collect(),
             upstreams: context.upstreams().iter().map(|(upstream, _)| upstream).zip(0..).collect(),
         }
     }
@@ -54,7 +54,13 @@ impl<'a> Ranks<'a> {
     /// What is in the context.
     pub(super) fn context(&self, print: &mut Fingerprint<'_>) {
         self.context.fingerprint(print);
-        print.each(self.context.requests().iter(), |print, (_, holder)| self.holder(holder, print));
+        print.each(self.context.requests().iter(), |print, (_, exchange, replies)| {
+            print.value(exchange.map(|at| (self.connection(at.connection), at.exchange)));
+            print.each(replies.iter(), |print, (index, reply)| {
+                print.value(index);
+                print_reply(reply, print);
+            });
+        });
         print.each(self.context.upstreams().iter(), |print, (_, carrier)| match carrier {
             Carrier::Session => print.value(0_u8),
             Carrier::Stream(at) => print.value((1_u8, self.connection(at.connection), at.number)),
@@ -84,26 +90,6 @@ impl<'a> Ranks<'a> {
 
     pub(super) fn rank(&self, upstream: UpstreamId) -> Option<usize> {
         self.upstreams.get(&upstream).copied()
-    }
-
-    fn holder(&self, holder: &Holder, print: &mut Fingerprint<'_>) {
-        match holder {
-            Holder::Sessions(packets) => {
-                print.value(0_u8);
-                print.each(packets.iter(), |print, (index, reply)| {
-                    print.value(index);
-                    print_reply(reply, print);
-                });
-            }
-            Holder::Streams(PacketState::New) => print.value(1_u8),
-            Holder::Streams(PacketState::Exchange(at)) => {
-                print.value((2_u8, self.connection(at.connection), at.exchange));
-            }
-            Holder::Streams(PacketState::Replied(reply)) => {
-                print.value(3_u8);
-                print_reply(reply, print);
-            }
-        }
     }
 
     fn action(&self, action: &NodeAction, print: &mut Fingerprint<'_>) {
@@ -139,9 +125,9 @@ impl<'a> Ranks<'a> {
 
 fn print_reply(reply: &PacketReply, print: &mut Fingerprint<'_>) {
     match reply {
-        PacketReply::Packet(packet) => print.value((0_u8, packet.clone().into_packet())),
-        PacketReply::Unsupported => print.value(1_u8),
-        PacketReply::BadPacket => print.value(2_u8),
+        Ok(packet) => print.value((0_u8, packet.clone().into_packet())),
+        Err(PacketError::Unsupported) => print.value(1_u8),
+        Err(PacketError::BadPacket) => print.value(2_u8),
     }
 }
 

@@ -17,6 +17,7 @@ mod context;
 mod event;
 #[cfg(feature = "model")]
 mod fingerprint;
+mod packets;
 mod requests;
 mod sessions;
 mod socket;
@@ -32,11 +33,12 @@ pub use event::{Endpoint, NodeEvent, UpstreamEvent};
 #[cfg(feature = "model")]
 pub use fingerprint::SessionPlace;
 
-use crate::config::NodeConfig;
+use crate::config::{NodeConfig, NodeOptions};
 use crate::error::Misuse;
 use crate::id::{RequestId, UpstreamId};
 use crate::node::context::{Context, Owner, Work};
-use crate::node::requests::{Holder, PacketState, Part, RequestContent};
+use crate::node::packets::Packets;
+use crate::node::requests::Part;
 use crate::node::sessions::Sessions;
 use crate::node::streams::Streams;
 use crate::node::upstreams::Carrier;
@@ -91,16 +93,20 @@ impl Node {
     /// with one seed and one secret break the seal of level 2.
     pub fn new(config: NodeConfig, seed: [u8; 32], now: Instant) -> Self {
         let config = config.into_options();
-        let (sessions, streams) = (Sessions::new(&config, seed), Streams::new(&config, seed));
-        Self { context: Context::new(config, now), sessions, streams }
+        let packets = Packets::new(&config, seed);
+        Self::with_packets(packets, config, seed, now)
     }
 
     /// A node for models: packets of level 2 are read and written with [`Seal::null`](crate::wire::seal::Seal::null),
     /// that is, without any seal.
     #[cfg(any(test, feature = "model"))]
     pub fn unsealed(config: NodeConfig, seed: [u8; 32], now: Instant) -> Self {
-        let streams = Streams::unsealed(seed);
-        Self { streams, ..Self::new(config, seed, now) }
+        Self::with_packets(Packets::unsealed(seed), config.into_options(), seed, now)
+    }
+
+    fn with_packets(packets: Packets, config: NodeOptions, seed: [u8; 32], now: Instant) -> Self {
+        let sessions = Sessions::new(&config, seed);
+        Self { context: Context::new(config, packets, now), sessions, streams: Streams::new(seed) }
     }
 
     /// Hands in what happened.
@@ -186,17 +192,13 @@ impl Node {
 
     fn on_request(&mut self, request: RequestId, endpoint: &Endpoint, body: Bytes) {
         let Self { context: cx, sessions, streams } = self;
-        match cx.accept(request, endpoint, body) {
-            None => return,
-            Some(RequestContent::Packet(packet)) => {
-                streams.on_packet(cx, Part { request, index: 0 }, packet, false);
-            }
-            Some(RequestContent::Batch(ops)) => {
-                for (index, packet) in ops.packets() {
-                    streams.on_packet(cx, Part { request, index }, packet, true);
-                }
-                sessions.on_request(cx, request, ops);
-            }
+        let Some(mut ops) = cx.accept(request, endpoint, body) else { return };
+        let is_batch = !ops.is_packet();
+        for (index, packet) in ops.take_packets() {
+            streams.on_packet(cx, Part { request, index }, packet, is_batch);
+        }
+        if is_batch {
+            sessions.on_request(cx, request, ops);
         }
         cx.queue_accepted(request);
     }
@@ -204,9 +206,8 @@ impl Node {
     fn on_request_gone(&mut self, request: RequestId) {
         let Self { context: cx, sessions, streams } = self;
         match cx.request_gone(request) {
-            Some(Holder::Sessions(_)) => sessions.on_request_gone(cx, request),
-            Some(Holder::Streams(PacketState::Exchange(at))) => streams.on_request_gone(cx, request, at),
-            Some(Holder::Streams(PacketState::New | PacketState::Replied(_))) | None => {}
+            Some(at) => streams.on_request_gone(cx, request, at),
+            None => sessions.on_request_gone(cx, request),
         }
     }
 
@@ -250,10 +251,10 @@ impl Node {
         while let Some(work) = self.context.next_work() {
             let Self { context: cx, sessions, streams } = self;
             match work {
-                Work::Request(request) => match cx.requests().is_packet(request) {
-                    true => cx.respond_packet(request),
-                    false => sessions.respond(cx, request),
-                },
+                Work::Request(request) => {
+                    cx.respond_packet(request);
+                    sessions.respond(cx, request);
+                }
                 Work::Connection(connection) => streams.respond(cx, connection),
                 Work::Upstream(upstream) => match cx.upstreams().carrier(upstream) {
                     Some(Carrier::Session) => sessions.advance(cx, upstream),

@@ -49,69 +49,50 @@ impl From<&Endpoint> for AnswerForm {
     }
 }
 
-/// What a request brings.
-#[derive(Debug)]
-pub(super) enum RequestContent {
-    /// A packet of level 2 alone.
-    Packet(Bytes),
-    /// Ops of levels 0 and 1, and perhaps packets among them.
-    Batch(Ops),
-}
-
-/// The ops of a batch.
+/// The ops of a request: one packet, or ops of levels 0 and 1 with perhaps packets among them.
 #[derive(Debug)]
 pub(super) struct Ops {
     pub(super) form: AnswerForm,
     pub(super) ops: Vec<Result<Op, BadOp>>,
     /// Whether the client counts its writes (`wseq`).
     pub(super) counts_writes: bool,
-}
-
-impl RequestContent {
-    /// How many ops there are.
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::Packet(_) => 1,
-            Self::Batch(batch) => batch.ops.len(),
-        }
-    }
+    /// Bytes of memory that stay as long as any payload of the request does.
+    pub(super) pinned: usize,
 }
 
 impl Ops {
-    /// The packets among the ops, with their index.
-    pub(super) fn packets(&self) -> impl Iterator<Item = (usize, Bytes)> {
-        self.ops.iter().enumerate().filter_map(|(index, op)| match op {
-            Ok(Op::Streams { packet }) => Some((index, packet.clone())),
+    /// Whether they are one packet.
+    pub(super) fn is_packet(&self) -> bool {
+        matches!(self.ops.as_slice(), [Ok(Op::Streams { .. })])
+    }
+
+    /// Takes the packets out of the ops, with their index.
+    pub(super) fn take_packets(&mut self) -> impl Iterator<Item = (usize, Bytes)> {
+        self.ops.iter_mut().enumerate().filter_map(|(index, op)| match op {
+            Ok(Op::Streams { packet }) => Some((index, core::mem::take(packet))),
             Ok(_) | Err(_) => None,
         })
     }
 }
 
 /// The reply to a packet.
-#[derive(Clone, Debug)]
-pub(super) enum PacketReply {
-    /// A packet.
-    Packet(Sealing),
+pub(super) type PacketReply = Result<Sealing, PacketError>;
+
+/// Why a packet is not answered by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PacketError {
     /// The node does not offer level 2.
     Unsupported,
     /// The packet does not open, or broke the rules: the two look the same to a client.
     BadPacket,
 }
 
-impl PacketReply {
-    pub(super) const fn is_error(&self) -> bool {
-        matches!(self, Self::Unsupported | Self::BadPacket)
-    }
-
+impl PacketError {
     /// The error of the reply, and its code.
-    pub(super) fn error(&self) -> Option<(String, Option<Code>)> {
+    pub(super) const fn error(self) -> (&'static str, Option<Code>) {
         match self {
-            Self::Packet(_) => None,
-            Self::Unsupported => {
-                let bad = BadOp::Unknown("streams".into());
-                Some((bad.to_string(), bad.code()))
-            }
-            Self::BadPacket => Some(("bad packet".into(), None)),
+            Self::Unsupported => ("unknown op: streams", Some(Code::UnsupportedOp)),
+            Self::BadPacket => ("bad packet", None),
         }
     }
 }
@@ -126,34 +107,15 @@ pub(super) struct Requests {
 #[derive(Clone, Debug)]
 struct HeldRequest {
     form: AnswerForm,
-    holder: Holder,
+    /// Whether it is one packet, which the engine of level 2 holds. Packets among other ops are answered before the event
+    /// is done.
+    is_packet: bool,
+    /// The exchange that holds it, if it is one packet.
+    exchange: Option<ExchangeRef>,
+    /// The replies to its packets, with their index.
+    replies: Vec<(usize, PacketReply)>,
     /// Whether it is in the work queue.
     queued: bool,
-}
-
-/// Which engine holds a request, and the replies to its packets.
-#[derive(Clone, Debug)]
-pub(super) enum Holder {
-    /// The engine of levels 0 and 1. Packets among the ops are answered before the event is done.
-    Sessions(BTreeMap<usize, PacketReply>),
-    /// The engine of level 2: a packet is the whole request.
-    Streams(PacketState),
-}
-
-/// A request that is one packet.
-///
-/// ```text
-///  New ─▶ Exchange ─▶ Replied
-///   └─────────────────▲
-/// ```
-#[derive(Clone, Debug)]
-pub(super) enum PacketState {
-    /// Nothing is known yet.
-    New,
-    /// It is held in an exchange.
-    Exchange(ExchangeRef),
-    /// The reply is known.
-    Replied(PacketReply),
 }
 
 impl Requests {
@@ -170,29 +132,27 @@ impl Requests {
         body: Bytes,
         config: &NodeOptions,
         closed: bool,
-    ) -> Result<RequestContent, Refusal> {
+    ) -> Result<Ops, Refusal> {
         self.last = Some(request);
         if closed {
             return Err(Refusal::Closed);
         }
-        let content = self.read(endpoint, body, config)?;
-        let holder = match &content {
-            RequestContent::Packet(_) => Holder::Streams(PacketState::New),
-            RequestContent::Batch(_) => Holder::Sessions(BTreeMap::new()),
+        let ops = self.read(endpoint, body, config)?;
+        let held = HeldRequest {
+            form: ops.form,
+            is_packet: ops.is_packet(),
+            exchange: None,
+            replies: Vec::new(),
+            // It is queued when all of its parts were looked at.
+            queued: true,
         };
-        // It is queued when all of its parts were looked at.
-        self.held.insert(request, HeldRequest { form: endpoint.into(), holder, queued: true });
-        Ok(content)
+        self.held.insert(request, held);
+        Ok(ops)
     }
 
-    fn read(
-        &self,
-        endpoint: &Endpoint,
-        body: Bytes,
-        config: &NodeOptions,
-    ) -> Result<RequestContent, Refusal> {
+    fn read(&self, endpoint: &Endpoint, body: Bytes, config: &NodeOptions) -> Result<Ops, Refusal> {
         let limits = Limits { max_body: config.max_body, max_ops: config.tuning.max_batch_ops };
-        let (mut ops, counts_writes) = match endpoint {
+        let (ops, counts_writes) = match endpoint {
             Endpoint::Batch => {
                 let batch = wire::decode_request(&body, limits).map_err(Refusal::Unreadable)?;
                 self.admit(&batch.key, config)?;
@@ -208,15 +168,12 @@ impl Requests {
                 if body.len() > limits.max_body {
                     return Err(Refusal::Unreadable(RequestError::TooLarge));
                 }
-                return Ok(RequestContent::Packet(body));
+                (alloc::vec![Ok(Op::Streams { packet: body })], false)
             }
         };
-        if matches!(ops.as_slice(), [Ok(Op::Streams { .. })])
-            && let Some(Ok(Op::Streams { packet })) = ops.pop()
-        {
-            return Ok(RequestContent::Packet(packet));
-        }
-        Ok(RequestContent::Batch(Ops { form: endpoint.into(), ops, counts_writes }))
+        let payloads = ops.iter().flatten().filter_map(Op::payload).map(Bytes::len);
+        let pinned = payloads.fold(0, usize::saturating_add);
+        Ok(Ops { form: endpoint.into(), ops, counts_writes, pinned })
     }
 
     fn admit(&self, key: &str, config: &NodeOptions) -> Result<(), Refusal> {
@@ -229,15 +186,17 @@ impl Requests {
         }
     }
 
-    /// Forgets a request, and says what held it.
-    pub(super) fn remove(&mut self, request: RequestId) -> Option<Holder> {
-        self.held.remove(&request).map(|held| held.holder)
+    /// Forgets a request; false if it is not held.
+    pub(super) fn remove(&mut self, request: RequestId) -> bool {
+        self.held.remove(&request).is_some()
     }
 
-    /// The requests that are held.
+    /// The requests that are held: the exchange and the replies of each.
     #[cfg(feature = "model")]
-    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (RequestId, &Holder)> {
-        self.held.iter().map(|(request, held)| (*request, &held.holder))
+    pub(super) fn iter(
+        &self,
+    ) -> impl ExactSizeIterator<Item = (RequestId, Option<ExchangeRef>, &[(usize, PacketReply)])> {
+        self.held.iter().map(|(request, held)| (*request, held.exchange, held.replies.as_slice()))
     }
 
     /// A request enters the work queue; false if it is there already, or is not held.
@@ -254,47 +213,33 @@ impl Requests {
 
     /// A request that is one packet is held in an exchange.
     pub(super) fn hold_exchange(&mut self, part: Part, exchange: ExchangeRef) {
-        if let Some(HeldRequest { holder: Holder::Streams(state), .. }) = self.held.get_mut(&part.request) {
-            *state = PacketState::Exchange(exchange);
+        if let Some(held) = self.held.get_mut(&part.request).filter(|held| held.is_packet) {
+            held.exchange = Some(exchange);
         }
+    }
+
+    /// The exchange that holds a request that is one packet.
+    pub(super) fn exchange(&self, request: RequestId) -> Option<ExchangeRef> {
+        self.held.get(&request)?.exchange
     }
 
     /// Keeps the reply to a packet; false if its request is not held.
     pub(super) fn reply(&mut self, part: Part, reply: PacketReply) -> bool {
-        match self.held.get_mut(&part.request).map(|held| &mut held.holder) {
-            Some(Holder::Sessions(packets)) => {
-                packets.insert(part.index, reply);
-                true
-            }
-            Some(Holder::Streams(state)) => {
-                *state = PacketState::Replied(reply);
-                true
-            }
-            None => false,
-        }
+        let held = self.held.get_mut(&part.request);
+        held.map(|held| held.replies.push((part.index, reply))).is_some()
     }
 
-    /// Whether a request is one packet.
-    pub(super) fn is_packet(&self, request: RequestId) -> bool {
-        matches!(self.held.get(&request), Some(HeldRequest { holder: Holder::Streams(_), .. }))
-    }
-
-    /// Takes the reply to a packet among other ops.
+    /// Takes the reply to a packet.
     pub(super) fn take_reply(&mut self, part: Part) -> Option<PacketReply> {
-        match self.held.get_mut(&part.request).map(|held| &mut held.holder) {
-            Some(Holder::Sessions(packets)) => packets.remove(&part.index),
-            Some(Holder::Streams(_)) | None => None,
-        }
+        let replies = &mut self.held.get_mut(&part.request)?.replies;
+        let place = replies.iter().position(|(index, _)| *index == part.index)?;
+        Some(replies.swap_remove(place).1)
     }
 
     /// The response to a request that is one packet, once its reply is known.
-    pub(super) fn packet_response(&self, request: RequestId) -> Option<Response> {
-        match self.held.get(&request) {
-            Some(HeldRequest { form, holder: Holder::Streams(PacketState::Replied(reply)), .. }) => {
-                Some(response_to_packet(*form, reply.clone()))
-            }
-            Some(HeldRequest { holder: Holder::Streams(_) | Holder::Sessions(_), .. }) | None => None,
-        }
+    pub(super) fn packet_response(&mut self, request: RequestId) -> Option<Response> {
+        let HeldRequest { form, .. } = *self.held.get(&request).filter(|held| held.is_packet)?;
+        Some(response_to_packet(form, self.take_reply(Part { request, index: 0 })?))
     }
 }
 
@@ -311,7 +256,7 @@ impl Refusal {
     pub(super) fn response(&self, form: AnswerForm, diagnostic: bool) -> Response {
         match self {
             Self::Busy if form == AnswerForm::Packet => Response::text(503, "node is busy".into()),
-            Self::WrongKey if diagnostic => Response::json(200, whole_error(form, "unauthorized")),
+            Self::WrongKey if diagnostic => Response::json(200, error_body(form, ("unauthorized", None))),
             Self::WrongKey => Response {
                 status: 404,
                 content_type: "text/html",
@@ -331,40 +276,32 @@ fn unreadable(form: AnswerForm, error: &RequestError) -> Response {
         (AnswerForm::Single, RequestError::Missing(_)) => Response::text(422, text),
         (AnswerForm::Single | AnswerForm::Packet, _) => Response::text(400, text),
         (AnswerForm::Batch, RequestError::Missing(_) | RequestError::Json(_) | RequestError::TooManyOps) => {
-            Response::json(200, whole_error(form, &text))
+            Response::json(200, error_body(form, (&text, None)))
         }
     }
 }
 
-/// An error of the whole request, in the place where the endpoint's caller looks for one.
-fn whole_error(form: AnswerForm, error: &str) -> Bytes {
+/// An error, with its code, in the place where the endpoint's caller looks for one.
+fn error_body(form: AnswerForm, (error, code): (&str, Option<Code>)) -> Bytes {
+    let reply = ReplyParts { error: Some(error), code, ..ReplyParts::default() };
     match form {
-        AnswerForm::Single | AnswerForm::Packet => wire::encode_error(error),
-        AnswerForm::Batch => {
-            wire::encode_answer(&[ReplyParts { error: Some(error), ..ReplyParts::default() }])
-        }
+        AnswerForm::Single | AnswerForm::Packet => wire::encode_single_answer(&reply),
+        AnswerForm::Batch => wire::encode_answer(&[reply]),
     }
 }
 
 /// The response to a packet that came alone. It is sealed when the driver takes its body.
 fn response_to_packet(form: AnswerForm, reply: PacketReply) -> Response {
-    let (error, code) = match reply {
-        PacketReply::Packet(packet) => {
-            return match form {
-                AnswerForm::Batch => Response::json(200, packet.into_body(Wrapping::Answer)),
-                AnswerForm::Single => Response::json(200, packet.into_body(Wrapping::Reply)),
-                AnswerForm::Packet => Response::packet(packet.into_body(Wrapping::Raw)),
-            };
-        }
-        PacketReply::Unsupported | PacketReply::BadPacket => reply.error().unwrap_or_default(),
-    };
-    let parts = ReplyParts { error: Some(&error), code, ..ReplyParts::default() };
-    match form {
-        AnswerForm::Batch => Response::json(200, wire::encode_answer(&[parts])),
-        AnswerForm::Single => Response::json(200, wire::encode_single_answer(&parts)),
+    match (form, reply) {
+        (AnswerForm::Batch, Ok(packet)) => Response::json(200, packet.into_body(Wrapping::Answer)),
+        (AnswerForm::Single, Ok(packet)) => Response::json(200, packet.into_body(Wrapping::Reply)),
+        (AnswerForm::Packet, Ok(packet)) => Response::packet(packet.into_body(Wrapping::Raw)),
         // As a node without level 2 answers a path that it does not know.
-        AnswerForm::Packet if code == Some(Code::UnsupportedOp) => Response::text(404, String::new()),
-        AnswerForm::Packet => Response::text(400, error),
+        (AnswerForm::Packet, Err(PacketError::Unsupported)) => Response::text(404, String::new()),
+        (AnswerForm::Packet, Err(error)) => Response::text(400, error.error().0.into()),
+        (AnswerForm::Batch | AnswerForm::Single, Err(error)) => {
+            Response::json(200, error_body(form, error.error()))
+        }
     }
 }
 

@@ -92,7 +92,7 @@ impl Sessions {
 
     /// A request came: its ops run, and it is answered or held.
     pub(super) fn on_request(&mut self, cx: &mut Context, request: RequestId, content: Ops) {
-        let Ops { form, ops, counts_writes } = content;
+        let Ops { form, ops, counts_writes, pinned } = content;
         let tuning = &cx.config().tuning;
         let delays =
             if form == AnswerForm::Single { BatchDelays::single(tuning) } else { BatchDelays::batch(tuning) };
@@ -102,8 +102,6 @@ impl Sessions {
             BatchHold::LongPoll { until: cx.now().saturating_add(cx.config().longpoll) }
         };
         self.batches.insert(request, Batch::new(form, ops.len(), hold, delays));
-        let pinned = ops.iter().flatten().filter_map(Op::payload).map(Bytes::len);
-        let pinned = pinned.fold(0, usize::saturating_add);
         let mut incoming = Incoming { pinned, order: CloseOrder::new() };
         for (index, op) in ops.into_iter().enumerate() {
             self.on_op(cx, Part { request, index }, op, &mut incoming);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::id::{RequestId, UpstreamId};
 use crate::node::action::{Response, SessionEnd};
 use crate::node::context::Context;
-use crate::node::requests::{AnswerForm, PacketReply, Part};
+use crate::node::requests::{AnswerForm, Part};
 use crate::node::sessions::batch::{Batch, Drain, PendingReply, Role};
 use crate::node::sessions::closed::UPSTREAM_RESET;
 use crate::node::sessions::reply::FixedReply;
@@ -123,14 +123,14 @@ impl Writer<'_> {
 
     fn packet(&mut self, op: Part) -> DraftReply {
         match self.cx.take_packet_reply(op) {
-            Some(PacketReply::Packet(packet)) => {
+            Some(Ok(packet)) => {
                 let start = self.pieces.0.len();
                 self.pieces.0.push(packet.into_packet());
                 let payload = start..self.pieces.0.len();
                 DraftReply { payload, ..DraftReply::bare(FixedReply::default()) }
             }
-            Some(reply) => {
-                let (error, code) = reply.error().unwrap_or_default();
+            Some(Err(error)) => {
+                let (error, code) = error.error();
                 DraftReply::bare(FixedReply { code, ..FixedReply::error(error, None) })
             }
             None => DraftReply::bare(FixedReply::default()),

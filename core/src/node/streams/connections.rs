@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use crate::config::NodeOptions;
 use crate::id::{Counter, IdGenerator};
+use crate::node::packets::largest_packet;
 use crate::node::streams::client::ClientConnection;
-use crate::node::streams::packets::largest_packet;
 use crate::node::upstreams::ConnectionId;
 use crate::time::Instant;
 use crate::wire::packet::{ClientId, Epoch, Grants, RequestHeader};

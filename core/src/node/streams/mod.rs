@@ -18,24 +18,21 @@ mod exchanges;
 #[cfg(feature = "model")]
 mod fingerprint;
 mod hold;
-mod packets;
 mod stream;
 
 use bytes::Bytes;
 
-use crate::config::NodeOptions;
 use crate::error::Misuse;
 use crate::id::RequestId;
 use crate::level::Level;
 use crate::node::action::{ClientEnd, NodeNotice};
 use crate::node::context::Context;
 use crate::node::event::UpstreamEvent;
-use crate::node::requests::{ExchangeRef, PacketReply, Part};
+use crate::node::requests::{ExchangeRef, PacketError, Part};
 use crate::node::streams::client::ClientConnection;
 use crate::node::streams::client::request::RequestCopy;
 use crate::node::streams::client::response::unknown_epoch;
 use crate::node::streams::connections::Connections;
-use crate::node::streams::packets::Packets;
 use crate::node::upstreams::{ConnectionId, StreamRef};
 use crate::wire::packet::RequestHeader;
 
@@ -43,18 +40,11 @@ use crate::wire::packet::RequestHeader;
 #[derive(Clone, Debug)]
 pub(super) struct Streams {
     connections: Connections,
-    packets: Packets,
 }
 
 impl Streams {
-    pub(super) fn new(config: &NodeOptions, seed: [u8; 32]) -> Self {
-        Self { connections: Connections::new(seed), packets: Packets::new(config, seed) }
-    }
-
-    /// An engine whose packets are not sealed.
-    #[cfg(any(test, feature = "model"))]
-    pub(super) fn unsealed(seed: [u8; 32]) -> Self {
-        Self { connections: Connections::new(seed), packets: Packets::unsealed(seed) }
+    pub(super) fn new(seed: [u8; 32]) -> Self {
+        Self { connections: Connections::new(seed) }
     }
 
     /// Payload bytes that are kept for all clients. Visits every stream.
@@ -70,18 +60,17 @@ impl Streams {
     /// A packet came. With `shared`, other ops of its request must not wait for its answer.
     pub(super) fn on_packet(&mut self, cx: &mut Context, part: Part, packet: Bytes, shared: bool) {
         if cx.config().max_level < Level::Streams {
-            return cx.reply_packet(part, PacketReply::Unsupported);
+            return cx.refuse_packet(part, PacketError::Unsupported);
         }
         cx.count(|stats| &mut stats.packets, 1);
         let len = packet.len();
-        let Some((header, frames)) = self.packets.open(packet, cx.config()) else {
+        let Some((header, frames)) = cx.open_packet(packet) else {
             return bad_packet(cx, part);
         };
         let Some(id) = self.connection_of(cx, part, &header) else { return };
-        let Self { connections, packets } = self;
-        let Some(connection) = connections.get_mut(id) else { return };
+        let Some(connection) = self.connections.get_mut(id) else { return };
         let request = RequestCopy { part, header: &header, len, shared };
-        if let Err(fault) = connection.on_request(request, frames, packets, cx) {
+        if let Err(fault) = connection.on_request(request, frames, cx) {
             self.drop_client(cx, id, ClientEnd::Failed(fault));
             bad_packet(cx, part);
         }
@@ -101,7 +90,7 @@ impl Streams {
             (Some(id), Some(_)) if epoch == header.epoch => Some(id),
             (_, Some(epoch)) => {
                 let writer = unknown_epoch(header, epoch, cx);
-                self.packets.reply(part, writer, cx);
+                cx.reply_packet(part, writer);
                 None
             }
             (None, None) => match self.connections.insert(header, cx.config(), cx.now()) {
@@ -157,9 +146,8 @@ impl Streams {
 
     /// Answers the held requests of a client for which it is time, and sets the client's timer.
     pub(super) fn respond(&mut self, cx: &mut Context, connection: ConnectionId) {
-        let Self { connections, packets } = self;
-        if let Some(connection) = connections.get_mut(connection) {
-            connection.respond(packets, cx);
+        if let Some(connection) = self.connections.get_mut(connection) {
+            connection.respond(cx);
         }
     }
 
@@ -176,9 +164,8 @@ impl Streams {
     /// The node closes: every stream is reset, and every held request is answered with that.
     pub(super) fn close(&mut self, cx: &mut Context) {
         for id in self.connections.ids() {
-            let Self { connections, packets } = self;
-            if let Some(connection) = connections.get_mut(id) {
-                connection.close(packets, cx);
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.close(cx);
             }
             self.drop_client(cx, id, ClientEnd::NodeClosed);
         }
@@ -200,5 +187,5 @@ impl Streams {
 fn bad_packet(cx: &mut Context, part: Part) {
     cx.count(|stats| &mut stats.bad_packets, 1);
     cx.notice(NodeNotice::BadPacket { request: part.request });
-    cx.reply_packet(part, PacketReply::BadPacket);
+    cx.refuse_packet(part, PacketError::BadPacket);
 }

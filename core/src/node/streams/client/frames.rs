@@ -9,7 +9,6 @@ use crate::node::context::Context;
 use crate::node::socket::Socket;
 use crate::node::streams::client::ClientConnection;
 use crate::node::streams::client::request::RequestCopy;
-use crate::node::streams::packets::Packets;
 use crate::node::streams::stream::buffers;
 use crate::node::upstreams::{Carrier, StreamRef};
 use crate::pin::compact;
@@ -26,7 +25,6 @@ impl ClientConnection {
         request: RequestCopy<'_>,
         frame: Frame,
         fresh: bool,
-        packets: &mut Packets,
         cx: &mut Context,
     ) -> Result<(), ClientFault> {
         let exchange = request.header.exchange;
@@ -46,7 +44,7 @@ impl ClientConnection {
             }
             Frame::Datagram { .. } => {}
             Frame::Resend { exchange: lost } if lost >= exchange => return Err(ClientFault::ResendOfFuture),
-            Frame::Resend { exchange: lost } => self.on_resend(lost, packets, cx),
+            Frame::Resend { exchange: lost } => self.on_resend(lost, cx),
             // These only go down; a packet with one of them was refused.
             Frame::Opened { .. } | Frame::Backlog { .. } | Frame::Gone { .. } => {}
         }
@@ -135,10 +133,10 @@ impl ClientConnection {
     }
 
     /// A held request that is named in a RESEND is answered by a header: the client will not ask for more.
-    fn on_resend(&mut self, exchange: ExchangeNumber, packets: &mut Packets, cx: &mut Context) {
+    fn on_resend(&mut self, exchange: ExchangeNumber, cx: &mut Context) {
         if let Some(held) = self.resend(exchange, cx.now()) {
             self.exchanges.answered(exchange, 0, 0);
-            self.answer_bare(exchange, held, false, packets, cx);
+            self.answer_bare(exchange, held, false, cx);
         }
     }
 }

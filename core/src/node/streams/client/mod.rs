@@ -15,12 +15,11 @@ use crate::error::Misuse;
 use crate::node::action::{ClientFault, SessionEnd, Shut};
 use crate::node::context::{Context, Owner};
 use crate::node::event::UpstreamEvent;
-use crate::node::requests::PacketReply;
+use crate::node::requests::PacketError;
 use crate::node::socket::Socket;
 use crate::node::streams::ended::Ended;
 use crate::node::streams::exchanges::Exchanges;
 use crate::node::streams::hold::{Delays, HeldExchange, HoldInputs, ResponsePayload};
-use crate::node::streams::packets::Packets;
 use crate::node::upstreams::ConnectionId;
 use crate::time::{Instant, share};
 use crate::timer::TimerSlot;
@@ -275,15 +274,15 @@ impl ClientConnection {
     pub(super) fn drop_requests(mut self, cx: &mut Context) {
         cx.set_timer(&mut self.timer, Owner::Connection(self.id), None);
         for held in self.held.values() {
-            cx.reply_packet(held.at, PacketReply::BadPacket);
+            cx.refuse_packet(held.at, PacketError::BadPacket);
         }
     }
 
     /// The node closes: every stream is reset, and every held request is answered with that.
-    pub(super) fn close(&mut self, packets: &mut Packets, cx: &mut Context) {
+    pub(super) fn close(&mut self, cx: &mut Context) {
         self.end_streams(SessionEnd::NodeClosed, ResetCode::Draining, cx);
         while let Some(exchange) = self.held.keys().next().copied() {
-            self.answer_held(exchange, ResponsePayload::Anything, packets, cx);
+            self.answer_held(exchange, ResponsePayload::Anything, cx);
         }
     }
 }

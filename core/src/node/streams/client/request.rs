@@ -9,7 +9,6 @@ use crate::node::requests::{ExchangeRef, Part};
 use crate::node::streams::client::ClientConnection;
 use crate::node::streams::exchanges::Arrival;
 use crate::node::streams::hold::{HeldExchange, ResponsePayload};
-use crate::node::streams::packets::Packets;
 use crate::wire::frame::Frames;
 use crate::wire::number::ExchangeNumber;
 use crate::wire::packet::{RequestHeader, ResponseRoom};
@@ -32,7 +31,6 @@ impl ClientConnection {
         &mut self,
         request: RequestCopy<'_>,
         frames: Frames,
-        packets: &mut Packets,
         cx: &mut Context,
     ) -> Result<(), ClientFault> {
         let header = request.header;
@@ -40,33 +38,27 @@ impl ClientConnection {
         let arrival = self.exchanges.arrive(header.exchange).map_err(|_| ClientFault::TooManyExchanges)?;
         self.confirm_below(header.done, cx.now());
         self.take_terms(header);
-        self.answer_done(packets, cx);
+        self.answer_done(cx);
         for frame in frames {
-            self.on_frame(request, frame, arrival == Arrival::First, packets, cx)?;
+            self.on_frame(request, frame, arrival == Arrival::First, cx)?;
         }
-        self.admit_copy(request, arrival, packets, cx);
+        self.admit_copy(request, arrival, cx);
         self.queue(cx);
         Ok(())
     }
 
     /// Answers held requests below `done` by a header: the client will not ask for more.
-    fn answer_done(&mut self, packets: &mut Packets, cx: &mut Context) {
+    fn answer_done(&mut self, cx: &mut Context) {
         while let Some(first) = self.held.first_entry()
             && *first.key() < self.exchanges.done()
         {
             let (exchange, held) = first.remove_entry();
-            self.answer_bare(exchange, held, false, packets, cx);
+            self.answer_bare(exchange, held, false, cx);
         }
     }
 
     /// Answers this copy of a request, or holds it.
-    fn admit_copy(
-        &mut self,
-        request: RequestCopy<'_>,
-        arrival: Arrival,
-        packets: &mut Packets,
-        cx: &mut Context,
-    ) {
+    fn admit_copy(&mut self, request: RequestCopy<'_>, arrival: Arrival, cx: &mut Context) {
         let now = cx.now();
         let RequestCopy { part, header, shared, .. } = request;
         let exchange = header.exchange;
@@ -80,10 +72,10 @@ impl ClientConnection {
         match arrival {
             Arrival::Held if !bare => {
                 // Its frames are fixed now, and both copies are answered with them.
-                self.answer_held(exchange, ResponsePayload::Anything, packets, cx);
-                self.answer_again(exchange, held, packets, cx);
+                self.answer_held(exchange, ResponsePayload::Anything, cx);
+                self.answer_again(exchange, held, cx);
             }
-            Arrival::Answered if !bare => self.answer_again(exchange, held, packets, cx),
+            Arrival::Answered if !bare => self.answer_again(exchange, held, cx),
             Arrival::First if !bare => {
                 self.exchanges.hold(exchange);
                 self.held.insert(exchange, held);
@@ -91,10 +83,10 @@ impl ClientConnection {
             }
             Arrival::First => {
                 self.exchanges.answered(exchange, 0, 0);
-                self.answer_bare(exchange, held, header.epoch.is_none(), packets, cx);
+                self.answer_bare(exchange, held, header.epoch.is_none(), cx);
             }
             Arrival::Below | Arrival::Held | Arrival::Answered => {
-                self.answer_bare(exchange, held, header.epoch.is_none(), packets, cx);
+                self.answer_bare(exchange, held, header.epoch.is_none(), cx);
             }
         }
     }

@@ -6,10 +6,10 @@ use core::time::Duration;
 use crate::connection::Connection;
 use crate::connection::assemble::{Assembler, SPARSE_PACKET};
 use crate::node::context::{Context, Owner};
+use crate::node::packets::largest_packet;
 use crate::node::socket::Socket;
 use crate::node::streams::client::ClientConnection;
 use crate::node::streams::hold::{Decision, HeldExchange, ResponsePayload};
-use crate::node::streams::packets::{Packets, largest_packet};
 use crate::time::Instant;
 use crate::timer::TimerKind;
 use crate::wire::frame::Frame;
@@ -59,14 +59,14 @@ pub(in crate::node::streams) fn unknown_epoch(
 
 impl ClientConnection {
     /// Answers the held requests for which it is time, and sets the timer.
-    pub(in crate::node::streams) fn respond(&mut self, packets: &mut Packets, cx: &mut Context) {
+    pub(in crate::node::streams) fn respond(&mut self, cx: &mut Context) {
         self.queued = false;
         loop {
             match self.inputs().decide(cx.now(), self.delays(cx.config())) {
                 Decision::Answer(_, ResponsePayload::Repeat(old)) if !self.shared.needs_repeat(old) => {
                     self.unconfirmed.pop_first();
                 }
-                Decision::Answer(exchange, payload) => self.answer_held(exchange, payload, packets, cx),
+                Decision::Answer(exchange, payload) => self.answer_held(exchange, payload, cx),
                 Decision::Wait(at) => {
                     let idle = (self.idle_deadline(cx.config()), TimerKind::IdleClient);
                     let at = at.map_or(idle, |at| at.min(idle));
@@ -81,7 +81,6 @@ impl ClientConnection {
         &mut self,
         exchange: ExchangeNumber,
         payload: ResponsePayload,
-        packets: &mut Packets,
         cx: &mut Context,
     ) {
         let now = cx.now();
@@ -108,7 +107,7 @@ impl ClientConnection {
         }
         cx.count(|stats| &mut stats.downlink_bytes, packet.first);
         cx.count(|stats| &mut stats.repeated_bytes, packet.again);
-        packets.reply(held.at, writer, cx);
+        cx.reply_packet(held.at, writer);
     }
 
     /// Fills an answer. Says how often what is in it was repeated, as far as that counts.
@@ -142,13 +141,7 @@ impl ClientConnection {
     }
 
     /// Answers another copy of a request with what its answer carried.
-    pub(super) fn answer_again(
-        &mut self,
-        exchange: ExchangeNumber,
-        copy: HeldExchange,
-        packets: &mut Packets,
-        cx: &mut Context,
-    ) {
+    pub(super) fn answer_again(&mut self, exchange: ExchangeNumber, copy: HeldExchange, cx: &mut Context) {
         let header = self.header(exchange, &copy, cx);
         let limit = copy.max_response.limit(largest_packet(cx.config()));
         let writer = PacketWriter::response(&header, 0);
@@ -158,7 +151,7 @@ impl ClientConnection {
         let packet = packet.finish();
         let writer = self.with_backlog(packet.writer);
         cx.count(|stats| &mut stats.repeated_bytes, packet.again);
-        packets.reply(copy.at, writer, cx);
+        cx.reply_packet(copy.at, writer);
     }
 
     /// Answers a copy of a request with a header, and with what the client is granted if it was a hello.
@@ -167,12 +160,11 @@ impl ClientConnection {
         exchange: ExchangeNumber,
         copy: HeldExchange,
         hello: bool,
-        packets: &mut Packets,
         cx: &mut Context,
     ) {
         let mut header = self.header(exchange, &copy, cx);
         header.grants = Some(*self.grants()).filter(|_| hello);
-        packets.reply(copy.at, PacketWriter::response(&header, 0), cx);
+        cx.reply_packet(copy.at, PacketWriter::response(&header, 0));
     }
 
     /// The header of an answer that is given now.

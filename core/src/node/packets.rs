@@ -3,8 +3,6 @@
 use bytes::Bytes;
 
 use crate::config::NodeOptions;
-use crate::node::context::Context;
-use crate::node::requests::{PacketReply, Part};
 use crate::wire::Sealing;
 use crate::wire::direction::Direction;
 use crate::wire::frame::Frames;
@@ -41,10 +39,9 @@ impl Packets {
         packet::decode_request(self.up.open(packet).ok()?).ok()
     }
 
-    /// Answers a request packet.
-    pub(super) fn reply(&mut self, part: Part, writer: PacketWriter, cx: &mut Context) {
-        let packet = Sealing::new(writer.finish(), &self.down, self.nonces.next());
-        cx.reply_packet(part, PacketReply::Packet(packet));
+    /// A response packet, with what sealing it takes.
+    pub(super) fn seal(&mut self, writer: PacketWriter) -> Sealing {
+        Sealing::new(writer.finish(), &self.down, self.nonces.next())
     }
 }
 
