@@ -62,7 +62,7 @@ pub struct Conditions {
 
 impl Default for Conditions {
     fn default() -> Self {
-        let (client, node) = (client_options(Vec::new()), node_options());
+        let (client, node) = (ClientOptions::new(Vec::new()), NodeOptions::new(Secret::new(KEY)));
         Self {
             level: Level::default().number(),
             round_trip: RoundTrip(Latency::Hosted),
@@ -87,14 +87,6 @@ impl Default for Conditions {
     }
 }
 
-fn client_options(relays: Vec<RelayOptions>) -> ClientOptions {
-    ClientOptions::new(relays)
-}
-
-fn node_options() -> NodeOptions {
-    NodeOptions::new(Secret::new(KEY))
-}
-
 impl Conditions {
     /// The level itself; none where the machines do not have it.
     pub const fn level(&self) -> Option<Level> {
@@ -111,7 +103,7 @@ impl Conditions {
 
     /// Bytes of a session that one request takes at most.
     pub fn request_cap(&self) -> usize {
-        client_options(Vec::new()).tuning.max_op_payload
+        ClientOptions::new(Vec::new()).tuning.max_op_payload
     }
 
     /// What makes no run.
@@ -137,11 +129,9 @@ impl Conditions {
             .max_concurrent(self.concurrency as usize)
             .daily_calls(self.daily_calls())
             .binary(self.binary);
-        let mut client = client_options(vec![relay; self.relays as usize]);
-        client.max_level = level;
-        client.max_depth = self.depth;
-        let mut node = node_options();
-        node.max_level = level;
+        let relays = vec![relay; self.relays as usize];
+        let client = ClientOptions::new(relays).max_level(level).max_depth(self.depth);
+        let mut node = NodeOptions::new(Secret::new(KEY)).max_level(level);
         node.tuning.max_drain = usize::try_from(self.response_cap.0).unwrap_or(usize::MAX);
         node.tuning.max_batch_drain = node.tuning.max_batch_drain.max(node.tuning.max_drain);
         (client, node)

@@ -1,19 +1,21 @@
-//! Plan files.
+//! Plans, as their files say and with the points that they measure.
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::plan::figure::Figure;
 use crate::plan::parameter::Parameter;
+use crate::plan::point::Point;
 use crate::plan::requirement::Requirement;
 use crate::plan::workload::Workload;
 
-/// A plan file. Conditions are tables of [`Conditions`](crate::plan::Conditions) by name; what is nearer to a
-/// run takes the place of what is further away: the plan's, the case's or sweep's own, the series', the x
-/// value's.
+/// A plan that can be run, once [`Plan::parse`] has given it its points.
+///
+/// Conditions are tables of [`Conditions`](crate::plan::Conditions) by name; what is nearer to a run takes the place of
+/// what is further away: the plan's, the case's or sweep's own, the series', the x value's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Definition {
+pub struct Plan {
     /// The heading of the report.
     pub title: String,
     /// What the figures are about, in a few sentences.
@@ -27,19 +29,22 @@ pub struct Definition {
     pub conditions: Table,
     /// Rows of the table.
     #[serde(default, rename = "case")]
-    pub cases: Vec<CaseDefinition>,
+    pub cases: Vec<Case>,
     /// Pictures of one thing varied.
     #[serde(default, rename = "sweep")]
-    pub sweeps: Vec<SweepDefinition>,
+    pub sweeps: Vec<Sweep>,
     /// Pictures of percentiles.
-    #[serde(default, rename = "percentiles")]
-    pub percentiles: Vec<PercentilesDefinition>,
+    #[serde(default)]
+    pub percentiles: Vec<Percentiles>,
+    /// Everything that is measured, each once.
+    #[serde(skip)]
+    pub points: Vec<Point>,
 }
 
 /// A group of rows of the table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct CaseDefinition {
+pub struct Case {
     /// For `--only`, and for `percentiles`.
     pub name: String,
     /// What the table calls it.
@@ -57,12 +62,15 @@ pub struct CaseDefinition {
     /// Its own conditions.
     #[serde(default)]
     pub conditions: Table,
+    /// By level of the plan: the place of its point.
+    #[serde(skip)]
+    pub points: Vec<usize>,
 }
 
 /// One condition varied.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct SweepDefinition {
+pub struct Sweep {
     /// For `--only`.
     pub name: String,
     /// The heading of its pictures.
@@ -74,21 +82,33 @@ pub struct SweepDefinition {
     /// Its values, as conditions write them.
     pub values: Vec<Value>,
     /// What the lines are; without it the levels of the plan.
-    pub series: Option<SeriesDefinition>,
+    pub series: Option<Series>,
     /// A picture each.
     #[serde(rename = "plot")]
-    pub plots: Vec<PlotDefinition>,
+    pub plots: Vec<Plot>,
     /// Runs of each point, if not as many as elsewhere.
     pub seeds: Option<u32>,
     /// Its own conditions.
     #[serde(default)]
     pub conditions: Table,
+    /// A line of its pictures for each of its series.
+    #[serde(skip)]
+    pub lines: Vec<Line>,
+}
+
+/// A line of a sweep's pictures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// What it is called.
+    pub label: String,
+    /// Places on the x axis, and of the points.
+    pub points: Vec<(f64, usize)>,
 }
 
 /// The lines of a sweep's pictures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct SeriesDefinition {
+pub struct Series {
     /// What differs from line to line.
     pub vary: Parameter,
     /// Its values, as conditions write them.
@@ -98,7 +118,7 @@ pub struct SeriesDefinition {
 /// A picture of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct PlotDefinition {
+pub struct Plot {
     /// What it shows; the first as full lines, the second as broken ones. They have one unit.
     pub figures: Vec<Figure>,
     /// Whether the y axis grows by factors.
@@ -112,13 +132,16 @@ pub struct PlotDefinition {
 /// A picture of all percentiles of some cases.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct PercentilesDefinition {
+pub struct Percentiles {
     /// Its heading.
     pub title: String,
     /// The cases, by name.
     pub cases: Vec<String>,
     /// What of them.
     pub of: Waits,
+    /// The lines of each case: what each is called, and the place of its point, by level of the plan.
+    #[serde(skip)]
+    pub lines: Vec<Vec<(String, usize)>>,
 }
 
 /// Something that is waited for.

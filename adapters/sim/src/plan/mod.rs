@@ -28,6 +28,7 @@ mod limit;
 mod measure;
 mod network;
 mod parameter;
+mod point;
 mod probe;
 mod report;
 mod requirement;
@@ -41,22 +42,20 @@ mod workload;
 
 pub use aggregate::Aggregate;
 pub use conditions::Conditions;
-pub use definition::{
-    CaseDefinition, Definition, PercentilesDefinition, PlotDefinition, SeriesDefinition, SweepDefinition,
-    Waits,
-};
+pub use definition::{Case, Line, Percentiles, Plan, Plot, Series, Sweep, Waits};
 pub use figure::Figure;
 pub use json::json;
 pub use limit::limit;
-pub use measure::Measurement;
+pub use measure::{Measurement, Transfer};
 pub use network::NetworkOnly;
 pub use parameter::Parameter;
+pub use point::Point;
 pub use probe::Probe;
 pub use report::html;
 pub use requirement::{Measure, Requirement};
-pub use resolve::{BadPlan, Case, Choice, Percentiles, Plan, Point, Required, Series, Sweep};
+pub use resolve::{BadPlan, Choice};
 pub use round_trip::{BadRoundTrip, RoundTrip};
-pub use runner::{BadRun, Results};
+pub use runner::{BadRun, Results, measure};
 pub use samples::Samples;
 pub use size::{BadSize, Size};
 pub use table::{markdown, table};

@@ -42,35 +42,22 @@ impl Parameter {
         }
     }
 
-    /// Its place on the axis.
-    pub fn read(self, conditions: &Conditions) -> f64 {
+    /// Its place on the axis, and what a line of a plot is called that stands for this value.
+    pub fn read(self, of: &Conditions) -> (f64, String) {
+        let (loss, duplicates) = (100.0 * of.loss.share(), 100.0 * of.duplicates.share());
         match self {
-            Self::Level => f64::from(conditions.level),
-            Self::RoundTrip => conditions.round_trip.median().as_secs_f64(),
-            Self::Loss => 100.0 * conditions.loss.share(),
-            Self::Duplicates => 100.0 * conditions.duplicates.share(),
-            Self::Relays => f64::from(conditions.relays),
-            Self::Concurrency => f64::from(conditions.concurrency),
-            Self::Link => conditions.link.as_f64() / MEGA,
-            Self::PerCall => conditions.per_call.as_f64() / MEGA,
-            Self::Depth => conditions.depth as f64,
-            Self::ResponseCap => conditions.response_cap.as_f64() / MIB,
-        }
-    }
-
-    /// What a line of a plot is called that stands for this value.
-    pub fn tell(self, conditions: &Conditions) -> String {
-        match self {
-            Self::Level => format!("level {}", conditions.level),
-            Self::RoundTrip => format!("{} round trip", conditions.round_trip),
-            Self::Loss => format!("{} % lost", self.read(conditions)),
-            Self::Duplicates => format!("{} % doubled", self.read(conditions)),
-            Self::Relays => format!("{} relays", conditions.relays),
-            Self::Concurrency => format!("{} calls a relay", conditions.concurrency),
-            Self::Link => format!("link {}/s", conditions.link),
-            Self::PerCall => format!("{}/s a call", conditions.per_call),
-            Self::Depth => format!("depth {}", conditions.depth),
-            Self::ResponseCap => format!("{} a response", conditions.response_cap),
+            Self::Level => (of.level.into(), format!("level {}", of.level)),
+            Self::RoundTrip => {
+                (of.round_trip.median().as_secs_f64(), format!("{} round trip", of.round_trip))
+            }
+            Self::Loss => (loss, format!("{loss} % lost")),
+            Self::Duplicates => (duplicates, format!("{duplicates} % doubled")),
+            Self::Relays => (of.relays.into(), format!("{} relays", of.relays)),
+            Self::Concurrency => (of.concurrency.into(), format!("{} calls a relay", of.concurrency)),
+            Self::Link => (of.link.as_f64() / MEGA, format!("link {}/s", of.link)),
+            Self::PerCall => (of.per_call.as_f64() / MEGA, format!("{}/s a call", of.per_call)),
+            Self::Depth => (of.depth as f64, format!("depth {}", of.depth)),
+            Self::ResponseCap => (of.response_cap.as_f64() / MIB, format!("{} a response", of.response_cap)),
         }
     }
 

@@ -23,6 +23,9 @@ pub struct Requirement {
     pub must: f64,
     /// What is hoped for.
     pub goal: Option<f64>,
+    /// By level of the plan: the place of the point that it is compared with; empty where nothing is compared.
+    #[serde(skip)]
+    pub others: Vec<usize>,
 }
 
 /// By what a figure is measured.
@@ -98,7 +101,15 @@ mod tests {
     use super::*;
 
     fn requirement(figure: Figure) -> Requirement {
-        Requirement { figure, label: None, by: Measure::Plain, of: None, must: 4.0, goal: Some(5.0) }
+        Requirement {
+            figure,
+            label: None,
+            by: Measure::Plain,
+            of: None,
+            must: 4.0,
+            goal: Some(5.0),
+            others: Vec::new(),
+        }
     }
 
     #[test]

@@ -1,107 +1,15 @@
-//! Resolved plans: every point with its conditions.
+//! Resolution of plan files: every point with its conditions.
 
 use std::fmt;
+use std::mem::take;
 
 use toml::{Table, Value};
 
 use crate::plan::conditions::Conditions;
-use crate::plan::definition::{
-    CaseDefinition, Definition, PercentilesDefinition, PlotDefinition, SeriesDefinition, SweepDefinition,
-    Waits,
-};
-use crate::plan::figure::Figure;
+use crate::plan::definition::{Case, Line, Percentiles, Plan, Plot, Series, Sweep};
 use crate::plan::parameter::Parameter;
-use crate::plan::requirement::Requirement;
+use crate::plan::point::Point;
 use crate::plan::workload::Workload;
-
-/// A plan that can be run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
-    /// The heading of the report.
-    pub title: String,
-    /// What the figures are about.
-    pub about: String,
-    /// The columns of the table.
-    pub levels: Vec<u8>,
-    /// Everything that is measured, each once.
-    pub points: Vec<Point>,
-    /// Rows of the table.
-    pub cases: Vec<Case>,
-    /// Pictures of one thing varied.
-    pub sweeps: Vec<Sweep>,
-    /// Pictures of percentiles.
-    pub percentiles: Vec<Percentiles>,
-}
-
-/// Runs that differ in nothing but their seeds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Point {
-    /// What they take place under.
-    pub conditions: Conditions,
-    /// What is done.
-    pub workload: Workload,
-    /// How many there are, with the seeds from 0 on.
-    pub seeds: u32,
-}
-
-/// A group of rows of the table.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Case {
-    /// Its name in the plan.
-    pub name: String,
-    /// What the table calls it.
-    pub label: String,
-    /// A row each.
-    pub figures: Vec<Figure>,
-    /// A row each, with what must be reached.
-    pub requirements: Vec<Required>,
-    /// By level of the plan: the place of its point.
-    pub points: Vec<usize>,
-}
-
-/// A requirement, and by level of the plan the points of the case that it is compared with.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Required {
-    /// What is required.
-    pub requirement: Requirement,
-    /// The places of points; empty where nothing is compared.
-    pub others: Vec<usize>,
-}
-
-/// One condition varied.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sweep {
-    /// Its name in the plan.
-    pub name: String,
-    /// The heading of its pictures.
-    pub title: String,
-    /// The x axis.
-    pub vary: Parameter,
-    /// The lines.
-    pub series: Vec<Series>,
-    /// The pictures.
-    pub plots: Vec<PlotDefinition>,
-}
-
-/// A line of a sweep's pictures.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Series {
-    /// What it is called.
-    pub label: String,
-    /// Places on the x axis, and of the points.
-    pub points: Vec<(f64, usize)>,
-}
-
-/// A picture of percentiles.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Percentiles {
-    /// Its heading.
-    pub title: String,
-    /// What is waited for.
-    pub of: Waits,
-    /// The lines of each case: what each is called, and the place of its point, by level of the plan.
-    pub lines: Vec<Vec<(String, usize)>>,
-}
 
 /// An invalid plan, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -127,27 +35,20 @@ impl Plan {
     /// # Errors
     /// [`BadPlan`] names what cannot be read or is invalid.
     pub fn parse(text: &str, choice: &Choice) -> Result<Self, BadPlan> {
-        let mut definition: Definition = toml::from_str(text).map_err(bad)?;
-        let all = definition.cases.clone();
-        choose(&mut definition, &choice.only)?;
-        let mut plan = Self {
-            title: definition.title.clone(),
-            about: definition.about.clone(),
-            levels: definition.levels.clone(),
-            points: Vec::new(),
-            cases: Vec::new(),
-            sweeps: Vec::new(),
-            percentiles: Vec::new(),
-        };
-        let seeds = |own: Option<u32>| choice.seeds.or(own).unwrap_or(definition.seeds).max(1);
-        for case in &definition.cases {
-            plan.add_case(&definition.conditions, case, &all, &seeds)?;
+        let mut plan: Self = toml::from_str(text).map_err(bad)?;
+        let all = plan.cases.clone();
+        plan.choose(&choice.only)?;
+        let Self { levels, seeds, conditions, cases, sweeps, percentiles, points, .. } = &mut plan;
+        let seeds = (choice.seeds, *seeds);
+        let mut resolver = Resolver { base: conditions, levels, seeds, points };
+        for case in &mut *cases {
+            resolver.case(case, &all)?;
         }
-        for sweep in &definition.sweeps {
-            plan.add_sweep(&definition.conditions, sweep, seeds(sweep.seeds))?;
+        for sweep in sweeps {
+            resolver.sweep(sweep)?;
         }
-        for picture in &definition.percentiles {
-            plan.add_percentiles(picture)?;
+        for picture in percentiles {
+            picture.resolve(levels, cases)?;
         }
         Ok(plan)
     }
@@ -157,93 +58,105 @@ impl Plan {
         self.points.iter().map(|point| u64::from(point.seeds)).sum()
     }
 
-    fn add_case(
-        &mut self,
-        base: &Table,
-        case: &CaseDefinition,
-        all: &[CaseDefinition],
-        seeds: &impl Fn(Option<u32>) -> u32,
-    ) -> Result<(), BadPlan> {
-        let points = self.points_of(base, case, seeds(case.seeds))?;
-        let mut requirements = Vec::new();
-        for requirement in case.requirements.clone() {
-            let others = match &requirement.of {
-                None => Vec::new(),
-                Some(name) => {
-                    let other = all.iter().find(|other| other.name == *name).ok_or_else(|| {
-                        BadPlan(format!("case {}: there is no case `{name}` to compare with", case.name))
-                    })?;
-                    self.points_of(base, other, seeds(other.seeds))?
-                }
-            };
-            requirements.push(Required { requirement, others });
+    /// Leaves the chosen cases and sweeps, and of pictures of percentiles the lines of those cases.
+    fn choose(&mut self, only: &[String]) -> Result<(), BadPlan> {
+        if only.is_empty() {
+            return Ok(());
         }
-        let CaseDefinition { name, label, figures, .. } = case.clone();
-        self.cases.push(Case { name, label, figures, requirements, points });
+        let names = self.cases.iter().map(|case| &case.name);
+        let names: Vec<&String> = names.chain(self.sweeps.iter().map(|sweep| &sweep.name)).collect();
+        if let Some(unknown) = only.iter().find(|name| !names.contains(name)) {
+            let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
+            return Err(BadPlan(format!("the plan has no `{unknown}`; it has {}", names.join(", "))));
+        }
+        self.sweeps.retain(|sweep| only.contains(&sweep.name));
+        let (chosen, dropped): (Vec<_>, Vec<_>) =
+            take(&mut self.cases).into_iter().partition(|case| only.contains(&case.name));
+        self.cases = chosen;
+        for picture in &mut self.percentiles {
+            picture.cases.retain(|name| dropped.iter().all(|case| case.name != *name));
+        }
+        self.percentiles.retain(|picture| !picture.cases.is_empty());
+        Ok(())
+    }
+}
+
+/// What the points of a plan are made from, and those that there are.
+struct Resolver<'a> {
+    base: &'a Table,
+    levels: &'a [u8],
+    /// Runs of each point: what was chosen, and what the plan says.
+    seeds: (Option<u32>, u32),
+    points: &'a mut Vec<Point>,
+}
+
+impl Resolver<'_> {
+    fn case(&mut self, case: &mut Case, all: &[Case]) -> Result<(), BadPlan> {
+        case.points = self.points_of(case)?;
+        for requirement in &mut case.requirements {
+            let Some(name) = &requirement.of else { continue };
+            let other = all.iter().find(|other| other.name == *name).ok_or_else(|| {
+                BadPlan(format!("case {}: there is no case `{name}` to compare with", case.name))
+            })?;
+            requirement.others = self.points_of(other)?;
+        }
         Ok(())
     }
 
     /// The places of a case's points, by level.
-    fn points_of(&mut self, base: &Table, case: &CaseDefinition, seeds: u32) -> Result<Vec<usize>, BadPlan> {
+    fn points_of(&mut self, case: &Case) -> Result<Vec<usize>, BadPlan> {
         let mut points = Vec::new();
-        for level in self.levels.clone() {
-            let level = (Parameter::Level, &Value::from(i64::from(level)));
-            let conditions = overlay(&[base, &case.conditions], &[level])
+        for level in self.levels {
+            let level = (Parameter::Level, &Value::from(i64::from(*level)));
+            let conditions = self
+                .conditions(&case.conditions, &[level])
                 .map_err(|BadPlan(why)| BadPlan(format!("case {}: {why}", case.name)))?;
-            points.push(self.point(conditions, case.workload, seeds));
+            points.push(self.point(conditions, case.workload, case.seeds));
         }
         Ok(points)
     }
 
-    fn add_sweep(&mut self, base: &Table, sweep: &SweepDefinition, seeds: u32) -> Result<(), BadPlan> {
-        let levels = || SeriesDefinition {
+    fn sweep(&mut self, sweep: &mut Sweep) -> Result<(), BadPlan> {
+        let levels = || Series {
             vary: Parameter::Level,
             values: self.levels.iter().map(|level| Value::from(i64::from(*level))).collect(),
         };
-        let lines = sweep.series.clone().unwrap_or_else(levels);
-        let mut series = Vec::new();
-        for line in &lines.values {
-            let mut points = Vec::new();
-            let mut label = String::new();
+        let series = sweep.series.clone().unwrap_or_else(levels);
+        for value in &series.values {
+            let mut line = Line { label: String::new(), points: Vec::new() };
             for x in &sweep.values {
-                let turned = [(lines.vary, line), (sweep.vary, x)];
-                let conditions = overlay(&[base, &sweep.conditions], &turned)
+                let conditions = self
+                    .conditions(&sweep.conditions, &[(series.vary, value), (sweep.vary, x)])
                     .map_err(|BadPlan(why)| BadPlan(format!("sweep {}: {why}", sweep.name)))?;
-                label = lines.vary.tell(&conditions);
-                let x = sweep.vary.read(&conditions);
-                points.push((x, self.point(conditions, sweep.workload, seeds)));
+                (_, line.label) = series.vary.read(&conditions);
+                let (x, _) = sweep.vary.read(&conditions);
+                line.points.push((x, self.point(conditions, sweep.workload, sweep.seeds)));
             }
-            points.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-            series.push(Series { label, points });
+            line.points.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+            sweep.lines.push(line);
         }
-        let SweepDefinition { name, title, vary, plots, .. } = sweep.clone();
-        if let Some(mixed) = plots.iter().find(|plot| !plot.is_one_unit()) {
-            return Err(BadPlan(format!(
-                "sweep {name}: {:?} have different units, or are none",
-                mixed.figures
-            )));
+        match sweep.plots.iter().find(|plot| !plot.is_one_unit()) {
+            Some(Plot { figures, .. }) => {
+                Err(BadPlan(format!("sweep {}: {figures:?} have different units, or are none", sweep.name)))
+            }
+            None => Ok(()),
         }
-        self.sweeps.push(Sweep { name, title, vary, series, plots });
-        Ok(())
     }
 
-    fn add_percentiles(&mut self, picture: &PercentilesDefinition) -> Result<(), BadPlan> {
-        let mut lines = Vec::new();
-        for name in &picture.cases {
-            let case = self.cases.iter().find(|case| case.name == *name);
-            let case = case.ok_or_else(|| BadPlan(format!("percentiles: no case is called `{name}`")))?;
-            let of_level = self.levels.iter().zip(&case.points);
-            lines.push(
-                of_level.map(|(level, point)| (format!("level {level}, {}", case.label), *point)).collect(),
-            );
-        }
-        self.percentiles.push(Percentiles { title: picture.title.clone(), of: picture.of, lines });
-        Ok(())
+    /// The conditions of the plan under `own`, with these parameters varied.
+    fn conditions(&self, own: &Table, varied: &[(Parameter, &Value)]) -> Result<Conditions, BadPlan> {
+        let mut table = self.base.clone();
+        table.extend(own.clone());
+        table.extend(varied.iter().map(|(parameter, value)| (parameter.to_string(), (*value).clone())));
+        let conditions: Conditions = table.try_into().map_err(bad)?;
+        conditions.check().map_err(BadPlan)?;
+        Ok(conditions)
     }
 
     /// The place of a point, which is measured once however often it is shown.
-    fn point(&mut self, conditions: Conditions, workload: Workload, seeds: u32) -> usize {
-        let point = Point { conditions, workload, seeds };
+    fn point(&mut self, conditions: Conditions, workload: Workload, own_seeds: Option<u32>) -> usize {
+        let (chosen, usual) = self.seeds;
+        let point = Point { conditions, workload, seeds: chosen.or(own_seeds).unwrap_or(usual).max(1) };
         self.points.iter().position(|known| *known == point).unwrap_or_else(|| {
             self.points.push(point);
             self.points.len() - 1
@@ -251,50 +164,23 @@ impl Plan {
     }
 }
 
-impl PlotDefinition {
+impl Percentiles {
+    fn resolve(&mut self, levels: &[u8], cases: &[Case]) -> Result<(), BadPlan> {
+        for name in &self.cases {
+            let case = cases.iter().find(|case| case.name == *name);
+            let case = case.ok_or_else(|| BadPlan(format!("percentiles: no case is called `{name}`")))?;
+            let label = |level: &u8| format!("level {level}, {}", case.label);
+            self.lines.push(levels.iter().map(label).zip(case.points.iter().copied()).collect());
+        }
+        Ok(())
+    }
+}
+
+impl Plot {
     fn is_one_unit(&self) -> bool {
         let mut units = self.figures.iter().map(|figure| figure.unit());
         units.next().is_some_and(|first| units.all(|unit| unit == first))
     }
-}
-
-/// Leaves the chosen cases and sweeps, and of pictures of percentiles the lines of those cases.
-fn choose(definition: &mut Definition, only: &[String]) -> Result<(), BadPlan> {
-    if only.is_empty() {
-        return Ok(());
-    }
-    let known = |name: &String| {
-        definition.cases.iter().any(|case| case.name == *name)
-            || definition.sweeps.iter().any(|sweep| sweep.name == *name)
-    };
-    if let Some(unknown) = only.iter().find(|name| !known(name)) {
-        let names = definition.cases.iter().map(|case| case.name.as_str());
-        let names: Vec<&str> =
-            names.chain(definition.sweeps.iter().map(|sweep| sweep.name.as_str())).collect();
-        return Err(BadPlan(format!("the plan has no `{unknown}`; it has {}", names.join(", "))));
-    }
-    definition.sweeps.retain(|sweep| only.contains(&sweep.name));
-    let (chosen, dropped): (Vec<_>, Vec<_>) =
-        std::mem::take(&mut definition.cases).into_iter().partition(|case| only.contains(&case.name));
-    definition.cases = chosen;
-    for picture in &mut definition.percentiles {
-        picture.cases.retain(|name| dropped.iter().all(|case| case.name != *name));
-    }
-    definition.percentiles.retain(|picture| !picture.cases.is_empty());
-    Ok(())
-}
-
-fn overlay(tables: &[&Table], turned: &[(Parameter, &Value)]) -> Result<Conditions, BadPlan> {
-    let mut table = Table::new();
-    for below in tables {
-        table.extend(below.iter().map(|(key, value)| (key.clone(), value.clone())));
-    }
-    for (parameter, value) in turned {
-        table.insert(parameter.to_string(), (*value).clone());
-    }
-    let conditions: Conditions = table.try_into().map_err(bad)?;
-    conditions.check().map_err(BadPlan)?;
-    Ok(conditions)
 }
 
 #[cfg(test)]

@@ -1,20 +1,34 @@
 //! The runs of a plan, on several threads.
 
-use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
+use seqlane::Client;
+
+use crate::guard::guarded;
 use crate::plan::aggregate::Aggregate;
+use crate::plan::definition::Plan;
 use crate::plan::measure::Measurement;
-use crate::plan::resolve::{Plan, Point};
-use crate::property::Violation;
+use crate::plan::network::NetworkOnly;
+use crate::plan::point::Point;
+use crate::plan::probe::Probe;
+use crate::world::World;
+use crate::{Property, Time, Violation};
+
+/// No run takes longer than this in virtual time; what has not finished by then has not finished.
+const LONGEST: Duration = Duration::from_secs(12 * 3600);
 
 /// What the points of a plan showed, by their places.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Results(Vec<Aggregate>);
 
 /// A run of a plan that violated a property: no figure is worth anything until that is mended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{:?} violated by seed {seed} of {:?} under {:?}: {}",
+    .violation.property, .point.workload, .point.conditions, .violation.what
+)]
 pub struct BadRun {
     /// What it is a run of.
     pub point: Box<Point>,
@@ -30,20 +44,6 @@ impl Results {
         &self.0[point]
     }
 }
-
-impl fmt::Display for BadRun {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { point, seed, violation } = self;
-        let Violation { property, what, .. } = violation;
-        write!(
-            f,
-            "{property:?} violated by seed {seed} of {:?} under {:?}: {what}",
-            point.workload, point.conditions
-        )
-    }
-}
-
-impl std::error::Error for BadRun {}
 
 impl Plan {
     /// Makes all runs on `jobs` threads. The results do not depend on their number.
@@ -64,8 +64,7 @@ impl Plan {
                     while !failed.load(Ordering::Relaxed)
                         && let Some((place, seed)) = work.get(next.fetch_add(1, Ordering::Relaxed))
                     {
-                        let Point { conditions, workload, .. } = &self.points[*place];
-                        let taken = Measurement::take(conditions, *workload, *seed);
+                        let taken = measure(&self.points[*place], *seed);
                         failed.fetch_or(taken.is_err(), Ordering::Relaxed);
                         done.lock().expect("no thread panics with it").push((*place, *seed, taken));
                         progress();
@@ -81,17 +80,39 @@ impl Plan {
         mut done: Vec<(usize, u64, Result<Measurement, Violation>)>,
     ) -> Result<Results, BadRun> {
         done.sort_by_key(|(place, seed, _)| (*place, *seed));
-        let mut runs = vec![Vec::new(); self.points.len()];
+        let empty = |point: &Point| Aggregate { point: point.clone(), runs: Vec::new() };
+        let mut results: Vec<Aggregate> = self.points.iter().map(empty).collect();
         for (place, seed, taken) in done {
-            match taken {
-                Ok(measurement) => runs[place].push(measurement),
-                Err(violation) => {
-                    let point = Box::new(self.points[place].clone());
-                    return Err(BadRun { point, seed, violation });
-                }
-            }
+            let Aggregate { point, runs } = &mut results[place];
+            runs.push(taken.map_err(|violation| BadRun {
+                point: Box::new(point.clone()),
+                seed,
+                violation,
+            })?);
         }
-        Ok(Results(runs.iter().map(|runs| Aggregate::new(runs)).collect()))
+        Ok(Results(results))
+    }
+}
+
+/// Makes a run of a point.
+///
+/// # Errors
+/// A violation: figures of machines that do wrong are worth nothing.
+pub fn measure(point: &Point, seed: u64) -> Result<Measurement, Violation> {
+    guarded(|| unguarded(point, seed))
+        .unwrap_or_else(|what| Err(Violation { property: Property::S11, at: Time::ZERO, event: 0, what }))
+}
+
+fn unguarded(Point { conditions, workload, .. }: &Point, seed: u64) -> Result<Measurement, Violation> {
+    let setup = conditions.setup(*workload);
+    let probe = Probe::new(*workload, setup.flows.len());
+    let chooser = if conditions.lose_one { NetworkOnly::losing_one(seed) } else { NetworkOnly::new(seed) };
+    let mut world = World::from_setup(setup, chooser, probe, Client::unsealed);
+    let end = Time::ZERO.after(LONGEST);
+    while !world.sink().is_done(world.now()) && world.now() < end && world.step() {}
+    match world.outcome().violation {
+        Some(violation) => Err(violation),
+        None => Ok(world.sink().measurement(world.now())),
     }
 }
 
@@ -104,6 +125,12 @@ mod tests {
     use crate::plan::size::Size;
     use crate::plan::workload::Workload;
     use crate::plan::{BUILT_IN, Choice};
+
+    fn measured(conditions: &Conditions, workload: Workload, seed: u64) -> Aggregate {
+        let point = Point { conditions: conditions.clone(), workload, seeds: 1 };
+        let run = measure(&point, seed).unwrap();
+        Aggregate { point, runs: vec![run] }
+    }
 
     /// The plan that is built in, smaller: a few cases, a sweep, a few seeds.
     fn plan() -> Plan {
@@ -135,8 +162,7 @@ mod tests {
                     ..Conditions::default()
                 };
                 for workload in [Workload::Download(Size(16 * MIB)), Workload::Upload(Size(8 * MIB))] {
-                    let run = Measurement::take(&conditions, workload, 1).unwrap();
-                    let goodput = Figure::Goodput.of(&Aggregate::new(&[run]), &conditions, workload).unwrap();
+                    let goodput = Figure::Goodput.of(&measured(&conditions, workload, 1)).unwrap();
                     let most = limit(&conditions, workload).unwrap() / 1e6;
                     assert!(goodput > most / 50.0 && goodput <= most, "{goodput} of {most}: {conditions:?}");
                 }
@@ -156,8 +182,7 @@ mod tests {
             ..Conditions::default()
         };
         let workload = Workload::Download(Size(bytes));
-        let run = Measurement::take(&conditions, workload, 1).unwrap();
-        bytes as f64 / 1e6 / Figure::Goodput.of(&Aggregate::new(&[run]), &conditions, workload).unwrap()
+        bytes as f64 / 1e6 / Figure::Goodput.of(&measured(&conditions, workload, 1)).unwrap()
     }
 
     #[test]
@@ -176,11 +201,11 @@ mod tests {
     #[test]
     fn an_echo_on_a_still_path_takes_a_round_trip_and_one_lost_answer_ends_its_flow_visibly() {
         let conditions = Conditions { level: 1, round_trip: "1s".parse().unwrap(), ..Conditions::default() };
-        let run = Measurement::take(&conditions, Workload::Echo(5), 3).unwrap();
+        let run = &measured(&conditions, Workload::Echo(5), 3).runs[0];
         assert_eq!((run.flows, run.finished, run.echoes.len()), (1, 1, 5));
         assert!(run.echoes.iter().all(|echo| (1.0..1.5).contains(&echo.as_secs_f64())), "{:?}", run.echoes);
         let lossy = Conditions { lose_one: true, ..conditions };
-        let run = Measurement::take(&lossy, Workload::Echo(50), 3).unwrap();
+        let run = &measured(&lossy, Workload::Echo(50), 3).runs[0];
         assert_eq!((run.flows, run.finished, run.noticed.len()), (1, 0, 1));
     }
 }

@@ -2,8 +2,8 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use crate::plan::definition::{Case, Plan};
 use crate::plan::requirement::Requirement;
-use crate::plan::resolve::{Case, Plan, Required};
 use crate::plan::runner::Results;
 
 /// One row: what, which figure of it, what is required where anything is, and a cell for each level.
@@ -36,16 +36,12 @@ pub(super) fn heading(plan: &Plan) -> Row {
 /// Its rows.
 pub(super) fn rows(plan: &Plan, results: &Results) -> Vec<Row> {
     let of_case = |case: &Case| -> Vec<Row> {
-        let required = case.requirements.iter().map(|required| required_row(plan, results, case, required));
+        let required = case.requirements.iter().map(|required| required_row(results, case, required));
         let shown = case.figures.iter().map(|figure| {
-            let cells = case.points.iter().map(|place| {
-                let point = &plan.points[*place];
-                let value = figure.of(results.of(*place), &point.conditions, point.workload);
-                value.map_or_else(|| NOTHING.to_owned(), |value| figure.show(value))
-            });
             let mut row = vec![case.label.clone(), figure.text().to_owned()];
             row.resize(heads(plan), NOTHING.to_owned());
-            row.extend(cells);
+            let values = case.points.iter().map(|place| figure.of(results.of(*place)));
+            row.extend(values.map(|value| shown(value, |value| figure.show(value))));
             row
         });
         required.chain(shown).collect()
@@ -53,29 +49,25 @@ pub(super) fn rows(plan: &Plan, results: &Results) -> Vec<Row> {
     plan.cases.iter().flat_map(of_case).collect()
 }
 
-fn required_row(plan: &Plan, results: &Results, case: &Case, required: &Required) -> Row {
-    let Requirement { figure, label, by, must, goal, .. } = &required.requirement;
-    let of = |place: usize| {
-        let point = &plan.points[place];
-        figure.of(results.of(place), &point.conditions, point.workload)
+fn required_row(results: &Results, case: &Case, requirement: &Requirement) -> Row {
+    let Requirement { figure, label, by, must, goal, others, .. } = requirement;
+    let value = |(level, place): (usize, &usize)| {
+        let aggregate = results.of(*place);
+        let other = others.get(level).and_then(|other| figure.of(results.of(*other)));
+        by.take(figure.of(aggregate)?, &aggregate.point.conditions, other)
     };
-    let values: Vec<Option<f64>> = case
-        .points
-        .iter()
-        .enumerate()
-        .map(|(level, place)| {
-            let other = required.others.get(level).and_then(|other| of(*other));
-            by.take(of(*place)?, &plan.points[*place].conditions, other)
-        })
-        .collect();
-    let show = |value: Option<f64>| value.map_or_else(|| NOTHING.to_owned(), |value| by.show(*figure, value));
+    let values: Vec<Option<f64>> = case.points.iter().enumerate().map(value).collect();
     // The first level is the one of which something is required.
-    let reached =
-        values.first().copied().flatten().map_or("missed", |value| required.requirement.reached(value));
+    let reached = values.first().copied().flatten().map_or("missed", |value| requirement.reached(value));
     let name = label.clone().unwrap_or_else(|| figure.text().to_owned());
+    let show = |value| shown(value, |value| by.show(*figure, value));
     let mut row = vec![case.label.clone(), name, show(Some(*must)), show(*goal), reached.to_owned()];
     row.extend(values.into_iter().map(show));
     row
+}
+
+fn shown(value: Option<f64>, show: impl Fn(f64) -> String) -> String {
+    value.map_or_else(|| NOTHING.to_owned(), show)
 }
 
 /// The table for a terminal.

@@ -29,7 +29,7 @@ pub enum Workload {
 }
 
 /// What of a flow is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Role {
     /// Bytes that come to the application; this many in all.
     Download(u64),
@@ -42,6 +42,7 @@ pub enum Role {
     /// That it comes to an orderly end.
     End,
     /// That it lives.
+    #[default]
     Life,
 }
 

@@ -192,8 +192,8 @@ mod tests {
             title: "t".to_owned(),
             x_axis: "seconds & more".to_owned(),
             y_axis: "MB/s".to_owned(),
-            x: Scale::linear([2.0].into_iter()),
-            y: Scale::linear([3.0].into_iter()),
+            x: Scale::new(false, [2.0].into_iter()),
+            y: Scale::new(false, [3.0].into_iter()),
             x_ticks: None,
             lines: vec![line(Style::Full), line(Style::Limit)],
         }

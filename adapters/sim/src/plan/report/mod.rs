@@ -4,18 +4,23 @@ mod chart;
 mod scale;
 
 use std::fmt::Write as _;
+use std::iter;
+use std::time::Duration;
 
-use crate::plan::definition::{PlotDefinition, Waits};
+use crate::plan::definition::{Percentiles, Plan, Plot, Sweep, Waits};
 use crate::plan::figure::Figure;
 use crate::plan::limit::limit;
+use crate::plan::measure::Measurement;
 use crate::plan::report::chart::{Chart, Curve, Style};
 use crate::plan::report::scale::{Scale, Tick};
-use crate::plan::resolve::{Percentiles, Plan, Sweep};
 use crate::plan::runner::Results;
 use crate::plan::table::{heading, rows};
 use crate::timeline::escaped;
 
 const STYLE: &str = include_str!("style.css");
+
+/// How to read a logarithmic axis.
+const GROWS: &str = " The scale grows by factors.";
 
 /// What stands beside a picture.
 struct Picture {
@@ -38,10 +43,8 @@ pub fn html(plan: &Plan, results: &Results) -> String {
     }
     out.push_str("<div class=\"pictures\">\n");
     let percentiles = plan.percentiles.iter().map(|picture| waits(results, picture));
-    let sweeps = plan
-        .sweeps
-        .iter()
-        .flat_map(|sweep| sweep.plots.iter().map(move |plot| swept(plan, results, sweep, plot)));
+    let sweeps =
+        plan.sweeps.iter().flat_map(|sweep| sweep.plots.iter().map(move |plot| swept(results, sweep, plot)));
     for Picture { title, reading, chart } in sweeps.chain(percentiles) {
         let (title, reading, svg) = (escaped(&title), escaped(&reading), chart.svg());
         let _ =
@@ -72,79 +75,66 @@ fn table(out: &mut String, plan: &Plan, results: &Results) {
 }
 
 /// A picture of a sweep.
-fn swept(plan: &Plan, results: &Results, sweep: &Sweep, plot: &PlotDefinition) -> Picture {
+fn swept(results: &Results, sweep: &Sweep, plot: &Plot) -> Picture {
+    let first = plot.figures[0];
+    let one = plot.figures.len() == 1;
     let mut lines = Vec::new();
-    for (nth, figure) in plot.figures.iter().enumerate() {
-        let style = if nth == 0 { Style::Full } else { Style::Broken };
-        for (colour, series) in sweep.series.iter().enumerate() {
-            let points = series.points.iter().filter_map(|(x, place)| {
-                let point = &plan.points[*place];
-                Some((*x, figure.of(results.of(*place), &point.conditions, point.workload)?))
-            });
-            let label = if plot.figures.len() > 1 {
-                format!("{}: {}", series.label, figure.text())
-            } else {
-                series.label.clone()
-            };
+    for (figure, style) in plot.figures.iter().zip(iter::once(Style::Full).chain(iter::repeat(Style::Broken)))
+    {
+        for (colour, line) in sweep.lines.iter().enumerate() {
+            let points =
+                line.points.iter().filter_map(|(x, place)| Some((*x, figure.of(results.of(*place))?)));
+            let label = if one { line.label.clone() } else { format!("{}: {}", line.label, figure.text()) };
             lines.push(Curve { label, colour, style, points: points.collect() });
         }
     }
+    let mut reading = first.reading().to_owned();
     if plot.limit {
-        lines.extend(limits(plan, sweep));
+        lines.extend(limits(results, sweep));
+        reading += " Dotted: the theoretical limit, min(bandwidth, depth × cap / round trip).";
     }
-    let x = || lines.iter().flat_map(|line| line.points.iter().map(|(x, _)| *x));
-    let y = || lines.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y));
-    let first = plot.figures[0];
-    let named = if plot.figures.len() > 1 {
-        first.text().split(',').next().unwrap_or_default()
-    } else {
-        first.text()
-    };
+    if plot.logarithmic {
+        reading += GROWS;
+    }
+    let x = lines.iter().flat_map(|line| line.points.iter().map(|(x, _)| *x));
+    let named = if one { first.text() } else { first.text().split(',').next().unwrap_or_default() };
     let unit = first.unit();
-    let limit = if plot.limit {
-        " Dotted: the theoretical limit, min(bandwidth, depth × cap / round trip)."
-    } else {
-        ""
-    };
-    let logarithmic = if plot.logarithmic { " The scale grows by factors." } else { "" };
     let chart = Chart {
         title: sweep.title.clone(),
         x_axis: sweep.vary.axis().to_owned(),
         y_axis: if unit.is_empty() { named.to_owned() } else { format!("{named}, {unit}") },
-        x: if sweep.vary.is_logarithmic() { Scale::logarithmic(x()) } else { Scale::linear(x()) },
-        y: if plot.logarithmic { Scale::logarithmic(y()) } else { Scale::linear(y()) },
+        x: Scale::new(sweep.vary.is_logarithmic(), x),
+        y: Scale::new(plot.logarithmic, heights(&lines)),
         x_ticks: None,
         lines,
     };
-    let reading = format!("{}{limit}{logarithmic}", first.reading());
     Picture { title: format!("{}: {named}", sweep.title), reading, chart }
 }
 
+fn heights(lines: &[Curve]) -> impl Iterator<Item = f64> {
+    lines.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y))
+}
+
 /// The theoretical limit of each line; one for all, where it is the same.
-fn limits(plan: &Plan, sweep: &Sweep) -> Vec<Curve> {
+fn limits(results: &Results, sweep: &Sweep) -> Vec<Curve> {
     const MEGA: f64 = 1_000_000.0;
-    let mut lines: Vec<Curve> = Vec::new();
-    for (colour, series) in sweep.series.iter().enumerate() {
-        let points: Vec<(f64, f64)> = series
-            .points
-            .iter()
-            .filter_map(|(x, place)| {
-                let point = &plan.points[*place];
-                Some((*x, limit(&point.conditions, point.workload)? / MEGA))
-            })
-            .collect();
-        match lines.iter_mut().find(|line| line.points == points) {
-            Some(same) => same.label = format!("{}, {}", same.label, series.label),
-            None => {
-                lines.push(Curve { label: series.label.clone(), colour, style: Style::Limit, points });
-            }
+    let mut limits: Vec<Curve> = Vec::new();
+    for (colour, line) in sweep.lines.iter().enumerate() {
+        let limit = |(x, place): &(f64, usize)| {
+            let point = &results.of(*place).point;
+            Some((*x, limit(&point.conditions, point.workload)? / MEGA))
+        };
+        let points: Vec<(f64, f64)> = line.points.iter().filter_map(limit).collect();
+        match limits.iter_mut().find(|limit| limit.points == points) {
+            Some(same) => same.label = format!("{}, {}", same.label, line.label),
+            None => limits.push(Curve { label: line.label.clone(), colour, style: Style::Limit, points }),
         }
     }
-    match &mut lines[..] {
+    match &mut limits[..] {
         [only] => only.label = "limit".to_owned(),
         several => several.iter_mut().for_each(|line| line.label += ": limit"),
     }
-    lines
+    limits
 }
 
 /// A picture of percentiles: from the middle to one of a thousand, each nine as far from the last.
@@ -153,42 +143,33 @@ fn waits(results: &Results, picture: &Percentiles) -> Picture {
     const MARKS: [(usize, &str); 5] =
         [(500, "50 %"), (900, "90 %"), (950, "95 %"), (990, "99 %"), (999, "99.9 %")];
     let place = |permille: usize| 3.0 - ((1000 - permille) as f64).log10();
-    let styles = [Style::Smooth, Style::SmoothBroken];
-    let cases = picture.lines.iter().zip(styles.into_iter().cycle());
-    let lines: Vec<Curve> = cases
-        .flat_map(|(lines, style)| lines.iter().enumerate().map(move |line| (line, style)))
-        .map(|((colour, (label, point)), style)| {
-            let aggregate = results.of(*point);
-            let samples = match picture.of {
-                Waits::Echoes => &aggregate.echoes,
-                Waits::Pushes => &aggregate.pushes,
-            };
+    let (waits, figure): (fn(&Measurement) -> &[Duration], _) = match picture.of {
+        Waits::Echoes => (|run| &run.echoes, Figure::EchoP50),
+        Waits::Pushes => (|run| &run.pushes, Figure::PushP50),
+    };
+    let mut lines = Vec::new();
+    for (case, style) in picture.lines.iter().zip([Style::Smooth, Style::SmoothBroken].into_iter().cycle()) {
+        for (colour, (label, point)) in case.iter().enumerate() {
+            let samples = results.of(*point).durations(waits);
             // Beyond one sample of those that are there, a percentile says nothing.
             let told = PERMILLE.into_iter().filter(|permille| samples.len() * (1000 - permille) >= 1000);
             let points = told.filter_map(|permille| Some((place(permille), samples.seconds(permille)?)));
-            Curve { label: label.clone(), colour, style, points: points.collect() }
-        })
-        .collect();
-    let reading = match picture.of {
-        Waits::Echoes => Figure::EchoP50.reading(),
-        Waits::Pushes => Figure::PushP50.reading(),
-    };
+            lines.push(Curve { label: label.clone(), colour, style, points: points.collect() });
+        }
+    }
     let chart = Chart {
         title: picture.title.clone(),
         x_axis: "this share is not slower".to_owned(),
         y_axis: "seconds".to_owned(),
         x: Scale::Linear { low: place(500), high: place(999), step: 1.0 },
-        y: Scale::logarithmic(lines.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y))),
-        x_ticks: Some(
-            MARKS.into_iter().map(|(at, label)| Tick { at: place(at), label: label.to_owned() }).collect(),
-        ),
+        y: Scale::new(true, heights(&lines)),
+        x_ticks: Some(MARKS.map(|(at, label)| Tick { at: place(at), label: label.to_owned() }).to_vec()),
         lines,
     };
+    let reading = figure.reading();
     Picture {
         title: format!("{}: percentiles", picture.title),
-        reading: format!(
-            "{reading} Flat is steady; what rises to the right are the slow ones. The scale grows by factors."
-        ),
+        reading: format!("{reading} Flat is steady; what rises to the right are the slow ones.{GROWS}"),
         chart,
     }
 }

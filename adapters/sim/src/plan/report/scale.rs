@@ -17,15 +17,20 @@ pub(super) struct Tick {
 }
 
 impl Scale {
+    /// A scale that holds all values.
+    pub(super) fn new(is_logarithmic: bool, values: impl Iterator<Item = f64>) -> Self {
+        if is_logarithmic { Self::logarithmic(values) } else { Self::linear(values) }
+    }
+
     /// A scale from 0 that holds all values, with at most six steps.
-    pub(super) fn linear(values: impl Iterator<Item = f64>) -> Self {
+    fn linear(values: impl Iterator<Item = f64>) -> Self {
         let most = values.fold(0.0, f64::max).max(1e-9);
         let step = nice(most / 5.0);
         Self::Linear { low: 0.0, high: (most / step).ceil() * step, step }
     }
 
     /// A scale that holds all values above 0.
-    pub(super) fn logarithmic(values: impl Iterator<Item = f64>) -> Self {
+    fn logarithmic(values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = values
             .filter(|value| *value > 0.0)
             .fold((f64::MAX, f64::MIN_POSITIVE), |(low, high), value| (low.min(value), high.max(value)));

@@ -68,14 +68,14 @@ fn a_case_has_a_point_for_each_level_and_the_nearest_conditions_win() {
 fn a_sweep_has_a_line_for_each_of_its_series_from_left_to_right() {
     let plan = parse(PLAN).unwrap();
     let by_level = &plan.sweeps[0];
-    let labels: Vec<&str> = by_level.series.iter().map(|line| line.label.as_str()).collect();
+    let labels: Vec<&str> = by_level.lines.iter().map(|line| line.label.as_str()).collect();
     assert_eq!(labels, ["level 0", "level 1"]);
-    let xs: Vec<f64> = by_level.series[0].points.iter().map(|(x, _)| *x).collect();
+    let xs: Vec<f64> = by_level.lines[0].points.iter().map(|(x, _)| *x).collect();
     assert_eq!(xs[..2], [0.1, 1.0]);
     assert!(xs[2] > 1.6);
     let by_depth = &plan.sweeps[1];
-    assert_eq!(by_depth.series[1].label, "16 MiB a response");
-    let (x, place) = by_depth.series[0].points[1];
+    assert_eq!(by_depth.lines[1].label, "16 MiB a response");
+    let (x, place) = by_depth.lines[0].points[1];
     let conditions = &plan.points[place].conditions;
     assert_eq!((x, conditions.depth, conditions.response_cap), (8.0, 8, Size(1 << 20)));
 }
@@ -85,8 +85,8 @@ fn a_point_that_is_shown_twice_is_measured_once() {
     let plan = parse(PLAN).unwrap();
     // The download at the hosted round trip is a case, a place of one sweep, and a place of the other.
     let case = plan.cases[0].points[1];
-    assert_eq!(plan.sweeps[0].series[1].points[2].1, case);
-    assert_eq!(plan.sweeps[1].series[1].points[1].1, case);
+    assert_eq!(plan.sweeps[0].lines[1].points[2].1, case);
+    assert_eq!(plan.sweeps[1].lines[1].points[1].1, case);
 }
 
 #[test]
@@ -122,9 +122,9 @@ fn what_makes_no_sense_is_refused_by_name() {
 
 #[test]
 fn a_definition_is_the_same_after_it_was_written_and_read() {
-    let definition: Definition = toml::from_str(PLAN).unwrap();
+    let definition: Plan = toml::from_str(PLAN).unwrap();
     let text = toml::to_string(&definition).unwrap();
-    assert_eq!(toml::from_str::<Definition>(&text).unwrap(), definition);
+    assert_eq!(toml::from_str::<Plan>(&text).unwrap(), definition);
 }
 
 #[test]
