@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::hash::BuildHasherDefault;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::guard;
 use crate::hash128::Hashed;
 use crate::property::Property;
 
@@ -77,9 +77,5 @@ pub(super) type Prints<V> = HashMap<u128, V, BuildHasherDefault<Hashed>>;
 
 /// A panic is a broken property too.
 pub(super) fn guarded(take: impl FnOnce() -> Result<(), Broken>) -> Result<(), Broken> {
-    catch_unwind(AssertUnwindSafe(take)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-        Err(Broken::new(Property::S11, text))
-    })
+    guard::guarded(take).unwrap_or_else(|what| Err(Broken::new(Property::S11, what)))
 }

@@ -13,7 +13,7 @@ use crate::scenario::Span;
 use crate::script::Kind;
 use crate::trace::NoTrace;
 use crate::world::World;
-use crate::{Chooser, DecisionPoint, Exhaustive, Probability, Profile, Scenario, Violation};
+use crate::{Chooser, DecisionPoint, Exhaustive, Probability, Profile, Scenario};
 
 /// Which decisions are tried in every way.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ impl Default for Paths {
 }
 
 /// What every way came to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PathsReport {
     /// Runs, each unlike every other.
     pub runs: u64,
@@ -102,15 +102,7 @@ impl Paths {
         /// The interval of progress reports.
         const EVERY: u64 = 256;
         let began = Instant::now();
-        let mut report = PathsReport {
-            runs: 0,
-            truncated: false,
-            events: 0,
-            finished: 0,
-            lost: 0,
-            seconds: 0.0,
-            counterexample: None,
-        };
+        let mut report = PathsReport::default();
         let mut odometer = Exhaustive::new(&self.points, self.depth);
         loop {
             let mut noted = Noted { odometer, decisions: Vec::new() };
@@ -120,7 +112,9 @@ impl Paths {
             report.finished += outcome.tally.finished;
             report.lost += outcome.tally.lost;
             if let Some(violation) = outcome.violation {
-                report.counterexample = Some(counterexample(violation, noted.decisions));
+                let (property, what) = (violation.property, violation.to_string());
+                let (steps, then) = (noted.decisions, Vec::new());
+                report.counterexample = Some(Counterexample { property, what, steps, then });
                 break;
             }
             odometer = noted.odometer;
@@ -138,11 +132,6 @@ impl Paths {
         report.seconds = began.elapsed().as_secs_f64();
         report
     }
-}
-
-fn counterexample(violation: Violation, steps: Vec<String>) -> Counterexample {
-    let what = violation.to_string();
-    Counterexample { property: violation.property, what, steps, then: Vec::new() }
 }
 
 impl fmt::Display for PathsReport {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::explore::scope::Scope;
-use crate::explore::search::{Refutation, SearchResult};
+use crate::explore::search::{Refutation, SearchProgress, SearchResult};
 use crate::property::Property;
 
 /// What was found in every scope.
@@ -21,22 +21,9 @@ pub struct Report {
 pub struct ScopeReport {
     /// The scope.
     pub scope: Scope,
-    /// Distinct states.
-    pub states: usize,
-    /// Steps that were tried.
-    pub transitions: u64,
-    /// States in which everything was done.
-    pub done: usize,
-    /// Steps to the state that is furthest away.
-    pub depth: u32,
-    /// The most states that waited to be looked at, at a time.
-    pub frontier: usize,
-    /// Whether there were more states than allowed.
-    pub truncated: bool,
-    /// The most steps that it took to heal, if that was checked.
-    pub worst_heal: Option<u32>,
-    /// States without a way to the end, if that was checked.
-    pub dead: Option<usize>,
+    /// The numbers.
+    #[serde(flatten)]
+    pub progress: SearchProgress,
     /// How long it took.
     pub seconds: f64,
     /// What does not hold.
@@ -72,14 +59,7 @@ impl ScopeReport {
     pub(super) fn new<S: fmt::Display>(scope: Scope, found: SearchResult<S>, took: Duration) -> Self {
         Self {
             scope,
-            states: found.progress.states,
-            transitions: found.progress.transitions,
-            done: found.done,
-            depth: found.depth,
-            frontier: found.frontier,
-            truncated: found.truncated,
-            worst_heal: found.worst_heal,
-            dead: found.dead,
+            progress: found.progress,
             seconds: took.as_secs_f64(),
             counterexample: found.failure.map(Counterexample::new),
         }
@@ -94,11 +74,11 @@ impl Report {
 
     /// Whether a scope was larger than allowed.
     pub fn is_truncated(&self) -> bool {
-        self.scopes.iter().any(|scope| scope.truncated)
+        self.scopes.iter().any(|scope| scope.progress.truncated)
     }
 
     fn extent(&self) -> String {
-        let states: usize = self.scopes.iter().map(|scope| scope.states).sum();
+        let states: usize = self.scopes.iter().map(|scope| scope.progress.states).sum();
         let seconds: f64 = self.scopes.iter().map(|scope| scope.seconds).sum();
         let cut = if self.is_truncated() { ", of which there are more" } else { "" };
         format!("{states} states of {} scopes{cut}; {seconds:.1} s", self.scopes.len())
@@ -119,17 +99,19 @@ impl fmt::Display for Report {
 
 impl fmt::Display for ScopeReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "scope {}", self.scope)?;
-        let end = if self.truncated { "more than allowed" } else { "to the end" };
+        let Self { scope, seconds, .. } = self;
+        let SearchProgress { states, transitions, done, depth, truncated, worst_heal, dead, .. } =
+            self.progress;
+        writeln!(f, "scope {scope}")?;
+        let end = if truncated { "more than allowed" } else { "to the end" };
         write!(
             f,
-            "  {} states ({end}), {} transitions, {} done, depth {}, {:.1} s",
-            self.states, self.transitions, self.done, self.depth, self.seconds
+            "  {states} states ({end}), {transitions} transitions, {done} done, depth {depth}, {seconds:.1} s"
         )?;
-        if let Some(dead) = self.dead {
+        if let Some(dead) = dead {
             write!(f, "\n  reach: {dead} states without a way to the end")?;
         }
-        if let Some(worst) = self.worst_heal {
+        if let Some(worst) = worst_heal {
             write!(f, "\n  heal: done after at most {worst} steps")?;
         }
         Ok(())

@@ -26,15 +26,9 @@ macro_rules! scope {
             /// Every name.
             pub const NAMES: &[&str] = &[$(stringify!($name),)*];
 
-            fn get_mut(&mut self, name: &str) -> Option<&mut u8> {
-                match name {
-                    $(stringify!($name) => Some(&mut self.$name),)*
-                    _ => None,
-                }
-            }
-
-            fn fields(&self) -> [(&'static str, u8, u8); Self::NAMES.len()] {
-                [$((stringify!($name), self.$name, $default),)*]
+            /// Each by its name, and its default.
+            fn fields(&mut self) -> [(&'static str, &mut u8, u8); Self::NAMES.len()] {
+                [$((stringify!($name), &mut self.$name, $default),)*]
             }
         }
     };
@@ -108,12 +102,13 @@ impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         /// What is always shown.
         const CORE: [&str; 4] = ["level", "up", "down", "lanes"];
-        let shown = self
+        let mut scope = *self;
+        let shown = scope
             .fields()
             .into_iter()
-            .filter(|(name, value, default)| value != default || CORE.contains(name))
-            .map(|(name, value, _)| format!("{name}={value}"));
-        f.write_str(&shown.collect::<Vec<_>>().join(","))
+            .filter(|(name, value, default)| **value != *default || CORE.contains(name));
+        let shown: Vec<String> = shown.map(|(name, value, _)| format!("{name}={value}")).collect();
+        f.write_str(&shown.join(","))
     }
 }
 
@@ -125,8 +120,9 @@ impl FromStr for Scope {
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (name, value) =
                 part.split_once('=').ok_or_else(|| BadScope(format!("`{part}` is not like up=2")))?;
-            let place = scope
-                .get_mut(name.trim())
+            let mut fields = scope.fields().into_iter();
+            let (_, place, _) = fields
+                .find(|(known, ..)| *known == name.trim())
                 .ok_or_else(|| BadScope(format!("`{name}` is none of {}", Self::NAMES.join(", "))))?;
             *place = value
                 .trim()

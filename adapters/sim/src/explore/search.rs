@@ -4,6 +4,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::explore::healing::{Healing, Sick};
 use crate::explore::model::{Broken, Model, Prints, guarded};
 use crate::property::Property;
@@ -22,21 +24,15 @@ pub struct SearchLimits {
 }
 
 /// What a search has found so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SearchProgress {
     /// Distinct states.
     pub states: usize,
     /// States whose every step was tried.
+    #[serde(skip)]
     pub expanded: usize,
     /// Steps that were tried.
     pub transitions: u64,
-}
-
-/// How a search ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SearchResult<S> {
-    /// The numbers.
-    pub progress: SearchProgress,
     /// States in which everything is done.
     pub done: usize,
     /// Steps on the longest way by which a state was found: the shortest one to the state that is furthest away, if no
@@ -46,10 +42,17 @@ pub struct SearchResult<S> {
     pub frontier: usize,
     /// Whether there was more than the limit allowed.
     pub truncated: bool,
-    /// The most steps that a healed run took.
+    /// The most steps that a healed run took; none: not checked.
     pub worst_heal: Option<u32>,
     /// States from which no done state can be reached; none: not checked.
     pub dead: Option<usize>,
+}
+
+/// How a search ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SearchResult<S> {
+    /// The numbers.
+    pub progress: SearchProgress,
     /// What does not hold, and the shortest way there.
     pub failure: Option<Refutation<S>>,
 }
@@ -83,7 +86,7 @@ struct Search<'a, M: Model> {
     done: Vec<u32>,
     waiting: VecDeque<(u32, u32, M::State)>,
     healing: Healing<'a, M>,
-    found: SearchResult<M::Step>,
+    found: SearchProgress,
 }
 
 /// Looks at every state of `model` and tells `watch` now and then how far it is.
@@ -101,21 +104,10 @@ pub fn search<M: Model>(
         done: Vec::new(),
         waiting: VecDeque::new(),
         healing: Healing::new(model, limits.heal.unwrap_or(0)),
-        found: SearchResult {
-            progress: SearchProgress::default(),
-            done: 0,
-            depth: 0,
-            frontier: 0,
-            truncated: false,
-            worst_heal: None,
-            dead: None,
-            failure: None,
-        },
+        found: SearchProgress::default(),
     };
-    if let Err((broken, at)) = search.run(watch) {
-        search.fail(broken, at);
-    }
-    search.conclude()
+    let failure = search.run(watch).err().map(|(broken, at)| search.refutation(broken, at));
+    SearchResult { progress: search.found, failure }
 }
 
 /// Where a property was found broken: at a state, or by a step from it.
@@ -135,12 +127,13 @@ impl<M: Model> Search<'_, M> {
             }
             if self.model.is_done(&state) {
                 self.done.push(id);
+                self.found.done += 1;
             } else {
                 self.expand(id, depth, state)?;
             }
-            self.found.progress.expanded += 1;
-            if self.found.progress.expanded.is_multiple_of(EVERY) {
-                watch(self.found.progress);
+            self.found.expanded += 1;
+            if self.found.expanded.is_multiple_of(EVERY) {
+                watch(self.found);
             }
         }
         if self.limits.reach { self.reach() } else { Ok(()) }
@@ -154,13 +147,14 @@ impl<M: Model> Search<'_, M> {
         }
     }
 
-    fn admit(&mut self, print: u128, link: Reached<M::Step>, depth: u32, state: M::State) {
+    fn admit(&mut self, print: u128, link: Reached<M::Step>, depth: u32, state: M::State) -> u32 {
         let id = self.links.len() as u32;
         self.seen.insert(print, id);
         self.links.push(link);
-        self.found.progress.states = self.links.len();
+        self.found.states = self.links.len();
         self.waiting.push_back((id, depth, state));
         self.found.frontier = self.found.frontier.max(self.waiting.len());
+        id
     }
 
     fn expand(&mut self, id: u32, depth: u32, state: M::State) -> Result<(), (Broken, At<M::Step>)> {
@@ -171,7 +165,7 @@ impl<M: Model> Search<'_, M> {
         }
         for step in steps {
             let mut next = state.clone();
-            self.found.progress.transitions += 1;
+            self.found.transitions += 1;
             guarded(|| self.model.take(&mut next, step))
                 .map_err(|broken| (broken, (id, Some(step), Vec::new())))?;
             let print = self.model.print(&next);
@@ -181,11 +175,7 @@ impl<M: Model> Search<'_, M> {
                     self.found.truncated = true;
                     continue;
                 }
-                None => {
-                    let fresh = self.links.len() as u32;
-                    self.admit(print, Reached { parent: id, step: Some(step) }, depth + 1, next);
-                    fresh
-                }
+                None => self.admit(print, Reached { parent: id, step: Some(step) }, depth + 1, next),
             };
             if self.limits.reach {
                 self.edges.push((id, to));
@@ -217,7 +207,7 @@ impl<M: Model> Search<'_, M> {
         Err((Broken::new(Property::L1, what), (first as u32, None, Vec::new())))
     }
 
-    fn fail(&mut self, broken: Broken, (at, step, then): At<M::Step>) {
+    fn refutation(&self, broken: Broken, (at, step, then): At<M::Step>) -> Refutation<M::Step> {
         let mut steps: Vec<M::Step> = step.into_iter().collect();
         let mut id = at;
         while let Some(Reached { parent, step: Some(step) }) = self.links.get(id as usize).copied() {
@@ -225,11 +215,7 @@ impl<M: Model> Search<'_, M> {
             id = parent;
         }
         steps.reverse();
-        self.found.failure = Some(Refutation { broken, steps, then });
-    }
-
-    fn conclude(self) -> SearchResult<M::Step> {
-        SearchResult { done: self.done.len(), ..self.found }
+        Refutation { broken, steps, then }
     }
 }
 

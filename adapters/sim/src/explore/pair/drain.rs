@@ -12,7 +12,7 @@ use seqlane::{
 
 use crate::explore::model::{Broken, ensure};
 use crate::explore::pair::call::{PendingAnswer, PendingCall, Request};
-use crate::explore::pair::ends::{ScriptedUpstream, SocketState};
+use crate::explore::pair::ends::{ScriptedApplication, ScriptedUpstream, SocketState};
 use crate::explore::pair::{Pair, State};
 use crate::property::Property;
 
@@ -64,30 +64,28 @@ impl Pair {
             }
             ClientAction::Deliver { flow: id, bytes } => {
                 (1_u8, bytes.as_ref()).hash(&mut state.output);
-                if let Some(flow) = self.flow_of(state, id) {
-                    state.locals[flow].take(flow, &bytes)?;
-                }
+                state.local(id).map_or(Ok(()), |local| local.take(&bytes))?;
                 let event = LocalEvent::Written(bytes.len());
                 self.tell_client(state, ClientEvent::Local { flow: id, event })?;
             }
             ClientAction::Credit { flow: id, bytes } => {
                 (2_u8, bytes).hash(&mut state.output);
-                if let Some(flow) = self.flow_of(state, id) {
-                    state.locals[flow].credit += bytes;
+                if let Some(local) = state.local(id) {
+                    local.credit += bytes;
                 }
             }
             ClientAction::Opened { .. } => 3_u8.hash(&mut state.output),
             ClientAction::Fin { flow: id } => {
                 4_u8.hash(&mut state.output);
-                if let Some(flow) = self.flow_of(state, id) {
-                    state.locals[flow].fin = true;
+                if let Some(local) = state.local(id) {
+                    local.fin = true;
                 }
             }
             ClientAction::Ended { flow: id, why } => {
                 (5_u8, why.to_string()).hash(&mut state.output);
-                if let Some(flow) = self.flow_of(state, id) {
-                    state.locals[flow].end(flow, why, self.scope.down.into())?;
-                    self.check_calm(flow, state.locals[flow].upstream_finished, why)?;
+                if let Some(local) = state.local(id) {
+                    local.end(why, self.scope.down.into())?;
+                    self.check_calm(local, why)?;
                 }
             }
             ClientAction::Closed | ClientAction::Event(_) => {}
@@ -97,15 +95,16 @@ impl Pair {
 
     /// D5: where nothing goes wrong, no flow is lost, unless its upstream does not open in time, or is silent
     /// for too long after a half-close.
-    fn check_calm(&self, flow: usize, upstream_finished: bool, why: EndReason) -> Result<(), Broken> {
+    fn check_calm(&self, local: &ScriptedApplication, why: EndReason) -> Result<(), Broken> {
         let excused = match why {
             EndReason::Finished | EndReason::Local => true,
             EndReason::Reset(ResetCode::Connect(failure)) => failure == ConnectFailure::TimedOut,
-            EndReason::HalfCloseQuiet => !upstream_finished,
+            EndReason::HalfCloseQuiet => !local.upstream_finished,
             EndReason::ConnectFailed(failure) => failure == ConnectFailure::TimedOut,
             _ => false,
         };
-        ensure!(excused || !self.scope.is_calm(), D5, "nothing went wrong, and flow {flow} is over: {why}");
+        let holds = excused || !self.scope.is_calm();
+        ensure!(holds, D5, "nothing went wrong, and flow {} is over: {why}", local.flow);
         Ok(())
     }
 

@@ -11,6 +11,8 @@ use crate::property::Property;
 #[derive(Clone, Debug)]
 pub(super) struct ScriptedApplication {
     pub(super) id: FlowId,
+    /// Its place among the flows.
+    pub(super) flow: usize,
     /// Bytes that it may still send, by credit.
     pub(super) credit: usize,
     pub(super) sent: u64,
@@ -30,9 +32,10 @@ pub(super) struct ScriptedApplication {
 }
 
 impl ScriptedApplication {
-    pub(super) const fn new(id: FlowId) -> Self {
+    pub(super) const fn new(id: FlowId, flow: usize) -> Self {
         Self {
             id,
+            flow,
             credit: 0,
             sent: 0,
             finished: false,
@@ -47,7 +50,8 @@ impl ScriptedApplication {
     }
 
     /// S1, S4: `bytes` are delivered.
-    pub(super) fn take(&mut self, flow: usize, bytes: &Bytes) -> Result<(), Broken> {
+    pub(super) fn take(&mut self, bytes: &Bytes) -> Result<(), Broken> {
+        let flow = self.flow;
         ensure!(self.ended.is_none() && !self.fin, S4, "flow {flow} gets bytes after its end");
         Pattern::new(flow as u64, Direction::Down)
             .verify(self.received, bytes)
@@ -58,15 +62,12 @@ impl ScriptedApplication {
     }
 
     /// S1, S4: the flow is over; its upstream has `down` bytes to send.
-    pub(super) fn end(&mut self, flow: usize, why: EndReason, down: u64) -> Result<(), Broken> {
+    pub(super) fn end(&mut self, why: EndReason, down: u64) -> Result<(), Broken> {
+        let Self { flow, received, .. } = *self;
         ensure!(self.ended.is_none(), S4, "flow {flow} ends twice");
-        let whole = self.upstream_finished && self.received == down;
-        ensure!(
-            why != EndReason::Finished || whole || self.orphaned,
-            S1,
-            "flow {flow} looks finished after {} bytes, and is not",
-            self.received
-        );
+        let whole = self.upstream_finished && received == down;
+        let holds = why != EndReason::Finished || whole || self.orphaned;
+        ensure!(holds, S1, "flow {flow} looks finished after {received} bytes, and is not");
         self.ended = Some(why);
         Ok(())
     }

@@ -52,30 +52,12 @@ pub struct State {
     next_request: u64,
     locals: Vec<ScriptedApplication>,
     upstreams: BTreeMap<UpstreamId, ScriptedUpstream>,
-    left: Budgets,
+    /// How often each fault may still happen.
+    left: Scope,
     /// How many nodes there were: each has ids of its own.
     lives: u8,
     /// What the machines did in the last step: no part of the identity.
     output: RunHash,
-}
-
-/// How often each fault may still happen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct Budgets {
-    drop: u8,
-    unsent: u8,
-    dup: u8,
-    late: u8,
-    crash: u8,
-    slow: u8,
-    reset: u8,
-}
-
-impl Budgets {
-    const fn of(scope: &Scope) -> Self {
-        let Scope { drop, unsent, dup, late, crash, slow, reset, .. } = *scope;
-        Self { drop, unsent, dup, late, crash, slow, reset }
-    }
 }
 
 /// How long a session may be idle at the node. The default of 300 s is 20 holds long, and each of them is a
@@ -127,7 +109,7 @@ impl Pair {
             next_request: 0,
             locals: Vec::new(),
             upstreams: BTreeMap::new(),
-            left: Budgets::default(),
+            left: Scope::default(),
             lives: 1,
             output: RunHash::default(),
         }
@@ -138,7 +120,7 @@ impl Pair {
         let target = Target::new(&format!("flow{flow}"), PORT).expect("a short name and a port");
         let opened = state.client.open(state.now, target, FlowKind::Tcp);
         let stream = opened.map_err(|misuse| Broken::new(Property::S11, misuse.to_string()))?;
-        state.locals.push(ScriptedApplication::new(stream));
+        state.locals.push(ScriptedApplication::new(stream, flow));
         self.drain(state)
     }
 
@@ -175,10 +157,6 @@ impl Pair {
     fn tell_node(&self, state: &mut State, event: NodeEvent) -> Result<(), Broken> {
         state.node.handle(state.now, event).map_err(|misuse| Broken::new(Property::S11, misuse.to_string()))
     }
-
-    fn flow_of(&self, state: &State, id: FlowId) -> Option<usize> {
-        state.locals.iter().position(|local| local.id == id)
-    }
 }
 
 impl State {
@@ -190,6 +168,10 @@ impl State {
     /// Whether every flow came to its orderly end.
     pub fn all_finished(&self) -> bool {
         self.locals.iter().all(|local| local.fin)
+    }
+
+    fn local(&mut self, id: FlowId) -> Option<&mut ScriptedApplication> {
+        self.locals.iter_mut().find(|local| local.id == id)
     }
 
     /// A hash of what the machines did in the last step, with ids left out.
@@ -211,7 +193,7 @@ impl Model for Pair {
         for _ in 0..self.scope.flows {
             self.open(&mut state)?;
         }
-        state.left = Budgets::of(&self.scope);
+        state.left = self.scope;
         Ok(state)
     }
 
@@ -241,7 +223,7 @@ impl Model for Pair {
     }
 
     fn heal(&self, state: &mut State) {
-        state.left = Budgets::default();
+        state.left = Scope::default();
     }
 
     fn fair(&self, state: &State) -> Option<Step> {

@@ -189,29 +189,12 @@ impl Pair {
         }
     }
 
-    /// The next step in fair turns: calls on their way arrive, oldest first; then both ends continue; then time advances.
+    /// The next step in fair turns: calls on their way arrive, oldest first; then both ends continue, upstreams first;
+    /// then time advances.
     pub(super) fn next_fair(&self, state: &State) -> Option<Step> {
-        let network = state.calls.iter().find_map(|(id, call)| {
-            if call.is_lost() {
-                Some(Step::Fail(*id))
-            } else if call.coming > 0 {
-                Some(Step::Arrive(*id))
-            } else {
-                let answers = distinct(call.answers.iter().map(|answer| state.answer(call, answer)));
-                answers.first().map(|index| Step::Return(*id, *index))
-            }
-        });
-        let stray = || {
-            let strays = distinct(state.strays.iter().map(|stray| state.stray(stray)));
-            strays.first().map(|index| Step::Stray(*index))
-        };
-        let local = || {
-            let live = state.locals.iter().enumerate().filter(|(_, local)| local.ended.is_none());
-            live.into_iter().find_map(|(flow, local)| self.next_local(flow, local))
-        };
-        let upstream = || state.upstreams.iter().find_map(|(id, upstream)| self.next_upstream(*id, upstream));
-        let time = || state.next_deadline().map(|_| Step::Advance);
-        network.or_else(stray).or_else(upstream).or_else(local).or_else(time)
+        let steps = self.offer(state);
+        let waits = |step: &&Step| matches!(step, Step::Write(_) | Step::Finish(_) | Step::Advance);
+        steps.iter().find(|step| !waits(step)).or(steps.first()).copied()
     }
 
     /// Lets `step` happen.
