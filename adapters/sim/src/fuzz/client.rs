@@ -10,7 +10,7 @@ use seqlane::{
     FlowId, FlowKind, Instant, Level, LocalEvent, RelayOptions, Secret, Seq, Target, Wake,
 };
 
-use crate::{Chooser, DecisionPoint, FromBytes};
+use crate::FromBytes;
 
 /// A flow as its application sees it.
 #[derive(Default)]
@@ -61,16 +61,12 @@ pub fn client(data: &[u8]) {
 }
 
 impl Bench<'_> {
-    fn one_of(&mut self, n: u32) -> u32 {
-        self.decide.decide(DecisionPoint::Host, 0, n)
-    }
-
     fn event(&mut self, event: ClientEvent) {
         self.client.handle(self.now, event).expect("within the contract");
     }
 
     fn step(&mut self) {
-        match self.one_of(9) {
+        match self.decide.one_of(9) {
             0 => self.open(),
             1 => self.write(),
             2 => self.read(),
@@ -83,8 +79,8 @@ impl Bench<'_> {
     }
 
     fn open(&mut self) {
-        let kind = if self.one_of(3) == 0 { FlowKind::Udp } else { FlowKind::Tcp };
-        let port = if self.one_of(2) == 0 { 443 } else { 25 };
+        let kind = if self.decide.one_of(3) == 0 { FlowKind::Udp } else { FlowKind::Tcp };
+        let port = if self.decide.one_of(2) == 0 { 443 } else { 25 };
         let target = Target::new("h", port).expect("a target");
         if let Ok(id) = self.client.open(self.now, target, kind) {
             self.flows.insert(id, ArbitraryApplication::default());
@@ -92,7 +88,7 @@ impl Bench<'_> {
     }
 
     fn flow(&mut self) -> Option<FlowId> {
-        let place = self.one_of(8) as usize;
+        let place = self.decide.one_of(8) as usize;
         self.flows.iter().filter(|(_, flow)| !flow.ended).map(|(id, _)| *id).nth(place)
     }
 
@@ -102,7 +98,7 @@ impl Bench<'_> {
 
     fn write(&mut self) {
         let Some(id) = self.flow() else { return };
-        let len = self.one_of(200) as usize;
+        let len = self.decide.one_of(200) as usize;
         let Some(flow) = self.flows.get_mut(&id).filter(|flow| !flow.finished) else { return };
         let len = len.min(flow.credit);
         flow.credit -= len;
@@ -117,14 +113,14 @@ impl Bench<'_> {
 
     fn local_end(&mut self) {
         let Some(id) = self.flow() else { return };
-        let reset = self.one_of(2) == 0;
+        let reset = self.decide.one_of(2) == 0;
         let Some(flow) = self.flows.get_mut(&id).filter(|flow| !flow.finished) else { return };
         flow.finished = true;
         self.local(id, if reset { LocalEvent::Reset } else { LocalEvent::Fin });
     }
 
     fn call(&mut self) -> Option<(ExchangeId, Bytes)> {
-        let place = self.one_of(8) as usize;
+        let place = self.decide.one_of(8) as usize;
         let exchange = self.calls.keys().copied().nth(place)?;
         self.calls.remove_entry(&exchange)
     }
@@ -140,21 +136,21 @@ impl Bench<'_> {
         let mut replies = Vec::new();
         for op in ops {
             let seq = match op {
-                Ok(Op::Data { seq, .. }) if self.one_of(8) > 0 => seq,
-                _ => (self.one_of(4) == 0).then_some(Seq::new(3)),
+                Ok(Op::Data { seq, .. }) if self.decide.one_of(8) > 0 => seq,
+                _ => (self.decide.one_of(4) == 0).then_some(Seq::new(3)),
             };
             replies.push(ReplyParts {
-                sid: Some(sids[self.one_of(3) as usize]),
-                data: &data[self.one_of(2) as usize..],
-                packets: &packets[..self.one_of(2) as usize],
-                eof: Some(self.one_of(6) == 0),
-                error: (self.one_of(8) == 0).then_some("connect failed: connection refused"),
+                sid: Some(sids[self.decide.one_of(3) as usize]),
+                data: &data[self.decide.one_of(2) as usize..],
+                packets: &packets[..self.decide.one_of(2) as usize],
+                eof: Some(self.decide.one_of(6) == 0),
+                error: (self.decide.one_of(8) == 0).then_some("connect failed: connection refused"),
                 seq,
-                caps: (self.one_of(2) == 0).then_some(Caps::PIPELINE_SEQ),
+                caps: (self.decide.one_of(2) == 0).then_some(Caps::PIPELINE_SEQ),
                 ..ReplyParts::default()
             });
         }
-        if self.one_of(16) == 0 {
+        if self.decide.one_of(16) == 0 {
             replies.pop();
         }
         self.event(ClientEvent::Reply { exchange, body: wire::encode_answer(&replies) });
@@ -162,25 +158,25 @@ impl Bench<'_> {
 
     fn fail(&mut self) {
         let Some((exchange, _)) = self.call() else { return };
-        let why = match self.one_of(6) {
-            0 => ExchangeFailure::NotSent,
-            1 => ExchangeFailure::Unknown,
-            2 => ExchangeFailure::Refused { retry_after: Some(Duration::MAX) },
-            3 => ExchangeFailure::Refused { retry_after: None },
-            4 => ExchangeFailure::TooLarge,
-            _ => ExchangeFailure::Garbage,
-        };
+        let why = self.decide.any([
+            ExchangeFailure::NotSent,
+            ExchangeFailure::Unknown,
+            ExchangeFailure::Refused { retry_after: Some(Duration::MAX) },
+            ExchangeFailure::Refused { retry_after: None },
+            ExchangeFailure::TooLarge,
+            ExchangeFailure::Garbage,
+        ]);
         self.event(ClientEvent::ExchangeFailed { exchange, why });
     }
 
     fn garbage(&mut self) {
         let Some((exchange, _)) = self.call() else { return };
-        let body: Vec<u8> = (0..self.one_of(40)).map(|_| self.one_of(256) as u8).collect();
-        self.event(ClientEvent::Reply { exchange, body: body.into() });
+        let body = self.decide.bytes(40);
+        self.event(ClientEvent::Reply { exchange, body });
     }
 
     fn pass(&mut self) {
-        let millis = u64::from(self.one_of(60_000));
+        let millis = u64::from(self.decide.one_of(60_000));
         let end = self.now.saturating_add(Duration::from_millis(millis));
         for _ in 0..200 {
             let Some(wake) = self.wake.filter(|wake| wake.at <= end) else { break };
@@ -203,10 +199,8 @@ impl Bench<'_> {
                     return;
                 }
                 ClientAction::Send { exchange, body, .. } => {
-                    assert!(
-                        self.calls.insert(exchange, body.into_bytes()).is_none(),
-                        "an exchange is sent once"
-                    );
+                    let before = self.calls.insert(exchange, body.into_bytes());
+                    assert_eq!(before, None, "an exchange is sent once");
                 }
                 ClientAction::Deliver { flow: id, bytes } => self.alive(id).unread += bytes.len(),
                 ClientAction::Credit { flow: id, bytes } => self.alive(id).credit += bytes,

@@ -15,6 +15,7 @@
 
 mod client;
 mod decode;
+mod input;
 mod node;
 mod node_bench;
 mod node_oracle;

@@ -1,17 +1,13 @@
 //! A node with arbitrary clients of levels 0 and 1 and arbitrary upstreams.
 
-use std::mem::take;
-
 use bytes::Bytes;
 use seqlane::wire::{self, Limits, Op, Sid};
 use seqlane::{Endpoint, Form, Instant, Node, NodeAction, NodeOptions, NodeTuning, Secret, Seq, Target};
 
-use crate::fuzz::node_bench::NodeBench;
+use crate::fuzz::node_bench::{Clients, NodeBench};
 
-struct SessionsDriver<'a> {
-    bench: NodeBench<'a>,
-    sids: Vec<Sid>,
-}
+/// Clients of levels 0 and 1: the sessions that they have heard of.
+struct Sessions(Vec<Sid>);
 
 /// Requests of levels 0 and 1, upstream events and time of any kind: nothing panics, nothing is misuse, every request is
 /// answered once, every wake is later than the one before, and a closed node keeps nothing.
@@ -29,45 +25,38 @@ pub fn node(data: &[u8]) {
             .udp_queue(2),
     );
     let node = Node::new(options.validate().expect("valid"), [2; 32], Instant::ZERO);
-    let mut run = SessionsDriver {
-        bench: NodeBench::new(data, node),
-        sids: vec![Sid::new("nobody").expect("a session id")],
-    };
+    let sessions = Sessions(vec![Sid::new("nobody").expect("a session id")]);
+    let mut bench = NodeBench::new(data, node, sessions);
     for _ in 0..data.len().min(300) {
-        run.step();
-        run.bench.drain();
-        run.look();
+        bench.step();
+        bench.drain();
     }
-    run.bench.close();
+    bench.close();
 }
 
-impl SessionsDriver<'_> {
-    fn one_of(&mut self, n: u32) -> u32 {
-        self.bench.one_of(n)
-    }
-
+impl NodeBench<'_, Sessions> {
     fn step(&mut self) {
-        match self.one_of(8) {
+        match self.decide.one_of(8) {
             0..=2 => self.batch(),
             3 => self.garbage(),
-            4 => self.bench.leave(),
-            5 | 6 => self.bench.upstream(1),
-            _ => self.bench.pass(),
+            4 => self.leave(),
+            5 | 6 => self.upstream(1),
+            _ => self.pass(),
         }
     }
 
     fn batch(&mut self) {
-        let ops: Vec<Op> = (0..1 + self.one_of(4)).map(|_| self.op()).collect();
-        let key = Secret::new(if self.one_of(20) == 0 { "wrong" } else { "k" });
-        self.bench.request(Endpoint::Batch, wire::encode_request(Form::Node, &key, ops.iter()));
+        let ops: Vec<Op> = (0..1 + self.decide.one_of(4)).map(|_| self.op()).collect();
+        let key = Secret::new(if self.decide.one_of(20) == 0 { "wrong" } else { "k" });
+        self.request(Endpoint::Batch, wire::encode_request(Form::Node, &key, ops.iter()));
     }
 
     fn op(&mut self) -> Op {
-        let place = self.one_of(self.sids.len() as u32);
-        let sid = self.sids[place as usize];
-        let payload = Bytes::from(vec![9; self.one_of(80) as usize]);
+        let Sessions(sids) = &self.clients;
+        let sid = sids[self.decide.one_of(sids.len() as u32) as usize];
+        let payload = Bytes::from(vec![9; self.decide.one_of(80) as usize]);
         let target = Target::new("h", 1).expect("a target");
-        match self.one_of(10) {
+        match self.decide.one_of(10) {
             0 => Op::Connect { target },
             1 => Op::ConnectData { target, payload },
             2 => Op::UdpOpen { target, payload },
@@ -75,37 +64,38 @@ impl SessionsDriver<'_> {
             4 => Op::Close { sid },
             5 => Op::Data { sid, seq: None, payload },
             6 => Op::Data { sid, seq: Some(Seq::new(u64::MAX)), payload },
-            _ => Op::Data { sid, seq: Some(Seq::new(u64::from(self.one_of(6)))), payload },
+            _ => Op::Data { sid, seq: Some(Seq::new(u64::from(self.decide.one_of(6)))), payload },
         }
     }
 
     fn garbage(&mut self) {
-        let endpoint = if self.one_of(2) == 0 { Endpoint::Batch } else { Endpoint::Single };
-        let tail: Vec<u8> = (0..self.one_of(40)).map(|_| self.one_of(256) as u8).collect();
-        let head: &[u8] = if self.one_of(2) == 0 { br#"{"k":"k","ops":[{"op":"data","# } else { b"" };
-        self.bench.request(endpoint, [head, &tail].concat().into());
+        let endpoint = if self.decide.one_of(2) == 0 { Endpoint::Batch } else { Endpoint::Single };
+        let tail = self.decide.bytes(40);
+        let head: &[u8] = if self.decide.one_of(2) == 0 { br#"{"k":"k","ops":[{"op":"data","# } else { b"" };
+        self.request(endpoint, [head, &tail].concat().into());
     }
+}
 
-    /// Looks at what the node wanted done.
-    fn look(&mut self) {
-        for action in take(&mut self.bench.seen) {
-            match action {
-                NodeAction::Respond { response, .. } => self.learn_sids(&response.body.into_bytes()),
-                NodeAction::FinishUpstream { upstream } => {
-                    panic!("{upstream} is half-closed at a level that has no half-close");
-                }
-                _ => {}
+impl Clients for Sessions {
+    fn see(&mut self, action: NodeAction) {
+        match action {
+            NodeAction::Respond { response, .. } => self.learn(&response.body.into_bytes()),
+            NodeAction::FinishUpstream { upstream } => {
+                panic!("{upstream} is half-closed at a level that has no half-close");
             }
+            _ => {}
         }
     }
+}
 
-    fn learn_sids(&mut self, body: &[u8]) {
+impl Sessions {
+    fn learn(&mut self, body: &[u8]) {
         let limits = Limits { max_body: 1 << 24, max_ops: 64 };
         for ops in 1..=4 {
             let Ok(replies) = wire::decode_answer(body, ops, limits) else { continue };
             let known = replies.iter().filter_map(|reply| reply.sid);
-            self.sids.extend(known.filter(|sid| !self.sids.contains(sid)).collect::<Vec<_>>());
-            self.sids.truncate(32);
+            self.0.extend(known.filter(|sid| !self.0.contains(sid)).collect::<Vec<_>>());
+            self.0.truncate(32);
         }
     }
 }

@@ -9,14 +9,21 @@ use seqlane::{
     UpstreamId, Wake,
 };
 
-use crate::{Chooser, DecisionPoint, FromBytes};
+use crate::FromBytes;
 
 /// What upstreams send counts up from 0 and begins again after this many bytes.
 pub(super) const CYCLE: usize = 251;
 
+/// The clients of a node.
+pub(super) trait Clients {
+    /// The node wants something done.
+    fn see(&mut self, action: NodeAction);
+}
+
 /// An upstream as the driver sees it.
+#[derive(Default)]
 struct ArbitraryUpstream {
-    kind: FlowKind,
+    tcp: bool,
     open: bool,
     credit: usize,
     unwritten: usize,
@@ -35,7 +42,7 @@ impl ArbitraryUpstream {
 
     /// What happens to it, within the contract; `way` is one of 7.
     fn event(&mut self, way: u32, size: usize) -> Option<UpstreamEvent> {
-        let tcp = self.kind == FlowKind::Tcp;
+        let tcp = self.tcp;
         Some(match (way, self.open) {
             (0, false) => UpstreamEvent::Failed(ConnectFailure::Refused),
             (_, false) => {
@@ -61,37 +68,49 @@ impl ArbitraryUpstream {
             _ => return None,
         })
     }
+    /// The node wants something done to it.
+    fn take(&mut self, action: &NodeAction) {
+        match action {
+            NodeAction::WriteUpstream { bytes, .. } => {
+                assert!(self.open, "nothing is written before the connection");
+                assert!(!self.half_closed, "nothing is written behind the end");
+                self.unwritten += if self.tcp { bytes.len() } else { 0 };
+            }
+            NodeAction::Credit { bytes, .. } => self.credit += bytes,
+            NodeAction::FinishUpstream { .. } => {
+                assert!(self.open && self.tcp, "only a connection has two halves");
+                assert!(!self.half_closed, "a half ends once");
+                self.half_closed = true;
+            }
+            _ => {}
+        }
+    }
 }
 
-/// A node, what decides about everything around it, and the books of its driver.
-pub(super) struct NodeBench<'a> {
+/// A node, its clients, what decides about everything around it, and the books of its driver.
+pub(super) struct NodeBench<'a, C> {
     pub(super) decide: FromBytes<'a>,
     pub(super) node: Node,
+    pub(super) clients: C,
     now: Instant,
     wake: Option<Wake>,
     requests: u64,
     held: BTreeSet<RequestId>,
     upstreams: BTreeMap<UpstreamId, ArbitraryUpstream>,
-    /// What the node wanted done, for a target that looks at it.
-    pub(super) seen: Vec<NodeAction>,
 }
 
-impl<'a> NodeBench<'a> {
-    pub(super) const fn new(data: &'a [u8], node: Node) -> Self {
+impl<'a, C: Clients> NodeBench<'a, C> {
+    pub(super) const fn new(data: &'a [u8], node: Node, clients: C) -> Self {
         Self {
             decide: FromBytes::new(data),
             node,
+            clients,
             now: Instant::ZERO,
             wake: None,
             requests: 0,
             held: BTreeSet::new(),
             upstreams: BTreeMap::new(),
-            seen: Vec::new(),
         }
-    }
-
-    pub(super) fn one_of(&mut self, n: u32) -> u32 {
-        self.decide.decide(DecisionPoint::Host, 0, n)
     }
 
     fn event(&mut self, event: NodeEvent) {
@@ -108,7 +127,7 @@ impl<'a> NodeBench<'a> {
 
     /// The caller of a held request goes away.
     pub(super) fn leave(&mut self) {
-        let place = self.one_of(6) as usize;
+        let place = self.decide.one_of(6) as usize;
         if let Some(request) = self.held.iter().copied().nth(place) {
             self.held.remove(&request);
             self.event(NodeEvent::RequestGone { request });
@@ -117,9 +136,9 @@ impl<'a> NodeBench<'a> {
 
     /// Something happens to an upstream, with sizes below 200 times `scale`.
     pub(super) fn upstream(&mut self, scale: usize) {
-        let place = self.one_of(6) as usize;
+        let place = self.decide.one_of(6) as usize;
         let Some(id) = self.upstreams.keys().copied().nth(place) else { return };
-        let (way, size) = (self.one_of(7), self.one_of(200) as usize * scale);
+        let (way, size) = (self.decide.one_of(7), self.decide.one_of(200) as usize * scale);
         let Some(event) = self.upstreams.get_mut(&id).and_then(|upstream| upstream.event(way, size)) else {
             return;
         };
@@ -131,7 +150,7 @@ impl<'a> NodeBench<'a> {
 
     /// Time passes, and the node is woken whenever it asked for it.
     pub(super) fn pass(&mut self) {
-        let millis = u64::from(self.one_of(60_000));
+        let millis = u64::from(self.decide.one_of(60_000));
         let end = self.now.saturating_add(Duration::from_millis(millis));
         for _ in 0..200 {
             let Some(wake) = self.wake.filter(|wake| wake.at <= end) else { break };
@@ -160,58 +179,35 @@ impl<'a> NodeBench<'a> {
     pub(super) fn drain(&mut self) {
         loop {
             let action = self.node.poll();
-            match &action {
-                NodeAction::Idle { wake } => {
-                    self.wake = *wake;
-                    assert!(matches!(self.node.poll(), NodeAction::Idle { wake: again } if again == *wake));
-                    return;
-                }
-                NodeAction::Respond { request, .. } => {
-                    assert!(self.held.remove(request), "request {request} is answered once");
-                }
-                NodeAction::OpenUpstream { upstream, kind, .. } => self.on_open(*upstream, *kind),
-                NodeAction::WriteUpstream { upstream, bytes } => self.on_write(*upstream, bytes.len()),
-                NodeAction::Credit { upstream, bytes } => {
-                    if let Some(upstream) = self.upstreams.get_mut(upstream) {
-                        upstream.credit += bytes;
-                    }
-                }
-                NodeAction::FinishUpstream { upstream } => self.on_finish(*upstream),
-                NodeAction::ShutUpstream { upstream, .. } => drop(self.upstreams.remove(upstream)),
-                NodeAction::Event(_) => {}
+            if let NodeAction::Idle { wake } = action {
+                self.wake = wake;
+                assert!(matches!(self.node.poll(), NodeAction::Idle { wake: again } if again == wake));
+                return;
             }
-            self.seen.push(action);
+            self.carry_out(&action);
+            self.clients.see(action);
         }
     }
 
-    fn on_open(&mut self, upstream: UpstreamId, kind: FlowKind) {
-        let opened = ArbitraryUpstream {
-            kind,
-            open: false,
-            credit: 0,
-            unwritten: 0,
-            sent: 0,
-            finished: false,
-            half_closed: false,
-        };
-        assert!(self.upstreams.insert(upstream, opened).is_none(), "an upstream is opened once");
-    }
-
-    fn on_write(&mut self, upstream: UpstreamId, len: usize) {
-        if let Some(upstream) = self.upstreams.get_mut(&upstream) {
-            assert!(upstream.open, "nothing is written before the connection");
-            assert!(!upstream.half_closed, "nothing is written behind the end");
-            if upstream.kind == FlowKind::Tcp {
-                upstream.unwritten += len;
+    fn carry_out(&mut self, action: &NodeAction) {
+        match action {
+            NodeAction::Respond { request, .. } => {
+                assert!(self.held.remove(request), "request {request} is answered once");
             }
-        }
-    }
-
-    fn on_finish(&mut self, upstream: UpstreamId) {
-        if let Some(upstream) = self.upstreams.get_mut(&upstream) {
-            assert!(upstream.open && upstream.kind == FlowKind::Tcp, "only a connection has two halves");
-            assert!(!upstream.half_closed, "a half ends once");
-            upstream.half_closed = true;
+            NodeAction::OpenUpstream { upstream, kind, .. } => {
+                let opened =
+                    ArbitraryUpstream { tcp: *kind == FlowKind::Tcp, ..ArbitraryUpstream::default() };
+                assert!(self.upstreams.insert(*upstream, opened).is_none(), "an upstream is opened once");
+            }
+            NodeAction::WriteUpstream { upstream, .. }
+            | NodeAction::Credit { upstream, .. }
+            | NodeAction::FinishUpstream { upstream } => {
+                if let Some(upstream) = self.upstreams.get_mut(upstream) {
+                    upstream.take(action);
+                }
+            }
+            NodeAction::ShutUpstream { upstream, .. } => drop(self.upstreams.remove(upstream)),
+            NodeAction::Event(_) | NodeAction::Idle { .. } => {}
         }
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use seqlane::wire::direction::Direction;
 use seqlane::wire::frame::{Frame, Frames};
 use seqlane::wire::number::{AnswerNumber, StreamNumber};
-use seqlane::wire::packet::{self, ClientId, Epoch, RequestHeader, ResponseHeader, ResponseRoom};
+use seqlane::wire::packet::{self, Epoch, RequestHeader, ResponseHeader, ResponseRoom};
 use seqlane::wire::seal::Seal;
 use seqlane::{FlowKind, NodeAction, NodeNotice, Target, UpstreamId};
 
@@ -39,7 +39,10 @@ impl NodeOracle {
             NodeAction::Event(NodeNotice::SessionEnded { upstream, .. }) => {
                 assert!(self.ended.insert(*upstream), "{upstream} has one end");
             }
-            NodeAction::Event(NodeNotice::ClientEnded { client, .. }) => self.on_client_ended(*client),
+            // Its client may start numbering streams again.
+            NodeAction::Event(NodeNotice::ClientEnded { client, .. }) => {
+                self.opened.remove(&client.0[0]);
+            }
             _ => {}
         }
     }
@@ -51,11 +54,6 @@ impl NodeOracle {
         let client = (target.port() / PORTS) as u8;
         let once = self.opened.entry(client).or_default().insert(target.port());
         assert!(once || self.tampered, "a stream is opened once: {target}");
-    }
-
-    /// Its client may start numbering streams again.
-    fn on_client_ended(&mut self, client: ClientId) {
-        self.opened.remove(&client.0[0]);
     }
 
     /// Every chunk says which it is; each comes once, in order.
@@ -97,13 +95,12 @@ impl NodeOracle {
         if let Some(before) = chunks.insert(seq, (bytes.clone(), fin)) {
             assert_eq!(before, (bytes.clone(), fin), "chunk {seq} of stream {stream} has changed");
         }
-        let last =
-            seq.checked_sub(1).map(|before| chunks.get(&before).map(|(bytes, _)| bytes.last().copied()));
-        let start = match last {
+        let before = seq.checked_sub(1).map(|before| chunks.get(&before)?.0.last());
+        let start = match before {
             None => Some(0),
-            Some(Some(Some(last))) => Some((usize::from(last) + 1) % CYCLE),
-            Some(_) => None, // it has not come
+            Some(last) => last.map(|last| (usize::from(*last) + 1) % CYCLE),
         };
+        // Where the one before it has not come, or was empty, it may start anywhere.
         let start = start.or_else(|| bytes.first().copied().map(usize::from)).unwrap_or_default();
         let runs =
             bytes.iter().enumerate().all(|(place, byte)| usize::from(*byte) == (start + place) % CYCLE);

@@ -1,7 +1,6 @@
 //! A node with arbitrary clients of level 2 and arbitrary upstreams.
 
 use std::collections::BTreeMap;
-use std::mem::take;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +11,7 @@ use seqlane::{
     Response, Secret, Target,
 };
 
-use crate::fuzz::node_bench::NodeBench;
+use crate::fuzz::node_bench::{Clients, NodeBench};
 use crate::fuzz::node_oracle::NodeOracle;
 use crate::fuzz::peer::{Packet, Peer};
 
@@ -27,16 +26,14 @@ const MOST_STEPS: u32 = 1_000;
 /// Packets that may come again.
 const REMEMBERED: usize = 12;
 
-struct StreamsDriver<'a> {
-    bench: NodeBench<'a>,
+/// Clients of level 2.
+struct Streams {
     oracle: NodeOracle,
     peers: [Peer; 3],
     /// The latest packets, to come again.
     packets: Vec<Packet>,
     /// What each op of a request asks, if it is a packet.
     asked: BTreeMap<RequestId, Vec<Option<RequestHeader>>>,
-    /// The most bytes that the node may keep.
-    bound: usize,
 }
 
 /// Packets, upstream events and time of any kind: nothing panics, nothing is misuse, every request is answered once,
@@ -49,26 +46,23 @@ pub fn node_streams(data: &[u8]) {
     let options = options();
     let bound = bound(&options);
     let node = Node::unsealed(options.validate().expect("valid"), [2; 32], Instant::ZERO);
-    let mut run = StreamsDriver {
-        bench: NodeBench::new(data, node),
+    let streams = Streams {
         oracle: NodeOracle::default(),
         peers: [1, 2, 3].map(Peer::new),
         packets: Vec::new(),
         asked: BTreeMap::new(),
-        bound,
     };
+    let mut bench = NodeBench::new(data, node, streams);
     for _ in 0..MOST_STEPS {
-        if run.bench.decide.is_spent() {
+        if bench.decide.is_spent() {
             break;
         }
-        run.step();
-        run.bench.drain();
-        run.look();
-        let kept = run.bench.node.buffered_bytes();
-        assert!(kept <= bound, "{kept} B are kept, and {} B may be", run.bound);
+        bench.step();
+        bench.drain();
+        let kept = bench.node.buffered_bytes();
+        assert!(kept <= bound, "{kept} B are kept, and {bound} B may be");
     }
-    run.bench.close();
-    run.look();
+    bench.close();
 }
 
 /// Bounds so narrow that each is met soon: the third client finds no memory left.
@@ -102,60 +96,56 @@ fn bound(options: &NodeOptions) -> usize {
     totals + options.max_sessions * 2 * FLOOR
 }
 
-impl StreamsDriver<'_> {
-    fn one_of(&mut self, n: u32) -> u32 {
-        self.bench.one_of(n)
-    }
-
+impl NodeBench<'_, Streams> {
     fn step(&mut self) {
-        match self.one_of(12) {
+        match self.decide.one_of(12) {
             0..=4 => self.packet(),
             5 => self.copy(),
             6 => self.garbage(),
             7..=9 => {
-                let scale = [1, 1, 300][self.one_of(3) as usize];
-                self.bench.upstream(scale);
+                let scale = self.decide.any([1, 1, 300]);
+                self.upstream(scale);
             }
-            10 => self.bench.pass(),
-            _ => self.bench.leave(),
+            10 => self.pass(),
+            _ => self.leave(),
         }
     }
 
     fn packet(&mut self) {
-        let place = [0, 0, 0, 0, 1, 1, 1, 2][self.one_of(8) as usize];
-        let packet = self.peers[place].packet(&mut self.bench.decide);
-        self.oracle.tampered |= packet.header.is_none();
-        self.packets.push(packet.clone());
-        if self.packets.len() > REMEMBERED {
-            self.packets.remove(0);
+        let place = self.decide.any([0, 0, 0, 0, 1, 1, 1, 2]);
+        let Streams { oracle, peers, packets, .. } = &mut self.clients;
+        let packet = peers[place].packet(&mut self.decide);
+        oracle.tampered |= packet.header.is_none();
+        packets.push(packet.clone());
+        if packets.len() > REMEMBERED {
+            packets.remove(0);
         }
         self.send(packet);
     }
 
     /// A packet comes again, or damaged on its way.
     fn copy(&mut self) {
-        let place = self.one_of(REMEMBERED as u32) as usize;
-        let Some(mut packet) = self.packets.iter().rev().nth(place).cloned() else { return };
-        if self.one_of(4) == 3 {
+        let place = self.decide.one_of(REMEMBERED as u32) as usize;
+        let Some(mut packet) = self.clients.packets.iter().rev().nth(place).cloned() else { return };
+        if self.decide.one_of(4) == 3 {
             let mut bytes = packet.bytes.to_vec();
-            let place = self.one_of(65_536) as usize % bytes.len();
-            bytes[place] ^= 1 << self.one_of(8);
+            self.decide.damage(&mut bytes);
             packet = Packet { bytes: bytes.into(), header: None };
         }
         self.send(packet);
     }
 
     fn garbage(&mut self) {
-        let bytes: Vec<u8> = (0..self.one_of(80)).map(|_| self.one_of(256) as u8).collect();
-        self.send(Packet { bytes: bytes.into(), header: None });
+        let bytes = self.decide.bytes(80);
+        self.send(Packet { bytes, header: None });
     }
 
     /// As a body, as an op, or as an op beside others.
     fn send(&mut self, packet: Packet) {
         let Packet { bytes, header } = packet;
-        let key = Secret::new(if self.one_of(64) == 63 { "wrong" } else { "k" });
+        let key = Secret::new(if self.decide.one_of(64) == 63 { "wrong" } else { "k" });
         let mut asked = vec![header];
-        let (endpoint, body) = match self.one_of(16) {
+        let (endpoint, body) = match self.decide.one_of(16) {
             0..=9 => (Endpoint::Streams { key }, bytes),
             way => {
                 let mut ops = vec![Op::Streams { packet: bytes.clone() }];
@@ -167,29 +157,30 @@ impl StreamsDriver<'_> {
                 (Endpoint::Batch, wire::encode_request(Form::Node, &key, ops.iter()))
             }
         };
-        let request = self.bench.request(endpoint, body);
-        self.asked.insert(request, asked);
+        let request = self.request(endpoint, body);
+        self.clients.asked.insert(request, asked);
     }
 
     fn neighbour(&mut self, packet: Bytes, header: Option<RequestHeader>) -> (Op, Option<RequestHeader>) {
         let sid = Sid::new("nobody").expect("a session id");
-        match self.one_of(3) {
+        match self.decide.one_of(3) {
             0 => (Op::Streams { packet }, header),
             1 => (Op::Connect { target: Target::new("session", 1).expect("a target") }, None),
             _ => (Op::Data { sid, seq: None, payload: Bytes::new() }, None),
         }
     }
+}
 
-    /// Looks at what the node wanted done.
-    fn look(&mut self) {
-        for action in take(&mut self.bench.seen) {
-            self.oracle.look(&action);
-            if let NodeAction::Respond { request, response } = action {
-                self.on_answer(request, response);
-            }
+impl Clients for Streams {
+    fn see(&mut self, action: NodeAction) {
+        self.oracle.look(&action);
+        if let NodeAction::Respond { request, response } = action {
+            self.on_answer(request, response);
         }
     }
+}
 
+impl Streams {
     fn on_answer(&mut self, request: RequestId, response: Response) {
         let asked = self.asked.remove(&request).expect("a request that was made");
         for (header, packet) in asked.into_iter().zip(packets(response)) {

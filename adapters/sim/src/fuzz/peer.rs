@@ -14,8 +14,8 @@ use seqlane::wire::seal::{Nonce, Seal, Unsealed};
 use seqlane::wire::varint;
 use seqlane::{FlowKind, Seq, Target};
 
+use crate::FromBytes;
 use crate::fuzz::node_bench::CYCLE;
-use crate::{Chooser, DecisionPoint, FromBytes};
 
 /// Streams that a client speaks of at a time: more than a node lets it have.
 const STREAMS: u32 = 4;
@@ -28,20 +28,6 @@ pub(super) const PORTS: u16 = 16_384;
 
 /// The most exchanges, and chunks, ahead of the first that counts.
 const FAR: u64 = 4096;
-
-fn one_of(decide: &mut FromBytes<'_>, n: u32) -> u32 {
-    decide.decide(DecisionPoint::Host, 0, n)
-}
-
-fn any<T: Copy, const N: usize>(decide: &mut FromBytes<'_>, of: [T; N]) -> T {
-    of[one_of(decide, N as u32) as usize]
-}
-
-/// Up to `n` more than `base`, or `n` and less below it.
-fn near(decide: &mut FromBytes<'_>, base: u64, n: u32) -> u64 {
-    let by = u64::from(one_of(decide, n));
-    if one_of(decide, 2) == 0 { base.saturating_sub(by + 1) } else { base.saturating_add(by) }
-}
 
 /// What the client remembers of a stream.
 #[derive(Clone, Copy, Default)]
@@ -116,24 +102,23 @@ impl Peer {
         let header = self.header(decide);
         let mut writer = PacketWriter::request(&header, 0);
         if header.epoch.is_some() {
-            for _ in 0..one_of(decide, 6) {
+            for _ in 0..decide.one_of(6) {
                 writer.push(&self.frame(decide, header.exchange));
             }
         }
         let mut plain = writer.finish().plaintext().to_vec();
-        let changed = match one_of(decide, 64) {
+        let changed = match decide.one_of(64) {
             61 => {
                 // A frame of an unknown type: skipped when even, fails the packet when odd.
-                plain.extend([any(decide, [6, 17, 62]), 2, 0, 0]);
+                plain.extend([decide.any([6, 17, 62]), 2, 0, 0]);
                 false
             }
             62 => {
-                let place = one_of(decide, 65_536) as usize % plain.len();
-                plain[place] ^= 1 << one_of(decide, 8);
+                decide.damage(&mut plain);
                 true
             }
             63 => {
-                plain.truncate(one_of(decide, 256) as usize);
+                plain.truncate(decide.one_of(256) as usize);
                 true
             }
             _ => false,
@@ -148,14 +133,14 @@ impl Peer {
         let mut header = RequestHeader { epoch: self.epoch, ..self.terms };
         let (mut exchange, mut done) = (self.exchange, self.done);
         for _ in 0..2 {
-            match one_of(decide, 32) {
-                18 => header.epoch = any(decide, [None, Some(self.older), Some(Epoch([8; 16]))]),
-                19..=21 => exchange = near(decide, self.exchange, 6),
-                22 => exchange = self.done + any(decide, [FAR - 1, FAR, varint::MAX / 2]),
+            match decide.one_of(32) {
+                18 => header.epoch = decide.any([None, Some(self.older), Some(Epoch([8; 16]))]),
+                19..=21 => exchange = decide.near(self.exchange, 6),
+                22 => exchange = self.done + decide.any([FAR - 1, FAR, varint::MAX / 2]),
                 23..=25 => done = exchange,
-                26 => done = near(decide, self.done, 4),
+                26 => done = decide.near(self.done, 4),
                 27 if header.epoch.is_none() => {
-                    exchange = varint::MAX - u64::from(one_of(decide, 4));
+                    exchange = varint::MAX - u64::from(decide.one_of(4));
                     done = exchange;
                 }
                 28..=31 => {
@@ -176,38 +161,38 @@ impl Peer {
 
     fn change_terms(&mut self, decide: &mut FromBytes<'_>) {
         let terms = &mut self.terms;
-        match one_of(decide, 5) {
-            0 => terms.hold = Duration::from_millis(any(decide, [0, 1, 300, varint::MAX])),
-            1 => terms.max_held = any(decide, [0, 1, 2, 8, u32::MAX]),
+        match decide.one_of(5) {
+            0 => terms.hold = Duration::from_millis(decide.any([0, 1, 300, varint::MAX])),
+            1 => terms.max_held = decide.any([0, 1, 2, 8, u32::MAX]),
             2 => {
-                let bytes = any(decide, [MIN_RESPONSE, 0, 1 << 20, varint::MAX]);
+                let bytes = decide.any([MIN_RESPONSE, 0, 1 << 20, varint::MAX]);
                 terms.max_response = ResponseRoom::new(bytes).expect("room for a chunk, or none");
             }
-            3 => terms.total = any(decide, [1 << 16, 0, 1 << 20, varint::MAX]),
+            3 => terms.total = decide.any([1 << 16, 0, 1 << 20, varint::MAX]),
             _ => {
-                let confirm = any(decide, [None, Some(1), Some(300), Some(varint::MAX)]);
+                let confirm = decide.any([None, Some(1), Some(300), Some(varint::MAX)]);
                 terms.confirm = confirm.map(Duration::from_millis);
             }
         }
     }
 
     fn frame(&mut self, decide: &mut FromBytes<'_>, exchange: ExchangeNumber) -> Frame {
-        let place = one_of(decide, STREAMS) as usize;
+        let place = decide.one_of(STREAMS) as usize;
         let Stream { number, kind, got, .. } = self.streams[place];
         let stream = StreamNumber::new(number);
-        match one_of(decide, 32) {
+        match decide.one_of(32) {
             0..=9 if kind.is_none() => self.open(decide, place),
             0..=9 if kind == Some(FlowKind::Udp) => datagram(decide, stream),
             0..=10 => self.chunk(decide, place),
             11..=15 => Frame::Ack { stream, next: Seq::new(got) },
             16 => {
-                let next = any(decide, [0, got.saturating_sub(1), got + 1, varint::MAX]);
+                let next = decide.any([0, got.saturating_sub(1), got + 1, varint::MAX]);
                 Frame::Ack { stream, next: Seq::new(next) }
             }
-            17..=19 => Frame::Window { stream, limit: any(decide, [1 << 20, 0, 70_000, varint::MAX]) },
+            17..=19 => Frame::Window { stream, limit: decide.any([1 << 20, 0, 70_000, varint::MAX]) },
             20 => {
                 self.renew(place);
-                Frame::Reset { stream, code: ResetCode::from_number(one_of(decide, 16).into()) }
+                Frame::Reset { stream, code: ResetCode::from_number(decide.one_of(16).into()) }
             }
             21 => datagram(decide, stream),
             22..=25 => Frame::Resend { exchange: resent(decide, exchange) },
@@ -218,7 +203,7 @@ impl Peer {
             }
             29 => {
                 // A stream far away, which only the table of the ended ones has to bear.
-                let stream = StreamNumber::new(any(decide, [1_000, 1_002, varint::MAX]));
+                let stream = StreamNumber::new(decide.any([1_000, 1_002, varint::MAX]));
                 Frame::Reset { stream, code: ResetCode::Aborted }
             }
             30 => {
@@ -226,7 +211,7 @@ impl Peer {
                 let stream = StreamNumber::new(number.saturating_sub(STREAMS.into()));
                 Frame::Data { stream, seq: Seq::ZERO, fin: false, bytes: Bytes::from_static(&[0]) }
             }
-            _ => any(decide, [Wrong::Gone, Wrong::Opened, Wrong::Backlog]).frame(stream),
+            _ => only_down(decide, stream),
         }
     }
 
@@ -237,23 +222,23 @@ impl Peer {
 
     /// The target tells whose stream it is.
     fn open(&mut self, decide: &mut FromBytes<'_>, place: usize) -> Frame {
-        let kind = if one_of(decide, 4) == 3 { FlowKind::Udp } else { FlowKind::Tcp };
+        let kind = if decide.one_of(4) == 3 { FlowKind::Udp } else { FlowKind::Tcp };
         let Stream { number, .. } = self.streams[place];
         self.streams[place].kind.get_or_insert(kind);
         let port = u16::from(self.client.0[0]) * PORTS + (number % u64::from(PORTS)) as u16;
         let target = Target::new(HOST, port).expect("a target");
-        let window = any(decide, [1 << 20, 0, 1, 70_000, varint::MAX]);
+        let window = decide.any([1 << 20, 0, 1, 70_000, varint::MAX]);
         Frame::Open { stream: StreamNumber::new(number), kind, window, target }
     }
 
     /// A chunk that says in every byte which it is.
     fn chunk(&mut self, decide: &mut FromBytes<'_>, place: usize) -> Frame {
         let state = &mut self.streams[place];
-        let way = one_of(decide, 64);
+        let way = decide.one_of(64);
         let seq = match way {
-            50..=53 => near(decide, state.next, 4),
+            50..=53 => decide.near(state.next, 4),
             54 => 3_000,
-            55 => any(decide, [FAR - 1, FAR, FAR + 1, varint::MAX]),
+            55 => decide.any([FAR - 1, FAR, FAR + 1, varint::MAX]),
             _ => state.next,
         };
         let fin = way >= 60 || state.ends && seq == state.next;
@@ -261,7 +246,7 @@ impl Peer {
         if seq == state.next && !fin {
             state.next += 1;
         }
-        let len = any(decide, [10, 1, 100, 1_000, 1_000, 40_000, MAX_CHUNK, usize::from(!fin)]);
+        let len = decide.any([10, 1, 100, 1_000, 1_000, 40_000, MAX_CHUNK, usize::from(!fin)]);
         let bytes = vec![(seq % CYCLE as u64) as u8; len].into();
         Frame::Data { stream: StreamNumber::new(state.number), seq: Seq::new(seq), fin, bytes }
     }
@@ -304,33 +289,24 @@ impl Peer {
 }
 
 fn datagram(decide: &mut FromBytes<'_>, stream: StreamNumber) -> Frame {
-    Frame::Datagram { stream, bytes: vec![3; any(decide, [20, 0, 1_000, 65_535])].into() }
+    Frame::Datagram { stream, bytes: vec![3; decide.any([20, 0, 1_000, 65_535])].into() }
 }
 
 /// An older exchange, or one that it must not be.
 fn resent(decide: &mut FromBytes<'_>, exchange: ExchangeNumber) -> ExchangeNumber {
     let exchange = exchange.get();
-    ExchangeNumber::new(match one_of(decide, 64) {
+    ExchangeNumber::new(match decide.one_of(64) {
         62 => exchange.saturating_sub(FAR),
         63 => exchange,
         back => exchange.saturating_sub(1 + u64::from(back % 6)),
     })
 }
 
-/// Frames that only go down.
-#[derive(Clone, Copy)]
-enum Wrong {
-    Gone,
-    Opened,
-    Backlog,
-}
-
-impl Wrong {
-    const fn frame(self, stream: StreamNumber) -> Frame {
-        match self {
-            Self::Gone => Frame::Gone { stream },
-            Self::Opened => Frame::Opened { stream },
-            Self::Backlog => Frame::Backlog { bytes: 1 },
-        }
+/// A frame that only goes down.
+fn only_down(decide: &mut FromBytes<'_>, stream: StreamNumber) -> Frame {
+    match decide.one_of(3) {
+        0 => Frame::Gone { stream },
+        1 => Frame::Opened { stream },
+        _ => Frame::Backlog { bytes: 1 },
     }
 }

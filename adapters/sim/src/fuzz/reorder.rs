@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use seqlane::{Rejected, ReorderLimits, ReorderQueue, Seq};
 
-use crate::{Chooser, DecisionPoint, FromBytes};
+use crate::FromBytes;
 
 /// Inserts, pops and removals: the queue does what a map with the same limits does.
 ///
@@ -12,20 +12,19 @@ use crate::{Chooser, DecisionPoint, FromBytes};
 /// When it does something else.
 pub fn reorder(data: &[u8]) {
     let mut decide = FromBytes::new(data);
-    let mut decision = |n| decide.decide(DecisionPoint::Host, 0, n);
-    let limits = ReorderLimits { items: decision(9) as usize, bytes: decision(200) as usize };
+    let limits = ReorderLimits { items: decide.one_of(9) as usize, bytes: decide.one_of(200) as usize };
     let mut queue = ReorderQueue::new(limits);
     let mut model: BTreeMap<u64, usize> = BTreeMap::new();
     let mut expected = 0_u64;
     for _ in 0..data.len().min(400) {
-        let near = (expected + u64::from(decision(12))).saturating_sub(2);
-        match decision(3) {
+        let near = (expected + u64::from(decide.one_of(12))).saturating_sub(2);
+        match decide.one_of(3) {
             0 => {
                 assert_eq!(queue.pop(), model.remove(&expected));
                 expected = queue.expected().number();
             }
             1 => assert_eq!(queue.remove(Seq::new(near)), model.remove(&near)),
-            _ => insert(&mut queue, &mut model, limits, near, decision(60) as usize),
+            _ => insert(&mut queue, &mut model, limits, near, decide.one_of(60) as usize),
         }
         assert_eq!((queue.len(), queue.bytes()), (model.len(), model.values().sum::<usize>()));
     }

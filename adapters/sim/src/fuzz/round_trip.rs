@@ -4,43 +4,38 @@ use bytes::Bytes;
 use seqlane::wire::{self, Limits, Op, ReplyParts, Sid};
 use seqlane::{Caps, Form, Secret, Seq, Target};
 
-use crate::{Chooser, DecisionPoint, FromBytes};
+use crate::FromBytes;
 
 const LIMITS: Limits = Limits { max_body: 1 << 20, max_ops: 64 };
 
 struct Maker<'a>(FromBytes<'a>);
 
 impl Maker<'_> {
-    fn one_of(&mut self, n: u32) -> u32 {
-        self.0.decide(DecisionPoint::Host, 0, n)
-    }
-
     fn bytes(&mut self) -> Bytes {
-        let len = self.one_of(70);
-        (0..len).map(|_| self.one_of(256) as u8).collect::<Vec<u8>>().into()
+        self.0.bytes(70)
     }
 
     fn seq(&mut self) -> Option<Seq> {
-        match self.one_of(4) {
+        match self.0.one_of(4) {
             0 => None,
             1 => Some(Seq::ZERO),
             2 => Some(Seq::new(u64::MAX)),
-            _ => Some(Seq::new(u64::from(self.one_of(60_000)))),
+            _ => Some(Seq::new(u64::from(self.0.one_of(60_000)))),
         }
     }
 
     fn sid(&mut self) -> Sid {
-        const NAMES: [&str; 4] = ["s", "9bf1", "edns-doh", "with \"quotes\" and \u{e9}"];
-        Sid::new(NAMES[self.one_of(4) as usize]).expect("a session id")
+        let name = self.0.any(["s", "9bf1", "edns-doh", "with \"quotes\" and \u{e9}"]);
+        Sid::new(name).expect("a session id")
     }
 
     fn target(&mut self) -> Target {
-        const HOSTS: [&str; 3] = ["h", "example.org", "2001:db8::1"];
-        Target::new(HOSTS[self.one_of(3) as usize], 1 + self.one_of(65_535) as u16).expect("a target")
+        let host = self.0.any(["h", "example.org", "2001:db8::1"]);
+        Target::new(host, 1 + self.0.one_of(65_535) as u16).expect("a target")
     }
 
     fn op(&mut self) -> Op {
-        match self.one_of(6) {
+        match self.0.one_of(6) {
             0 => Op::Connect { target: self.target() },
             1 => Op::ConnectData { target: self.target(), payload: self.bytes() },
             2 => Op::UdpOpen { target: self.target(), payload: self.bytes() },
@@ -57,7 +52,7 @@ impl Maker<'_> {
 /// When it is not.
 pub fn round_trip(data: &[u8]) {
     let mut maker = Maker(FromBytes::new(data));
-    let ops: Vec<Op> = (0..maker.one_of(9)).map(|_| maker.op()).collect();
+    let ops: Vec<Op> = (0..maker.0.one_of(9)).map(|_| maker.op()).collect();
     let key = Secret::new("a \"key\"\n");
     for form in [Form::Node, Form::Relay] {
         let body = wire::encode_request(form, &key, ops.iter());
@@ -72,9 +67,9 @@ pub fn round_trip(data: &[u8]) {
 }
 
 fn replies(maker: &mut Maker<'_>) {
-    let (sid, seq, caps, eof) = (maker.sid(), maker.seq(), maker.one_of(60_000), maker.one_of(2) == 1);
+    let (sid, seq, caps, eof) = (maker.sid(), maker.seq(), maker.0.one_of(60_000), maker.0.one_of(2) == 1);
     let data = [maker.bytes(), maker.bytes()];
-    let packets: Vec<Bytes> = (0..maker.one_of(3)).map(|_| maker.bytes()).collect();
+    let packets: Vec<Bytes> = (0..maker.0.one_of(3)).map(|_| maker.bytes()).collect();
     let reply = ReplyParts {
         sid: Some(sid),
         data: &data,
