@@ -3,71 +3,52 @@
 //! Two states that behave alike from now on have the same fingerprint, whatever the time is and whatever
 //! numbers their ids happen to have: times count from now, ids by their rank, and statistics not at all.
 
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
-use core::time::Duration;
 
+use crate::relative;
 use crate::seq::Seq;
-use crate::time::{Deadline, Instant, micros};
+use crate::time::{Instant, micros};
 
 /// Feeds a state to a hasher, relative to `now`.
 pub(crate) struct Fingerprint<'a> {
     hasher: &'a mut dyn Hasher,
     now: Instant,
+    /// The ids that have come, and the place of each among them.
+    ids: BTreeMap<u128, usize>,
+    /// The sessions that are known by their ids, the place of each, and the number that it expects, if it has numbers.
+    sessions: BTreeMap<u128, (usize, Option<Seq>)>,
+    /// What sequence numbers count from: the expectation of the session that came last, if it is known.
+    base: Base,
+}
+
+/// What sequence numbers count from.
+#[derive(Clone, Copy)]
+enum Base {
+    /// Their beginning, before any session has come.
+    Zero,
+    /// What a session expects.
+    Expected(Seq),
+    /// Nothing: they make no difference.
+    Unknown,
 }
 
 impl<'a> Fingerprint<'a> {
     pub(crate) fn new(now: Instant, hasher: &'a mut dyn Hasher) -> Self {
-        Self { hasher, now }
+        Self { hasher, now, ids: BTreeMap::new(), sessions: BTreeMap::new(), base: Base::Zero }
     }
 
-    /// A value: [`Instant`] and [`Deadline`] in it count from now, its ids do not.
-    pub(crate) fn value(&mut self, value: impl Hash) {
-        value.hash(self);
-    }
-
-    /// A time: how far ahead it is, or else how long ago it was.
-    pub(crate) fn time(&mut self, at: Instant) {
-        self.value(at);
-    }
-
-    /// Times, and how many there are.
-    pub(crate) fn times(&mut self, times: impl IntoIterator<Item = Instant>) {
-        for at in times {
-            self.value(true);
-            self.time(at);
-        }
-        self.value(false);
-    }
-
-    /// A deadline of which it only matters how far ahead it is: one that has passed is one that has passed.
-    pub(crate) fn deadline(&mut self, at: Instant) {
-        self.value(Deadline(at));
-    }
-
-    /// A time of which it only matters whether it is more than `limit` ago, and if not, how far that is ahead.
-    pub(crate) fn since(&mut self, at: Instant, limit: Duration) {
-        self.deadline(at.saturating_add(limit).saturating_add(Duration::from_micros(1)));
-    }
-
-    /// A sequence number of which it only matters how far it is from `expected`: the session counts on and on.
-    pub(crate) fn seq(&mut self, seq: Seq, expected: Seq) {
-        self.value(seq.number().wrapping_sub(expected.number()));
-    }
-
-    /// A sequence, with its length, so that neighbours cannot run into each other.
-    pub(crate) fn each<T>(
-        &mut self,
-        items: impl ExactSizeIterator<Item = T>,
-        mut feed: impl FnMut(&mut Self, T),
-    ) {
-        self.value(items.len());
-        for item in items {
-            feed(self, item);
-        }
+    /// A session that is known by these ids. The sequence numbers that come after one of them count from `expected`.
+    pub(crate) fn session(&mut self, ids: impl Hash, expected: Option<Seq>) {
+        let mut names = Names(Vec::new());
+        ids.hash(&mut names);
+        let place = self.sessions.len();
+        self.sessions.extend(names.0.into_iter().map(|name| (name, (place, expected))));
     }
 }
 
-/// Instants and deadlines write the two widths that nothing else has.
+/// Relative numbers are replaced.
 impl Hasher for Fingerprint<'_> {
     fn finish(&self) -> u64 {
         self.hasher.finish()
@@ -77,15 +58,51 @@ impl Hasher for Fingerprint<'_> {
         self.hasher.write(bytes);
     }
 
-    fn write_u128(&mut self, at: u128) {
-        let at = Instant::from_micros(u64::try_from(at).unwrap_or(u64::MAX));
-        self.hasher.write_u64(micros(at.saturating_since(self.now)));
-        self.hasher.write_u64(micros(self.now.saturating_since(at)));
+    fn write_u128(&mut self, value: u128) {
+        let number = u64::try_from(value & u128::from(u64::MAX)).unwrap_or(u64::MAX);
+        let at = Instant::from_micros(number);
+        let known = self.sessions.get(&value).copied();
+        if let Some((_, expected)) = known {
+            self.base = expected.map_or(Base::Unknown, Base::Expected);
+        }
+        match value & !u128::from(u64::MAX) {
+            relative::INSTANT => {
+                self.hasher.write_u64(micros(at.saturating_since(self.now)));
+                self.hasher.write_u64(micros(self.now.saturating_since(at)));
+            }
+            relative::DEADLINE => self.hasher.write_u64(micros(at.saturating_since(self.now))),
+            relative::SEQ => match self.base {
+                Base::Zero => self.hasher.write_u64(number),
+                Base::Expected(expected) => self.hasher.write_u64(number.wrapping_sub(expected.number())),
+                Base::Unknown => {}
+            },
+            relative::SID => match known {
+                Some((place, _)) => self.hasher.write_usize(place),
+                None => {
+                    self.base = Base::Unknown;
+                    self.hasher.write_usize(usize::MAX);
+                }
+            },
+            _ => {
+                let next = self.ids.len();
+                self.hasher.write_usize(*self.ids.entry(value).or_insert(next));
+            }
+        }
+    }
+}
+
+/// The ids in a value.
+struct Names(Vec<u128>);
+
+impl Hasher for Names {
+    fn finish(&self) -> u64 {
+        0
     }
 
-    fn write_i128(&mut self, at: i128) {
-        let at = Instant::from_micros(u64::try_from(at).unwrap_or(u64::MAX));
-        self.hasher.write_u64(micros(at.saturating_since(self.now)));
+    fn write(&mut self, _: &[u8]) {}
+
+    fn write_u128(&mut self, name: u128) {
+        self.0.push(name);
     }
 }
 

@@ -1,14 +1,17 @@
 //! Ids of what crosses the machines' boundary: numbers that count up and are never reused.
 
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use core::marker::PhantomData;
 
 use sha2::{Digest, Sha256};
 
+use crate::relative;
+
 macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident = $kind:ident;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub struct $name(u64);
 
         impl $name {
@@ -23,6 +26,12 @@ macro_rules! ids {
             }
         }
 
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                relative::hash(relative::$kind, self.0, state);
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 fmt::Display::fmt(&self.0, f)
@@ -33,13 +42,13 @@ macro_rules! ids {
 
 ids! {
     /// One flow at the client, allocated by [`Client::open`](crate::Client::open).
-    FlowId;
+    FlowId = FLOW;
     /// One HTTP request of the client with its response, allocated by the client.
-    ExchangeId;
+    ExchangeId = EXCHANGE;
     /// One HTTP request at the node, allocated by the driver, each larger than the one before.
-    RequestId;
+    RequestId = REQUEST;
     /// One upstream connection or UDP association of the node, allocated by the node.
-    UpstreamId;
+    UpstreamId = UPSTREAM;
 }
 
 /// A relay of the client: its index in [`ClientOptions::relays`](crate::ClientOptions::relays).
@@ -67,6 +76,11 @@ impl fmt::Display for RelayId {
 /// Hands out ids of one kind, in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counter(u64);
+
+/// How far it has counted makes no difference.
+impl Hash for Counter {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
 
 impl Counter {
     /// The next number. 2^64 ids outlast any process; saturating keeps even that case from wrapping.

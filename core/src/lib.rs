@@ -109,6 +109,7 @@ mod level;
 mod node;
 mod pin;
 mod queue;
+mod relative;
 #[cfg_attr(
     not(feature = "unstable-internals"),
     allow(dead_code, unreachable_pub, reason = "public with the feature")
@@ -139,8 +140,6 @@ pub use config::{
 pub use error::{ConnectFailure, Misuse, OpenError};
 pub use id::{ExchangeId, FlowId, RelayId, RequestId, UpstreamId};
 pub use level::{Caps, Level};
-#[cfg(feature = "model")]
-pub use node::SessionPlace;
 pub use node::{
     ClientEnd, ClientFault, Endpoint, Node, NodeAction, NodeEvent, NodeNotice, Response, SessionEnd, Shut,
     UpstreamEvent,

@@ -1,6 +1,9 @@
 //! Sequence counters: the numbers that put a session's ops back into order.
 
 use core::fmt;
+use core::hash::{Hash, Hasher};
+
+use crate::relative;
 
 /// A position in a session's order of data ops, from 0.
 ///
@@ -11,7 +14,7 @@ use core::fmt;
 /// assert_eq!(first.next().number(), 1);
 /// assert!(first < first.next());
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seq(u64);
 
 impl Seq {
@@ -38,6 +41,12 @@ impl Seq {
     /// How far this number is ahead of `earlier`; 0 when it is not ahead.
     pub const fn ahead_of(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Hash for Seq {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        relative::hash(relative::SEQ, self.0, state);
     }
 }
 

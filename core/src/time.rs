@@ -3,6 +3,8 @@
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
+use crate::relative;
+
 /// A point in time, in microseconds from an origin that the driver chooses.
 ///
 /// The machines only compare instants and add durations to them, so the origin is free: the start of
@@ -24,7 +26,7 @@ pub struct Instant(u64);
 /// Written as a `u128`, which nothing else is, so that a fingerprint can count it from now.
 impl Hash for Instant {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u128(self.0.into());
+        relative::hash(relative::INSTANT, self.0, state);
     }
 }
 
@@ -57,10 +59,14 @@ impl Instant {
 /// An instant of which only what is left until then matters: all that have passed are alike.
 ///
 /// It is hashed as an `i128`, which nothing else is, so that a fingerprint can count it from now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Deadline(pub(crate) Instant);
 
 impl Deadline {
+    pub(crate) fn has_passed(self, now: Instant) -> bool {
+        self.0 <= now
+    }
+
     /// The first instant that is more than `wait` after `at`.
     pub(crate) fn after(at: Instant, wait: Duration) -> Self {
         Self(at.saturating_add(wait).saturating_add(Duration::from_micros(1)))
@@ -69,7 +75,7 @@ impl Deadline {
 
 impl Hash for Deadline {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_i128(self.0.0.into());
+        relative::hash(relative::DEADLINE, self.0.0, state);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Deadlines of many owners in one queue, of which the earliest is known at once.
 
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 
 use slab::Slab;
 
@@ -79,6 +80,11 @@ struct Entry<K> {
 /// An owner's place in the queue; none while it waits for nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TimerSlot(Option<usize>);
+
+/// Its owner knows the deadline.
+impl Hash for TimerSlot {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
 
 impl<K: Copy + Ord> TimerQueue<K> {
     pub(crate) const fn new() -> Self {

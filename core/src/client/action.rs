@@ -107,7 +107,7 @@ impl fmt::Debug for ClientAction {
 }
 
 /// Why a flow ended at the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndReason {
     /// The upstream ended and everything was delivered.

@@ -21,14 +21,14 @@ use crate::timer::{TimerKind, TimerSlot};
 use crate::wire::{Body, BodyForm, Reply};
 
 /// All calls that have not ended.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Calls {
     ids: Counter,
     calls: BTreeMap<ExchangeId, Call>,
 }
 
 /// One HTTP request that has not ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Call {
     facts: CallFacts,
     payload: Payload,
@@ -36,7 +36,7 @@ struct Call {
 }
 
 /// The facts of a call, independent of its payload.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(super) struct CallFacts {
     pub(super) id: ExchangeId,
     pub(super) relay: RelayId,
@@ -46,7 +46,7 @@ pub(super) struct CallFacts {
 }
 
 /// The payload of a call, which decides the engine that gets the answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) enum Payload {
     /// Ops of levels 0 and 1.
     Batch(SentBatch),
@@ -188,9 +188,9 @@ impl Calls {
         })
     }
 
-    /// All calls, the oldest first.
+    /// The relay of each call, and when it was sent.
     #[cfg(feature = "model")]
-    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (&CallFacts, &Payload)> {
-        self.calls.values().map(|call| (&call.facts, &call.payload))
+    pub(super) fn sent(&self) -> impl Iterator<Item = (RelayId, Instant)> {
+        self.calls.values().map(|call| (call.facts.relay, call.facts.sent))
     }
 }

@@ -1,6 +1,7 @@
 //! Context of the engines: configuration, time, actions, counters, the uplink pool and deadlines.
 
 use alloc::collections::VecDeque;
+use core::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
@@ -27,6 +28,13 @@ pub(super) struct Context {
     unreachable: UnreachableCache,
     /// Flows that have ended and that the router has not forgotten yet.
     ended: VecDeque<FlowId>,
+}
+
+/// Of a client whose actions are taken.
+impl Hash for Context {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.unreachable, &self.pool).hash(state);
+    }
 }
 
 /// Whose deadline it is.
@@ -192,18 +200,5 @@ impl Context {
     /// The next flow that the router has to forget.
     pub(super) fn next_ended(&mut self) -> Option<FlowId> {
         self.ended.pop_front()
-    }
-
-    /// The context's part of a state's fingerprint; the actions are the caller's.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, now: Instant, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        self.unreachable.fingerprint(now, print);
-        print.value(&self.pool);
-    }
-
-    /// The actions that are queued, for a fingerprint.
-    #[cfg(feature = "model")]
-    pub(super) fn actions(&self) -> impl ExactSizeIterator<Item = &ClientAction> {
-        self.actions.iter()
     }
 }

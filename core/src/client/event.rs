@@ -112,7 +112,7 @@ impl fmt::Debug for LocalEvent {
 }
 
 /// Why an exchange failed, as far as the driver knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ExchangeFailure {
     /// The request was not sent, so the node cannot have it. The ops are sent again.
     NotSent,

@@ -7,7 +7,7 @@ use crate::error::Misuse;
 use crate::id::{Counter, FlowId};
 
 /// All flows that have not ended.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Flows {
     ids: Counter,
     carriers: BTreeMap<FlowId, Carrier>,
@@ -15,7 +15,7 @@ pub(super) struct Flows {
 
 /// The engine that carries a flow. A flow begins with sessions, and goes over to streams when its open is due and there
 /// is a connection of level 2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Carrier {
     Sessions,
     Streams,
@@ -65,11 +65,5 @@ impl Flows {
     /// A flow has ended.
     pub(super) fn remove(&mut self, id: FlowId) {
         self.carriers.remove(&id);
-    }
-
-    /// All flows, in the order in which they were opened.
-    #[cfg(feature = "model")]
-    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (FlowId, Carrier)> {
-        self.carriers.iter().map(|(id, carrier)| (*id, *carrier))
     }
 }

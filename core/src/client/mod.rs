@@ -16,8 +16,6 @@ mod answers;
 mod calls;
 mod context;
 mod event;
-#[cfg(feature = "model")]
-mod fingerprint;
 mod flows;
 mod relays;
 mod sessions;
@@ -357,23 +355,30 @@ impl Client {
 
 #[cfg(feature = "model")]
 impl Client {
-    /// Feeds everything that decides what the client will do to `hasher`, relative to `now`.
+    /// Feeds everything that decides what the client will do to `hasher`, relative to `now`. All actions must have been
+    /// [taken](Self::poll).
     ///
-    /// Times count from `now`, flows and exchanges by their rank among the live ones, session ids and
+    /// Times count from `now`, flows and exchanges by their order, sequence numbers from the one that their session expects,
     /// statistics not at all. States with equal fingerprints behave alike.
     pub fn fingerprint(&self, now: Instant, hasher: &mut impl core::hash::Hasher) {
+        use core::hash::Hash;
         let Self { context, stage, flows, calls, relays, sessions, streams, settled } = self;
-        let engines =
-            fingerprint::Engines { context, flows, calls, relays, sessions, streams: streams.as_ref() };
-        engines.fingerprint((stage, settled), now, hasher);
+        let mut print = crate::fingerprint::Fingerprint::new(now, hasher);
+        for (sid, expected) in sessions.known() {
+            print.session(sid, expected);
+        }
+        (stage, settled, flows, streams, sessions, calls, relays, context).hash(&mut print);
+        for (relay, sent) in calls.sent() {
+            relays.get(relay).map(|relay| relay.health().counts_failure(sent)).hash(&mut print);
+        }
     }
 
     /// The sessions at the node that the client knows, in an order that the fingerprint determines: those of
     /// its flows, with the number of the reply that comes next, and those that it is about to close.
     ///
     /// Neither machine's fingerprint has session ids or absolute numbers. Who hashes both needs to know which
-    /// session is which, and how far the two sides' numbers are apart: look each up with
-    /// [`Node::place_of`](crate::Node::place_of).
+    /// session is which, and how far the two sides' numbers are apart: look each up in
+    /// [`Node::known_sessions`](crate::Node::known_sessions).
     pub fn known_sessions(&self) -> impl Iterator<Item = (crate::wire::Sid, Option<crate::seq::Seq>)> {
         self.sessions.known()
     }
@@ -381,7 +386,7 @@ impl Client {
     /// The newest answer at level 2, which the fingerprint does not have: what counts is which answers on their way are
     /// newer, and in which order.
     pub fn newest_answer(&self) -> Option<crate::wire::number::AnswerNumber> {
-        self.streams.as_ref()?.newest()
+        self.streams.as_ref()?.connection()?.newest()
     }
 }
 

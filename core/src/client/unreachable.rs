@@ -5,20 +5,20 @@ use core::time::Duration;
 
 use crate::error::ConnectFailure;
 use crate::target::Target;
-use crate::time::Instant;
+use crate::time::{Deadline, Instant};
 
 /// Remembers failures per host and port, for a while and up to a number.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct UnreachableCache {
     entries: BTreeMap<Target, Entry>,
     capacity: usize,
     ttl: Duration,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Entry {
     failure: ConnectFailure,
-    until: Instant,
+    until: Deadline,
 }
 
 impl UnreachableCache {
@@ -35,7 +35,7 @@ impl UnreachableCache {
         if !self.entries.contains_key(&target) && self.entries.len() >= self.capacity {
             self.make_room(now);
         }
-        self.entries.insert(target, Entry { failure, until: now.saturating_add(self.ttl) });
+        self.entries.insert(target, Entry { failure, until: Deadline(now.saturating_add(self.ttl)) });
     }
 
     /// How `target` failed, if that was not long ago.
@@ -44,21 +44,15 @@ impl UnreachableCache {
         if self.entries.is_empty() {
             return None;
         }
-        self.entries.get(&target.normalised()).filter(|entry| now < entry.until).map(|entry| entry.failure)
-    }
-
-    /// The cache's part of a state's fingerprint, without what has expired.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, now: Instant, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        for (target, entry) in self.entries.iter().filter(|(_, entry)| now < entry.until) {
-            print.value((target, entry.failure));
-            print.deadline(entry.until);
-        }
+        self.entries
+            .get(&target.normalised())
+            .filter(|entry| !entry.until.has_passed(now))
+            .map(|entry| entry.failure)
     }
 
     /// Forgets what has expired, or else what would expire first.
     fn make_room(&mut self, now: Instant) {
-        self.entries.retain(|_, entry| now < entry.until);
+        self.entries.retain(|_, entry| !entry.until.has_passed(now));
         if self.entries.len() >= self.capacity {
             let first = self.entries.iter().min_by_key(|(_, entry)| entry.until).map(|(key, _)| key.clone());
             if let Some(first) = first {

@@ -77,7 +77,7 @@ pub(crate) enum LastWord {
 }
 
 /// One connection. `S` is what an end knows of the socket of a stream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Connection<S> {
     client: ClientId,
     epoch: Epoch,
@@ -427,23 +427,5 @@ impl<S: Side> Connection<S> {
                 self.scheduler.note(now);
             }
         }
-    }
-
-    /// The connection's part of a state's fingerprint; `socket` prints what an end knows of the socket of a stream.
-    #[cfg(feature = "model")]
-    pub(crate) fn fingerprint(
-        &self,
-        print: &mut crate::fingerprint::Fingerprint<'_>,
-        mut socket: impl FnMut(&mut crate::fingerprint::Fingerprint<'_>, &S),
-    ) {
-        print.each(self.streams.iter(), |print, (number, stream)| {
-            print.value(number);
-            stream.fingerprint(print);
-            socket(print, stream.socket());
-        });
-        print.value((self.unconfirmed, &self.closing, &self.blocked));
-        print.value(&self.scheduler);
-        print.value(&self.sent);
-        print.value(&self.pool);
     }
 }

@@ -1,6 +1,7 @@
 //! State that the router shares with both engines: time, actions, credit, timers and the work queue.
 
 use alloc::collections::{BTreeSet, VecDeque};
+use core::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
@@ -39,6 +40,13 @@ pub(super) struct Context {
     work: VecDeque<Work>,
     actions: VecDeque<NodeAction>,
     stats: NodeStats,
+}
+
+/// Of a node whose work is done, and whose actions are taken.
+impl Hash for Context {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.phase, &self.requests, &self.upstreams, &self.pool, &self.blocked).hash(state);
+    }
 }
 
 /// Whether the node accepts requests.
@@ -367,18 +375,5 @@ impl Context {
     pub(super) fn wake(&self) -> Option<Wake> {
         let (at, timer) = self.timers.first()?;
         Some(Wake { at, timer: timer.kind })
-    }
-
-    /// The context's part of a state's fingerprint, apart from requests and upstreams.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value(self.phase);
-        print.value(&self.pool);
-    }
-
-    /// Upstreams that wait for credit, and actions, for a fingerprint.
-    #[cfg(feature = "model")]
-    pub(super) fn queued(&self) -> (&BTreeSet<UpstreamId>, &VecDeque<NodeAction>) {
-        (&self.blocked, &self.actions)
     }
 }

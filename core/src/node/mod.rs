@@ -15,8 +15,6 @@
 mod action;
 mod context;
 mod event;
-#[cfg(feature = "model")]
-mod fingerprint;
 mod packets;
 mod requests;
 mod sessions;
@@ -30,8 +28,6 @@ use bytes::Bytes;
 
 pub use action::{ClientEnd, ClientFault, NodeAction, NodeNotice, Response, SessionEnd, Shut};
 pub use event::{Endpoint, NodeEvent, UpstreamEvent};
-#[cfg(feature = "model")]
-pub use fingerprint::SessionPlace;
 
 use crate::config::{NodeConfig, NodeOptions};
 use crate::error::Misuse;
@@ -145,24 +141,26 @@ impl Node {
         self.sessions.buffered_bytes().saturating_add(self.streams.buffered_bytes())
     }
 
-    /// Feeds everything that decides what the node will do to `hasher`, relative to `now`.
+    /// Feeds everything that decides what the node will do to `hasher`, relative to `now`. All actions must have been
+    /// [taken](Self::poll).
     ///
-    /// Times count from `now`; requests, upstreams and session ids by their rank; sequence numbers from the one
+    /// Times count from `now`; requests, upstreams and session ids by their order; sequence numbers from the one
     /// that their session expects; statistics not at all. States with equal fingerprints behave alike.
     #[cfg(feature = "model")]
     pub fn fingerprint(&self, now: Instant, hasher: &mut impl core::hash::Hasher) {
-        let ranks = fingerprint::Ranks::new(&self.context, self.streams.connections());
-        let print = &mut crate::fingerprint::Fingerprint::new(now, hasher);
-        ranks.context(print);
-        self.sessions.fingerprint(&ranks, print);
-        self.streams.fingerprint(&ranks, print);
+        use core::hash::Hash;
+        let mut print = crate::fingerprint::Fingerprint::new(now, hasher);
+        for (sid, upstream, expected) in self.sessions.known() {
+            print.session((sid, upstream), Some(expected));
+        }
+        (&self.streams, &self.context, &self.sessions).hash(&mut print);
     }
 
-    /// Where the node has the session `sid`.
+    /// The sessions that the node knows, in an order that the fingerprint determines: those that are open, and those that
+    /// have ended, each with the number that it expects next.
     #[cfg(feature = "model")]
-    pub fn place_of(&self, sid: &crate::wire::Sid) -> SessionPlace {
-        let rank = |upstream| self.context.upstreams().iter().position(|(other, _)| other == upstream);
-        self.sessions.place_of(sid, rank)
+    pub fn known_sessions(&self) -> impl Iterator<Item = (crate::wire::Sid, crate::seq::Seq)> {
+        self.sessions.known().map(|(sid, _, expected)| (sid, expected))
     }
 
     /// Whether the contract allows `event` now.

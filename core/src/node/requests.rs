@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
@@ -22,7 +23,7 @@ pub(super) struct Part {
 }
 
 /// Where an exchange of level 2 is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ExchangeRef {
     pub(super) connection: ConnectionId,
     pub(super) exchange: ExchangeNumber,
@@ -79,7 +80,7 @@ impl Ops {
 pub(super) type PacketReply = Result<Sealing, PacketError>;
 
 /// Why a packet is not answered by one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum PacketError {
     /// The node does not offer level 2.
     Unsupported,
@@ -104,7 +105,14 @@ pub(super) struct Requests {
     last: Option<RequestId>,
 }
 
-#[derive(Clone, Debug)]
+/// Which request came last makes no difference.
+impl Hash for Requests {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.held.hash(state);
+    }
+}
+
+#[derive(Clone, Debug, Hash)]
 struct HeldRequest {
     form: AnswerForm,
     /// Whether it is one packet, which the engine of level 2 holds. Packets among other ops are answered before the event
@@ -189,14 +197,6 @@ impl Requests {
     /// Forgets a request; false if it is not held.
     pub(super) fn remove(&mut self, request: RequestId) -> bool {
         self.held.remove(&request).is_some()
-    }
-
-    /// The requests that are held: the exchange and the replies of each.
-    #[cfg(feature = "model")]
-    pub(super) fn iter(
-        &self,
-    ) -> impl ExactSizeIterator<Item = (RequestId, Option<ExchangeRef>, &[(usize, PacketReply)])> {
-        self.held.iter().map(|(request, held)| (*request, held.exchange, held.replies.as_slice()))
     }
 
     /// A request enters the work queue; false if it is there already, or is not held.

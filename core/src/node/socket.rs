@@ -243,6 +243,11 @@ impl Socket {
         (at <= cx.now()).then_some(kind)
     }
 
+    /// When it was last active.
+    pub(super) const fn last_active(&self) -> Instant {
+        self.last_active
+    }
+
     /// When it has been idle for too long.
     pub(super) fn idle_deadline(&self, config: &NodeOptions) -> Instant {
         self.last_active.saturating_add(match self.kind {
@@ -281,28 +286,11 @@ impl Socket {
     }
 }
 
+/// A time counts while it can still have an effect; of TCP, only sessions look at when it was last active.
 impl Hash for Socket {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.source.hash(state);
-        self.credit.hash(state);
-        self.unwritten.hash(state);
-        if self.unwritten > 0 {
-            self.progressed.hash(state);
-        }
-    }
-}
-
-#[cfg(feature = "model")]
-impl Socket {
-    /// The part of a state's fingerprint while it is being opened.
-    pub(super) fn fingerprint(
-        &self,
-        ranks: &crate::node::fingerprint::Ranks<'_>,
-        print: &mut crate::fingerprint::Fingerprint<'_>,
-    ) {
-        print.value((self.kind, &self.connecting));
-        if let Some((at, TimerKind::Connect)) = self.deadline(false, ranks.config()) {
-            print.deadline(at);
-        }
+        (self.upstream, self.kind, &self.connecting, self.source, self.unwritten, &self.credit).hash(state);
+        (self.unwritten > 0 || !self.is_open()).then_some(self.progressed).hash(state);
+        (self.kind == FlowKind::Udp).then_some(self.last_active).hash(state);
     }
 }

@@ -1,13 +1,21 @@
 //! Upstreams: sockets to targets, and which engine carries each.
 
 use alloc::collections::BTreeMap;
+use core::hash::{Hash, Hasher};
 
 use crate::id::{Counter, UpstreamId};
+use crate::relative;
 use crate::wire::number::StreamNumber;
 
 /// A connection of level 2 at the node; never used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ConnectionId(u64);
+
+impl Hash for ConnectionId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        relative::hash(relative::CONNECTION, self.0, state);
+    }
+}
 
 impl ConnectionId {
     pub(super) const fn new(number: u64) -> Self {
@@ -16,14 +24,14 @@ impl ConnectionId {
 }
 
 /// The stream that an upstream belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct StreamRef {
     pub(super) connection: ConnectionId,
     pub(super) number: StreamNumber,
 }
 
 /// What an upstream belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Carrier {
     /// A session of level 0 or 1.
     Session,
@@ -32,7 +40,7 @@ pub(super) enum Carrier {
 }
 
 /// Every upstream that has not ended, with its carrier.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Upstreams {
     carriers: BTreeMap<UpstreamId, Carrier>,
     opened: Counter,
@@ -61,11 +69,5 @@ impl Upstreams {
     /// Whether there ever was such an upstream.
     pub(super) const fn was_opened(&self, upstream: UpstreamId) -> bool {
         upstream.number() < self.opened.issued()
-    }
-
-    /// The upstreams in the order in which they were opened.
-    #[cfg(feature = "model")]
-    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (UpstreamId, Carrier)> {
-        self.carriers.iter().map(|(upstream, carrier)| (*upstream, *carrier))
     }
 }

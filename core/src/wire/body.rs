@@ -5,6 +5,7 @@
 
 use alloc::boxed::Box;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
@@ -54,6 +55,12 @@ impl Sealing {
     /// A body that has the sealed packet.
     pub(crate) fn into_body(self, wrapping: Wrapping) -> Body {
         Body(Content::Pending(Box::new(Pending { sealing: self, wrapping })))
+    }
+}
+
+impl Hash for Sealing {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.packet.hash(state);
     }
 }
 

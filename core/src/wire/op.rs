@@ -13,7 +13,7 @@ use crate::wire::reply::Code;
 use crate::wire::sid::Sid;
 
 /// One element of a batch: what a client asks of a node.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Op {
     /// Open a TCP session.
     Connect {

@@ -1,11 +1,13 @@
 //! Packets: a header, then frames (protocol.md 3.1). This is what lies under the seal.
 
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use bytes::Bytes;
 
 use crate::id::Generated;
+use crate::relative;
 use crate::wire::cursor::{Cursor, PacketError};
 use crate::wire::direction::Direction;
 use crate::wire::frame::{DataHead, Frame, Frames, MAX_CHUNK, as_u64};
@@ -25,8 +27,14 @@ pub const MIN_RESPONSE: u64 = MAX_CHUNK as u64 + 4 * 1024;
 const STATUS_UNIT: u64 = 64 * 1024;
 
 /// A client instance: 16 random bytes, new whenever the client starts afresh.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClientId(pub [u8; 16]);
+
+impl Hash for ClientId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        relative::hash_name(relative::CLIENT, &self.0, state);
+    }
+}
 
 impl Generated for ClientId {
     const LABEL: &'static [u8] = b"seqlane client";
@@ -37,8 +45,14 @@ impl Generated for ClientId {
 }
 
 /// What the node gave the client in answer to its hello: 16 random bytes. Nothing from before it is believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Epoch(pub [u8; 16]);
+
+impl Hash for Epoch {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        relative::hash_name(relative::EPOCH, &self.0, state);
+    }
+}
 
 impl Generated for Epoch {
     const LABEL: &'static [u8] = b"seqlane epoch";

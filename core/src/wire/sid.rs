@@ -1,17 +1,25 @@
 //! Session ids: the node's opaque names for sessions.
 
 use core::fmt;
+use core::hash::{Hash, Hasher};
 
 use crate::id::Generated;
+use crate::relative;
 
 /// The longest session id, in bytes. Deployed nodes send 36 (a UUID), deployed relays 10 (`edns-cache`).
 pub const MAX_SID_LEN: usize = 64;
 
 /// A session id, kept inline: copying and comparing one allocates nothing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sid {
     bytes: [u8; MAX_SID_LEN],
     len: u8,
+}
+
+impl Hash for Sid {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        relative::hash_name(relative::SID, self.as_str().as_bytes(), state);
+    }
 }
 
 impl Sid {

@@ -1,6 +1,5 @@
 //! Destination of a relay, as hellos find it (protocol.md 3.1 Hello, 3.2 rule 12).
 
-use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use super::backoff::backoff;
@@ -28,7 +27,7 @@ enum Leads {
     /// To the node of the connection.
     Here,
     /// To a node without level 2, with another secret, or to another node. Asked again after this time.
-    Elsewhere { until: Instant },
+    Elsewhere { until: Deadline },
     /// Its bodies are too small for a chunk, which is never cut again: no chunk goes through it.
     Narrow,
 }
@@ -43,7 +42,7 @@ pub(in crate::client) struct HelloDelays {
 }
 
 /// Where one relay leads.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(in crate::client) struct Destination {
     leads: Leads,
     /// Hellos since one was answered.
@@ -121,7 +120,7 @@ impl Destination {
         let wait = backoff(MISMATCH_FIRST, self.mismatches, MISMATCH_LONGEST);
         self.mismatches = self.mismatches.saturating_add(1);
         self.hellos = 0;
-        self.change(Leads::Elsewhere { until: now.saturating_add(wait) });
+        self.change(Leads::Elsewhere { until: Deadline(now.saturating_add(wait)) });
     }
 
     /// The answer to a hello was garbage. The second time in a row, that counts as an answer of a node without level 2.
@@ -163,7 +162,7 @@ impl Destination {
                 let wait = backoff(delays.first, self.hellos.saturating_sub(1), delays.longest);
                 Some(at.saturating_add(wait))
             }
-            Leads::Elsewhere { until } => Some(until),
+            Leads::Elsewhere { until } => Some(until.0),
             Leads::Unknown | Leads::Here | Leads::Narrow => None,
         }
     }
@@ -198,19 +197,6 @@ impl Destination {
         } else if self.unknown_epoch.is_some_and(|since| since < sent) {
             self.unknown_epoch = None;
             self.on_elsewhere(now);
-        }
-    }
-}
-
-impl Hash for Destination {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.reported, self.garbled, core::mem::discriminant(&self.leads)).hash(state);
-        (self.mismatches, self.hellos).hash(state);
-        self.unknown_epoch.hash(state);
-        match self.leads {
-            Leads::Asked { at } => at.hash(state),
-            Leads::Elsewhere { until } => Deadline(until).hash(state),
-            Leads::Unknown | Leads::Here | Leads::Narrow => {}
         }
     }
 }

@@ -4,11 +4,12 @@
 //! its relay, whatever other relays do. An exchange of level 2 that is lost only counts against its relay when another
 //! one answers what was sent later, and costs a backoff instead of an absence.
 
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use super::backoff::backoff;
 use crate::config::ClientOptions;
-use crate::time::Instant;
+use crate::time::{Deadline, Instant};
 
 /// The first pause after a relay could not be reached; doubled each time.
 const UNREACHABLE_BACKOFF: Duration = Duration::from_millis(250);
@@ -35,10 +36,17 @@ const PROBE_LONGEST: Duration = Duration::from_secs(60);
 ///   Up ── strikes, unreachable, refused ──▶ Down ── an answer; after a refusal not before `until` ──▶ Up
 ///    └──◀── old strikes expire ──┘           └──▶ tried again at `until`
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 enum Service {
-    Up { strikes: u32, since: Instant },
-    Down { until: Instant, cause: Cause },
+    /// The strikes count until then.
+    Up {
+        strikes: u32,
+        expire: Deadline,
+    },
+    Down {
+        until: Deadline,
+        cause: Cause,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,12 +76,12 @@ pub(in crate::client) enum Fault {
 ///   Answering ── lost again and again, another relay answers ──▶ Silent ── an answer ──▶ Answering
 ///   Answering ── it does not know the epoch ───────────────────▶ Silent
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Liveness {
     Answering,
     /// Probed at this time, and then after this wait.
     Silent {
-        probe: Instant,
+        probe: Deadline,
         wait: Duration,
     },
 }
@@ -93,13 +101,28 @@ pub(in crate::client) struct Health {
     /// Failed exchanges in a row, when that was last counted, and the end of the backoff.
     failures: u32,
     failed_at: Instant,
-    backoff_until: Instant,
+    backoff_until: Deadline,
 }
 
+/// The evidence beside other relays is apart, and so is which of the failed calls are counted already.
+impl Hash for Health {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.service, self.setbacks, self.liveness, self.failures, self.backoff_until).hash(state);
+    }
+}
+
+/// A service that is up, without strikes.
+const UP: Service = Service::Up { strikes: 0, expire: Deadline(Instant::ZERO) };
+
 impl Health {
-    pub(super) const fn new(now: Instant) -> Self {
+    /// What it is judged by where there are other relays.
+    pub(super) fn evidence(&self) -> impl Hash + use<> {
+        (self.losses, self.answered, (self.losses > 0).then_some(self.lost_since))
+    }
+
+    pub(super) const fn new() -> Self {
         Self {
-            service: Service::Up { strikes: 0, since: now },
+            service: UP,
             setbacks: 0,
             liveness: Liveness::Answering,
             losses: 0,
@@ -107,7 +130,7 @@ impl Health {
             answered: None,
             failures: 0,
             failed_at: Instant::ZERO,
-            backoff_until: Instant::ZERO,
+            backoff_until: Deadline(Instant::ZERO),
         }
     }
 
@@ -117,7 +140,7 @@ impl Health {
             return false;
         }
         let was_down = matches!(self.service, Service::Down { .. });
-        self.service = Service::Up { strikes: 0, since: now };
+        self.service = UP;
         self.setbacks = 0;
         was_down
     }
@@ -136,25 +159,25 @@ impl Health {
         };
         let end = now.saturating_add(pause);
         let counts = match (&mut self.service, cause) {
-            (Service::Up { strikes, since }, Cause::Failing) => {
-                if *strikes == 0 || now.saturating_since(*since) > tuning.strike_window {
-                    (*strikes, *since) = (0, now);
+            (Service::Up { strikes, expire }, Cause::Failing) => {
+                if *strikes == 0 || expire.has_passed(now) {
+                    (*strikes, *expire) = (0, Deadline::after(now, tuning.strike_window));
                 }
                 *strikes = strikes.saturating_add(1);
                 *strikes >= tuning.strikes
             }
             // One pause for all calls that were in flight when it went down.
-            (Service::Down { until, .. }, Cause::Failing) => *until <= now,
+            (Service::Down { until, .. }, Cause::Failing) => until.has_passed(now),
             (Service::Down { until, cause: Cause::Unreachable | Cause::Refusing }, Cause::Unreachable) => {
-                *until <= now
+                until.has_passed(now)
             }
             // Of several refusals the longest counts.
-            (Service::Down { until, cause: Cause::Refusing }, Cause::Refusing) => *until < end,
+            (Service::Down { until, cause: Cause::Refusing }, Cause::Refusing) => until.0 < end,
             (Service::Up { .. } | Service::Down { .. }, Cause::Unreachable | Cause::Refusing) => true,
         };
         counts.then(|| {
             self.setbacks = self.setbacks.saturating_add(1);
-            self.service = Service::Down { until: end, cause };
+            self.service = Service::Down { until: Deadline(end), cause };
             end
         })
     }
@@ -162,7 +185,7 @@ impl Health {
     /// When a service that is down is tried again.
     pub(super) const fn retry_at(&self) -> Option<Instant> {
         match self.service {
-            Service::Down { until, .. } => Some(until),
+            Service::Down { until, .. } => Some(until.0),
             Service::Up { .. } => None,
         }
     }
@@ -178,14 +201,14 @@ impl Health {
     }
 
     fn is_refusing(&self, now: Instant) -> bool {
-        matches!(self.service, Service::Down { until, cause: Cause::Refusing } if now < until)
+        matches!(self.service, Service::Down { until, cause: Cause::Refusing } if !until.has_passed(now))
     }
 
     /// An exchange that was sent at `sent` was answered.
     pub(in crate::client) fn on_exchange_answered(&mut self, sent: Instant) {
         self.losses = 0;
         self.failures = 0;
-        self.backoff_until = Instant::ZERO;
+        self.backoff_until = Deadline::default();
         self.liveness = Liveness::Answering;
         self.answered = Some(self.answered.map_or(sent, |answered| answered.max(sent)));
     }
@@ -204,7 +227,7 @@ impl Health {
         }
         self.failed_at = now;
         let base = if self.failures == 0 { first } else { first.max(SECOND_BACKOFF) };
-        self.backoff_until = now.saturating_add(backoff(base, self.failures, LONGEST_BACKOFF));
+        self.backoff_until = Deadline(now.saturating_add(backoff(base, self.failures, LONGEST_BACKOFF)));
         self.failures = self.failures.saturating_add(1);
     }
 
@@ -215,11 +238,11 @@ impl Health {
 
     /// Whether exchanges avoid it because their calls failed.
     pub(in crate::client) fn is_backing_off(&self, now: Instant) -> bool {
-        self.backoff_until > now
+        !self.backoff_until.has_passed(now)
     }
 
     pub(in crate::client) const fn backoff_until(&self) -> Instant {
-        self.backoff_until
+        self.backoff_until.0
     }
 
     /// Whether it answers exchanges, as far as is known.
@@ -241,21 +264,22 @@ impl Health {
 
     /// Another relay answers, this one does not.
     pub(in crate::client) fn on_silent(&mut self, now: Instant) {
-        self.liveness = Liveness::Silent { probe: now.saturating_add(PROBE_FIRST), wait: PROBE_FIRST };
+        self.liveness =
+            Liveness::Silent { probe: Deadline(now.saturating_add(PROBE_FIRST)), wait: PROBE_FIRST };
     }
 
     /// It does not know the epoch, and no other relay has confirmed that yet. It counts as silent until then, and is
     /// probed after `wait` in case that no other relay is heard of.
     pub(in crate::client) fn on_doubt(&mut self, wait: Duration, now: Instant) {
         if self.is_answering() {
-            self.liveness = Liveness::Silent { probe: now.saturating_add(wait), wait };
+            self.liveness = Liveness::Silent { probe: Deadline(now.saturating_add(wait)), wait };
         }
     }
 
     /// When a silent relay is probed next.
     pub(in crate::client) const fn probe_at(&self) -> Option<Instant> {
         match self.liveness {
-            Liveness::Silent { probe, .. } => Some(probe),
+            Liveness::Silent { probe, .. } => Some(probe.0),
             Liveness::Answering => None,
         }
     }
@@ -264,7 +288,7 @@ impl Health {
     pub(in crate::client) fn on_probe(&mut self, now: Instant) {
         if let Liveness::Silent { probe, wait } = &mut self.liveness {
             *wait = wait.saturating_mul(2).min(PROBE_LONGEST);
-            *probe = now.saturating_add(*wait);
+            *probe = Deadline(now.saturating_add(*wait));
         }
     }
 
@@ -272,40 +296,6 @@ impl Health {
     pub(super) const fn forget_exchanges(&mut self) {
         self.liveness = Liveness::Answering;
         self.losses = 0;
-    }
-
-    /// Without `rivals` it is never judged by what other relays do.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(
-        &self,
-        rivals: bool,
-        config: &ClientOptions,
-        print: &mut crate::fingerprint::Fingerprint<'_>,
-    ) {
-        print.value(self.setbacks);
-        match self.service {
-            Service::Up { strikes, since } => {
-                print.value((0_u8, strikes));
-                // Without strikes it does not matter since when.
-                if strikes > 0 {
-                    print.since(since, config.tuning.strike_window);
-                }
-            }
-            Service::Down { until, cause } => {
-                print.value((1_u8, cause));
-                print.deadline(until);
-            }
-        }
-        if let Liveness::Silent { probe, wait } = self.liveness {
-            print.deadline(probe);
-            print.value(wait);
-        }
-        if rivals {
-            print.value(self.losses);
-            print.times(self.answered.into_iter().chain((self.losses > 0).then_some(self.lost_since)));
-        }
-        print.value(self.failures);
-        print.deadline(self.backoff_until);
     }
 }
 
@@ -320,7 +310,7 @@ mod tests {
     }
 
     fn health() -> Health {
-        Health::new(at(0))
+        Health::new()
     }
 
     #[test]

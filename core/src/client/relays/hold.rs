@@ -1,6 +1,5 @@
 //! Hold times that a relay allows (protocol.md 2.5, 3.2 rule 7).
 
-use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use crate::time::{Deadline, Instant, share};
@@ -18,46 +17,37 @@ const CEILING_MEMORY: Duration = Duration::from_secs(600);
 const LEAST_CEILING: Duration = Duration::from_secs(5);
 
 /// What a relay's answers tell of holding.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 pub(in crate::client) struct Hold {
     /// Until when it counts as one that does not hold polls (levels 0 and 1).
-    not_holding_until: Option<Instant>,
+    not_holding_until: Deadline,
     /// The longest hold that it lets pass, and until when that is believed (level 2).
-    ceiling: Option<(Duration, Instant)>,
+    ceiling: Option<(Duration, Deadline)>,
 }
 
 impl Hold {
     /// An empty poll came back, held or not.
     pub(in crate::client) fn on_poll(&mut self, now: Instant, held: bool) {
-        self.not_holding_until = (!held).then(|| now.saturating_add(NOT_HOLDING_MEMORY));
+        let until = if held { now } else { now.saturating_add(NOT_HOLDING_MEMORY) };
+        self.not_holding_until = Deadline(until);
     }
 
     /// Whether it holds polls, as far as is known.
     pub(in crate::client) fn holds(&self, now: Instant) -> bool {
-        self.not_holding_until.is_none_or(|until| until <= now)
+        self.not_holding_until.has_passed(now)
     }
 
     /// A call that the node may hold for `hold` failed after `elapsed`.
     pub(in crate::client) fn on_cut(&mut self, elapsed: Duration, hold: Duration, now: Instant) {
         if elapsed >= LEAST_CEILING && elapsed < hold {
             let ceiling = share(elapsed, 3, 4).max(LEAST_CEILING);
-            self.ceiling = Some((ceiling, now.saturating_add(CEILING_MEMORY)));
+            self.ceiling = Some((ceiling, Deadline(now.saturating_add(CEILING_MEMORY))));
         }
     }
 
     /// The longest hold to ask for.
     pub(in crate::client) fn ceiling(&self, now: Instant) -> Duration {
-        self.ceiling.filter(|(_, until)| *until > now).map_or(Duration::MAX, |(ceiling, _)| ceiling)
-    }
-}
-
-impl Hash for Hold {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Deadline(self.not_holding_until.unwrap_or(Instant::ZERO)).hash(state);
-        if let Some((ceiling, until)) = self.ceiling {
-            ceiling.hash(state);
-            Deadline(until).hash(state);
-        }
+        self.ceiling.filter(|(_, until)| !until.has_passed(now)).map_or(Duration::MAX, |(ceiling, _)| ceiling)
     }
 }
 

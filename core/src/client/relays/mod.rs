@@ -11,6 +11,7 @@ mod round_trip;
 mod select;
 
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 pub(super) use destination::HelloDelays;
@@ -33,6 +34,15 @@ pub(super) struct Relays {
     balance: Balance,
     /// The place of the relay whose turn it is.
     cursor: usize,
+}
+
+impl Hash for Relays {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.relays, self.cursor).hash(state);
+        if self.relays.len() > 1 {
+            self.relays.iter().for_each(|relay| relay.health().evidence().hash(state));
+        }
+    }
 }
 
 impl Relays {
@@ -204,18 +214,6 @@ impl Relays {
     /// Everything known of the node is void: a new connection begins.
     pub(super) fn forget_node(&mut self) {
         self.relays.iter_mut().for_each(Relay::forget_node);
-    }
-
-    /// The table's part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(
-        &self,
-        config: &ClientOptions,
-        print: &mut crate::fingerprint::Fingerprint<'_>,
-    ) {
-        print.value(self.cursor);
-        let rivals = self.relays.len() > 1;
-        print.each(self.relays.iter(), |print, relay| relay.fingerprint(rivals, config, print));
     }
 }
 

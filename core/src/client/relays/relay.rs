@@ -1,5 +1,6 @@
 //! One relay, with everything that is known of it.
 
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use crate::client::action::ClientNotice;
@@ -33,6 +34,13 @@ pub(in crate::client) struct Relay {
     destination: Destination,
 }
 
+impl Hash for Relay {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { in_flight, health, budget, round_trip, hold, passes, destination, .. } = self;
+        (in_flight, health, budget, round_trip, hold, passes, destination).hash(state);
+    }
+}
+
 impl Relay {
     pub(super) fn new(id: RelayId, options: RelayOptions, now: Instant) -> Self {
         let renews = now.saturating_add(options.budget_resets_in);
@@ -40,7 +48,7 @@ impl Relay {
             id,
             timer: TimerSlot::default(),
             in_flight: 0,
-            health: Health::new(now),
+            health: Health::new(),
             budget: options.daily_calls.map(|limit| Budget::new(limit, renews)),
             round_trip: RoundTrip::default(),
             hold: Hold::default(),
@@ -152,12 +160,6 @@ impl Relay {
         &mut self.destination
     }
 
-    /// Whether its round trip is known, for a fingerprint.
-    #[cfg(feature = "model")]
-    pub(in crate::client) fn knows_round_trip(&self) -> bool {
-        self.round_trip.smoothed().is_some()
-    }
-
     /// Everything known of the node behind it is void.
     pub(super) fn forget_node(&mut self) {
         self.destination.forget_node();
@@ -256,25 +258,6 @@ impl Relay {
             }
         };
         self.in_flight < most
-    }
-
-    /// The relay's part of a state's fingerprint. Without `rivals` it is never judged by what other relays do.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(
-        &self,
-        rivals: bool,
-        config: &ClientOptions,
-        print: &mut crate::fingerprint::Fingerprint<'_>,
-    ) {
-        print.value(self.in_flight);
-        self.health.fingerprint(rivals, config, print);
-        print.value(&self.round_trip);
-        print.value(self.hold);
-        print.value(self.passes);
-        print.value(&self.destination);
-        if let Some(budget) = &self.budget {
-            print.value(budget);
-        }
     }
 }
 

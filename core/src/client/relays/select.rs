@@ -21,7 +21,7 @@ impl Purpose {
 }
 
 /// What a relay must be good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::client) enum Path {
     /// Anything: no op has a `seq`.
     Any,

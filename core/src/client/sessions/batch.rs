@@ -39,7 +39,7 @@ pub(super) enum Polling {
 }
 
 /// A send queue of flows, in turn order. An entry may be stale, so whoever takes it asks the flow again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum SendQueue {
     Connect,
     Payload,
@@ -57,14 +57,14 @@ pub(super) enum OpOwner {
 }
 
 /// An op, and the receiver of its reply.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(in crate::client) struct SentOp {
     pub(super) op: Op,
     pub(super) owner: OpOwner,
 }
 
 /// A batch under way, with everything needed to send its ops again.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(in crate::client) struct SentBatch {
     class: Class,
     ops: Vec<SentOp>,

@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use crate::client::context::{Context, TimerOwner};
-use crate::time::Instant;
+use crate::time::{Deadline, Instant};
 use crate::timer::{TimerKind, TimerSlot};
 use crate::wire::{Op, Sid};
 
@@ -15,7 +15,7 @@ const NODE_IDLE: Duration = Duration::from_secs(300);
 const MOST_TRIES: u8 = 3;
 
 /// The closes that no op carries.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Closes {
     queue: VecDeque<SessionClose>,
     timer: TimerSlot,
@@ -28,15 +28,15 @@ pub(super) struct SessionClose {
     /// How often it was lost.
     tries: u8,
     /// When the node ends the session by itself.
-    until: Instant,
+    until: Deadline,
     /// When it goes in a batch of its own.
-    due: Instant,
+    due: Deadline,
 }
 
 impl Closes {
     /// Queues the close of a session. The op shares the next batch, or goes alone after a moment.
     pub(super) fn push(&mut self, sid: Sid, context: &mut Context) {
-        let until = context.now().saturating_add(NODE_IDLE);
+        let until = Deadline(context.now().saturating_add(NODE_IDLE));
         self.push_again(SessionClose { sid, tries: 0, until, due: until }, context);
     }
 
@@ -46,20 +46,20 @@ impl Closes {
         if close.tries >= MOST_TRIES || self.queue.len() >= context.config().max_flows {
             return;
         }
-        let due = context.now().saturating_add(context.config().tuning.coalesce);
+        let due = Deadline(context.now().saturating_add(context.config().tuning.coalesce));
         self.queue.push_back(SessionClose { due, ..close });
         self.rearm(context);
     }
 
     /// Sets the timer. A close that is due already waits for a relay and needs none.
     pub(super) fn rearm(&mut self, context: &mut Context) {
-        let next = self.queue.front().map(|close| close.due).filter(|due| *due > context.now());
+        let next = self.queue.front().map(|close| close.due.0).filter(|due| *due > context.now());
         context.set_timer(&mut self.timer, TimerOwner::Closes, next.map(|at| (at, TimerKind::Coalesce)));
     }
 
     /// The oldest close of a session that the node still keeps.
     pub(super) fn first(&mut self, now: Instant) -> Option<SessionClose> {
-        while self.queue.front().is_some_and(|close| close.until <= now) {
+        while self.queue.front().is_some_and(|close| close.until.has_passed(now)) {
             self.queue.pop_front();
         }
         self.queue.front().copied()
@@ -80,15 +80,6 @@ impl Closes {
     pub(super) fn sids(&self) -> impl Iterator<Item = Sid> {
         self.queue.iter().map(|close| close.sid)
     }
-
-    /// The closes' part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.each(self.queue.iter(), |print, close| {
-            print.deadline(close.due);
-            close.fingerprint(print);
-        });
-    }
 }
 
 impl SessionClose {
@@ -103,13 +94,6 @@ impl SessionClose {
 
     /// Whether it goes in a batch of its own now.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.due <= now
-    }
-
-    /// What counts while an op carries it.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value(self.tries);
-        print.deadline(self.until);
+        self.due.has_passed(now)
     }
 }

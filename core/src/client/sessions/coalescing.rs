@@ -6,7 +6,7 @@ use crate::time::Instant;
 use crate::timer::{TimerKind, TimerSlot};
 
 /// Whether payload that waits may go, and until when it waits for others.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Coalescing {
     wait: Wait,
     timer: TimerSlot,
@@ -21,7 +21,7 @@ pub(super) struct Coalescing {
 ///   Nothing ── payload, some in flight ──▶ Until ──▶ Over ── all sent ──▶ Nothing
 ///                                          time, or an answer
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 enum Wait {
     #[default]
     Nothing,
@@ -73,20 +73,8 @@ impl Coalescing {
     }
 
     fn rearm(&mut self, context: &mut Context) {
-        let deadline = self.deadline().map(|at| (at, TimerKind::Coalesce));
+        let until = if let Wait::Until(until) = self.wait { Some(until) } else { None };
+        let deadline = until.map(|at| (at, TimerKind::Coalesce));
         context.set_timer(&mut self.timer, TimerOwner::Coalesce, deadline);
-    }
-
-    const fn deadline(&self) -> Option<Instant> {
-        if let Wait::Until(until) = self.wait { Some(until) } else { None }
-    }
-
-    /// The wait's part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value((self.calls, self.is_over(), self.wait == Wait::Nothing));
-        if let Some(until) = self.deadline() {
-            print.deadline(until);
-        }
     }
 }

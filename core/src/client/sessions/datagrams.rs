@@ -1,7 +1,6 @@
 //! UDP association at levels 0 and 1 (protocol.md 2.6). Datagrams have no order, so none waits for another.
 
 use alloc::vec::Vec;
-use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -28,11 +27,14 @@ const MAX_DATAGRAM: usize = 65_535;
 /// The wait after a lost poll. Longer waits are up to the relays.
 const POLL_AGAIN: Duration = Duration::from_millis(500);
 
+/// Empty answers are counted up to this: the wait after them does not grow any more.
+const MOST_EMPTIES: u32 = 8;
+
 /// The datagrams of one UDP flow.
 ///
 /// A relay that answers from its own cache reports the end of a session that does not exist: the flow goes on without
 /// one, until there is a datagram to send.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Association {
     id: FlowId,
     queue: DatagramQueue,
@@ -41,12 +43,12 @@ pub(super) struct Association {
     link: Option<AssociationLink>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct AssociationLink {
     sid: Sid,
     polls: usize,
     payloads: usize,
-    poll_from: Instant,
+    poll_from: Deadline,
     empties: u32,
 }
 
@@ -105,7 +107,7 @@ impl Association {
     /// The poll that should be sent now.
     pub(super) fn wants_poll(&self, now: Instant) -> Option<Polling> {
         let link = self.link.as_ref()?;
-        (link.polls == 0 && link.poll_from <= now).then_some(Polling::Idle)
+        (link.polls == 0 && link.poll_from.has_passed(now)).then_some(Polling::Idle)
     }
 
     /// When the flow has been idle for too long, and when its next poll is due.
@@ -114,10 +116,10 @@ impl Association {
         now: Instant,
         config: &ClientOptions,
     ) -> [Option<(Instant, TimerKind)>; 2] {
-        let poll = self.link.as_ref().filter(|link| link.polls == 0 && link.poll_from > now);
+        let poll = self.link.as_ref().filter(|link| link.polls == 0 && !link.poll_from.has_passed(now));
         [
             Some((self.last_active.saturating_add(config.udp_idle), TimerKind::IdleFlow)),
-            poll.map(|link| (link.poll_from, TimerKind::Poll)),
+            poll.map(|link| (link.poll_from.0, TimerKind::Poll)),
         ]
     }
 
@@ -153,7 +155,7 @@ impl Association {
     /// The node may have had `op`, and its reply is lost. UDP allows the loss of datagrams, but not of its open.
     pub(super) fn on_lost(&mut self, op: &Op, now: Instant) -> Option<()> {
         self.on_op_ended(op);
-        self.link.as_mut()?.poll_from = now.saturating_add(POLL_AGAIN);
+        self.link.as_mut()?.poll_from = Deadline(now.saturating_add(POLL_AGAIN));
         Some(())
     }
 
@@ -170,7 +172,7 @@ impl Association {
             self.deliver(reply, context);
             return Ok(());
         }
-        let poll_from = context.now();
+        let poll_from = Deadline(context.now());
         self.link = Some(AssociationLink { sid, polls: 0, payloads: 0, poll_from, empties: 0 });
         context.notice(ClientNotice::Connected { flow: self.id, level: Level::Legacy });
         self.deliver(reply, context);
@@ -194,9 +196,9 @@ impl Association {
             context.count(|stats| &mut stats.empty_polls);
         }
         if let Some(link) = &mut self.link {
-            link.empties = if empty { link.empties.saturating_add(1) } else { 0 };
+            link.empties = if empty { link.empties.saturating_add(1).min(MOST_EMPTIES) } else { 0 };
             let wait = if inputs.none_holds && empty { poll_wait(link.empties) } else { Duration::ZERO };
-            link.poll_from = inputs.now.saturating_add(wait);
+            link.poll_from = Deadline(inputs.now.saturating_add(wait));
         }
         let ended = reply.eof;
         self.deliver(reply, context);
@@ -210,16 +212,5 @@ impl Association {
         for packet in reply.packets {
             context.deliver(self.id, packet);
         }
-    }
-}
-
-impl Hash for Association {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.last_active.hash(state);
-        if let Some(link) = &self.link {
-            (link.polls, link.payloads, link.empties.min(8)).hash(state);
-            Deadline(link.poll_from).hash(state);
-        }
-        (self.link.is_some(), &self.queue).hash(state);
     }
 }

@@ -1,5 +1,6 @@
 //! Flow at levels 0 and 1: how it opens, its deadlines, and its entries in the send queues (protocol.md 2.5, 2.6).
 
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use crate::client::action::{ClientAction, EndReason};
@@ -48,25 +49,33 @@ pub(super) struct Flow {
 ///                                                      │ ▼
 ///                                                     (none) ── eof, error, lost exchange ──▶ (ended)
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Opening {
     FirstBytes { until: Instant },
     Due,
     Sent,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Transport {
     Tcp(Session),
     Udp(Association),
 }
 
 /// The send queues that hold an entry of the flow, at most one each.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 struct Queued {
     connect: bool,
     payload: bool,
     poll: bool,
+}
+
+/// The time of the open counts until the node has answered it.
+impl Hash for Flow {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.target, self.opening, self.announced, &self.transport, self.queued, self.deficit).hash(state);
+        self.opening.map(|_| self.opened).hash(state);
+    }
 }
 
 impl Flow {
@@ -443,46 +452,9 @@ impl Flow {
         }
     }
 
-    /// The number of the reply that comes next, for a fingerprint; none where there are no numbers on the wire.
+    /// The number of the reply that comes next; none where there are no numbers on the wire.
     #[cfg(feature = "model")]
     pub(super) fn expected(&self) -> Option<crate::seq::Seq> {
         self.link().filter(|link| link.path() == Path::Sequenced).map(Link::expected)
-    }
-
-    /// The flow's part of a state's fingerprint. The time of the open counts until the node has answered it.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(
-        &self,
-        config: &ClientOptions,
-        print: &mut crate::fingerprint::Fingerprint<'_>,
-    ) {
-        print.value((self.queued.connect, self.queued.payload, self.queued.poll, self.deficit));
-        print.value((&self.target, self.announced));
-        if let Some(opening) = self.opening {
-            print.value((opening == Opening::Due, opening == Opening::Sent));
-            print.deadline(self.opened.saturating_add(config.request_timeout));
-            if let Opening::FirstBytes { until } = opening {
-                print.deadline(until);
-            }
-        }
-        match &self.transport {
-            Transport::Tcp(session) => {
-                print.value(0_u8);
-                session.fingerprint(config, print);
-            }
-            Transport::Udp(association) => {
-                print.value(1_u8);
-                print.value(association);
-            }
-        }
-    }
-
-    /// An op of this flow that is in flight.
-    #[cfg(feature = "model")]
-    pub(super) fn op_fingerprint(&self, op: &Op, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        match self.link() {
-            Some(link) => link.op_fingerprint(op, print),
-            None => print.value((op.name(), op.payload())),
-        }
     }
 }

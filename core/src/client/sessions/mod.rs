@@ -22,13 +22,13 @@ pub(super) mod session;
 mod table;
 mod uplink_window;
 
+use core::hash::{Hash, Hasher};
+
 use crate::client::action::EndReason;
 use crate::client::calls::{CallFacts, CallOutcome, Calls, NewCall};
 use crate::client::context::{Context, TimerOwner};
 use crate::client::event::LocalEvent;
 use crate::client::relays::Relays;
-#[cfg(feature = "model")]
-use crate::client::relays::{HOLD_THRESHOLD, Relay};
 use crate::error::Misuse;
 use crate::id::FlowId;
 use crate::level::Level;
@@ -38,11 +38,9 @@ use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::wire::Sid;
 
-#[cfg(any(test, feature = "model"))]
+#[cfg(test)]
 use batch::Polling;
 use batch::{Class, SendQueue, SentBatch};
-#[cfg(feature = "model")]
-use batch::{OpOwner, SentOp};
 use batches::Batches;
 use flow::Flow;
 use polls::Inputs;
@@ -60,6 +58,12 @@ pub(super) struct Sessions {
     wants_probe: bool,
     /// The highest level that the node has offered.
     offered: Level,
+}
+
+impl Hash for Sessions {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.flows, self.wants_probe, self.offered).hash(state);
+    }
 }
 
 impl Sessions {
@@ -183,56 +187,6 @@ impl Sessions {
     pub(super) fn known(&self) -> impl Iterator<Item = (Sid, Option<Seq>)> {
         let flows = self.flows.iter().filter_map(|(_, flow)| Some((flow.sid()?, flow.expected())));
         flows.chain(self.flows.closes().sids().map(|sid| (sid, None)))
-    }
-
-    /// The engine's part of a state's fingerprint. `rank` numbers the flows.
-    pub(super) fn fingerprint(
-        &self,
-        rank: impl Fn(FlowId) -> Option<usize>,
-        context: &Context,
-        print: &mut crate::fingerprint::Fingerprint<'_>,
-    ) {
-        print.value((self.wants_probe, self.offered));
-        self.flows.fingerprint(rank, context, print);
-    }
-
-    /// A batch that is under way.
-    pub(super) fn batch_fingerprint(
-        &self,
-        call: &CallFacts,
-        batch: &SentBatch,
-        rank: impl Fn(FlowId) -> Option<usize>,
-        relays: &Relays,
-        context: &Context,
-        print: &mut crate::fingerprint::Fingerprint<'_>,
-    ) {
-        print.value(batch.class());
-        match batch.class() {
-            // Better than no round trip at all.
-            Class::Connect if relays.get(call.relay).is_some_and(Relay::knows_round_trip) => {}
-            // The answer tells how long the round trip was.
-            Class::Connect | Class::Payload | Class::Control => print.time(call.sent),
-            // The answer tells whether the relay holds polls.
-            Class::Poll(Polling::Idle) => {
-                print.deadline(call.sent.saturating_add(HOLD_THRESHOLD));
-            }
-            Class::Poll(Polling::Bulk) => {}
-        }
-        print.deadline(call.sent.saturating_add(context.config().reply_watchdog()));
-        print.each(batch.ops().iter(), |print, SentOp { op, owner }| match owner {
-            OpOwner::Flow(id) => {
-                print.value((0_u8, rank(*id)));
-                match self.flows.get(*id) {
-                    Some(flow) => flow.op_fingerprint(op, print),
-                    None => print.value((op.name(), op.payload())),
-                }
-            }
-            OpOwner::Close(close) => {
-                print.value(1_u8);
-                close.fingerprint(print);
-            }
-            OpOwner::Probe => print.value(2_u8),
-        });
     }
 }
 

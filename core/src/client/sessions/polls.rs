@@ -1,12 +1,13 @@
 //! Polls of one session, and when the next one is due (protocol.md 2.5 "Polls").
 
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use crate::client::relays::{Path, Relays};
 use crate::client::sessions::batch::Polling;
 use crate::client::sessions::depth::Depth;
 use crate::config::ClientOptions;
-use crate::time::Instant;
+use crate::time::{Deadline, Instant};
 
 /// Waits before the next poll where polls are not held, or at level 0, by the number of empty answers in a row.
 const POLL_WAITS: [Duration; 4] = [
@@ -90,6 +91,16 @@ pub(super) struct Polls {
     from: Instant,
 }
 
+/// A time counts while it can still have an effect; when the next poll is due, only while nothing is in flight.
+impl Hash for Polls {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.in_flight, self.newest, self.depth.target(), self.empties.min(POLL_WAITS.len())).hash(state);
+        if self.newest == Newest::Payload {
+            Deadline(self.payload_sent.saturating_add(LONGEST_BEHIND)).hash(state);
+        }
+    }
+}
+
 impl Polls {
     pub(super) const fn new(now: Instant) -> Self {
         Self {
@@ -161,17 +172,8 @@ impl Polls {
         (self.newest == Newest::Payload).then(|| self.payload_sent.saturating_add(inputs.poll_behind()))
     }
 
-    /// The polls' part of a state's fingerprint; `idle` tells that the session has nothing in flight. A time counts
-    /// while it can still have an effect.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, idle: bool, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value((self.in_flight, self.newest, self.depth.target(), self.empties.min(POLL_WAITS.len())));
-        if idle {
-            // Whatever is in flight sets it anew when it is answered.
-            print.deadline(self.from.saturating_add(POLL_WAIT_NOT_HELD));
-        }
-        if self.newest == Newest::Payload {
-            print.deadline(self.payload_sent.saturating_add(LONGEST_BEHIND));
-        }
+    /// When the next poll of a session with nothing in flight is due at the latest.
+    pub(super) fn due_at_last(&self) -> Deadline {
+        Deadline(self.from.saturating_add(POLL_WAIT_NOT_HELD))
     }
 }

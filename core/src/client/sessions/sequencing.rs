@@ -1,6 +1,7 @@
 //! Sequencing of one session: numbered ops out, replies in order (protocol.md 2.4 rule 1, 2.5 "Order").
 
 use alloc::collections::VecDeque;
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -45,6 +46,34 @@ pub(super) struct Link {
 pub(super) struct SequencedReply {
     pub(super) reply: Reply,
     pub(super) poll: bool,
+}
+
+impl Hash for Link {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self {
+            sid,
+            path,
+            next,
+            in_flight,
+            replies,
+            polls,
+            window,
+            requeued,
+            unroutable,
+            undelivered,
+            ..
+        } = self;
+        (sid, path, next, in_flight, replies, polls, window, requeued, unroutable, undelivered).hash(state);
+        // Whatever is in flight sets it anew when it is answered.
+        (self.in_flight == 0).then(|| polls.due_at_last()).hash(state);
+    }
+}
+
+impl Hash for SequencedReply {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Reply { data, eof, error, damaged, .. } = &self.reply;
+        (data, eof, error.is_some(), damaged, self.poll).hash(state);
+    }
 }
 
 impl Link {
@@ -296,45 +325,10 @@ impl Link {
         self.undelivered = self.undelivered.saturating_add(bytes);
     }
 
-    /// The number of the reply that comes next, for a fingerprint.
+    /// The number of the reply that comes next.
     #[cfg(feature = "model")]
     pub(super) const fn expected(&self) -> Seq {
         self.replies.expected()
-    }
-
-    /// The link's part of a state's fingerprint. A time counts while it can still have an effect.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(
-        &self,
-        config: &ClientOptions,
-        print: &mut crate::fingerprint::Fingerprint<'_>,
-    ) {
-        let expected = self.replies.expected();
-        print.value((
-            self.path == Path::Sequenced,
-            self.next.ahead_of(expected),
-            self.in_flight,
-            self.undelivered,
-        ));
-        print.value(self.replies.len());
-        for (seq, answered) in self.replies.iter() {
-            print.value((seq.ahead_of(expected), answered.poll));
-            reply_fingerprint(&answered.reply, print);
-        }
-        print.value(&self.window);
-        print.each(self.requeued.iter(), |print, op| self.op_fingerprint(op, print));
-        print.value(self.unroutable.is_some());
-        if let Some(since) = self.unroutable {
-            print.deadline(since.saturating_add(config.reply_watchdog()));
-        }
-        self.polls.fingerprint(self.in_flight == 0, print);
-    }
-
-    /// An op of this link, with its number relative to the reply that comes next.
-    #[cfg(feature = "model")]
-    pub(super) fn op_fingerprint(&self, op: &Op, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value((op.name(), op.payload()));
-        print.value(seq_of(op).map(|seq| seq.ahead_of(self.replies.expected())));
     }
 
     /// The application sent something.
@@ -345,11 +339,6 @@ impl Link {
 
 fn seq_of(op: &Op) -> Option<Seq> {
     if let Op::Data { seq, .. } = op { *seq } else { None }
-}
-
-#[cfg(feature = "model")]
-fn reply_fingerprint(reply: &Reply, print: &mut crate::fingerprint::Fingerprint<'_>) {
-    print.value((&reply.data, reply.eof, reply.error.is_some(), reply.damaged));
 }
 
 fn payload_len(op: &Op) -> usize {

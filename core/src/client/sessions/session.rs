@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -35,6 +36,12 @@ pub(super) struct Session {
     quiet_since: Instant,
     /// The session at the node, once there is one.
     link: Option<Box<Link>>,
+}
+
+impl Hash for Session {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.uplink, self.finished, &self.credit, &self.link, self.quiet()).hash(state);
+    }
 }
 
 /// What a flow hands over to the stream that takes its place.
@@ -157,15 +164,19 @@ impl Session {
     ) -> [Option<(Instant, TimerKind)>; 3] {
         let Some(link) = self.link() else { return [None; 3] };
         let unroutable = link.unroutable_deadline(config);
-        // Not before the node has taken everything: an upload may outlast the quiet time.
-        let quiet = (self.finished && self.credit.kept() == 0)
-            .then(|| self.quiet_since.saturating_add(config.half_close_quiet));
+        let quiet = self.quiet().map(|since| since.saturating_add(config.half_close_quiet));
         let poll = link.poll_deadline(self.inputs(inputs, config), self.uplink.len());
         [
             unroutable.map(|at| (at, TimerKind::ReplyWatchdog)),
             quiet.map(|at| (at, TimerKind::HalfClose)),
             poll.map(|at| (at, TimerKind::Poll)),
         ]
+    }
+
+    /// Since when a half-closed session is quiet. Not before the node has taken everything: an upload may outlast the quiet
+    /// time.
+    fn quiet(&self) -> Option<Instant> {
+        (self.finished && self.credit.kept() == 0).then_some(self.quiet_since)
     }
 
     /// The inputs for this session. After a half-close it polls again before its quiet time is over.
@@ -265,21 +276,5 @@ impl Session {
             context.deliver(self.id, reply.data);
         }
         if reply.eof { Err(EndReason::Finished) } else { Ok(()) }
-    }
-
-    /// The session's part of a state's fingerprint. The time of the last downlink counts after a half-close.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(
-        &self,
-        config: &ClientOptions,
-        print: &mut crate::fingerprint::Fingerprint<'_>,
-    ) {
-        if let Some(link) = self.link() {
-            link.fingerprint(config, print);
-            if self.finished {
-                print.deadline(self.quiet_since.saturating_add(config.half_close_quiet));
-            }
-        }
-        print.value((self.link.is_some(), &self.uplink, self.finished, &self.credit));
     }
 }

@@ -1,6 +1,7 @@
 //! Table of the flows at levels 0 and 1: what each wants sent, its credit, and its end.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use core::hash::{Hash, Hasher};
 
 use crate::client::action::{ClientAction, EndReason};
 use crate::client::context::Context;
@@ -22,6 +23,13 @@ pub(super) struct FlowTable {
     blocked: BTreeSet<FlowId>,
     coalescing: Coalescing,
     closes: Closes,
+}
+
+impl Hash for FlowTable {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.flows, &self.blocked, &self.coalescing, &self.closes).hash(state);
+        self.queues.iter().filter(|(_, queue)| !queue.is_empty()).for_each(|queue| queue.hash(state));
+    }
 }
 
 impl FlowTable {
@@ -170,27 +178,6 @@ impl FlowTable {
 
     pub(super) const fn closes_mut(&mut self) -> &mut Closes {
         &mut self.closes
-    }
-
-    /// The table's part of a state's fingerprint; `rank` numbers the flows.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(
-        &self,
-        rank: impl Fn(FlowId) -> Option<usize>,
-        context: &Context,
-        print: &mut crate::fingerprint::Fingerprint<'_>,
-    ) {
-        print.each(self.flows.iter(), |print, (id, flow)| {
-            print.value(rank(*id));
-            flow.fingerprint(context.config(), print);
-        });
-        let polls = [Polling::Idle, Polling::Bulk].map(SendQueue::Poll);
-        for queue in [SendQueue::Connect, SendQueue::Payload].into_iter().chain(polls) {
-            print.value(self.queue(queue).filter_map(&rank).collect::<alloc::vec::Vec<usize>>());
-        }
-        self.coalescing.fingerprint(print);
-        print.each(self.blocked.iter(), |print, id| print.value(rank(*id)));
-        self.closes.fingerprint(print);
     }
 
     /// Adds an entry to a queue without the knowledge of its flow.

@@ -48,7 +48,7 @@ pub(super) enum RequestPayload {
 }
 
 /// One exchange.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Record {
     pub(super) relay: RelayId,
     pub(super) sent: Instant,
@@ -160,7 +160,7 @@ impl Tally {
 }
 
 /// The exchanges of a connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Exchanges {
     /// The number of the first record.
     first: ExchangeNumber,

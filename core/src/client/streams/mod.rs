@@ -20,8 +20,6 @@ mod controllers;
 pub(super) mod decrypted;
 pub(super) mod decryptor;
 mod exchanges;
-#[cfg(feature = "model")]
-mod fingerprint;
 mod handshake;
 mod next_request;
 pub(super) mod packet_call;
@@ -36,6 +34,7 @@ mod tests;
 mod timeout;
 
 use alloc::collections::BTreeMap;
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 pub(super) use handshake::Availability;
@@ -82,6 +81,12 @@ pub(super) struct Streams {
 struct StreamFlow {
     number: StreamNumber,
     timer: TimerSlot,
+}
+
+impl Hash for Streams {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.handshake, self.closed).hash(state);
+    }
 }
 
 impl Streams {
@@ -131,7 +136,7 @@ impl Streams {
         self.connection().map_or(0, NodeConnection::buffered)
     }
 
-    fn connection(&self) -> Option<&NodeConnection> {
+    pub(super) fn connection(&self) -> Option<&NodeConnection> {
         self.handshake.connection()
     }
 

@@ -22,10 +22,4 @@ impl PacketCall {
     pub(in crate::client) const fn form(&self) -> BodyForm {
         self.form
     }
-
-    /// What of it a fingerprint has: the name of the client does not matter.
-    #[cfg(feature = "model")]
-    pub(in crate::client) const fn place(&self) -> (ExchangeNumber, bool, BodyForm, Duration) {
-        (self.number, self.hello, self.form, self.hold)
-    }
 }

@@ -1,7 +1,5 @@
 //! Stream at the client, with the application's socket (protocol.md 3.2 rule 3).
 
-use core::hash::{Hash, Hasher};
-
 use bytes::Bytes;
 
 use crate::client::event::LocalEvent;
@@ -34,7 +32,7 @@ pub(super) const LEAST_CUT: usize = 4 * 1024;
 pub(super) type LocalStream = Stream<LocalSocket>;
 
 /// What the client knows of an application's socket.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct LocalSocket {
     flow: FlowId,
     target: Target,
@@ -102,15 +100,6 @@ impl LocalSocket {
     /// The upstream is open. Returns whether that is new.
     pub(super) const fn set_open(&mut self) -> bool {
         !core::mem::replace(&mut self.open, true)
-    }
-}
-
-impl Hash for LocalSocket {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.open, self.window, &self.target).hash(state);
-        self.credit.hash(state);
-        self.opened.hash(state);
-        self.last_active.hash(state);
     }
 }
 

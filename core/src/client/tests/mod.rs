@@ -5,6 +5,8 @@ mod bench;
 mod budgets;
 mod contract;
 mod fallback;
+#[cfg(feature = "model")]
+mod fingerprint;
 mod flows;
 mod opening;
 mod order;

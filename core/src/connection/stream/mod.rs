@@ -78,7 +78,7 @@ pub(crate) struct Sums {
 }
 
 /// One stream, with `S`, what an end knows of its own socket.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Stream<S> {
     transport: Transport,
     /// Bytes sent since the stream was last quiet.
@@ -279,12 +279,5 @@ impl<S> Stream<S> {
                 Sums { sendable: datagrams.sending.bytes(), beyond, ..Sums::default() }
             }
         };
-    }
-
-    /// The stream's part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value(self.opening);
-        print.value((&self.transport, self.burst, self.dry_since, self.deficit, self.counted));
     }
 }

@@ -15,11 +15,11 @@ use crate::timer::TimerSlot;
 use crate::wire::Sid;
 
 /// The batches that are held.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Batches(BTreeMap<RequestId, Batch>);
 
 /// A request between its arrival and its answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Batch {
     form: AnswerForm,
     replies: Vec<PendingReply>,
@@ -41,7 +41,7 @@ pub(super) struct Batch {
 ///    ├──────▶ Packet
 ///    └──────▶ Ready
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) enum PendingReply {
     /// The op has not been looked at.
     Unread,
@@ -76,7 +76,7 @@ impl PendingReply {
 }
 
 /// An op that has run and takes downlink bytes when it is answered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(super) struct Drain {
     pub(super) upstream: UpstreamId,
     pub(super) seq: Option<Seq>,
@@ -238,33 +238,5 @@ impl Batch {
         });
         let drains = drains.map(|drain| DrainInputs { wait: drain.wait, growing: growing(drain.upstream) });
         self.hold.decide(now, &self.delays, drains)
-    }
-}
-
-/// What a fingerprint sees of the batches.
-#[cfg(feature = "model")]
-impl Batches {
-    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &Batch> {
-        self.0.values()
-    }
-}
-
-#[cfg(feature = "model")]
-impl Batch {
-    pub(super) fn replies(&self) -> &[PendingReply] {
-        &self.replies
-    }
-
-    /// What is not in its replies.
-    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value(self.form);
-        print.value(self.hold);
-    }
-
-    /// The wait of one of its ops, as long as the batch looks at it.
-    pub(super) fn wait_fingerprint(&self, wait: DrainWait, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        if self.hold != BatchHold::Over {
-            self.delays.fingerprint(wait, print);
-        }
     }
 }

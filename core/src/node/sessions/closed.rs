@@ -5,6 +5,7 @@
 //! make a cut look like an end.
 
 use alloc::collections::{BTreeMap, VecDeque};
+use core::hash::{Hash, Hasher};
 
 use crate::node::action::SessionEnd;
 use crate::node::sessions::reply::FixedReply;
@@ -58,6 +59,14 @@ pub(super) struct ClosedSessions {
     most: usize,
 }
 
+/// Ids are random: their order in the table says nothing.
+impl Hash for ClosedSessions {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.order.len().hash(state);
+        self.order.iter().for_each(|sid| (sid, self.get(sid)).hash(state));
+    }
+}
+
 impl ClosedSessions {
     pub(super) const fn new(most: usize) -> Self {
         Self { sessions: BTreeMap::new(), order: VecDeque::new(), most }
@@ -77,16 +86,10 @@ impl ClosedSessions {
         self.sessions.get(sid).copied()
     }
 
-    /// The session's place among those that are remembered, for a fingerprint.
+    /// The sessions, the oldest first, and what each expects.
     #[cfg(feature = "model")]
-    pub(super) fn rank(&self, sid: &Sid) -> Option<usize> {
-        self.order.iter().position(|closed| closed == sid)
-    }
-
-    /// The sessions in order, for a fingerprint.
-    #[cfg(feature = "model")]
-    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = Option<ClosedSession>> {
-        self.order.iter().map(|sid| self.get(sid))
+    pub(super) fn known(&self) -> impl Iterator<Item = (Sid, Seq)> {
+        self.order.iter().filter_map(|sid| Some((*sid, self.get(sid)?.expected)))
     }
 }
 

@@ -28,12 +28,12 @@ use crate::timer::TimerKind;
 ///  otherwise ───▶ Active ─────────── a later op ──────────────▶ Over
 ///  counted writes ▶ Each ───── ends with its waits
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum BatchHold {
     /// Something to say, until this time.
     LongPoll {
         /// The end of the hold.
-        until: Instant,
+        until: Deadline,
     },
     /// The ops that carry payload, each of which has its own [`DrainWait`]. Polls beside them wait for nothing.
     Active,
@@ -54,8 +54,8 @@ impl BatchHold {
     ) -> BatchDecision {
         match self {
             Self::Over => BatchDecision::Answer,
-            Self::LongPoll { until } if now < until && drains.next().is_some() => {
-                BatchDecision::Wait { at: until, timer: TimerKind::Hold }
+            Self::LongPoll { until } if !until.has_passed(now) && drains.next().is_some() => {
+                BatchDecision::Wait { at: until.0, timer: TimerKind::Hold }
             }
             Self::LongPoll { .. } => BatchDecision::Answer,
             Self::Active | Self::Each => delays.decide(now, drains),
@@ -86,22 +86,8 @@ impl BatchHold {
     }
 }
 
-impl Hash for BatchHold {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        match self {
-            Self::LongPoll { until } => {
-                0_u8.hash(state);
-                Deadline(*until).hash(state);
-            }
-            Self::Active => 1_u8.hash(state),
-            Self::Over => 2_u8.hash(state),
-            Self::Each => 3_u8.hash(state),
-        }
-    }
-}
-
 /// How long the ops of a batch wait for bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(super) struct BatchDelays {
     /// How long an op waits for the first bytes of its own session.
     wait: Duration,
@@ -124,38 +110,21 @@ impl BatchDelays {
 
     /// The wait of an op that runs `now`, whose session has something to fetch already or not.
     pub(super) fn start(&self, now: Instant, ready: bool) -> DrainWait {
-        DrainWait { until: now.saturating_add(self.wait), ready: ready.then_some(now) }
-    }
-
-    /// A wait, for a fingerprint. Once it is over, only the end of its settle counts.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, wait: DrainWait, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value(wait.ready.is_some());
-        if wait.ready.is_none() || self.settle.is_none() {
-            print.deadline(wait.until);
-        }
-        if let Some(most) = self.settle {
-            print.deadline(wait.ready.unwrap_or(wait.until).saturating_add(most));
-        }
+        DrainWait { until: now.saturating_add(self.wait), ready: ready.then_some(now), settle: self.settle }
     }
 
     /// Whether ops with these waits may be answered `now`.
     fn decide(&self, now: Instant, drains: impl Iterator<Item = DrainInputs>) -> BatchDecision {
-        let mut pending = None;
-        let mut quiet = None;
-        let mut began = Instant::ZERO;
-        let mut last = Instant::ZERO;
+        let (mut pending, mut quiet, mut end) = (None, None, Instant::ZERO);
         for DrainInputs { wait, growing } in drains {
             let Some(wait) = wait else { continue };
-            last = last.max(wait.until);
             if wait.is_pending(now) {
                 pending = pending.max(Some(wait.until));
                 continue;
             }
-            began = began.max(wait.ready.unwrap_or(wait.until));
+            end = end.max(wait.settled_at());
             quiet = quiet.max(growing.map(|arrival| arrival.saturating_add(self.step)));
         }
-        let end = self.settle.map_or(last, |most| began.saturating_add(most));
         match (pending, quiet.map(|quiet| quiet.min(end))) {
             (Some(at), _) => BatchDecision::Wait { at, timer: TimerKind::Hold },
             (None, Some(at)) if now < at => BatchDecision::Wait { at, timer: TimerKind::Settle },
@@ -171,9 +140,24 @@ pub(super) struct DrainWait {
     until: Instant,
     /// When its session had something to fetch for the first time.
     ready: Option<Instant>,
+    /// How long its settle lasts at most; with none, it ends with the wait.
+    settle: Option<Duration>,
+}
+
+/// Once it is over, only the end of its settle counts.
+impl Hash for DrainWait {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.ready.is_none().then_some(Deadline(self.until)).hash(state);
+        Deadline(self.settled_at()).hash(state);
+    }
 }
 
 impl DrainWait {
+    /// When its settle is over at the latest.
+    fn settled_at(&self) -> Instant {
+        self.settle.map_or(self.until, |most| self.ready.unwrap_or(self.until).saturating_add(most))
+    }
+
     /// Its session has something to fetch.
     pub(super) fn become_ready(&mut self, now: Instant) {
         self.ready.get_or_insert(now);
@@ -277,8 +261,8 @@ mod tests {
     fn of_a_wait_that_is_over_only_the_end_of_its_settle_makes_a_difference() {
         let print = |delays: &BatchDelays, until, ready: Option<u64>| {
             let mut hasher = crate::fingerprint::Fnv::default();
-            let wait = DrainWait { until: at(until), ready: ready.map(at) };
-            delays.fingerprint(wait, &mut crate::fingerprint::Fingerprint::new(at(0), &mut hasher));
+            let wait = DrainWait { until: at(until), ready: ready.map(at), settle: delays.settle };
+            wait.hash(&mut crate::fingerprint::Fingerprint::new(at(0), &mut hasher));
             hasher.finish()
         };
         assert_ne!(print(&BATCH, 350, None), print(&BATCH, 351, None));
@@ -290,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_single_op_settles_within_its_wait() {
-        let wait = DrainWait { until: at(5_000), ready: Some(at(4_000)) };
+        let wait = DrainWait { until: at(5_000), ready: Some(at(4_000)), settle: None };
         let growing = |arrival| DrainInputs { wait: Some(wait), growing: Some(at(arrival)) };
         assert_eq!(SINGLE.decide(at(4_950), [growing(4_940)].into_iter()), settle(5_000));
         assert_eq!(SINGLE.decide(at(5_000), [growing(4_999)].into_iter()), BatchDecision::Answer);

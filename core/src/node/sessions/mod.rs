@@ -11,8 +11,6 @@
 
 mod batch;
 mod closed;
-#[cfg(feature = "model")]
-mod fingerprint;
 mod hold;
 mod reply;
 mod response;
@@ -21,6 +19,7 @@ mod session;
 mod table;
 
 use alloc::boxed::Box;
+use core::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
@@ -46,6 +45,7 @@ use crate::node::upstreams::Carrier;
 use crate::pin::compact;
 use crate::seq::Seq;
 use crate::target::{FlowKind, Target};
+use crate::time::Deadline;
 use crate::wire::{BadOp, Op, Sid};
 
 /// The engine of levels 0 and 1.
@@ -56,6 +56,12 @@ pub(super) struct Sessions {
     table: SessionTable,
     closed: ClosedSessions,
     responder: Responder,
+}
+
+impl Hash for Sessions {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.table, &self.batches, &self.closed).hash(state);
+    }
 }
 
 /// Ended sessions that are remembered even by a node of very few sessions, so that a late op of one that was
@@ -80,6 +86,13 @@ impl Sessions {
         }
     }
 
+    /// The sessions that are open, and then those that have ended, with what each expects.
+    #[cfg(feature = "model")]
+    pub(super) fn known(&self) -> impl Iterator<Item = (Sid, Option<UpstreamId>, Seq)> {
+        let open = self.table.known().map(|(sid, upstream, expected)| (sid, Some(upstream), expected));
+        open.chain(self.closed.known().map(|(sid, expected)| (sid, None, expected)))
+    }
+
     /// Payload bytes that are kept. Visits every upstream.
     pub(super) fn buffered_bytes(&self) -> usize {
         self.table.buffered_bytes()
@@ -99,7 +112,7 @@ impl Sessions {
         let hold = if form == AnswerForm::Single || ops.iter().flatten().any(is_active) {
             if counts_writes { BatchHold::Each } else { BatchHold::Active }
         } else {
-            BatchHold::LongPoll { until: cx.now().saturating_add(cx.config().longpoll) }
+            BatchHold::LongPoll { until: Deadline(cx.now().saturating_add(cx.config().longpoll)) }
         };
         self.batches.insert(request, Batch::new(form, ops.len(), hold, delays));
         let mut incoming = Incoming { pinned, order: CloseOrder::new() };

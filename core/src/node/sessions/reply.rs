@@ -2,6 +2,7 @@
 
 use alloc::borrow::Cow;
 use alloc::string::ToString;
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use crate::level::Caps;
@@ -18,6 +19,16 @@ pub(super) struct FixedReply {
     pub(super) code: Option<Code>,
     pub(super) seq: Option<Seq>,
     pub(super) caps: Option<Caps>,
+}
+
+/// Some texts of errors contain numbers, which no machine reads. Without a session, a number only comes back to whoever
+/// sent it.
+impl Hash for FixedReply {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { sid, eof, error, code, seq, caps } = self;
+        (eof, error.is_some(), code.is_some(), caps, seq.is_some(), sid, seq.filter(|_| sid.is_some()))
+            .hash(state);
+    }
 }
 
 impl FixedReply {

@@ -8,15 +8,13 @@ use bytes::Bytes;
 
 use crate::config::NodeOptions;
 use crate::id::RequestId;
-#[cfg(feature = "model")]
-use crate::node::fingerprint::Ranks;
 use crate::node::requests::Part;
 use crate::reorder::{Rejected, ReorderLimits, ReorderQueue};
 use crate::seq::Seq;
 use crate::time::Instant;
 
 /// An op that came and has not run yet.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub(super) struct QueuedOp {
     /// Where it is answered.
     pub(super) op: Part,
@@ -52,7 +50,7 @@ impl fmt::Debug for QueuedOp {
 /// Sequenced ops wait in the reorder queue until they are expected. One at a time runs; the next one may
 /// as soon as it is answered. An op of level 0 runs when it comes. Only when the upstream takes nothing does
 /// one of them wait, and a second one is refused.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct OpSequencer {
     queue: ReorderQueue<QueuedOp>,
     running: Option<Part>,
@@ -158,25 +156,6 @@ impl OpSequencer {
     /// Payload bytes that wait.
     pub(super) fn bytes(&self) -> usize {
         self.queue.bytes().saturating_add(self.unsequenced.as_ref().map_or(0, QueuedOp::bytes))
-    }
-
-    /// The sequencer's part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value((self.running.is_some(), self.queue.len(), self.unsequenced.is_some()));
-        if let Some(running) = self.running {
-            ranks.op(running, print);
-        }
-        for (seq, op) in self.queue.iter() {
-            print.seq(seq, self.expected());
-            print.value(&op.payload);
-            ranks.op(op.op, print);
-            print.deadline(op.arrived.saturating_add(ranks.config().tuning.seq_wait));
-        }
-        if let Some(op) = &self.unsequenced {
-            print.value(&op.payload);
-            ranks.op(op.op, print);
-        }
     }
 
     fn head(&self) -> Option<&QueuedOp> {

@@ -1,6 +1,8 @@
 //! One flow of level 0 or 1: an open upstream, and its ops (protocol.md 2.4).
 
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -10,8 +12,6 @@ use crate::id::RequestId;
 use crate::node::action::SessionEnd;
 use crate::node::context::Context;
 use crate::node::event::UpstreamEvent;
-#[cfg(feature = "model")]
-use crate::node::fingerprint::Ranks;
 use crate::node::requests::Part;
 use crate::node::sessions::batch::{Batches, Drain, PendingReply, Role};
 use crate::node::sessions::reply::FixedReply;
@@ -21,7 +21,7 @@ use crate::queue::ByteQueue;
 use crate::reorder::Rejected;
 use crate::seq::Seq;
 use crate::target::FlowKind;
-use crate::time::Instant;
+use crate::time::{Deadline, Instant};
 use crate::timer::TimerKind;
 use crate::wire::{BadOp, Sid};
 
@@ -35,17 +35,28 @@ pub(super) struct Session {
     /// The ops that have run and are not answered, in the order of their arrival.
     waiters: Vec<Waiter>,
     last_arrival: Instant,
+    /// The longest time that an op waits for more after that.
+    settle: Duration,
+}
+
+impl Hash for Session {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.sid, &self.socket, &self.downlink, &self.sequencer, &self.waiters).hash(state);
+        // Whoever waits makes the session active again when it is answered.
+        self.waiters.is_empty().then_some(self.socket.last_active()).hash(state);
+        self.growing().map(|arrival| Deadline(arrival.saturating_add(self.settle))).hash(state);
+    }
 }
 
 /// What came and was not fetched.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Downlink {
     Tcp(ByteQueue),
     Udp(DatagramQueue),
 }
 
 /// An op that waits for what comes from upstream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Waiter {
     op: Part,
     /// Whether its batch knows that there is something to fetch.
@@ -67,7 +78,8 @@ impl Session {
             FlowKind::Udp => Downlink::Udp(DatagramQueue::default()),
         };
         let (sequencer, last_arrival) = (OpSequencer::new(cx.config()), cx.now());
-        Self { sid, socket, downlink, sequencer, waiters: Vec::new(), last_arrival }
+        let settle = cx.config().tuning.settle_step.max(cx.config().tuning.single_settle);
+        Self { sid, socket, downlink, sequencer, waiters: Vec::new(), last_arrival, settle }
     }
 
     pub(super) const fn sid(&self) -> Sid {
@@ -420,35 +432,5 @@ impl Session {
     /// Whether there is something to tell: bytes, or the end.
     fn is_ready(&self) -> bool {
         !self.socket.is_live() || !self.is_drained()
-    }
-
-    /// The session's part of a state's fingerprint.
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, ranks: &Ranks<'_>, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        let config = ranks.config();
-        print.value(&self.socket);
-        match &self.downlink {
-            Downlink::Tcp(queue) => {
-                print.value(0_u8);
-                print.value(queue);
-            }
-            Downlink::Udp(datagrams) => {
-                print.value(1_u8);
-                print.value(datagrams);
-            }
-        }
-        self.sequencer.fingerprint(ranks, print);
-        print.each(self.waiters.iter(), |print, waiter| {
-            print.value(waiter.notified);
-            ranks.op(waiter.op, print);
-        });
-        // Whoever waits makes the session active again when it is answered.
-        if self.waiters.is_empty() {
-            print.deadline(self.socket.idle_deadline(config));
-        }
-        if let Some(arrival) = self.growing() {
-            print
-                .deadline(arrival.saturating_add(config.tuning.settle_step.max(config.tuning.single_settle)));
-        }
     }
 }

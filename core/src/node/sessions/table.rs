@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
@@ -22,6 +23,13 @@ pub(super) struct SessionTable {
     sids: BTreeMap<Sid, UpstreamId>,
 }
 
+/// Ids are random: their order says nothing.
+impl Hash for SessionTable {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.upstreams.hash(state);
+    }
+}
+
 /// The state of an upstream.
 ///
 /// ```text
@@ -29,7 +37,7 @@ pub(super) struct SessionTable {
 ///                      │                  └─the session ends, all written────────────────────▶ gone
 ///                      └─Failed, deadline, caller gone───────────────────────────────────────▶ gone
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) enum UpstreamState {
     /// The driver tries to open it.
     Connecting(Connect),
@@ -40,7 +48,7 @@ pub(super) enum UpstreamState {
 }
 
 /// An attempt to open an upstream.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub(super) struct Connect {
     /// The op that asked for it.
     pub(super) op: Part,
@@ -149,10 +157,12 @@ impl SessionTable {
         self.upstreams.first_key_value().map(|(upstream, _)| *upstream)
     }
 
-    /// The upstreams, for a fingerprint.
+    /// The sessions in the order of their upstreams, and what each expects.
     #[cfg(feature = "model")]
-    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &UpstreamState> {
-        self.upstreams.values()
+    pub(super) fn known(&self) -> impl Iterator<Item = (Sid, UpstreamId, crate::seq::Seq)> {
+        let session =
+            |upstream| self.session(upstream).map(|session| (session.sid(), upstream, session.expected()));
+        self.upstreams.keys().copied().filter_map(session)
     }
 
     /// Payload bytes that are kept for all of them. Visits every upstream.

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 
 use crate::config::NodeOptions;
 use crate::id::{Counter, IdGenerator};
@@ -20,6 +21,13 @@ pub(super) struct Connections {
     epochs: IdGenerator<Epoch>,
     /// Uplink bytes promised to all of them.
     promised: u64,
+}
+
+/// Names are random: their order in the index says nothing.
+impl Hash for Connections {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.table, self.promised).hash(state);
+    }
 }
 
 /// The least uplink bytes that are worth promising.
@@ -55,12 +63,6 @@ impl Connections {
 
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &ClientConnection> {
         self.table.values()
-    }
-
-    /// Uplink bytes promised to all clients.
-    #[cfg(feature = "model")]
-    pub(super) const fn promised(&self) -> u64 {
-        self.promised
     }
 
     /// Makes the connection of a client that says hello.

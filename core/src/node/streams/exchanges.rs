@@ -24,7 +24,7 @@ enum Progress {
 }
 
 /// One exchange.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 struct Record {
     progress: Progress,
     /// It was named in a RESEND: its answers carry a header only.
@@ -51,7 +51,7 @@ pub(super) enum Arrival {
 pub(super) struct TooFar;
 
 /// The exchanges from `done` to `seen`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Exchanges {
     done: ExchangeNumber,
     records: VecDeque<Record>,
@@ -149,14 +149,6 @@ impl Exchanges {
             Progress::Answered(status) => status,
         });
         statuses.collect()
-    }
-
-    #[cfg(feature = "model")]
-    pub(super) fn fingerprint(&self, print: &mut crate::fingerprint::Fingerprint<'_>) {
-        print.value(self.done);
-        print.each(self.records.iter(), |print, record| {
-            print.value((record.progress, record.named, record.repeats));
-        });
     }
 }
 

@@ -10,7 +10,7 @@ use crate::wire::number::ExchangeNumber;
 use crate::wire::packet::ResponseRoom;
 
 /// One copy of a request that is not answered yet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(super) struct HeldExchange {
     /// Where it is answered.
     pub(super) at: Part,

@@ -15,10 +15,10 @@ mod client;
 mod connections;
 mod ended;
 mod exchanges;
-#[cfg(feature = "model")]
-mod fingerprint;
 mod hold;
 mod stream;
+
+use core::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
@@ -40,6 +40,12 @@ use crate::wire::packet::RequestHeader;
 #[derive(Clone, Debug)]
 pub(super) struct Streams {
     connections: Connections,
+}
+
+impl Hash for Streams {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.connections.hash(state);
+    }
 }
 
 impl Streams {

@@ -4,6 +4,8 @@ mod backpressure;
 mod budget;
 mod close;
 mod contract;
+#[cfg(feature = "model")]
+mod fingerprint;
 mod gone;
 mod head_of_line;
 mod hold;

@@ -210,7 +210,7 @@ impl fmt::Debug for Seal {
 }
 
 /// A packet that is written and not yet sealed: room for the head, then the plaintext, with room for the tag.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub struct Unsealed(Vec<u8>);
 
 impl Unsealed {

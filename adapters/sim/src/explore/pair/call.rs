@@ -10,7 +10,7 @@ use seqlane::wire::number::AnswerNumber;
 use seqlane::wire::packet::{self, ResponseHeader};
 use seqlane::wire::seal::Seal;
 use seqlane::wire::{Op, Reply, Sid};
-use seqlane::{Instant, Node, Seq, SessionPlace};
+use seqlane::{Instant, Node, Seq};
 
 use crate::hash128::Hash128;
 
@@ -83,11 +83,8 @@ fn hash_op_place(node: &Node, sid: &Sid, seq: Option<Seq>, hasher: &mut Hash128)
 }
 
 fn hash_session(node: &Node, sid: &Sid, hasher: &mut Hash128, ahead: impl Fn(Seq) -> Option<u64>) {
-    match node.place_of(sid) {
-        SessionPlace::Live { rank, expected } => (0_u8, rank, ahead(expected)).hash(hasher),
-        SessionPlace::Departed { rank, expected } => (1_u8, rank, ahead(expected)).hash(hasher),
-        SessionPlace::Unknown => 2_u8.hash(hasher),
-    }
+    let known = node.known_sessions().enumerate().find(|(_, (known, _))| known == sid);
+    known.map(|(place, (_, expected))| (place, ahead(expected))).hash(hasher);
 }
 
 impl Request {

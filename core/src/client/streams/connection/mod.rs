@@ -28,7 +28,7 @@ use crate::wire::packet::{ClientId, Epoch, Grants};
 use crate::wire::reset::ResetCode;
 
 /// The client's end of the connection to its node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(in crate::client) struct NodeConnection {
     shared: Connection<LocalSocket>,
     exchanges: Exchanges,
@@ -160,7 +160,7 @@ impl NodeConnection {
 
     /// The newest answer.
     #[cfg(feature = "model")]
-    pub(in crate::client::streams) const fn newest(&self) -> Option<AnswerNumber> {
+    pub(in crate::client) const fn newest(&self) -> Option<AnswerNumber> {
         self.newest
     }
 
@@ -292,34 +292,5 @@ impl NodeConnection {
     /// Payload bytes that are buffered. Visits every stream.
     pub(in crate::client::streams) fn buffered(&self) -> usize {
         self.shared.buffered()
-    }
-}
-
-#[cfg(feature = "model")]
-impl NodeConnection {
-    /// The connection's part of a state's fingerprint. `rank` numbers the flows.
-    pub(in crate::client::streams) fn fingerprint(
-        &self,
-        rank: &impl Fn(FlowId) -> Option<usize>,
-        print: &mut crate::fingerprint::Fingerprint<'_>,
-    ) {
-        print.value((self.exchanges.next(), self.exchanges.done(), self.exchanges.tally()));
-        print.each(
-            self.exchanges.iter().collect::<alloc::vec::Vec<_>>().into_iter(),
-            |print, (number, record)| {
-                print.value(number);
-                record.fingerprint(print);
-            },
-        );
-        self.shared.fingerprint(print, |print, socket| {
-            print.value(rank(socket.flow()));
-            print.value(socket);
-        });
-        print.value((self.next_stream, self.newest.is_some(), self.backlog));
-        print.value((self.peer_credit, self.draining, self.unreported, self.reported));
-        for time in [self.heard, self.traffic, self.taken] {
-            print.time(time);
-        }
-        print.value(&self.controllers);
     }
 }

@@ -21,7 +21,7 @@ use crate::node::streams::ended::Ended;
 use crate::node::streams::exchanges::Exchanges;
 use crate::node::streams::hold::{Delays, HeldExchange, HoldInputs, ResponsePayload};
 use crate::node::upstreams::ConnectionId;
-use crate::time::{Instant, share};
+use crate::time::{Deadline, Instant, share};
 use crate::timer::TimerSlot;
 use crate::wire::number::{AnswerNumber, ExchangeNumber, StreamNumber};
 use crate::wire::packet::{ClientId, Epoch, Grants, RequestHeader};
@@ -38,7 +38,7 @@ impl From<Violation> for ClientFault {
 }
 
 /// The node's end of the connection of one client.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct ClientConnection {
     id: ConnectionId,
     shared: Connection<Socket>,
@@ -51,7 +51,7 @@ pub(super) struct ClientConnection {
     held: BTreeMap<ExchangeNumber, HeldExchange>,
     ended: Ended,
     /// Small answers that are not acknowledged, by when they are repeated.
-    unconfirmed: BTreeSet<(Instant, ExchangeNumber)>,
+    unconfirmed: BTreeSet<(Deadline, ExchangeNumber)>,
     last_seen: Instant,
     timer: TimerSlot,
     /// Whether it is in the work queue.
@@ -187,7 +187,7 @@ impl ClientConnection {
             bulk: scheduler.bulk_wait(),
             acks: scheduler.acks_since(),
             ready: scheduler.bulk_len() > 1 || self.fills_lowest(),
-            repeat: self.unconfirmed.first().copied(),
+            repeat: self.unconfirmed.first().map(|(at, exchange)| (at.0, *exchange)),
         }
     }
 
@@ -284,38 +284,5 @@ impl ClientConnection {
         while let Some(exchange) = self.held.keys().next().copied() {
             self.answer_held(exchange, ResponsePayload::Anything, cx);
         }
-    }
-}
-
-#[cfg(feature = "model")]
-impl ClientConnection {
-    pub(super) fn fingerprint(
-        &self,
-        ranks: &crate::node::fingerprint::Ranks<'_>,
-        print: &mut crate::fingerprint::Fingerprint<'_>,
-    ) {
-        self.exchanges.fingerprint(print);
-        print.value((self.max_held, self.confirm, &self.ended));
-        print.each(self.held.iter(), |print, (exchange, held)| {
-            let room = match held.max_response {
-                crate::wire::packet::ResponseRoom::HeaderOnly => 0,
-                crate::wire::packet::ResponseRoom::Bytes(bytes) => bytes,
-            };
-            print.value((exchange, room));
-            ranks.op(held.at, print);
-            print.time(held.arrived);
-            print.deadline(held.until);
-        });
-        self.shared.fingerprint(print, |print, socket| {
-            ranks.upstream(socket.upstream(), print);
-            socket.fingerprint(ranks, print);
-            print.value(socket);
-            print.time(socket.idle_deadline(ranks.config()));
-        });
-        print.each(self.unconfirmed.iter(), |print, (at, exchange)| {
-            print.value(exchange);
-            print.deadline(*at);
-        });
-        print.time(self.last_seen);
     }
 }

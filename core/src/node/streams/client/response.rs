@@ -10,7 +10,7 @@ use crate::node::packets::largest_packet;
 use crate::node::socket::Socket;
 use crate::node::streams::client::ClientConnection;
 use crate::node::streams::hold::{Decision, HeldExchange, ResponsePayload};
-use crate::time::Instant;
+use crate::time::{Deadline, Instant};
 use crate::timer::TimerKind;
 use crate::wire::frame::Frame;
 use crate::wire::number::{AnswerNumber, ExchangeNumber};
@@ -103,7 +103,7 @@ impl ClientConnection {
             && let Some(confirm) = self.confirm
         {
             let wait = confirm.saturating_mul(1 << repeats);
-            self.unconfirmed.insert((now.saturating_add(wait), exchange));
+            self.unconfirmed.insert((Deadline(now.saturating_add(wait)), exchange));
         }
         cx.count(|stats| &mut stats.downlink_bytes, packet.first);
         cx.count(|stats| &mut stats.repeated_bytes, packet.again);
