@@ -48,6 +48,17 @@ fn column(page: &str, heading: &str, column: usize) -> Vec<String> {
 }
 
 #[test]
+fn the_programs_in_the_readme_are_the_examples_that_run() {
+    let readme = read(&root().join("README.md"));
+    for example in ["core/examples/in_memory.rs", "adapters/tokio/examples/embed.rs"] {
+        let code = read(&root().join(example));
+        let program = code.split("\n#[test]").next().and_then(|code| code.split_once("\n\n"));
+        let (_, program) = program.expect("a heading, the program, its test");
+        assert!(readme.contains(program.trim()), "README.md has another {example}");
+    }
+}
+
+#[test]
 fn every_relative_link_leads_to_a_file() {
     let mut dead = Vec::new();
     for page in pages() {
