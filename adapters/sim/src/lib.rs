@@ -58,7 +58,6 @@ pub mod fault;
 pub mod fuzz;
 pub mod guard;
 pub mod hash;
-mod hash128;
 pub mod heap;
 mod hex;
 pub mod host;

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::hash::BuildHasherDefault;
 
 use crate::guard;
-use crate::hash128::Hashed;
+use crate::hash::Hashed;
 use crate::property::Property;
 
 /// A closed world whose every behaviour can be tried.

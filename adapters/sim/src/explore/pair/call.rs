@@ -12,7 +12,7 @@ use seqlane::wire::seal::Seal;
 use seqlane::wire::{Op, Reply, Sid};
 use seqlane::{Instant, Node, Seq};
 
-use crate::hash128::Hash128;
+use crate::hash::Hash128;
 
 /// A request's body and the ops in it.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use seqlane::wire::number::AnswerNumber;
 use crate::explore::pair::State;
 use crate::explore::pair::call::{PendingAnswer, PendingCall, Request, hash_place};
 use crate::explore::pair::ends::SocketState;
-use crate::hash128::Hash128;
+use crate::hash::Hash128;
 
 impl State {
     /// The fingerprint of the whole state, relative to now.
