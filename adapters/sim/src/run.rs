@@ -8,8 +8,7 @@ use crate::guard::guarded;
 use crate::trace::{Entry, NoTrace, Sink};
 use crate::world::World;
 use crate::{
-    Chooser, ClientHost, Coverage, Decision, Outcome, Property, Recorded, Recorder, Scenario, Seeded, Tally,
-    Time, Violation,
+    Chooser, ClientHost, Decision, Outcome, Property, Recorded, Recorder, Scenario, Seeded, Time, Violation,
 };
 
 /// Where a run is cut off. A run that is cut off has no violation, and proves less.
@@ -195,12 +194,5 @@ impl<'a, H: ClientHost> Run<'a, H> {
 /// A run that panicked before it began.
 fn stillborn(what: String) -> Outcome {
     let violation = Violation { property: Property::S11, at: Time::ZERO, event: 0, what };
-    Outcome {
-        violation: Some(violation),
-        hash: 0,
-        events: 0,
-        time: Time::ZERO,
-        coverage: Coverage::default(),
-        tally: Tally::default(),
-    }
+    Outcome { violation: Some(violation), ..Outcome::default() }
 }

@@ -174,6 +174,11 @@ impl Script {
         self.reset.is_some_and(|(by, _)| by == side)
     }
 
+    /// Whether its application ends the flow by itself.
+    pub fn is_ended_locally(&self) -> bool {
+        self.transport() == FlowKind::Udp || self.is_reset_by(Side::Local) || self.gives_up.is_some()
+    }
+
     /// TCP or UDP.
     pub const fn transport(&self) -> FlowKind {
         match self.kind {

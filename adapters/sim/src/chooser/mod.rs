@@ -44,16 +44,6 @@ impl<C: Chooser + ?Sized> Chooser for &mut C {
     }
 }
 
-impl<C: Chooser + ?Sized> Chooser for Box<C> {
-    fn decide(&mut self, point: DecisionPoint, key: u64, n: u32) -> u32 {
-        (**self).decide(point, key, n)
-    }
-
-    fn weigh(&mut self, point: DecisionPoint, probability: Probability) {
-        (**self).weigh(point, probability);
-    }
-}
-
 /// The key of something that happens to `entity` for the `nth` time.
 pub const fn key(entity: u64, nth: u64) -> u64 {
     entity.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31) ^ nth

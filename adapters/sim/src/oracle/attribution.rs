@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use seqlane::wire::reset::ResetCode;
-use seqlane::{EndReason, ExchangeFailure, FlowKind};
+use seqlane::{EndReason, ExchangeFailure};
 
 use crate::ends::{Ends, Flow};
 use crate::oracle::records::{RelayRecord, flows};
@@ -82,7 +82,7 @@ impl Oracle {
             return None;
         }
         let now = self.client_now(client);
-        let busy = |relay: u32| self.calls.iter().any(|((of, _), call)| *of == client && call.relay == relay);
+        let busy = |relay: u32| self.calls_of(client).any(|call| call.relay == relay);
         let free = |relay: &u32| {
             let Some(record) = self.relays.get(&(client, *relay)) else { return true };
             let limit = self.daily_calls(*relay);
@@ -100,10 +100,7 @@ impl Oracle {
         let script = &state.script;
         match why {
             EndReason::Finished | EndReason::ClientClosed | EndReason::Idle => true,
-            EndReason::Local => {
-                let udp = script.transport() == FlowKind::Udp;
-                udp || script.is_reset_by(Side::Local) || script.gives_up.is_some()
-            }
+            EndReason::Local => script.is_ended_locally(),
             EndReason::ConnectFailed(_) => {
                 let failed = script.opening != Opening::Accept && self.has_failed_lately(ends, flow);
                 self.limited || failed

@@ -40,8 +40,8 @@ impl Oracle {
             return Request::from([]);
         };
         let now = self.client_now(client);
-        let own = self.calls.range((client, ExchangeId::new(0))..(client + 1, ExchangeId::new(0)));
-        let out = own.filter(|(_, call)| call.relay == place && call.deadline > now).count();
+        let out = |call: &&SentCall| call.relay == place && call.deadline > now;
+        let out = self.calls_of(client).filter(out).count();
         let (most, len) = (options.max_concurrent, body.len());
         let once = !self.calls.contains_key(&(client, exchange));
         self.check_peace(client, place);

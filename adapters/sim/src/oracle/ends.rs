@@ -165,9 +165,7 @@ impl Oracle {
         let script = &ends.flows[flow].script;
         match why {
             EndReason::Finished => true,
-            EndReason::Local => {
-                script.is_reset_by(Side::Local) || script.gives_up.is_some() || ends.flows[flow].is_udp()
-            }
+            EndReason::Local => script.is_ended_locally(),
             EndReason::NodeError | EndReason::Reset(ResetCode::Aborted)
                 if script.is_reset_by(Side::Upstream) =>
             {

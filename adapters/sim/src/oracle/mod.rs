@@ -51,8 +51,6 @@ pub(crate) struct Oracle {
     event: u64,
     violation: Option<Violation>,
     coverage: Coverage,
-    /// How often each kind of fault struck.
-    faults: [u64; Fault::ALL.len()],
     /// Of the clients, and then of the nodes.
     clocks: Vec<HostClock>,
     clients: Vec<ClientRecord>,
@@ -87,7 +85,6 @@ impl Oracle {
             event: 0,
             violation: None,
             coverage: Coverage::default(),
-            faults: [0; Fault::ALL.len()],
             clients: clients.iter().map(client).collect(),
             nodes: vec![NodeRecord::default(); nodes.len()],
             passes: vec![true; setup.relays.len()],
@@ -129,7 +126,6 @@ impl Oracle {
 
     /// A fault strikes.
     pub(crate) fn on_fault(&mut self, fault: Fault) {
-        self.faults[fault.index()] += 1;
         self.coverage.set(CoveragePoint::Fault(fault));
     }
 
@@ -191,8 +187,14 @@ impl Oracle {
     }
 
     /// Whether a kind of fault has struck.
-    const fn has_struck(&self, fault: Fault) -> bool {
-        self.faults[fault.index()] > 0
+    fn has_struck(&self, fault: Fault) -> bool {
+        self.coverage.has(CoveragePoint::Fault(fault))
+    }
+
+    /// The calls that a client waits for.
+    fn calls_of(&self, client: usize) -> impl Iterator<Item = &SentCall> {
+        let own = (client, ExchangeId::new(0))..(client + 1, ExchangeId::new(0));
+        self.calls.range(own).map(|(_, call)| call)
     }
 
     /// Whether a flow is a stream of level 2.

@@ -7,7 +7,7 @@ use seqlane::wire::packet::{self, ClientId, Epoch, RequestHeader, ResponseHeader
 use seqlane::wire::reset::ResetCode;
 use seqlane::wire::seal::{Seal, VERSION};
 use seqlane::wire::{self, Limits};
-use seqlane::{BodyForm, EndReason, ExchangeFailure, ExchangeId, FlowKind, Level};
+use seqlane::{BodyForm, EndReason, ExchangeFailure, FlowKind, Level};
 
 use crate::ends::{Ends, Flow};
 use crate::oracle::Oracle;
@@ -133,9 +133,8 @@ impl Oracle {
     /// R4: a client whose flows are all idle spends little more than a call for each hold.
     fn check_idle_calls(&mut self, ends: &Ends, client: usize) {
         // An answer that takes its time keeps a client awake.
-        let mut open = self.calls.range((client, ExchangeId::new(0))..(client + 1, ExchangeId::new(0)));
         // So does a node that takes some of its requests and refuses others for a limit.
-        if open.any(|(_, call)| call.answering) || self.limited {
+        if self.calls_of(client).any(|call| call.answering) || self.limited {
             return;
         }
         let ended = |flow: &Flow| flow.over.map_or(Time::ZERO, |(_, at)| at);
@@ -174,7 +173,7 @@ impl Oracle {
         let fails = script.opening != Opening::Accept;
         let fair = match why {
             EndReason::Finished | EndReason::ClientClosed | EndReason::Idle => true,
-            EndReason::Local => udp || script.is_reset_by(Side::Local) || script.gives_up.is_some(),
+            EndReason::Local => script.is_ended_locally(),
             EndReason::ConnectFailed(_) => fails || self.limited,
             EndReason::Reset(ResetCode::Connect(_)) => fails,
             EndReason::Reset(ResetCode::Aborted) => script.is_reset_by(Side::Upstream),
@@ -246,8 +245,8 @@ impl Oracle {
         }
         let now = self.client_now(client);
         // What is past its deadline is over for the client, though its host is yet to say so.
-        let own = self.calls.range((client, ExchangeId::new(0))..(client + 1, ExchangeId::new(0)));
-        let out = own.filter(|(_, call)| call.deadline > now && is_packet(&call.request)).count();
+        let open = |call: &&SentCall| call.deadline > now && is_packet(&call.request);
+        let out = self.calls_of(client).filter(open).count();
         let left = |flow: &usize| {
             let state = &ends.flows[*flow];
             self.is_stream(*flow)

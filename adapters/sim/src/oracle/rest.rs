@@ -78,14 +78,8 @@ impl Oracle {
     fn check_client_rest(&mut self, client: usize, at_rest: &ClientAtRest<'_>) {
         let now = self.client_now(client);
         // What is said once in a long while may be said at the very end.
-        let deadlines = self.calls.iter().filter(|((of, _), _)| *of == client).map(|(_, call)| call.deadline);
-        let (out, speaks) =
-            deadlines.fold(
-                (0, false),
-                |(out, speaks), deadline| {
-                    if deadline <= now { (out + 1, speaks) } else { (out, true) }
-                },
-            );
+        let out = self.calls_of(client).filter(|call| call.deadline <= now).count();
+        let speaks = self.calls_of(client).any(|call| call.deadline > now);
         let harmless = |timer| match timer {
             TimerKind::RelayRetry | TimerKind::BudgetReset => true,
             TimerKind::ReplyWatchdog => speaks,

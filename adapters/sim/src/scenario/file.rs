@@ -97,19 +97,15 @@ fn set(table: &mut Table, setting: &str) -> Result<(), BadScenario> {
         table.remove(key);
         return Ok(());
     }
-    if let Some(fault) = key.strip_prefix("net.") {
-        let net = table.entry("net").or_insert_with(|| Value::Table(Table::new()));
-        let net = net.as_table_mut().ok_or_else(|| BadScenario("net: not a table".to_owned()))?;
-        net.insert(fault.to_owned(), Value::String(text.to_owned()));
-        return Ok(());
-    }
     // What is no TOML value is a text without its quotes.
     let value = format!("value = {text}").parse::<Table>().ok().and_then(|mut read| read.remove("value"));
     let value = value.unwrap_or_else(|| Value::String(text.to_owned()));
-    if let Some(wait) = key.strip_prefix("waits.") {
-        let waits = table.entry("waits").or_insert_with(|| Value::Table(Table::new()));
-        let waits = waits.as_table_mut().ok_or_else(|| BadScenario("waits: not a table".to_owned()))?;
-        waits.insert(wait.to_owned(), value);
+    // The two tables of a scenario.
+    if let Some((name @ ("net" | "waits"), key)) = key.split_once('.') {
+        let part = table.entry(name).or_insert_with(|| Value::Table(Table::new()));
+        let part = part.as_table_mut().ok_or_else(|| BadScenario(format!("{name}: not a table")))?;
+        // A probability is a text, also where it reads as a number.
+        part.insert(key.to_owned(), if name == "net" { Value::String(text.to_owned()) } else { value });
         return Ok(());
     }
     table.insert(key.to_owned(), value);

@@ -180,16 +180,15 @@ struct Assembly<'a> {
 }
 
 impl Assembly<'_> {
-    fn all(&self, verb: &str) -> Vec<usize> {
-        self.own.iter().copied().filter(|place| self.lines[*place].ev == verb).collect()
+    /// The lines with one of these verbs.
+    fn all(&self, verbs: &[&str]) -> Vec<usize> {
+        let is = |place: &usize| verbs.contains(&self.lines[*place].ev.as_str());
+        self.own.iter().copied().filter(is).collect()
     }
 
-    /// The ends at the client, the one that counts first.
-    fn ends(&self) -> Vec<usize> {
-        let is_end = |place: &usize| {
-            matches!(self.lines[*place].ev.as_str(), "reply.arrive" | "req.failed" | "reply.late")
-        };
-        self.own.iter().copied().filter(is_end).collect()
+    /// The fault of the last of these lines.
+    fn fault(&self, strikes: &[usize]) -> Option<Fault> {
+        strikes.last().and_then(|place| self.lines[*place].fault)
     }
 
     /// The line of this exchange that led to a line, along the causes.
@@ -205,15 +204,15 @@ impl Assembly<'_> {
     }
 
     fn call(&self) -> Call {
-        let sent = self.all("req.send").first().copied();
-        let ends = self.ends();
+        let sent = self.all(&["req.send"]).first().copied();
+        let ends = self.all(&["reply.arrive", "req.failed", "reply.late"]);
         let ended = ends.iter().copied().find(|end| self.lines[*end].ev != "reply.late");
         let fate = match ended.map(|end| self.lines[end].ev.as_str()) {
             Some("reply.arrive") => Fate::Answered,
             Some(_) => Fate::Failed,
             None => Fate::Open,
         };
-        let strikes = self.all("fault");
+        let strikes = self.all(&["fault"]);
         let at_relay = |place: &usize| match self.lines[*place].at {
             Actor::Relay(relay) => Some(relay),
             _ => None,
@@ -221,7 +220,7 @@ impl Assembly<'_> {
         let relay = sent.and_then(|place| self.lines[place].relay);
         let relay = relay.or_else(|| strikes.iter().find_map(at_relay)).unwrap_or(0);
         let summary = sent.and_then(|place| self.lines[place].summary).unwrap_or_default();
-        let fault = strikes.last().and_then(|place| self.lines[*place].fault);
+        let fault = self.fault(&strikes);
         let mut call = Call {
             id: self.id,
             relay,
@@ -247,25 +246,25 @@ impl Assembly<'_> {
     }
 
     fn holds(&self) -> Vec<(u32, usize, Option<usize>)> {
-        let answers = self.all("reply.send");
+        let answers = self.all(&["reply.send"]);
         let hold = |came: usize| {
             let copy = self.lines[came].copy;
             let answered = answers.iter().copied().find(|place| self.lines[*place].copy == copy);
             (self.node(came), came, answered)
         };
-        self.all("req.arrive").into_iter().map(hold).collect()
+        self.all(&["req.arrive"]).into_iter().map(hold).collect()
     }
 
     fn up(&self, call: &mut Call, strikes: &[usize], ends: &[usize]) {
-        let arrivals = self.all("req.arrive");
+        let arrivals = self.all(&["req.arrive"]);
         let first = arrivals.iter().copied().find(|place| self.lines[*place].copy == 0);
-        let answered = self.all("reply.send").first().copied();
+        let answered = self.all(&["reply.send"]).first().copied();
         let before = first.or(answered).unwrap_or(usize::MAX);
         let struck: Vec<usize> = strikes.iter().copied().filter(|place| *place < before).collect();
         let mut stops: Vec<(Stop, usize)> = call.sent.map(|sent| (Stop::Client, sent)).into_iter().collect();
         stops.extend(struck.iter().map(|place| (Stop::Relay, *place)));
         stops.extend(first.map(|place| (Stop::Node(self.node(place)), place)));
-        let fault = struck.last().and_then(|place| self.lines[*place].fault);
+        let fault = self.fault(&struck);
         let turned_back =
             struck.last().and_then(|strike| ends.iter().find(|end| self.origin(**end) == Some(*strike)));
         let stuck = first.is_none() && answered.is_none();
@@ -290,7 +289,7 @@ impl Assembly<'_> {
     }
 
     fn down(&self, call: &mut Call, strikes: &[usize], ends: &[usize]) {
-        let answers = self.all("reply.send");
+        let answers = self.all(&["reply.send"]);
         for (nth, answer) in answers.iter().copied().enumerate() {
             let next = answers.get(nth + 1).copied().unwrap_or(usize::MAX);
             let of_this = |place: &usize| {
@@ -306,7 +305,7 @@ impl Assembly<'_> {
             let mut stops = vec![(Stop::Node(self.node(answer)), answer)];
             stops.extend(struck.iter().map(|place| (Stop::Relay, *place)));
             stops.extend(end.map(|end| (Stop::Client, end)));
-            let fault = struck.last().and_then(|place| self.lines[*place].fault);
+            let fault = self.fault(&struck);
             let lost = end.is_none() && !struck.is_empty();
             let open = end.is_none() && struck.is_empty();
             call.legs.push(Leg { lost, open, fault, ..Leg::new(LegKind::Down, stops) });

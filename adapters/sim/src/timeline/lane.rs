@@ -49,17 +49,15 @@ impl Lanes {
         let mut this = Self { lanes: Vec::new(), owners, homes };
         let mut seen: BTreeSet<Lane> = shown.iter().filter_map(|line| this.of(line.at)).collect();
         seen.extend(shown.iter().filter_map(|line| line.relay.map(Lane::Relay)));
-        let beside: Vec<Lane> =
-            shown.iter().filter_map(|line| this.neighbours(line)).flat_map(|(from, to)| [from, to]).collect();
-        seen.extend(beside);
-        let clients: Vec<u32> = seen
-            .iter()
-            .filter_map(|lane| if let Lane::Client(client) = lane { Some(*client) } else { None })
-            .collect();
-        this.lanes = clients.iter().flat_map(|client| [Lane::Apps(*client), Lane::Client(*client)]).collect();
-        this.lanes.extend(seen.iter().filter(|lane| matches!(lane, Lane::Relay(_))));
-        this.lanes.extend(seen.iter().filter(|lane| matches!(lane, Lane::Node(_))));
-        this.lanes.extend(seen.iter().filter(|lane| matches!(lane, Lane::Upstreams)));
+        seen.extend(shown.iter().filter_map(|line| this.neighbours(line)).flat_map(|(from, to)| [from, to]));
+        for lane in seen {
+            match lane {
+                // They stand beside their client.
+                Lane::Apps(_) => {}
+                Lane::Client(client) => this.lanes.extend([Lane::Apps(client), lane]),
+                Lane::Relay(_) | Lane::Node(_) | Lane::Upstreams => this.lanes.push(lane),
+            }
+        }
         this
     }
 
@@ -108,17 +106,12 @@ impl Lanes {
 
     /// The lane's name; numbered only where there are several.
     pub fn name(&self, lane: Lane) -> String {
-        let several = |is: fn(&Lane) -> bool| self.lanes.iter().filter(|lane| is(lane)).count() > 1;
-        let numbered = |name: &str, number: u32, several: bool| {
-            if several { format!("{name} {number}") } else { name.to_owned() }
-        };
+        let several = self.lanes.iter().filter(|lane| matches!(lane, Lane::Client(_))).count() > 1;
         match lane {
-            Lane::Apps(client) => {
-                numbered("application", client, several(|lane| matches!(lane, Lane::Apps(_))))
-            }
-            Lane::Client(client) => {
-                numbered("client", client, several(|lane| matches!(lane, Lane::Client(_))))
-            }
+            Lane::Apps(client) if several => format!("application {client}"),
+            Lane::Apps(_) => "application".to_owned(),
+            Lane::Client(client) if several => format!("client {client}"),
+            Lane::Client(_) => "client".to_owned(),
             Lane::Relay(relay) => format!("relay {relay}"),
             Lane::Node(node) => format!("node {node}"),
             Lane::Upstreams => "upstream".to_owned(),

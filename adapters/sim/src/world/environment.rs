@@ -22,17 +22,21 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             self.forecast_pauses(relay);
             self.forecast_partitions(relay);
             if let Some(after) = self.network.relays[relay].setup.renews_in {
-                self.at(Time::ZERO.after(after), Event::Environment(Change::Renew(relay)));
+                self.change_at(Time::ZERO.after(after), Change::Renew(relay));
             }
             // From 1 on, so that no key is that of a relay itself, for which the setup asked.
             if self.strikes(Fault::Mixed, DecisionPoint::Mixed, key(relay as u64 + 1, 1), 3) == 1 {
                 let at = self.some_time(key(relay as u64, 100));
-                self.at(at, Event::Environment(Change::Route(relay)));
+                self.change_at(at, Change::Route(relay));
             }
         }
         for host in 0..self.clients.len() + 1 {
             self.forecast_clock(host);
         }
+    }
+
+    fn change_at(&mut self, at: Time, change: Change) {
+        self.at(at, Event::Environment(change));
     }
 
     /// A time in the fault phase.
@@ -48,20 +52,20 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// Schedules the outages and restarts of the setup.
     fn forecast_known(&mut self) {
         for Outage { relay, from, until } in self.setup.outages.clone() {
-            self.at(Time::ZERO.after(from), Event::Environment(Change::Relay(relay, RelayState::CutUp)));
+            self.change_at(Time::ZERO.after(from), Change::Relay(relay, RelayState::CutUp));
             if let Some(until) = until {
-                self.at(Time::ZERO.after(until), Event::Environment(Change::Relay(relay, RelayState::Well)));
+                self.change_at(Time::ZERO.after(until), Change::Relay(relay, RelayState::Well));
             }
         }
         for at in self.setup.restarts.clone() {
-            self.at(Time::ZERO.after(at), Event::Environment(Change::Restart));
+            self.change_at(Time::ZERO.after(at), Change::Restart);
         }
     }
 
     fn forecast_restarts(&mut self) {
         for nth in 0..u64::from(self.strikes(Fault::Restart, DecisionPoint::Restart, 0, 2)) {
             let at = self.some_time(key(nth, 200));
-            self.at(at, Event::Environment(Change::Restart));
+            self.change_at(at, Change::Restart);
         }
     }
 
@@ -76,7 +80,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             1 => self.spell(relay, from, until, RelayState::Paused),
             2 => self.spell(relay, from, until, RelayState::Slow),
             // It dies, and stays dead until the fault phase is over.
-            _ => self.at(from, Event::Environment(Change::Relay(relay, RelayState::CutUp))),
+            _ => self.change_at(from, Change::Relay(relay, RelayState::CutUp)),
         }
     }
 
@@ -99,8 +103,8 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     }
 
     fn spell(&mut self, relay: usize, from: Time, until: Time, state: RelayState) {
-        self.at(from, Event::Environment(Change::Relay(relay, state)));
-        self.at(until, Event::Environment(Change::Relay(relay, RelayState::Well)));
+        self.change_at(from, Change::Relay(relay, state));
+        self.change_at(until, Change::Relay(relay, RelayState::Well));
     }
 
     fn forecast_clock(&mut self, host: usize) {
@@ -118,12 +122,12 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 });
                 self.count_fault(Fault::Clock);
             }
-            3 => self.at(at, Event::Environment(Change::Leap(host, 10))),
-            4 => self.at(at, Event::Environment(Change::Leap(host, 8 * 3600))),
+            3 => self.change_at(at, Change::Leap(host, 10)),
+            4 => self.change_at(at, Change::Leap(host, 8 * 3600)),
             _ => {
                 let until = at.after(self.some_seconds(key(host as u64, 501)));
-                self.at(at, Event::Environment(Change::Stall(host)));
-                self.at(until, Event::Environment(Change::Resume(host)));
+                self.change_at(at, Change::Stall(host));
+                self.change_at(until, Change::Resume(host));
             }
         }
     }

@@ -46,7 +46,7 @@ use network::Network;
 use timer::HostTimer;
 
 /// How a run ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// What was violated, if anything.
     pub violation: Option<Violation>,
@@ -288,19 +288,9 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         &self.setup
     }
 
-    /// The chooser.
-    pub const fn chooser(&self) -> &C {
-        &self.chooser
-    }
-
     /// The sink.
     pub const fn sink(&self) -> &S {
         &self.sink
-    }
-
-    /// Ends the run, and returns the chooser and the sink.
-    pub fn into_parts(self) -> (C, S) {
-        (self.chooser, self.sink)
     }
 
     fn next_event(&mut self) -> Option<(Time, (Event, Option<u64>))> {
