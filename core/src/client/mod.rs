@@ -40,6 +40,7 @@ use crate::level::Level;
 use crate::stats::ClientStats;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
+use crate::wire::seal::{MakeSeal, Seal};
 
 use calls::{CallOutcome, Calls, NewCall, Payload};
 use context::{Context, TimerOwner};
@@ -94,6 +95,16 @@ enum Stage {
 impl Client {
     /// A client without flows. `seed` should be secret and unlike that of any other client.
     pub fn new(config: ClientConfig, seed: [u8; 32], now: Instant) -> Self {
+        Self::with_seal(config, seed, now, Seal::new)
+    }
+
+    /// A client for models: packets of level 2 are written and read with [`Seal::null`], that is, without any seal.
+    #[cfg(any(test, feature = "model"))]
+    pub fn unsealed(config: ClientConfig, seed: [u8; 32], now: Instant) -> Self {
+        Self::with_seal(config, seed, now, |_, way| Seal::null(way))
+    }
+
+    fn with_seal(config: ClientConfig, seed: [u8; 32], now: Instant, seal: MakeSeal) -> Self {
         let config = config.into_options();
         let mut sids = IdGenerator::new(seed);
         let mut relays = Relays::new(&config, now);
@@ -102,22 +113,13 @@ impl Client {
             stage: Stage::Running,
             flows: Flows::default(),
             calls: Calls::default(),
-            streams: level_2.then(|| Streams::new(&config, seed, &mut relays, now)).flatten(),
+            streams: level_2.then(|| Streams::new(&config, seed, seal, &mut relays, now)).flatten(),
             relays,
             sessions: Sessions::new(sids.generate()),
             settled: false,
             context: Context::new(config, now),
         };
         client.relays.rearm(&mut client.context);
-        client
-    }
-
-    /// A client for models: packets of level 2 are written and read with [`Seal::null`](crate::wire::seal::Seal::null),
-    /// that is, without any seal.
-    #[cfg(any(test, feature = "model"))]
-    pub fn unsealed(config: ClientConfig, seed: [u8; 32], now: Instant) -> Self {
-        let mut client = Self::new(config, seed, now);
-        client.streams = client.streams.map(Streams::unsealed);
         client
     }
 

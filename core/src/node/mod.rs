@@ -29,7 +29,7 @@ use bytes::Bytes;
 pub use action::{ClientEnd, ClientFault, NodeAction, NodeNotice, Response, SessionEnd, Shut};
 pub use event::{Endpoint, NodeEvent, UpstreamEvent};
 
-use crate::config::{NodeConfig, NodeOptions};
+use crate::config::NodeConfig;
 use crate::error::Misuse;
 use crate::id::{RequestId, UpstreamId};
 use crate::node::context::{Context, Owner, Work};
@@ -40,6 +40,7 @@ use crate::node::streams::Streams;
 use crate::node::upstreams::Carrier;
 use crate::stats::NodeStats;
 use crate::time::Instant;
+use crate::wire::seal::{MakeSeal, Seal};
 
 /// The node: it takes the requests that relays forward, opens upstreams for them, and answers.
 ///
@@ -88,19 +89,19 @@ impl Node {
     /// session ids, epochs and the nonces of sealed packets: whoever guesses it can join sessions, and two nodes
     /// with one seed and one secret break the seal of level 2.
     pub fn new(config: NodeConfig, seed: [u8; 32], now: Instant) -> Self {
-        let config = config.into_options();
-        let packets = Packets::new(&config, seed);
-        Self::with_packets(packets, config, seed, now)
+        Self::with_seal(config, seed, now, Seal::new)
     }
 
-    /// A node for models: packets of level 2 are read and written with [`Seal::null`](crate::wire::seal::Seal::null),
+    /// A node for models: packets of level 2 are read and written with [`Seal::null`],
     /// that is, without any seal.
     #[cfg(any(test, feature = "model"))]
     pub fn unsealed(config: NodeConfig, seed: [u8; 32], now: Instant) -> Self {
-        Self::with_packets(Packets::unsealed(seed), config.into_options(), seed, now)
+        Self::with_seal(config, seed, now, |_, way| Seal::null(way))
     }
 
-    fn with_packets(packets: Packets, config: NodeOptions, seed: [u8; 32], now: Instant) -> Self {
+    fn with_seal(config: NodeConfig, seed: [u8; 32], now: Instant, seal: MakeSeal) -> Self {
+        let config = config.into_options();
+        let packets = Packets::new(&config, seed, seal);
         let sessions = Sessions::new(&config, seed);
         Self { context: Context::new(config, packets, now), sessions, streams: Streams::new(seed) }
     }

@@ -7,7 +7,7 @@ use crate::wire::Sealing;
 use crate::wire::direction::Direction;
 use crate::wire::frame::Frames;
 use crate::wire::packet::{self, PacketWriter, RequestHeader};
-use crate::wire::seal::{Nonces, Seal};
+use crate::wire::seal::{MakeSeal, Nonces, Seal};
 
 /// What opens and seals packets.
 #[derive(Clone, Debug)]
@@ -18,16 +18,9 @@ pub(super) struct Packets {
 }
 
 impl Packets {
-    pub(super) fn new(config: &NodeOptions, seed: [u8; 32]) -> Self {
+    pub(super) fn new(config: &NodeOptions, seed: [u8; 32], seal: MakeSeal) -> Self {
         let secret = config.seal_secret();
-        let (up, down) = (Seal::new(secret, Direction::Up), Seal::new(secret, Direction::Down));
-        Self { up, down, nonces: Nonces::new(seed) }
-    }
-
-    /// Packets that are not sealed.
-    #[cfg(any(test, feature = "model"))]
-    pub(super) fn unsealed(seed: [u8; 32]) -> Self {
-        let (up, down) = (Seal::null(Direction::Up), Seal::null(Direction::Down));
+        let (up, down) = (seal(secret, Direction::Up), seal(secret, Direction::Down));
         Self { up, down, nonces: Nonces::new(seed) }
     }
 

@@ -32,8 +32,6 @@ use crate::client::relays::Relays;
 use crate::error::Misuse;
 use crate::id::FlowId;
 use crate::level::Level;
-#[cfg(feature = "model")]
-use crate::seq::Seq;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::wire::Sid;
@@ -184,7 +182,7 @@ impl Sessions {
 impl Sessions {
     /// The sessions at the node that the client knows: those of its flows, with the number of the reply that comes
     /// next, and those that it is about to close.
-    pub(super) fn known(&self) -> impl Iterator<Item = (Sid, Option<Seq>)> {
+    pub(super) fn known(&self) -> impl Iterator<Item = (Sid, Option<crate::seq::Seq>)> {
         let flows = self.flows.iter().filter_map(|(_, flow)| Some((flow.sid()?, flow.expected())));
         flows.chain(self.flows.closes().sids().map(|sid| (sid, None)))
     }

@@ -7,8 +7,6 @@ use crate::client::context::Context;
 use crate::client::relays::Relays;
 use crate::client::streams::packet_call::PacketCall;
 use crate::id::RelayId;
-#[cfg(any(test, feature = "model"))]
-use crate::wire::direction::Direction;
 use crate::wire::packet::{PacketWriter, RequestHeader};
 use crate::wire::seal::{Nonces, Seal, Unsealed};
 use crate::wire::{BodyForm, Sealing};
@@ -44,12 +42,6 @@ pub(super) struct Sealer {
 impl Sealer {
     pub(super) const fn new(seal: Seal, seed: [u8; 32]) -> Self {
         Self { seal, nonces: Nonces::new(seed) }
-    }
-
-    /// The same for packets that are not sealed.
-    #[cfg(any(test, feature = "model"))]
-    pub(super) fn unsealed(self) -> Self {
-        Self { seal: Seal::null(Direction::Up), ..self }
     }
 
     /// The call for a packet.

@@ -8,8 +8,6 @@ use bytes::Bytes;
 use crate::client::event::{ClientEvent, ExchangeFailure};
 use crate::client::streams::decrypted::DecryptedPacket;
 use crate::id::ExchangeId;
-#[cfg(any(test, feature = "model"))]
-use crate::wire::direction::Direction;
 use crate::wire::packet;
 use crate::wire::seal::Seal;
 use crate::wire::{self, BodyForm, Limits};
@@ -26,14 +24,8 @@ pub struct Decryptor {
 }
 
 impl Decryptor {
-    pub(in crate::client) fn new(seal: &Seal, max_body: usize) -> Self {
-        Self { seal: seal.clone(), max_body }
-    }
-
-    /// The same for packets that are not sealed.
-    #[cfg(any(test, feature = "model"))]
-    pub(super) fn unsealed(&self) -> Self {
-        Self { seal: Seal::null(Direction::Down), max_body: self.max_body }
+    pub(in crate::client) const fn new(seal: Seal, max_body: usize) -> Self {
+        Self { seal, max_body }
     }
 
     /// What the answer to a call is to the client, when the call carried a packet in this form.

@@ -54,7 +54,7 @@ use crate::timer::{TimerKind, TimerSlot};
 use crate::wire::direction::Direction;
 use crate::wire::number::StreamNumber;
 use crate::wire::reset::ResetCode;
-use crate::wire::seal::Seal;
+use crate::wire::seal::MakeSeal;
 
 use calls::Sealer;
 use connection::NodeConnection;
@@ -94,26 +94,19 @@ impl Streams {
     pub(super) fn new(
         config: &ClientOptions,
         seed: [u8; 32],
+        seal: MakeSeal,
         relays: &mut Relays,
         now: Instant,
     ) -> Option<Self> {
         let secret = config.seal_secret()?;
-        let down = Seal::new(secret, Direction::Down);
         Some(Self {
-            sealer: Sealer::new(Seal::new(secret, Direction::Up), seed),
-            decryptor: Decryptor::new(&down, config.tuning.max_reply_body),
+            sealer: Sealer::new(seal(secret, Direction::Up), seed),
+            decryptor: Decryptor::new(seal(secret, Direction::Down), config.tuning.max_reply_body),
             handshake: Handshake::new(config, seed, relays, now),
             flows: BTreeMap::new(),
             timer: TimerSlot::default(),
             closed: false,
         })
-    }
-
-    /// The same with packets that are not sealed. No packet has been made yet.
-    #[cfg(any(test, feature = "model"))]
-    pub(super) fn unsealed(self) -> Self {
-        let decryptor = self.decryptor.unsealed();
-        Self { sealer: self.sealer.unsealed(), decryptor, ..self }
     }
 
     /// Decrypts the packets of answers, on any thread.

@@ -117,6 +117,9 @@ impl fmt::Display for NotOpened {
 
 impl core::error::Error for NotOpened {}
 
+/// How the seal of a direction is made from a secret: [`Seal::new`], but for models.
+pub(crate) type MakeSeal = fn(&Secret, Direction) -> Seal;
+
 /// The seal of one direction.
 #[derive(Clone)]
 pub struct Seal(Cipher);
