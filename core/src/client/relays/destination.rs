@@ -91,10 +91,7 @@ impl Destination {
 
     /// Whether chunks may reach the node of the connection through it.
     pub(in crate::client) const fn may_be_here(&self) -> bool {
-        match self.leads {
-            Leads::Unknown | Leads::Asked { .. } | Leads::Here => true,
-            Leads::Elsewhere { .. } | Leads::Narrow => false,
-        }
+        matches!(self.leads, Leads::Unknown | Leads::Asked { .. } | Leads::Here)
     }
 
     /// What was known of the node is void.
@@ -134,7 +131,7 @@ impl Destination {
     }
 
     /// Whether there is no level 2 through it, and that is to be reported: once.
-    pub(super) const fn take_mismatch(&mut self) -> bool {
+    pub(in crate::client) const fn take_mismatch(&mut self) -> bool {
         matches!(self.leads, Leads::Elsewhere { .. } | Leads::Narrow)
             && !core::mem::replace(&mut self.reported, true)
     }
@@ -169,11 +166,8 @@ impl Destination {
 
     /// Whether the answer to the first hello may still come in time: a relay that is silent then holds nobody up.
     pub(in crate::client) fn is_pending(&self, now: Instant, delays: HelloDelays) -> bool {
-        match self.leads {
-            Leads::Unknown => true,
-            Leads::Asked { .. } => self.hellos <= 1 && self.hello_at(delays).is_some_and(|at| now < at),
-            Leads::Here | Leads::Elsewhere { .. } | Leads::Narrow => false,
-        }
+        let first = self.is_open() && self.hellos <= 1;
+        self.is_unknown() || first && self.hello_at(delays).is_some_and(|at| now < at)
     }
 
     /// An answer does not know the epoch. Returns since when that is so, if it was before.

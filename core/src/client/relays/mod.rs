@@ -20,6 +20,7 @@ pub(super) use hold::HOLD_THRESHOLD;
 pub(super) use relay::Relay;
 pub(super) use select::{Path, Purpose};
 
+use crate::client::action::ClientNotice;
 use crate::client::context::Context;
 use crate::config::{Balance, ClientOptions};
 use crate::id::RelayId;
@@ -171,12 +172,13 @@ impl Relays {
         self.relays.iter().any(|relay| !relay.passes().loses_seq())
     }
 
-    /// The relays through which there is no level 2, as far as that was not reported before.
-    pub(super) fn take_mismatches(&mut self) -> impl Iterator<Item = RelayId> {
-        self.relays.iter_mut().filter_map(|relay| {
-            let id = relay.id();
-            relay.destination_mut().take_mismatch().then_some(id)
-        })
+    /// Reports the relays through which there is no level 2, each once.
+    pub(super) fn report_mismatches(&mut self, context: &mut Context) {
+        for relay in &mut self.relays {
+            if relay.destination_mut().take_mismatch() {
+                context.notice(ClientNotice::StreamsUnsupported { relay: relay.id() });
+            }
+        }
     }
 
     /// The relays that lose `seq` and were not named here before.
@@ -204,11 +206,12 @@ impl Relays {
 
     /// An exchange through `id` that was sent at `sent` was answered in the epoch of the connection: relays that did not know
     /// the epoch before lead elsewhere.
-    pub(super) fn on_known_epoch(&mut self, id: RelayId, sent: Instant, now: Instant) {
+    pub(super) fn on_known_epoch(&mut self, id: RelayId, sent: Instant, context: &mut Context) {
         for relay in &mut self.relays {
             let here = relay.id() == id;
-            relay.destination_mut().on_known_epoch(here, sent, now);
+            relay.destination_mut().on_known_epoch(here, sent, context.now());
         }
+        self.report_mismatches(context);
     }
 
     /// Everything known of the node is void: a new connection begins.

@@ -63,9 +63,9 @@ impl Handshake {
     pub(super) fn new(config: &ClientOptions, seed: [u8; 32], relays: &mut Relays, now: Instant) -> Self {
         for relay in relays.iter_mut().filter(|relay| relay.is_narrow()) {
             relay.destination_mut().on_narrow();
+            // That is a matter of the options, and no news.
+            relay.destination_mut().take_mismatch();
         }
-        // That is a matter of the options, and no news.
-        relays.take_mismatches().for_each(drop);
         let mut ids = IdGenerator::new(seed);
         let (client, loss) = (ids.generate(), LossDetector::new(now));
         Self {
@@ -101,11 +101,6 @@ impl Handshake {
         self.wanted = wanted;
     }
 
-    /// Whether a flow waits for a connection.
-    pub(super) const fn is_wanted(&self) -> bool {
-        self.wanted
-    }
-
     /// The name under which the client speaks.
     pub(super) fn client(&self) -> ClientId {
         match &self.state {
@@ -128,33 +123,26 @@ impl Handshake {
 
     /// What a flow that opens now finds, with these relays.
     pub(super) fn availability(&self, now: Instant, relays: &Relays) -> Availability {
+        let usable = |relay: &Relay| relay.is_usable(now);
         match &self.state {
             State::Ready(connection) => {
-                let here = |relay: &Relay| relay.destination().is_here();
-                let usable = relays.iter().any(|relay| here(relay) && relay.is_usable(now));
                 // Where nothing can be used, waiting for the node of the connection is as good as anything.
-                let known = relays.iter().any(here) && !relays.iter().any(|relay| relay.is_usable(now));
-                if (usable || known) && connection.has_place() {
-                    Availability::Ready
-                } else {
-                    Availability::Sessions
-                }
+                let idle = !relays.iter().any(usable);
+                let reaches = |relay: &Relay| relay.destination().is_here() && (idle || usable(relay));
+                let ready = connection.has_place() && relays.iter().any(reaches);
+                if ready { Availability::Ready } else { Availability::Sessions }
             }
             State::Asking { .. } => {
                 let delays = self.hello_delays();
-                // A relay that has no room for a hello holds nobody up either.
-                let asks = |relay: &Relay| {
-                    !relay.destination().is_unknown() || relay.can_take(now, Purpose::Active(Path::Any))
-                };
                 let pending = |relay: &Relay| {
-                    relay.is_usable(now) && relay.destination().is_pending(now, delays) && asks(relay)
+                    let destination = relay.destination();
+                    // A relay that has no room for a hello holds nobody up either.
+                    let asks = !destination.is_unknown() || relay.can_take(now, Purpose::Active(Path::Any));
+                    usable(relay) && destination.is_pending(now, delays) && asks
                 };
                 let silent = relays.iter().all(|relay| relay.destination().is_open());
-                if silent || relays.iter().any(pending) {
-                    Availability::Undecided
-                } else {
-                    Availability::Sessions
-                }
+                let undecided = silent || relays.iter().any(pending);
+                if undecided { Availability::Undecided } else { Availability::Sessions }
             }
         }
     }

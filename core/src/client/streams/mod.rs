@@ -39,10 +39,10 @@ use core::time::Duration;
 
 pub(super) use handshake::Availability;
 
-use crate::client::action::{ClientNotice, EndReason};
-use crate::client::calls::{CallFacts, CallOutcome, NewCall};
+use crate::client::action::EndReason;
+use crate::client::calls::NewCall;
 use crate::client::context::{Context, TimerOwner};
-use crate::client::event::{ExchangeFailure, LocalEvent};
+use crate::client::event::LocalEvent;
 use crate::client::relays::Relays;
 use crate::client::sessions::session::Start;
 use crate::config::ClientOptions;
@@ -61,8 +61,6 @@ use connection::NodeConnection;
 use decryptor::Decryptor;
 use handshake::Handshake;
 use packet_call::PacketCall;
-use responses::PacketOutcome;
-use stream::LocalStream;
 
 /// Level 2 of a client.
 #[derive(Clone, Debug)]
@@ -152,19 +150,8 @@ impl Streams {
 
     /// Upgrades a flow whose open is due to a stream. There is a connection.
     pub(super) fn take_over(&mut self, id: FlowId, start: Start, context: &mut Context) {
-        let (now, config) = (context.now(), context.config());
         let Some(connection) = self.handshake.connection_mut() else { return };
-        let Start { target, flow, bytes, finished, credit } = start;
-        let mut stream = LocalStream::open(id, target, flow, credit, connection.grants(), config, now);
-        for piece in bytes {
-            stream.begin_with(piece, config);
-        }
-        if finished {
-            // It was not finished before: it is new.
-            let _ = stream.on_local(LocalEvent::Fin, now, config);
-        }
-        let number = connection.insert(stream, now);
-        connection.grant(number, context);
+        let number = connection.open(id, start, context);
         self.flows.insert(id, StreamFlow { number, timer: TimerSlot::default() });
         self.refresh(id, context);
     }
@@ -178,42 +165,34 @@ impl Streams {
         event: LocalEvent,
         context: &mut Context,
     ) -> Result<(), Misuse> {
-        if event == LocalEvent::Reset {
+        let Some(number) = self.flows.get(&id).map(|flow| flow.number) else { return Ok(()) };
+        let Some(connection) = self.handshake.connection_mut() else { return Ok(()) };
+        let udp = connection.stream(number).is_some_and(|stream| stream.kind() == FlowKind::Udp);
+        if event == LocalEvent::Reset || udp && event == LocalEvent::Fin {
             self.end(id, EndReason::Local, context);
             return Ok(());
         }
-        let Some(number) = self.flows.get(&id).map(|flow| flow.number) else { return Ok(()) };
-        let Some(connection) = self.handshake.connection_mut() else { return Ok(()) };
-        let stream = connection.stream(number);
-        let is_udp = stream.is_some_and(|stream| stream.kind() == FlowKind::Udp);
-        let gone = event == LocalEvent::Fin && is_udp;
-        connection.on_local(number, event, context)?;
-        if gone {
-            self.end(id, EndReason::Local, context);
-        }
-        Ok(())
+        connection.on_local(number, event, context)
+    }
+
+    /// When a flow ends by itself, and why.
+    fn deadline(&self, id: FlowId, config: &ClientOptions) -> Option<(Instant, EndReason)> {
+        self.connection()?.stream(self.flows.get(&id)?.number)?.deadline(config)
     }
 
     /// Sets the timer of a flow.
     fn refresh(&mut self, id: FlowId, context: &mut Context) {
-        let Some(flow) = self.flows.get_mut(&id) else { return };
-        let connection = self.handshake.connection();
-        let stream = connection.and_then(|connection| connection.stream(flow.number));
-        let deadline = stream.and_then(|stream| stream.deadline(context.config()));
-        let deadline = deadline.map(|at| (at, TimerKind::Poll));
-        context.set_timer(&mut flow.timer, TimerOwner::Flow(id), deadline);
+        let deadline = self.deadline(id, context.config()).map(|(at, _)| (at, TimerKind::Poll));
+        if let Some(flow) = self.flows.get_mut(&id) {
+            context.set_timer(&mut flow.timer, TimerOwner::Flow(id), deadline);
+        }
     }
 
     /// The timer of a stream is due; since it was set, its deadline may have moved.
     fn on_flow_timeout(&mut self, id: FlowId, context: &mut Context) {
-        let Some(number) = self.flows.get(&id).map(|flow| flow.number) else { return };
-        let stream = self.connection().and_then(|connection| connection.stream(number));
-        let deadline = stream.and_then(|stream| stream.deadline(context.config()));
-        if deadline.is_some_and(|at| at <= context.now()) {
-            let udp = stream.is_some_and(|stream| stream.kind() == FlowKind::Udp);
-            self.end(id, if udp { EndReason::Idle } else { EndReason::NoRelay }, context);
-        } else {
-            self.refresh(id, context);
+        match self.deadline(id, context.config()) {
+            Some((at, why)) if at <= context.now() => self.end(id, why, context),
+            Some(_) | None => self.refresh(id, context),
         }
     }
 
@@ -266,39 +245,6 @@ impl Streams {
         }
     }
 
-    /// A call that carried a packet has ended.
-    pub(super) fn on_call_ended(
-        &mut self,
-        call: &CallFacts,
-        packet: PacketCall,
-        outcome: CallOutcome,
-        relays: &mut Relays,
-        context: &mut Context,
-    ) {
-        let handshake = &mut self.handshake;
-        match PacketOutcome::of(packet, outcome, call.relay, &self.decryptor, context) {
-            PacketOutcome::Packet(decrypted) => {
-                context.count(|stats| &mut stats.answered);
-                if handshake.on_packet(call, packet, *decrypted, relays, context) {
-                    self.on_dropped(relays, context);
-                }
-            }
-            PacketOutcome::NoStreams => {
-                context.count(|stats| &mut stats.answered);
-                handshake.on_no_streams(call.relay, packet, relays, context);
-            }
-            PacketOutcome::Failed(why) => handshake.on_failure(call, packet, why, relays, context),
-            PacketOutcome::Garbage => {
-                let why = ExchangeFailure::Garbage;
-                call.on_failed(why, handshake.is_in_use(), relays, context);
-                handshake.on_failure(call, packet, why, relays, context);
-            }
-        }
-        for relay in relays.take_mismatches() {
-            context.notice(ClientNotice::StreamsUnsupported { relay });
-        }
-    }
-
     /// The node has dropped the client: every stream ends, and the next hello has a new name.
     fn on_dropped(&mut self, relays: &mut Relays, context: &mut Context) {
         if let Some(connection) = self.handshake.connection_mut() {
@@ -340,11 +286,10 @@ impl Streams {
         let (now, config) = (context.now(), context.config());
         let connection = self.connection();
         let in_use = connection.is_some_and(NodeConnection::is_in_use);
-        let hellos = in_use || self.handshake.is_wanted();
         let of_relays = relays.iter().flat_map(|relay| {
             let backoff = Some(relay.health().backoff_until());
             [
-                (self.handshake.hello_at(relay).filter(|_| hellos), TimerKind::Hello),
+                (self.handshake.hello_at(relay), TimerKind::Hello),
                 (backoff.filter(|_| in_use), TimerKind::Probe),
                 (relay.health().probe_at().filter(|_| in_use), TimerKind::Probe),
             ]

@@ -64,8 +64,7 @@ pub(super) struct Inputs {
     pub(super) unconfirmed: usize,
     /// Whether anything waits that goes in a sparse packet.
     pub(super) prompt: bool,
-    /// Whether bulk waits, since when, and bytes that could be sent.
-    pub(super) bulk: bool,
+    /// Since when bulk waits, if any does, and bytes that could be sent.
     pub(super) bulk_since: Option<Instant>,
     pub(super) sendable: usize,
     /// The exchanges so far, and how many there are from `done` on.
@@ -158,7 +157,7 @@ impl Inputs {
             RequestPurpose::Repair
         } else if self.prompt {
             RequestPurpose::Sparse
-        } else if self.bulk {
+        } else if self.bulk_since.is_some() {
             RequestPurpose::Bulk
         } else {
             RequestPurpose::Poll
@@ -169,21 +168,14 @@ impl Inputs {
         match purpose {
             RequestPurpose::Sparse => RequestPayload::Sparse,
             RequestPurpose::Bulk => RequestPayload::Bulk(0),
-            RequestPurpose::Repair | RequestPurpose::Report | RequestPurpose::Poll => {
-                if self.prompt {
-                    RequestPayload::Sparse
-                } else if self.bulk {
-                    RequestPayload::Bulk(0)
-                } else {
-                    RequestPayload::Bare
-                }
-            }
+            _ if self.prompt => RequestPayload::Sparse,
+            _ if self.bulk_since.is_some() => RequestPayload::Bulk(0),
+            RequestPurpose::Repair | RequestPurpose::Report | RequestPurpose::Poll => RequestPayload::Bare,
         }
     }
 
     fn wants_bulk(&self) -> bool {
-        self.bulk
-            && u64::try_from(self.exchanges.bulk_bytes).unwrap_or(u64::MAX) < self.allowed.request_window
+        u64::try_from(self.exchanges.bulk_bytes).unwrap_or(u64::MAX) < self.allowed.request_window
             && self.exchanges.bulk < self.max_depth
             && self.bulk_at().is_some_and(|at| at <= self.now)
     }
@@ -286,7 +278,7 @@ impl Inputs {
             || self.backlog > 0
             || self.unconfirmed > 0
             || self.prompt
-            || self.bulk
+            || self.bulk_since.is_some()
             || self.closing > 0
             || self.is_recent(self.traffic)
     }
@@ -318,7 +310,6 @@ mod tests {
             closing: 0,
             unconfirmed: 0,
             prompt: false,
-            bulk: false,
             bulk_since: None,
             sendable: 0,
             exchanges: Tally { waiting: 1, ..Tally::default() },
@@ -368,21 +359,13 @@ mod tests {
                 |i| (i.prompt, i.exchanges.sparse, i.exchanges.waiting) = (true, 4, 2),
                 None,
             ),
-            (
-                "bulk that may fill a packet",
-                |i| (i.bulk, i.bulk_since, i.exchanges.waiting) = (true, Some(NOW), 2),
-                None,
-            ),
-            (
-                "a full packet",
-                |i| (i.bulk, i.bulk_since, i.sendable) = (true, Some(NOW), 768 << 10),
-                Some(Bulk),
-            ),
-            ("bulk for a while", |i| (i.bulk, i.bulk_since) = (true, Some(LONG_AGO)), Some(Bulk)),
+            ("bulk that may fill a packet", |i| (i.bulk_since, i.exchanges.waiting) = (Some(NOW), 2), None),
+            ("a full packet", |i| (i.bulk_since, i.sendable) = (Some(NOW), 768 << 10), Some(Bulk)),
+            ("bulk for a while", |i| i.bulk_since = Some(LONG_AGO), Some(Bulk)),
             (
                 "a full window",
                 |i| {
-                    (i.bulk, i.bulk_since) = (true, Some(LONG_AGO));
+                    i.bulk_since = Some(LONG_AGO);
                     (i.exchanges.bulk_bytes, i.exchanges.waiting) = (16 << 20, 2);
                 },
                 None,

@@ -1,8 +1,8 @@
 //! Stream at the client, with the application's socket (protocol.md 3.2 rule 3).
 
-use bytes::Bytes;
-
+use crate::client::action::EndReason;
 use crate::client::event::LocalEvent;
+use crate::client::sessions::session::Start;
 use crate::config::ClientOptions;
 use crate::connection::pending::Pending;
 use crate::connection::stream::Stream;
@@ -76,22 +76,6 @@ impl LocalSocket {
         &self.target
     }
 
-    /// Whether the upstream is known to be open.
-    pub(super) const fn is_open(&self) -> bool {
-        self.open
-    }
-
-    /// Whether the application was given credit that it has not used up.
-    pub(super) const fn was_granted(&self) -> bool {
-        self.credit.was_granted()
-    }
-
-    /// New credit for the application, and whether it waits for more.
-    pub(super) fn grant(&mut self, pool: &mut impl Lender) -> (usize, bool) {
-        let bytes = self.credit.grant(pool);
-        (bytes, self.credit.is_blocked())
-    }
-
     /// It is active.
     pub(super) const fn touch(&mut self, now: Instant) {
         self.last_active = now;
@@ -104,31 +88,37 @@ impl LocalSocket {
 }
 
 impl LocalStream {
-    /// A stream whose application has been promised no more than every flow may buffer.
+    /// A stream whose application has been promised no more than every flow may buffer. What it sent before, its credit
+    /// counts already.
     pub(super) fn open(
         flow: FlowId,
-        target: Target,
-        kind: FlowKind,
-        mut credit: Credit,
+        start: Start,
         grants: &Grants,
         config: &ClientOptions,
         now: Instant,
     ) -> Self {
-        let window = config
-            .tuning
-            .streams
-            .downlink_window
-            .min(grants.downlink_total.max(config.tuning.streams.least_response));
+        let Start { target, flow: kind, bytes, finished, mut credit } = start;
+        let options = &config.tuning.streams;
         let (transport, window) = match kind {
             FlowKind::Tcp => {
-                let (send, recv) = (SendHalf::new(grants.uplink_window), RecvHalf::new(window));
+                let window = options.downlink_window.min(grants.downlink_total.max(options.least_response));
+                let (mut send, recv) = (SendHalf::new(grants.uplink_window), RecvHalf::new(window));
+                // A new direction takes bytes, and its end.
+                let _ = bytes.into_iter().try_for_each(|piece| send.write(piece));
+                let _ = if finished { send.finish() } else { Ok(()) };
                 (Transport::Tcp { send, recv }, window)
             }
-            FlowKind::Udp => (Transport::Udp(Datagrams::default()), 0),
+            FlowKind::Udp => {
+                let mut datagrams = Datagrams::default();
+                for piece in bytes {
+                    datagrams.sending.push(piece, config.tuning.udp_queue, DATAGRAM_ROOM);
+                }
+                (Transport::Udp(datagrams), 0)
+            }
         };
         // Nothing is gained by reading more than the node has room for.
         let granted = usize::try_from(grants.uplink_window.min(grants.uplink_total)).unwrap_or(usize::MAX);
-        credit.widen(config.tuning.streams.uplink_window.min(granted));
+        credit.widen(options.uplink_window.min(granted));
         let socket = LocalSocket { flow, target, open: false, window, credit, opened: now, last_active: now };
         Self::new(transport, Pending::Queued, socket, now)
     }
@@ -155,9 +145,9 @@ impl LocalStream {
                     return Err(Misuse::AfterFin);
                 }
                 self.socket_mut().credit.arrive(bytes.len()).map_err(|_| Misuse::CreditExceeded)?;
-                self.write(bytes)?;
+                self.send_half_mut().map_or(Ok(()), |send| send.write(bytes))?;
             }
-            LocalEvent::Fin => self.finish()?,
+            LocalEvent::Fin => self.send_half_mut().map_or(Ok(()), SendHalf::finish)?,
             LocalEvent::Written(bytes) => self.recv_half_mut().map_or(Ok(()), |recv| recv.take(bytes))?,
             LocalEvent::Reset => return Ok(0),
         }
@@ -165,35 +155,26 @@ impl LocalStream {
         Ok(0)
     }
 
-    fn write(&mut self, bytes: Bytes) -> Result<(), Misuse> {
-        self.send_half_mut().map_or(Ok(()), |send| send.write(bytes))
-    }
-
-    fn finish(&mut self) -> Result<(), Misuse> {
-        self.send_half_mut().map_or(Ok(()), SendHalf::finish)
-    }
-
-    /// What the application sent before the stream began; its credit counts that already.
-    pub(super) fn begin_with(&mut self, bytes: Bytes, config: &ClientOptions) {
-        match self.datagrams_mut() {
-            Some((datagrams, _)) => {
-                let _ = datagrams.sending.push(bytes, config.tuning.udp_queue, DATAGRAM_ROOM);
-            }
-            None => {
-                let _ = self.write(bytes); // a new direction takes bytes
-            }
+    /// New credit for the application, and whether it waits for more. Before a confirmed open, it has nothing to send.
+    pub(super) fn grant(&mut self, pool: &mut impl Lender) -> (usize, bool) {
+        let open = self.send_half().is_some_and(|send| send.state() == SendState::Open);
+        let LocalSocket { open: told, credit, .. } = self.socket_mut();
+        if open && (*told || credit.was_granted()) {
+            (credit.grant(pool), credit.is_blocked())
+        } else {
+            (0, false)
         }
     }
 
-    /// When it ends by itself: UDP when it is idle, TCP when its OPEN is not acknowledged for twice the time after which the
-    /// node drops the client.
-    pub(super) fn deadline(&self, config: &ClientOptions) -> Option<Instant> {
+    /// When it ends by itself, and why: UDP when it is idle, TCP when its OPEN is not acknowledged for twice the time after
+    /// which the node drops the client.
+    pub(super) fn deadline(&self, config: &ClientOptions) -> Option<(Instant, EndReason)> {
+        let LocalSocket { last_active, opened, .. } = self.socket();
+        let unheard = config.tuning.streams.idle.saturating_mul(2);
         match self.kind() {
-            FlowKind::Udp => Some(self.socket().last_active.saturating_add(config.udp_idle)),
-            FlowKind::Tcp if !self.opening().is_clear() => {
-                Some(self.socket().opened.saturating_add(config.tuning.streams.idle.saturating_mul(2)))
-            }
-            FlowKind::Tcp => None,
+            FlowKind::Udp => Some((last_active.saturating_add(config.udp_idle), EndReason::Idle)),
+            FlowKind::Tcp if self.opening().is_clear() => None,
+            FlowKind::Tcp => Some((opened.saturating_add(unheard), EndReason::NoRelay)),
         }
     }
 }

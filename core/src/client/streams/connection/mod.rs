@@ -10,6 +10,7 @@ use core::time::Duration;
 use crate::client::action::{ClientAction, EndReason};
 use crate::client::context::Context;
 use crate::client::event::LocalEvent;
+use crate::client::sessions::session::Start;
 use crate::client::streams::controllers::Controllers;
 use crate::client::streams::exchanges::Exchanges;
 use crate::client::streams::next_request::Inputs;
@@ -17,7 +18,6 @@ use crate::client::streams::peer_credit::PeerCredit;
 use crate::client::streams::stream::{LocalSocket, LocalStream};
 use crate::client::streams::timeout::LossDetector;
 use crate::config::ClientOptions;
-use crate::connection::stream::send::SendState;
 use crate::connection::{Connection, LastWord};
 use crate::error::Misuse;
 use crate::id::FlowId;
@@ -53,7 +53,7 @@ pub(in crate::client) struct NodeConnection {
 
 impl NodeConnection {
     /// A connection whose hello was answered; `next` is its next exchange.
-    pub(in crate::client::streams) fn new(
+    pub(super) fn new(
         client: ClientId,
         epoch: Epoch,
         grants: Grants,
@@ -81,7 +81,7 @@ impl NodeConnection {
     }
 
     /// What decides over the next request, with so many `relays` that lead to the node.
-    pub(in crate::client::streams) fn inputs(
+    pub(super) fn inputs(
         &self,
         relays: usize,
         thrifty: bool,
@@ -99,7 +99,6 @@ impl NodeConnection {
             closing: self.shared.closing_len(),
             unconfirmed: self.shared.unconfirmed(),
             prompt: scheduler.is_prompt(),
-            bulk: scheduler.bulk_len() > 0,
             bulk_since: scheduler.bulk_wait().map(|waiting| waiting.since),
             sendable: scheduler.sums().sendable,
             exchanges: self.exchanges.tally(),
@@ -118,43 +117,38 @@ impl NodeConnection {
     }
 
     /// The answer of an exchange has begun to come.
-    pub(in crate::client::streams) fn on_answering(&mut self, exchange: ExchangeNumber) {
+    pub(super) fn on_answering(&mut self, exchange: ExchangeNumber) {
         self.exchanges.change(exchange, |record| record.answering = true);
     }
 
     /// The node's name for the connection.
-    pub(in crate::client::streams) const fn epoch(&self) -> Epoch {
+    pub(super) const fn epoch(&self) -> Epoch {
         self.shared.epoch()
     }
 
-    /// What the node grants.
-    pub(in crate::client::streams) const fn grants(&self) -> &Grants {
-        self.shared.grants()
-    }
-
     /// A stream.
-    pub(in crate::client::streams) fn stream(&self, number: StreamNumber) -> Option<&LocalStream> {
+    pub(super) fn stream(&self, number: StreamNumber) -> Option<&LocalStream> {
         self.shared.stream(number)
     }
 
     /// Whether another stream may be opened.
-    pub(in crate::client::streams) fn has_place(&self) -> bool {
+    pub(super) fn has_place(&self) -> bool {
         self.shared.has_place() && !self.draining
     }
 
     /// A flow whose stream has ended, and why.
-    pub(in crate::client::streams) fn next_ended(&mut self) -> Option<(FlowId, EndReason)> {
+    pub(super) fn next_ended(&mut self) -> Option<(FlowId, EndReason)> {
         self.ended.pop_front()
     }
 
     /// The controllers of the path.
-    pub(in crate::client::streams) const fn controllers(&self) -> &Controllers {
+    pub(super) const fn controllers(&self) -> &Controllers {
         &self.controllers
     }
 
     /// The exchanges from the first that is remembered.
     #[cfg(test)]
-    pub(in crate::client::streams) const fn exchanges(&self) -> &Exchanges {
+    pub(super) const fn exchanges(&self) -> &Exchanges {
         &self.exchanges
     }
 
@@ -165,55 +159,57 @@ impl NodeConnection {
     }
 
     /// The name under which the node knows the client.
-    pub(in crate::client::streams) const fn client(&self) -> ClientId {
+    pub(super) const fn client(&self) -> ClientId {
         self.shared.client()
     }
 
     /// Whether the node must still hear of anything, or the client of anything from it.
-    pub(in crate::client::streams) fn is_in_use(&self) -> bool {
+    pub(super) fn is_in_use(&self) -> bool {
         !self.shared.is_empty() || self.shared.closing_len() > 0 || self.exchanges.tally().lost > 0
     }
 
     /// Whether the node may have forgotten the client by its own rules: `idle` is half of the time after which it does.
-    pub(in crate::client::streams) fn is_stale(&self, now: Instant, idle: Duration) -> bool {
+    pub(super) fn is_stale(&self, now: Instant, idle: Duration) -> bool {
         self.shared.is_empty() && now.saturating_since(self.heard) >= idle
     }
 
     /// When the node has forgotten the client, if it is not heard before.
-    pub(in crate::client::streams) fn forgotten_at(&self, config: &ClientOptions) -> Option<Instant> {
+    pub(super) fn forgotten_at(&self, config: &ClientOptions) -> Option<Instant> {
         self.is_in_use().then(|| self.heard.saturating_add(config.tuning.streams.idle))
     }
 
     /// Every stream is over.
-    pub(in crate::client::streams) fn end_all(&mut self, why: EndReason) {
+    pub(super) fn end_all(&mut self, why: EndReason) {
         self.ended.extend(self.shared.streams().map(|(_, stream)| (stream.socket().flow(), why)));
     }
 
     /// A stream is over; the engine takes it out.
-    pub(in crate::client::streams) fn end(&mut self, number: StreamNumber, why: EndReason) {
+    pub(super) fn end(&mut self, number: StreamNumber, why: EndReason) {
         if let Some(stream) = self.shared.stream(number) {
             self.ended.push_back((stream.socket().flow(), why));
         }
     }
 
-    /// A stream begins.
-    pub(in crate::client::streams) fn insert(&mut self, stream: LocalStream, now: Instant) -> StreamNumber {
-        let number = self.next_stream;
+    /// A flow whose open is due becomes a stream.
+    pub(super) fn open(&mut self, flow: FlowId, start: Start, context: &mut Context) -> StreamNumber {
+        let (number, now) = (self.next_stream, context.now());
         self.next_stream = number.next();
+        let stream = LocalStream::open(flow, start, self.shared.grants(), context.config(), now);
         self.shared.insert(number, stream);
         self.refresh(number, now);
+        self.grant(number, context);
         number
     }
 
     /// A stream has changed: the scheduler looks up what it has to send, and its end is reported.
-    pub(in crate::client::streams) fn refresh(&mut self, number: StreamNumber, now: Instant) {
+    pub(super) fn refresh(&mut self, number: StreamNumber, now: Instant) {
         if self.shared.refresh(number, now) {
             self.end(number, EndReason::Finished);
         }
     }
 
     /// Something happened on an application's socket.
-    pub(in crate::client::streams) fn on_local(
+    pub(super) fn on_local(
         &mut self,
         number: StreamNumber,
         event: LocalEvent,
@@ -222,15 +218,13 @@ impl NodeConnection {
         let now = context.now();
         let Some(stream) = self.shared.stream_mut(number) else { return Ok(()) };
         let taken = match event {
-            LocalEvent::Written(bytes) if stream.kind() == FlowKind::Tcp => {
-                u64::try_from(bytes).unwrap_or(u64::MAX)
-            }
+            LocalEvent::Written(bytes) if stream.kind() == FlowKind::Tcp => bytes,
             LocalEvent::Written(_) | LocalEvent::Data(_) | LocalEvent::Fin | LocalEvent::Reset => 0,
         };
         let dropped = stream.on_local(event, now, context.config())?;
         context.add(|stats| &mut stats.datagrams_dropped, dropped);
         if taken > 0 {
-            self.unreported = self.unreported.saturating_add(taken);
+            self.unreported = self.unreported.saturating_add(u64::try_from(taken).unwrap_or(u64::MAX));
             self.taken = now;
         }
         self.grant(number, context);
@@ -239,17 +233,9 @@ impl NodeConnection {
     }
 
     /// Gives an application's socket what credit there is.
-    pub(in crate::client::streams) fn grant(&mut self, number: StreamNumber, context: &mut Context) {
-        let Some(stream) = self.shared.stream(number) else { return };
-        let flow = stream.socket().flow();
-        // Before a confirmed open, the application has nothing to send.
-        let told = stream.socket().is_open() || stream.socket().was_granted();
-        let open = stream.send_half().is_some_and(|send| send.state() == SendState::Open);
-        if !told || !open {
-            return;
-        }
+    pub(super) fn grant(&mut self, number: StreamNumber, context: &mut Context) {
         let Some((stream, mut pools)) = self.shared.with_pools(number, context.pool()) else { return };
-        let (bytes, blocked) = stream.socket_mut().grant(&mut pools);
+        let (flow, (bytes, blocked)) = (stream.socket().flow(), stream.grant(&mut pools));
         if bytes > 0 {
             context.push(ClientAction::Credit { flow, bytes });
         }
@@ -268,29 +254,25 @@ impl NodeConnection {
     }
 
     /// A stream is over. The node is told unless it ended the stream itself. Returns the target.
-    pub(in crate::client::streams) fn remove(
+    pub(super) fn remove(
         &mut self,
         number: StreamNumber,
         why: EndReason,
         context: &mut Context,
     ) -> Option<Target> {
-        let now = context.now();
-        let kind = self.shared.stream(number)?.kind();
-        let by_node = matches!(why, EndReason::ConnectFailed(_) | EndReason::Reset(_));
-        let last = if why == EndReason::Finished && kind == FlowKind::Tcp {
-            LastWord::Finished
-        } else if by_node {
-            LastWord::Nothing
-        } else {
-            LastWord::Reset(ResetCode::Aborted)
+        let last = match (why, self.shared.stream(number)?.kind()) {
+            (EndReason::Finished, FlowKind::Tcp) => LastWord::Finished,
+            (EndReason::ConnectFailed(_) | EndReason::Reset(_), _) => LastWord::Nothing,
+            _ => LastWord::Reset(ResetCode::Aborted),
         };
+        let now = context.now();
         let stream = self.shared.remove(number, last, context.pool(), now)?;
         self.feed(context);
         Some(stream.socket().target().clone())
     }
 
     /// Payload bytes that are buffered. Visits every stream.
-    pub(in crate::client::streams) fn buffered(&self) -> usize {
+    pub(super) fn buffered(&self) -> usize {
         self.shared.buffered()
     }
 }

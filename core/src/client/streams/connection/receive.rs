@@ -12,7 +12,6 @@ use crate::client::streams::exchanges::Progress;
 use crate::client::streams::peer_credit::PeerCredit;
 use crate::config::OpenMode;
 use crate::connection::stream::recv::RecvHalf;
-use crate::connection::stream::violation::Violation;
 use crate::level::Level;
 use crate::pin::compact;
 use crate::seq::Seq;
@@ -84,10 +83,11 @@ impl NodeConnection {
                 Status::Held => self.on_arrived(number, now),
                 Status::Answered { size } => {
                     self.on_arrived(number, now);
-                    if self.exchanges.get(number).is_some_and(|record| record.progress == Progress::Out) {
-                        let progress = Progress::Reported { at: now, size };
-                        self.exchanges.change(number, |record| record.progress = progress);
-                    }
+                    self.exchanges.change(number, |record| {
+                        if record.progress == Progress::Out {
+                            record.progress = Progress::Reported { at: now, size };
+                        }
+                    });
                 }
                 Status::Missing if newest => self.on_missing(number, written, relays, now),
                 Status::Missing => {}
@@ -151,11 +151,8 @@ impl NodeConnection {
             return;
         };
         let flow = stream.socket().flow();
-        let received = match stream.recv_half_mut() {
-            Some(recv) => recv.receive(seq, fin, bytes),
-            None => Err(Violation::EndMoved),
-        };
-        if received.is_err() {
+        let received = stream.recv_half_mut().map(|recv| recv.receive(seq, fin, bytes));
+        if !matches!(received, Some(Ok(_))) {
             // The node broke the rules of this stream. The others go on.
             return self.end(number, EndReason::NodeError);
         }
@@ -192,11 +189,6 @@ fn reason(code: ResetCode) -> EndReason {
     match code {
         ResetCode::Connect(failure) => EndReason::ConnectFailed(failure),
         ResetCode::Idle => EndReason::Idle,
-        ResetCode::Aborted
-        | ResetCode::Stalled
-        | ResetCode::Gone
-        | ResetCode::Draining
-        | ResetCode::TooManyStreams
-        | ResetCode::Violation => EndReason::Reset(code),
+        code => EndReason::Reset(code),
     }
 }
