@@ -17,7 +17,7 @@ pub(super) fn read(
     context: &mut Context,
 ) -> CallOutcome {
     match (outcome, payload) {
-        (CallOutcome::Body(body), Payload::Packet(packet)) if packet.form() == BodyForm::Packet => {
+        (CallOutcome::Body(body), Payload::Packet(packet)) if packet.form == BodyForm::Packet => {
             CallOutcome::Body(body)
         }
         (CallOutcome::Body(body), payload) => read_replies(&body, payload.ops(), call.relay, context)

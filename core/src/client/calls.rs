@@ -13,11 +13,12 @@ use crate::client::event::ExchangeFailure;
 use crate::client::relays::{Fault, Relays};
 use crate::client::sessions::batch::SentBatch;
 use crate::client::streams::decrypted::DecryptedPacket;
-use crate::client::streams::packet_call::PacketCall;
 use crate::error::Misuse;
 use crate::id::{Counter, ExchangeId, RelayId};
 use crate::time::{Instant, share};
 use crate::timer::{TimerKind, TimerSlot};
+use crate::wire::number::ExchangeNumber;
+use crate::wire::packet::ClientId;
 use crate::wire::{Body, BodyForm, Reply};
 
 /// All calls that have not ended.
@@ -52,6 +53,17 @@ pub(super) enum Payload {
     Batch(SentBatch),
     /// A packet of level 2.
     Packet(PacketCall),
+}
+
+/// Which packet a call carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct PacketCall {
+    pub(super) client: ClientId,
+    pub(super) number: ExchangeNumber,
+    /// Without an epoch.
+    pub(super) hello: bool,
+    pub(super) form: BodyForm,
+    pub(super) hold: Duration,
 }
 
 /// How a call has ended.

@@ -2,10 +2,9 @@
 
 use core::time::Duration;
 
-use crate::client::calls::{NewCall, Payload};
+use crate::client::calls::{NewCall, PacketCall, Payload};
 use crate::client::context::Context;
 use crate::client::relays::Relays;
-use crate::client::streams::packet_call::PacketCall;
 use crate::id::RelayId;
 use crate::wire::packet::{PacketWriter, RequestHeader};
 use crate::wire::seal::{Nonces, Seal, Unsealed};

@@ -93,7 +93,7 @@ impl Handshake {
 
     /// The connection, if it has this name.
     pub(super) fn connection_of(&mut self, client: ClientId) -> Option<&mut NodeConnection> {
-        self.connection_mut().filter(|connection| connection.client() == client)
+        self.connection_mut().filter(|connection| connection.shared().client() == client)
     }
 
     /// Whether a flow waits for a connection.
@@ -105,7 +105,7 @@ impl Handshake {
     pub(super) fn client(&self) -> ClientId {
         match &self.state {
             State::Asking { client, .. } => *client,
-            State::Ready(connection) => connection.client(),
+            State::Ready(connection) => connection.shared().client(),
         }
     }
 

@@ -22,7 +22,6 @@ pub(super) mod decryptor;
 mod exchanges;
 mod handshake;
 mod next_request;
-pub(super) mod packet_call;
 mod packet_size;
 mod peer_credit;
 mod responses;
@@ -40,7 +39,7 @@ use core::time::Duration;
 pub(super) use handshake::Availability;
 
 use crate::client::action::EndReason;
-use crate::client::calls::NewCall;
+use crate::client::calls::{NewCall, PacketCall};
 use crate::client::context::{Context, TimerOwner};
 use crate::client::event::LocalEvent;
 use crate::client::relays::Relays;
@@ -60,7 +59,6 @@ use calls::Sealer;
 use connection::NodeConnection;
 use decryptor::Decryptor;
 use handshake::Handshake;
-use packet_call::PacketCall;
 
 /// Level 2 of a client.
 #[derive(Clone, Debug)]
@@ -124,7 +122,7 @@ impl Streams {
 
     /// Payload bytes that are buffered. Visits every stream.
     pub(super) fn buffered(&self) -> usize {
-        self.connection().map_or(0, NodeConnection::buffered)
+        self.connection().map_or(0, |connection| connection.shared().buffered())
     }
 
     pub(super) fn connection(&self) -> Option<&NodeConnection> {
@@ -167,7 +165,7 @@ impl Streams {
     ) -> Result<(), Misuse> {
         let Some(number) = self.flows.get(&id).map(|flow| flow.number) else { return Ok(()) };
         let Some(connection) = self.handshake.connection_mut() else { return Ok(()) };
-        let udp = connection.stream(number).is_some_and(|stream| stream.kind() == FlowKind::Udp);
+        let udp = connection.shared().stream(number).is_some_and(|stream| stream.kind() == FlowKind::Udp);
         if event == LocalEvent::Reset || udp && event == LocalEvent::Fin {
             self.end(id, EndReason::Local, context);
             return Ok(());
@@ -177,7 +175,7 @@ impl Streams {
 
     /// When a flow ends by itself, and why.
     fn deadline(&self, id: FlowId, config: &ClientOptions) -> Option<(Instant, EndReason)> {
-        self.connection()?.stream(self.flows.get(&id)?.number)?.deadline(config)
+        self.connection()?.shared().stream(self.flows.get(&id)?.number)?.deadline(config)
     }
 
     /// Sets the timer of a flow.

@@ -1,13 +1,12 @@
 //! Answers and failures of calls that carry packets (protocol.md 3.1, 3.2 rules 4, 10 and 12).
 
 use crate::client::action::{ClientNotice, EndReason};
-use crate::client::calls::{CallFacts, CallOutcome};
+use crate::client::calls::{CallFacts, CallOutcome, PacketCall};
 use crate::client::context::Context;
 use crate::client::event::ExchangeFailure;
 use crate::client::relays::Relays;
 use crate::client::streams::Streams;
 use crate::client::streams::decrypted::DecryptedPacket;
-use crate::client::streams::packet_call::PacketCall;
 use crate::id::RelayId;
 use crate::wire::packet::{LEAST_PACKET, ResponseHeader};
 
@@ -79,7 +78,7 @@ impl Streams {
         }
         let (timeout, backoff) = (handshake.hello_timeout(), handshake.first_backoff());
         let Some(connection) = handshake.connection_mut() else { return };
-        if header.epoch == connection.epoch() && !header.flags.unknown {
+        if header.epoch == connection.shared().epoch() && !header.flags.unknown {
             if relays.get_mut(id).is_some_and(|relay| relay.destination_mut().on_here()) {
                 context.notice(ClientNotice::StreamsReady { relay: id });
             }

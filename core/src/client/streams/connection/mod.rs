@@ -121,14 +121,9 @@ impl NodeConnection {
         self.exchanges.change(exchange, |record| record.answering = true);
     }
 
-    /// The node's name for the connection.
-    pub(super) const fn epoch(&self) -> Epoch {
-        self.shared.epoch()
-    }
-
-    /// A stream.
-    pub(super) fn stream(&self, number: StreamNumber) -> Option<&LocalStream> {
-        self.shared.stream(number)
+    /// The connection, as both ends know it.
+    pub(super) const fn shared(&self) -> &Connection<LocalSocket> {
+        &self.shared
     }
 
     /// Whether another stream may be opened.
@@ -156,11 +151,6 @@ impl NodeConnection {
     #[cfg(feature = "model")]
     pub(in crate::client) const fn newest(&self) -> Option<AnswerNumber> {
         self.newest
-    }
-
-    /// The name under which the node knows the client.
-    pub(super) const fn client(&self) -> ClientId {
-        self.shared.client()
     }
 
     /// Whether the node must still hear of anything, or the client of anything from it.
@@ -269,10 +259,5 @@ impl NodeConnection {
         let stream = self.shared.remove(number, last, context.pool(), now)?;
         self.feed(context);
         Some(stream.socket().target().clone())
-    }
-
-    /// Payload bytes that are buffered. Visits every stream.
-    pub(super) fn buffered(&self) -> usize {
-        self.shared.buffered()
     }
 }

@@ -67,8 +67,8 @@ impl NodeConnection {
 
     fn header(&self, context: &Context) -> RequestHeader {
         RequestHeader {
-            client: self.client(),
-            epoch: Some(self.epoch()),
+            client: self.shared.client(),
+            epoch: Some(self.shared.epoch()),
             exchange: self.exchanges.next(),
             done: self.exchanges.done(),
             hold: Duration::ZERO,
