@@ -148,7 +148,7 @@ impl PendingAnswer {
         let Some(replies) = &self.replies else { return self.body.hash(hasher) };
         if let Some((header, frames)) = &self.packet {
             rank.hash(hasher);
-            ResponseHeader { answer: AnswerNumber::ZERO, ..header.clone() }.hash(hasher);
+            header.hash(hasher);
             frames.clone().for_each(|frame| frame.hash(hasher));
         }
         hasher.write_usize(replies.len());
