@@ -34,8 +34,8 @@ pub enum TimerKind {
     RelayRetry,
     /// Client: a relay's daily budget starts anew.
     BudgetReset,
-    /// Client: an answer is late (level 2).
-    Late,
+    /// Client: an answer is overdue (level 2).
+    Overdue,
     /// Client: a relay that is down is asked whether it works again (level 2).
     Probe,
     /// Client: a hello was not answered (level 2).

@@ -318,11 +318,7 @@ impl Client {
     fn make_call(&mut self) -> bool {
         let call = self.next_call();
         self.settle();
-        let made = call.is_some();
-        if let Some(call) = call {
-            self.calls.start(call, &mut self.relays, &mut self.context);
-        }
-        made
+        call.map(|call| self.calls.start(call, &mut self.relays, &mut self.context)).is_some()
     }
 
     fn next_call(&mut self) -> Option<NewCall> {

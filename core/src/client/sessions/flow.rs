@@ -157,10 +157,7 @@ impl Flow {
 
     /// Whether the flow waits for room in the uplink pool.
     pub(super) const fn is_blocked(&self) -> bool {
-        match &self.transport {
-            Transport::Tcp(session) => session.is_blocked(),
-            Transport::Udp(_) => false,
-        }
+        matches!(&self.transport, Transport::Tcp(session) if session.is_blocked())
     }
 
     /// Gives credit to the reader of the application's socket: not before a confirmed open.
@@ -349,18 +346,12 @@ impl Flow {
 
     /// Whether the next op of this flow has a fixed size: a datagram, or an op that goes again.
     pub(super) fn has_fixed_op(&self) -> bool {
-        match &self.transport {
-            Transport::Tcp(session) => session.link().is_some_and(Link::has_requeued),
-            Transport::Udp(_) => true,
-        }
+        self.link().is_none_or(Link::has_requeued)
     }
 
     /// Whether nothing newer than `op` was sent for this flow.
     pub(super) fn is_newest(&self, op: &Op) -> bool {
-        match &self.transport {
-            Transport::Tcp(session) => session.link().is_some_and(|link| link.is_newest(op)),
-            Transport::Udp(_) => true,
-        }
+        self.link().is_none_or(|link| link.is_newest(op))
     }
 
     /// Whether `op`, a poll, is all that the flow has in flight, and may be followed by a newer one.

@@ -70,20 +70,12 @@ impl Inputs {
     }
 }
 
-/// The kind of the op that was sent last. While it is a poll, the node has an op to answer with downlink.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Newest {
-    Payload,
-    Poll,
-}
-
 /// The polls of one session.
 #[derive(Clone, Debug)]
 pub(super) struct Polls {
     in_flight: usize,
-    newest: Newest,
-    /// When the last payload left.
-    payload_sent: Instant,
+    /// When the last payload left; none if a poll left after it, which the node has to answer with downlink.
+    payload_sent: Option<Instant>,
     depth: Depth,
     /// Empty answers to polls in a row.
     empties: usize,
@@ -94,23 +86,14 @@ pub(super) struct Polls {
 /// A time counts while it can still have an effect; when the next poll is due, only while nothing is in flight.
 impl Hash for Polls {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.in_flight, self.newest, self.depth.target(), self.empties.min(POLL_WAITS.len())).hash(state);
-        if self.newest == Newest::Payload {
-            Deadline(self.payload_sent.saturating_add(LONGEST_BEHIND)).hash(state);
-        }
+        (self.in_flight, self.depth.target(), self.empties.min(POLL_WAITS.len())).hash(state);
+        self.payload_sent.map(|at| Deadline(at.saturating_add(LONGEST_BEHIND))).hash(state);
     }
 }
 
 impl Polls {
     pub(super) const fn new(now: Instant) -> Self {
-        Self {
-            in_flight: 0,
-            newest: Newest::Payload,
-            payload_sent: now,
-            depth: Depth::new(),
-            empties: 0,
-            from: now,
-        }
+        Self { in_flight: 0, payload_sent: Some(now), depth: Depth::new(), empties: 0, from: now }
     }
 
     /// The class of the session's polls.
@@ -127,10 +110,9 @@ impl Polls {
     pub(super) const fn on_sent(&mut self, poll: bool, now: Instant) {
         if poll {
             self.in_flight = self.in_flight.saturating_add(1);
-            self.newest = Newest::Poll;
+            self.payload_sent = None;
         } else {
-            self.newest = Newest::Payload;
-            self.payload_sent = now;
+            self.payload_sent = Some(now);
         }
     }
 
@@ -169,7 +151,7 @@ impl Polls {
     /// When a poll should follow the last payload, if that is what was sent last: the node then always has an op to
     /// hold, and answers the payload at once.
     pub(super) fn behind_at(&self, inputs: Inputs) -> Option<Instant> {
-        (self.newest == Newest::Payload).then(|| self.payload_sent.saturating_add(inputs.poll_behind()))
+        self.payload_sent.map(|at| at.saturating_add(inputs.poll_behind()))
     }
 
     /// When the next poll of a session with nothing in flight is due at the latest.

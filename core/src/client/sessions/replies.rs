@@ -35,12 +35,12 @@ impl Replies<'_> {
     pub(super) fn on_call_ended(mut self, call: &CallFacts, batch: SentBatch, outcome: CallOutcome) {
         match outcome {
             CallOutcome::Replies(replies) => self.on_answer(call, batch, replies),
-            CallOutcome::Failed(why) => self.on_failure(call, batch, why),
-            CallOutcome::Overdue => self.on_overdue(call, batch),
-            // A batch is not answered with a packet.
-            CallOutcome::Body(_) | CallOutcome::Decrypted(_) => {
-                self.on_failure(call, batch, ExchangeFailure::Garbage)
+            CallOutcome::Failed(why) => self.on_failure(call, batch, why, EndReason::ExchangeLost(why)),
+            CallOutcome::Overdue => {
+                self.on_failure(call, batch, ExchangeFailure::Unknown, EndReason::ReplyOverdue);
             }
+            // A batch is not answered with a packet.
+            CallOutcome::Body(_) | CallOutcome::Decrypted(_) => {}
         }
     }
 
@@ -188,52 +188,31 @@ impl Replies<'_> {
         self.flows.conclude(id, outcome, self.relays, self.context);
     }
 
-    /// The call failed: its ops go again or are lost.
-    fn on_failure(&mut self, call: &CallFacts, batch: SentBatch, why: ExchangeFailure) {
-        self.on_probe_failed(call.relay, &batch);
-        match why {
-            ExchangeFailure::NotSent | ExchangeFailure::Refused { .. } => {
-                for sent in batch.into_ops() {
-                    self.requeue_op(sent);
-                }
-            }
-            ExchangeFailure::TooLarge => self.on_too_large(call, batch),
-            ExchangeFailure::Unknown | ExchangeFailure::Garbage => {
-                self.on_lost_batch(call.relay, batch, EndReason::ExchangeLost(why));
-            }
+    /// The call failed: its ops go again, or they are lost and their flows end with `end`.
+    fn on_failure(&mut self, call: &CallFacts, batch: SentBatch, why: ExchangeFailure, end: EndReason) {
+        let (now, config) = (self.context.now(), self.context.config());
+        let Some(relay) = self.relays.get_mut(call.relay) else { return };
+        if batch.is_probe() {
+            relay.passes_mut().on_seq_probe_lost();
         }
-    }
-
-    /// The driver did not report the end of the call in time.
-    fn on_overdue(&mut self, call: &CallFacts, batch: SentBatch) {
-        self.on_probe_failed(call.relay, &batch);
-        self.on_lost_batch(call.relay, batch, EndReason::ReplyOverdue);
-    }
-
-    /// The node may have had the ops, and their replies are lost. That counts against the relay.
-    fn on_lost_batch(&mut self, relay: RelayId, batch: SentBatch, why: EndReason) {
-        let now = self.context.now();
-        let down = self
-            .relays
-            .get_mut(relay)
-            .and_then(|relay| relay.on_fault(Fault::Strike, now, self.context.config()));
-        self.context.notice(down);
-        for sent in batch.into_ops() {
-            self.on_lost(sent, why);
-        }
-    }
-
-    /// A body was refused for its size. Ops that fit into a smaller one go again; the others are lost.
-    fn on_too_large(&mut self, call: &CallFacts, batch: SentBatch) {
-        let Some(relay) = self.relays.get(call.relay) else { return };
-        let limit = relay.passes().max_body();
         let overhead = wire::request_overhead(relay.options().form, &relay.options().key);
+        // Bytes of a request up to which its ops go again.
+        let again = match why {
+            ExchangeFailure::NotSent | ExchangeFailure::Refused { .. } => usize::MAX,
+            ExchangeFailure::TooLarge => {
+                Some(relay.passes().max_body()).filter(|most| call.body_len > *most).unwrap_or(0)
+            }
+            // The node may have had the ops. That counts against the relay.
+            ExchangeFailure::Unknown | ExchangeFailure::Garbage => {
+                self.context.notice(relay.on_fault(Fault::Strike, now, config));
+                0
+            }
+        };
         for sent in batch.into_ops() {
-            let fits = overhead.saturating_add(sent.op.encoded_len()) <= limit && call.body_len > limit;
-            if fits {
+            if overhead.saturating_add(sent.op.encoded_len()) <= again {
                 self.requeue_op(sent);
             } else {
-                self.on_lost(sent, EndReason::ExchangeLost(ExchangeFailure::TooLarge));
+                self.on_lost(sent, end);
             }
         }
     }
@@ -266,15 +245,6 @@ impl Replies<'_> {
             }
             OpOwner::Close(close) => self.flows.closes_mut().push_again(close.lost(), self.context),
             OpOwner::Probe => {}
-        }
-    }
-
-    /// A probe that was lost may be sent again.
-    fn on_probe_failed(&mut self, relay: RelayId, batch: &SentBatch) {
-        if let Some(relay) = self.relays.get_mut(relay)
-            && batch.is_probe()
-        {
-            relay.passes_mut().on_seq_probe_lost();
         }
     }
 }

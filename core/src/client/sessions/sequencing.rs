@@ -50,22 +50,10 @@ pub(super) struct SequencedReply {
 
 impl Hash for Link {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self {
-            sid,
-            path,
-            next,
-            in_flight,
-            replies,
-            polls,
-            window,
-            requeued,
-            unroutable,
-            undelivered,
-            ..
-        } = self;
-        (sid, path, next, in_flight, replies, polls, window, requeued, unroutable, undelivered).hash(state);
+        (self.sid, self.path, self.next, self.in_flight, &self.replies, &self.polls).hash(state);
+        (&self.window, &self.requeued, self.unroutable, self.undelivered).hash(state);
         // Whatever is in flight sets it anew when it is answered.
-        (self.in_flight == 0).then(|| polls.due_at_last()).hash(state);
+        (self.in_flight == 0).then(|| self.polls.due_at_last()).hash(state);
     }
 }
 

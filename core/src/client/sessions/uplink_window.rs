@@ -26,20 +26,14 @@ pub(super) struct UplinkWindow {
     /// Bytes answered quickly since the window last changed.
     quick: usize,
     quickest: Option<Duration>,
-    last: Speed,
+    /// Whether the last answer was slow.
+    slow: bool,
     unanswered: usize,
-}
-
-/// How quick the last answer was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Speed {
-    Quick,
-    Slow,
 }
 
 impl UplinkWindow {
     pub(super) const fn new() -> Self {
-        Self { window: FIRST, quick: 0, quickest: None, last: Speed::Quick, unanswered: 0 }
+        Self { window: FIRST, quick: 0, quickest: None, slow: false, unanswered: 0 }
     }
 
     /// How many bytes the next op may have, of a session with `depth` ops in flight at most: its share of the
@@ -64,14 +58,14 @@ impl UplinkWindow {
         let quickest = self.quickest.map_or(elapsed, |quickest| quickest.min(elapsed));
         self.quickest = Some(quickest);
         if elapsed > quickest.saturating_mul(3).saturating_add(LATENESS_ALLOWED) {
-            if self.last == Speed::Slow {
+            if self.slow {
                 self.window = (self.window / 2).max(LEAST);
             }
-            self.last = Speed::Slow;
+            self.slow = true;
             self.quick = 0;
             return;
         }
-        self.last = Speed::Quick;
+        self.slow = false;
         self.quick = self.quick.saturating_add(bytes);
         if self.quick >= self.window {
             self.window = self.window.saturating_mul(2).min(most.max(LEAST));

@@ -296,7 +296,7 @@ impl Streams {
             // What was measured since may have made something overdue already.
             let soon = now.saturating_add(Duration::from_micros(1));
             [
-                (connection.next_loss(relays).map(|at| at.max(soon)), TimerKind::Late),
+                (connection.next_loss(relays).map(|at| at.max(soon)), TimerKind::Overdue),
                 (connection.forgotten_at(config).map(|at| at.max(soon)), TimerKind::IdleClient),
                 (connection.inputs(0, false, config, now).bulk_at(), TimerKind::Coalesce),
             ]
