@@ -48,12 +48,10 @@ impl Flows {
 
     /// Whether a deadline belongs to level 2.
     pub(super) fn belongs_to_streams(&self, owner: TimerOwner) -> bool {
-        match owner {
-            TimerOwner::Flow(id) => self.carrier(id) == Some(Carrier::Streams),
-            TimerOwner::Streams => true,
-            TimerOwner::Relay(_) | TimerOwner::Exchange(_) | TimerOwner::Coalesce | TimerOwner::Closes => {
-                false
-            }
+        if let TimerOwner::Flow(id) = owner {
+            self.carrier(id) == Some(Carrier::Streams)
+        } else {
+            owner == TimerOwner::Streams
         }
     }
 
