@@ -3,9 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde_with::SerializeDisplay;
+
 /// A seed on the command line: `42`, `0x2a`, or a commit of 40 hexadecimal digits, so that each commit is
 /// tried with seeds of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, SerializeDisplay)]
 pub struct Seed(pub u64);
 
 /// Seeds from one, up to another or without end.

@@ -1,6 +1,9 @@
 //! `explore`: exhaustive search of small worlds.
 
+use std::fmt::Display;
+
 use seqlane_sim::explore::{self, Counterexample, Liveness, Options, Paths, Scope};
+use serde::Serialize;
 
 use crate::cli::console::{Console, count};
 use crate::cli::verdict::{CliError, Verdict};
@@ -40,12 +43,7 @@ fn every_state(args: ExploreArgs, console: &Console) -> Result<Verdict, CliError
         bar.tick();
     });
     bar.finish_and_clear();
-    console.say(&format!("{report}\n"))?;
-    console.document(&report)?;
-    Ok(match report.counterexample() {
-        None if report.is_truncated() => Verdict::Unfinished,
-        found => verdict(found),
-    })
+    tell(console, &report, report.counterexample(), report.is_truncated())
 }
 
 fn every_path(args: &ExploreArgs, console: &Console) -> Result<Verdict, CliError> {
@@ -56,14 +54,20 @@ fn every_path(args: &ExploreArgs, console: &Console) -> Result<Verdict, CliError
         bar.tick();
     });
     bar.finish_and_clear();
-    console.say(&format!("{report}\n"))?;
-    console.document(&report)?;
-    Ok(match &report.counterexample {
-        None if report.truncated => Verdict::Unfinished,
-        found => verdict(found.as_ref()),
-    })
+    tell(console, &report, report.counterexample.as_ref(), report.truncated)
 }
 
-fn verdict(found: Option<&Counterexample>) -> Verdict {
-    found.map_or(Verdict::Pass, |found| Verdict::Violated(found.property))
+fn tell(
+    console: &Console,
+    report: &(impl Display + Serialize),
+    found: Option<&Counterexample>,
+    truncated: bool,
+) -> Result<Verdict, CliError> {
+    console.say(&format!("{report}\n"))?;
+    console.document(report)?;
+    Ok(match found {
+        Some(found) => Verdict::Violated(found.property),
+        None if truncated => Verdict::Unfinished,
+        None => Verdict::Pass,
+    })
 }

@@ -35,11 +35,9 @@ pub(crate) struct Ran {
 
 impl ManyArgs {
     fn seeds(&self) -> Seeds {
-        let end = if self.duration.is_some() { None } else { Some(SEEDS) };
-        let seeds = self.seeds.unwrap_or(Seeds { first: 0, end });
-        let end =
-            if self.duration.is_some() { seeds.end } else { seeds.end.or(seeds.first.checked_add(SEEDS)) };
-        Seeds { end, ..seeds }
+        let seeds = self.seeds.unwrap_or(Seeds { first: 0, end: None });
+        let usual = seeds.first.checked_add(SEEDS).filter(|_| self.duration.is_none());
+        Seeds { end: seeds.end.or(usual), ..seeds }
     }
 
     /// Makes the runs, with a bar that shows how far they are.

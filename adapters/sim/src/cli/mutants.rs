@@ -7,7 +7,7 @@ mod report;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use seqlane_sim::Property;
 use serde_json::Value;
@@ -33,18 +33,8 @@ pub(crate) struct MutantsArgs {
     /// The day that --sample goes by, counted from 1970; today if left out
     #[arg(long, value_name = "D", requires = "sample")]
     day: Option<u64>,
-    /// Batches of seeds, for the median
-    #[arg(long, default_value_t = 9)]
-    batches: u64,
-    /// Seeds of a batch, at most
-    #[arg(long, default_value_t = 10_000)]
-    seeds: u64,
-    /// Runs that are shrunk; the shortest is reported
-    #[arg(long, default_value_t = 4)]
-    shrink: usize,
-    /// Spend at most this long on shrinking one run
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
-    shrink_budget: Duration,
+    #[command(flatten)]
+    effort: Effort,
 }
 
 pub(crate) fn run(args: MutantsArgs, console: &Console) -> Result<Verdict, CliError> {
@@ -54,12 +44,6 @@ pub(crate) fn run(args: MutantsArgs, console: &Console) -> Result<Verdict, CliEr
     if args.check {
         return check(&root, &mutants, console);
     }
-    let effort = Effort {
-        batches: args.batches,
-        seeds: args.seeds,
-        shrink: args.shrink,
-        shrink_budget: args.shrink_budget,
-    };
     let scratch = Scratch::new(&root)?;
     let bar = console.bar(Some(mutants.len() as u64));
     let mut rows = Vec::new();
@@ -68,7 +52,7 @@ pub(crate) fn run(args: MutantsArgs, console: &Console) -> Result<Verdict, CliEr
         bar.set_message(format!("{}: building", mutant.name));
         let found = scratch.build(&mutant.patch).and_then(|program| {
             bar.set_message(format!("{}: looking for it", mutant.name));
-            hunt(&program, mutant, effort, &scratch.failures(&mutant.name))
+            hunt(&program, mutant, args.effort, &scratch.failures(&mutant.name))
         });
         scratch.restore(&mutant.patch)?;
         let row = Row { mutant, found };

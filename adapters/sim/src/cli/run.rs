@@ -7,7 +7,7 @@ use seqlane_sim::trace::Trace;
 use seqlane_sim::{Bundle, DecisionSource, Outcome, Recording, Run, Seed, Time};
 use serde_json::{Value, json};
 
-use crate::cli::console::{Console, command, count};
+use crate::cli::console::{Console, count};
 use crate::cli::scenario::ScenarioArgs;
 use crate::cli::verdict::{CliError, Verdict};
 
@@ -50,11 +50,7 @@ pub(crate) fn run(args: RunArgs, console: &Console) -> Result<Verdict, CliError>
     }
     console.say(&format!("seed {}, profile {}\n", args.seed, scenario.profile))?;
     tell(console, &outcome, took)?;
-    let again = command(
-        ["run".to_owned(), "--seed".to_owned(), args.seed.to_string()]
-            .into_iter()
-            .chain(args.scenario.words()),
-    );
+    let again = args.scenario.command(args.seed);
     console.document(
         &json!({ "seed": args.seed.to_string(), "outcome": document(&outcome), "replay": again }),
     )?;

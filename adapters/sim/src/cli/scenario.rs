@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use seqlane_sim::{Limits, Profile, Scenario, Time};
+use seqlane_sim::{Limits, Profile, Scenario, Seed, Time};
 
+use crate::cli::console::command;
 use crate::cli::verdict::CliError;
 
 /// The scenario of runs, and their limits.
@@ -47,9 +48,9 @@ impl ScenarioArgs {
         Limits { events: self.max_events, time }
     }
 
-    /// The same flags again.
-    pub(crate) fn words(&self) -> Vec<String> {
-        let mut words = Vec::new();
+    /// The command line that makes one seed's run.
+    pub(crate) fn command(&self, seed: Seed) -> String {
+        let mut words = vec!["run".to_owned(), "--seed".to_owned(), seed.to_string()];
         let mut flag = |name: &str, value: String| words.extend([format!("--{name}"), value]);
         if let Some(path) = &self.scenario {
             flag("scenario", path.display().to_string());
@@ -66,6 +67,6 @@ impl ScenarioArgs {
         if self.max_events != Limits::default().events {
             flag("max-events", self.max_events.to_string());
         }
-        words
+        command(words)
     }
 }

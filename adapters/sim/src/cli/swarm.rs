@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use seqlane_sim::swarm::SeedCheck;
-use seqlane_sim::{Property, Run, copies, isolation};
+use seqlane_sim::{Property, Run, Seed, copies, isolation};
 
-use crate::cli::console::{Console, command};
+use self::failures::{Keeper, KeptFailure};
+use crate::cli::console::Console;
 use crate::cli::coverage::never;
 use crate::cli::many::ManyArgs;
 use crate::cli::verdict::{CliError, Verdict};
@@ -71,8 +72,8 @@ pub(crate) fn run(args: SwarmArgs, console: &Console) -> Result<Verdict, CliErro
         }
         return Ok(Verdict::of(ran.figures.first_failure().map(|(_, violation)| violation)));
     }
-    report::tell(console, &scenario, &ran)?;
-    let keeper = failures::Keeper {
+    console.say(&format!("{}\n", report::text(&scenario, &ran)))?;
+    let keeper = Keeper {
         console,
         run: Run::new(&scenario).within(args.many.scenario.limits()),
         directory: &args.bundle_dir,
@@ -85,8 +86,9 @@ pub(crate) fn run(args: SwarmArgs, console: &Console) -> Result<Verdict, CliErro
     }
     console.document(&report::document(&scenario, &ran, &found))?;
     if let Some((seed, violation)) = ran.figures.first_failure() {
+        let seed = Seed(seed);
         let written = found.iter().find(|failure| failure.seed == seed);
-        let again = written.map_or_else(|| again(&args, seed), |failure| failure.replay());
+        let again = written.map_or_else(|| args.many.scenario.command(seed), KeptFailure::replay);
         console.say(&format!("{again}\n"))?;
         return Ok(Verdict::of(Some(violation)));
     }
@@ -96,10 +98,4 @@ pub(crate) fn run(args: SwarmArgs, console: &Console) -> Result<Verdict, CliErro
     let names: Vec<String> = missing.iter().map(|point| format!("{point:?}")).collect();
     console.say(&format!("M1 violated: never happened: {}\n", names.join(", ")))?;
     Ok(Verdict::Violated(Property::M1))
-}
-
-/// The command line that makes one seed's run.
-fn again(args: &SwarmArgs, seed: u64) -> String {
-    let seed = seqlane_sim::Seed(seed).to_string();
-    command(["run".to_owned(), "--seed".to_owned(), seed].into_iter().chain(args.many.scenario.words()))
 }

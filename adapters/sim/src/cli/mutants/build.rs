@@ -61,16 +61,7 @@ impl Scratch {
         let target = self.directory.join("target");
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
-            .args([
-                "build",
-                "--quiet",
-                "--profile",
-                "sim",
-                "--package",
-                "seqlane-sim",
-                "--bin",
-                "seqlane-sim",
-            ])
+            .args("build --quiet --profile sim --package seqlane-sim --bin seqlane-sim".split(' '))
             .current_dir(self.tree())
             .env("CARGO_TARGET_DIR", &target)
             .envs(PROFILE)

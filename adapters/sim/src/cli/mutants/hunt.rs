@@ -19,16 +19,20 @@ const ENOUGH: u64 = 10;
 const MANY_EVENTS: u64 = 30;
 
 /// How long a mutant is looked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(clap::Args, Clone, Copy, Debug)]
 pub(crate) struct Effort {
-    /// Batches of seeds.
-    pub(crate) batches: u64,
-    /// Seeds of a batch, at most.
-    pub(crate) seeds: u64,
-    /// Runs that are shrunk.
-    pub(crate) shrink: usize,
-    /// The time that one of them takes at most.
-    pub(crate) shrink_budget: Duration,
+    /// Batches of seeds, for the median
+    #[arg(long, default_value_t = 9)]
+    batches: u64,
+    /// Seeds of a batch, at most
+    #[arg(long, default_value_t = 10_000)]
+    seeds: u64,
+    /// Runs that are shrunk; the shortest is reported
+    #[arg(long, default_value_t = 4)]
+    shrink: usize,
+    /// Spend at most this long on shrinking one run
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    shrink_budget: Duration,
 }
 
 /// How a mutant was found.

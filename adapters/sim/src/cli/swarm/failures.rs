@@ -7,14 +7,15 @@ use seqlane_sim::shrink::shrink;
 use seqlane_sim::timeline::{self, Timeline};
 use seqlane_sim::trace::Trace;
 use seqlane_sim::{Bundle, DecisionSource, Figures, Run, Seed, Violation};
+use serde::Serialize;
 
 use crate::cli::console::{Console, command, count, write_to};
 use crate::cli::verdict::CliError;
 
 /// A failure that was written down.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct KeptFailure {
-    pub(crate) seed: u64,
+    pub(crate) seed: Seed,
     pub(crate) violation: Violation,
     /// The run as it was found.
     pub(crate) bundle: PathBuf,
@@ -57,14 +58,14 @@ impl Keeper<'_> {
             let (id, seeds, others) = (property.id(), count(failures.count, "seed"), others.join(", "));
             self.console.say(&format!("\n{id} violated by {seeds}, the first being {others}\n"))?;
             self.console.say(&format!("  {violation}\n"))?;
-            kept.push(self.keep_one(*seed, violation)?);
+            kept.push(self.keep_one(Seed(*seed), violation)?);
         }
         Ok(kept)
     }
 
-    fn keep_one(&self, seed: u64, violation: &Violation) -> Result<KeptFailure, CliError> {
-        let recording = self.run.record(&DecisionSource::Seed(seed));
-        let mut bundle = Bundle::new(&self.run, Some(seed), &recording);
+    fn keep_one(&self, seed: Seed, violation: &Violation) -> Result<KeptFailure, CliError> {
+        let recording = self.run.record(&DecisionSource::Seed(seed.0));
+        let mut bundle = Bundle::new(&self.run, Some(seed.0), &recording);
         // A run that differs each time it is made shows its violation (D1) in none of them.
         bundle.violation = Some(violation.clone());
         std::fs::create_dir_all(self.directory).map_err(|error| CliError::file(self.directory, error))?;

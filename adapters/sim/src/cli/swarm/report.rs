@@ -4,46 +4,35 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use seqlane_sim::timeline::escaped;
-use seqlane_sim::{Fault, Figures, Scenario, Seed};
+use seqlane_sim::{Fault, Figures, Scenario};
 use serde_json::{Value, json};
 
 use super::failures::KeptFailure;
-use crate::cli::console::{Console, write_to};
+use crate::cli::console::write_to;
 use crate::cli::coverage::{coverage, coverage_document};
 use crate::cli::many::Ran;
 use crate::cli::table::table;
 use crate::cli::verdict::CliError;
 
-/// Prints figures and tables.
-pub(crate) fn tell(console: &Console, scenario: &Scenario, ran: &Ran) -> Result<(), CliError> {
-    console.say(&format!(
-        "{}\n\n{}\n\n{}\n",
-        head(ran),
-        faults(&ran.figures),
-        coverage(scenario, &ran.figures)
-    ))
-}
-
-/// The figures in a few lines.
-fn head(Ran { figures, took }: &Ran) -> String {
+/// Figures and tables.
+pub(crate) fn text(scenario: &Scenario, Ran { figures, took }: &Ran) -> String {
     let seconds = took.as_secs_f64();
     let simulated = figures.simulated.as_secs_f64();
+    let Figures { seeds, events, finished, lost, calls, .. } = figures;
+    let verdict = match figures.failed() {
+        0 => "no property was violated".to_owned(),
+        failed => format!("{failed} seeds violated a property"),
+    };
     format!(
-        "{} seeds in {seconds:.1} s: {:.0} seeds/s, {:.0} events/s, {:.0} simulated s per wall s\n\
-         {} flows finished, {} lost, {} calls, {} events, {:.1} h simulated\n{}",
-        figures.seeds,
-        figures.seeds as f64 / seconds,
-        figures.events as f64 / seconds,
+        "{seeds} seeds in {seconds:.1} s: {:.0} seeds/s, {:.0} events/s, {:.0} simulated s per wall s\n\
+         {finished} flows finished, {lost} lost, {calls} calls, {events} events, {:.1} h simulated\n\
+         {verdict}\n\n{}\n\n{}",
+        *seeds as f64 / seconds,
+        *events as f64 / seconds,
         simulated / seconds,
-        figures.finished,
-        figures.lost,
-        figures.calls,
-        figures.events,
         simulated / 3600.0,
-        match figures.failed() {
-            0 => "no property was violated".to_owned(),
-            failed => format!("{failed} seeds violated a property"),
-        },
+        faults(figures),
+        coverage(scenario, figures),
     )
 }
 
@@ -74,20 +63,7 @@ pub(crate) fn document(scenario: &Scenario, Ran { figures, took }: &Ran, found: 
         "failed": figures.failed(),
         "faults": faults,
         "sometimes": coverage_document(figures.covered()),
-        "failures": found.iter().map(failure).collect::<Vec<_>>(),
-    })
-}
-
-fn failure(kept: &KeptFailure) -> Value {
-    json!({
-        "seed": Seed(kept.seed).to_string(),
-        "violation": kept.violation,
-        "bundle": kept.bundle,
-        "small": kept.small,
-        "decisions": kept.decisions,
-        "events": kept.events,
-        "lines": kept.lines,
-        "entries": kept.entries,
+        "failures": found,
     })
 }
 
@@ -102,15 +78,13 @@ pub(crate) fn write(
     let document = serde_json::to_string_pretty(&document(scenario, ran, found)).expect("it is JSON");
     write_to(&directory.join("report.json"), &document)?;
     let failures: String = found.iter().map(paragraph).collect();
-    let text = format!("{}\n\n{}\n\n{}", head(ran), faults(&ran.figures), coverage(scenario, &ran.figures));
+    let profile = &scenario.profile;
     let page = format!(
-        "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Swarm of {}</title>\n\
+        "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Swarm of {profile}</title>\n\
          <style>body{{font:15px system-ui,sans-serif;max-width:80em;margin:2em auto;padding:0 1em}}\
          pre{{font:13px ui-monospace,monospace;overflow:auto}}</style>\n\
-         <h1>Swarm of profile {}</h1>\n{failures}<pre>{}</pre></html>\n",
-        scenario.profile,
-        scenario.profile,
-        escaped(&text),
+         <h1>Swarm of profile {profile}</h1>\n{failures}<pre>{}</pre></html>\n",
+        escaped(&text(scenario, ran)),
     );
     write_to(&directory.join("index.html"), &page)
 }
