@@ -302,10 +302,9 @@ pub enum SessionEnd {
     NodeClosed,
 }
 
-impl SessionEnd {
-    /// What happened.
-    const fn text(self) -> &'static str {
-        match self {
+impl fmt::Display for SessionEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::Finished => "finished",
             Self::Closed => "closed by the client",
             Self::Idle => "idle",
@@ -314,13 +313,7 @@ impl SessionEnd {
             Self::Abandoned => "the client left before the target was connected",
             Self::ClientLost => "the client broke the protocol or was silent for too long",
             Self::NodeClosed => "the node was closed",
-        }
-    }
-}
-
-impl fmt::Display for SessionEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text())
+        })
     }
 }
 

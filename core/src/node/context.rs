@@ -28,7 +28,8 @@ use crate::wire::packet::{PacketWriter, RequestHeader};
 pub(super) struct Context {
     config: NodeOptions,
     now: Instant,
-    phase: NodePhase,
+    /// Whether [`NodeEvent::Close`](crate::NodeEvent::Close) has come: every request is answered with an error.
+    closed: bool,
     requests: Requests,
     packets: Packets,
     upstreams: Upstreams,
@@ -36,8 +37,8 @@ pub(super) struct Context {
     pool: Pool,
     /// Upstreams that the pool had no credit for.
     blocked: BTreeSet<UpstreamId>,
-    timers: TimerQueue<Timer>,
-    work: VecDeque<Work>,
+    timers: TimerQueue<(Owner, TimerKind)>,
+    work: VecDeque<Owner>,
     actions: VecDeque<NodeAction>,
     stats: NodeStats,
 }
@@ -45,40 +46,13 @@ pub(super) struct Context {
 /// Of a node whose work is done, and whose actions are taken.
 impl Hash for Context {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.phase, &self.requests, &self.upstreams, &self.pool, &self.blocked).hash(state);
+        (self.closed, &self.requests, &self.upstreams, &self.pool, &self.blocked).hash(state);
     }
 }
 
-/// Whether the node accepts requests.
-///
-/// ```text
-///  Running ── Close ──▶ Closed
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum NodePhase {
-    Running,
-    /// [`NodeEvent::Close`](crate::NodeEvent::Close) has come: every request is answered with an error.
-    Closed,
-}
-
-/// What a deadline belongs to.
+/// What a deadline belongs to; or what has changed, and is looked at before the event is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Owner {
-    Request(RequestId),
-    Upstream(UpstreamId),
-    Connection(ConnectionId),
-}
-
-/// The owner of a deadline, and what falls due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Timer {
-    owner: Owner,
-    kind: TimerKind,
-}
-
-/// Something that changed, and is looked at before the event is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Work {
     /// Whether the request can be answered.
     Request(RequestId),
     /// Whether an op of the upstream can run, whether its reader gets credit, and when its deadline is.
@@ -94,7 +68,7 @@ impl Context {
     pub(super) fn new(config: NodeOptions, packets: Packets, now: Instant) -> Self {
         Self {
             now,
-            phase: NodePhase::Running,
+            closed: false,
             requests: Requests::default(),
             packets,
             upstreams: Upstreams::default(),
@@ -122,11 +96,11 @@ impl Context {
     }
 
     pub(super) const fn is_closed(&self) -> bool {
-        matches!(self.phase, NodePhase::Closed)
+        self.closed
     }
 
     pub(super) const fn close(&mut self) {
-        self.phase = NodePhase::Closed;
+        self.closed = true;
     }
 
     pub(super) const fn stats(&self) -> &NodeStats {
@@ -324,18 +298,18 @@ impl Context {
     /// A request may be ready to be answered.
     pub(super) fn queue_request(&mut self, request: RequestId) {
         if self.requests.queue(request) {
-            self.work.push_back(Work::Request(request));
+            self.work.push_back(Owner::Request(request));
         }
     }
 
     /// All parts of a request have been looked at.
     pub(super) fn queue_accepted(&mut self, request: RequestId) {
-        self.work.push_back(Work::Request(request));
+        self.work.push_back(Owner::Request(request));
     }
 
     /// An upstream's session or stream has changed.
     pub(super) fn queue_upstream(&mut self, upstream: UpstreamId) {
-        let work = Work::Upstream(upstream);
+        let work = Owner::Upstream(upstream);
         if self.work.back() != Some(&work) {
             self.work.push_back(work);
         }
@@ -343,12 +317,12 @@ impl Context {
 
     /// A client of level 2 may have something to answer; the caller sees to it that it is queued once.
     pub(super) fn queue_connection(&mut self, connection: ConnectionId) {
-        self.work.push_back(Work::Connection(connection));
+        self.work.push_back(Owner::Connection(connection));
     }
 
-    pub(super) fn next_work(&mut self) -> Option<Work> {
+    pub(super) fn next_work(&mut self) -> Option<Owner> {
         let work = self.work.pop_front();
-        if let Some(Work::Request(request)) = work {
+        if let Some(Owner::Request(request)) = work {
             self.requests.unqueue(request);
         }
         work
@@ -362,18 +336,18 @@ impl Context {
         deadline: Option<(Instant, TimerKind)>,
     ) {
         let kind = deadline.map_or(TimerKind::Hold, |(_, kind)| kind);
-        self.timers.set(slot, Timer { owner, kind }, deadline.map(|(at, _)| at));
+        self.timers.set(slot, (owner, kind), deadline.map(|(at, _)| at));
     }
 
     /// Whose deadline has passed first.
     pub(super) fn next_due(&self) -> Option<Owner> {
-        let (at, timer) = self.timers.first()?;
-        (at <= self.now).then_some(timer.owner)
+        let (at, (owner, _)) = self.timers.first()?;
+        (at <= self.now).then_some(owner)
     }
 
     /// The next deadline.
     pub(super) fn wake(&self) -> Option<Wake> {
-        let (at, timer) = self.timers.first()?;
-        Some(Wake { at, timer: timer.kind })
+        let (at, (_, timer)) = self.timers.first()?;
+        Some(Wake { at, timer })
     }
 }

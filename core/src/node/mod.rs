@@ -32,7 +32,7 @@ pub use event::{Endpoint, NodeEvent, UpstreamEvent};
 use crate::config::NodeConfig;
 use crate::error::Misuse;
 use crate::id::{RequestId, UpstreamId};
-use crate::node::context::{Context, Owner, Work};
+use crate::node::context::{Context, Owner};
 use crate::node::packets::Packets;
 use crate::node::requests::Part;
 use crate::node::sessions::Sessions;
@@ -250,12 +250,12 @@ impl Node {
         while let Some(work) = self.context.next_work() {
             let Self { context: cx, sessions, streams } = self;
             match work {
-                Work::Request(request) => {
+                Owner::Request(request) => {
                     cx.respond_packet(request);
                     sessions.respond(cx, request);
                 }
-                Work::Connection(connection) => streams.respond(cx, connection),
-                Work::Upstream(upstream) => match cx.upstreams().carrier(upstream) {
+                Owner::Connection(connection) => streams.respond(cx, connection),
+                Owner::Upstream(upstream) => match cx.upstreams().carrier(upstream) {
                     Some(Carrier::Session) => sessions.advance(cx, upstream),
                     Some(Carrier::Stream(at)) => streams.advance(cx, at),
                     None => {}

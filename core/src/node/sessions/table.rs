@@ -133,18 +133,12 @@ impl SessionTable {
 
     /// The session of an upstream that is open.
     pub(super) fn session(&self, upstream: UpstreamId) -> Option<&Session> {
-        match self.state(upstream)? {
-            UpstreamState::Open(session) => Some(session),
-            UpstreamState::Connecting(_) | UpstreamState::Lingering(_) => None,
-        }
+        if let UpstreamState::Open(session) = self.state(upstream)? { Some(session) } else { None }
     }
 
     /// The session of an upstream that is open.
     pub(super) fn session_mut(&mut self, upstream: UpstreamId) -> Option<&mut Session> {
-        match self.state_mut(upstream)? {
-            UpstreamState::Open(session) => Some(session),
-            UpstreamState::Connecting(_) | UpstreamState::Lingering(_) => None,
-        }
+        if let UpstreamState::Open(session) = self.state_mut(upstream)? { Some(session) } else { None }
     }
 
     /// The session with this id.

@@ -3,6 +3,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::node::action::ClientFault;
 use crate::wire::number::ExchangeNumber;
 use crate::wire::packet::{MAX_STATUSES, Status};
 
@@ -13,8 +14,8 @@ use crate::wire::packet::{MAX_STATUSES, Status};
 ///     └── arrives, with nothing to wait for ──▶ ┘
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-enum Progress {
-    /// It has not arrived.
+pub(super) enum Progress {
+    /// It has not arrived; it may have been named in a RESEND before.
     #[default]
     Missing,
     /// Its request is held.
@@ -32,23 +33,6 @@ struct Record {
     /// How often its frames had been repeated before they went into it.
     repeats: u32,
 }
-
-/// State of an exchange before its request arrived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Arrival {
-    /// Below `done`: the client will not ask for it any more.
-    Below,
-    /// New; it may have been named in a RESEND before.
-    First,
-    /// Another copy of a request that is held.
-    Held,
-    /// Another copy of a request that was answered.
-    Answered,
-}
-
-/// The number is too far above `done`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooFar;
 
 /// The exchanges from `done` to `seen`.
 #[derive(Clone, Debug, Hash)]
@@ -102,20 +86,17 @@ impl Exchanges {
         usize::try_from(exchange.get().checked_sub(self.done.get())?).ok()
     }
 
-    /// A request of this exchange has arrived.
-    pub(super) fn arrive(&mut self, exchange: ExchangeNumber) -> Result<Arrival, TooFar> {
-        let Some(index) = self.index(exchange) else { return Ok(Arrival::Below) };
+    /// A request of this exchange has arrived: the state before. None below `done`: the client will not ask for it any
+    /// more.
+    pub(super) fn arrive(&mut self, exchange: ExchangeNumber) -> Result<Option<Progress>, ClientFault> {
+        let Some(index) = self.index(exchange) else { return Ok(None) };
         if index >= MAX_STATUSES {
-            return Err(TooFar);
+            return Err(ClientFault::TooManyExchanges);
         }
         while self.records.len() <= index {
             self.records.push_back(Record::default());
         }
-        Ok(match self.records.get(index).map(|record| record.progress) {
-            None | Some(Progress::Missing) => Arrival::First,
-            Some(Progress::Held) => Arrival::Held,
-            Some(Progress::Answered(_)) => Arrival::Answered,
-        })
+        Ok(self.records.get(index).map(|record| record.progress))
     }
 
     /// Forgets the exchanges below `done`.
@@ -163,14 +144,14 @@ mod tests {
     #[test]
     fn an_exchange_that_was_overtaken_is_missing() {
         let mut exchanges = Exchanges::new(number(3));
-        assert_eq!(exchanges.arrive(number(5)), Ok(Arrival::First));
+        assert_eq!(exchanges.arrive(number(5)), Ok(Some(Progress::Missing)));
         exchanges.answered(number(5), 70_000, 0);
         assert_eq!(exchanges.seen(), number(5));
         let answered = Status::Answered { size: 1 };
         assert_eq!(exchanges.statuses(9), [Status::Missing, Status::Missing, answered]);
         assert_eq!(exchanges.statuses(1), [answered]);
-        assert_eq!(exchanges.arrive(number(2)), Ok(Arrival::Below));
-        assert_eq!(exchanges.arrive(number(5)), Ok(Arrival::Answered));
+        assert_eq!(exchanges.arrive(number(2)), Ok(None));
+        assert!(matches!(exchanges.arrive(number(5)), Ok(Some(Progress::Answered(_)))));
     }
 
     #[test]
@@ -187,7 +168,7 @@ mod tests {
     #[test]
     fn a_client_has_no_more_exchanges_than_a_response_has_statuses() {
         let mut exchanges = Exchanges::new(number(1));
-        assert_eq!(exchanges.arrive(number(4097)), Err(TooFar));
-        assert_eq!(exchanges.arrive(number(4096)), Ok(Arrival::First));
+        assert_eq!(exchanges.arrive(number(4097)), Err(ClientFault::TooManyExchanges));
+        assert_eq!(exchanges.arrive(number(4096)), Ok(Some(Progress::Missing)));
     }
 }

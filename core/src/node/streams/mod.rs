@@ -25,7 +25,7 @@ use bytes::Bytes;
 use crate::error::Misuse;
 use crate::id::RequestId;
 use crate::level::Level;
-use crate::node::action::{ClientEnd, NodeNotice};
+use crate::node::action::{ClientEnd, NodeNotice, SessionEnd};
 use crate::node::context::Context;
 use crate::node::event::UpstreamEvent;
 use crate::node::requests::{ExchangeRef, PacketError, Part};
@@ -35,6 +35,7 @@ use crate::node::streams::client::response::unknown_epoch;
 use crate::node::streams::connections::Connections;
 use crate::node::upstreams::{ConnectionId, StreamRef};
 use crate::wire::packet::RequestHeader;
+use crate::wire::reset::ResetCode;
 
 /// The engine of level 2.
 #[derive(Clone, Debug)]
@@ -180,7 +181,7 @@ impl Streams {
     /// Drops a client with everything that it has. Its requests are answered as packets that do not open.
     fn drop_client(&mut self, cx: &mut Context, id: ConnectionId, why: ClientEnd) {
         if let Some(connection) = self.connections.get_mut(id) {
-            connection.reset_streams(cx);
+            connection.end_streams(SessionEnd::ClientLost, ResetCode::Gone, cx);
         }
         if let Some(connection) = self.connections.remove(id) {
             cx.notice(NodeNotice::ClientEnded { client: connection.client(), why });

@@ -69,7 +69,8 @@ impl ClientConnection {
         let window_kept = buffers(kind, window, cx.config());
         let socket = if full { None } else { Socket::open(carrier, target, kind, window_kept, cx) };
         let Some(socket) = socket else {
-            self.refuse(number, ResetCode::TooManyStreams, now);
+            self.ended.insert(number);
+            self.shared.refuse(number, ResetCode::TooManyStreams, now);
             let limit = if full { "streams.max_streams" } else { "max_sessions" };
             return cx.notice(NodeNotice::LimitReached { limit });
         };
@@ -85,8 +86,9 @@ impl ClientConnection {
         cx: &mut Context,
     ) -> Result<(), ClientFault> {
         let Some(stream) = self.shared.stream_mut(number) else {
-            if fresh {
-                self.on_stray_chunk(number, cx.now());
+            let known = !fresh || self.shared.on_stray_chunk(number, cx.now()) || self.ended.contains(number);
+            if !known {
+                self.shared.queue_gone(number, cx.now());
             }
             return Ok(());
         };
@@ -115,7 +117,8 @@ impl ClientConnection {
         if self.shared.stream(number).is_some() {
             self.end_stream(number, SessionEnd::Closed, None, cx);
         } else {
-            self.forget(number, cx.now());
+            self.ended.insert(number);
+            self.shared.forget(number, cx.now());
         }
     }
 

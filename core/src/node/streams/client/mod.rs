@@ -111,25 +111,6 @@ impl ClientConnection {
         self.held.remove(&exchange)
     }
 
-    /// A stream is refused before it begins.
-    fn refuse(&mut self, number: StreamNumber, code: ResetCode, now: Instant) {
-        self.ended.insert(number);
-        self.shared.refuse(number, code, now);
-    }
-
-    /// The client reset a stream that does not exist: it is never opened.
-    fn forget(&mut self, number: StreamNumber, now: Instant) {
-        self.ended.insert(number);
-        self.shared.forget(number, now);
-    }
-
-    /// DATA came for a stream that does not exist.
-    fn on_stray_chunk(&mut self, number: StreamNumber, now: Instant) {
-        if !self.shared.on_stray_chunk(number, now) && !self.ended.contains(number) {
-            self.shared.queue_gone(number, now);
-        }
-    }
-
     /// Whether the sums and the numbers of ended streams are within their bounds.
     fn check_bounds(&self, config: &NodeOptions) -> Result<(), ClientFault> {
         let (sums, grants) = (self.shared.scheduler().sums(), self.shared.grants());
@@ -196,11 +177,6 @@ impl ClientConnection {
         self.last_seen.saturating_add(config.tuning.streams.idle)
     }
 
-    /// Whether an exchange was named in a RESEND: its answers carry a header only.
-    fn is_named(&self, exchange: ExchangeNumber) -> bool {
-        self.exchanges.is_named(exchange)
-    }
-
     pub(super) const fn client(&self) -> ClientId {
         self.shared.client()
     }
@@ -258,16 +234,12 @@ impl ClientConnection {
         self.queue(cx);
     }
 
-    fn end_streams(&mut self, why: SessionEnd, code: ResetCode, cx: &mut Context) {
+    /// Resets every stream.
+    pub(super) fn end_streams(&mut self, why: SessionEnd, code: ResetCode, cx: &mut Context) {
         let first = |connection: &Self| connection.shared.streams().next().map(|(number, _)| number);
         while let Some(number) = first(self) {
             self.end_stream(number, why, Some(code), cx);
         }
-    }
-
-    /// The client is dropped: every stream is reset.
-    pub(super) fn reset_streams(&mut self, cx: &mut Context) {
-        self.end_streams(SessionEnd::ClientLost, ResetCode::Gone, cx);
     }
 
     /// The client was dropped: its requests are answered as packets that do not open.

@@ -7,7 +7,7 @@ use crate::node::action::ClientFault;
 use crate::node::context::Context;
 use crate::node::requests::{ExchangeRef, Part};
 use crate::node::streams::client::ClientConnection;
-use crate::node::streams::exchanges::Arrival;
+use crate::node::streams::exchanges::Progress;
 use crate::node::streams::hold::{HeldExchange, ResponsePayload};
 use crate::wire::frame::Frames;
 use crate::wire::number::ExchangeNumber;
@@ -35,12 +35,12 @@ impl ClientConnection {
     ) -> Result<(), ClientFault> {
         let header = request.header;
         self.last_seen = cx.now();
-        let arrival = self.exchanges.arrive(header.exchange).map_err(|_| ClientFault::TooManyExchanges)?;
+        let arrival = self.exchanges.arrive(header.exchange)?;
         self.confirm_below(header.done, cx.now());
         self.take_terms(header);
         self.answer_done(cx);
         for frame in frames {
-            self.on_frame(request, frame, arrival == Arrival::First, cx)?;
+            self.on_frame(request, frame, arrival == Some(Progress::Missing), cx)?;
         }
         self.admit_copy(request, arrival, cx);
         self.queue(cx);
@@ -58,34 +58,34 @@ impl ClientConnection {
     }
 
     /// Answers this copy of a request, or holds it.
-    fn admit_copy(&mut self, request: RequestCopy<'_>, arrival: Arrival, cx: &mut Context) {
+    fn admit_copy(&mut self, request: RequestCopy<'_>, arrival: Option<Progress>, cx: &mut Context) {
         let now = cx.now();
         let RequestCopy { part, header, shared, .. } = request;
         let exchange = header.exchange;
         let bare = header.epoch.is_none()
             || header.max_response == ResponseRoom::HeaderOnly
-            || self.is_named(exchange)
+            || self.exchanges.is_named(exchange)
             || exchange < self.exchanges.done();
         let hold = if shared { Duration::ZERO } else { header.hold.min(self.grants().max_hold) };
         let until = now.saturating_add(hold);
         let held = HeldExchange { at: part, arrived: now, until, max_response: header.max_response };
         match arrival {
-            Arrival::Held if !bare => {
+            Some(Progress::Held) if !bare => {
                 // Its frames are fixed now, and both copies are answered with them.
                 self.answer_held(exchange, ResponsePayload::Anything, cx);
                 self.answer_again(exchange, held, cx);
             }
-            Arrival::Answered if !bare => self.answer_again(exchange, held, cx),
-            Arrival::First if !bare => {
+            Some(Progress::Answered(_)) if !bare => self.answer_again(exchange, held, cx),
+            Some(Progress::Missing) if !bare => {
                 self.exchanges.hold(exchange);
                 self.held.insert(exchange, held);
                 cx.hold_exchange(part, ExchangeRef { connection: self.id, exchange });
             }
-            Arrival::First => {
+            Some(Progress::Missing) => {
                 self.exchanges.answered(exchange, 0, 0);
                 self.answer_bare(exchange, held, header.epoch.is_none(), cx);
             }
-            Arrival::Below | Arrival::Held | Arrival::Answered => {
+            None | Some(Progress::Held | Progress::Answered(_)) => {
                 self.answer_bare(exchange, held, header.epoch.is_none(), cx);
             }
         }
