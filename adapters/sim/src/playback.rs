@@ -159,17 +159,10 @@ impl<M: Machine> Player<M> {
 
     fn step(&mut self, entry: Entry<M::Event>, text: &str) -> Result<(), End> {
         self.time = self.time_of(&entry);
-        if let Some(why) = self.refused.take() {
-            let got = format!("the event is refused: {why}");
-            return match &entry {
-                Entry::Refused(recorded) if **recorded == *why => Ok(()),
-                Entry::Refused(recorded) => {
-                    Err(self.differs(format!("the event is refused: {recorded}"), got))
-                }
-                Entry::Event { .. } | Entry::Action(_) | Entry::End(_) => {
-                    Err(self.differs("the event is taken".to_owned(), got))
-                }
-            };
+        let taken = "the event is taken".to_owned();
+        let refused = self.refused.take().map(|why| format!("the event is refused: {why}"));
+        if let (Some(got), false) = (&refused, matches!(entry, Entry::Refused(_))) {
+            return Err(self.differs(taken, got.clone()));
         }
         match entry {
             Entry::Event { now, event } => {
@@ -179,19 +172,19 @@ impl<M: Machine> Player<M> {
                 Ok(())
             }
             Entry::Refused(why) => {
-                Err(self.differs(format!("the event is refused: {why}"), "the event is taken".to_owned()))
+                self.compare(format!("the event is refused: {why}"), refused.unwrap_or(taken))
             }
             Entry::Action(expected) => {
                 self.actions += 1;
                 let got = M::record_action(&self.machine.poll(), &self.mask);
-                if got == expected {
-                    Ok(())
-                } else {
-                    Err(self.differs(expected.to_string(), got.to_string()))
-                }
+                self.compare(expected.to_string(), got.to_string())
             }
             Entry::End(ending) => Err(End::Same(ending)),
         }
+    }
+
+    fn compare(&self, expected: String, got: String) -> Result<(), End> {
+        if got == expected { Ok(()) } else { Err(self.differs(expected, got)) }
     }
 
     fn differs(&self, expected: String, got: String) -> End {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use seqlane::wire::reset::ResetCode;
 use seqlane::{EndReason, ExchangeFailure};
 
+use crate::Fault;
 use crate::ends::{Ends, Flow};
 use crate::oracle::records::{RelayRecord, flows};
 use crate::oracle::{Oracle, SentOp};
 use crate::script::{Opening, Side};
-use crate::{Fault, Property};
 
 /// A round trip of this length may outlast a wait of the machines.
 const SLOW: Duration = Duration::from_secs(3);
@@ -66,13 +66,14 @@ impl Oracle {
         };
         let unused = self.relays.iter().find(|((of, _), record)| *of == client && unused(record));
         if let Some((_, relay)) = unused.map(|(key, _)| *key) {
-            let what =
-                format!("flow {flow} is lost, and relay{relay} was not tried after its budget was renewed");
-            self.violated(Property::L5, what);
+            violated!(
+                self,
+                L5,
+                "flow {flow} is lost, and relay{relay} was not tried after its budget was renewed"
+            );
         }
         if let Some(relay) = self.free_relay(flow, client) {
-            let what = format!("flow {flow} never found a relay, and relay{relay} is free");
-            self.violated(Property::L6, what);
+            violated!(self, L6, "flow {flow} never found a relay, and relay{relay} is free");
         }
     }
 

@@ -11,7 +11,7 @@ use crate::oracle::Oracle;
 use crate::oracle::packets::answers;
 use crate::oracle::records::{OpKind, Request, SentCall, SentOp, flows};
 use crate::time::nanos;
-use crate::{CoveragePoint, Property, Time};
+use crate::{CoveragePoint, Time};
 
 /// A relay is left alone for no longer than this, or than configured.
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -35,8 +35,7 @@ impl Oracle {
         let options = &self.setup.client;
         let limits = Limits { max_body: 256 << 20, max_ops: options.tuning.max_batch_ops };
         let Some(options) = options.relays.get(place as usize).cloned() else {
-            let what = format!("client{client} sends through relay {relay}, which is none");
-            self.violated(Property::S10, what);
+            violated!(self, S10, "client{client} sends through relay {relay}, which is none");
             return Request::from([]);
         };
         let now = self.client_now(client);
@@ -80,7 +79,7 @@ impl Oracle {
         match wire::decode_request(body, limits) {
             Ok(request) => request.decode_ops().into_iter().filter_map(Result::ok).collect(),
             Err(error) => {
-                self.violated(Property::S10, format!("client{client} sends a bad batch: {error}"));
+                violated!(self, S10, "client{client} sends a bad batch: {error}");
                 Vec::new()
             }
         }
@@ -122,8 +121,7 @@ impl Oracle {
         require!(self, within, R3, "client{client} makes call {spent} through relay{relay} in a day");
         if let Some(until) = alone.filter(|until| *until > now) {
             let early = until.saturating_since(now);
-            let what = format!("client{client} calls relay{relay}, which refused, {early:?} too early");
-            self.violated(Property::R3, what);
+            violated!(self, R3, "client{client} calls relay{relay}, which refused, {early:?} too early");
         }
     }
 

@@ -32,7 +32,7 @@ impl Oracle {
     fn check_downlink(&mut self, ends: &Ends, flow: usize, bytes: &Bytes) {
         let received = ends.flows[flow].app.received;
         if let Err(mismatch) = Pattern::new(flow as u64, Direction::Down).verify(received, bytes) {
-            return self.violated(Property::S1, format!("downlink of flow {flow}: {mismatch}"));
+            return violated!(self, S1, "downlink of flow {flow}: {mismatch}");
         }
         let sent = ends.upstreams_of(flow).map(|upstream| upstream.sent).max().unwrap_or(0);
         let whole = received + bytes.len() as u64 <= sent;
@@ -56,7 +56,7 @@ impl Oracle {
 
     fn check_datagram(&mut self, flow: usize, upstream: usize, number: Option<u64>) {
         let Some(number) = number else {
-            return self.violated(Property::S1, format!("upstream of flow {flow} gets a foreign datagram"));
+            return violated!(self, S1, "upstream of flow {flow} gets a foreign datagram");
         };
         let holds = self.upstreams[upstream].datagrams.insert(number) || self.may_be_doubled(flow);
         require!(self, holds, S2, "upstream of flow {flow} gets datagram {number} twice");
@@ -139,7 +139,7 @@ impl Oracle {
     fn check_end(&mut self, ends: &Ends, flow: usize, why: EndReason) {
         let state = &ends.flows[flow];
         if state.app.ended.is_some() {
-            return self.violated(Property::S4, format!("flow {flow} ends twice"));
+            return violated!(self, S4, "flow {flow} ends twice");
         }
         if why == EndReason::Finished
             && !state.is_udp()
@@ -150,8 +150,7 @@ impl Oracle {
             require!(self, whole, S1, "flow {flow} looks finished after {received} B, and is not");
         }
         if self.setup.is_calm() && !self.is_expected_end(ends, flow, why) {
-            return self
-                .violated(Property::D5, format!("nothing went wrong, and flow {flow} is over: {why}"));
+            return violated!(self, D5, "nothing went wrong, and flow {flow} is over: {why}");
         }
         if self.is_stream(flow) {
             return self.check_stream_end(ends, flow, why);
@@ -202,7 +201,7 @@ impl Oracle {
             None
         };
         if let Some(what) = wrong {
-            return self.violated(Property::S4, format!("{what} (a foreign client, flow {flow})"));
+            return violated!(self, S4, "{what} (a foreign client, flow {flow})");
         }
         self.check_downlink(ends, flow, &data.data);
         let closed =

@@ -6,11 +6,19 @@
 //!
 //! It keeps records of its own, and shares nothing with the world but the [`Ends`], which it only reads.
 
+/// Reports a violation of a property; the text says what was seen.
+macro_rules! violated {
+    ($oracle:expr, $property:ident, $($seen:tt)+) => {
+        $oracle.violated(crate::property::Property::$property, format!($($seen)+))
+    };
+}
+pub(crate) use violated;
+
 /// Requires that something holds. Otherwise the property is violated, and the text says what was seen.
 macro_rules! require {
     ($oracle:expr, $holds:expr, $property:ident, $($seen:tt)+) => {
         if !$holds {
-            $oracle.violated(crate::property::Property::$property, format!($($seen)+));
+            crate::oracle::violated!($oracle, $property, $($seen)+);
         }
     };
 }

@@ -281,7 +281,7 @@ impl Oracle {
             // Nothing tells a late copy of a last op from the op itself when both find the end.
             let ran = !reply.eof || !reply.data.is_empty();
             if ran && !session.executed.insert(number) {
-                self.violated(Property::S3, format!("op {number} of flow {flow} is executed twice"));
+                violated!(self, S3, "op {number} of flow {flow} is executed twice");
             }
             return;
         };
@@ -290,10 +290,9 @@ impl Oracle {
         session.blind |= error.contains("too much waits");
         let refused = error.contains("already processed") || error.contains("already waits");
         if refused && copies < 2 {
-            let what = format!("op {number} of flow {flow} is refused, and came once: {error}");
-            self.violated(Property::S7, what);
+            violated!(self, S7, "op {number} of flow {flow} is refused, and came once: {error}");
         } else if error.starts_with(&format!("seq {number} refused: too much waits for {number} ")) {
-            self.violated(Property::S7, format!("op {number} of flow {flow} is expected and refused"));
+            violated!(self, S7, "op {number} of flow {flow} is expected and refused");
         } else if !error.contains("upstream was reset") {
             let record = &mut self.flows[flow];
             record.excused |=

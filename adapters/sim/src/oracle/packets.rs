@@ -14,7 +14,7 @@ use crate::oracle::Oracle;
 use crate::oracle::attribution::WHILE;
 use crate::oracle::records::{OpKind, SentCall, SentOp, is_packet};
 use crate::script::{Opening, Pace, Side};
-use crate::{CoveragePoint, Fault, Property, Time};
+use crate::{CoveragePoint, Fault, Time};
 
 /// Calls that a client of idle flows makes at most beyond its holds, and how many it makes for each hold; while
 /// faults happen, this many a minute.
@@ -41,8 +41,7 @@ impl Oracle {
         let (header, frames) = match read_request(packet) {
             Ok(read) => read,
             Err(why) => {
-                let what = format!("client{client} sends an unreadable packet: {why}");
-                self.violated(Property::S10, what);
+                violated!(self, S10, "client{client} sends an unreadable packet: {why}");
                 return OpKind::Packet { name: None, hello: false, room: None };
             }
         };
@@ -259,9 +258,11 @@ impl Oracle {
         let left = (0..ends.flows.len()).find(left);
         require!(self, out == 0, S14, "client{client} has {out} packets in flight and no wake time");
         if let Some(flow) = left {
-            let what =
-                format!("client{client} has no wake time, and its node still has the stream of flow {flow}");
-            self.violated(Property::S14, what);
+            violated!(
+                self,
+                S14,
+                "client{client} has no wake time, and its node still has the stream of flow {flow}"
+            );
         }
     }
 }

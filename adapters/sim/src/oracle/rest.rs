@@ -9,7 +9,7 @@ use crate::ends::{Ends, Flow};
 use crate::oracle::Oracle;
 use crate::oracle::records::{ClientAtRest, NodeAtRest};
 use crate::scenario::setup::KEY;
-use crate::{CoveragePoint, Property, Time};
+use crate::{CoveragePoint, Time};
 
 /// How long the world may take to come to rest after the last flow has ended: the longest watchdog, the idle
 /// limits, and a node's last timers.
@@ -88,7 +88,7 @@ impl Oracle {
         let held = at_rest.held;
         require!(self, held == 0, R5, "client{client} holds {held} B at rest");
         if let Some(wake) = at_rest.wake.filter(|wake| !harmless(wake.timer)) {
-            self.violated(Property::R5, format!("client{client} still waits for {:?} at rest", wake.timer));
+            violated!(self, R5, "client{client} still waits for {:?} at rest", wake.timer);
         }
         require!(self, out == 0, S13, "client{client} has {out} exchanges out at rest");
         self.check_secrets(at_rest.machine, "client", client);

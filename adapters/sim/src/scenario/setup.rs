@@ -241,27 +241,23 @@ fn relays<C: Chooser>(
     let count = ranged(chooser, DecisionPoint::Relays, 0, scenario.relays.least, scenario.relays.most);
     (0..u64::from(count))
         .map(|relay| {
-            let mut ask = |fault, point, n| if on(fault) { chooser.decide(point, relay, n) } else { 0 };
-            let queueing = ask(Fault::Queueing, DecisionPoint::Queueing, 3);
-            let other_node = ask(Fault::Mixed, DecisionPoint::Mixed, 3) == 1;
-            let binary = level == Level::Streams
-                && scenario.swarm
-                && chooser.decide(DecisionPoint::Binary, relay, 4) == 1;
-            let mut ask = |fault, point, n| if on(fault) { chooser.decide(point, relay, n) } else { 0 };
+            let mut ask = |open: bool, point, n| if open { chooser.decide(point, relay, n) } else { 0 };
+            let queueing = ask(on(Fault::Queueing), DecisionPoint::Queueing, 3);
+            let other_node = ask(on(Fault::Mixed), DecisionPoint::Mixed, 3) == 1;
+            let binary = ask(level == Level::Streams && scenario.swarm, DecisionPoint::Binary, 4) == 1;
             RelaySetup {
                 // Every client keeps to the limit of its own account.
-                concurrency: if queueing > 0 {
-                    queueing
-                } else {
-                    scenario.concurrency.saturating_mul(clients)
+                concurrency: match queueing {
+                    0 => scenario.concurrency.saturating_mul(clients),
+                    queueing => queueing,
                 },
                 queues: queueing > 0,
-                daily_calls: match ask(Fault::Refuse, DecisionPoint::Quota, 4) {
+                daily_calls: match ask(on(Fault::Refuse), DecisionPoint::Quota, 4) {
                     1 => Some(20),
                     _ => scenario.daily_calls,
                 },
-                renews_in: RENEWALS[ask(Fault::Refuse, DecisionPoint::Renewal, 3) as usize],
-                body_cap: BODY_CAPS[ask(Fault::BodyCap, DecisionPoint::BodyCap, 3) as usize],
+                renews_in: RENEWALS[ask(on(Fault::Refuse), DecisionPoint::Renewal, 3) as usize],
+                body_cap: BODY_CAPS[ask(on(Fault::BodyCap), DecisionPoint::BodyCap, 3) as usize],
                 other_node,
                 binary,
             }

@@ -2,10 +2,10 @@
 
 use seqlane::{ClientAction, ClientEvent, ClientNotice, ExchangeId, FlowId, Level, LocalEvent};
 
-use crate::oracle::require;
+use crate::oracle::{require, violated};
 use crate::trace::{Actor, ExchangeName, Sink, What};
 use crate::world::World;
-use crate::{Chooser, ClientHost, CoveragePoint, Property};
+use crate::{Chooser, ClientHost, CoveragePoint};
 
 /// More actions than this in one drain are a machine that does not come to rest.
 const MOST_ACTIONS: u32 = 100_000;
@@ -15,7 +15,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     pub(super) fn client_handle(&mut self, client: usize, event: ClientEvent) {
         let now = self.shown(client);
         if let Err(misuse) = self.clients[client].host.handle(now, event) {
-            self.oracle.violated(Property::S5, format!("client{client} refuses a legal event: {misuse}"));
+            violated!(self.oracle, S5, "client{client} refuses a legal event: {misuse}");
         }
     }
 
@@ -38,8 +38,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 action => self.on_client_action(client, action),
             }
         }
-        let what = format!("client{client} wants {MOST_ACTIONS} things done and is not idle");
-        self.oracle.violated(Property::S9, what);
+        violated!(self.oracle, S9, "client{client} wants {MOST_ACTIONS} things done and is not idle");
     }
 
     fn on_client_action(&mut self, client: usize, action: ClientAction) {

@@ -6,13 +6,13 @@ use bytes::Bytes;
 use seqlane::{EndReason, FlowKind, LocalEvent, OpenError, Target};
 
 use crate::ends::{Flow, datagram};
-use crate::oracle::require;
+use crate::oracle::{require, violated};
 use crate::pattern::{Direction, LONGEST, Pattern};
 use crate::script::{Pace, Side};
 use crate::trace::{Actor, Sink, What};
 use crate::world::event::Event;
 use crate::world::{Phase, World};
-use crate::{Chooser, ClientHost, CoveragePoint, Property};
+use crate::{Chooser, ClientHost, CoveragePoint};
 
 /// How long a UDP application waits between datagrams, and for the last answers.
 const UDP_PACE: Duration = Duration::from_millis(300);
@@ -37,7 +37,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             }
             Err(OpenError::FlowLimit) => self.ends.flows[flow].app.ended = Some(EndReason::NoRelay),
             Err(error) => {
-                self.oracle.violated(Property::S5, format!("client{client} refuses to open: {error}"));
+                violated!(self.oracle, S5, "client{client} refuses to open: {error}");
             }
         }
         if let Some(patience) = self.ends.flows[flow].script.gives_up {

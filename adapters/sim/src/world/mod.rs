@@ -32,6 +32,7 @@ use crate::clock::HostClock;
 use crate::ends::Ends;
 use crate::hash::RunHash;
 use crate::heap::EventHeap;
+use crate::oracle::violated;
 use crate::oracle::{ClientAtRest, NodeAtRest, Oracle};
 use crate::rng::Xoshiro256pp;
 use crate::scenario::Setup;
@@ -311,8 +312,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         const MOST_AT_ONCE: u64 = 20_000;
         self.instant = if at == self.now { self.instant + 1 } else { 0 };
         if self.instant > MOST_AT_ONCE {
-            let what = format!("more than {MOST_AT_ONCE} events at one instant");
-            self.oracle.violated(Property::S9, what);
+            violated!(self.oracle, S9, "more than {MOST_AT_ONCE} events at one instant");
         }
         self.now = self.now.max(at);
         self.events += 1;

@@ -8,12 +8,12 @@ use seqlane::{
 };
 
 use crate::ends::UpstreamState;
-use crate::oracle::require;
+use crate::oracle::{require, violated};
 use crate::scenario::setup::KEY;
 use crate::trace::{Actor, Sink, What};
 use crate::world::World;
 use crate::world::hosts::Caller;
-use crate::{Chooser, ClientHost, CoveragePoint, DecisionPoint, Fault, Property};
+use crate::{Chooser, ClientHost, CoveragePoint, DecisionPoint, Fault};
 
 const MOST_ACTIONS: u32 = 100_000;
 
@@ -21,7 +21,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     pub(super) fn node_handle(&mut self, node: usize, event: NodeEvent) {
         let now = self.shown(self.node_host(node));
         if let Err(misuse) = self.nodes[node].machine.handle(now, event) {
-            self.oracle.violated(Property::S5, format!("node{node} refuses a legal event: {misuse}"));
+            violated!(self.oracle, S5, "node{node} refuses a legal event: {misuse}");
         }
     }
 
@@ -56,8 +56,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 action => self.on_node_action(node, action),
             }
         }
-        let what = format!("node{node} wants {MOST_ACTIONS} things done and is not idle");
-        self.oracle.violated(Property::S9, what);
+        violated!(self.oracle, S9, "node{node} wants {MOST_ACTIONS} things done and is not idle");
     }
 
     fn on_node_action(&mut self, node: usize, action: NodeAction) {
@@ -71,8 +70,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                     Some(Caller::Flight(flight)) => self.answered(flight, status, body),
                     Some(Caller::ForeignClient(client)) => self.on_foreign_client_answer(client, &body),
                     None => {
-                        let what = format!("node{node} answers request {request} twice");
-                        self.oracle.violated(Property::S13, what);
+                        violated!(self.oracle, S13, "node{node} answers request {request} twice");
                     }
                 }
             }
@@ -82,8 +80,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 match flow.filter(|flow| self.ends.flows[*flow].script.transport() == kind) {
                     Some(flow) => self.open_upstream(node, upstream, flow),
                     None => {
-                        let what = format!("node{node} opens {target:?}, which no flow wants");
-                        self.oracle.violated(Property::S1, what);
+                        violated!(self.oracle, S1, "node{node} opens {target:?}, which no flow wants");
                     }
                 }
             }
@@ -120,16 +117,14 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// The upstream of an action; none may be about an upstream that has ended (S4).
     fn upstream_of(&mut self, node: usize, id: UpstreamId, action: &str) -> Option<usize> {
         let Some(upstream) = self.nodes[node].upstreams.get(&id).copied() else {
-            let what = format!("{action} for upstream {id}, which was never opened");
-            self.oracle.violated(Property::S4, what);
+            violated!(self.oracle, S4, "{action} for upstream {id}, which was never opened");
             return None;
         };
         match self.ends.upstreams[upstream].state {
             UpstreamState::Opening | UpstreamState::Open => return Some(upstream),
             UpstreamState::Broken { event } if event == self.events => {}
             UpstreamState::Broken { .. } | UpstreamState::Gone => {
-                let what = format!("{action} for upstream {id} after its end");
-                self.oracle.violated(Property::S4, what);
+                violated!(self.oracle, S4, "{action} for upstream {id} after its end");
             }
         }
         None
@@ -151,7 +146,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             NodeNotice::DatagramsDropped { .. } => self.coverage.set(CoveragePoint::DatagramDropped),
             NodeNotice::BadPacket { .. } => self.oracle.on_bad_packet(node),
             NodeNotice::ClientEnded { why: ClientEnd::Failed(fault), .. } => {
-                self.oracle.violated(Property::S10, format!("node{node} fails a client: {fault}"));
+                violated!(self.oracle, S10, "node{node} fails a client: {fault}");
             }
             NodeNotice::ClientEnded { client, why: ClientEnd::Idle } => {
                 self.oracle.on_forgotten(&self.ends, client);

@@ -3,10 +3,11 @@
 use seqlane::{ClientEvent, Instant, NodeEvent, Wake};
 
 use crate::clock::HostClock;
+use crate::oracle::violated;
 use crate::trace::{Actor, Sink, What};
 use crate::world::World;
 use crate::world::event::Event;
-use crate::{Chooser, ClientHost, Property, Time};
+use crate::{Chooser, ClientHost, Time};
 
 /// The clock of a host, and the timer that its machine has asked for.
 #[derive(Clone, Debug)]
@@ -81,8 +82,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let now = self.shown(host);
         if let Some(next) = self.hosts[host].wake.filter(|next| next.at <= now) {
             let (next, last) = (next.timer, wake.timer);
-            let what = format!("{actor} wants to be woken at once for {next:?} after {last:?}");
-            self.oracle.violated(Property::S9, what);
+            violated!(self.oracle, S9, "{actor} wants to be woken at once for {next:?} after {last:?}");
         }
     }
 

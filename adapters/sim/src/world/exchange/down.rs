@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use seqlane::{ClientEvent, ExchangeFailure, ExchangeId, NodeEvent};
 
 use crate::latency::QUANTILES;
+use crate::oracle::violated;
 use crate::trace::{Actor, Sink, Summary, What};
 use crate::world::World;
 use crate::world::adversary::Delivered;
@@ -13,7 +14,7 @@ use crate::world::event::RelayState;
 use crate::world::exchange::PAGE;
 use crate::world::flight::{Answer, Flight};
 use crate::world::hosts::Caller;
-use crate::{Chooser, ClientHost, CoveragePoint, DecisionPoint, Fault, Property};
+use crate::{Chooser, ClientHost, CoveragePoint, DecisionPoint, Fault};
 
 impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
     /// A node has answered a request.
@@ -156,7 +157,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
                 self.end_exchange(client, exchange, ClientEvent::ExchangeFailed { exchange, why });
             }
             None => {
-                self.oracle.violated(Property::S13, format!("{name} comes back without an answer"));
+                violated!(self.oracle, S13, "{name} comes back without an answer");
             }
         }
     }

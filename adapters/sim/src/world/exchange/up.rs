@@ -29,19 +29,14 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let relay = self.network.flights[flight].relay;
         match self.network.relays[relay].state {
             RelayState::Unreachable => {
-                let why = ExchangeFailure::NotSent;
-                self.turn_back(flight, Fault::Partition, "cannot be sent", Answer::Failed(why));
+                let answer = Answer::Failed(ExchangeFailure::NotSent);
+                self.turn_back(flight, Fault::Partition, "cannot be sent", answer);
             }
-            RelayState::Pages => self.turn_back(
-                flight,
-                Fault::Garbage,
-                "gets a page",
-                Answer::Reply(Bytes::from_static(PAGE.as_bytes())),
-            ),
-            RelayState::Refuses => {
-                let why = ExchangeFailure::Refused { retry_after: None };
-                self.turn_back(flight, Fault::Refuse, "is refused", Answer::Failed(why));
+            RelayState::Pages => {
+                let answer = Answer::Reply(Bytes::from_static(PAGE.as_bytes()));
+                self.turn_back(flight, Fault::Garbage, "gets a page", answer);
             }
+            RelayState::Refuses => self.refuse(flight, None, "is refused"),
             RelayState::CutUp => self.vanish(flight, Fault::Partition, "vanishes on the way up"),
             RelayState::Well | RelayState::Paused | RelayState::CutDown | RelayState::Slow => {
                 self.admit(flight)
@@ -58,16 +53,11 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         let spent = state.setup.daily_calls.is_some_and(|most| state.taken >= most);
         if refusal > 0 || spent {
             let retry_after = refusal.checked_sub(1).and_then(|place| REFUSALS[place as usize]);
-            let why = ExchangeFailure::Refused { retry_after };
-            return self.turn_back(flight, Fault::Refuse, "is refused", Answer::Failed(why));
+            return self.refuse(flight, retry_after, "is refused");
         }
         if state.setup.body_cap.is_some_and(|cap| len > cap) && self.phase == Phase::Faults {
-            return self.turn_back(
-                flight,
-                Fault::BodyCap,
-                "is too large",
-                Answer::Failed(ExchangeFailure::TooLarge),
-            );
+            let answer = Answer::Failed(ExchangeFailure::TooLarge);
+            return self.turn_back(flight, Fault::BodyCap, "is too large", answer);
         }
         if state.has_room() {
             self.seat(flight);
@@ -77,9 +67,13 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
             self.count_fault(fault);
             self.oracle.excuse(&self.network.flights[flight].request);
         } else {
-            let why = ExchangeFailure::Refused { retry_after: None };
-            self.turn_back(flight, Fault::Refuse, "is one too many", Answer::Failed(why));
+            self.refuse(flight, None, "is one too many");
         }
+    }
+
+    fn refuse(&mut self, flight: usize, retry_after: Option<Duration>, how: &'static str) {
+        let why = ExchangeFailure::Refused { retry_after };
+        self.turn_back(flight, Fault::Refuse, how, Answer::Failed(why));
     }
 
     /// A relay works on a call: it goes on to the node.
