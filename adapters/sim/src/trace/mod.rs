@@ -264,18 +264,17 @@ impl FromStr for Actor {
     type Err = UnknownName;
 
     fn from_str(text: &str) -> Result<Self, UnknownName> {
-        const NUMBERED: [(&str, fn(u32) -> Actor); 5] = [
-            ("app", Actor::App),
-            ("client", Actor::Client),
-            ("relay", Actor::Relay),
-            ("node", Actor::Node),
-            ("upstream", Actor::Upstream),
-        ];
-        let numbered = |(name, actor): &(&str, fn(u32) -> Self)| {
-            text.strip_prefix(name).and_then(|number| number.parse().ok()).map(actor)
-        };
-        let found = NUMBERED.iter().find_map(numbered).or((text == "world").then_some(Self::World));
-        found.ok_or_else(|| UnknownName(text.to_owned()))
+        let digits = text.find(|letter: char| letter.is_ascii_digit()).unwrap_or(text.len());
+        let (kind, number) = text.split_at(digits);
+        match (kind, number.parse().ok()) {
+            ("world", None) if number.is_empty() => Ok(Self::World),
+            ("app", Some(number)) => Ok(Self::App(number)),
+            ("client", Some(number)) => Ok(Self::Client(number)),
+            ("relay", Some(number)) => Ok(Self::Relay(number)),
+            ("node", Some(number)) => Ok(Self::Node(number)),
+            ("upstream", Some(number)) => Ok(Self::Upstream(number)),
+            _ => Err(UnknownName(text.to_owned())),
+        }
     }
 }
 
