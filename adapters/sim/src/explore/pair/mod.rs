@@ -160,11 +160,6 @@ impl Pair {
 }
 
 impl State {
-    /// How long the world has been.
-    pub fn age(&self) -> Duration {
-        self.now.saturating_since(Instant::ZERO)
-    }
-
     /// Whether every flow came to its orderly end.
     pub fn all_finished(&self) -> bool {
         self.locals.iter().all(|local| local.fin)
