@@ -189,6 +189,11 @@ fn reason(code: ResetCode) -> EndReason {
     match code {
         ResetCode::Connect(failure) => EndReason::ConnectFailed(failure),
         ResetCode::Idle => EndReason::Idle,
-        code => EndReason::Reset(code),
+        ResetCode::Aborted
+        | ResetCode::Stalled
+        | ResetCode::Gone
+        | ResetCode::Draining
+        | ResetCode::TooManyStreams
+        | ResetCode::Violation => EndReason::Reset(code),
     }
 }
