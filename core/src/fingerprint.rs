@@ -58,13 +58,29 @@ impl Hasher for Fingerprint<'_> {
         self.hasher.write(bytes);
     }
 
+    fn write_u8(&mut self, number: u8) {
+        self.hasher.write_u64(number.into());
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.hasher.write_u64(number.into());
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.hasher.write_u64(number);
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.hasher.write_usize(number);
+    }
+
+    fn write_isize(&mut self, number: isize) {
+        self.hasher.write_isize(number);
+    }
+
     fn write_u128(&mut self, value: u128) {
         let number = u64::try_from(value & u128::from(u64::MAX)).unwrap_or(u64::MAX);
         let at = Instant::from_micros(number);
-        let known = self.sessions.get(&value).copied();
-        if let Some((_, expected)) = known {
-            self.base = expected.map_or(Base::Unknown, Base::Expected);
-        }
         match value & !u128::from(u64::MAX) {
             relative::INSTANT => {
                 self.hasher.write_u64(micros(at.saturating_since(self.now)));
@@ -76,16 +92,27 @@ impl Hasher for Fingerprint<'_> {
                 Base::Expected(expected) => self.hasher.write_u64(number.wrapping_sub(expected.number())),
                 Base::Unknown => {}
             },
-            relative::SID => match known {
-                Some((place, _)) => self.hasher.write_usize(place),
-                None => {
-                    self.base = Base::Unknown;
-                    self.hasher.write_usize(usize::MAX);
-                }
-            },
-            _ => {
+            kind => self.write_id(value, kind),
+        }
+    }
+}
+
+impl Fingerprint<'_> {
+    /// An id counts by its place among those that have come; one of a session says what the numbers after it count from.
+    fn write_id(&mut self, id: u128, kind: u128) {
+        let session = self.sessions.get(&id).copied();
+        if let Some((_, expected)) = session {
+            self.base = expected.map_or(Base::Unknown, Base::Expected);
+        }
+        match session {
+            Some((place, _)) if kind == relative::SID => self.hasher.write_usize(place),
+            None if kind == relative::SID => {
+                self.base = Base::Unknown;
+                self.hasher.write_usize(usize::MAX);
+            }
+            Some(_) | None => {
                 let next = self.ids.len();
-                self.hasher.write_usize(*self.ids.entry(value).or_insert(next));
+                self.hasher.write_usize(*self.ids.entry(id).or_insert(next));
             }
         }
     }
