@@ -24,13 +24,7 @@ pub struct Body(Content);
 enum Content {
     Ready(Bytes),
     /// In a box, so that a body is no larger than its bytes would be.
-    Pending(Box<Pending>),
-}
-
-#[derive(Clone)]
-struct Pending {
-    sealing: Sealing,
-    wrapping: Wrapping,
+    Pending(Box<(Sealing, Wrapping)>),
 }
 
 /// A packet with everything that sealing it takes.
@@ -54,7 +48,7 @@ impl Sealing {
 
     /// A body that has the sealed packet.
     pub(crate) fn into_body(self, wrapping: Wrapping) -> Body {
-        Body(Content::Pending(Box::new(Pending { sealing: self, wrapping })))
+        Body(Content::Pending(Box::new((self, wrapping))))
     }
 }
 
@@ -115,7 +109,7 @@ impl Body {
     pub fn len(&self) -> usize {
         match &self.0 {
             Content::Ready(bytes) => bytes.len(),
-            Content::Pending(pending) => pending.wrapping.len(pending.sealing.packet.sealed_len()),
+            Content::Pending(pending) => pending.1.len(pending.0.packet.sealed_len()),
         }
     }
 
@@ -135,7 +129,7 @@ impl Body {
         match self.0 {
             Content::Ready(bytes) => bytes,
             Content::Pending(pending) => {
-                let Pending { sealing, wrapping } = *pending;
+                let (sealing, wrapping) = *pending;
                 wrapping.wrap(sealing.into_packet())
             }
         }

@@ -11,8 +11,8 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAcces
 use serde_json::value::RawValue;
 
 use crate::secret::Secret;
-use crate::wire::arena::{self, Arena};
-use crate::wire::json::{Elements, Length, OrNull, Raw, ReadElements, Sink, Text, cut, read_object};
+use crate::wire::arena::Arena;
+use crate::wire::json::{Elements, Length, OrNull, Raw, ReadElements, Sink, Text, cut};
 use crate::wire::op::{BadOp, Op, OpFields};
 use crate::wire::reply::{MAX_ERROR_LEN, MAX_PACKETS, Reply, ReplyFields, ReplyParts};
 
@@ -58,13 +58,14 @@ impl Request<'_> {
         self.decode().0
     }
 
-    /// Decodes the ops, and says whether the client [counts its writes](OpFields::counts_writes).
+    /// Decodes the ops, and says whether the client counts its writes: whether an op says which of them it is, `wseq`.
     pub(crate) fn decode(self) -> (Vec<Result<Op, BadOp>>, bool) {
-        let fields: Vec<_> = self.ops.iter().map(|op| OpFields::read(op.get())).collect();
-        let counts_writes = fields.iter().flatten().any(|fields| fields.counts_writes);
-        let payloads = fields.iter().flatten().map(|fields| arena::decoded_len(fields.payload));
+        let fields = self.ops.iter().map(|op| OpFields::read(op.get(), "d", "wseq"));
+        let fields: Vec<_> = fields.map(|read| read.map_err(|_| BadOp::NotAnOp)).collect();
+        let counts_writes = fields.iter().flatten().any(|(_, wseq)| wseq.is_some());
+        let payloads = fields.iter().flatten().map(|(fields, _)| fields.payload_len());
         let mut arena = Arena::with_room(payloads.fold(0, usize::saturating_add));
-        let ops = fields.into_iter().map(|fields| fields?.interpret(&mut arena)).collect();
+        let ops = fields.into_iter().map(|fields| fields?.0.interpret(&mut arena)).collect();
         (ops, counts_writes)
     }
 }
@@ -93,7 +94,7 @@ impl SingleRequest<'_> {
         if matches!(&*name, "udp_open" | "udp_data" | "streams") {
             return Err(BadOp::Unknown(name.into()));
         }
-        self.op.interpret(&mut Arena::with_room(arena::decoded_len(self.op.payload)))
+        self.op.interpret(&mut Arena::with_room(self.op.payload_len()))
     }
 }
 
@@ -249,17 +250,11 @@ pub fn decode_request(body: &[u8], limits: Limits) -> Result<Request<'_>, Reques
 /// # Errors
 /// [`RequestError`] when the body as a whole cannot be read, or names no key or no op.
 pub fn decode_single(body: &[u8], limits: Limits) -> Result<SingleRequest<'_>, RequestError> {
-    let mut key = None;
-    let mut op = OpFields::default();
-    read_object(utf8(body, limits)?, |name, value| match name {
-        "k" => key = value,
-        "data" => op.payload = value,
-        name => op.set(name, value),
-    })
-    .map_err(|error| bad_json(&error, "an object"))?;
+    let (op, key) =
+        OpFields::read(utf8(body, limits)?, "data", "k").map_err(|error| bad_json(&error, "an object"))?;
     let key = key.ok_or(RequestError::Missing("k"))?;
     let key = key.string().ok_or_else(|| RequestError::Json("`k` is not a string".into()))?;
-    if op.op.is_none() {
+    if !op.is_named() {
         return Err(RequestError::Missing("op"));
     }
     Ok(SingleRequest { key, op })

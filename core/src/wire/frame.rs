@@ -153,38 +153,28 @@ impl Frame {
 
     /// The fields in their order; what measures a frame is what writes it.
     fn fields(&self, out: &mut impl Sink) {
+        if let Some(stream) = self.stream() {
+            out.varint(stream.get());
+        }
         match self {
-            Self::Open { stream, kind, window, target } => {
-                out.varint(stream.get());
+            Self::Open { kind, window, target, .. } => {
                 out.varint(kind_number(*kind));
                 out.varint(*window);
                 out.varint(as_u64(target.host().len()));
                 out.bytes(target.host().as_bytes());
                 out.varint(u64::from(target.port()));
             }
-            Self::Opened { stream } | Self::Gone { stream } => out.varint(stream.get()),
-            Self::Data { stream, seq, fin, bytes } => {
-                DataHead { stream: *stream, seq: *seq, fin: *fin }.fields(out);
+            Self::Data { seq, fin, bytes, .. } => {
+                out.varint(seq.number());
+                out.varint(u64::from(*fin));
                 out.bytes(bytes);
             }
-            Self::Ack { stream, next } => {
-                out.varint(stream.get());
-                out.varint(next.number());
-            }
-            Self::Window { stream, limit } => {
-                out.varint(stream.get());
-                out.varint(*limit);
-            }
-            Self::Reset { stream, code } => {
-                out.varint(stream.get());
-                out.varint(code.number());
-            }
-            Self::Datagram { stream, bytes } => {
-                out.varint(stream.get());
-                out.bytes(bytes);
-            }
+            Self::Ack { next, .. } => out.varint(next.number()),
+            Self::Window { limit: bytes, .. } | Self::Backlog { bytes } => out.varint(*bytes),
+            Self::Reset { code, .. } => out.varint(code.number()),
+            Self::Datagram { bytes, .. } => out.bytes(bytes),
             Self::Resend { exchange } => out.varint(exchange.get()),
-            Self::Backlog { bytes } => out.varint(*bytes),
+            Self::Opened { .. } | Self::Gone { .. } => {}
         }
     }
 
@@ -305,18 +295,12 @@ pub struct DataHead {
 }
 
 impl DataHead {
-    fn fields(&self, out: &mut impl Sink) {
-        out.varint(self.stream.get());
-        out.varint(self.seq.number());
-        out.varint(u64::from(self.fin));
-    }
-
     /// Appends the whole frame, whose payload of `len` bytes lies in `pieces`.
     pub(super) fn encode<'p>(&self, len: usize, pieces: impl Iterator<Item = &'p [u8]>, out: &mut Vec<u8>) {
-        let mut head = Length(0);
-        self.fields(&mut head);
-        write_head(FrameType::Data, head.0.saturating_add(len), out);
-        self.fields(out);
+        let Self { stream, seq, fin } = *self;
+        let head = Frame::Data { stream, seq, fin, bytes: Bytes::new() };
+        write_head(FrameType::Data, head.fields_len().saturating_add(len), out);
+        head.fields(out);
         for piece in pieces {
             out.extend_from_slice(piece);
         }

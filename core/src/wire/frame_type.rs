@@ -30,44 +30,39 @@ pub enum FrameType {
 }
 
 impl FrameType {
-    /// The one table: every type, its number, and the only direction it may go, if there is one.
-    pub(super) const TABLE: [(Self, u64, Option<Direction>); 10] = [
-        (Self::Open, 1, Some(Direction::Up)),
-        (Self::Opened, 3, Some(Direction::Down)),
-        (Self::Data, 5, None),
-        (Self::Ack, 7, None),
-        (Self::Window, 9, None),
-        (Self::Reset, 11, None),
-        (Self::Datagram, 2, None),
-        (Self::Resend, 13, Some(Direction::Up)),
-        (Self::Backlog, 4, Some(Direction::Down)),
-        (Self::Gone, 15, Some(Direction::Down)),
+    /// The one table: every type, its number, its name, and the only direction it may go, if there is one.
+    pub(super) const TABLE: [(Self, u64, &'static str, Option<Direction>); 10] = [
+        (Self::Open, 1, "OPEN", Some(Direction::Up)),
+        (Self::Opened, 3, "OPENED", Some(Direction::Down)),
+        (Self::Data, 5, "DATA", None),
+        (Self::Ack, 7, "ACK", None),
+        (Self::Window, 9, "WINDOW", None),
+        (Self::Reset, 11, "RESET", None),
+        (Self::Datagram, 2, "DATAGRAM", None),
+        (Self::Resend, 13, "RESEND", Some(Direction::Up)),
+        (Self::Backlog, 4, "BACKLOG", Some(Direction::Down)),
+        (Self::Gone, 15, "GONE", Some(Direction::Down)),
     ];
+
+    /// The type's number on the wire, and its name.
+    fn number_and_name(self) -> (u64, &'static str) {
+        let row = Self::TABLE.iter().find(|(kind, ..)| *kind == self);
+        row.map_or((0, ""), |(_, number, name, _)| (*number, *name))
+    }
 
     /// The type's number on the wire.
     pub fn number(self) -> u64 {
-        Self::TABLE.iter().find(|(kind, ..)| *kind == self).map_or(0, |(_, number, _)| *number)
+        self.number_and_name().0
     }
 
     /// The type with this number, and the only direction it may go.
     pub(super) fn find(number: u64) -> Option<(Self, Option<Direction>)> {
-        Self::TABLE.iter().find(|(_, known, _)| *known == number).map(|(kind, _, way)| (*kind, *way))
+        Self::TABLE.iter().find(|(_, known, ..)| *known == number).map(|(kind, .., way)| (*kind, *way))
     }
 }
 
 impl fmt::Display for FrameType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Open => "OPEN",
-            Self::Opened => "OPENED",
-            Self::Data => "DATA",
-            Self::Ack => "ACK",
-            Self::Window => "WINDOW",
-            Self::Reset => "RESET",
-            Self::Datagram => "DATAGRAM",
-            Self::Resend => "RESEND",
-            Self::Backlog => "BACKLOG",
-            Self::Gone => "GONE",
-        })
+        f.write_str(self.number_and_name().1)
     }
 }

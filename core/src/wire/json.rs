@@ -60,30 +60,35 @@ impl<'a> Raw<'a> {
 #[derive(Deserialize)]
 pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
-/// Calls `field` for every field of the object `json`. Of equal keys the later call counts.
-pub(super) fn read_object<'a>(
+/// The values that the object `json` has under these keys, in their order. Of a key that comes twice, the last counts.
+pub(super) fn read_object<'a, const N: usize>(
     json: &'a str,
-    field: impl FnMut(&str, Option<Raw<'a>>),
-) -> Result<(), serde_json::Error> {
+    keys: [&str; N],
+) -> Result<[Option<Raw<'a>>; N], serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_str(json);
-    reader.deserialize_map(Fields(field))?;
-    reader.end()
+    let values = reader.deserialize_map(ReadFields(keys))?;
+    reader.end()?;
+    Ok(values)
 }
 
-struct Fields<F>(F);
+struct ReadFields<'k, const N: usize>([&'k str; N]);
 
-impl<'a, F: FnMut(&str, Option<Raw<'a>>)> Visitor<'a> for Fields<F> {
-    type Value = ();
+impl<'a, const N: usize> Visitor<'a> for ReadFields<'_, N> {
+    type Value = [Option<Raw<'a>>; N];
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut values = [None; N];
         while let Some(Text(key)) = map.next_key()? {
-            (self.0)(&key, Raw::new(map.next_value()?));
+            let value = Raw::new(map.next_value()?);
+            if let Some((_, place)) = self.0.iter().zip(&mut values).find(|(known, _)| **known == key) {
+                *place = value;
+            }
         }
-        Ok(())
+        Ok(values)
     }
 }
 

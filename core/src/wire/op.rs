@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::seq::Seq;
 use crate::target::{BadTarget, Target};
-use crate::wire::arena::Arena;
+use crate::wire::arena::{self, Arena};
 use crate::wire::json::{Length, Raw, Sink, cut, read_object};
 use crate::wire::reply::Code;
 use crate::wire::sid::Sid;
@@ -215,41 +215,36 @@ impl From<BadTarget> for BadOp {
 const MAX_NAME_LEN: usize = 200;
 
 /// The fields of an op as they came, none of them interpreted. Unknown keys are dropped.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct OpFields<'a> {
-    pub(super) op: Option<Raw<'a>>,
+    op: Option<Raw<'a>>,
     host: Option<Raw<'a>>,
     port: Option<Raw<'a>>,
     sid: Option<Raw<'a>>,
     seq: Option<Raw<'a>>,
-    /// Whether the op says which of the client's writes it is: `wseq`.
-    pub(super) counts_writes: bool,
-    pub(super) payload: Option<Raw<'a>>,
+    payload: Option<Raw<'a>>,
 }
 
 impl<'a> OpFields<'a> {
-    /// Reads an element of a batch. Of a key that comes twice, the last counts.
-    pub(super) fn read(json: &'a str) -> Result<Self, BadOp> {
-        let mut fields = Self::default();
-        read_object(json, |key, value| match key {
-            "d" => fields.payload = value,
-            "wseq" => fields.counts_writes = value.is_some(),
-            key => fields.set(key, value),
-        })
-        .map_err(|_| BadOp::NotAnOp)?;
-        Ok(fields)
+    /// Reads the object of an op that has its payload under the key `payload`, and one more value beside the op.
+    pub(super) fn read(
+        json: &'a str,
+        payload: &str,
+        beside: &str,
+    ) -> Result<(Self, Option<Raw<'a>>), serde_json::Error> {
+        let keys = ["op", "host", "port", "sid", "seq", payload, beside];
+        let [op, host, port, sid, seq, payload, beside] = read_object(json, keys)?;
+        Ok((Self { op, host, port, sid, seq, payload }, beside))
     }
 
-    /// Sets the field that batches and single requests name alike.
-    pub(super) fn set(&mut self, key: &str, value: Option<Raw<'a>>) {
-        match key {
-            "op" => self.op = value,
-            "host" => self.host = value,
-            "port" => self.port = value,
-            "sid" => self.sid = value,
-            "seq" => self.seq = value,
-            _ => {}
-        }
+    /// At most the bytes that the payload takes when decoded.
+    pub(super) fn payload_len(self) -> usize {
+        arena::decoded_len(self.payload)
+    }
+
+    /// Whether the op has a name, be it no string.
+    pub(super) const fn is_named(self) -> bool {
+        self.op.is_some()
     }
 
     /// The op's name, known or not.

@@ -261,10 +261,18 @@ pub struct Flags {
     pub unknown: bool,
 }
 
-const DRAINING: u64 = 1;
-const BLOCKED: u64 = 2;
-const UNKNOWN: u64 = 4;
-const GRANTS: u64 = 8;
+impl Flags {
+    /// The bits from the lowest: the flags in their order, then whether grants follow.
+    fn bits(self, granted: bool) -> u64 {
+        let bits = [granted, self.unknown, self.blocked, self.draining];
+        bits.into_iter().fold(0, |bits, bit| bits << 1 | u64::from(bit))
+    }
+
+    fn from_bits(bits: u64) -> Option<(Self, bool)> {
+        let [draining, blocked, unknown, granted] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
+        (bits < 16).then_some((Self { draining, blocked, unknown }, granted))
+    }
+}
 
 /// The header of a response packet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -308,17 +316,10 @@ impl ResponseHeader {
             varint::encode(status.number(), out);
         }
         varint::encode(millis(self.held), out);
-        varint::encode(self.flag_bits(), out);
+        varint::encode(self.flags.bits(self.grants.is_some()), out);
         if let Some(grants) = &self.grants {
             grants.encode(out);
         }
-    }
-
-    fn flag_bits(&self) -> u64 {
-        let Flags { draining, blocked, unknown } = self.flags;
-        [(draining, DRAINING), (blocked, BLOCKED), (unknown, UNKNOWN), (self.grants.is_some(), GRANTS)]
-            .iter()
-            .fold(0, |bits, (set, bit)| if *set { bits | bit } else { bits })
     }
 
     fn decode(cursor: &mut Cursor<'_>) -> Result<Self, PacketError> {
@@ -329,16 +330,9 @@ impl ResponseHeader {
         let seen = ExchangeNumber::new(cursor.varint("seen")?);
         let statuses = decode_statuses(cursor, seen)?;
         let held = Duration::from_millis(cursor.varint("held_ms")?);
-        let bits = cursor.varint("flags")?;
-        if bits & !(DRAINING | BLOCKED | UNKNOWN | GRANTS) != 0 {
-            return Err(PacketError::OutOfRange("flags"));
-        }
-        let flags = Flags {
-            draining: bits & DRAINING != 0,
-            blocked: bits & BLOCKED != 0,
-            unknown: bits & UNKNOWN != 0,
-        };
-        let grants = if bits & GRANTS == 0 { None } else { Some(Grants::decode(cursor)?) };
+        let (flags, granted) =
+            Flags::from_bits(cursor.varint("flags")?).ok_or(PacketError::OutOfRange("flags"))?;
+        let grants = granted.then(|| Grants::decode(cursor)).transpose()?;
         Ok(Self { client, epoch, exchange, answer, seen, statuses, held, flags, grants })
     }
 }

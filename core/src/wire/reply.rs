@@ -149,69 +149,49 @@ pub(super) const MAX_ERROR_LEN: usize = 200;
 /// (256 each). A datagram costs at least 3 bytes of body and, kept, ten times that.
 pub(super) const MAX_PACKETS: usize = 65_536;
 
-/// The fields of a reply as they came, none of them interpreted. Unknown keys are dropped.
-#[derive(Clone, Copy, Default)]
-pub(super) struct ReplyFields<'a> {
-    sid: Option<Raw<'a>>,
-    data: Option<Raw<'a>>,
-    packets: Option<Raw<'a>>,
-    eof: Option<Raw<'a>>,
-    error: Option<Raw<'a>>,
-    code: Option<Raw<'a>>,
-    seq: Option<Raw<'a>>,
-    caps: Option<Raw<'a>>,
-    no_object: bool,
-}
+/// The fields of a reply as they came, none of them interpreted, in the order of [`KEYS`](Self::KEYS); `None` when it
+/// is no object.
+#[derive(Clone, Copy)]
+pub(super) struct ReplyFields<'a>(Option<[Option<Raw<'a>>; 8]>);
 
 impl<'a> ReplyFields<'a> {
-    /// Reads an element of an answer. Of a key that comes twice, the last counts.
+    const KEYS: [&'static str; 8] = ["sid", "d", "pkts", "eof", "e", "code", "seq", "caps"];
+
+    /// Reads an element of an answer.
     pub(super) fn read(json: &'a str) -> Self {
-        let mut fields = Self::default();
-        let read = read_object(json, |key, value| match key {
-            "sid" => fields.sid = value,
-            "d" => fields.data = value,
-            "pkts" => fields.packets = value,
-            "eof" => fields.eof = value,
-            "e" => fields.error = value,
-            "code" => fields.code = value,
-            "seq" => fields.seq = value,
-            "caps" => fields.caps = value,
-            _ => {}
-        });
-        if read.is_ok() { fields } else { Self { no_object: true, ..Self::default() } }
+        Self(read_object(json, Self::KEYS).ok())
     }
 
     /// At most the bytes that the payloads of the reply take when decoded.
     pub(super) fn payload_len(self) -> usize {
-        let data = arena::decoded_len(self.data);
+        let [_, data, packets, ..] = self.0.unwrap_or_default();
         // Quotes, commas and blanks count as symbols here: too much, but by little.
-        let packets = self.packets.map_or(0, |array| decoded_len(array.text()));
-        data.saturating_add(packets)
+        let packets = packets.map_or(0, |array| decoded_len(array.text()));
+        arena::decoded_len(data).saturating_add(packets)
     }
 
     /// Interprets the fields. A wrong one leaves its value unset and the reply damaged.
     pub(super) fn interpret(self, arena: &mut Arena, packets_left: &mut usize) -> Reply {
-        if self.no_object {
+        let Some([sid, data, packets, eof, error, code, seq, caps]) = self.0 else {
             let error = Some("bad reply: not an object".into());
             return Reply { error, damaged: true, ..Reply::default() };
-        }
+        };
         let mut damaged = false;
-        let sid = read(self.sid, &mut damaged, |raw| Sid::new(&raw.string()?));
-        let eof = read(self.eof, &mut damaged, Raw::boolean).unwrap_or_default();
-        let seq = read(self.seq, &mut damaged, |raw| raw.number().map(Seq::new));
-        let caps = read(self.caps, &mut damaged, |raw| raw.number().map(Caps::from_bits));
-        let code = read(self.code, &mut damaged, |raw| Some(Code::named(&raw.string()?)));
+        let sid = read(sid, &mut damaged, |raw| Sid::new(&raw.string()?));
+        let eof = read(eof, &mut damaged, Raw::boolean).unwrap_or_default();
+        let seq = read(seq, &mut damaged, |raw| raw.number().map(Seq::new));
+        let caps = read(caps, &mut damaged, |raw| raw.number().map(Caps::from_bits));
+        let code = read(code, &mut damaged, |raw| Some(Code::named(&raw.string()?)));
         // An error that cannot be read is an error all the same.
-        let error = self.error.map(|raw| match raw.string() {
+        let error = error.map(|raw| match raw.string() {
             Some(text) => cut(&text, MAX_ERROR_LEN).into(),
             None => {
                 damaged = true;
                 "bad reply: the error is not a text".into()
             }
         });
-        let data =
-            read(self.data, &mut damaged, |raw| arena.decode_value(Some(raw)).ok()).unwrap_or_default();
-        let packets = read(self.packets, &mut damaged, |raw| {
+        let data = read(data, &mut damaged, |raw| arena.decode_value(Some(raw)).ok()).unwrap_or_default();
+        let packets = read(packets, &mut damaged, |raw| {
             let packets = read_elements(raw, *packets_left)?;
             *packets_left = packets_left.saturating_sub(packets.kept.len());
             Some(packets)
