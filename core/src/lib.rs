@@ -135,7 +135,7 @@ pub use client::{
 pub use clock::Clock;
 pub use config::{
     Balance, ClientConfig, ClientOptions, ClientStreamOptions, ClientTuning, ConfigError, NodeConfig,
-    NodeOptions, NodeStreamOptions, NodeTuning, OpenMode, RelayOptions,
+    NodeOptions, NodeStreamOptions, NodeTuning, OpenMode, RelayOptions, Valid,
 };
 pub use error::{ConnectFailure, Misuse, OpenError};
 pub use id::{ExchangeId, FlowId, RelayId, RequestId, UpstreamId};

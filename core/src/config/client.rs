@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClientStreamOptions, ConfigError, DAY, KIB, MIB, MORE_THAN_ZERO, check, check_secret};
+use super::{ClientStreamOptions, ConfigError, DAY, KIB, MIB, MORE_THAN_ZERO, Valid, check, check_secret};
 use crate::level::Level;
 use crate::secret::Secret;
 use crate::wire::Form;
@@ -165,7 +165,7 @@ impl ClientOptions {
         self.check_bounds()?;
         check_secret(self.secret.as_ref())?;
         self.tuning.check()?;
-        Ok(ClientConfig(self))
+        Ok(Valid(self))
     }
 
     /// What seals the packets of level 2: the secret, or else the first relay's key.
@@ -214,16 +214,4 @@ impl ClientTuning {
 }
 
 /// Client options whose every value is valid.
-#[derive(Clone, Debug)]
-pub struct ClientConfig(ClientOptions);
-
-impl ClientConfig {
-    /// The options.
-    pub const fn options(&self) -> &ClientOptions {
-        &self.0
-    }
-
-    pub(crate) fn into_options(self) -> ClientOptions {
-        self.0
-    }
-}
+pub type ClientConfig = Valid<ClientOptions>;

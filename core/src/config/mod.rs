@@ -129,6 +129,21 @@ impl fmt::Display for ConfigError {
 
 impl core::error::Error for ConfigError {}
 
+/// Options whose every value is valid: only `validate` makes them.
+#[derive(Clone, Debug)]
+pub struct Valid<O>(O);
+
+impl<O> Valid<O> {
+    /// The options.
+    pub const fn options(&self) -> &O {
+        &self.0
+    }
+
+    pub(crate) fn into_options(self) -> O {
+        self.0
+    }
+}
+
 fn check(holds: bool, option: &'static str, reason: &'static str) -> Result<(), ConfigError> {
     if holds { Ok(()) } else { Err(ConfigError { option, reason }) }
 }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{ConfigError, KIB, MIB, MORE_THAN_ZERO, NodeStreamOptions, check, check_secret};
+use super::{ConfigError, KIB, MIB, MORE_THAN_ZERO, NodeStreamOptions, Valid, check, check_secret};
 use crate::level::Level;
 use crate::secret::Secret;
 
@@ -93,7 +93,7 @@ impl NodeOptions {
         self.check_bounds()?;
         check_secret(self.secret.as_ref())?;
         self.tuning.check()?;
-        Ok(NodeConfig(self))
+        Ok(Valid(self))
     }
 
     /// What seals the packets of level 2: the secret, or else the key.
@@ -111,16 +111,4 @@ impl NodeTuning {
 }
 
 /// Node options whose every value is valid.
-#[derive(Clone, Debug)]
-pub struct NodeConfig(NodeOptions);
-
-impl NodeConfig {
-    /// The options.
-    pub const fn options(&self) -> &NodeOptions {
-        &self.0
-    }
-
-    pub(crate) fn into_options(self) -> NodeOptions {
-        self.0
-    }
-}
+pub type NodeConfig = Valid<NodeOptions>;

@@ -60,19 +60,29 @@ pub fn decoded_len(text: &str) -> usize {
 /// assert_eq!(text, b"aGVsbG8=");
 /// ```
 pub fn encode(chunks: &[Bytes], out: &mut Vec<u8>) {
-    // What is left of the chunks before: 0 to 2 bytes that wait for the rest of their group.
-    let mut carry = Carry::default();
+    // The group that the chunks before have begun, and how many bytes of it they had.
+    let mut group = [0; GROUP];
+    let mut begun = 0_usize;
     for chunk in chunks {
-        let rest = carry.fill(chunk);
-        if let Some(group) = carry.take_full() {
+        let mut rest = chunk.iter();
+        if begun > 0 {
+            for (place, byte) in group.iter_mut().skip(begun).zip(&mut rest) {
+                *place = *byte;
+                begun = begun.saturating_add(1);
+            }
+            if begun < GROUP {
+                continue;
+            }
             append(&group, out);
         }
-        let odd = rest.len().checked_rem(GROUP).unwrap_or_default();
-        let (whole, tail) = rest.split_at_checked(rest.len().saturating_sub(odd)).unwrap_or((rest, &[]));
-        append(whole, out);
-        carry.fill(tail);
+        let (whole, tail) = rest.as_slice().as_chunks::<GROUP>();
+        append(whole.as_flattened(), out);
+        for (place, byte) in group.iter_mut().zip(tail) {
+            *place = *byte;
+        }
+        begun = tail.len();
     }
-    append(carry.as_slice(), out);
+    append(group.get(..begun).unwrap_or_default(), out);
 }
 
 fn append(bytes: &[u8], out: &mut Vec<u8>) {
@@ -83,41 +93,6 @@ fn append(bytes: &[u8], out: &mut Vec<u8>) {
     out.resize(start.saturating_add(encoded_len(bytes.len())), 0);
     // The slice is as long as the encoding: this cannot fail.
     let _ = out.get_mut(start..).map(|room| engine().encode_slice(bytes, room));
-}
-
-/// An unfinished group.
-#[derive(Default)]
-struct Carry {
-    bytes: [u8; GROUP],
-    len: usize,
-}
-
-impl Carry {
-    /// Takes what completes the group, if one is begun, and returns the rest. A begun group is one that
-    /// holds a byte, so an empty one takes at most a tail: fewer bytes than a group has.
-    fn fill<'c>(&mut self, chunk: &'c [u8]) -> &'c [u8] {
-        if self.len == 0 && chunk.len() >= GROUP {
-            return chunk;
-        }
-        let missing = GROUP.saturating_sub(self.len).min(chunk.len());
-        let (taken, rest) = chunk.split_at_checked(missing).unwrap_or((chunk, &[]));
-        for (place, byte) in self.bytes.iter_mut().skip(self.len).zip(taken) {
-            *place = *byte;
-        }
-        self.len = self.len.saturating_add(taken.len());
-        rest
-    }
-
-    fn take_full(&mut self) -> Option<[u8; GROUP]> {
-        (self.len == GROUP).then(|| {
-            self.len = 0;
-            self.bytes
-        })
-    }
-
-    fn as_slice(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
 }
 
 /// Decodes `text` into the start of `room`, and returns how many bytes that are.

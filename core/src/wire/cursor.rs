@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::str;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -79,6 +80,20 @@ impl<'a> Cursor<'a> {
     /// An integer that a narrower type can hold.
     pub(crate) fn number<T: TryFrom<u64>>(&mut self, field: &'static str) -> Result<T, PacketError> {
         T::try_from(self.varint(field)?).map_err(|_| PacketError::OutOfRange(field))
+    }
+
+    /// A time in whole milliseconds.
+    pub(super) fn millis(&mut self, field: &'static str) -> Result<Duration, PacketError> {
+        self.varint(field).map(Duration::from_millis)
+    }
+
+    /// One of two, the second of which is `true`.
+    pub(super) fn flag(&mut self, field: &'static str) -> Result<bool, PacketError> {
+        match self.varint(field)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(PacketError::OutOfRange(field)),
+        }
     }
 
     /// A field of fixed size.

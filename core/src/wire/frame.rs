@@ -158,7 +158,7 @@ impl Frame {
         }
         match self {
             Self::Open { kind, window, target, .. } => {
-                out.varint(kind_number(*kind));
+                out.varint(u64::from(*kind == FlowKind::Udp));
                 out.varint(*window);
                 out.varint(as_u64(target.host().len()));
                 out.bytes(target.host().as_bytes());
@@ -227,11 +227,7 @@ fn stream(fields: &mut Cursor<'_>) -> Result<StreamNumber, PacketError> {
 
 fn decode_open(fields: &mut Cursor<'_>) -> Result<Frame, PacketError> {
     let stream = stream(fields)?;
-    let kind = match fields.varint("OPEN's kind")? {
-        0 => FlowKind::Tcp,
-        1 => FlowKind::Udp,
-        _ => return Err(PacketError::OutOfRange("OPEN's kind")),
-    };
+    let kind = if fields.flag("OPEN's kind")? { FlowKind::Udp } else { FlowKind::Tcp };
     let window = fields.varint("OPEN's window")?;
     let host = fields.text(MAX_HOST_LEN, "OPEN's host")?;
     let port = fields.number("OPEN's port")?;
@@ -242,23 +238,12 @@ fn decode_open(fields: &mut Cursor<'_>) -> Result<Frame, PacketError> {
 fn decode_data(fields: &mut Cursor<'_>) -> Result<Frame, PacketError> {
     let stream = stream(fields)?;
     let seq = Seq::new(fields.varint("DATA's seq")?);
-    let fin = match fields.varint("DATA's fin")? {
-        0 => false,
-        1 => true,
-        _ => return Err(PacketError::OutOfRange("DATA's fin")),
-    };
+    let fin = fields.flag("DATA's fin")?;
     let bytes = fields.rest(MAX_CHUNK, "DATA's bytes")?;
     if bytes.is_empty() && !fin {
         return Err(PacketError::OutOfRange("DATA's bytes"));
     }
     Ok(Frame::Data { stream, seq, fin, bytes })
-}
-
-const fn kind_number(kind: FlowKind) -> u64 {
-    match kind {
-        FlowKind::Tcp => 0,
-        FlowKind::Udp => 1,
-    }
 }
 
 impl fmt::Debug for Frame {

@@ -174,14 +174,7 @@ pub(super) fn read_elements(value: Raw<'_>, max: usize) -> Option<Elements<'_>> 
 
 /// At most `max` bytes of `text`, cut between characters.
 pub(super) fn cut(text: &str, max: usize) -> &str {
-    let mut end = max.min(text.len());
-    while let Some(shorter) = end.checked_sub(1) {
-        if text.is_char_boundary(end) {
-            break;
-        }
-        end = shorter;
-    }
-    text.get(..end).unwrap_or_default()
+    text.get(..text.floor_char_boundary(max)).unwrap_or_default()
 }
 
 /// Where JSON goes: into a buffer, or only its length into a sum. Both are written by the same code, so

@@ -116,13 +116,9 @@ pub struct RequestHeader {
 impl RequestHeader {
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.client.0);
-        match self.epoch {
-            Some(Epoch(epoch)) => {
-                varint::encode(16, out);
-                out.extend_from_slice(&epoch);
-            }
-            None => varint::encode(0, out),
-        }
+        let epoch = self.epoch.as_ref().map_or(&[][..], |epoch| epoch.0.as_slice());
+        varint::encode(as_u64(epoch.len()), out);
+        out.extend_from_slice(epoch);
         for value in [
             self.exchange.get(),
             self.done.get(),
@@ -148,15 +144,12 @@ impl RequestHeader {
         if done > exchange {
             return Err(PacketError::OutOfRange("done"));
         }
-        let hold = Duration::from_millis(cursor.varint("hold_ms")?);
+        let hold = cursor.millis("hold_ms")?;
         let max_held = cursor.number("max_held")?;
         let max_response = ResponseRoom::new(cursor.varint("max_response")?);
         let max_response = max_response.ok_or(PacketError::OutOfRange("max_response"))?;
         let total = cursor.varint("total")?;
-        let confirm = match cursor.varint("confirm")? {
-            0 => None,
-            confirm => Some(Duration::from_millis(confirm)),
-        };
+        let confirm = Some(cursor.millis("confirm")?).filter(|confirm| !confirm.is_zero());
         Ok(Self { client, epoch, exchange, done, hold, max_held, max_response, total, confirm })
     }
 }
@@ -243,7 +236,7 @@ impl Grants {
             uplink_total: cursor.varint("the uplink total")?,
             downlink_total: cursor.varint("the downlink total")?,
             max_packet: cursor.varint("the largest packet")?,
-            max_hold: Duration::from_millis(cursor.varint("the longest hold")?),
+            max_hold: cursor.millis("the longest hold")?,
             max_held: cursor.number("the most held requests")?,
             max_streams: cursor.number("the most streams")?,
         })
@@ -329,7 +322,7 @@ impl ResponseHeader {
         let answer = AnswerNumber::new(cursor.varint("answer")?);
         let seen = ExchangeNumber::new(cursor.varint("seen")?);
         let statuses = decode_statuses(cursor, seen)?;
-        let held = Duration::from_millis(cursor.varint("held_ms")?);
+        let held = cursor.millis("held_ms")?;
         let (flags, granted) =
             Flags::from_bits(cursor.varint("flags")?).ok_or(PacketError::OutOfRange("flags"))?;
         let grants = granted.then(|| Grants::decode(cursor)).transpose()?;
