@@ -12,7 +12,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use seqlane::wire::direction::Direction;
 use seqlane::wire::frame::Frame;
 use seqlane::wire::number::{ExchangeNumber, StreamNumber};
-use seqlane::wire::packet::{self, ClientId, Epoch, PacketWriter, RequestHeader, ResponseRoom};
+use seqlane::wire::packet::{self, ClientId, Epoch, RequestHeader, ResponseRoom, Unsealed};
 use seqlane::wire::seal::{Nonces, Seal};
 use seqlane::{Secret, Seq};
 
@@ -33,7 +33,7 @@ fn frames(chunks: usize, len: usize) -> Vec<Frame> {
     (0..chunks).map(chunk).collect()
 }
 
-fn write(frames: &[Frame], capacity: usize) -> PacketWriter {
+fn write(frames: &[Frame], capacity: usize) -> Unsealed {
     let header = RequestHeader {
         client: ClientId([1; 16]),
         epoch: Some(Epoch([2; 16])),
@@ -45,7 +45,7 @@ fn write(frames: &[Frame], capacity: usize) -> PacketWriter {
         total: 128 << 20,
         confirm: Some(Duration::from_millis(2_600)),
     };
-    let mut writer = PacketWriter::request(&header, capacity);
+    let mut writer = Unsealed::request(&header, capacity);
     frames.iter().for_each(|frame| writer.push(frame));
     writer
 }
@@ -62,10 +62,10 @@ fn packets(criterion: &mut Criterion) {
             bencher.iter(|| write(black_box(&frames), capacity));
         });
         group.bench_function(BenchmarkId::new("seal", shape), |bencher| {
-            let written = || (write(&frames, capacity).finish(), nonces.next());
+            let written = || (write(&frames, capacity), nonces.next());
             bencher.iter_batched(written, |(packet, nonce)| packet.seal(&seal, nonce), BatchSize::LargeInput);
         });
-        let sealed = write(&frames, capacity).finish().seal(&seal, nonces.next());
+        let sealed = write(&frames, capacity).seal(&seal, nonces.next());
         group.bench_function(BenchmarkId::new("open", shape), |bencher| {
             let received = || Bytes::from(sealed.to_vec());
             bencher.iter_batched(received, |packet| seal.open(packet), BatchSize::LargeInput);

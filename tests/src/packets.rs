@@ -7,9 +7,7 @@ use seqlane::Secret;
 use seqlane::wire::direction::Direction;
 use seqlane::wire::frame::{Frame, Frames};
 use seqlane::wire::number::ExchangeNumber;
-use seqlane::wire::packet::{
-    self, ClientId, Epoch, PacketWriter, RequestHeader, ResponseHeader, ResponseRoom,
-};
+use seqlane::wire::packet::{self, ClientId, Epoch, RequestHeader, ResponseHeader, ResponseRoom, Unsealed};
 use seqlane::wire::seal::{Nonces, Seal};
 
 /// The type that packets travel under.
@@ -54,9 +52,9 @@ impl Hand {
             confirm: None,
         };
         self.next = self.next.next();
-        let mut writer = PacketWriter::request(&header, 4096);
+        let mut writer = Unsealed::request(&header, 4096);
         frames.iter().for_each(|frame| writer.push(frame));
-        writer.finish().seal(&self.up, self.nonces.next())
+        writer.seal(&self.up, self.nonces.next())
     }
 
     /// A packet that is answered at once: a hello, or an empty one.

@@ -11,14 +11,14 @@ use crate::credit::{Pool, Within};
 use crate::time::Instant;
 use crate::wire::frame::{Frame, MAX_DATA_OVERHEAD};
 use crate::wire::number::{ExchangeNumber, StreamNumber};
-use crate::wire::packet::PacketWriter;
+use crate::wire::packet::Unsealed;
 
 /// The largest packet of sparse data.
 pub(crate) const SPARSE_PACKET: usize = 64 * 1024;
 
 /// A packet that is being written.
 pub(crate) struct Assembler<'p> {
-    writer: PacketWriter,
+    writer: Unsealed,
     by: ExchangeNumber,
     /// The longest that it may become, sealed.
     limit: usize,
@@ -35,7 +35,7 @@ pub(crate) struct Assembler<'p> {
 
 /// A packet whose frames are complete.
 pub(crate) struct Assembled {
-    pub(crate) writer: PacketWriter,
+    pub(crate) writer: Unsealed,
     /// The frames that are sent again if it is lost.
     pub(crate) frames: Vec<SentFrame>,
     /// Whether it carries DATA, OPENED or RESET.
@@ -156,7 +156,7 @@ impl Assembler<'_> {
 impl<S: Side> Connection<S> {
     /// Begins the packet `by`, of at most `limit` bytes, behind what `writer` has written.
     pub(crate) fn assemble<'p>(
-        writer: PacketWriter,
+        writer: Unsealed,
         by: ExchangeNumber,
         limit: usize,
         pool: &'p mut Pool,

@@ -19,7 +19,7 @@ use crate::wire::frame::Frame;
 use crate::wire::frame_type::FrameType;
 use crate::wire::number::{AnswerNumber, ExchangeNumber, StreamNumber};
 use crate::wire::packet::{
-    self, ClientId, Epoch, Flags, Grants, PacketWriter, RequestHeader, ResponseHeader, ResponseRoom,
+    self, ClientId, Epoch, Flags, Grants, RequestHeader, ResponseHeader, ResponseRoom, Unsealed,
 };
 use crate::wire::reset::ResetCode;
 
@@ -79,7 +79,7 @@ fn connection<const CLIENT: bool>(text: &'static str) -> Connection<Plug<CLIENT>
     connection
 }
 
-fn writer(client: bool) -> PacketWriter {
+fn writer(client: bool) -> Unsealed {
     let (client_id, epoch, zero) = (ClientId([1; 16]), Epoch([2; 16]), ExchangeNumber::ZERO);
     if client {
         let (hold, max_response) = (Duration::ZERO, ResponseRoom::HeaderOnly);
@@ -95,7 +95,7 @@ fn writer(client: bool) -> PacketWriter {
             total: 0,
             confirm: None,
         };
-        PacketWriter::request(&header, 0)
+        Unsealed::request(&header, 0)
     } else {
         let header = ResponseHeader {
             client: client_id,
@@ -108,7 +108,7 @@ fn writer(client: bool) -> PacketWriter {
             flags: Flags::default(),
             grants: None,
         };
-        PacketWriter::response(&header, 0)
+        Unsealed::response(&header, 0)
     }
 }
 
@@ -128,8 +128,8 @@ fn send<const CLIENT: bool>(
     types(CLIENT, packet.writer)
 }
 
-fn types(client: bool, writer: PacketWriter) -> Vec<FrameType> {
-    let plain = Bytes::copy_from_slice(writer.finish().plaintext());
+fn types(client: bool, writer: Unsealed) -> Vec<FrameType> {
+    let plain = Bytes::copy_from_slice(writer.plaintext());
     let frames = if client {
         packet::decode_request(plain).unwrap().1
     } else {

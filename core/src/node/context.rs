@@ -18,7 +18,7 @@ use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::timer::{TimerKind, TimerQueue, TimerSlot, Wake};
 use crate::wire::frame::Frames;
-use crate::wire::packet::{PacketWriter, RequestHeader};
+use crate::wire::packet::{RequestHeader, Unsealed};
 
 /// What an engine is given beside an event.
 ///
@@ -209,7 +209,7 @@ impl Context {
     }
 
     /// Answers a packet by one.
-    pub(super) fn reply_packet(&mut self, part: Part, writer: PacketWriter) {
+    pub(super) fn reply_packet(&mut self, part: Part, writer: Unsealed) {
         let packet = self.packets.seal(writer);
         self.reply(part, Ok(packet));
     }

@@ -6,7 +6,7 @@ use crate::config::NodeOptions;
 use crate::wire::Sealing;
 use crate::wire::direction::Direction;
 use crate::wire::frame::Frames;
-use crate::wire::packet::{self, PacketWriter, RequestHeader};
+use crate::wire::packet::{self, RequestHeader, Unsealed};
 use crate::wire::seal::{MakeSeal, Nonces, Seal};
 
 /// What opens and seals packets.
@@ -33,8 +33,8 @@ impl Packets {
     }
 
     /// A response packet, with what sealing it takes.
-    pub(super) fn seal(&mut self, writer: PacketWriter) -> Sealing {
-        Sealing::new(writer.finish(), &self.down, self.nonces.next())
+    pub(super) fn seal(&mut self, writer: Unsealed) -> Sealing {
+        Sealing::new(writer, &self.down, self.nonces.next())
     }
 }
 

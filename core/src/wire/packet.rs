@@ -12,8 +12,9 @@ use crate::wire::cursor::{Cursor, PacketError};
 use crate::wire::direction::Direction;
 use crate::wire::frame::{DataHead, Frame, Frames, MAX_CHUNK, as_u64};
 use crate::wire::number::{AnswerNumber, ExchangeNumber};
-use crate::wire::seal::Unsealed;
 use crate::wire::varint;
+
+pub use crate::wire::seal::Unsealed;
 
 /// The most exchanges that a response tells the state of: far more than a client has outstanding, and little
 /// enough that the list stays small beside a packet.
@@ -377,78 +378,28 @@ pub fn decode_response(plain: Bytes) -> Result<(ResponseHeader, Frames), PacketE
     Ok((header, Frames::check(plain, at, Direction::Down)?))
 }
 
-/// Writes a packet into the one buffer that is sealed and sent.
-///
-/// ```
-/// use core::time::Duration;
-/// use seqlane::Secret;
-/// use seqlane::wire::direction::Direction;
-/// use seqlane::wire::frame::Frame;
-/// use seqlane::wire::number::{ExchangeNumber, StreamNumber};
-/// use seqlane::wire::packet::{self, ClientId, Epoch, PacketWriter, RequestHeader, ResponseRoom};
-/// use seqlane::wire::seal::{Nonces, Seal};
-///
-/// let header = RequestHeader {
-///     client: ClientId([7; 16]),
-///     epoch: Some(Epoch([9; 16])),
-///     exchange: ExchangeNumber::new(3),
-///     done: ExchangeNumber::new(2),
-///     hold: Duration::from_secs(25),
-///     max_held: 1,
-///     max_response: ResponseRoom::Bytes(512 * 1024),
-///     total: 64 << 20,
-///     confirm: None,
-/// };
-/// let frame = Frame::Opened { stream: StreamNumber::ZERO };
-/// let frame = Frame::Data { stream: StreamNumber::ZERO, seq: seqlane::Seq::ZERO, fin: true, bytes: "GET /".into() };
-/// let mut writer = PacketWriter::request(&header, 4096);
-/// writer.push(&frame);
-///
-/// let seal = Seal::new(&Secret::new("correct horse"), Direction::Up);
-/// let packet = writer.finish().seal(&seal, Nonces::new([1; 32]).next());
-///
-/// let (read, mut frames) = packet::decode_request(seal.open(packet)?)?;
-/// assert_eq!(read, header);
-/// assert_eq!(frames.next(), Some(frame));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct PacketWriter {
-    packet: Unsealed,
-}
-
-impl PacketWriter {
+impl Unsealed {
     /// Begins a request. With `capacity`, the length of the sealed packet, there is only one allocation.
     pub fn request(header: &RequestHeader, capacity: usize) -> Self {
-        let mut packet = Unsealed::with_capacity(capacity);
+        let mut packet = Self::with_capacity(capacity);
         header.encode(packet.out());
-        Self { packet }
+        packet
     }
 
     /// Begins a response. With `capacity`, the length of the sealed packet, there is only one allocation.
     pub fn response(header: &ResponseHeader, capacity: usize) -> Self {
-        let mut packet = Unsealed::with_capacity(capacity);
+        let mut packet = Self::with_capacity(capacity);
         header.encode(packet.out());
-        Self { packet }
+        packet
     }
 
     /// Appends a frame.
     pub fn push(&mut self, frame: &Frame) {
-        frame.encode(self.packet.out());
+        frame.encode(self.out());
     }
 
     /// Appends a DATA frame whose `len` bytes lie in `pieces`.
     pub fn push_data<'p>(&mut self, head: DataHead, len: usize, pieces: impl Iterator<Item = &'p [u8]>) {
-        head.encode(len, pieces, self.packet.out());
-    }
-
-    /// The length of the packet once it is sealed as it is now.
-    pub fn sealed_len(&self) -> usize {
-        self.packet.sealed_len()
-    }
-
-    /// The packet, ready to be sealed.
-    pub fn finish(self) -> Unsealed {
-        self.packet
+        head.encode(len, pieces, self.out());
     }
 }

@@ -4,7 +4,7 @@ use seqlane::wire::direction::Direction;
 use seqlane::wire::frame::Frame;
 use seqlane::wire::number::{AnswerNumber, ExchangeNumber};
 use seqlane::wire::packet::{
-    self, ClientId, Epoch, Flags, PacketWriter, RequestHeader, ResponseHeader, ResponseRoom,
+    self, ClientId, Epoch, Flags, RequestHeader, ResponseHeader, ResponseRoom, Unsealed,
 };
 use seqlane::wire::seal::{Nonce, Seal};
 use seqlane::wire::{self, Limits, Op, ReplyParts, Sid};
@@ -42,7 +42,7 @@ fn hello(secret: &str) -> Bytes {
         confirm: None,
     };
     let seal = Seal::new(&Secret::new(secret), Direction::Up);
-    PacketWriter::request(&header, 256).finish().seal(&seal, Nonce::new([3; 24]))
+    Unsealed::request(&header, 256).seal(&seal, Nonce::new([3; 24]))
 }
 
 #[test]
@@ -229,10 +229,10 @@ fn an_answer_that_was_opened_is_recorded_as_a_reply_that_opens_to_the_same() {
         flags: Flags { unknown: false, draining: false, blocked: false },
         grants: None,
     };
-    let mut writer = PacketWriter::response(&header, 0);
+    let mut writer = Unsealed::response(&header, 0);
     writer.push(&Frame::Backlog { bytes: 77 });
     let seal = Seal::new(&Secret::new(SECRET), Direction::Down);
-    let packet = writer.finish().seal(&seal, Nonce::new([8; 24]));
+    let packet = writer.seal(&seal, Nonce::new([8; 24]));
     let data = core::slice::from_ref(&packet);
     let json = wire::encode_answer(&[ReplyParts { data, ..ReplyParts::default() }]);
     let exchange = ExchangeId::new(2);

@@ -7,10 +7,10 @@ use seqlane::wire::direction::Direction;
 use seqlane::wire::frame::{Frame, MAX_CHUNK};
 use seqlane::wire::number::{ExchangeNumber, StreamNumber};
 use seqlane::wire::packet::{
-    ClientId, Epoch, MIN_RESPONSE, PacketWriter, RequestHeader, ResponseHeader, ResponseRoom,
+    ClientId, Epoch, MIN_RESPONSE, RequestHeader, ResponseHeader, ResponseRoom, Unsealed,
 };
 use seqlane::wire::reset::ResetCode;
-use seqlane::wire::seal::{Nonce, Seal, Unsealed};
+use seqlane::wire::seal::{Nonce, Seal};
 use seqlane::wire::varint;
 use seqlane::{FlowKind, Seq, Target};
 
@@ -100,13 +100,13 @@ impl Peer {
     /// A packet of its own making.
     pub(super) fn packet(&mut self, decide: &mut FromBytes<'_>) -> Packet {
         let header = self.header(decide);
-        let mut writer = PacketWriter::request(&header, 0);
+        let mut writer = Unsealed::request(&header, 0);
         if header.epoch.is_some() {
             for _ in 0..decide.one_of(6) {
                 writer.push(&self.frame(decide, header.exchange));
             }
         }
-        let mut plain = writer.finish().plaintext().to_vec();
+        let mut plain = writer.plaintext().to_vec();
         let changed = match decide.one_of(64) {
             61 => {
                 // A frame of an unknown type: skipped when even, fails the packet when odd.

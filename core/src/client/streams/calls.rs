@@ -6,7 +6,7 @@ use crate::client::calls::{NewCall, PacketCall, Payload};
 use crate::client::context::Context;
 use crate::client::relays::Relays;
 use crate::id::RelayId;
-use crate::wire::packet::{PacketWriter, RequestHeader};
+use crate::wire::packet::RequestHeader;
 use crate::wire::seal::{Nonces, Seal, Unsealed};
 use crate::wire::{BodyForm, Sealing};
 
@@ -27,7 +27,7 @@ pub(super) struct Outgoing {
 impl Outgoing {
     /// A packet without frames.
     pub(super) fn header_only(relay: RelayId, header: RequestHeader) -> Self {
-        Self { relay, header, packet: PacketWriter::request(&header, 0).finish() }
+        Self { relay, header, packet: Unsealed::request(&header, 0) }
     }
 }
 

@@ -80,7 +80,7 @@ mod tests {
     use crate::wire::ReplyParts;
     use crate::wire::direction::Direction;
     use crate::wire::number::{AnswerNumber, ExchangeNumber};
-    use crate::wire::packet::{ClientId, Epoch, Flags, PacketWriter, ResponseHeader};
+    use crate::wire::packet::{ClientId, Epoch, Flags, ResponseHeader, Unsealed};
     use crate::wire::seal::Nonce;
 
     const NOW: Instant = Instant::ZERO;
@@ -112,7 +112,7 @@ mod tests {
             grants: None,
         };
         let seal = Seal::new(&Secret::new(secret), Direction::Down);
-        PacketWriter::response(&header, 0).finish().seal(&seal, Nonce::new([1; 24]))
+        Unsealed::response(&header, 0).seal(&seal, Nonce::new([1; 24]))
     }
 
     fn json(data: &[Bytes]) -> Bytes {

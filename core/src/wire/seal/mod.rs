@@ -212,7 +212,42 @@ impl fmt::Debug for Seal {
     }
 }
 
-/// A packet that is written and not yet sealed: room for the head, then the plaintext, with room for the tag.
+/// A packet that is written and not yet sealed: room for the head, then the plaintext, with room for the tag. It is
+/// written into the one buffer that is sealed and sent.
+///
+/// ```
+/// use core::time::Duration;
+/// use seqlane::Secret;
+/// use seqlane::wire::direction::Direction;
+/// use seqlane::wire::frame::Frame;
+/// use seqlane::wire::number::{ExchangeNumber, StreamNumber};
+/// use seqlane::wire::packet::{self, ClientId, Epoch, Unsealed, RequestHeader, ResponseRoom};
+/// use seqlane::wire::seal::{Nonces, Seal};
+///
+/// let header = RequestHeader {
+///     client: ClientId([7; 16]),
+///     epoch: Some(Epoch([9; 16])),
+///     exchange: ExchangeNumber::new(3),
+///     done: ExchangeNumber::new(2),
+///     hold: Duration::from_secs(25),
+///     max_held: 1,
+///     max_response: ResponseRoom::Bytes(512 * 1024),
+///     total: 64 << 20,
+///     confirm: None,
+/// };
+/// let frame = Frame::Opened { stream: StreamNumber::ZERO };
+/// let frame = Frame::Data { stream: StreamNumber::ZERO, seq: seqlane::Seq::ZERO, fin: true, bytes: "GET /".into() };
+/// let mut writer = Unsealed::request(&header, 4096);
+/// writer.push(&frame);
+///
+/// let seal = Seal::new(&Secret::new("correct horse"), Direction::Up);
+/// let packet = writer.seal(&seal, Nonces::new([1; 32]).next());
+///
+/// let (read, mut frames) = packet::decode_request(seal.open(packet)?)?;
+/// assert_eq!(read, header);
+/// assert_eq!(frames.next(), Some(frame));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Hash)]
 pub struct Unsealed(Vec<u8>);
 
@@ -238,7 +273,7 @@ impl Unsealed {
     }
 
     /// The length of the packet once it is sealed as it is now.
-    pub(super) const fn sealed_len(&self) -> usize {
+    pub const fn sealed_len(&self) -> usize {
         self.0.len().saturating_add(TAG_LEN)
     }
 

@@ -190,18 +190,18 @@ pub(super) fn answering() -> ResponseHeader {
     }
 }
 
-pub(super) fn plain(writer: PacketWriter) -> Bytes {
-    Bytes::copy_from_slice(writer.finish().plaintext())
+pub(super) fn plain(writer: Unsealed) -> Bytes {
+    Bytes::copy_from_slice(writer.plaintext())
 }
 
 pub(super) fn request(header: &RequestHeader, frames: &[Frame]) -> Bytes {
-    let mut writer = PacketWriter::request(header, 0);
+    let mut writer = Unsealed::request(header, 0);
     frames.iter().for_each(|frame| writer.push(frame));
     plain(writer)
 }
 
 pub(super) fn response(header: &ResponseHeader, frames: &[Frame]) -> Bytes {
-    let mut writer = PacketWriter::response(header, 0);
+    let mut writer = Unsealed::response(header, 0);
     frames.iter().for_each(|frame| writer.push(frame));
     plain(writer)
 }
@@ -306,7 +306,7 @@ fn an_empty_payload_pins_nothing() {
 #[test]
 fn a_chunk_in_pieces_is_written_as_one() {
     let head = DataHead { stream: StreamNumber::new(3), seq: Seq::new(9), fin: true };
-    let mut writer = PacketWriter::request(&requesting(), 0);
+    let mut writer = Unsealed::request(&requesting(), 0);
     writer.push_data(head, 8, [&b"in "[..], b"", b"parts"].into_iter());
     let whole = Frame::Data { stream: head.stream, seq: head.seq, fin: true, bytes: Bytes::from("in parts") };
     assert_eq!(plain(writer), request(&requesting(), &[whole]));
@@ -316,12 +316,11 @@ fn a_chunk_in_pieces_is_written_as_one() {
 fn a_packet_of_the_foretold_capacity_is_allocated_once() {
     let bytes = Bytes::from(vec![7; 5_000]);
     let frame = Frame::Data { stream: StreamNumber::ZERO, seq: Seq::ZERO, fin: false, bytes };
-    let mut writer = PacketWriter::request(&requesting(), 0);
+    let mut writer = Unsealed::request(&requesting(), 0);
     writer.push(&frame);
     let len = writer.sealed_len();
-    let mut writer = PacketWriter::request(&requesting(), len);
-    writer.push(&frame);
-    let mut packet = writer.finish();
+    let mut packet = Unsealed::request(&requesting(), len);
+    packet.push(&frame);
     let (room, place) = (packet.out().capacity(), packet.out().as_ptr());
     assert_eq!(room, len);
     let packet = packet.seal(&Seal::new(&Secret::new("k"), Direction::Up), Nonce::new([0; 24]));
@@ -345,7 +344,7 @@ fn the_largest_chunk_fits_the_smallest_response() {
         bytes: Bytes::from(vec![0; MAX_CHUNK]),
     };
     assert!(chunk.encoded_len() <= MAX_CHUNK + MAX_DATA_OVERHEAD);
-    let mut writer = PacketWriter::response(&largest, 0);
+    let mut writer = Unsealed::response(&largest, 0);
     writer.push(&chunk);
     assert!(writer.sealed_len() as u64 <= MIN_RESPONSE);
 }
@@ -378,8 +377,8 @@ fn debug_shows_no_payload_and_no_key() {
     assert_eq!(format!("{data:?}"), "DATA 4 seq 2, 6 bytes, fin");
     let datagram = Frame::Datagram { stream: StreamNumber::new(4), bytes };
     assert_eq!(format!("{datagram:?}"), "DATAGRAM 4 6 bytes");
-    let mut writer = PacketWriter::request(&requesting(), 0);
+    let mut writer = Unsealed::request(&requesting(), 0);
     writer.push(&data);
-    assert_eq!(format!("{:?}", writer.finish()), format!("Unsealed({} bytes)", HEAD_LEN + 51));
+    assert_eq!(format!("{writer:?}"), format!("Unsealed({} bytes)", HEAD_LEN + 51));
     assert_eq!(format!("{:?}", Seal::new(&Secret::new("sesame"), Direction::Up)), "Seal(..)");
 }

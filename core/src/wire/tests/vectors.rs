@@ -49,7 +49,7 @@ fn stream(number: u64) -> StreamNumber {
     StreamNumber::new(number)
 }
 
-fn hello() -> PacketWriter {
+fn hello() -> Unsealed {
     let header = RequestHeader {
         client: client(),
         epoch: None,
@@ -61,10 +61,10 @@ fn hello() -> PacketWriter {
         total: 64 << 20,
         confirm: None,
     };
-    PacketWriter::request(&header, 0)
+    Unsealed::request(&header, 0)
 }
 
-fn hello_answer() -> PacketWriter {
+fn hello_answer() -> Unsealed {
     let header = ResponseHeader {
         client: client(),
         epoch: epoch(),
@@ -84,7 +84,7 @@ fn hello_answer() -> PacketWriter {
             max_streams: 4096,
         }),
     };
-    PacketWriter::response(&header, 0)
+    Unsealed::response(&header, 0)
 }
 
 fn request_frames() -> Vec<Frame> {
@@ -102,7 +102,7 @@ fn request_frames() -> Vec<Frame> {
     ]
 }
 
-fn request() -> PacketWriter {
+fn request() -> Unsealed {
     let header = RequestHeader {
         client: client(),
         epoch: Some(epoch()),
@@ -114,7 +114,7 @@ fn request() -> PacketWriter {
         total: 64 << 20,
         confirm: Some(Duration::from_millis(2_600)),
     };
-    let mut writer = PacketWriter::request(&header, 0);
+    let mut writer = Unsealed::request(&header, 0);
     request_frames().iter().for_each(|frame| writer.push(frame));
     writer
 }
@@ -136,7 +136,7 @@ fn response_frames() -> Vec<Frame> {
     ]
 }
 
-fn response() -> PacketWriter {
+fn response() -> Unsealed {
     let header = ResponseHeader {
         client: client(),
         epoch: epoch(),
@@ -148,7 +148,7 @@ fn response() -> PacketWriter {
         flags: Flags { blocked: true, ..Flags::default() },
         grants: None,
     };
-    let mut writer = PacketWriter::response(&header, 0);
+    let mut writer = Unsealed::response(&header, 0);
     response_frames().iter().for_each(|frame| writer.push(frame));
     writer
 }
@@ -168,8 +168,7 @@ fn the_packets_are_those_of_the_page() {
         ("request", request(), Direction::Up, 0xa0),
         ("response", response(), Direction::Down, 0xc0),
     ];
-    for (name, writer, way, nonce) in packets {
-        let packet = writer.finish();
+    for (name, packet, way, nonce) in packets {
         assert_written(&format!("the plaintext of {name}"), packet.plaintext(), "plaintext", "packet");
         let plaintext = Bytes::copy_from_slice(packet.plaintext());
         let seal = Seal::new(&Secret::new(SECRET), way);
@@ -190,8 +189,8 @@ fn the_frames_are_those_of_the_page() {
 
 #[test]
 fn the_packets_read_as_what_was_written() {
-    let request = Bytes::copy_from_slice(request().finish().plaintext());
+    let request = Bytes::copy_from_slice(request().plaintext());
     assert_eq!(decode_request(request).unwrap().1.collect::<Vec<_>>(), request_frames());
-    let response = Bytes::copy_from_slice(response().finish().plaintext());
+    let response = Bytes::copy_from_slice(response().plaintext());
     assert_eq!(decode_response(response).unwrap().1.collect::<Vec<_>>(), response_frames());
 }

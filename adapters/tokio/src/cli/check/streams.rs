@@ -8,7 +8,7 @@ use seqlane::wire::Op;
 use seqlane::wire::direction::Direction;
 use seqlane::wire::number::ExchangeNumber;
 use seqlane::wire::packet::{
-    self, ClientId, Epoch, PacketWriter, RequestHeader, ResponseHeader, ResponseRoom, Status,
+    self, ClientId, Epoch, RequestHeader, ResponseHeader, ResponseRoom, Status, Unsealed,
 };
 use seqlane::wire::seal::{Nonces, Seal};
 
@@ -92,7 +92,7 @@ impl Caller {
             total: packet::MIN_RESPONSE,
             confirm: None,
         };
-        let packet = PacketWriter::request(&header, 256).finish().seal(&self.up, self.nonces.next());
+        let packet = Unsealed::request(&header, 256).seal(&self.up, self.nonces.next());
         Request { exchange, hold, packet }
     }
 

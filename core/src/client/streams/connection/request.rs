@@ -18,7 +18,7 @@ use crate::id::RelayId;
 use crate::time::Instant;
 use crate::wire::frame::Frame;
 use crate::wire::number::ExchangeNumber;
-use crate::wire::packet::{PacketWriter, RequestHeader, ResponseRoom};
+use crate::wire::packet::{RequestHeader, ResponseRoom, Unsealed};
 
 impl NodeConnection {
     /// The next request, if there is one to make, and a relay for it.
@@ -134,7 +134,7 @@ impl NodeConnection {
             ..Record::header_only(relay.id(), now)
         });
         self.shared.on_sent(header.exchange, packet.frames, self.exchanges.oldest());
-        Outgoing { relay: relay.id(), header, packet: packet.writer.finish() }
+        Outgoing { relay: relay.id(), header, packet: packet.writer }
     }
 
     /// Writes a request of at most `limit` bytes. Returns also the exchanges that it asks for again.
@@ -150,7 +150,7 @@ impl NodeConnection {
         let bulk = matches!(payload, RequestPayload::Bulk(_));
         let sendable = self.shared.scheduler().sums().sendable;
         let capacity = if bulk { sendable.saturating_add(LEAST_CUT).min(limit) } else { 0 };
-        let writer = PacketWriter::request(header, capacity);
+        let writer = Unsealed::request(header, capacity);
         let mut packet = Connection::<LocalSocket>::assemble(writer, by, limit, pool);
         let resends = self.fill_resends(by, &mut packet);
         self.shared.fill_closing(&mut packet);

@@ -21,7 +21,7 @@ use crate::secret::Secret;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::wire::direction::Direction;
-use crate::wire::packet::{self, PacketWriter};
+use crate::wire::packet::{self, Unsealed};
 use crate::wire::seal::{Nonces, Seal};
 use crate::wire::{self, BodyForm, Limits, ReplyParts};
 
@@ -119,7 +119,7 @@ fn granting(most: u64, body: &Bytes) -> Option<Bytes> {
     let reply = wire::decode_answer(body, 1, Limits { max_body: usize::MAX, max_ops: 1 }).ok()?.pop()?;
     let (mut header, _) = packet::decode_response(down.open(reply.data).ok()?).ok()?;
     header.grants.as_mut()?.max_packet = most;
-    let packet = PacketWriter::response(&header, 0).finish().seal(&down, Nonces::new([0; 32]).next());
+    let packet = Unsealed::response(&header, 0).seal(&down, Nonces::new([0; 32]).next());
     Some(wire::encode_answer(&[ReplyParts { data: &[packet], ..ReplyParts::default() }]))
 }
 

@@ -14,7 +14,7 @@ use crate::time::{Deadline, Instant};
 use crate::timer::TimerKind;
 use crate::wire::frame::Frame;
 use crate::wire::number::{AnswerNumber, ExchangeNumber};
-use crate::wire::packet::{Epoch, Flags, PacketWriter, RequestHeader, ResponseHeader, ResponseRoom};
+use crate::wire::packet::{Epoch, Flags, RequestHeader, ResponseHeader, ResponseRoom, Unsealed};
 use crate::wire::seal::TAG_LEN;
 use crate::wire::varint;
 
@@ -42,7 +42,7 @@ pub(in crate::node::streams) fn unknown_epoch(
     header: &RequestHeader,
     epoch: Epoch,
     cx: &Context,
-) -> PacketWriter {
+) -> Unsealed {
     let header = ResponseHeader {
         client: header.client,
         epoch,
@@ -54,7 +54,7 @@ pub(in crate::node::streams) fn unknown_epoch(
         flags: Flags { unknown: true, draining: cx.is_closed(), blocked: false },
         grants: None,
     };
-    PacketWriter::response(&header, 0)
+    Unsealed::response(&header, 0)
 }
 
 impl ClientConnection {
@@ -90,7 +90,7 @@ impl ClientConnection {
         let header = self.header(exchange, &held, cx);
         let limit = held.max_response.limit(largest_packet(cx.config()));
         let sendable = self.shared.scheduler().sums().sendable;
-        let writer = PacketWriter::response(&header, sendable.saturating_add(AROUND).min(limit));
+        let writer = Unsealed::response(&header, sendable.saturating_add(AROUND).min(limit));
         let mut packet = Connection::<Socket>::assemble(writer, exchange, limit, cx.pool());
         let repeats = self.fill(payload, &mut packet, limit, now);
         let packet = packet.finish();
@@ -144,7 +144,7 @@ impl ClientConnection {
     pub(super) fn answer_again(&mut self, exchange: ExchangeNumber, copy: HeldExchange, cx: &mut Context) {
         let header = self.header(exchange, &copy, cx);
         let limit = copy.max_response.limit(largest_packet(cx.config()));
-        let writer = PacketWriter::response(&header, 0);
+        let writer = Unsealed::response(&header, 0);
         let now = cx.now();
         let mut packet = Connection::<Socket>::assemble(writer, exchange, limit, cx.pool());
         self.shared.fill_again(&mut packet, now);
@@ -164,7 +164,7 @@ impl ClientConnection {
     ) {
         let mut header = self.header(exchange, &copy, cx);
         header.grants = Some(*self.grants()).filter(|_| hello);
-        cx.reply_packet(copy.at, PacketWriter::response(&header, 0));
+        cx.reply_packet(copy.at, Unsealed::response(&header, 0));
     }
 
     /// The header of an answer that is given now.
@@ -194,7 +194,7 @@ impl ClientConnection {
     }
 
     /// Tells what is left in the last frame of a packet.
-    fn with_backlog(&self, mut writer: PacketWriter) -> PacketWriter {
+    fn with_backlog(&self, mut writer: Unsealed) -> Unsealed {
         let backlog = self.shared.scheduler().sums().sendable;
         if backlog > 0 {
             let bytes = u64::try_from(backlog).unwrap_or(u64::MAX).min(varint::MAX);

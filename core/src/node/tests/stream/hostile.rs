@@ -118,9 +118,9 @@ fn a_packet_that_does_not_open_says_nothing_and_changes_nothing() {
         bodies.push(damaged.into());
     }
     let other = Seal::new(&Secret::new("another secret"), Direction::Up);
-    bodies.push(PacketWriter::request(&header, 0).finish().seal(&other, pair.nonces.next()));
+    bodies.push(Unsealed::request(&header, 0).seal(&other, pair.nonces.next()));
     // A packet of the wrong direction.
-    bodies.push(PacketWriter::request(&header, 0).finish().seal(&pair.down, pair.nonces.next()));
+    bodies.push(Unsealed::request(&header, 0).seal(&pair.down, pair.nonces.next()));
     for body in bodies {
         let request = pair.rig.batch(&[Op::Streams { packet: body }]);
         assert!(pair.is_bad_packet(request));

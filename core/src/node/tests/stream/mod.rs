@@ -20,7 +20,7 @@ use crate::wire::direction::Direction;
 use crate::wire::frame::Frame;
 use crate::wire::number::{ExchangeNumber, StreamNumber};
 use crate::wire::packet::{
-    self, ClientId, Epoch, Grants, PacketWriter, RequestHeader, ResponseHeader, ResponseRoom, Status,
+    self, ClientId, Epoch, Grants, RequestHeader, ResponseHeader, ResponseRoom, Status, Unsealed,
 };
 use crate::wire::reset::ResetCode;
 use crate::wire::seal::{Nonces, Seal};
@@ -140,11 +140,11 @@ impl Pair {
     }
 
     fn packet(&mut self, header: &RequestHeader, frames: &[Frame]) -> Bytes {
-        let mut writer = PacketWriter::request(header, 0);
+        let mut writer = Unsealed::request(header, 0);
         for frame in frames {
             writer.push(frame);
         }
-        writer.finish().seal(&self.up, self.nonces.next())
+        writer.seal(&self.up, self.nonces.next())
     }
 
     fn send(&mut self, header: &RequestHeader, frames: &[Frame]) -> RequestId {
