@@ -6,71 +6,56 @@ use core::marker::PhantomData;
 
 use sha2::{Digest, Sha256};
 
-use crate::relative;
-
-macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident = $kind:ident;)*) => {$(
-        $(#[$doc])*
+/// Defines numbers that must not be mixed up with others, each with the name of its value; with a kind of [`relative`],
+/// they are hashed as such.
+macro_rules! numbers {
+    ($($(#[$attr:meta])* $name:ident($get:ident: $type:ty) $(= $kind:ident)?;)*) => {$(
+        $(#[$attr])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub struct $name(u64);
+        pub struct $name($type);
 
         impl $name {
-            /// The id with this number: for drivers that allocate ids, and for replaying a record.
-            pub const fn new(number: u64) -> Self {
-                Self(number)
+            /// The one with this value: for drivers that allocate them, and for replaying a record.
+            pub const fn new($get: $type) -> Self {
+                Self($get)
             }
 
-            /// The number behind the id.
-            pub const fn number(self) -> u64 {
+            /// The value.
+            pub const fn $get(self) -> $type {
                 self.0
             }
         }
 
-        impl Hash for $name {
-            fn hash<H: Hasher>(&self, state: &mut H) {
-                relative::hash(relative::$kind, self.0, state);
+        $(
+            impl core::hash::Hash for $name {
+                fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+                    crate::relative::hash(crate::relative::$kind, self.0, state);
+                }
             }
-        }
+        )?
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(&self.0, f)
+        impl core::fmt::Display for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                core::fmt::Display::fmt(&self.0, f)
             }
         }
     )*};
 }
 
-ids! {
+pub(crate) use numbers;
+
+numbers! {
     /// One flow at the client, allocated by [`Client::open`](crate::Client::open).
-    FlowId = FLOW;
+    FlowId(number: u64) = FLOW;
     /// One HTTP request of the client with its response, allocated by the client.
-    ExchangeId = EXCHANGE;
+    ExchangeId(number: u64) = EXCHANGE;
     /// One HTTP request at the node, allocated by the driver, each larger than the one before.
-    RequestId = REQUEST;
+    RequestId(number: u64) = REQUEST;
     /// One upstream connection or UDP association of the node, allocated by the node.
-    UpstreamId = UPSTREAM;
-}
-
-/// A relay of the client: its index in [`ClientOptions::relays`](crate::ClientOptions::relays).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RelayId(u32);
-
-impl RelayId {
-    /// The relay at this index of the configuration.
-    pub const fn new(index: u32) -> Self {
-        Self(index)
-    }
-
-    /// The relay's index in the configuration.
-    pub const fn index(self) -> u32 {
-        self.0
-    }
-}
-
-impl fmt::Display for RelayId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
+    UpstreamId(number: u64) = UPSTREAM;
+    /// A relay of the client: its index in [`ClientOptions::relays`](crate::ClientOptions::relays).
+    #[derive(Hash)]
+    RelayId(index: u32);
 }
 
 /// Hands out ids of one kind, in order.
@@ -96,17 +81,21 @@ impl Counter {
     }
 }
 
-/// A type whose values are made of 16 bytes that nobody without the machine's seed can guess.
+/// A type whose values are made of bytes that nobody without the machine's seed can guess.
 pub(crate) trait Generated {
     /// What keeps the values of one type apart from those of another that has the same seed.
     const LABEL: &'static [u8];
 
-    /// The value with these bytes.
-    fn from_bytes(bytes: [u8; 16]) -> Self;
+    /// The value made of the first bytes of `digest`.
+    fn from_digest(digest: [u8; 32]) -> Self;
 }
 
-/// Generates values of one type: the n-th has the first 16 bytes of SHA-256(label | seed | n), n in 8 bytes,
-/// highest first.
+/// The first bytes of a digest.
+pub(crate) fn first<const N: usize>(digest: [u8; 32]) -> [u8; N] {
+    core::array::from_fn(|place| digest.get(place).copied().unwrap_or_default())
+}
+
+/// Generates values of one type: the n-th is made of SHA-256(label | seed | n), n in 8 bytes, highest first.
 #[derive(Clone)]
 pub(crate) struct IdGenerator<T> {
     seed: [u8; 32],
@@ -124,20 +113,15 @@ impl<T: Generated> IdGenerator<T> {
         let digest = Sha256::new()
             .chain_update(T::LABEL)
             .chain_update(self.seed)
-            .chain_update(self.generated.next().to_be_bytes())
-            .finalize();
-        let mut bytes = [0; 16];
-        for (byte, random) in bytes.iter_mut().zip(digest.iter()) {
-            *byte = *random;
-        }
-        T::from_bytes(bytes)
+            .chain_update(self.generated.next().to_be_bytes());
+        T::from_digest(digest.finalize().into())
     }
 }
 
 /// The seed is left out.
 impl<T> fmt::Debug for IdGenerator<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IdGenerator").field("generated", &self.generated).finish_non_exhaustive()
+        f.debug_struct("IdGenerator").field("generated", &self.generated.0).finish_non_exhaustive()
     }
 }
 
@@ -152,8 +136,8 @@ mod tests {
     impl Generated for Id {
         const LABEL: &'static [u8] = b"id";
 
-        fn from_bytes(bytes: [u8; 16]) -> Self {
-            Self(bytes)
+        fn from_digest(digest: [u8; 32]) -> Self {
+            Self(first(digest))
         }
     }
 
@@ -163,8 +147,8 @@ mod tests {
     impl Generated for Other {
         const LABEL: &'static [u8] = b"other";
 
-        fn from_bytes(bytes: [u8; 16]) -> Self {
-            Self(bytes)
+        fn from_digest(digest: [u8; 32]) -> Self {
+            Self(first(digest))
         }
     }
 

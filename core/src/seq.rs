@@ -1,35 +1,24 @@
 //! Sequence counters: the numbers that put a session's ops back into order.
 
-use core::fmt;
-use core::hash::{Hash, Hasher};
+use crate::id::numbers;
 
-use crate::relative;
-
-/// A position in a session's order of data ops, from 0.
-///
-/// ```
-/// use seqlane::Seq;
-///
-/// let first = Seq::ZERO;
-/// assert_eq!(first.next().number(), 1);
-/// assert!(first < first.next());
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Seq(u64);
+numbers! {
+    /// A position in a session's order of data ops, from 0.
+    ///
+    /// ```
+    /// use seqlane::Seq;
+    ///
+    /// let first = Seq::ZERO;
+    /// assert_eq!(first.next().number(), 1);
+    /// assert!(first < first.next());
+    /// ```
+    #[derive(Default)]
+    Seq(number: u64) = SEQ;
+}
 
 impl Seq {
     /// The first number of every session.
     pub const ZERO: Self = Self(0);
-
-    /// The sequence number with this value.
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// The value.
-    pub const fn number(self) -> u64 {
-        self.0
-    }
 
     /// The number after this one. It saturates: at a million ops a second, 2^64 of them take half a
     /// million years, and a peer that starts near the end reaches a number that is refused as old.
@@ -41,18 +30,6 @@ impl Seq {
     /// How far this number is ahead of `earlier`; 0 when it is not ahead.
     pub const fn ahead_of(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
-    }
-}
-
-impl Hash for Seq {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        relative::hash(relative::SEQ, self.0, state);
-    }
-}
-
-impl fmt::Display for Seq {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
     }
 }
 

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::id::Generated;
+use crate::id::{Generated, first};
 use crate::relative;
 use crate::wire::cursor::{Cursor, PacketError};
 use crate::wire::direction::Direction;
@@ -40,8 +40,8 @@ impl Hash for ClientId {
 impl Generated for ClientId {
     const LABEL: &'static [u8] = b"seqlane client";
 
-    fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
+    fn from_digest(digest: [u8; 32]) -> Self {
+        Self(first(digest))
     }
 }
 
@@ -58,8 +58,8 @@ impl Hash for Epoch {
 impl Generated for Epoch {
     const LABEL: &'static [u8] = b"seqlane epoch";
 
-    fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
+    fn from_digest(digest: [u8; 32]) -> Self {
+        Self(first(digest))
     }
 }
 

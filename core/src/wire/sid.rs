@@ -3,7 +3,7 @@
 use core::fmt;
 use core::hash::{Hash, Hasher};
 
-use crate::id::Generated;
+use crate::id::{Generated, first};
 use crate::relative;
 
 /// The longest session id, in bytes. Deployed nodes send 36 (a UUID), deployed relays 10 (`edns-cache`).
@@ -64,8 +64,8 @@ impl Sid {
 impl Generated for Sid {
     const LABEL: &'static [u8] = b"seqlane sid";
 
-    fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self::uuid(bytes)
+    fn from_digest(digest: [u8; 32]) -> Self {
+        Self::uuid(first(digest))
     }
 }
 

@@ -15,27 +15,13 @@ use bytes::{Bytes, BytesMut};
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
+use crate::id::{Generated, IdGenerator, first};
 use crate::secret::Secret;
 use crate::wire::direction::Direction;
 
-/// The cipher of models, which no other build has.
-#[cfg(any(test, feature = "model"))]
 mod null;
-#[cfg(not(any(test, feature = "model")))]
-mod null {
-    #[derive(Clone)]
-    pub(super) enum NullCipher {}
-
-    impl NullCipher {
-        pub(super) const fn tag(&self, _: &[u8], _: &[u8]) -> [u8; super::TAG_LEN] {
-            match *self {}
-        }
-    }
-}
-
-use null::NullCipher;
 
 /// The first byte of every packet of this version of the protocol.
 pub const VERSION: u8 = 2;
@@ -60,47 +46,36 @@ impl Nonce {
     }
 }
 
+/// The first 24 bytes of SHA-256("seqlane nonce" | seed | n): the input fits one block of the hash, so a nonce costs one
+/// compression.
+impl Generated for Nonce {
+    const LABEL: &'static [u8] = b"seqlane nonce";
+
+    fn from_digest(digest: [u8; 32]) -> Self {
+        Self(first(digest))
+    }
+}
+
 /// An endless supply of nonces that look random to everybody without the seed.
 ///
-/// The n-th nonce is the first 24 bytes of SHA-256("seqlane nonce" | seed | n), n in 8 bytes, highest first:
-/// the input fits one block of the hash, so a nonce costs one compression. Nonces of one seed, and of any
-/// number of seeds, meet with the chance that random ones have: 2^-96 after 2^48 packets.
+/// Nonces of one seed, and of any number of seeds, meet with the chance that random ones have: 2^-96 after 2^48 packets.
 ///
 /// **The seed must be secret and fresh**: 32 bytes from the operating system for every machine, as the
 /// machines' own documentation asks. Two machines of one direction with the same seed and the same secret
 /// use the same nonces, and then whoever sees both their packets can read and forge them.
-#[derive(Clone)]
-pub struct Nonces {
-    seed: [u8; 32],
-    used: u64,
-}
+#[derive(Clone, Debug)]
+pub struct Nonces(IdGenerator<Nonce>);
 
 impl Nonces {
     /// The nonces of this seed.
     pub const fn new(seed: [u8; 32]) -> Self {
-        Self { seed, used: 0 }
+        Self(IdGenerator::new(seed))
     }
 
     /// The next one. 2^64 of them outlast any process.
     #[expect(clippy::should_implement_trait, reason = "it never ends, so an `Option` would be a lie")]
     pub fn next(&mut self) -> Nonce {
-        let digest = Sha256::new()
-            .chain_update(b"seqlane nonce")
-            .chain_update(self.seed)
-            .chain_update(self.used.to_be_bytes())
-            .finalize();
-        self.used = self.used.saturating_add(1);
-        let mut nonce = [0; NONCE_LEN];
-        for (byte, random) in nonce.iter_mut().zip(digest.iter()) {
-            *byte = *random;
-        }
-        Nonce(nonce)
-    }
-}
-
-impl fmt::Debug for Nonces {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Nonces").field("used", &self.used).finish_non_exhaustive()
+        self.0.generate()
     }
 }
 
@@ -128,7 +103,7 @@ pub struct Seal(Cipher);
 enum Cipher {
     Aead(XChaCha20Poly1305),
     #[allow(dead_code, reason = "models alone make one")]
-    Null(NullCipher),
+    Null(Direction),
 }
 
 impl Cipher {
@@ -140,7 +115,7 @@ impl Cipher {
                 // The cipher refuses nothing below 256 GiB.
                 tag.map_or([0; TAG_LEN], Into::into)
             }
-            Self::Null(null) => null.tag(&nonce, body),
+            Self::Null(way) => null::tag(*way, &nonce, body),
         }
     }
 
@@ -151,7 +126,7 @@ impl Cipher {
                 let (nonce, tag) = (XNonce::from(nonce), Tag::from(tag));
                 aead.decrypt_inout_detached(&nonce, &[VERSION], body.into(), &tag).map_err(|_| NotOpened)
             }
-            Self::Null(null) if null.tag(&nonce, body) == tag => Ok(()),
+            Self::Null(way) if null::tag(*way, &nonce, body) == tag => Ok(()),
             Self::Null(_) => Err(NotOpened),
         }
     }
@@ -168,10 +143,10 @@ impl Seal {
 
     /// No seal at all: packets stay readable, and as long as they are; damage, and a packet of the other direction,
     /// are found by a checksum, which anybody can make. Only for models of a network without enemies: no option
-    /// leads here, and no build without the feature `model` has it.
+    /// leads here, and no build without the feature `model` can make one.
     #[cfg(any(test, feature = "model"))]
     pub const fn null(way: Direction) -> Self {
-        Self(Cipher::Null(NullCipher(way)))
+        Self(Cipher::Null(way))
     }
 
     /// Opens `packet`, and gives what lies under the seal. It is opened where it lies, unless somebody else

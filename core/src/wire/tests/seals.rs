@@ -85,7 +85,7 @@ fn nonces_differ_between_packets_and_between_seeds() {
 
 #[test]
 fn debug_hides_the_seed() {
-    assert_eq!(alloc::format!("{:?}", Nonces::new([77; 32])), "Nonces { used: 0, .. }");
+    assert_eq!(alloc::format!("{:?}", Nonces::new([77; 32])), "Nonces(IdGenerator { generated: 0, .. })");
 }
 
 #[cfg(feature = "model")]
