@@ -105,17 +105,6 @@ pub enum ConnectFailure {
 }
 
 impl ConnectFailure {
-    #[cfg(test)]
-    pub(crate) const ALL: [Self; 7] = [
-        Self::Refused,
-        Self::HostUnreachable,
-        Self::NoSuchName,
-        Self::NetworkUnreachable,
-        Self::TimedOut,
-        Self::NotAllowed,
-        Self::Other,
-    ];
-
     /// The text behind `connect failed: ` on the wire. Deployed clients look for some of these words.
     pub const fn text(self) -> &'static str {
         match self {
@@ -171,6 +160,18 @@ impl core::error::Error for ConnectFailure {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl ConnectFailure {
+        pub(crate) const ALL: [Self; 7] = [
+            Self::Refused,
+            Self::HostUnreachable,
+            Self::NoSuchName,
+            Self::NetworkUnreachable,
+            Self::TimedOut,
+            Self::NotAllowed,
+            Self::Other,
+        ];
+    }
 
     #[test]
     fn every_failure_round_trips_as_text() {

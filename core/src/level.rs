@@ -105,11 +105,7 @@ impl Level {
 
     /// The level's number.
     pub const fn number(self) -> u8 {
-        match self {
-            Self::Legacy => 0,
-            Self::Sequenced => 1,
-            Self::Streams => 2,
-        }
+        self as u8
     }
 }
 

@@ -142,17 +142,6 @@ impl From<Bytes> for Body {
     }
 }
 
-/// For tests, which compare whole actions: bodies are equal when their bytes are, which seals them.
-#[cfg(test)]
-impl PartialEq for Body {
-    fn eq(&self, other: &Self) -> bool {
-        self.clone().into_bytes() == other.clone().into_bytes()
-    }
-}
-
-#[cfg(test)]
-impl Eq for Body {}
-
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Body({} bytes)", self.len())
@@ -172,6 +161,15 @@ pub enum BodyForm {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// For tests, which compare whole actions: bodies are equal when their bytes are, which seals them.
+    impl PartialEq for Body {
+        fn eq(&self, other: &Self) -> bool {
+            self.clone().into_bytes() == other.clone().into_bytes()
+        }
+    }
+
+    impl Eq for Body {}
     use crate::wire::direction::Direction;
     use crate::wire::frame::Frame;
     use crate::wire::number::StreamNumber;

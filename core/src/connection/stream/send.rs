@@ -363,17 +363,23 @@ impl SendHalf {
     pub(crate) fn is_blocked(&self) -> bool {
         self.uncut > 0 && (self.credit() == 0 || self.chunks.len() >= MAX_AHEAD)
     }
+}
 
-    /// Asserts that what is counted is what is there.
-    #[cfg(test)]
-    pub(super) fn assert_consistent(&self) {
-        let bytes = |matches: fn(&ChunkState) -> bool| {
-            let chunks = self.chunks.iter().filter(|chunk| matches(&chunk.state));
-            chunks.fold((0, 0), |(count, bytes), chunk| (count + 1, bytes + chunk.len))
-        };
-        assert_eq!(bytes(|state| *state == ChunkState::Lost), (self.lost, self.lost_bytes));
-        assert_eq!(bytes(|_| true).1 + self.uncut, self.buffered());
-        let first = self.chunks.iter().position(|chunk| chunk.state == ChunkState::Lost);
-        assert!(first.is_none_or(|first| self.lost_from <= first));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl SendHalf {
+        /// Asserts that what is counted is what is there.
+        pub(in crate::connection::stream) fn assert_consistent(&self) {
+            let bytes = |matches: fn(&ChunkState) -> bool| {
+                let chunks = self.chunks.iter().filter(|chunk| matches(&chunk.state));
+                chunks.fold((0, 0), |(count, bytes), chunk| (count + 1, bytes + chunk.len))
+            };
+            assert_eq!(bytes(|state| *state == ChunkState::Lost), (self.lost, self.lost_bytes));
+            assert_eq!(bytes(|_| true).1 + self.uncut, self.buffered());
+            let first = self.chunks.iter().position(|chunk| chunk.state == ChunkState::Lost);
+            assert!(first.is_none_or(|first| self.lost_from <= first));
+        }
     }
 }
