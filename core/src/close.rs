@@ -2,15 +2,6 @@
 
 use alloc::collections::BTreeSet;
 
-/// When a `close` op takes effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CloseTime {
-    /// At its place in the batch: no earlier op names the flow, so later ones see it closed.
-    Now,
-    /// After every drain of the batch: what earlier ops wrote goes out, and what came for them is answered.
-    AfterDrains,
-}
-
 /// The flows that the ops of one batch have named so far.
 ///
 /// `[data, close]` writes and drains before it closes; `[close, data]` closes first, and the data op sees
@@ -30,9 +21,10 @@ impl<K: Ord> CloseOrder<K> {
         self.named.insert(flow);
     }
 
-    /// A `close` op names `flow`.
-    pub(crate) fn close(&self, flow: &K) -> CloseTime {
-        if self.named.contains(flow) { CloseTime::AfterDrains } else { CloseTime::Now }
+    /// Whether a `close` op that names `flow` now takes effect after every drain of the batch: what earlier ops wrote goes
+    /// out, and what came for them is answered. Otherwise it does at its place: later ops see the flow closed.
+    pub(crate) fn waits_for_drains(&self, flow: &K) -> bool {
+        self.named.contains(flow)
     }
 }
 
@@ -44,15 +36,15 @@ mod tests {
     fn a_close_after_an_op_of_its_flow_waits_for_the_drains() {
         let mut order = CloseOrder::new();
         order.name('a');
-        assert_eq!(order.close(&'a'), CloseTime::AfterDrains);
+        assert!(order.waits_for_drains(&'a'));
     }
 
     #[test]
     fn a_close_before_the_ops_of_its_flow_is_done_at_once() {
         let mut order = CloseOrder::new();
         order.name('b');
-        assert_eq!(order.close(&'a'), CloseTime::Now);
+        assert!(!order.waits_for_drains(&'a'));
         order.name('a');
-        assert_eq!(order.close(&'a'), CloseTime::AfterDrains);
+        assert!(order.waits_for_drains(&'a'));
     }
 }

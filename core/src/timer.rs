@@ -120,8 +120,7 @@ impl<K: Copy + Ord> TimerQueue<K> {
 
     /// The earliest deadline and whose it is.
     pub(crate) fn first(&self) -> Option<(Instant, K)> {
-        let entry = self.heap.first().and_then(|key| self.entries.get(*key))?;
-        Some((entry.at, entry.owner))
+        self.at(0)
     }
 
     fn remove(&mut self, key: usize) {
@@ -165,15 +164,13 @@ impl<K: Copy + Ord> TimerQueue<K> {
 
     /// Whether `a` holds an entry that is due before that of `b`; places beyond the end never are.
     fn earlier(&self, a: usize, b: usize) -> bool {
-        let order = |place: usize| {
-            let entry = self.heap.get(place).and_then(|key| self.entries.get(*key))?;
-            Some((entry.at, entry.owner))
-        };
-        match (order(a), order(b)) {
-            (Some(a), Some(b)) => a < b,
-            (Some(_), None) => true,
-            (None, _) => false,
-        }
+        self.at(a).is_some_and(|a| self.at(b).is_none_or(|b| a < b))
+    }
+
+    /// The deadline at a place of the heap, and whose it is.
+    fn at(&self, place: usize) -> Option<(Instant, K)> {
+        let entry = self.entries.get(*self.heap.get(place)?)?;
+        Some((entry.at, entry.owner))
     }
 
     fn swap(&mut self, a: usize, b: usize) {

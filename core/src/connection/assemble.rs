@@ -18,17 +18,13 @@ pub(crate) const SPARSE_PACKET: usize = 64 * 1024;
 
 /// A packet that is being written.
 pub(crate) struct Assembler<'p> {
-    writer: Unsealed,
+    packet: Assembled,
     by: ExchangeNumber,
     /// The longest that it may become, sealed.
     limit: usize,
     filling: Filling,
     /// By how much the numbers in it may grow before it is written once more.
     growth: usize,
-    frames: Vec<SentFrame>,
-    vital: bool,
-    first: usize,
-    again: usize,
     /// The pool around those of all connections.
     pool: &'p mut Pool,
 }
@@ -53,8 +49,8 @@ impl Assembler<'_> {
 
     /// Bytes that are left.
     pub(crate) fn room(&self) -> usize {
-        let full = self.frames.len() >= self.filling.max_frames;
-        let taken = self.writer.sealed_len().saturating_add(self.growth);
+        let full = self.packet.frames.len() >= self.filling.max_frames;
+        let taken = self.packet.writer.sealed_len().saturating_add(self.growth);
         if full { 0 } else { self.limit.saturating_sub(taken) }
     }
 
@@ -73,26 +69,26 @@ impl Assembler<'_> {
         if self.room() < self.filling.least_room {
             return false;
         }
-        let before = self.writer.sealed_len();
-        self.writer.push(&frame());
+        let before = self.packet.writer.sealed_len();
+        self.packet.writer.push(&frame());
         if self.filling.repeats {
-            let len = self.writer.sealed_len().saturating_sub(before);
+            let len = self.packet.writer.sealed_len().saturating_sub(before);
             self.growth = self.growth.saturating_add(self.filling.least_room.saturating_sub(len));
         }
-        self.vital |= matches!(sent, Some(SentFrame::Opening(_) | SentFrame::Reset(_)));
-        self.frames.extend(sent);
+        self.packet.vital |= matches!(sent, Some(SentFrame::Opening(_) | SentFrame::Reset(_)));
+        self.packet.frames.extend(sent);
         true
     }
 
     /// Appends a chunk.
     pub(super) fn put_chunk(&mut self, number: StreamNumber, chunk: OutgoingChunk<'_>, remembered: bool) {
-        let count = if chunk.first { &mut self.first } else { &mut self.again };
+        let count = if chunk.first { &mut self.packet.first } else { &mut self.packet.again };
         *count = count.saturating_add(chunk.len);
         if remembered {
-            self.frames.push(SentFrame::Chunk(number, chunk.seq));
-            self.vital = true;
+            self.packet.frames.push(SentFrame::Chunk(number, chunk.seq));
+            self.packet.vital = true;
         }
-        self.writer.push_data(chunk.head(number), chunk.len, chunk.slices);
+        self.packet.writer.push_data(chunk.head(number), chunk.len, chunk.slices);
     }
 
     /// Appends the opening frame of a stream if it is due. Whether other frames of the stream may follow.
@@ -131,9 +127,9 @@ impl Assembler<'_> {
         let len = if let Some((datagrams, socket)) = stream.datagrams_mut() {
             let bytes = datagrams.sending.pop_within(room)?;
             let len = bytes.len();
-            self.writer.push(&Frame::Datagram { stream: number, bytes });
-            self.first = self.first.saturating_add(len);
-            self.vital = true;
+            self.packet.writer.push(&Frame::Datagram { stream: number, bytes });
+            self.packet.first = self.packet.first.saturating_add(len);
+            self.packet.vital = true;
             socket.credit_mut().release(len, &mut Within { inner: pool, outer: self.pool });
             len
         } else {
@@ -148,8 +144,7 @@ impl Assembler<'_> {
 
     /// Ends the packet.
     pub(crate) fn finish(self) -> Assembled {
-        let Self { writer, frames, vital, first, again, .. } = self;
-        Assembled { writer, frames, vital, first, again }
+        self.packet
     }
 }
 
@@ -162,8 +157,8 @@ impl<S: Side> Connection<S> {
         pool: &'p mut Pool,
     ) -> Assembler<'p> {
         let filling = S::FILLING;
-        let (limit, frames) = (limit.saturating_sub(filling.tail), Vec::new());
-        Assembler { writer, by, limit, filling, growth: 0, frames, vital: false, first: 0, again: 0, pool }
+        let packet = Assembled { writer, frames: Vec::new(), vital: false, first: 0, again: 0 };
+        Assembler { packet, by, limit: limit.saturating_sub(filling.tail), filling, growth: 0, pool }
     }
 
     /// The last frames of streams that have ended.

@@ -45,13 +45,8 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// The number, if this is one that `N` can hold exactly as written: no sign, fraction or exponent.
-    pub(super) fn number<N: FromStr>(self) -> Option<N> {
-        self.0.parse().ok()
-    }
-
-    /// The truth value, if this is one.
-    pub(super) fn boolean(self) -> Option<bool> {
+    /// The number or truth value, if this is one that `T` can hold exactly as written: no sign, fraction or exponent.
+    pub(super) fn plain<T: FromStr>(self) -> Option<T> {
         self.0.parse().ok()
     }
 }

@@ -279,7 +279,7 @@ impl<'a> OpFields<'a> {
     /// Host before port: a peer that sends neither is told of the host, as deployed nodes do.
     fn target(self) -> Result<Target, BadOp> {
         let host = self.host.and_then(Raw::string).ok_or(BadOp::Host)?;
-        let port = self.port.and_then(Raw::number).unwrap_or(0); // which is no port
+        let port = self.port.and_then(Raw::plain).unwrap_or(0); // which is no port
         Ok(Target::new(&host, port)?)
     }
 
@@ -288,6 +288,6 @@ impl<'a> OpFields<'a> {
     }
 
     fn seq(self) -> Result<Option<Seq>, ()> {
-        self.seq.map(|raw| raw.number().map(Seq::new).ok_or(())).transpose()
+        self.seq.map(|raw| raw.plain().map(Seq::new).ok_or(())).transpose()
     }
 }

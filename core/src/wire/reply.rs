@@ -178,9 +178,9 @@ impl<'a> ReplyFields<'a> {
         };
         let mut damaged = false;
         let sid = read(sid, &mut damaged, |raw| Sid::new(&raw.string()?));
-        let eof = read(eof, &mut damaged, Raw::boolean).unwrap_or_default();
-        let seq = read(seq, &mut damaged, |raw| raw.number().map(Seq::new));
-        let caps = read(caps, &mut damaged, |raw| raw.number().map(Caps::from_bits));
+        let eof = read(eof, &mut damaged, Raw::plain).unwrap_or_default();
+        let seq = read(seq, &mut damaged, |raw| raw.plain().map(Seq::new));
+        let caps = read(caps, &mut damaged, |raw| raw.plain().map(Caps::from_bits));
         let code = read(code, &mut damaged, |raw| Some(Code::named(&raw.string()?)));
         // An error that cannot be read is an error all the same.
         let error = error.map(|raw| match raw.string() {

@@ -23,7 +23,7 @@ use core::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
-use crate::close::{CloseOrder, CloseTime};
+use crate::close::CloseOrder;
 use crate::config::NodeOptions;
 use crate::error::{ConnectFailure, Misuse};
 use crate::id::{IdGenerator, RequestId, UpstreamId};
@@ -203,15 +203,12 @@ impl Sessions {
 
     fn on_close_op(&mut self, cx: &mut Context, part: Part, sid: Sid, order: &CloseOrder<UpstreamId>) {
         let upstream = self.table.find(&sid);
-        match upstream.map_or(CloseTime::Now, |upstream| order.close(&upstream)) {
-            CloseTime::Now => {
-                self.close_session(cx, sid);
-                self.batches.set(part, PendingReply::Ready(FixedReply::eof(sid, None)), cx);
-            }
-            CloseTime::AfterDrains => {
-                self.batches.set(part, PendingReply::Closing(sid), cx);
-                self.batches.hurry_polls(part.request);
-            }
+        if upstream.is_some_and(|upstream| order.waits_for_drains(&upstream)) {
+            self.batches.set(part, PendingReply::Closing(sid), cx);
+            self.batches.hurry_polls(part.request);
+        } else {
+            self.close_session(cx, sid);
+            self.batches.set(part, PendingReply::Ready(FixedReply::eof(sid, None)), cx);
         }
     }
 
