@@ -76,7 +76,11 @@ impl Script {
 
 /// A node of every level.
 async fn node() -> Node {
-    let node = Node::builder(NODE_KEY).secret("secret").allow_private(true).listen(FREE_PORT);
+    let node = Node::builder(NODE_KEY)
+        .secret("secret")
+        .min_level(Level::Legacy)
+        .allow_private(true)
+        .listen(FREE_PORT);
     node.start().await.unwrap()
 }
 
@@ -100,7 +104,7 @@ async fn converse(name: &str, level: Level, binary: bool) {
     let node = node().await;
     let Some(script) = Script::start(name, &node_url(&node)).await else { return };
     let relay = Relay::new(&*script.url, KEY).binary(binary);
-    let client = Client::builder().relay(relay).secret("secret").max_level(level);
+    let client = Client::builder().relay(relay).secret("secret").min_level(Level::Legacy).max_level(level);
     let client = client.socks(FREE_PORT).start().await.unwrap();
     let mut notices = Notices::new(client.notices());
     let origin = Origin::echo().await;

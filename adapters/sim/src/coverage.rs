@@ -45,6 +45,7 @@ coverage! {
     FlowOverdue = "a flow ended because a reply was overdue",
     FlowQuiet = "a half-closed flow ended because it was quiet",
     FlowIdle = "a flow ended because it was idle",
+    FlowLevelTooLow = "a flow was refused because no relay led to a node of level 2",
     FlowNoRelay = "a flow ended because no relay could take its ops",
     FlowReset = "a flow ended because its application reset it",
     HalfClosed = "an application finished its half and went on reading",

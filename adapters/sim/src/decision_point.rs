@@ -125,6 +125,8 @@ points! {
     Ruin = "ruin",
     /// What a host of the embedder's own decides.
     Host = "host",
+    /// Whether flows are sealed or refused.
+    Sealed = "sealed",
 }
 
 impl DecisionPoint {

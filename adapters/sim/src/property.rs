@@ -46,6 +46,7 @@ properties! {
     S12 = "neither key nor payload appears in a debug print",
     S13 = "every exchange ends exactly once; every accepted request is answered exactly once",
     S14 = "a client that waits for an exchange, or owes its node a word, names a wake time (level 2)",
+    S15 = "a client whose lowest level is 2 sends nothing but packets, whatever it is answered",
     R1 = "the bytes that a machine holds stay within the configured bounds",
     R2 = "the calls in flight through a relay stay within its limit",
     R3 = "the calls of a day stay within a relay's budget, and a relay that refuses is left alone",

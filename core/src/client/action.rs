@@ -130,6 +130,8 @@ pub enum EndReason {
     ReplyOverdue,
     /// No relay could take an op of this flow for as long as a call may last.
     NoRelay,
+    /// The flow could not have the configured lowest level, `min_level`: nothing of it was sent.
+    LevelTooLow,
     /// The client was closed.
     ClientClosed,
     /// The node reset the stream (level 2).
@@ -166,6 +168,7 @@ impl fmt::Display for EndReason {
             Self::ExchangeLost(failure) => write!(f, "an exchange failed: {failure}"),
             Self::ReplyOverdue => f.write_str("a reply is overdue"),
             Self::NoRelay => f.write_str("no relay could take a call in time"),
+            Self::LevelTooLow => f.write_str("the node does not offer the lowest level that is allowed here"),
             Self::ClientClosed => f.write_str("the client was closed"),
             Self::Reset(code) => write!(f, "reset by the node: {code}"),
         }

@@ -331,6 +331,9 @@ impl Client {
             }
             may_open = upgrade::may_open(streams, relays, context);
         }
+        if context.config().is_sealed_only() {
+            return None;
+        }
         sessions.next_call(may_open, calls, relays, context)
     }
 

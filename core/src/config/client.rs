@@ -6,7 +6,9 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClientStreamOptions, ConfigError, DAY, KIB, MIB, MORE_THAN_ZERO, Valid, check, check_secret};
+use super::{
+    ClientStreamOptions, ConfigError, DAY, KIB, MIB, MORE_THAN_ZERO, Valid, check, check_secret, lowest_level,
+};
 use crate::level::Level;
 use crate::secret::Secret;
 use crate::wire::Form;
@@ -105,6 +107,9 @@ options! {
         /// key of the first relay, which keeps out everybody but the relays.
         #[serde(skip)]
         secret: Secret,
+        /// The lowest level to use: a flow that cannot have it is refused. Default: 2 with a secret, so that nothing that
+        /// a relay answers makes the client send in clear; 0 without one.
+        min_level: Level,
     }
 }
 
@@ -158,14 +163,25 @@ impl ClientOptions {
     ///
     /// # Errors
     /// [`ConfigError`] names the first option that a client cannot work with.
-    pub fn validate(self) -> Result<ClientConfig, ConfigError> {
+    pub fn validate(mut self) -> Result<ClientConfig, ConfigError> {
         check(!self.relays.is_empty(), "relays", "at least one relay is needed")?;
         check(self.relays.len() <= 1024, "relays", "at most 1024 relays")?;
         self.relays.iter().try_for_each(RelayOptions::check)?;
         self.check_bounds()?;
         check_secret(self.secret.as_ref())?;
+        self.min_level = Some(lowest_level(self.min_level, self.secret.as_ref(), self.max_level)?);
         self.tuning.check()?;
         Ok(Valid(self))
+    }
+
+    /// Whether flows are sealed or refused: level 2 is the lowest.
+    pub(crate) fn is_sealed_only(&self) -> bool {
+        self.lowest_level() == Level::Streams
+    }
+
+    /// The lowest level to use.
+    pub(crate) fn lowest_level(&self) -> Level {
+        self.min_level.unwrap_or(Level::Legacy)
     }
 
     /// What seals the packets of level 2: the secret, or else the first relay's key.

@@ -24,6 +24,7 @@ use core::fmt;
 use core::ops::RangeFrom;
 use core::time::Duration;
 
+use crate::level::Level;
 use crate::secret::Secret;
 
 /// Defines options: a struct whose fields are public, `new` with the required ones, a setter for each other field, and
@@ -154,6 +155,17 @@ fn check_secret(secret: Option<&Secret>) -> Result<(), ConfigError> {
         "secret",
         "must not be empty: an empty secret protects nothing",
     )
+}
+
+/// The lowest level: what is set, or else level 2 where a secret is given, and any level where none is.
+fn lowest_level(set: Option<Level>, secret: Option<&Secret>, highest: Level) -> Result<Level, ConfigError> {
+    let lowest = set.unwrap_or(if secret.is_some() { Level::Streams } else { Level::Legacy });
+    check(
+        lowest <= highest,
+        "min_level",
+        "must be at most max_level; with a secret it is 2 unless it is set",
+    )?;
+    Ok(lowest)
 }
 
 #[cfg(test)]

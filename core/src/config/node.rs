@@ -2,9 +2,12 @@
 
 use core::time::Duration;
 
-use super::{ConfigError, KIB, MIB, MORE_THAN_ZERO, NodeStreamOptions, Valid, check, check_secret};
+use super::{
+    ConfigError, KIB, MIB, MORE_THAN_ZERO, NodeStreamOptions, Valid, check, check_secret, lowest_level,
+};
 use crate::level::Level;
 use crate::secret::Secret;
+use crate::wire::{BadOp, Op};
 
 options! {
     /// Options of a node.
@@ -45,6 +48,9 @@ options! {
         /// the key, which keeps out everybody but the relays that have it.
         #[serde(skip)]
         secret: Secret,
+        /// The lowest level to take: ops of lower ones are answered with an error. Default: 2 with a secret, so that who
+        /// has the key alone can do nothing; 0 without one.
+        min_level: Level,
     }
 }
 
@@ -88,12 +94,24 @@ impl NodeOptions {
     ///
     /// # Errors
     /// [`ConfigError`] names the first option that a node cannot work with.
-    pub fn validate(self) -> Result<NodeConfig, ConfigError> {
+    pub fn validate(mut self) -> Result<NodeConfig, ConfigError> {
         check(!self.key.is_empty(), "key", "must not be empty: an empty key lets anybody in")?;
         self.check_bounds()?;
         check_secret(self.secret.as_ref())?;
+        self.min_level = Some(lowest_level(self.min_level, self.secret.as_ref(), self.max_level)?);
         self.tuning.check()?;
         Ok(Valid(self))
+    }
+
+    /// Refuses an op of a lower level than the node takes.
+    pub(crate) fn check_level(&self, op: Op) -> Result<Op, BadOp> {
+        let lowest = self.min_level.unwrap_or(Level::Legacy);
+        let taken = match lowest {
+            Level::Legacy => true,
+            Level::Sequenced => !matches!(op, Op::Data { seq: None, .. }),
+            Level::Streams => matches!(op, Op::Streams { .. }),
+        };
+        if taken { Ok(op) } else { Err(BadOp::Level(lowest)) }
     }
 
     /// What seals the packets of level 2: the secret, or else the key.

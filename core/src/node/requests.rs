@@ -179,6 +179,7 @@ impl Requests {
                 (alloc::vec![Ok(Op::Streams { packet: body })], false)
             }
         };
+        let ops: Vec<_> = ops.into_iter().map(|op| op.and_then(|op| config.check_level(op))).collect();
         let payloads = ops.iter().flatten().filter_map(Op::payload).map(Bytes::len);
         let pinned = payloads.fold(0, usize::saturating_add);
         Ok(Ops { form: endpoint.into(), ops, counts_writes, pinned })

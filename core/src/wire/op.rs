@@ -5,6 +5,7 @@ use core::fmt;
 
 use bytes::Bytes;
 
+use crate::level::Level;
 use crate::seq::Seq;
 use crate::target::{BadTarget, Target};
 use crate::wire::arena::{self, Arena};
@@ -162,6 +163,8 @@ pub enum BadOp {
         /// The session, when it could be read.
         sid: Option<Sid>,
     },
+    /// The op is of a lower level than the node takes: its `min_level`.
+    Level(Level),
     /// `d` is there but no string of strict base64 (standard alphabet, padded), or larger than allowed.
     Payload {
         /// What failed, as the base64 reader says it.
@@ -178,9 +181,13 @@ impl BadOp {
     pub const fn code(&self) -> Option<Code> {
         match self {
             Self::Unknown(_) => Some(Code::UnsupportedOp),
-            Self::NotAnOp | Self::Host | Self::Port | Self::Sid | Self::Seq { .. } | Self::Payload { .. } => {
-                None
-            }
+            Self::NotAnOp
+            | Self::Host
+            | Self::Port
+            | Self::Sid
+            | Self::Seq { .. }
+            | Self::Level(_)
+            | Self::Payload { .. } => None,
         }
     }
 }
@@ -195,6 +202,9 @@ impl fmt::Display for BadOp {
             Self::Port => f.write_str("missing or invalid port"),
             Self::Sid => f.write_str("missing sid"),
             Self::Seq { .. } => f.write_str("bad seq: not an unsigned 64-bit number"),
+            Self::Level(lowest) => {
+                write!(f, "this node takes level {} only; see its secret", lowest.number())
+            }
             Self::Payload { reason, .. } => write!(f, "bad base64: {reason}"),
         }
     }

@@ -148,7 +148,11 @@ impl HarnessBuilder {
     /// When something does not start.
     pub async fn start(mut self) -> Harness {
         let level = self.level.unwrap_or(Level::Sequenced);
-        let node = Node::builder(NODE_KEY).secret(SECRET).max_level(level).options(self.node_options);
+        let node = Node::builder(NODE_KEY)
+            .secret(SECRET)
+            .max_level(level)
+            .min_level(Level::Legacy)
+            .options(self.node_options);
         let node = (self.node)(node.allow_private(true).listen(FREE_PORT));
         let node = node.start().await.expect("a node");
         let mut node_url = node_url(&node);
@@ -171,7 +175,11 @@ impl HarnessBuilder {
         } else {
             relays.iter().map(|relay| Relay::new(relay.url(), self.client_key)).collect()
         };
-        let mut client = Client::builder().secret(SECRET).max_level(level).options(self.client_options);
+        let mut client = Client::builder()
+            .secret(SECRET)
+            .max_level(level)
+            .min_level(Level::Legacy)
+            .options(self.client_options);
         for relay in to_call {
             client = client.relay((self.calls)(relay.binary(self.is_binary)));
         }

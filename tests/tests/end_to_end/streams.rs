@@ -229,7 +229,14 @@ async fn flows_end_with_the_reason_when_their_node_was_restarted_and_new_ones_op
     let address = harness.node.local_addr().unwrap();
     let Harness { node, relays, client, .. } = harness;
     drop(node);
-    let node = || Node::builder(NODE_KEY).secret(SECRET).allow_private(true).listen(address).start();
+    let node = || {
+        Node::builder(NODE_KEY)
+            .secret(SECRET)
+            .min_level(Level::Legacy)
+            .allow_private(true)
+            .listen(address)
+            .start()
+    };
     let node = as_soon_as_free(node).await;
     let error = soon(flow.read(&mut back)).await.unwrap_err();
     assert_eq!(error.to_string(), EndReason::Reset(ResetCode::Gone).to_string());

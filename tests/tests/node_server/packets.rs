@@ -25,7 +25,8 @@ async fn with(tune: impl FnOnce(&mut NodeOptions)) -> Harness {
         tune(&mut options);
         options
     };
-    Harness::with(|node| node.secret("secret").allow_private(true).options(tune)).await
+    Harness::with(|node| node.secret("secret").min_level(Level::Legacy).allow_private(true).options(tune))
+        .await
 }
 
 async fn send(harness: &Harness, authorization: &str, body: impl Into<Bytes>) -> Answer {

@@ -12,7 +12,11 @@ use crate::{DECOY, batch};
 
 /// A node of every level, and a relay with these settings before it.
 pub(crate) async fn pair(settings: impl FnOnce(RelayBuilder) -> RelayBuilder) -> (Node, StandInRelay) {
-    let node = Node::builder("inner").secret("secret").allow_private(true).listen(FREE_PORT);
+    let node = Node::builder("inner")
+        .secret("secret")
+        .min_level(Level::Legacy)
+        .allow_private(true)
+        .listen(FREE_PORT);
     let node = node.start().await.unwrap();
     let builder = StandInRelay::builder(node_url(&node), "outer", "inner");
     (node, settings(builder).start().await.unwrap())

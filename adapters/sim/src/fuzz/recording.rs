@@ -26,11 +26,11 @@ pub fn recording(data: &[u8]) {
     let secret = (kind & 2 > 0).then(|| Secret::new("a secret"));
     if kind & 1 > 0 {
         let max_level = Level::Streams;
-        let options = NodeOptions::new(key).max_level(max_level).secret(secret);
+        let options = NodeOptions::new(key).max_level(max_level).min_level(Level::Legacy).secret(secret);
         replayed::<Node>(&options, events);
     } else {
         let relay = RelayOptions::new(key).form(Form::Node);
-        replayed::<Client>(&ClientOptions::new(vec![relay]).secret(secret), events);
+        replayed::<Client>(&ClientOptions::new(vec![relay]).min_level(Level::Legacy).secret(secret), events);
     }
 }
 

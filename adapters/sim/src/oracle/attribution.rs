@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use seqlane::wire::reset::ResetCode;
-use seqlane::{EndReason, ExchangeFailure};
+use seqlane::{EndReason, ExchangeFailure, Level};
 
 use crate::Fault;
 use crate::ends::{Ends, Flow};
@@ -51,7 +51,8 @@ impl Oracle {
         // A relay that leads to a node of level 0 is no way for a session of level 1.
         let mixed = self.has_struck(Fault::Mixed)
             && self.sessions.values().any(|session| session.flow == flow && session.offered);
-        if why != EndReason::NoRelay || mixed {
+        // Where flows are sealed or refused, they wait for an answer to a hello, not for a relay.
+        if why != EndReason::NoRelay || mixed || self.is_sealed_only() {
             return;
         }
         for relay in 0..self.passes.len() as u32 {
@@ -116,8 +117,13 @@ impl Oracle {
             }
             // A relay may be out because of what happened to others, or full of calls that are held or lost.
             EndReason::NoRelay => {
-                !setup.is_calm() || setup.client.relays.iter().any(|relay| relay.max_concurrent <= 2)
+                // Who is refused a connection waits for one where flows are sealed or refused.
+                let unconnected = self.is_sealed_only() && (self.limited || self.bounds_refuse());
+                unconnected
+                    || !setup.is_calm()
+                    || setup.client.relays.iter().any(|relay| relay.max_concurrent <= 2)
             }
+            EndReason::LevelTooLow => self.is_level_2_missing() || self.has_struck(Fault::Mixed),
             // A relay that leads to a node of level 0 for a while leaves its sessions of level 1 no way.
             EndReason::SequenceBroken => self.has_struck(Fault::Mixed),
             EndReason::ExchangeLost(ExchangeFailure::TooLarge) => {
@@ -133,6 +139,19 @@ impl Oracle {
             }
             _ => false,
         }
+    }
+
+    /// Whether a client of level 2 may find no node for it: the node has none, grants too little, or a relay is too narrow.
+    pub(super) fn is_level_2_missing(&self) -> bool {
+        let node = &self.setup.node;
+        let narrow =
+            self.has_struck(Fault::BodyCap) || self.setup.relays.iter().any(|relay| relay.body_cap.is_some());
+        self.is_sealed_only()
+            && (node.max_level < Level::Streams
+                || narrow
+                || self.limited
+                || self.has_struck(Fault::Restart)
+                || self.has_struck(Fault::Crash))
     }
 
     /// Whether this flow's open failed, or another one with its target within the time for which that counts.

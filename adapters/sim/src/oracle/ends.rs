@@ -129,6 +129,7 @@ impl Oracle {
             EndReason::ExchangeLost(_) => CoveragePoint::FlowLost,
             EndReason::ReplyOverdue => CoveragePoint::FlowOverdue,
             EndReason::NoRelay => CoveragePoint::FlowNoRelay,
+            EndReason::LevelTooLow => CoveragePoint::FlowLevelTooLow,
             EndReason::Reset(ResetCode::Gone) => CoveragePoint::StreamGone,
             EndReason::Reset(_) => CoveragePoint::StreamReset,
             _ => return,
@@ -170,6 +171,7 @@ impl Oracle {
             {
                 true
             }
+            EndReason::LevelTooLow => self.is_level_2_missing(),
             _ => self.bounds_refuse(),
         }
     }

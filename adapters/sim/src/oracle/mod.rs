@@ -38,7 +38,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use seqlane::wire::Sid;
-use seqlane::{ExchangeId, Instant, RequestId};
+use seqlane::{ExchangeId, Instant, Level, RequestId};
 
 use crate::clock::HostClock;
 use crate::ends::Ends;
@@ -208,6 +208,11 @@ impl Oracle {
     /// Whether a flow is a stream of level 2.
     fn is_stream(&self, flow: usize) -> bool {
         self.flows[flow].epoch.is_some()
+    }
+
+    /// Whether the clients' flows are sealed or refused.
+    fn is_sealed_only(&self) -> bool {
+        self.setup.client.min_level == Some(Level::Streams)
     }
 
     /// Whether what a flow sent below level 2 may have come twice.

@@ -44,6 +44,10 @@ impl Oracle {
     /// A client sends ops.
     pub(super) fn record_ops(&mut self, ends: &Ends, client: usize, request: &[SentOp]) {
         self.check_fairness(ends, client, request);
+        if self.is_sealed_only() {
+            let sealed = request.iter().all(|op| matches!(op.kind, OpKind::Packet { .. }));
+            require!(self, sealed, S15, "client{client} sends {request:?}");
+        }
         for op in request {
             if let OpKind::Data { sid, seq } = op.kind {
                 self.check_number(client, sid, seq, op);

@@ -311,6 +311,9 @@ fn machines<C: Chooser>(
         let mut bounds = Bounds::new(chooser);
         bounds.client(&mut client);
         bounds.node(&mut node);
+        if level == Level::Streams && chooser.decide(DecisionPoint::Sealed, 0, 4) == 1 {
+            client.min_level = Some(Level::Streams);
+        }
     }
     (client, node)
 }

@@ -38,6 +38,10 @@ pub(super) struct ClientArgs {
     /// The highest level to use: 0, 1 or 2
     #[arg(long, value_name = "N", env = "SEQLANE_MAX_LEVEL", default_value = "2", value_parser = level)]
     max_level: Level,
+    /// The lowest level to use: flows that cannot have it are refused. Default: 2 with a secret, so that nothing that a
+    /// relay answers makes this client send in clear; otherwise 0
+    #[arg(long, value_name = "N", env = "SEQLANE_MIN_LEVEL", value_parser = level)]
+    min_level: Option<Level>,
     /// Data ops in flight per flow, at most
     #[arg(long, value_name = "N", env = "SEQLANE_DEPTH", default_value_t = 8)]
     depth: usize,
@@ -117,6 +121,7 @@ impl ClientArgs {
     fn options(&self, options: ClientOptions) -> ClientOptions {
         options
             .max_level(self.max_level)
+            .min_level(self.min_level)
             .secret(self.secret.as_ref().map(Key::secret))
             .max_depth(self.depth)
             .max_flows(self.max_streams)
@@ -145,6 +150,11 @@ impl ClientArgs {
 pub(super) async fn run(args: ClientArgs) -> Result<(), Failure> {
     let (form, urls) = args.route.ends();
     let key = args.key.as_ref().ok_or_else(|| Failure::usage(NO_KEY))?.secret();
+    let secret = args
+        .secret
+        .as_ref()
+        .map(Key::secret)
+        .filter(|_| args.min_level.is_none_or(|level| level == Level::Streams));
     let roots = check::roots(args.ca.as_deref())?;
     let credentials = args.credentials()?;
     let is_open = credentials.is_none();
@@ -175,7 +185,7 @@ pub(super) async fn run(args: ClientArgs) -> Result<(), Failure> {
     }
     super::announce(client.local_addr())?;
     // A wrong key or URL is reported before the first flow.
-    let _testing = check::test_relays(&urls, form, &key, &roots)?;
+    let _testing = check::test_relays(&urls, form, (&key, secret.as_ref()), &roots)?;
     stop.requested().await;
     client.shutdown().await;
     Ok(())

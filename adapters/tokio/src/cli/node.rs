@@ -32,6 +32,10 @@ pub(super) struct NodeArgs {
     /// The highest level to offer: 0, 1 or 2
     #[arg(long, value_name = "N", env = "SEQLANE_MAX_LEVEL", default_value = "2", value_parser = level)]
     max_level: Level,
+    /// The lowest level to take: ops of lower levels get an error. Default: 2 with a secret, so that who has the key alone
+    /// can do nothing; otherwise 0
+    #[arg(long, value_name = "N", env = "SEQLANE_MIN_LEVEL", value_parser = level)]
+    min_level: Option<Level>,
     /// Answer a wrong key with an error instead of the page of an ordinary web server
     #[arg(long, env = "SEQLANE_DIAGNOSTIC")]
     diagnostic: bool,
@@ -69,6 +73,7 @@ impl NodeArgs {
     fn options(&self, options: NodeOptions) -> NodeOptions {
         options
             .max_level(self.max_level)
+            .min_level(self.min_level)
             .secret(self.secret.as_ref().map(Key::secret))
             .diagnostic(self.diagnostic)
             .max_body(self.max_body)

@@ -81,6 +81,13 @@ impl ClientBuilder {
         self
     }
 
+    /// The lowest level to use: a flow that cannot have it is refused. Default: level 2 where a
+    /// [`secret`](Self::secret) is given, any level otherwise.
+    pub fn min_level(mut self, level: Level) -> Self {
+        self.machine.min_level = Some(level);
+        self
+    }
+
     /// Changes any other option of the machine. The relays of the options are ignored: see [`relay`](Self::relay).
     pub fn options(mut self, change: impl FnOnce(ClientOptions) -> ClientOptions) -> Self {
         self.machine = change(self.machine);
@@ -155,7 +162,8 @@ impl ClientBuilder {
         self.check()?;
         let mut options = self.machine.clone();
         options.relays = self.relays.iter().map(Relay::machine_options).collect();
-        let config = options.clone().validate()?;
+        let config = options.validate()?;
+        let options = config.options();
         let exchanger = Exchanger::new(&self.roots().await?, options.tuning.max_reply_body)?;
         let carriers = self.relays.iter().enumerate();
         let carriers = carriers.map(|(index, relay)| relay.carrier(index, &exchanger));
@@ -165,7 +173,8 @@ impl ClientBuilder {
             Some(address) => Some((address, start::bind(address).await?)),
             None => None,
         };
-        let recording = self.record.as_ref().map(|path| record::start(path, options, seed)).transpose()?;
+        let recording =
+            self.record.as_ref().map(|path| record::start(path, options.clone(), seed)).transpose()?;
         let (recorder, recording) = recording.unzip();
 
         let (inputs, queue) = mpsc::channel(INPUT_QUEUE);
@@ -179,7 +188,7 @@ impl ClientBuilder {
             reports: reported,
             notices: notices.clone(),
             carriers,
-            log: Log::new(self.relays.iter().map(Relay::name)),
+            log: Log::new(self.relays.iter().map(Relay::name), options.min_level),
         };
         let driver =
             ClientDriver::new(RecordedMachine::new(Machine::new(config, seed, now), recorder, now), parts);

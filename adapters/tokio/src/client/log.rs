@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use seqlane::{
-    ClientEvent, ClientNotice, EndReason, ExchangeFailure, ExchangeId, FlowId, FlowKind, Instant, RelayId,
-    Target,
+    ClientEvent, ClientNotice, EndReason, ExchangeFailure, ExchangeId, FlowId, FlowKind, Instant, Level,
+    RelayId, Target,
 };
 use tracing::{debug, info, warn};
 
@@ -18,6 +18,8 @@ const WARN_INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Log {
     relays: Vec<RelayLog>,
+    /// The lowest level that flows may have.
+    min_level: Option<Level>,
 }
 
 /// What is known of a relay.
@@ -45,9 +47,9 @@ pub(super) struct CallEnd {
 
 impl Log {
     /// A log that calls the relays by these names.
-    pub(super) fn new(relays: impl Iterator<Item = String>) -> Self {
+    pub(super) fn new(relays: impl Iterator<Item = String>, min_level: Option<Level>) -> Self {
         let relay = |name| RelayLog { name, last: None, reason: String::new(), warned: None };
-        Self { relays: relays.map(relay).collect() }
+        Self { relays: relays.map(relay).collect(), min_level }
     }
 
     /// A flow is opened.
@@ -57,7 +59,16 @@ impl Log {
 
     /// A flow has ended.
     pub(super) fn ended(&self, flow: FlowId, why: EndReason) {
-        info!(%flow, %why, "flow ended");
+        if why == EndReason::LevelTooLow {
+            warn!(
+                %flow,
+                min_level = self.min_level.map(Level::number),
+                "flow refused: no relay leads to a node that answers at the lowest level that is allowed. Nothing of it was \
+                 sent. Give node and client the same --secret, or lower --min-level to send flows without a seal"
+            );
+        } else {
+            info!(%flow, %why, "flow ended");
+        }
     }
 
     /// A call is sent.
@@ -107,11 +118,18 @@ impl Log {
             }
             ClientNotice::StreamsUnsupported { relay } => {
                 let relay = self.name(relay);
-                warn!(
-                    relay,
-                    "the node behind this relay does not offer level 2, or has another secret; a lost call resets \
-                     flows"
-                );
+                if self.min_level == Some(Level::Streams) {
+                    warn!(
+                        relay,
+                        "the node behind this relay does not offer level 2; no flow goes through it"
+                    );
+                } else {
+                    warn!(
+                        relay,
+                        "the node behind this relay does not offer level 2, or has another secret; a lost call resets \
+                         flows"
+                    );
+                }
             }
             ClientNotice::ConnectDataUnsupported { relay } => {
                 let relay = self.name(relay);

@@ -81,6 +81,13 @@ impl NodeBuilder {
         self
     }
 
+    /// The lowest level to take: ops of lower ones are answered with an error. Default: level 2 where a
+    /// [`secret`](Self::secret) is given, any level otherwise.
+    pub fn min_level(mut self, level: Level) -> Self {
+        self.machine.min_level = Some(level);
+        self
+    }
+
     /// Changes any other option of the machine.
     pub fn options(mut self, change: impl FnOnce(NodeOptions) -> NodeOptions) -> Self {
         self.machine = change(self.machine);
@@ -178,7 +185,8 @@ impl NodeBuilder {
             None => None,
         };
         let recording = self.record.as_ref();
-        let recording = recording.map(|path| record::start(path, self.machine.clone(), seed)).transpose()?;
+        let recording =
+            recording.map(|path| record::start(path, config.options().clone(), seed)).transpose()?;
         let (recorder, recording) = recording.unzip();
 
         let (inputs, queue) = mpsc::channel(INPUT_QUEUE);

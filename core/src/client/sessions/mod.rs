@@ -162,6 +162,13 @@ impl Sessions {
         Some((id, flow.hand_over(context)))
     }
 
+    /// Ends all flows that wait to open.
+    pub(super) fn end_opens(&mut self, why: EndReason, context: &mut Context) {
+        while let Some(id) = self.flows.next(SendQueue::Connect, Flow::wants_connect) {
+            self.end(id, why, context);
+        }
+    }
+
     /// Gives credit to flows that got none while the uplink pool had no room.
     pub(super) fn feed(&mut self, context: &mut Context) {
         self.flows.feed(context);

@@ -113,8 +113,9 @@ impl Replies<'_> {
         }
         let sequenced = self.flows.iter().filter(|(_, flow)| flow.path() == Path::Sequenced);
         let unroutable: Vec<FlowId> = sequenced.map(|(id, _)| id).collect();
+        let may_fall = self.context.config().lowest_level() == Level::Legacy;
         for id in unroutable {
-            if self.flows.get_mut(id).is_some_and(|flow| flow.downgrade()) {
+            if may_fall && self.flows.get_mut(id).is_some_and(|flow| flow.downgrade()) {
                 self.context.notice(ClientNotice::Connected { flow: id, level: Level::Legacy });
                 self.conclude(id, Ok(()));
             } else {
@@ -160,6 +161,12 @@ impl Replies<'_> {
             self.report_lost_seq();
         }
         let level = if self.relays.can_sequence() { offered } else { Level::Legacy };
+        if level < self.context.config().lowest_level()
+            && let Some(sid) = &reply.sid
+        {
+            self.flows.closes_mut().push(*sid, self.context);
+            return self.conclude(id, Err(EndReason::LevelTooLow));
+        }
         let Some(flow) = self.flows.get_mut(id) else { return };
         let outcome = flow.on_open_reply(op, reply, level, self.context);
         self.conclude(id, outcome);

@@ -28,8 +28,10 @@ impl Streams {
                 if reply.error.as_deref() == Some("unauthorized") {
                     context.notice(ClientNotice::Unauthorized { relay: call.relay });
                 }
-                // A node that cannot decrypt a hello has another secret.
-                if reply.is_unsupported("streams") || (packet.hello && reply.error.is_some()) {
+                // A node that cannot decrypt a hello has another secret. Where flows are sealed or refused, an error is a
+                // failure of the relay: no relay may keep the client from asking again.
+                let refused = packet.hello && reply.error.is_some() && !context.config().is_sealed_only();
+                if reply.is_unsupported("streams") || refused {
                     context.count(|stats| &mut stats.answered);
                     return self.on_no_streams(call.relay, packet, relays, context);
                 }
@@ -148,7 +150,7 @@ impl Streams {
         let narrow = why == ExchangeFailure::TooLarge && relay.is_narrow();
         if narrow {
             relay.destination_mut().on_narrow();
-        } else if why == ExchangeFailure::Garbage && packet.hello {
+        } else if why == ExchangeFailure::Garbage && packet.hello && !context.config().is_sealed_only() {
             relay.destination_mut().on_garbled_hello(now);
         } else if !unsent {
             relay.hold_mut().on_cut(now.saturating_since(call.sent), packet.hold, now);

@@ -20,6 +20,8 @@ pub(super) struct RelayCalls {
     pub(super) key: Secret,
     /// The secret of level 2.
     pub(super) secret: Secret,
+    /// Whether flows are sealed or refused.
+    pub(super) sealed: bool,
     /// The longest time of a call, beyond its hold.
     pub(super) timeout: Duration,
     pub(super) made: AtomicU64,

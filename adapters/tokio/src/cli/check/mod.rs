@@ -88,14 +88,14 @@ pub(super) async fn run(args: CheckArgs, console: &Console) -> Result<(), Failur
     }
     let roots = roots(args.ca.as_deref())?;
     let (form, urls) = args.route.ends();
-    let secret = args.secret.as_ref().map_or_else(|| key.clone(), Key::secret);
+    let secret = args.secret.as_ref().map(Key::secret);
     let settings =
         Settings { form, binary: args.binary, secret: args.secret.is_some(), daily_calls: args.daily_calls };
     let optional =
         OptionalTests { target: args.target.clone(), body: args.body, hold: args.hold, binary: args.binary };
     let mut checks = Vec::new();
     for url in urls {
-        let calls = RelayCalls { secret: secret.clone(), ..calls(&url, form, &key, &roots, args.timeout)? };
+        let calls = calls(&url, form, (&key, secret.as_ref()), &roots, args.timeout)?;
         let optional = optional.clone();
         let checked = tokio::spawn(async move { probe::check(&calls, optional).await });
         checks.push((url.to_string(), checked));
@@ -119,15 +119,15 @@ pub(super) async fn run(args: CheckArgs, console: &Console) -> Result<(), Failur
 pub(super) fn test_relays(
     urls: &[RelayUrl],
     form: Form,
-    key: &Secret,
+    secrets: (&Secret, Option<&Secret>),
     roots: &TlsRoots,
 ) -> Result<JoinSet<()>, Failure> {
     let mut tests = JoinSet::new();
     for url in urls {
-        let (calls, relay) = (calls(url, form, key, roots, TEST_DEADLINE)?, url.to_string());
+        let (calls, relay) = (calls(url, form, secrets, roots, TEST_DEADLINE)?, url.to_string());
         tests.spawn(async move {
             match probe::reach(&calls).await {
-                Ok(_) => info!(relay, "relay works"),
+                Ok(()) => info!(relay, "relay works"),
                 Err(problem) => {
                     warn!(relay, problem, "relay does not work; `seqlane check` has details")
                 }
@@ -140,11 +140,12 @@ pub(super) fn test_relays(
 /// The deadline of the test at the start of a client.
 const TEST_DEADLINE: Duration = Duration::from_secs(30);
 
-/// The calls to a relay, with a connection pool of their own, so that the first opens a connection.
+/// The calls to a relay, with a connection pool of their own, so that the first opens a connection. The second secret is
+/// the one that flows must be sealed with, if there is one.
 fn calls(
     url: &RelayUrl,
     form: Form,
-    key: &Secret,
+    (key, secret): (&Secret, Option<&Secret>),
     roots: &TlsRoots,
     timeout: Duration,
 ) -> Result<RelayCalls, Failure> {
@@ -156,7 +157,8 @@ fn calls(
         packets,
         form,
         key: key.clone(),
-        secret: key.clone(),
+        secret: secret.unwrap_or(key).clone(),
+        sealed: secret.is_some(),
         timeout,
         made: AtomicU64::new(0),
     })

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Version;
-use seqlane::wire::{Op, Reply, Sid};
+use seqlane::wire::{BadOp, Op, Reply, Sid};
 use seqlane::{Caps, ConnectFailure, Level, Seq, Target};
 
 use super::calls::RelayCalls;
 use super::hold::{self, Holds};
-use super::streams::{Caller, Packaging, Unanswered, duplicates};
+use super::streams::{Answered, Caller, Packaging, Unanswered, duplicates};
 use crate::cli::value::Size;
 
 /// Optional tests.
@@ -69,9 +69,10 @@ const REPEATED_OPS: usize = 32;
 /// targets, a rejected one that it does not.
 const DISCARD: u16 = 9;
 
-/// Calls the relay once. Returns the level that it allows, or the problem.
-pub(super) async fn reach(calls: &RelayCalls) -> Result<Level, String> {
-    Probe { calls, findings: Findings::default() }.reach().await
+/// Calls the relay once, with a hello alone where flows are sealed or refused. Returns the problem.
+pub(super) async fn reach(calls: &RelayCalls) -> Result<(), String> {
+    let mut probe = Probe { calls, findings: Findings::default() };
+    if calls.sealed { probe.hello().await.map(drop) } else { probe.reach().await.map(drop) }
 }
 
 /// Runs all tests of a relay.
@@ -99,10 +100,15 @@ impl Probe<'_> {
         };
         self.findings.level = Some(level);
         let keeps_seq = level >= Level::Sequenced;
-        let mut outcomes = vec![self.repeat().await, self.refuse().await];
-        if let Some(target) = &optional.target {
+        let mut outcomes = vec![self.repeat().await];
+        if !self.calls.sealed {
+            outcomes.push(self.refuse().await);
+        }
+        if self.calls.sealed && optional.target.is_some() {
+            self.findings.notes.push("--target is not tested with a secret: it would go in clear".to_owned());
+        } else if let Some(target) = &optional.target {
             outcomes.push(self.open(target, keeps_seq, optional.hold).await);
-        } else if !keeps_seq {
+        } else if !keeps_seq && !self.calls.sealed {
             self.findings
                 .notes
                 .push("level 0: the relay or the node strips `seq`; --target shows which".to_owned());
@@ -116,22 +122,9 @@ impl Probe<'_> {
 
     /// Level 2: whether the node answers, in which packaging, how fast, and the longest hold.
     async fn streams(&mut self, optional: &OptionalTests) -> Result<(), String> {
-        let mut caller =
-            Caller::new(&self.calls.secret).map_err(|error| format!("no randomness: {error}"))?;
-        let longest = match caller.hello(self.calls, Packaging::Batch).await {
-            Ok(answered) => {
-                answered.header.grants.map_or(optional.hold, |grants| grants.max_hold.min(optional.hold))
-            }
-            Err(Unanswered::Failed(problem)) => return Err(format!("level 2: {problem}")),
-            Err(Unanswered::Unsupported) => {
-                self.findings.no_streams = Some(NoStreams::Unsupported);
-                return Ok(());
-            }
-            Err(Unanswered::OtherSecret) => {
-                self.findings.no_streams = Some(NoStreams::OtherSecret);
-                return Ok(());
-            }
-        };
+        let Some((mut caller, answered)) = self.hello().await? else { return Ok(()) };
+        let grants = answered.header.grants;
+        let longest = grants.map_or(optional.hold, |grants| grants.max_hold.min(optional.hold));
         self.findings.level = Some(Level::Streams);
         if self.calls.packets.is_some() {
             self.findings.binary = Some(caller.hello(self.calls, Packaging::Raw).await.is_ok());
@@ -151,6 +144,24 @@ impl Probe<'_> {
         Ok(())
     }
 
+    /// Says hello. A node without level 2, or with another secret, is a problem only where flows are sealed or refused.
+    async fn hello(&mut self) -> Result<Option<(Caller, Answered)>, String> {
+        let mut caller =
+            Caller::new(&self.calls.secret).map_err(|error| format!("no randomness: {error}"))?;
+        let (why, problem) = match caller.hello(self.calls, Packaging::Batch).await {
+            Ok(answered) => return Ok(Some((caller, answered))),
+            Err(Unanswered::Failed(problem)) => return Err(format!("level 2: {problem}")),
+            Err(Unanswered::Unsupported) => (NoStreams::Unsupported, "the node does not offer level 2"),
+            Err(Unanswered::OtherSecret) => (NoStreams::OtherSecret, "the node has another secret"),
+        };
+        self.findings.no_streams = Some(why);
+        if !self.calls.sealed {
+            return Ok(None);
+        }
+        self.findings.level = None;
+        Err(format!("level 2: {problem}, and with a secret no flow goes without level 2"))
+    }
+
     /// The first call: a poll of a session that does not exist. Returns the level that the relay allows: 1 if it keeps
     /// `seq`.
     async fn reach(&mut self) -> Result<Level, String> {
@@ -160,7 +171,11 @@ impl Probe<'_> {
         self.findings.redirects = trace.redirects;
         let replies = replies?;
         self.findings.first = Some(took);
+        let sealed_only = BadOp::Level(Level::Streams).to_string();
         match replies.first() {
+            Some(reply) if reply.error.as_deref() == Some(sealed_only.as_str()) && self.calls.sealed => {
+                Ok(Level::Legacy)
+            }
             Some(reply) if reply.error.is_some() => Err(error_of(reply)),
             Some(reply) if reply.sid != Some(sid) => Err("returned the reply of another session".to_owned()),
             Some(reply) if !reply.eof => Err("reports a session that was never opened as open".to_owned()),

@@ -1,6 +1,7 @@
 //! Level 2 from end to end: the real client and the real node, with relays made of seeds.
 
 mod rig;
+mod sealed;
 
 use alloc::vec::Vec;
 use core::time::Duration;

@@ -85,6 +85,10 @@ pub(super) struct Rig {
     pub(super) dead: Vec<u32>,
     /// Relays that refuse every call.
     pub(super) refusing: Vec<u32>,
+    /// What every relay answers, whatever it is asked: a status and a body.
+    pub(super) lie: Option<(u16, &'static str)>,
+    /// Names of ops other than `streams` that left the client.
+    pub(super) unsealed: Vec<&'static str>,
     /// The node grants no larger packets.
     pub(super) largest_grant: Option<u64>,
     /// Bodies of more bytes are refused.
@@ -134,8 +138,22 @@ impl Rig {
     }
 
     pub(super) fn with_node(options: ClientOptions, level: Level, faults: Faults, seed: u64) -> Self {
+        let mut rig = Self::at_start(options, level, faults, seed);
+        rig.drain();
+        rig
+    }
+
+    /// Every relay answers `lie` from the first call on.
+    pub(super) fn lying(options: ClientOptions, lie: (u16, &'static str), faults: Faults) -> Self {
+        let mut rig = Self::at_start(options, Level::Streams, faults, 1);
+        rig.lie = Some(lie);
+        rig.drain();
+        rig
+    }
+
+    fn at_start(options: ClientOptions, level: Level, faults: Faults, seed: u64) -> Self {
         let now = Instant::from_micros(1_000_000);
-        let mut rig = Self {
+        Self {
             client: Client::unsealed(options.validate().unwrap(), [7; 32], now),
             node: node(level, 1, now),
             now,
@@ -145,6 +163,8 @@ impl Rig {
             notices: Vec::new(),
             dead: Vec::new(),
             refusing: Vec::new(),
+            lie: None,
+            unsealed: Vec::new(),
             largest_grant: None,
             largest_body: usize::MAX,
             calls: 0,
@@ -160,9 +180,7 @@ impl Rig {
             random: seed.wrapping_mul(2).wrapping_add(1),
             wakes: (None, None),
             node_level: level,
-        };
-        rig.drain();
-        rig
+        }
     }
 
     fn draw(&mut self, most: u64) -> u64 {
@@ -392,6 +410,13 @@ impl Rig {
                 let body = body.into_bytes();
                 self.calls += 1;
                 *self.calls_of.entry(relay.index()).or_default() += 1;
+                if form != BodyForm::Packet {
+                    let request =
+                        wire::decode_request(&body, Limits { max_body: usize::MAX, max_ops: 1_000 });
+                    let ops = request.unwrap().decode_ops();
+                    let names = ops.iter().flatten().map(wire::Op::name).filter(|name| *name != "streams");
+                    self.unsealed.extend(names);
+                }
                 let form = u8::from(form == BodyForm::Packet);
                 self.relays.insert(number, relay.index());
                 self.at(deadline, Happening::GiveUp { exchange: number });
@@ -403,6 +428,11 @@ impl Rig {
                 if let Some(status) = refusal {
                     let at = self.now.saturating_add(self.way());
                     self.at(at, Happening::Return { exchange: number, body: Vec::new(), status });
+                    return;
+                }
+                if let Some((status, body)) = self.lie {
+                    let at = self.now.saturating_add(self.way());
+                    self.at(at, Happening::Return { exchange: number, body: body.into(), status });
                     return;
                 }
                 if self.draw(1_000) < self.faults.lose_request || self.dead.contains(&relay.index()) {
