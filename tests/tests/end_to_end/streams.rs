@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use seqlane::wire::reset::ResetCode;
-use seqlane::{ClientNotice, EndReason, Level, NodeOptions, OpenMode, RelayId, Secret};
+use seqlane::{ClientNotice, ClientOptions, EndReason, Level, NodeOptions, OpenMode, RelayId, Secret};
 use seqlane_tests::deadline::soon;
 use seqlane_tests::harness::dial::{self, Association, Refused};
 use seqlane_tests::harness::origin::{DatagramEcho, closed};
@@ -271,4 +271,37 @@ async fn a_relay_that_leads_nowhere_beside_one_that_works_costs_no_flow() {
         converse(harness.proxy(), origin.address(), number).await;
     }
     all_streams(&notices.so_far());
+}
+
+#[tokio::test]
+async fn with_a_secret_flows_are_sealed_at_level_2_by_every_way() {
+    for (way, builder) in every_way() {
+        let sealed = |options: &mut ClientOptions| options.min_level = None;
+        let harness =
+            builder.client_options(sealed).node_options(|options| options.min_level = None).start().await;
+        let mut notices = harness.notices();
+        let source = Origin::source(Pattern::new(0), KIB).await;
+        let mut socket = harness.connect(source.address()).await;
+        assert_eq!(fetch(&mut socket, Pattern::new(0)).await.unwrap(), KIB, "{way}");
+        all_streams(&notices.so_far());
+    }
+}
+
+#[tokio::test]
+async fn with_a_secret_a_node_without_level_2_gets_nothing_and_applications_are_refused() {
+    let client = |options: &mut ClientOptions| {
+        options.min_level = None;
+        options.open = OpenMode::Confirmed;
+    };
+    let node = |options: &mut NodeOptions| options.max_level = Level::Sequenced;
+    let harness = streams().client_options(client).node_options(node).start().await;
+    let mut notices = harness.notices();
+    let origin = Origin::echo().await;
+    let refused = soon(dial::socks(harness.proxy(), origin.address())).await;
+    assert!(matches!(refused, Err(Refused::Code(1))), "{refused:?}");
+    let refused = soon(dial::http_connect(harness.proxy(), origin.address())).await;
+    assert!(matches!(refused, Err(Refused::Code(502))), "{refused:?}");
+    assert_eq!(harness.node.stats().await.stats.sessions_opened, 0);
+    let notices = notices.so_far();
+    assert!(notices.iter().any(|notice| matches!(notice, ClientNotice::StreamsUnsupported { .. })));
 }

@@ -1,5 +1,6 @@
 //! The relay in front of a real node.
 
+use seqlane::Level;
 use seqlane_tests::deadline::soon;
 use seqlane_tests::harness::{FREE_PORT, node_url};
 use seqlane_tests::http_client::HttpClient;

@@ -71,11 +71,45 @@ fn a_node_is_tested_with_no_relay_between() {
 }
 
 #[test]
-fn a_node_with_another_secret_is_used_at_level_1_and_the_secret_is_named() {
+fn a_secret_that_is_not_the_nodes_is_a_problem() {
     let node = node();
     let (code, report) = check(&["--relay", &relay(&node, &[]).url(), "--key", "k", "--secret", "other"]);
-    assert_eq!((code, &report["level"]), (Some(0), &1.into()));
+    assert_eq!((code, &report["level"]), (Some(1), &Value::Null));
+    has(&report["problems"], "the node has another secret, and with a secret no flow goes without level 2");
     has(&report["advice"], "--secret");
+}
+
+#[test]
+fn a_target_is_opened_at_level_2_where_a_secret_is_given() {
+    let (node, open, closed) =
+        (node(), TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let flags = ["--node", &node.url(), "--key", "n", "--secret", "s", "--hold", "0s", "--target"];
+    let (code, report) = check(&[&flags[..], &[&open.local_addr().unwrap().to_string()]].concat());
+    assert_eq!(code, Some(0), "{report}");
+    let refused = closed.local_addr().unwrap().to_string();
+    drop(closed);
+    let (code, report) = check(&[&flags[..], &[&refused]].concat());
+    assert_eq!(code, Some(1), "{report}");
+    has(&report["problems"], &format!("could not open {refused}"));
+    has(&report["notes"], "on its own loopback");
+}
+
+#[test]
+fn a_node_without_level_2_is_a_problem_where_a_secret_is_given() {
+    let node = ["node", "--key", "n", "--max-level", "1", "--allow-private"];
+    let node = Listener::start(&mut seqlane(&[&node[..], &LISTEN].concat()));
+    let (code, report) = check(&["--node", &node.url(), "--key", "n", "--secret", "s"]);
+    assert_eq!(code, Some(1), "{report}");
+    has(&report["problems"], "the node does not offer level 2");
+    let (code, _) = check(&["--node", &node.url(), "--key", "n"]);
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn a_node_with_a_secret_says_so_to_who_has_none() {
+    let (code, report) = check(&["--node", &node().url(), "--key", "n"]);
+    assert_eq!(code, Some(1), "{report}");
+    has(&report["problems"], "this node takes level 2 only");
 }
 
 #[test]

@@ -30,7 +30,9 @@ impl System {
     /// The same with a client of this level.
     fn start_at(level: &str, flags: &[&str], of_relay: &[&str]) -> Self {
         let listen = ["--listen", "127.0.0.1:0"];
-        let node = ["node", "--allow-private"].into_iter().chain(listen).chain(flags.iter().copied());
+        let any = ["--min-level", "0"];
+        let node =
+            ["node", "--allow-private"].into_iter().chain(any).chain(listen).chain(flags.iter().copied());
         let mut node = seqlane(&node.collect::<Vec<_>>());
         let node = Listener::start(node.env("SEQLANE_KEY", NODE_KEY).env("SEQLANE_SECRET", SECRET));
         let (node_url, keys) = (node.url(), ["--key", CLIENT_KEY, "--node-key", NODE_KEY]);
@@ -40,7 +42,7 @@ impl System {
         let url = format!("{}{PATH}", relay.url());
         let user = ["--socks-user", "ann", "--socks-password", PASSWORD];
         let client = ["client", "--relay", &url].into_iter().chain(listen).chain(user);
-        let client = client.chain(["--max-level", level]).chain(flags.iter().copied());
+        let client = client.chain(["--max-level", level]).chain(any).chain(flags.iter().copied());
         let mut client = seqlane(&client.collect::<Vec<_>>());
         let client = Listener::start(client.env("SEQLANE_KEY", CLIENT_KEY).env("SEQLANE_SECRET", SECRET));
         Self { node, relay, client }
@@ -113,10 +115,10 @@ fn a_seal_that_relays_could_open_is_told_at_the_start() {
     let client =
         ["client", "--listen", "127.0.0.1:0", "--key", "k", "--max-level", "2", "--relay", "http://a"];
     Listener::start(&mut seqlane(&client)).logs(&["WARN", "--secret", "everybody but the relays"]);
-    let url = ["node", "--listen", "127.0.0.1:0", "--key", "k", "--max-level", "2", "--secret", "s"];
-    let node = Listener::start(&mut seqlane(&url));
-    let client =
-        ["client", "--listen", "127.0.0.1:0", "--key", "k", "--max-level", "2", "-v", "--node", &node.url()];
+    let common = ["--listen", "127.0.0.1:0", "--key", "k", "--secret", "s"];
+    let node = Listener::start(&mut seqlane(&[&["node"][..], &common].concat()));
+    let url = node.url();
+    let client = [&["client"][..], &common, &["-v", "--node", &url]].concat();
     let mut client = Listener::start(&mut seqlane(&client));
     client.logs(&["relay works"]);
     for log in [node.whole_log(), client.whole_log()] {

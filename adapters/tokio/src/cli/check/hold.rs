@@ -52,7 +52,7 @@ pub(super) async fn of_streams(
     longest: Duration,
 ) -> Holds {
     let parts = [8, 4, 2, 1].map(|part| longest / part);
-    let requests = parts.map(|hold| caller.request(hold));
+    let requests = parts.map(|hold| caller.request(hold, &[]));
     let [first, second, third, last] = requests.map(|request| caller.send(calls, packaging, request));
     let (first, second, third, last) = tokio::join!(first, second, third, last);
     let mut holds = Holds::default();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Version;
+use seqlane::wire::reset::ResetCode;
 use seqlane::wire::{BadOp, Op, Reply, Sid};
 use seqlane::{Caps, ConnectFailure, Level, Seq, Target};
 
@@ -104,14 +105,14 @@ impl Probe<'_> {
         if !self.calls.sealed {
             outcomes.push(self.refuse().await);
         }
-        if self.calls.sealed && optional.target.is_some() {
-            self.findings.notes.push("--target is not tested with a secret: it would go in clear".to_owned());
-        } else if let Some(target) = &optional.target {
-            outcomes.push(self.open(target, keeps_seq, optional.hold).await);
-        } else if !keeps_seq && !self.calls.sealed {
-            self.findings
-                .notes
-                .push("level 0: the relay or the node strips `seq`; --target shows which".to_owned());
+        match &optional.target {
+            _ if self.calls.sealed => {}
+            Some(target) => outcomes.push(self.open(target, keeps_seq, optional.hold).await),
+            None if keeps_seq => {}
+            None => {
+                let note = "level 0: the relay or the node strips `seq`; --target shows which";
+                self.findings.notes.push(note.to_owned());
+            }
         }
         if let Some(size) = optional.body {
             outcomes.push(self.send_large(size).await);
@@ -134,6 +135,9 @@ impl Probe<'_> {
         if !longest.is_zero() {
             self.findings.holds = hold::of_streams(self.calls, &mut caller, packaging, longest).await;
         }
+        if self.calls.sealed {
+            self.open_streams(&mut caller, packaging, optional.target.as_ref()).await?;
+        }
         let last = caller.hello(self.calls, packaging).await;
         let last = last.map_err(|_| "level 2: a later call was not answered".to_owned())?;
         self.findings.round_trip = self.findings.round_trip.map(|least| least.min(last.round_trip));
@@ -142,6 +146,25 @@ impl Probe<'_> {
             return Err("is not 8-bit clean: leave --binary out".to_owned());
         }
         Ok(())
+    }
+
+    /// Opens targets at level 2: one that the node should reject, and the user's.
+    async fn open_streams(
+        &mut self,
+        caller: &mut Caller,
+        packaging: Packaging,
+        target: Option<&Target>,
+    ) -> Result<(), String> {
+        if let Ok(discard) = Target::new("127.0.0.1", DISCARD) {
+            let refused = caller.open_stream(self.calls, packaging, &discard).await;
+            self.note_private(refused == Ok(Some(ResetCode::Connect(ConnectFailure::NotAllowed))));
+        }
+        let Some(target) = target else { return Ok(()) };
+        match caller.open_stream(self.calls, packaging, target).await {
+            Ok(None) => Ok(()),
+            Ok(Some(why)) => Err(format!("the node could not open {target}: {why}")),
+            Err(_) => Err(format!("level 2: the request to open {target} was not answered")),
+        }
     }
 
     /// Says hello. A node without level 2, or with another secret, is a problem only where flows are sealed or refused.
@@ -214,12 +237,17 @@ impl Probe<'_> {
         if let Some(sid) = reply.sid {
             self.calls.ask(Op::Close { sid }).await?;
         }
-        if failure != Some(ConnectFailure::NotAllowed) {
+        self.note_private(failure == Some(ConnectFailure::NotAllowed));
+        Ok(())
+    }
+
+    /// Whether the node rejected a target on its own loopback.
+    fn note_private(&mut self, rejected: bool) {
+        if !rejected {
             let text = "the node opens targets on its own loopback: everybody with the key can reach the services of \
                         its host";
             self.findings.notes.push(text.to_owned());
         }
-        Ok(())
     }
 
     /// Opens a target that the node should open: shows its capabilities.

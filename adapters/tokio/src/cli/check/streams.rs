@@ -1,16 +1,18 @@
-//! A minimal client of level 2, which opens no streams.
+//! A minimal client of level 2.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use seqlane::Secret;
 use seqlane::wire::Op;
 use seqlane::wire::direction::Direction;
-use seqlane::wire::number::ExchangeNumber;
+use seqlane::wire::frame::{Frame, Frames};
+use seqlane::wire::number::{ExchangeNumber, StreamNumber};
 use seqlane::wire::packet::{
     self, ClientId, Epoch, RequestHeader, ResponseHeader, ResponseRoom, Status, Unsealed,
 };
+use seqlane::wire::reset::ResetCode;
 use seqlane::wire::seal::{Nonces, Seal};
+use seqlane::{ConnectFailure, FlowKind, Secret, Target};
 
 use super::calls::RelayCalls;
 
@@ -19,6 +21,7 @@ pub(super) struct Caller {
     client: ClientId,
     epoch: Option<Epoch>,
     next: ExchangeNumber,
+    next_stream: StreamNumber,
     up: Seal,
     down: Seal,
     nonces: Nonces,
@@ -47,6 +50,7 @@ pub(super) enum Unanswered {
 /// An answer, and the duration of the call without the time that the node held it.
 pub(super) struct Answered {
     pub(super) header: ResponseHeader,
+    frames: Frames,
     pub(super) round_trip: Duration,
 }
 
@@ -60,6 +64,9 @@ pub(super) struct Request {
 /// Requests that the node may hold at a time: more than a check has in flight.
 const KEEP: u32 = 64;
 
+/// How long the node may hold a request that opens a stream: longer than it tries by default.
+const CONNECT_HOLD: Duration = Duration::from_secs(15);
+
 impl Caller {
     /// A new client.
     pub(super) fn new(secret: &Secret) -> Result<Self, getrandom::Error> {
@@ -70,6 +77,7 @@ impl Caller {
             client: ClientId(client),
             epoch: None,
             next: ExchangeNumber::ZERO,
+            next_stream: StreamNumber::ZERO,
             up: Seal::new(secret, Direction::Up),
             down: Seal::new(secret, Direction::Down),
             nonces: Nonces::new(seed),
@@ -78,7 +86,7 @@ impl Caller {
 
     /// The next request; a hello until one was answered. The node keeps all of their numbers (`done` is 0), so that its
     /// answers report all of them.
-    pub(super) fn request(&mut self, hold: Duration) -> Request {
+    pub(super) fn request(&mut self, hold: Duration, frames: &[Frame]) -> Request {
         let exchange = self.next;
         self.next = exchange.next();
         let header = RequestHeader {
@@ -92,7 +100,9 @@ impl Caller {
             total: packet::MIN_RESPONSE,
             confirm: None,
         };
-        let packet = Unsealed::request(&header, 256).seal(&self.up, self.nonces.next());
+        let mut packet = Unsealed::request(&header, 256);
+        frames.iter().for_each(|frame| packet.push(frame));
+        let packet = packet.seal(&self.up, self.nonces.next());
         Request { exchange, hold, packet }
     }
 
@@ -102,10 +112,36 @@ impl Caller {
         calls: &RelayCalls,
         packaging: Packaging,
     ) -> Result<Answered, Unanswered> {
-        let request = self.request(Duration::ZERO);
+        let request = self.request(Duration::ZERO, &[]);
         let answered = self.send(calls, packaging, request).await?;
         self.epoch = Some(answered.header.epoch);
         Ok(answered)
+    }
+
+    /// Opens a stream to `target` and resets it. Returns why the node could not open it, if it could not.
+    pub(super) async fn open_stream(
+        &mut self,
+        calls: &RelayCalls,
+        packaging: Packaging,
+        target: &Target,
+    ) -> Result<Option<ResetCode>, Unanswered> {
+        let stream = self.next_stream;
+        self.next_stream = stream.next();
+        let open = Frame::Open { stream, kind: FlowKind::Tcp, window: 0, target: target.clone() };
+        let request = self.request(CONNECT_HOLD, &[open]);
+        let answered = self.send(calls, packaging, request).await?;
+        for frame in answered.frames {
+            match frame {
+                Frame::Opened { .. } => {
+                    let reset = Frame::Reset { stream, code: ResetCode::Aborted };
+                    let request = self.request(Duration::ZERO, &[reset]);
+                    return self.send(calls, packaging, request).await.map(|_| None);
+                }
+                Frame::Reset { code, .. } => return Ok(Some(code)),
+                _ => {}
+            }
+        }
+        Ok(Some(ResetCode::Connect(ConnectFailure::TimedOut)))
     }
 
     /// Sends a request.
@@ -124,17 +160,17 @@ impl Caller {
             }
         };
         let took = started.elapsed();
-        let header = self.open(packet).ok_or(Unanswered::OtherSecret)?;
+        let (header, frames) = self.decrypt(packet).ok_or(Unanswered::OtherSecret)?;
         if header.exchange != request.exchange {
             return Err(Unanswered::Failed("returned the answer to another call".to_owned()));
         }
         let round_trip = took.saturating_sub(header.held);
-        Ok(Answered { header, round_trip })
+        Ok(Answered { header, frames, round_trip })
     }
 
-    fn open(&self, packet: Bytes) -> Option<ResponseHeader> {
-        let (header, _) = packet::decode_response(self.down.open(packet).ok()?).ok()?;
-        (header.client == self.client).then_some(header)
+    fn decrypt(&self, packet: Bytes) -> Option<(ResponseHeader, Frames)> {
+        let decrypted = packet::decode_response(self.down.open(packet).ok()?).ok()?;
+        Some(decrypted).filter(|(header, _)| header.client == self.client)
     }
 }
 

@@ -31,6 +31,7 @@ impl Harness {
         let node = Node::builder(NODE_KEY)
             .secret(SECRET)
             .max_level(level)
+            .min_level(level)
             .allow_private(true)
             .listen(FREE_PORT)
             .drain(Duration::ZERO)
@@ -47,6 +48,7 @@ impl Harness {
         let mut client = Client::builder()
             .secret(SECRET)
             .max_level(level)
+            .min_level(level)
             .options(|options| options.balance(Balance::RoundRobin));
         for relay in &relays {
             client = client.relay(Relay::new(relay.url(), CLIENT_KEY));
