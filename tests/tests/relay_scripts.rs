@@ -77,7 +77,7 @@ impl Script {
 /// A node of every level.
 async fn node() -> Node {
     let node = Node::builder(NODE_KEY)
-        .secret("secret")
+        .secret("known to both ends")
         .min_level(Level::Legacy)
         .allow_private(true)
         .listen(FREE_PORT);
@@ -104,7 +104,8 @@ async fn converse(name: &str, level: Level, binary: bool) {
     let node = node().await;
     let Some(script) = Script::start(name, &node_url(&node)).await else { return };
     let relay = Relay::new(&*script.url, KEY).binary(binary);
-    let client = Client::builder().relay(relay).secret("secret").min_level(Level::Legacy).max_level(level);
+    let client =
+        Client::builder().relay(relay).secret("known to both ends").min_level(Level::Legacy).max_level(level);
     let client = client.socks(FREE_PORT).start().await.unwrap();
     let mut notices = Notices::new(client.notices());
     let origin = Origin::echo().await;
@@ -206,7 +207,7 @@ async fn packets_go_through_in_batches() {
     for name in SCRIPTS {
         let node = node().await;
         let Some(script) = Script::start(name, &node_url(&node)).await else { return };
-        let mut hand = Hand::new("secret", 1);
+        let mut hand = Hand::new("known to both ends", 1);
         let ops = json!([{"op": "streams", "d": STANDARD.encode(hand.knock())}]);
         let answer = script.batch(ops).await;
         let packet = answer["r"][0]["d"].as_str().unwrap_or_else(|| panic!("{name}: {answer}"));
@@ -218,7 +219,7 @@ async fn packets_go_through_in_batches() {
 async fn the_worker_passes_packets_as_they_are() {
     let node = node().await;
     let Some(script) = Script::start(WORKER, &node_url(&node)).await else { return };
-    let mut hand = Hand::new("secret", 1);
+    let mut hand = Hand::new("known to both ends", 1);
     let answer = script.packet(&format!("Bearer {KEY}"), hand.knock()).await;
     assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, PACKET.1));
     hand.open(&answer.body);
@@ -247,7 +248,7 @@ async fn the_worker_shows_rejected_packets_a_page() {
 async fn the_apps_script_takes_no_packets_as_they_are() {
     let mut stub = StubNode::answering("").await;
     let Some(script) = Script::start(APPS_SCRIPT, &stub.url()).await else { return };
-    let answer = script.packet(&format!("Bearer {KEY}"), Hand::new("secret", 1).knock()).await;
+    let answer = script.packet(&format!("Bearer {KEY}"), Hand::new("known to both ends", 1).knock()).await;
     assert!(answer.text().contains(DECOY));
     assert!(stub.is_unasked());
 }
@@ -257,13 +258,13 @@ async fn calls_that_the_node_holds_do_not_hold_each_other() {
     for name in SCRIPTS {
         let node = node().await;
         let Some(script) = Script::start(name, &node_url(&node)).await else { return };
-        let mut hand = Hand::new("secret", 1);
+        let mut hand = Hand::new("known to both ends", 1);
         let op = |packet: Bytes| json!([{"op": "streams", "d": STANDARD.encode(packet)}]);
         let answer = script.batch(op(hand.knock())).await;
         hand.open(&STANDARD.decode(answer["r"][0]["d"].as_str().unwrap()).unwrap().into());
         let held = op(hand.packet(Duration::from_secs(50), &[]));
         // Of another client: the next packet of this one acknowledges the held one.
-        let free = op(Hand::new("secret", 2).knock());
+        let free = op(Hand::new("known to both ends", 2).knock());
         tokio::select! {
             answer = script.batch(held) => panic!("{name}: was not held: {answer}"),
             answer = script.batch(free) => assert!(answer["r"][0]["d"].is_string(), "{name}: {answer}"),

@@ -38,12 +38,14 @@ pub(crate) struct Kind<'a> {
 impl<O> Head<'_, O> {
     /// The options, with stand-ins for the keys and the secret.
     pub(crate) fn options<M: Machine<Options = O>>(self) -> Result<O, Problem> {
-        let stand_in = |len: usize| {
+        let bounded = |len: usize| {
             let fits = len <= stand_in::MAX_LEN;
-            fits.then(|| stand_in::with_len(len)).ok_or_else(|| Problem::Head("a key is too long".into()))
+            fits.then_some(len).ok_or_else(|| Problem::Head("a key is too long".into()))
         };
-        let keys = self.keys.into_iter().map(stand_in).collect::<Result<Vec<Secret>, _>>()?;
-        let secrets = Secrets { keys, secret: self.secret.map(stand_in).transpose()? };
+        let keys = self.keys.into_iter().map(|len| bounded(len).map(stand_in::with_len));
+        let keys = keys.collect::<Result<Vec<Secret>, _>>()?;
+        let secret = self.secret.map(bounded).transpose()?.map(stand_in::secret_with_len);
+        let secrets = Secrets { keys, secret };
         M::with_secrets(self.options, secrets)
             .ok_or_else(|| Problem::Head("the number of keys does not fit the options".into()))
     }

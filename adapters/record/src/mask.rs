@@ -35,8 +35,8 @@ struct Seals {
 }
 
 impl Seals {
-    fn new(secret: &Secret, way: Direction) -> Self {
-        Self { real: Seal::new(secret, way), stand_in: Seal::new(&stand_in::of(secret), way) }
+    fn new(secret: &Secret, stand_in: &Secret, way: Direction) -> Self {
+        Self { real: Seal::new(secret, way), stand_in: Seal::new(stand_in, way) }
     }
 }
 
@@ -44,8 +44,13 @@ impl Mask {
     /// The mask over these secrets.
     pub fn new(secrets: Secrets) -> Self {
         let Secrets { keys, secret } = secrets;
-        let secret = secret.or_else(|| keys.first().cloned()).unwrap_or_else(|| Secret::new(""));
-        Self { keys, up: Seals::new(&secret, Direction::Up), down: Seals::new(&secret, Direction::Down) }
+        let (secret, stand_in) = match (secret, keys.first()) {
+            (Some(secret), _) => (secret.clone(), stand_in::of_secret(&secret)),
+            (None, Some(key)) => (key.clone(), stand_in::of(key)),
+            (None, None) => (Secret::new(""), Secret::new("")),
+        };
+        let seals = |way| Seals::new(&secret, &stand_in, way);
+        Self { up: seals(Direction::Up), down: seals(Direction::Down), keys }
     }
 
     /// Whether this is one of the keys.

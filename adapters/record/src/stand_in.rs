@@ -1,4 +1,5 @@
-//! Stand-ins for keys and secrets: as many letters `k` as the original has bytes on the wire.
+//! Stand-ins for keys and secrets: a letter for each byte that the original has on the wire, `k` in keys and `s` in secrets,
+//! so that a secret is no key.
 
 use seqlane::wire::request_overhead;
 use seqlane::{Form, Secret};
@@ -22,4 +23,14 @@ pub(crate) fn of(secret: &Secret) -> Secret {
 /// The stand-in of this length.
 pub(crate) fn with_len(len: usize) -> Secret {
     Secret::new(char::from(LETTER).to_string().repeat(len))
+}
+
+/// The stand-in for the secret that seals packets.
+pub(crate) fn of_secret(secret: &Secret) -> Secret {
+    secret_with_len(written_len(secret))
+}
+
+/// The stand-in of a secret of this length, as far as a secret may have it.
+pub(crate) fn secret_with_len(len: usize) -> Secret {
+    Secret::new("s".repeat(len.clamp(16, 1024)))
 }

@@ -149,13 +149,20 @@ fn check(holds: bool, option: &'static str, reason: &'static str) -> Result<(), 
     if holds { Ok(()) } else { Err(ConfigError { option, reason }) }
 }
 
-fn check_secret(secret: Option<&Secret>) -> Result<(), ConfigError> {
-    check(
-        !secret.is_some_and(Secret::is_empty),
-        "secret",
-        "must not be empty: an empty secret protects nothing",
-    )
+/// A secret has 16 to 1024 bytes, and is no key: relays know the keys.
+fn check_secret<'a>(
+    secret: Option<&Secret>,
+    mut keys: impl Iterator<Item = &'a Secret>,
+) -> Result<(), ConfigError> {
+    let Some(secret) = secret else { return Ok(()) };
+    let long_enough = (MIN_SECRET..=MAX_SECRET).contains(&secret.reveal().len());
+    check(long_enough, "secret", "must have 16 to 1024 bytes; `seqlane keygen` makes one")?;
+    check(!keys.any(|key| key == secret), "secret", "must not be a key: relays know the keys")
 }
+
+/// Bytes of a secret. Fewer can be guessed from one packet, by whoever sees it.
+const MIN_SECRET: usize = 16;
+const MAX_SECRET: usize = 1024;
 
 /// The lowest level: what is set, or else level 2 where a secret is given, and any level where none is.
 fn lowest_level(set: Option<Level>, secret: Option<&Secret>, highest: Level) -> Result<Level, ConfigError> {

@@ -97,7 +97,7 @@ impl NodeOptions {
     pub fn validate(mut self) -> Result<NodeConfig, ConfigError> {
         check(!self.key.is_empty(), "key", "must not be empty: an empty key lets anybody in")?;
         self.check_bounds()?;
-        check_secret(self.secret.as_ref())?;
+        check_secret(self.secret.as_ref(), core::iter::once(&self.key))?;
         self.min_level = Some(lowest_level(self.min_level, self.secret.as_ref(), self.max_level)?);
         self.tuning.check()?;
         Ok(Valid(self))

@@ -16,7 +16,7 @@ use crate::deadline::soon;
 pub const CLIENT_KEY: &str = "client key";
 
 /// The secret of client and node, which no relay knows.
-pub const SECRET: &str = "client and node";
+pub const SECRET: &str = "known to both ends";
 
 /// The key between relays and the node.
 pub const NODE_KEY: &str = "node key";

@@ -248,7 +248,8 @@ async fn flows_end_with_the_reason_when_their_node_was_restarted_and_new_ones_op
 #[tokio::test]
 async fn a_node_of_level_1_or_with_another_secret_is_spoken_to_at_level_1() {
     let old: fn(&mut NodeOptions) = |options| options.max_level = Level::Sequenced;
-    let other: fn(&mut NodeOptions) = |options| options.secret = Some(Secret::new("another"));
+    let other: fn(&mut NodeOptions) =
+        |options| options.secret = Some(Secret::new("another secret altogether"));
     for tune in [old, other] {
         let harness = streams().node_options(tune).start().await;
         let mut notices = harness.notices();

@@ -25,8 +25,10 @@ async fn with(tune: impl FnOnce(&mut NodeOptions)) -> Harness {
         tune(&mut options);
         options
     };
-    Harness::with(|node| node.secret("secret").min_level(Level::Legacy).allow_private(true).options(tune))
-        .await
+    Harness::with(|node| {
+        node.secret("known to both ends").min_level(Level::Legacy).allow_private(true).options(tune)
+    })
+    .await
 }
 
 async fn send(harness: &Harness, authorization: &str, body: impl Into<Bytes>) -> Answer {
@@ -37,7 +39,7 @@ async fn send(harness: &Harness, authorization: &str, body: impl Into<Bytes>) ->
 #[tokio::test]
 async fn a_packet_is_answered_by_a_packet() {
     let harness = harness().await;
-    let mut hand = Hand::new("secret", 1);
+    let mut hand = Hand::new("known to both ends", 1);
     for http in [HttpClient::http1(), HttpClient::http2()] {
         let headers = [PACKET, ("authorization", "Bearer key")];
         let answer = http.send(Method::POST, &harness.url(PATH), &headers, hand.knock()).await.unwrap();
@@ -52,7 +54,7 @@ async fn a_wrong_key_or_none_gets_the_same_page_as_elsewhere() {
     let harness = harness().await;
     let elsewhere = harness.post("/tunnel/batch", r#"{"k":"wrong","ops":[]}"#).await;
     for authorization in ["Bearer wrong", "Basic key", "key", ""] {
-        let answer = send(&harness, authorization, Hand::new("secret", 1).knock()).await;
+        let answer = send(&harness, authorization, Hand::new("known to both ends", 1).knock()).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{authorization}");
         assert_eq!(answer.header("content-type"), elsewhere.header("content-type"));
         assert_eq!(answer.body, elsewhere.body);
@@ -64,7 +66,7 @@ async fn a_wrong_key_or_none_gets_the_same_page_as_elsewhere() {
 #[tokio::test]
 async fn a_malformed_packet_or_one_with_another_secret_is_a_bad_request() {
     let harness = harness().await;
-    for body in [Bytes::new(), Bytes::from_static(b"{}"), Hand::new("other", 1).knock()] {
+    for body in [Bytes::new(), Bytes::from_static(b"{}"), Hand::new("another secret altogether", 1).knock()] {
         assert_eq!(send(&harness, "Bearer key", body).await.status, StatusCode::BAD_REQUEST);
     }
 }
@@ -72,7 +74,7 @@ async fn a_malformed_packet_or_one_with_another_secret_is_a_bad_request() {
 #[tokio::test]
 async fn a_node_without_level_2_has_no_such_path() {
     let harness = with(|options| options.max_level = Level::Sequenced).await;
-    let answer = send(&harness, "Bearer key", Hand::new("secret", 1).knock()).await;
+    let answer = send(&harness, "Bearer key", Hand::new("known to both ends", 1).knock()).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
 }
 
@@ -94,7 +96,7 @@ async fn a_packet_over_the_body_limit_is_refused() {
 #[tokio::test]
 async fn nothing_is_inflated_and_nothing_is_compressed() {
     let harness = harness().await;
-    let mut hand = Hand::new("secret", 1);
+    let mut hand = Hand::new("known to both ends", 1);
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     gzip.write_all(&hand.knock()).unwrap();
     let gzip = gzip.finish().unwrap();
@@ -109,7 +111,7 @@ async fn nothing_is_inflated_and_nothing_is_compressed() {
 #[tokio::test]
 async fn a_held_packet_whose_caller_hung_up_is_held_no_longer() {
     let harness = harness().await;
-    let mut hand = Hand::new("secret", 1);
+    let mut hand = Hand::new("known to both ends", 1);
     let answer = send(&harness, "Bearer key", hand.knock()).await;
     hand.open(&answer.body);
     let (http, url, packet) =

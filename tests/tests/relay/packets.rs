@@ -45,7 +45,7 @@ async fn a_packet_passes_byte_for_byte_both_ways() {
 #[tokio::test]
 async fn the_node_is_shown_its_own_key() {
     let (_node, relay) = pair(|relay| relay.binary(true)).await;
-    let mut hand = Hand::new("secret", 1);
+    let mut hand = Hand::new("known to both ends", 1);
     let headers = [PACKET, ("authorization", "Bearer outer")];
     let answer = HttpClient::http1().send(Method::POST, &relay.url(), &headers, hand.knock()).await.unwrap();
     assert_eq!(answer.status, StatusCode::OK);

@@ -14,7 +14,7 @@ use crate::{DECOY, batch};
 /// A node of every level, and a relay with these settings before it.
 pub(crate) async fn pair(settings: impl FnOnce(RelayBuilder) -> RelayBuilder) -> (Node, StandInRelay) {
     let node = Node::builder("inner")
-        .secret("secret")
+        .secret("known to both ends")
         .min_level(Level::Legacy)
         .allow_private(true)
         .listen(FREE_PORT);

@@ -135,7 +135,7 @@ fn a_packet_keeps_its_content_under_the_stand_ins_seal() {
     let Ok(Op::Streams { packet: within }) = &ops[0] else { panic!("{ops:?}") };
     let raw = masked(Direction::Up, &packet);
     assert_eq!(raw, *within);
-    let stand_in = Seal::new(&Secret::new("k".repeat(SECRET.len())), Direction::Up);
+    let stand_in = Seal::new(&Secret::new("s".repeat(SECRET.len())), Direction::Up);
     let (header, _) = packet::decode_request(stand_in.open(raw.into()).expect("it opens")).expect("a packet");
     assert_eq!(header.client, ClientId([7; 16]));
 }

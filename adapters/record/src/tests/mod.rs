@@ -10,7 +10,7 @@ use seqlane::{Client, ClientEvent, ClientOptions, Instant, Node, NodeOptions, Re
 use crate::{BadRecording, Ending, Entry, Machine, Recorded, Recording, RecordingWriter};
 
 const KEY: &str = "correct \"horse\"\n";
-const SECRET: &str = "battery staple";
+const SECRET: &str = "battery staple, correct";
 
 fn client_options() -> ClientOptions {
     let keys = [KEY, "other"].map(|key| RelayOptions::new(Secret::new(key)));

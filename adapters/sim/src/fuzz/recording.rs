@@ -23,7 +23,7 @@ pub fn recording(data: &[u8]) {
     }
     let Some((kind, events)) = data.split_first() else { return };
     let key = Secret::new("a \"key\"");
-    let secret = (kind & 2 > 0).then(|| Secret::new("a secret"));
+    let secret = (kind & 2 > 0).then(|| Secret::new("a secret that is long enough"));
     if kind & 1 > 0 {
         let max_level = Level::Streams;
         let options = NodeOptions::new(key).max_level(max_level).min_level(Level::Legacy).secret(secret);

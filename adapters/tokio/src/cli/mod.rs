@@ -5,6 +5,7 @@ mod client;
 mod console;
 mod demo;
 mod failure;
+mod keygen;
 mod log;
 mod node;
 mod relay;
@@ -44,6 +45,8 @@ enum Command {
     Relay(relay::RelayArgs),
     /// Test each relay end to end and report what is wrong
     Check(check::CheckArgs),
+    /// Print a new key or secret
+    Keygen(keygen::KeygenArgs),
 }
 
 /// Reads the command line and runs its command.
@@ -59,6 +62,7 @@ pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Failu
             Command::Client(args) => client::run(args).await,
             Command::Relay(args) => relay::run(args).await,
             Command::Check(args) => check::run(args, &console).await,
+            Command::Keygen(_) => keygen::run(),
         }
     });
     // A name that is still being resolved must not delay the end.

@@ -54,7 +54,7 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 /// let client = Client::builder()
 ///     .relay(Relay::new("https://a.example/run", "key of a"))
 ///     .relay(Relay::new("https://b.example/run", "key of b"))
-///     .secret("correct horse")
+///     .secret("correct horse battery staple")
 ///     .start()
 ///     .await?;
 /// let flow = client.connect("example.org:443").await?;

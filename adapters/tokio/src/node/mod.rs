@@ -43,7 +43,7 @@ use crate::record::Finished;
 /// use seqlane_tokio::{Node, StartError};
 ///
 /// # async fn run() -> Result<(), StartError> {
-/// let node = Node::builder("node key").secret("correct horse").listen("127.0.0.1:0").start().await?;
+/// let node = Node::builder("node key").secret("correct horse battery staple").listen("127.0.0.1:0").start().await?;
 /// println!("listening on {:?}", node.local_addr());
 /// node.shutdown().await;
 /// # Ok(())

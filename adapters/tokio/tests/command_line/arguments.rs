@@ -56,6 +56,32 @@ fn an_empty_secret_is_refused() {
 }
 
 #[test]
+fn a_secret_that_can_be_guessed_is_refused() {
+    let node = ["node", "--key", "a key of this length", "--secret"];
+    let short = usage_error(&run(&[&node[..], &["fifteen letters"]].concat()));
+    assert!(short.contains("16 to 1024 bytes") && short.contains("seqlane keygen"), "{short}");
+    let same = usage_error(&run(&[&node[..], &["a key of this length"]].concat()));
+    assert!(same.contains("must not be a key"), "{same}");
+    let empty = seqlane(&["node", "--key", "k"]).env("SEQLANE_SECRET", "").output().unwrap();
+    assert!(usage_error(&empty).contains("--secret"));
+}
+
+#[test]
+fn a_level_below_the_lowest_is_refused() {
+    let node = ["node", "--key", "k", "--secret", "known to both ends", "--max-level", "1"];
+    assert!(usage_error(&run(&node)).contains("--min-level"));
+}
+
+#[test]
+fn keygen_prints_a_new_secret_each_time() {
+    let print = || String::from_utf8(run(&["keygen"]).stdout).unwrap();
+    let (first, second) = (print(), print());
+    assert!(
+        first != second && first.len() == 65 && first.trim_end().bytes().all(|byte| byte.is_ascii_hexdigit())
+    );
+}
+
+#[test]
 fn packets_need_a_key_that_fits_into_a_header() {
     let client = ["client", "--relay", "http://a", "--key", "k\n", "--binary"];
     assert!(usage_error(&run(&client)).starts_with("--binary: needs a key"));

@@ -8,11 +8,13 @@ use serde_json::Value;
 
 use crate::binary::{Listener, run, seqlane};
 
+const SECRET: &str = "known to both ends";
+
 const LISTEN: [&str; 2] = ["--listen", "127.0.0.1:0"];
 
-/// A node of every level, with the key `n` and the secret `s`.
+/// A node of every level, with the key `n` and the secret.
 fn node() -> Listener {
-    let flags = ["node", "--key", "n", "--secret", "s", "--max-level", "2", "--allow-private"];
+    let flags = ["node", "--key", "n", "--secret", SECRET, "--max-level", "2", "--allow-private"];
     Listener::start(&mut seqlane(&[&flags[..], &LISTEN].concat()))
 }
 
@@ -46,7 +48,7 @@ fn a_relay_of_level_2_is_tested_in_both_packagings_and_its_holds_are_measured() 
         "--key",
         "k",
         "--secret",
-        "s",
+        SECRET,
         "--binary",
         "--hold",
         "200ms",
@@ -64,7 +66,7 @@ fn a_relay_of_level_2_is_tested_in_both_packagings_and_its_holds_are_measured() 
 #[test]
 fn a_node_is_tested_with_no_relay_between() {
     let node = node();
-    let (code, report) = check(&["--node", &node.url(), "--key", "n", "--secret", "s", "--hold", "0s"]);
+    let (code, report) = check(&["--node", &node.url(), "--key", "n", "--secret", SECRET, "--hold", "0s"]);
     assert_eq!(code, Some(0), "{report}");
     assert_eq!((&report["level"], &report["binary"]), (&2.into(), &true.into()));
     assert_eq!(report["longest_hold_ms"], Value::Null);
@@ -73,7 +75,8 @@ fn a_node_is_tested_with_no_relay_between() {
 #[test]
 fn a_secret_that_is_not_the_nodes_is_a_problem() {
     let node = node();
-    let (code, report) = check(&["--relay", &relay(&node, &[]).url(), "--key", "k", "--secret", "other"]);
+    let (code, report) =
+        check(&["--relay", &relay(&node, &[]).url(), "--key", "k", "--secret", "another secret altogether"]);
     assert_eq!((code, &report["level"]), (Some(1), &Value::Null));
     has(&report["problems"], "the node has another secret, and with a secret no flow goes without level 2");
     has(&report["advice"], "--secret");
@@ -83,7 +86,7 @@ fn a_secret_that_is_not_the_nodes_is_a_problem() {
 fn a_target_is_opened_at_level_2_where_a_secret_is_given() {
     let (node, open, closed) =
         (node(), TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
-    let flags = ["--node", &node.url(), "--key", "n", "--secret", "s", "--hold", "0s", "--target"];
+    let flags = ["--node", &node.url(), "--key", "n", "--secret", SECRET, "--hold", "0s", "--target"];
     let (code, report) = check(&[&flags[..], &[&open.local_addr().unwrap().to_string()]].concat());
     assert_eq!(code, Some(0), "{report}");
     let refused = closed.local_addr().unwrap().to_string();
@@ -98,7 +101,7 @@ fn a_target_is_opened_at_level_2_where_a_secret_is_given() {
 fn a_node_without_level_2_is_a_problem_where_a_secret_is_given() {
     let node = ["node", "--key", "n", "--max-level", "1", "--allow-private"];
     let node = Listener::start(&mut seqlane(&[&node[..], &LISTEN].concat()));
-    let (code, report) = check(&["--node", &node.url(), "--key", "n", "--secret", "s"]);
+    let (code, report) = check(&["--node", &node.url(), "--key", "n", "--secret", SECRET]);
     assert_eq!(code, Some(1), "{report}");
     has(&report["problems"], "the node does not offer level 2");
     let (code, _) = check(&["--node", &node.url(), "--key", "n"]);
@@ -116,7 +119,7 @@ fn a_node_with_a_secret_says_so_to_who_has_none() {
 fn a_relay_that_drops_raw_packets_contradicts_the_binary_flag() {
     let node = node();
     let relay = relay(&node, &[]);
-    let flags = ["--relay", &relay.url(), "--key", "k", "--secret", "s", "--hold", "0s"];
+    let flags = ["--relay", &relay.url(), "--key", "k", "--secret", SECRET, "--hold", "0s"];
     let (code, report) = check(&flags);
     assert_eq!((code, &report["binary"]), (Some(0), &false.into()));
     let (code, report) = check(&[&flags[..], &["--binary"]].concat());
@@ -128,7 +131,7 @@ fn a_relay_that_drops_raw_packets_contradicts_the_binary_flag() {
 fn duplicated_calls_are_counted() {
     let node = node();
     let relay = relay(&node, &["--duplicate", "1"]);
-    let (_, report) = check(&["--relay", &relay.url(), "--key", "k", "--secret", "s", "--hold", "0s"]);
+    let (_, report) = check(&["--relay", &relay.url(), "--key", "k", "--secret", SECRET, "--hold", "0s"]);
     assert!(report["doubled"].as_u64().unwrap() > 0, "{report}");
     has(&report["advice"], "duplicates calls");
 }
@@ -184,7 +187,7 @@ fn carry_back(mut far: TcpStream, mut near: TcpStream) {
 #[test]
 fn a_limit_of_holds_is_found() {
     let node = node();
-    let (_, report) = check(&["--node", &impatient(&node), "--key", "n", "--secret", "s", "--hold", "4s"]);
+    let (_, report) = check(&["--node", &impatient(&node), "--key", "n", "--secret", SECRET, "--hold", "4s"]);
     let limit = report["hold_limit_ms"].as_f64().unwrap_or_else(|| panic!("no ceiling: {report}"));
     assert!(limit <= 4000.0 && report["longest_hold_ms"].as_f64().unwrap() < limit, "{report}");
     has(&report["advice"], "drops calls that are held for");

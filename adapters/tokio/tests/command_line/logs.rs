@@ -115,7 +115,7 @@ fn a_seal_that_relays_could_open_is_told_at_the_start() {
     let client =
         ["client", "--listen", "127.0.0.1:0", "--key", "k", "--max-level", "2", "--relay", "http://a"];
     Listener::start(&mut seqlane(&client)).logs(&["WARN", "--secret", "everybody but the relays"]);
-    let common = ["--listen", "127.0.0.1:0", "--key", "k", "--secret", "s"];
+    let common = ["--listen", "127.0.0.1:0", "--key", "k", "--secret", SECRET];
     let node = Listener::start(&mut seqlane(&[&["node"][..], &common].concat()));
     let url = node.url();
     let client = [&["client"][..], &common, &["-v", "--node", &url]].concat();

@@ -180,7 +180,7 @@ const EXAMPLES: &str = "\
 Examples:
   SEQLANE_KEY=cl1ent seqlane check --relay https://a.example/run --relay https://b.example/run
   SEQLANE_KEY=cl1ent seqlane check --relay https://a.example/run --target example.org:443 --body 4MiB
-  SEQLANE_KEY=cl1ent seqlane check --relay https://a.example/run --secret correct-horse --hold 30s
+  SEQLANE_KEY=cl1ent seqlane check --relay https://a.example/run --hold 30s
   SEQLANE_KEY=n0de seqlane check --node http://node.example:8080 --json
 
 Polls sessions that do not exist, asks the node for a target on its own loopback, which it should reject, and at level 2

@@ -14,7 +14,7 @@ use crate::cli::failure::Failure;
 /// Keys without value: everything listens on loopback, and only during a trial.
 const CLIENT_KEY: &str = "demo client";
 const NODE_KEY: &str = "demo node";
-const SECRET: &str = "demo secret";
+const SECRET: &str = "secret of the demo";
 
 /// Everything between the application and the origin.
 pub(super) struct Harness {
