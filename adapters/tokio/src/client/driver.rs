@@ -189,7 +189,7 @@ impl ClientDriver {
     }
 
     fn on_ended(&mut self, flow: FlowId, why: EndReason) {
-        self.log.ended(flow, why);
+        self.log.ended(self.clock.now(), flow, why);
         self.tell(flow, FlowAction::Ended(why));
         self.flows.remove(&flow);
     }

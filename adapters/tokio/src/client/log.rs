@@ -20,6 +20,8 @@ pub(super) struct Log {
     relays: Vec<RelayLog>,
     /// The lowest level that flows may have.
     min_level: Option<Level>,
+    /// When it was last warned that a flow was refused.
+    refused: Option<Instant>,
 }
 
 /// What is known of a relay.
@@ -49,7 +51,7 @@ impl Log {
     /// A log that calls the relays by these names.
     pub(super) fn new(relays: impl Iterator<Item = String>, min_level: Option<Level>) -> Self {
         let relay = |name| RelayLog { name, last: None, reason: String::new(), warned: None };
-        Self { relays: relays.map(relay).collect(), min_level }
+        Self { relays: relays.map(relay).collect(), min_level, refused: None }
     }
 
     /// A flow is opened.
@@ -58,8 +60,10 @@ impl Log {
     }
 
     /// A flow has ended.
-    pub(super) fn ended(&self, flow: FlowId, why: EndReason) {
-        if why == EndReason::LevelTooLow {
+    pub(super) fn ended(&mut self, now: Instant, flow: FlowId, why: EndReason) {
+        let is_due = |last: Instant| now.saturating_since(last) >= WARN_INTERVAL;
+        if why == EndReason::LevelTooLow && self.refused.is_none_or(is_due) {
+            self.refused = Some(now);
             warn!(
                 %flow,
                 min_level = self.min_level.map(Level::number),

@@ -127,6 +127,21 @@ fn a_seal_that_relays_could_open_is_told_at_the_start() {
 }
 
 #[test]
+fn a_flow_that_cannot_be_sealed_is_refused_with_a_warning_that_says_what_to_do() {
+    let common = ["--listen", "127.0.0.1:0", "--key", "k"];
+    let node = Listener::start(&mut seqlane(&[&["node", "--max-level", "1"][..], &common].concat()));
+    let (url, secret) = (node.url(), ["--secret", SECRET, "--open", "confirmed"]);
+    let client = [&["client", "--node", &url][..], &common, &secret].concat();
+    let mut client = Listener::start(&mut seqlane(&client));
+    let mut socket = TcpStream::connect(&client.address).unwrap();
+    socket.write_all(b"CONNECT target.example:443 HTTP/1.1\r\n\r\n").unwrap();
+    let mut status = [0; 12];
+    socket.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 502");
+    client.logs(&["WARN", "flow refused", "--min-level", "min_level=2"]);
+}
+
+#[test]
 fn a_fallback_shows_without_being_asked_for() {
     let mut system = System::start_at("1", &[], &["--strip-seq"]);
     assert_eq!(system.echo().unwrap(), PAYLOAD);
