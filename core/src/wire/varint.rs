@@ -17,11 +17,14 @@ const MAX_4: u64 = (1 << 30) - 1;
 
 /// How many bytes [`encode`] writes for `value`.
 pub const fn len(value: u64) -> usize {
-    match value {
-        ..=MAX_1 => 1,
-        ..=MAX_2 => 2,
-        ..=MAX_4 => 4,
-        _ => MAX_LEN,
+    if value <= MAX_1 {
+        1
+    } else if value <= MAX_2 {
+        2
+    } else if value <= MAX_4 {
+        4
+    } else {
+        MAX_LEN
     }
 }
 
