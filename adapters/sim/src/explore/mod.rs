@@ -45,14 +45,14 @@
 //! | scope | states | transitions | worst heal | seconds |
 //! |---|---|---|---|---|
 //! | `up=1,down=1` | 805 | 1,690 | 11 steps | 0.02 |
-//! | `up=1,down=1,drop=1` | 3,600 | 10,061 | 11 | 0.07 |
+//! | `up=1,down=1,drop=1` | 3,434 | 9,659 | 11 | 0.07 |
 //! | `up=1,down=1,dup=1` | 20,262 | 53,009 | 16 | 0.5 |
 //! | `up=3,down=2,lanes=3` | 30,396 | 90,900 | 19 | 0.9 |
-//! | `up=2,down=1,drop=1,unsent=1,late=1` (default) | 195,689 | 613,773 | 13 | 5 |
-//! | `level=0,up=2,down=2,drop=1,late=1,crash=1,slow=1` (default) | 280,154 | 1,002,362 | 9 | 6.6 |
-//! | `up=2,down=2,drop=1,late=1,crash=1,reset=1` | 300,172 | 1,233,165 | 16 | 9 |
-//! | `up=1,down=1,drop=1,dup=1,late=1,crash=1` (default) | 451,957 | 1,822,251 | 16 | 14 |
-//! | `level=2,up=2,down=2,drop=1,dup=1,late=1,crash=1` (default) | 1,042,225 | 2,151,626 | 18 | 37 |
+//! | `up=2,down=1,drop=1,unsent=1,late=1` (default) | 182,633 | 568,874 | 13 | 5 |
+//! | `level=0,up=2,down=2,drop=1,late=1,crash=1,slow=1` (default) | 278,588 | 996,499 | 9 | 6.6 |
+//! | `up=2,down=2,drop=1,late=1,crash=1,reset=1` | 289,189 | 1,188,952 | 16 | 9 |
+//! | `up=1,down=1,drop=1,dup=1,late=1,crash=1` (default) | 441,807 | 1,783,175 | 16 | 14 |
+//! | `level=2,up=2,down=2,drop=1,dup=1,late=1,crash=1` (default) | 1,045,353 | 2,152,216 | 18 | 37 |
 //!
 //! A doubled request is the dearest fault: its second copy may come at any time, and a doubled open leaves a session
 //! that only the node's idle limit ends. So the world has an idle limit of 40 s in the place of 300 s.
