@@ -6,8 +6,8 @@ use core::marker::PhantomData;
 
 use sha2::{Digest, Sha256};
 
-/// Defines numbers that must not be mixed up with others, each with the name of its value; with a kind of [`relative`],
-/// they are hashed as such.
+/// Defines numbers that must not be mixed up with others, each with the name of its value; with a kind of
+/// [`relative`](crate::relative), they are hashed as such.
 macro_rules! numbers {
     ($($(#[$attr:meta])* $name:ident($get:ident: $type:ty) $(= $kind:ident)?;)*) => {$(
         $(#[$attr])*
