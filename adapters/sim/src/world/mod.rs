@@ -17,6 +17,7 @@ mod exchange;
 mod flight;
 mod flow;
 mod foreign_client;
+mod host_timer;
 mod hosts;
 mod network;
 mod node;
@@ -42,9 +43,9 @@ use crate::{
 };
 
 use event::Event;
+use host_timer::HostTimer;
 use hosts::{ClientSide, ForeignClient, NodeSide};
 use network::Network;
-use timer::HostTimer;
 
 /// How a run ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
