@@ -57,6 +57,7 @@ pub mod direction;
 pub mod envelope;
 pub mod frame;
 pub mod frame_type;
+pub mod handshake;
 mod json;
 pub mod number;
 pub mod op;

@@ -217,7 +217,7 @@ pub struct Grants {
 }
 
 impl Grants {
-    fn encode(&self, out: &mut Vec<u8>) {
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
         for value in [
             self.uplink_window,
             self.uplink_total,
@@ -231,7 +231,7 @@ impl Grants {
         }
     }
 
-    fn decode(cursor: &mut Cursor<'_>) -> Result<Self, PacketError> {
+    pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Self, PacketError> {
         Ok(Self {
             uplink_window: cursor.varint("the uplink window")?,
             uplink_total: cursor.varint("the uplink total")?,

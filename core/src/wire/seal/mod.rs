@@ -44,6 +44,10 @@ impl Nonce {
     pub const fn new(bytes: [u8; NONCE_LEN]) -> Self {
         Self(bytes)
     }
+
+    pub(super) const fn into_bytes(self) -> [u8; NONCE_LEN] {
+        self.0
+    }
 }
 
 /// The first 24 bytes of SHA-256("seqlane nonce" | seed | n): the input fits one block of the hash, so a nonce costs one

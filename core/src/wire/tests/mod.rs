@@ -10,6 +10,7 @@ use crate::Target;
 mod answers;
 mod bad_packets;
 mod golden;
+mod handshake;
 mod packets;
 mod properties;
 mod requests;

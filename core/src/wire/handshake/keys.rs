@@ -1,0 +1,127 @@
+//! Keys of a secret, and the ids of its clients (protocol.md 3.1 Keys).
+
+use core::fmt;
+
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+use crate::wire::direction::Direction;
+use crate::wire::packet::ClientId;
+
+/// 32 bytes that are overwritten when they are dropped.
+pub(crate) type Key = Zeroizing<[u8; 32]>;
+
+/// Bytes of an id that are random; the others are their MAC.
+const RANDOM: usize = 8;
+
+/// The keys that follow from a secret. Making them costs three hashes, checking an id one: so whoever serves many users
+/// makes the keys of each once.
+#[derive(Clone)]
+pub struct SecretKeys {
+    psk: Key,
+    id: Hmac<Sha256>,
+    notice: Key,
+    hides: bool,
+}
+
+impl SecretKeys {
+    /// The keys of `secret`. The empty secret is the open one: it protects from nothing.
+    pub fn new(secret: &Secret) -> Self {
+        let secret = Hkdf::<Sha256>::new(None, secret.reveal().as_bytes());
+        let key = |info: &[u8]| {
+            let mut key = Key::default();
+            // A single block of the hash is an output that HKDF can always give.
+            let _ = secret.expand(info, key.as_mut());
+            key
+        };
+        // A key shorter than a block of the hash is filled up with zeros (RFC 2104).
+        let mut block = Zeroizing::new([0; 64]);
+        block.iter_mut().zip(key(b"seqlane v3 id").iter()).for_each(|(place, byte)| *place = *byte);
+        let id = Hmac::new(&(*block).into());
+        Self { psk: key(b"seqlane v3 psk"), id, notice: key(b"seqlane v3 notice"), hides: true }
+    }
+
+    /// The keys of models, in which the seals hide nothing.
+    #[cfg(any(test, feature = "model"))]
+    pub fn null() -> Self {
+        Self { hides: false, ..Self::new(&Secret::new("")) }
+    }
+
+    /// Whether seals under these keys hide anything.
+    pub(super) const fn hides(&self) -> bool {
+        self.hides
+    }
+
+    /// The id of a client whose random part is `random`.
+    pub fn client_id(&self, random: [u8; RANDOM]) -> ClientId {
+        let mut id = [0; 16];
+        let bytes = random.into_iter().chain(self.mac(&random));
+        id.iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
+        ClientId(id)
+    }
+
+    /// Whether `id` is of a client that has the secret, in constant time.
+    pub fn fits(&self, id: ClientId) -> bool {
+        let ClientId(bytes) = id;
+        let Some((random, mac)) = bytes.split_first_chunk::<RANDOM>() else { return false };
+        self.mac(random).ct_eq(mac).into()
+    }
+
+    fn mac(&self, random: &[u8; RANDOM]) -> [u8; RANDOM] {
+        let mac = self.id.clone().chain_update(random).finalize().into_bytes();
+        let mut short = [0; RANDOM];
+        short.iter_mut().zip(mac).for_each(|(place, byte)| *place = byte);
+        short
+    }
+
+    pub(super) const fn psk(&self) -> &Key {
+        &self.psk
+    }
+
+    pub(super) const fn notice(&self) -> &Key {
+        &self.notice
+    }
+}
+
+impl fmt::Debug for SecretKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretKeys(..)")
+    }
+}
+
+/// The keys of one connection, which its handshake made.
+#[derive(Clone)]
+pub struct ConnectionKeys {
+    client: ClientId,
+    up: Key,
+    down: Key,
+}
+
+impl ConnectionKeys {
+    pub(super) const fn new(client: ClientId, up: Key, down: Key) -> Self {
+        Self { client, up, down }
+    }
+
+    /// The id of the connection's client.
+    pub const fn client(&self) -> ClientId {
+        self.client
+    }
+
+    /// The key of packets that go this way.
+    pub(crate) const fn of(&self, way: Direction) -> &Key {
+        match way {
+            Direction::Up => &self.up,
+            Direction::Down => &self.down,
+        }
+    }
+}
+
+impl fmt::Debug for ConnectionKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConnectionKeys({:?})", self.client)
+    }
+}
