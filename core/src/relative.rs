@@ -22,7 +22,7 @@ pub(crate) const REQUEST: u128 = 6 << 64;
 pub(crate) const UPSTREAM: u128 = 7 << 64;
 pub(crate) const CONNECTION: u128 = 8 << 64;
 pub(crate) const CLIENT: u128 = 9 << 64;
-pub(crate) const EPOCH: u128 = 10 << 64;
+pub(crate) const NODE: u128 = 10 << 64;
 
 /// Hashes a number of this kind.
 pub(crate) fn hash(kind: u128, number: u64, state: &mut impl Hasher) {

@@ -5,11 +5,14 @@ use core::fmt;
 use bytes::Bytes;
 
 use crate::client::event::ExchangeFailure;
+use crate::client::streams::decryptor::Decryptor;
 use crate::error::ConnectFailure;
 use crate::id::{ExchangeId, FlowId, RelayId};
 use crate::level::Level;
 use crate::time::Instant;
 use crate::timer::Wake;
+use crate::wire::end::EndCode;
+use crate::wire::handshake::NoticeKind;
 use crate::wire::reset::ResetCode;
 use crate::wire::{Body, BodyForm};
 
@@ -30,6 +33,8 @@ pub enum ClientAction {
         form: BodyForm,
         /// When to give up.
         deadline: Instant,
+        /// What decrypts the answer, if it is a packet: on any thread. Optional: the client does the same with a `Reply`.
+        decryptor: Option<Decryptor>,
     },
     /// Write bytes to the application; for UDP, one datagram. Report `Written`.
     Deliver {
@@ -80,7 +85,7 @@ pub enum ClientAction {
 impl fmt::Debug for ClientAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Send { exchange, relay, body, form, deadline } => f
+            Self::Send { exchange, relay, body, form, deadline, decryptor: _ } => f
                 .debug_struct("Send")
                 .field("exchange", exchange)
                 .field("relay", relay)
@@ -136,6 +141,10 @@ pub enum EndReason {
     ClientClosed,
     /// The node reset the stream (level 2).
     Reset(ResetCode),
+    /// The node ended the connection that the stream was part of (level 2).
+    NodeEnded(EndCode),
+    /// The node does not answer, and another one does (level 2).
+    NodeSilent,
 }
 
 impl EndReason {
@@ -171,6 +180,8 @@ impl fmt::Display for EndReason {
             Self::LevelTooLow => f.write_str("the node does not offer the lowest level that is allowed here"),
             Self::ClientClosed => f.write_str("the client was closed"),
             Self::Reset(code) => write!(f, "reset by the node: {code}"),
+            Self::NodeEnded(code) => write!(f, "the node ended the connection: {code}"),
+            Self::NodeSilent => f.write_str("the node does not answer, and another one does"),
         }
     }
 }
@@ -220,11 +231,29 @@ pub enum ClientNotice {
         /// The relay.
         relay: RelayId,
     },
-    /// The node behind a relay does not speak level 2, or has another secret: flows are sessions through that relay.
+    /// The node behind a relay does not speak level 2, or takes no connection now: flows are sessions through that relay.
     StreamsUnsupported {
         /// The relay.
         relay: RelayId,
     },
+    /// The node behind a relay has the secret, and takes no connection: it says so, sealed.
+    NodeRefused {
+        /// The relay.
+        relay: RelayId,
+        /// What it says.
+        why: NoticeKind,
+        /// When it is asked again at the earliest.
+        until: Instant,
+    },
+    /// The node has ended a connection, whose streams end with it.
+    ConnectionEnded {
+        /// Why.
+        why: EndCode,
+    },
+    /// The node of a connection does not answer while another one does: new flows go there.
+    NodeSilent,
+    /// A node that was silent answers again.
+    NodeBack,
     /// A relay or the node behind it does not know `connect_data`: connects carry no data through it.
     ConnectDataUnsupported {
         /// The relay.

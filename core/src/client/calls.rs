@@ -12,7 +12,9 @@ use crate::client::context::{Context, TimerOwner};
 use crate::client::event::ExchangeFailure;
 use crate::client::relays::{Fault, Relays};
 use crate::client::sessions::batch::SentBatch;
+use crate::client::streams::connections::ConnectionKey;
 use crate::client::streams::decrypted::DecryptedPacket;
+use crate::client::streams::decryptor::Decryptor;
 use crate::error::Misuse;
 use crate::id::{Counter, ExchangeId, RelayId};
 use crate::time::{Instant, share};
@@ -56,14 +58,25 @@ pub(super) enum Payload {
 }
 
 /// Which packet a call carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct PacketCall {
-    pub(super) client: ClientId,
-    pub(super) number: ExchangeNumber,
-    /// Without an epoch.
-    pub(super) hello: bool,
+    pub(super) kind: PacketKind,
     pub(super) form: BodyForm,
     pub(super) hold: Duration,
+}
+
+/// The kind of a packet that goes up.
+#[derive(Clone, Debug, Hash)]
+pub(super) enum PacketKind {
+    /// A hello under this id.
+    Hello(ClientId),
+    /// An exchange of a connection.
+    Exchange {
+        connection: ConnectionKey,
+        number: ExchangeNumber,
+        /// What opens the answer.
+        decryptor: Decryptor,
+    },
 }
 
 /// How a call has ended.
@@ -111,6 +124,16 @@ impl Payload {
         match self {
             Self::Batch(batch) => batch.ops().len(),
             Self::Packet(_) => 1,
+        }
+    }
+
+    /// What decrypts the answer on any thread.
+    fn decryptor(&self) -> Option<Decryptor> {
+        match self {
+            Self::Packet(PacketCall { kind: PacketKind::Exchange { decryptor, .. }, .. }) => {
+                Some(decryptor.clone())
+            }
+            Self::Packet(_) | Self::Batch(_) => None,
         }
     }
 }
@@ -168,8 +191,9 @@ impl Calls {
         let mut timer = TimerSlot::default();
         context.set_timer(&mut timer, TimerOwner::Exchange(id), Some((overdue, TimerKind::ReplyWatchdog)));
         let facts = CallFacts { id, relay, sent: now, body_len: body.len() };
+        let decryptor = payload.decryptor();
         self.calls.insert(id, Call { facts, payload, timer });
-        context.push(ClientAction::Send { exchange: id, relay, body, form, deadline });
+        context.push(ClientAction::Send { exchange: id, relay, body, form, deadline, decryptor });
     }
 
     /// Removes a call that has ended, in whatever way.

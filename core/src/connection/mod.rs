@@ -32,7 +32,7 @@ use crate::target::FlowKind;
 use crate::time::Instant;
 use crate::wire::frame::Frame;
 use crate::wire::number::{ExchangeNumber, StreamNumber};
-use crate::wire::packet::{ClientId, Epoch, Grants};
+use crate::wire::packet::{ClientId, Grants};
 use crate::wire::reset::ResetCode;
 
 /// What differs between the ends: `Self` is what an end knows of the socket of a stream.
@@ -80,7 +80,6 @@ pub(crate) enum LastWord {
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct Connection<S> {
     client: ClientId,
-    epoch: Epoch,
     grants: Grants,
     streams: BTreeMap<StreamNumber, Stream<S>>,
     /// Streams whose opening frame is not acknowledged.
@@ -96,10 +95,9 @@ pub(crate) struct Connection<S> {
 
 impl<S: Side> Connection<S> {
     /// A connection whose streams may buffer `total` bytes of what their sockets say.
-    pub(crate) fn new(client: ClientId, epoch: Epoch, grants: Grants, total: u64) -> Self {
+    pub(crate) fn new(client: ClientId, grants: Grants, total: u64) -> Self {
         Self {
             client,
-            epoch,
             grants,
             streams: BTreeMap::new(),
             unconfirmed: 0,
@@ -111,14 +109,9 @@ impl<S: Side> Connection<S> {
         }
     }
 
-    /// The client's name.
+    /// Its id.
     pub(crate) const fn client(&self) -> ClientId {
         self.client
-    }
-
-    /// The node's name for this connection.
-    pub(crate) const fn epoch(&self) -> Epoch {
-        self.epoch
     }
 
     /// What the node grants.

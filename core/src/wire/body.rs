@@ -14,7 +14,7 @@ use crate::wire::base64::encoded_len;
 use crate::wire::envelope::{Form, encode_answer, encode_request, encode_single_answer};
 use crate::wire::op::Op;
 use crate::wire::reply::ReplyParts;
-use crate::wire::seal::{Nonce, Seal, Unsealed};
+use crate::wire::seal::{Head, Nonce, Seal, Unsealed};
 
 /// The body of a call, or of the answer to one. Get the bytes with [`into_bytes`](Self::into_bytes), on any thread.
 #[derive(Clone)]
@@ -39,6 +39,11 @@ impl Sealing {
     /// `nonce` must never have been used with this seal.
     pub(crate) fn new(packet: Unsealed, seal: &Seal, nonce: Nonce) -> Self {
         Self { packet, seal: seal.clone(), nonce }
+    }
+
+    /// What the packet begins with.
+    pub(crate) fn head(&self) -> Head {
+        self.seal.head(self.nonce)
     }
 
     /// The sealed packet.
@@ -90,7 +95,8 @@ impl Wrapping {
         }
     }
 
-    fn wrap(&self, packet: Bytes) -> Bytes {
+    /// A packet in it.
+    pub(crate) fn wrap(&self, packet: Bytes) -> Bytes {
         match self {
             Self::Raw => packet,
             Self::Request(form, key) => encode_request(*form, key, core::iter::once(&Op::Streams { packet })),

@@ -25,8 +25,10 @@ pub enum PacketError {
     WrongWay(FrameType, Direction),
     /// A frame of this number is not known, and is odd: it must not be skipped.
     UnknownFrame(u64),
-    /// A request without an epoch has frames. Only a hello is without epoch, and it has none.
-    HelloWithFrames,
+    /// What follows the last frame is no padding: something else than zeros.
+    Padding,
+    /// The frame ends the connection, and is not alone in its packet.
+    NotAlone(FrameType),
 }
 
 impl fmt::Display for PacketError {
@@ -37,7 +39,8 @@ impl fmt::Display for PacketError {
             Self::Trailing(kind) => write!(f, "a frame {kind} is longer than its fields"),
             Self::WrongWay(kind, way) => write!(f, "a frame {kind} does not go {way}"),
             Self::UnknownFrame(number) => write!(f, "frames of type {number} are unknown and not optional"),
-            Self::HelloWithFrames => f.write_str("a request without an epoch carries frames"),
+            Self::Padding => f.write_str("the padding is not all zeros"),
+            Self::NotAlone(kind) => write!(f, "a frame {kind} is not alone in its packet"),
         }
     }
 }
@@ -66,7 +69,7 @@ impl<'a> Cursor<'a> {
         self.at >= self.end
     }
 
-    fn peek(&self) -> &'a [u8] {
+    pub(super) fn peek(&self) -> &'a [u8] {
         self.packet.get(self.at..self.end).unwrap_or_default()
     }
 

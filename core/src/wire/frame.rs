@@ -3,6 +3,7 @@
 //! A frame is its type, the length of its fields, and its fields. Types that are not known are skipped when
 //! even, and fail the packet when odd; so of the types here, those that a peer could do without are even.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -12,6 +13,7 @@ use crate::seq::Seq;
 use crate::target::{FlowKind, MAX_HOST_LEN, Target};
 use crate::wire::cursor::{Cursor, PacketError};
 use crate::wire::direction::Direction;
+use crate::wire::end::EndCode;
 use crate::wire::frame_type::FrameType;
 use crate::wire::number::{ExchangeNumber, StreamNumber};
 use crate::wire::reset::ResetCode;
@@ -22,6 +24,12 @@ pub const MAX_CHUNK: usize = 64 * 1024;
 
 /// The most bytes that a datagram has: what UDP can carry.
 pub const MAX_DATAGRAM: usize = 65_535;
+
+/// The most bytes of the text of an END.
+pub const MAX_END_TEXT: usize = 128;
+
+/// The byte that stands behind the last frame, and nowhere else where a frame's type should stand.
+const PADDING: u8 = 0;
 
 /// The most bytes that a DATA or DATAGRAM frame takes beside its payload: type, length (at most 4 bytes), stream,
 /// sequence number and flag.
@@ -100,6 +108,15 @@ pub enum Frame {
         /// The stream.
         stream: StreamNumber,
     },
+    /// The client ends the connection. It is alone in its packet.
+    Goodbye,
+    /// The node has ended the connection. It is alone in its packet.
+    End {
+        /// Why.
+        code: EndCode,
+        /// More, for people; at most [`MAX_END_TEXT`] bytes.
+        text: Box<str>,
+    },
 }
 
 impl Frame {
@@ -116,6 +133,8 @@ impl Frame {
             Self::Resend { .. } => FrameType::Resend,
             Self::Backlog { .. } => FrameType::Backlog,
             Self::Gone { .. } => FrameType::Gone,
+            Self::Goodbye => FrameType::Goodbye,
+            Self::End { .. } => FrameType::End,
         }
     }
 
@@ -130,7 +149,7 @@ impl Frame {
             | Self::Reset { stream, .. }
             | Self::Datagram { stream, .. }
             | Self::Gone { stream } => Some(*stream),
-            Self::Resend { .. } | Self::Backlog { .. } => None,
+            Self::Resend { .. } | Self::Backlog { .. } | Self::Goodbye | Self::End { .. } => None,
         }
     }
 
@@ -174,7 +193,13 @@ impl Frame {
             Self::Reset { code, .. } => out.varint(code.number()),
             Self::Datagram { bytes, .. } => out.bytes(bytes),
             Self::Resend { exchange } => out.varint(exchange.get()),
-            Self::Opened { .. } | Self::Gone { .. } => {}
+            Self::End { code, text } => {
+                let text = text.get(..text.floor_char_boundary(MAX_END_TEXT)).unwrap_or_default();
+                out.varint(code.number());
+                out.varint(as_u64(text.len()));
+                out.bytes(text.as_bytes());
+            }
+            Self::Opened { .. } | Self::Gone { .. } | Self::Goodbye => {}
         }
     }
 
@@ -183,6 +208,10 @@ impl Frame {
         let number = cursor.varint("a frame's type")?;
         let len = cursor.number("a frame's length")?;
         let mut fields = cursor.part(len, "a frame")?;
+        if number == u64::from(PADDING) {
+            // In more bytes than it needs.
+            return Err(PacketError::Padding);
+        }
         let Some((kind, only)) = FrameType::find(number) else {
             return if number & 1 == 0 { Ok(None) } else { Err(PacketError::UnknownFrame(number)) };
         };
@@ -217,6 +246,11 @@ impl Frame {
             }
             FrameType::Backlog => Self::Backlog { bytes: fields.varint("BACKLOG's bytes")? },
             FrameType::Gone => Self::Gone { stream: stream(fields)? },
+            FrameType::Goodbye => Self::Goodbye,
+            FrameType::End => Self::End {
+                code: EndCode::from_number(fields.varint("END's code")?),
+                text: fields.text(MAX_END_TEXT, "END's text")?.into(),
+            },
         })
     }
 }
@@ -263,7 +297,8 @@ impl fmt::Debug for Frame {
             Self::Datagram { bytes, .. } => write!(f, " {} bytes", bytes.len()),
             Self::Resend { exchange } => write!(f, " {exchange}"),
             Self::Backlog { bytes } => write!(f, " {bytes} bytes"),
-            Self::Opened { .. } | Self::Gone { .. } => Ok(()),
+            Self::End { code, .. } => write!(f, " {code}"),
+            Self::Opened { .. } | Self::Gone { .. } | Self::Goodbye => Ok(()),
         }
     }
 }
@@ -349,19 +384,25 @@ pub struct Frames {
 impl Frames {
     pub(super) fn check(packet: Bytes, at: usize, way: Direction) -> Result<Self, PacketError> {
         let mut cursor = Cursor::new(&packet, at);
-        while !cursor.is_empty() {
-            Frame::decode(&mut cursor, way)?;
+        let (mut frames, mut ends) = (0_usize, None);
+        while cursor.peek().first().is_some_and(|first| *first != PADDING) {
+            let known = Frame::decode(&mut cursor, way)?;
+            frames = frames.saturating_add(1);
+            ends = known.as_ref().map(Frame::kind).filter(|kind| kind.is_alone()).or(ends);
         }
-        Ok(Self { packet, at, way })
+        if cursor.peek().iter().any(|byte| *byte != PADDING) {
+            return Err(PacketError::Padding);
+        }
+        let end = cursor.at();
+        match ends {
+            Some(kind) if frames > 1 => Err(PacketError::NotAlone(kind)),
+            _ => Ok(Self { packet: packet.slice(..end), at, way }),
+        }
     }
 
     /// The packet that they are in, its header included.
     pub(crate) fn packet(&self) -> &[u8] {
         &self.packet
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.at >= self.packet.len()
     }
 }
 

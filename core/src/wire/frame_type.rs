@@ -27,11 +27,15 @@ pub enum FrameType {
     Backlog,
     /// The node never heard of the stream.
     Gone,
+    /// The client ends the connection.
+    Goodbye,
+    /// The node has ended the connection.
+    End,
 }
 
 impl FrameType {
     /// The one table: every type, its number, its name, and the only direction it may go, if there is one.
-    pub(super) const TABLE: [(Self, u64, &'static str, Option<Direction>); 10] = [
+    pub(super) const TABLE: [(Self, u64, &'static str, Option<Direction>); 12] = [
         (Self::Open, 1, "OPEN", Some(Direction::Up)),
         (Self::Opened, 3, "OPENED", Some(Direction::Down)),
         (Self::Data, 5, "DATA", None),
@@ -42,7 +46,14 @@ impl FrameType {
         (Self::Resend, 13, "RESEND", Some(Direction::Up)),
         (Self::Backlog, 4, "BACKLOG", Some(Direction::Down)),
         (Self::Gone, 15, "GONE", Some(Direction::Down)),
+        (Self::Goodbye, 17, "GOODBYE", Some(Direction::Up)),
+        (Self::End, 19, "END", Some(Direction::Down)),
     ];
+
+    /// Whether it ends the connection, alone in its packet.
+    pub(super) const fn is_alone(self) -> bool {
+        matches!(self, Self::Goodbye | Self::End)
+    }
 
     /// The type's number on the wire, and its name.
     fn number_and_name(self) -> (u64, &'static str) {

@@ -54,6 +54,7 @@ pub mod base64;
 mod body;
 mod cursor;
 pub mod direction;
+pub mod end;
 pub mod envelope;
 pub mod frame;
 pub mod frame_type;

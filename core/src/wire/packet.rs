@@ -6,7 +6,6 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::id::{Generated, first};
 use crate::relative;
 use crate::wire::cursor::{Cursor, PacketError};
 use crate::wire::direction::Direction;
@@ -27,39 +26,13 @@ pub const MIN_RESPONSE: u64 = MAX_CHUNK as u64 + 4 * 1024;
 /// The unit in which a status gives the size of an answer: 64 KiB.
 const STATUS_UNIT: u64 = 64 * 1024;
 
-/// A client instance: 16 random bytes, new whenever the client starts afresh.
+/// A connection, by the name that its client gave it: 8 random bytes, and 8 that show who made it (protocol.md 3.1 Keys).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClientId(pub [u8; 16]);
 
 impl Hash for ClientId {
     fn hash<H: Hasher>(&self, state: &mut H) {
         relative::hash_name(relative::CLIENT, &self.0, state);
-    }
-}
-
-impl Generated for ClientId {
-    const LABEL: &'static [u8] = b"seqlane client";
-
-    fn from_digest(digest: [u8; 32]) -> Self {
-        Self(first(digest))
-    }
-}
-
-/// What the node gave the client in answer to its hello: 16 random bytes. Nothing from before it is believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Epoch(pub [u8; 16]);
-
-impl Hash for Epoch {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        relative::hash_name(relative::EPOCH, &self.0, state);
-    }
-}
-
-impl Generated for Epoch {
-    const LABEL: &'static [u8] = b"seqlane epoch";
-
-    fn from_digest(digest: [u8; 32]) -> Self {
-        Self(first(digest))
     }
 }
 
@@ -94,10 +67,6 @@ impl ResponseRoom {
 /// The header of a request packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestHeader {
-    /// Who asks.
-    pub client: ClientId,
-    /// The epoch that the node gave; `None` makes this a hello, which has no frames.
-    pub epoch: Option<Epoch>,
     /// This exchange.
     pub exchange: ExchangeNumber,
     /// The node forgets every exchange below this; at most `exchange`.
@@ -116,10 +85,6 @@ pub struct RequestHeader {
 
 impl RequestHeader {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.client.0);
-        let epoch = self.epoch.as_ref().map_or(&[][..], |epoch| epoch.0.as_slice());
-        varint::encode(as_u64(epoch.len()), out);
-        out.extend_from_slice(epoch);
         for value in [
             self.exchange.get(),
             self.done.get(),
@@ -134,12 +99,6 @@ impl RequestHeader {
     }
 
     fn decode(cursor: &mut Cursor<'_>) -> Result<Self, PacketError> {
-        let client = ClientId(cursor.array("client")?);
-        let epoch = match cursor.varint("epoch")? {
-            0 => None,
-            16 => Some(Epoch(cursor.array("epoch")?)),
-            _ => return Err(PacketError::OutOfRange("epoch")),
-        };
         let exchange = ExchangeNumber::new(cursor.varint("exchange")?);
         let done = ExchangeNumber::new(cursor.varint("done")?);
         if done > exchange {
@@ -151,7 +110,7 @@ impl RequestHeader {
         let max_response = max_response.ok_or(PacketError::OutOfRange("max_response"))?;
         let total = cursor.varint("total")?;
         let confirm = Some(cursor.millis("confirm")?).filter(|confirm| !confirm.is_zero());
-        Ok(Self { client, epoch, exchange, done, hold, max_held, max_response, total, confirm })
+        Ok(Self { exchange, done, hold, max_held, max_response, total, confirm })
     }
 }
 
@@ -251,30 +210,23 @@ pub struct Flags {
     pub draining: bool,
     /// Some stream is at its credit.
     pub blocked: bool,
-    /// The node does not know the request's epoch.
-    pub unknown: bool,
 }
 
 impl Flags {
-    /// The bits from the lowest: the flags in their order, then whether grants follow.
-    fn bits(self, granted: bool) -> u64 {
-        let bits = [granted, self.unknown, self.blocked, self.draining];
-        bits.into_iter().fold(0, |bits, bit| bits << 1 | u64::from(bit))
+    /// The bits from the lowest: the flags in their order.
+    fn bits(self) -> u64 {
+        u64::from(self.draining) | u64::from(self.blocked) << 1
     }
 
-    fn from_bits(bits: u64) -> Option<(Self, bool)> {
-        let [draining, blocked, unknown, granted] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
-        (bits < 16).then_some((Self { draining, blocked, unknown }, granted))
+    fn from_bits(bits: u64) -> Option<Self> {
+        let [draining, blocked] = [1, 2].map(|bit| bits & bit != 0);
+        (bits < 4).then_some(Self { draining, blocked })
     }
 }
 
 /// The header of a response packet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ResponseHeader {
-    /// The client that asked.
-    pub client: ClientId,
-    /// The epoch of the request; in the answer to a hello, the epoch that the client has from now on.
-    pub epoch: Epoch,
     /// The exchange that this answers.
     pub exchange: ExchangeNumber,
     /// The place of this answer among all that the node gave this client.
@@ -288,8 +240,6 @@ pub struct ResponseHeader {
     pub held: Duration,
     /// The node's state.
     pub flags: Flags,
-    /// What the node grants; only in the answer to a hello.
-    pub grants: Option<Grants>,
 }
 
 impl ResponseHeader {
@@ -301,8 +251,6 @@ impl ResponseHeader {
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.client.0);
-        out.extend_from_slice(&self.epoch.0);
         for number in [self.exchange.get(), self.answer.get(), self.seen.get(), as_u64(self.statuses.len())] {
             varint::encode(number, out);
         }
@@ -310,24 +258,17 @@ impl ResponseHeader {
             varint::encode(status.number(), out);
         }
         varint::encode(millis(self.held), out);
-        varint::encode(self.flags.bits(self.grants.is_some()), out);
-        if let Some(grants) = &self.grants {
-            grants.encode(out);
-        }
+        varint::encode(self.flags.bits(), out);
     }
 
     fn decode(cursor: &mut Cursor<'_>) -> Result<Self, PacketError> {
-        let client = ClientId(cursor.array("client")?);
-        let epoch = Epoch(cursor.array("epoch")?);
         let exchange = ExchangeNumber::new(cursor.varint("exchange")?);
         let answer = AnswerNumber::new(cursor.varint("answer")?);
         let seen = ExchangeNumber::new(cursor.varint("seen")?);
         let statuses = decode_statuses(cursor, seen)?;
         let held = cursor.millis("held_ms")?;
-        let (flags, granted) =
-            Flags::from_bits(cursor.varint("flags")?).ok_or(PacketError::OutOfRange("flags"))?;
-        let grants = granted.then(|| Grants::decode(cursor)).transpose()?;
-        Ok(Self { client, epoch, exchange, answer, seen, statuses, held, flags, grants })
+        let flags = Flags::from_bits(cursor.varint("flags")?).ok_or(PacketError::OutOfRange("flags"))?;
+        Ok(Self { exchange, answer, seen, statuses, held, flags })
     }
 }
 
@@ -360,11 +301,7 @@ pub fn decode_request(plain: Bytes) -> Result<(RequestHeader, Frames), PacketErr
     let mut cursor = Cursor::new(&plain, 0);
     let header = RequestHeader::decode(&mut cursor)?;
     let at = cursor.at();
-    let frames = Frames::check(plain, at, Direction::Up)?;
-    if header.epoch.is_none() && !frames.is_empty() {
-        return Err(PacketError::HelloWithFrames);
-    }
-    Ok((header, frames))
+    Ok((header, Frames::check(plain, at, Direction::Up)?))
 }
 
 /// Reads a response from what lay under its seal.

@@ -1,33 +1,35 @@
-//! Destination of a relay, as hellos find it (protocol.md 3.1 Hello, 3.2 rule 12).
+//! Destination of a relay, as hellos find it (protocol.md 3.1 Handshake).
 
 use core::time::Duration;
 
 use super::backoff::backoff;
 use crate::time::{Deadline, Instant};
+use crate::wire::handshake::NodeId;
 
 /// How long a relay counts as one that leads elsewhere; doubled each time up to the longest.
-const MISMATCH_FIRST: Duration = Duration::from_secs(5);
-const MISMATCH_LONGEST: Duration = Duration::from_secs(600);
+const REFUSED_FIRST: Duration = Duration::from_secs(5);
+const REFUSED_LONGEST: Duration = Duration::from_secs(600);
 
 /// ```text
-///             hello        answered, with the epoch
-///   Unknown ────────▶ Asked ─────────────────────▶ Here
-///      ▲                │ answered otherwise         │ unknown, and another relay is believed
-///      │                ▼                            ▼
-///      └── time ── Elsewhere ◀───────────────────────┘
+///             hello          answered
+///   Unknown ────────▶ Asked ──────────▶ Node
+///    ▲   ▲              │                 │ it left the connection: at once the first time
+///    │   └──────────────│─────────────────┤
+///    │                  ▼ refused         │ again
+///    └──── time ──── Refused ◀────────────┘
 ///
 ///   any ── its bodies turn out to be too small ──▶ Narrow
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Leads {
-    /// No hello went out.
+    /// No hello is out.
     Unknown,
     /// A hello went out.
     Asked { at: Instant },
-    /// To the node of the connection.
-    Here,
-    /// To a node without level 2, with another secret, or to another node. Asked again after this time.
-    Elsewhere { until: Deadline },
+    /// To this node.
+    Node { node: NodeId, joined: Instant },
+    /// To a node without level 2, or to one that took no connection. Asked again after this time.
+    Refused { until: Deadline },
     /// Its bodies are too small for a chunk, which is never cut again: no chunk goes through it.
     Narrow,
 }
@@ -47,29 +49,20 @@ pub(in crate::client) struct Destination {
     leads: Leads,
     /// Hellos since one was answered.
     hellos: u32,
-    /// Answers in a row that led elsewhere.
-    mismatches: u32,
-    /// Whether the answer to the last hello was garbage.
-    garbled: bool,
-    /// Since when its answers say that the epoch is unknown.
-    unknown_epoch: Option<Instant>,
+    /// How often in a row it was refused, or had to leave a connection.
+    setbacks: u32,
+    /// Whether a request was answered through it since it leads where it leads.
+    proven: bool,
     /// Whether an observer was told that there is no level 2 through it.
     reported: bool,
 }
 
 impl Destination {
     pub(super) const fn new() -> Self {
-        Self {
-            leads: Leads::Unknown,
-            hellos: 0,
-            mismatches: 0,
-            garbled: false,
-            unknown_epoch: None,
-            reported: false,
-        }
+        Self { leads: Leads::Unknown, hellos: 0, setbacks: 0, proven: false, reported: false }
     }
 
-    /// Whether no hello went out.
+    /// Whether no hello is out.
     pub(in crate::client) fn is_unknown(&self) -> bool {
         self.leads == Leads::Unknown
     }
@@ -79,9 +72,17 @@ impl Destination {
         matches!(self.leads, Leads::Unknown | Leads::Asked { .. })
     }
 
-    /// Whether it leads to the node of the connection.
-    pub(in crate::client) fn is_here(&self) -> bool {
-        self.leads == Leads::Here
+    /// The node that it leads to.
+    pub(in crate::client) const fn node(&self) -> Option<NodeId> {
+        match self.leads {
+            Leads::Node { node, .. } => Some(node),
+            Leads::Unknown | Leads::Asked { .. } | Leads::Refused { .. } | Leads::Narrow => None,
+        }
+    }
+
+    /// Whether it leads to this node.
+    pub(in crate::client) fn is(&self, node: NodeId) -> bool {
+        self.node() == Some(node)
     }
 
     /// Whether chunks are too large for it.
@@ -89,22 +90,42 @@ impl Destination {
         self.leads == Leads::Narrow
     }
 
-    /// Whether chunks may reach the node of the connection through it.
-    pub(in crate::client) const fn may_be_here(&self) -> bool {
-        matches!(self.leads, Leads::Unknown | Leads::Asked { .. } | Leads::Here)
+    /// Whether chunks have or may have a way to a node through it.
+    pub(in crate::client) const fn may_reach_node(&self) -> bool {
+        matches!(self.leads, Leads::Unknown | Leads::Asked { .. } | Leads::Node { .. })
     }
 
-    /// What was known of the node is void.
-    pub(super) fn forget_node(&mut self) {
-        self.change(Leads::Unknown);
-        self.unknown_epoch = None;
-    }
-
-    /// It leads to the node. Returns whether that is new.
-    pub(in crate::client) fn on_here(&mut self) -> bool {
-        (self.mismatches, self.hellos) = (0, 0);
+    /// It leads to this node. Returns whether that is new.
+    pub(in crate::client) fn on_node(&mut self, node: NodeId, now: Instant) -> bool {
+        if self.is(node) {
+            return false;
+        }
+        self.hellos = 0;
+        self.proven = false;
         self.reported &= self.is_narrow();
-        self.change(Leads::Here)
+        self.change(Leads::Node { node, joined: now })
+    }
+
+    /// A request was answered through it by the node that it leads to.
+    pub(in crate::client) const fn on_answered(&mut self) {
+        self.proven = true;
+        self.setbacks = 0;
+    }
+
+    /// Whether nothing was answered through it although it leads to its node for `wait`.
+    pub(in crate::client) fn is_unproven(&self, wait: Duration, now: Instant) -> bool {
+        matches!(self.leads, Leads::Node { joined, .. } if !self.proven && now.saturating_since(joined) >= wait)
+    }
+
+    /// It leaves the connection that it was part of, which goes on without it or is over: it is asked again, at once the
+    /// first time.
+    pub(in crate::client) fn on_left(&mut self, now: Instant) {
+        if core::mem::replace(&mut self.proven, false) || self.setbacks == 0 {
+            self.setbacks = 1;
+            self.change(Leads::Unknown);
+        } else {
+            self.on_refused(Duration::ZERO, now);
+        }
     }
 
     /// Its bodies are too small.
@@ -112,27 +133,23 @@ impl Destination {
         self.change(Leads::Narrow);
     }
 
-    /// It does not lead to the node.
-    pub(in crate::client) fn on_elsewhere(&mut self, now: Instant) {
-        let wait = backoff(MISMATCH_FIRST, self.mismatches, MISMATCH_LONGEST);
-        self.mismatches = self.mismatches.saturating_add(1);
+    /// It leads to no connection, and is asked again after `wait` or the backoff, the longer of the two.
+    pub(in crate::client) fn on_refused(&mut self, wait: Duration, now: Instant) {
+        let wait = backoff(REFUSED_FIRST, self.setbacks, REFUSED_LONGEST).max(wait).min(REFUSED_LONGEST);
+        self.setbacks = self.setbacks.saturating_add(1);
         self.hellos = 0;
-        self.change(Leads::Elsewhere { until: Deadline(now.saturating_add(wait)) });
+        self.change(Leads::Refused { until: Deadline(now.saturating_add(wait)) });
     }
 
-    /// The answer to a hello was garbage. The second time in a row, that counts as an answer of a node without level 2.
-    pub(in crate::client) fn on_garbled_hello(&mut self, now: Instant) {
-        self.garbled = !self.garbled;
-        if self.garbled {
-            self.change(Leads::Unknown);
-        } else {
-            self.on_elsewhere(now);
-        }
+    /// It is to be asked again after `wait`, whatever was before.
+    pub(in crate::client) fn on_invited(&mut self, wait: Duration, now: Instant) {
+        let until = Deadline(now.saturating_add(wait.min(REFUSED_LONGEST)));
+        self.change(if wait.is_zero() { Leads::Unknown } else { Leads::Refused { until } });
     }
 
     /// Whether there is no level 2 through it, and that is to be reported: once.
-    pub(in crate::client) const fn take_mismatch(&mut self) -> bool {
-        matches!(self.leads, Leads::Elsewhere { .. } | Leads::Narrow)
+    pub(in crate::client) const fn take_refusal(&mut self) -> bool {
+        matches!(self.leads, Leads::Refused { .. } | Leads::Narrow)
             && !core::mem::replace(&mut self.reported, true)
     }
 
@@ -152,15 +169,15 @@ impl Destination {
         self.is_unknown() || self.hello_at(delays).is_some_and(|at| at <= now)
     }
 
-    /// When the next hello is due after one that was not answered, or led elsewhere: later each time.
+    /// When the next hello is due after one that was not answered, or was refused: later each time.
     pub(in crate::client) fn hello_at(&self, delays: HelloDelays) -> Option<Instant> {
         match self.leads {
             Leads::Asked { at } => {
                 let wait = backoff(delays.first, self.hellos.saturating_sub(1), delays.longest);
                 Some(at.saturating_add(wait))
             }
-            Leads::Elsewhere { until } => Some(until.0),
-            Leads::Unknown | Leads::Here | Leads::Narrow => None,
+            Leads::Refused { until } => Some(until.0),
+            Leads::Unknown | Leads::Node { .. } | Leads::Narrow => None,
         }
     }
 
@@ -168,30 +185,6 @@ impl Destination {
     pub(in crate::client) fn is_pending(&self, now: Instant, delays: HelloDelays) -> bool {
         let first = self.is_open() && self.hellos <= 1;
         self.is_unknown() || first && self.hello_at(delays).is_some_and(|at| now < at)
-    }
-
-    /// An answer does not know the epoch. Returns since when that is so, if it was before.
-    pub(super) fn on_unknown_epoch(&mut self, now: Instant) -> Option<Instant> {
-        let before = self.unknown_epoch;
-        self.unknown_epoch = Some(before.unwrap_or(now));
-        before
-    }
-
-    /// Whether it confirms what another relay says: that the node does not know the epoch. A relay that is too narrow for
-    /// chunks led to the node all the same.
-    pub(in crate::client) const fn confirms_unknown_epoch(&self) -> bool {
-        matches!(self.leads, Leads::Here | Leads::Narrow) && self.unknown_epoch.is_some()
-    }
-
-    /// An exchange that was sent at `sent` was answered in the epoch, `here` or through another relay. If this one did not
-    /// know the epoch before, it leads elsewhere.
-    pub(super) fn on_known_epoch(&mut self, here: bool, sent: Instant, now: Instant) {
-        if here {
-            self.unknown_epoch = None;
-        } else if self.unknown_epoch.is_some_and(|since| since < sent) {
-            self.unknown_epoch = None;
-            self.on_elsewhere(now);
-        }
     }
 }
 
@@ -201,6 +194,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
     const DELAYS: HelloDelays = HelloDelays { first: SECOND, longest: Duration::from_secs(60) };
+    const NODE: NodeId = NodeId([1; 16]);
 
     fn at(seconds: u64) -> Instant {
         Instant::from_micros(seconds * 1_000_000)
@@ -216,15 +210,59 @@ mod tests {
         relay.on_hello(at(1));
         assert!(!relay.is_pending(at(1), DELAYS), "only the first hello holds a flow up");
         assert!(!relay.wants_hello(at(2), DELAYS) && relay.wants_hello(at(3), DELAYS), "longer and longer");
-        relay.on_elsewhere(at(1));
-        assert!(relay.take_mismatch());
-        relay.on_elsewhere(at(2));
-        assert!(!relay.take_mismatch(), "reported once");
+        relay.on_refused(Duration::ZERO, at(1));
+        assert!(relay.take_refusal());
+        relay.on_refused(Duration::ZERO, at(2));
+        assert!(!relay.take_refusal(), "reported once");
         assert!(!relay.wants_hello(at(11), DELAYS) && relay.wants_hello(at(12), DELAYS));
-        assert!(relay.on_here());
-        relay.on_elsewhere(at(20));
-        assert!(relay.take_mismatch(), "reported again");
+        assert!(relay.on_node(NODE, at(12)));
+        relay.on_answered();
+        relay.on_refused(Duration::ZERO, at(20));
+        assert!(relay.take_refusal(), "reported again");
         assert!(relay.wants_hello(at(25), DELAYS));
+    }
+
+    #[test]
+    fn a_node_that_asks_to_wait_is_left_alone_for_as_long_up_to_ten_minutes() {
+        for (wait, next) in [(1, 5), (60, 60), (100_000, 600)] {
+            let mut relay = Destination::new();
+            relay.on_refused(Duration::from_secs(wait), at(0));
+            assert_eq!(relay.hello_at(DELAYS), Some(at(next)), "{wait} s");
+        }
+    }
+
+    #[test]
+    fn an_invitation_counts_whatever_failed_before() {
+        let mut relay = Destination::new();
+        (0..5).for_each(|_| relay.on_refused(Duration::ZERO, at(0)));
+        relay.on_invited(Duration::ZERO, at(1));
+        assert!(relay.wants_hello(at(1), DELAYS));
+        relay.on_invited(2 * SECOND, at(1));
+        assert!(!relay.wants_hello(at(2), DELAYS) && relay.wants_hello(at(3), DELAYS));
+    }
+
+    #[test]
+    fn a_relay_that_leaves_is_asked_at_once_and_later_each_time_while_nothing_is_answered_through_it() {
+        let mut relay = Destination::new();
+        relay.on_node(NODE, at(0));
+        relay.on_left(at(1));
+        assert!(relay.wants_hello(at(1), DELAYS));
+        relay.on_node(NODE, at(2));
+        relay.on_left(at(3));
+        assert!(!relay.wants_hello(at(12), DELAYS) && relay.wants_hello(at(13), DELAYS));
+        relay.on_node(NODE, at(14));
+        relay.on_answered();
+        relay.on_left(at(15));
+        assert!(relay.wants_hello(at(15), DELAYS));
+    }
+
+    #[test]
+    fn a_relay_is_unproven_until_a_request_is_answered_through_it() {
+        let mut relay = Destination::new();
+        relay.on_node(NODE, at(0));
+        assert!(!relay.is_unproven(20 * SECOND, at(19)) && relay.is_unproven(20 * SECOND, at(20)));
+        relay.on_answered();
+        assert!(!relay.is_unproven(20 * SECOND, at(20)));
     }
 
     #[test]
@@ -241,22 +279,11 @@ mod tests {
         let mut relay = Destination::new();
         relay.on_hello(at(0));
         relay.on_narrow();
-        assert!(relay.take_mismatch());
-        assert!(!relay.on_here());
-        assert!(!relay.take_mismatch(), "reported once");
-        relay.forget_node();
-        assert!(!relay.wants_hello(at(1_000), DELAYS) && !relay.may_be_here());
+        assert!(relay.take_refusal());
+        assert!(!relay.on_node(NODE, at(0)));
+        assert!(!relay.take_refusal(), "reported once");
+        relay.on_left(at(1));
+        assert!(!relay.wants_hello(at(1_000), DELAYS) && !relay.may_reach_node());
         assert_eq!(relay.hello_at(DELAYS), None);
-    }
-
-    #[test]
-    fn the_second_garbled_hello_counts_as_an_answer() {
-        let mut relay = Destination::new();
-        relay.on_hello(at(0));
-        relay.on_garbled_hello(at(1));
-        assert!(relay.is_unknown() && !relay.take_mismatch());
-        relay.on_hello(at(1));
-        relay.on_garbled_hello(at(2));
-        assert!(relay.take_mismatch() && !relay.may_be_here());
     }
 }

@@ -74,7 +74,6 @@ pub(in crate::client) enum Fault {
 ///
 /// ```text
 ///   Answering ── lost again and again, another relay answers ──▶ Silent ── an answer ──▶ Answering
-///   Answering ── it does not know the epoch ───────────────────▶ Silent
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Liveness {
@@ -266,14 +265,6 @@ impl Health {
     pub(in crate::client) fn on_silent(&mut self, now: Instant) {
         self.liveness =
             Liveness::Silent { probe: Deadline(now.saturating_add(PROBE_FIRST)), wait: PROBE_FIRST };
-    }
-
-    /// It does not know the epoch, and no other relay has confirmed that yet. It counts as silent until then, and is
-    /// probed after `wait` in case that no other relay is heard of.
-    pub(in crate::client) fn on_doubt(&mut self, wait: Duration, now: Instant) {
-        if self.is_answering() {
-            self.liveness = Liveness::Silent { probe: Deadline(now.saturating_add(wait)), wait };
-        }
     }
 
     /// When a silent relay is probed next.

@@ -97,17 +97,19 @@ impl Relays {
         Some(chosen)
     }
 
-    /// The relay for a level 2 exchange, if one can take it now: a good one, if possible not the one to `avoid`. What is
-    /// lost on the way through a silent relay has to be repaired, so a good one that is only full is worth waiting for.
-    /// Bulk has chunks, which need a relay that is not narrow; what ends streams that found no way is small enough for any.
+    /// The relay for a level 2 exchange, if one `of` them can take it now: a good one, if possible not the one to `avoid`.
+    /// What is lost on the way through a silent relay has to be repaired, so a good one that is only full is worth waiting
+    /// for. Bulk has chunks, which need a relay that is not narrow; what ends streams that found no way is small enough for
+    /// any.
     pub(super) fn choose_for_exchange(
         &mut self,
         now: Instant,
         purpose: Purpose,
-        bulk: bool,
+        (of, bulk): (impl Fn(RelayId) -> bool, bool),
         avoid: Option<RelayId>,
     ) -> Option<RelayId> {
-        let good = |relay: &Relay| relay.is_good(now);
+        let is_way = |relay: &Relay| of(relay.id()) && !relay.destination().is_narrow();
+        let good = |relay: &Relay| is_way(relay) && relay.is_good(now);
         let chosen = self
             .choose_among(now, purpose, |relay| good(relay) && Some(relay.id()) != avoid)
             .or_else(|| self.choose_among(now, purpose, good));
@@ -115,9 +117,7 @@ impl Relays {
             return chosen;
         }
         let here = bulk || self.may_reach_node();
-        let leads = |relay: &Relay| {
-            if here { relay.destination().is_here() } else { relay.destination().is_narrow() }
-        };
+        let leads = |relay: &Relay| if here { is_way(relay) } else { of(relay.id()) };
         self.choose_among(now, purpose, |relay| leads(relay) && !relay.health().is_backing_off(now))
     }
 
@@ -173,9 +173,9 @@ impl Relays {
     }
 
     /// Reports the relays through which there is no level 2, each once.
-    pub(super) fn report_mismatches(&mut self, context: &mut Context) {
+    pub(super) fn report_refusals(&mut self, context: &mut Context) {
         for relay in &mut self.relays {
-            if relay.destination_mut().take_mismatch() {
+            if relay.destination_mut().take_refusal() {
                 context.notice(ClientNotice::StreamsUnsupported { relay: relay.id() });
             }
         }
@@ -189,34 +189,9 @@ impl Relays {
         })
     }
 
-    /// Whether chunks have or may have a way to the node of the connection.
+    /// Whether chunks have or may have a way to some node.
     pub(super) fn may_reach_node(&self) -> bool {
-        self.relays.iter().any(|relay| relay.destination().may_be_here())
-    }
-
-    /// An answer through `id` says that the node does not know the epoch. Returns whether that is confirmed: by another
-    /// relay, or by the same one again while no other leads to the node, or after `wait`.
-    pub(super) fn on_unknown_epoch(&mut self, id: RelayId, wait: Duration, now: Instant) -> bool {
-        let others = || self.relays.iter().filter(|relay| relay.id() != id).map(Relay::destination);
-        let alone = !others().any(|destination| destination.is_here());
-        let second = others().any(|destination| destination.confirms_unknown_epoch());
-        let before = self.get_mut(id).and_then(|relay| relay.destination_mut().on_unknown_epoch(now));
-        second || before.is_some_and(|first| alone || now.saturating_since(first) >= wait)
-    }
-
-    /// An exchange through `id` that was sent at `sent` was answered in the epoch of the connection: relays that did not know
-    /// the epoch before lead elsewhere.
-    pub(super) fn on_known_epoch(&mut self, id: RelayId, sent: Instant, context: &mut Context) {
-        for relay in &mut self.relays {
-            let here = relay.id() == id;
-            relay.destination_mut().on_known_epoch(here, sent, context.now());
-        }
-        self.report_mismatches(context);
-    }
-
-    /// Everything known of the node is void: a new connection begins.
-    pub(super) fn forget_node(&mut self) {
-        self.relays.iter_mut().for_each(Relay::forget_node);
+        self.relays.iter().any(|relay| relay.destination().may_reach_node())
     }
 }
 
@@ -233,55 +208,6 @@ mod tests {
     use crate::secret::Secret;
 
     const NOW: Instant = Instant::from_micros(1_000_000);
-    const FIRST: RelayId = RelayId::new(0);
-    const WAIT: Duration = Duration::from_secs(4);
-
-    #[derive(Clone, Copy, Debug)]
-    enum Leads {
-        Here,
-        Narrow,
-        Elsewhere,
-    }
-
-    /// Relays that lead where this says.
-    fn relays(leads: &[Leads]) -> Relays {
-        let options = ClientOptions::new(vec![RelayOptions::new(Secret::new("k")); leads.len()]);
-        let mut relays = Relays::new(&options, NOW);
-        for (relay, leads) in relays.iter_mut().zip(leads) {
-            let destination = relay.destination_mut();
-            match leads {
-                Leads::Here => drop(destination.on_here()),
-                Leads::Narrow => destination.on_narrow(),
-                Leads::Elsewhere => destination.on_elsewhere(NOW),
-            }
-        }
-        relays
-    }
-
-    #[test]
-    fn the_only_relay_confirms_a_restart_itself() {
-        let mut relays = relays(&[Leads::Here]);
-        assert!(!relays.on_unknown_epoch(FIRST, WAIT, NOW));
-        assert!(relays.on_unknown_epoch(FIRST, WAIT, NOW));
-    }
-
-    #[test]
-    fn while_others_lead_there_a_relay_confirms_a_restart_itself_only_after_a_while() {
-        let mut relays = relays(&[Leads::Here, Leads::Here]);
-        assert!(!relays.on_unknown_epoch(FIRST, WAIT, NOW));
-        assert!(!relays.on_unknown_epoch(FIRST, WAIT, NOW));
-        assert!(relays.on_unknown_epoch(FIRST, WAIT, NOW.saturating_add(WAIT)));
-    }
-
-    #[test]
-    fn a_relay_that_is_too_narrow_for_chunks_confirms_a_restart_and_one_that_leads_elsewhere_does_not() {
-        for (second, confirms) in [(Leads::Here, true), (Leads::Narrow, true), (Leads::Elsewhere, false)] {
-            let mut relays = relays(&[Leads::Here, second, Leads::Here]);
-            relays.on_unknown_epoch(RelayId::new(1), WAIT, NOW);
-            assert_eq!(relays.on_unknown_epoch(FIRST, WAIT, NOW), confirms, "{second:?}");
-        }
-    }
-
     #[test]
     fn round_robin_takes_the_next_relay_each_time_and_passes_over_what_is_not_eligible() {
         let options = ClientOptions {

@@ -16,6 +16,7 @@ use crate::config::{ClientOptions, RelayOptions};
 use crate::id::RelayId;
 use crate::time::{Instant, micros};
 use crate::timer::{TimerKind, TimerSlot};
+use crate::wire::handshake::NodeId;
 use crate::wire::packet::LEAST_PACKET;
 use crate::wire::{BodyForm, Wrapping};
 
@@ -160,9 +161,11 @@ impl Relay {
         &mut self.destination
     }
 
-    /// Everything known of the node behind it is void.
-    pub(super) fn forget_node(&mut self) {
-        self.destination.forget_node();
+    /// It leaves the connection to a node.
+    pub(in crate::client) fn leave(&mut self, node: NodeId, now: Instant) {
+        if self.destination.is(node) {
+            self.destination.on_left(now);
+        }
         self.health.forget_exchanges();
     }
 
@@ -216,9 +219,15 @@ impl Relay {
         self.has_room(purpose) && self.is_usable(now)
     }
 
-    /// Whether level 2 exchanges go through it before others.
+    /// Whether level 2 exchanges go through it before others that lead to the same node.
     pub(in crate::client) fn is_good(&self, now: Instant) -> bool {
-        self.destination.is_here() && self.health.is_answering() && !self.health.is_backing_off(now)
+        self.health.is_answering() && !self.health.is_backing_off(now)
+    }
+
+    /// When a call that is sent now should be answered, for comparison, in microseconds.
+    pub(in crate::client) fn expected_answer(&self) -> u64 {
+        let calls = u64::try_from(self.in_flight).unwrap_or(u64::MAX).saturating_add(1);
+        micros(self.round_trip.smoothed().unwrap_or(Duration::ZERO)).saturating_mul(calls)
     }
 
     /// What it is to a call of this purpose, if it can take the call; `turns` away from the relay whose turn it is.
@@ -233,10 +242,8 @@ impl Relay {
             true => Standby::Unheld,
             false => Standby::LastResort,
         };
-        let calls = u64::try_from(self.in_flight).unwrap_or(u64::MAX).saturating_add(1);
-        let round_trip = micros(self.round_trip.smoothed().unwrap_or(Duration::ZERO));
-        let expected_answer = round_trip.saturating_mul(calls);
-        Some(Candidate { id: self.id, standby, expected_answer, in_flight: self.in_flight, turns })
+        let (expected_answer, in_flight) = (self.expected_answer(), self.in_flight);
+        Some(Candidate { id: self.id, standby, expected_answer, in_flight, turns })
     }
 
     /// Its daily budget, if it has one.

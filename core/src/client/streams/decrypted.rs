@@ -4,16 +4,25 @@ use core::fmt;
 
 use crate::wire::BodyForm;
 use crate::wire::frame::Frames;
+use crate::wire::handshake::Notice;
 use crate::wire::packet::ResponseHeader;
 
-/// A response packet that was decrypted and parsed.
+/// A response packet, or a notice, that was decrypted and parsed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DecryptedPacket {
     pub(super) form: BodyForm,
-    pub(in crate::client) header: ResponseHeader,
-    pub(in crate::client) frames: Frames,
+    pub(super) content: Content,
     /// Bytes of the packet, sealed.
     pub(super) len: usize,
+}
+
+/// What lay under the seal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// A response.
+    Response(ResponseHeader, Frames),
+    /// A notice in the place of one.
+    Notice(Notice),
 }
 
 impl DecryptedPacket {
@@ -22,9 +31,12 @@ impl DecryptedPacket {
         self.form
     }
 
-    /// The packet without its seal.
+    /// The response without its seal and its padding; nothing for a notice.
     pub fn plaintext(&self) -> &[u8] {
-        self.frames.packet()
+        match &self.content {
+            Content::Response(_, frames) => frames.packet(),
+            Content::Notice(_) => &[],
+        }
     }
 
     /// The length of the packet with its seal, in bytes.

@@ -1,36 +1,53 @@
 //! Decryption of response packets outside the client (protocol.md 3.1).
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
 use crate::client::event::{ClientEvent, ExchangeFailure};
-use crate::client::streams::decrypted::DecryptedPacket;
+use crate::client::streams::decrypted::{Content, DecryptedPacket};
 use crate::id::ExchangeId;
+use crate::wire::handshake::{NOTICE, Notice, NoticeKey};
 use crate::wire::packet;
-use crate::wire::seal::Seal;
+use crate::wire::seal::{Head, Seal};
 use crate::wire::{self, BodyForm, Limits};
 
-/// Decrypts the answers to calls that carry a packet, on any thread, and makes their events. From
-/// [`Client::decryptor`](crate::Client::decryptor).
+/// Decrypts the answer to one call that carries a packet, on any thread, and makes its event. From
+/// [`ClientAction::Send`](crate::ClientAction::Send).
 ///
 /// Its use is optional: the client does the same with what it is given as [`Reply`](ClientEvent::Reply). A packet of
 /// 16 MiB takes some ten milliseconds, in which the client does nothing else.
 #[derive(Clone)]
 pub struct Decryptor {
-    seal: Seal,
+    opener: Arc<Opener>,
+    /// What the request began with.
+    request: Head,
+    form: BodyForm,
     max_body: usize,
 }
 
+/// What opens the answers of a connection.
+pub(in crate::client) struct Opener {
+    pub(in crate::client) down: Seal,
+    pub(in crate::client) notice: NoticeKey,
+}
+
 impl Decryptor {
-    pub(in crate::client) const fn new(seal: Seal, max_body: usize) -> Self {
-        Self { seal, max_body }
+    pub(in crate::client) const fn new(
+        opener: Arc<Opener>,
+        request: Head,
+        form: BodyForm,
+        max_body: usize,
+    ) -> Self {
+        Self { opener, request, form, max_body }
     }
 
-    /// What the answer to a call is to the client, when the call carried a packet in this form.
-    pub fn event(&self, exchange: ExchangeId, form: BodyForm, body: Bytes) -> ClientEvent {
-        let sealed = match form {
+    /// What the answer to its call is to the client.
+    pub fn event(&self, exchange: ExchangeId, body: Bytes) -> ClientEvent {
+        let sealed = match self.form {
             BodyForm::Packet => body,
             BodyForm::Json => match self.unwrapped(&body) {
                 Some(sealed) => sealed,
@@ -38,7 +55,7 @@ impl Decryptor {
                 None => return ClientEvent::Reply { exchange, body },
             },
         };
-        match self.decrypt(form, sealed) {
+        match self.decrypt(sealed) {
             Some(packet) => ClientEvent::Decrypted { exchange, packet: Box::new(packet) },
             None => ClientEvent::ExchangeFailed { exchange, why: ExchangeFailure::Garbage },
         }
@@ -51,18 +68,33 @@ impl Decryptor {
         (reply.error.is_none() && !reply.damaged && !reply.data.is_empty()).then_some(reply.data)
     }
 
-    /// The packet under its seal, if it decrypts and parses.
-    pub(in crate::client) fn decrypt(&self, form: BodyForm, sealed: Bytes) -> Option<DecryptedPacket> {
+    /// The packet or the notice under its seal, if it decrypts and parses.
+    pub(in crate::client) fn decrypt(&self, sealed: Bytes) -> Option<DecryptedPacket> {
         let len = sealed.len();
-        let plain = self.seal.open(sealed).ok()?;
-        let (header, frames) = packet::decode_response(plain).ok()?;
-        Some(DecryptedPacket { form, header, frames, len })
+        let content = if sealed.first() == Some(&NOTICE) {
+            Content::Notice(Notice::open(&self.opener.notice, &self.request, &sealed).ok()?)
+        } else {
+            let (header, frames) = packet::decode_response(self.opener.down.open(sealed).ok()?).ok()?;
+            Content::Response(header, frames)
+        };
+        Some(DecryptedPacket { form: self.form, content, len })
     }
+}
+
+/// What it opens follows from its call.
+impl Hash for Decryptor {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 impl fmt::Debug for Decryptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Decryptor").field("max_body", &self.max_body).finish_non_exhaustive()
+        f.debug_struct("Decryptor").field("form", &self.form).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Opener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opener(..)")
     }
 }
 

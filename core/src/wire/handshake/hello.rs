@@ -3,10 +3,10 @@
 use core::fmt;
 
 use bytes::Bytes;
-use x25519_dalek::{PublicKey, StaticSecret};
+use x25519_dalek::PublicKey;
 
 use crate::wire::handshake::keys::{ConnectionKeys, SecretKeys};
-use crate::wire::handshake::noise::Noise;
+use crate::wire::handshake::noise::{Ephemeral, Noise};
 use crate::wire::handshake::payload::{AnswerPayload, HelloPayload, PAYLOAD_LEN, Payload};
 use crate::wire::packet::ClientId;
 use crate::wire::seal::{NotOpened, TAG_LEN};
@@ -25,24 +25,28 @@ type Message = [u8; HANDSHAKE_LEN];
 pub struct ClientHello {
     message: Message,
     noise: Noise,
-    private: StaticSecret,
+    ephemeral: Ephemeral,
 }
 
 impl ClientHello {
     /// The one hello under the id `client`: id, `private` and payload belong together, and no other hello may have any of
     /// them.
     pub fn new(keys: &SecretKeys, client: ClientId, private: [u8; 32], payload: HelloPayload) -> Self {
-        let private = StaticSecret::from(private);
-        let public = PublicKey::from(&private);
         let mut noise = noise(keys, client);
-        noise.mix_public(&public);
-        let message = sealed(&mut noise, client, &public, payload.encode());
-        Self { message, noise, private }
+        let ephemeral = noise.ephemeral(private);
+        noise.mix_public(&ephemeral.public);
+        let message = sealed(&mut noise, client, &ephemeral.public, payload.encode());
+        Self { message, noise, ephemeral }
     }
 
     /// The hello as it goes out, every time.
     pub fn packet(&self) -> Bytes {
         Bytes::copy_from_slice(&self.message)
+    }
+
+    /// The id that it is for.
+    pub fn client(&self) -> ClientId {
+        parts(&self.message).map_or(ClientId([0; 16]), |(client, ..)| client)
     }
 
     /// Reads the answer to this hello.
@@ -56,7 +60,7 @@ impl ClientHello {
         }
         let mut noise = self.noise.clone();
         noise.mix_public(&public);
-        noise.mix_shared(&self.private, &public)?;
+        noise.mix_shared(&self.ephemeral, &public)?;
         noise.open(&mut payload, tag)?;
         let payload = AnswerPayload::decode(&payload).map_err(|_| NotOpened)?;
         Ok((payload, connection_keys(noise, client)))
@@ -85,6 +89,11 @@ impl ReceivedHello {
         Ok(Self { client, payload, noise, public })
     }
 
+    /// The id that it is for.
+    pub const fn client(&self) -> ClientId {
+        self.client
+    }
+
     /// What the client says.
     pub const fn payload(&self) -> HelloPayload {
         self.payload
@@ -100,22 +109,20 @@ impl ReceivedHello {
         payload: AnswerPayload,
     ) -> Result<(Bytes, ConnectionKeys), NotOpened> {
         let Self { client, mut noise, public: theirs, .. } = self;
-        let private = StaticSecret::from(private);
-        let public = PublicKey::from(&private);
-        noise.mix_public(&public);
-        noise.mix_shared(&private, &theirs)?;
-        let answer = sealed(&mut noise, client, &public, payload.encode());
+        let ephemeral = noise.ephemeral(private);
+        noise.mix_public(&ephemeral.public);
+        noise.mix_shared(&ephemeral, &theirs)?;
+        let answer = sealed(&mut noise, client, &ephemeral.public, payload.encode());
         Ok((Bytes::copy_from_slice(&answer), connection_keys(noise, client)))
     }
 }
 
 fn noise(keys: &SecretKeys, client: ClientId) -> Noise {
-    Noise::new(keys.psk(), [b"seqlane v3", &[HELLO], &client.0])
+    Noise::new(keys, [b"seqlane v3", &[HELLO], &client.0])
 }
 
 fn connection_keys(noise: Noise, client: ClientId) -> ConnectionKeys {
-    let (up, down) = noise.split();
-    ConnectionKeys::new(client, up, down)
+    ConnectionKeys::new(client, noise.split())
 }
 
 fn sealed(noise: &mut Noise, client: ClientId, public: &PublicKey, mut payload: Payload) -> Message {

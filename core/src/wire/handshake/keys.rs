@@ -24,7 +24,7 @@ const RANDOM: usize = 8;
 pub struct SecretKeys {
     psk: Key,
     id: Hmac<Sha256>,
-    notice: Key,
+    notice: NoticeKey,
     hides: bool,
 }
 
@@ -42,7 +42,7 @@ impl SecretKeys {
         let mut block = Zeroizing::new([0; 64]);
         block.iter_mut().zip(key(b"seqlane v3 id").iter()).for_each(|(place, byte)| *place = *byte);
         let id = Hmac::new(&(*block).into());
-        Self { psk: key(b"seqlane v3 psk"), id, notice: key(b"seqlane v3 notice"), hides: true }
+        Self { psk: key(b"seqlane v3 psk"), id, notice: NoticeKey(key(b"seqlane v3 notice")), hides: true }
     }
 
     /// The keys of models, in which the seals hide nothing.
@@ -82,7 +82,8 @@ impl SecretKeys {
         &self.psk
     }
 
-    pub(super) const fn notice(&self) -> &Key {
+    /// The key of notices.
+    pub const fn notice(&self) -> &NoticeKey {
         &self.notice
     }
 }
@@ -93,17 +94,33 @@ impl fmt::Debug for SecretKeys {
     }
 }
 
+/// The key that seals notices to the clients of a secret.
+#[derive(Clone)]
+pub struct NoticeKey(Key);
+
+impl NoticeKey {
+    pub(super) const fn get(&self) -> &Key {
+        &self.0
+    }
+}
+
+impl fmt::Debug for NoticeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NoticeKey(..)")
+    }
+}
+
 /// The keys of one connection, which its handshake made.
 #[derive(Clone)]
 pub struct ConnectionKeys {
     client: ClientId,
-    up: Key,
-    down: Key,
+    /// Up, and down; none in models.
+    keys: Option<[Key; 2]>,
 }
 
 impl ConnectionKeys {
-    pub(super) const fn new(client: ClientId, up: Key, down: Key) -> Self {
-        Self { client, up, down }
+    pub(super) const fn new(client: ClientId, keys: Option<[Key; 2]>) -> Self {
+        Self { client, keys }
     }
 
     /// The id of the connection's client.
@@ -111,12 +128,13 @@ impl ConnectionKeys {
         self.client
     }
 
-    /// The key of packets that go this way.
-    pub(crate) const fn of(&self, way: Direction) -> &Key {
-        match way {
-            Direction::Up => &self.up,
-            Direction::Down => &self.down,
-        }
+    /// The key of packets that go this way; none in models.
+    pub(crate) fn of(&self, way: Direction) -> Option<&Key> {
+        let [up, down] = self.keys.as_ref()?;
+        Some(match way {
+            Direction::Up => up,
+            Direction::Down => down,
+        })
     }
 }
 

@@ -18,6 +18,6 @@ mod notice;
 mod payload;
 
 pub use hello::{ClientHello, HANDSHAKE_LEN, HELLO, ReceivedHello};
-pub use keys::{ConnectionKeys, SecretKeys};
-pub use notice::{MAX_TEXT, NOTICE, Notice, NoticeKind, PACKET};
+pub use keys::{ConnectionKeys, NoticeKey, SecretKeys};
+pub use notice::{MAX_TEXT, NOTICE, Notice, NoticeKind};
 pub use payload::{AnswerPayload, HelloPayload, NodeId, Token};

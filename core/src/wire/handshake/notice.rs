@@ -11,23 +11,14 @@ use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
 
 use crate::wire::cursor::Cursor;
 use crate::wire::handshake::hello::{HANDSHAKE_LEN, HELLO};
-use crate::wire::handshake::keys::SecretKeys;
+use crate::wire::handshake::keys::NoticeKey;
 use crate::wire::handshake::payload::{NodeId, Token};
 use crate::wire::packet::ClientId;
-use crate::wire::seal::{NONCE_LEN, Nonce, NotOpened, TAG_LEN};
+use crate::wire::seal::{HEAD_LEN, Head, NONCE_LEN, Nonce, NotOpened, PACKET, TAG_LEN};
 use crate::wire::varint;
-
-/// The first byte of a packet.
-pub const PACKET: u8 = 4;
 
 /// The first byte of a notice.
 pub const NOTICE: u8 = 5;
-
-/// What of the request a notice answers: first byte, id, and 24 bytes that no other request has.
-const ANSWERED_LEN: usize = 1 + 16 + NONCE_LEN;
-
-/// First byte, id and nonce.
-const HEAD_LEN: usize = 1 + 16 + NONCE_LEN;
 
 /// The sealed part without its tag.
 const BODY_LEN: usize = HANDSHAKE_LEN - HEAD_LEN - TAG_LEN;
@@ -77,10 +68,9 @@ impl NoticeKind {
 }
 
 impl Notice {
-    /// Seals the notice as the answer to `request`; none if it can answer no such request. `nonce` must never have been
-    /// used with these keys.
-    pub fn seal(&self, keys: &SecretKeys, request: &[u8], nonce: Nonce) -> Option<Bytes> {
-        let answered = request.first_chunk::<ANSWERED_LEN>()?;
+    /// Seals the notice as the answer to the request that begins with `answered`; none if it can answer no such request.
+    /// `nonce` must never have been used with this key.
+    pub fn seal(&self, key: &NoticeKey, answered: &Head, nonce: Nonce) -> Option<Bytes> {
         let (first, rest) = answered.split_first()?;
         let client = rest.first_chunk::<16>()?;
         if !self.kind.answers(*first) {
@@ -94,7 +84,7 @@ impl Notice {
         self.encode(&mut packet);
         packet.resize(HANDSHAKE_LEN.saturating_sub(TAG_LEN), 0);
         let (head, body) = packet.split_first_chunk_mut::<HEAD_LEN>()?;
-        let cipher = XChaCha20Poly1305::new(&(**keys.notice()).into());
+        let cipher = XChaCha20Poly1305::new(&(**key.get()).into());
         let tag = cipher
             .encrypt_inout_detached(&XNonce::from(nonce), &associated(head, answered), body.into())
             .ok()?;
@@ -102,12 +92,11 @@ impl Notice {
         Some(packet.into())
     }
 
-    /// Opens the notice that answers `request`.
+    /// Opens the notice that answers the request that begins with `answered`.
     ///
     /// # Errors
     /// [`NotOpened`], whatever is wrong.
-    pub fn open(keys: &SecretKeys, request: &[u8], notice: &[u8]) -> Result<Self, NotOpened> {
-        let answered = request.first_chunk::<ANSWERED_LEN>().ok_or(NotOpened)?;
+    pub fn open(key: &NoticeKey, answered: &Head, notice: &[u8]) -> Result<Self, NotOpened> {
         let mut notice: [u8; HANDSHAKE_LEN] = notice.try_into().map_err(|_| NotOpened)?;
         let (head, body) = notice.split_first_chunk_mut::<HEAD_LEN>().ok_or(NotOpened)?;
         let (body, tag) = body.split_last_chunk_mut::<TAG_LEN>().ok_or(NotOpened)?;
@@ -115,7 +104,7 @@ impl Notice {
         if head.first() != Some(&NOTICE) || head.get(1..17) != answered.get(1..17) {
             return Err(NotOpened);
         }
-        let cipher = XChaCha20Poly1305::new(&(**keys.notice()).into());
+        let cipher = XChaCha20Poly1305::new(&(**key.get()).into());
         let (nonce, tag) = (XNonce::from(*nonce), Tag::from(*tag));
         let opened =
             cipher.decrypt_inout_detached(&nonce, &associated(head, answered), (&mut *body).into(), &tag);
@@ -154,8 +143,8 @@ impl Notice {
 }
 
 /// The associated data: the notice's first byte and id, then what of the request it answers.
-fn associated(head: &[u8; HEAD_LEN], answered: &[u8; ANSWERED_LEN]) -> [u8; 17 + ANSWERED_LEN] {
-    let mut data = [0; 17 + ANSWERED_LEN];
+fn associated(head: &Head, answered: &Head) -> [u8; 17 + HEAD_LEN] {
+    let mut data = [0; 17 + HEAD_LEN];
     let bytes = head.iter().take(17).chain(answered);
     data.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
     data

@@ -1,7 +1,7 @@
-//! Seals: what keeps a packet from everybody who does not know the secret (protocol.md 3.1).
+//! Seals: what keeps a packet from everybody but the two ends of its connection (protocol.md 3.1).
 //!
-//! `version (1) | nonce (24) | ciphertext | tag (16)`: XChaCha20-Poly1305, with the version as associated
-//! data, under a key for each direction that HKDF-SHA256 makes from the shared secret.
+//! `04 | id (16) | nonce (24) | ciphertext | tag (16)`: XChaCha20-Poly1305 with the first 17 bytes as associated data,
+//! under a key for each direction that the [handshake](super::handshake) of the connection made.
 //!
 //! Sealing and opening happen in place, in the buffer that was written or received.
 //!
@@ -14,26 +14,35 @@ use core::fmt;
 use bytes::{Bytes, BytesMut};
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
-use hkdf::Hkdf;
-use sha2::Sha256;
 
 use crate::id::{Generated, IdGenerator, first};
-use crate::secret::Secret;
 use crate::wire::direction::Direction;
+use crate::wire::handshake::ConnectionKeys;
+use crate::wire::packet::ClientId;
 
-mod null;
+pub(in crate::wire) mod null;
 
-/// The first byte of every packet of this version of the protocol.
-pub const VERSION: u8 = 2;
+/// The first byte of a packet.
+pub const PACKET: u8 = 4;
 
 /// The length of a nonce.
 pub const NONCE_LEN: usize = 24;
 
-/// What stands before the ciphertext: version and nonce.
-pub const HEAD_LEN: usize = 1 + NONCE_LEN;
+/// First byte and id: what is authenticated beside the ciphertext.
+const CLEAR_LEN: usize = 1 + 16;
+
+/// What stands before the ciphertext: first byte, id and nonce.
+pub const HEAD_LEN: usize = CLEAR_LEN + NONCE_LEN;
 
 /// The length of the authentication tag behind the ciphertext.
 pub const TAG_LEN: usize = 16;
+
+/// Shorter packets are padded to the next power of two, 128 bytes or more, so that their lengths say little.
+const PADDED: usize = 4096;
+const LEAST_PADDED: usize = 128;
+
+/// First byte, id and nonce of a packet.
+pub type Head = [u8; HEAD_LEN];
 
 /// A number that is used for one packet alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,9 +73,7 @@ impl Generated for Nonce {
 ///
 /// Nonces of one seed, and of any number of seeds, meet with the chance that random ones have: 2^-96 after 2^48 packets.
 ///
-/// **The seed must be secret and fresh**: 32 bytes from the operating system for every machine, as the
-/// machines' own documentation asks. Two machines of one direction with the same seed and the same secret
-/// use the same nonces, and then whoever sees both their packets can read and forge them.
+/// **The seed must be secret and fresh**: who knows it tells the packets of one machine from those of others.
 #[derive(Clone, Debug)]
 pub struct Nonces(IdGenerator<Nonce>);
 
@@ -83,8 +90,8 @@ impl Nonces {
     }
 }
 
-/// The packet does not open: it was made with another secret, for the other direction or in another version,
-/// or it is damaged. More cannot be told, and more would only help whoever guesses.
+/// The packet does not open: it was made with another secret, for the other direction or another connection, or it is
+/// damaged. More cannot be told, and more would only help whoever guesses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOpened;
 
@@ -96,12 +103,12 @@ impl fmt::Display for NotOpened {
 
 impl core::error::Error for NotOpened {}
 
-/// How the seal of a direction is made from a secret: [`Seal::new`], but for models.
-pub(crate) type MakeSeal = fn(&Secret, Direction) -> Seal;
-
-/// The seal of one direction.
+/// The seal of one direction of one connection.
 #[derive(Clone)]
-pub struct Seal(Cipher);
+pub struct Seal {
+    client: ClientId,
+    cipher: Cipher,
+}
 
 #[derive(Clone)]
 enum Cipher {
@@ -112,45 +119,67 @@ enum Cipher {
 
 impl Cipher {
     /// Seals `body` where it lies, and gives the tag.
-    fn close(&self, nonce: [u8; NONCE_LEN], body: &mut [u8]) -> [u8; TAG_LEN] {
+    fn close(&self, head: &Head, body: &mut [u8]) -> [u8; TAG_LEN] {
+        let (clear, nonce) = parts(head);
         match self {
             Self::Aead(aead) => {
-                let tag = aead.encrypt_inout_detached(&XNonce::from(nonce), &[VERSION], body.into());
+                let tag = aead.encrypt_inout_detached(&XNonce::from(nonce), clear, body.into());
                 // The cipher refuses nothing below 256 GiB.
                 tag.map_or([0; TAG_LEN], Into::into)
             }
-            Self::Null(way) => null::tag(*way, &nonce, body),
+            Self::Null(way) => null::tag(*way, head, body),
         }
     }
 
     /// Opens `body` where it lies, if the tag is the one that it was sealed with.
-    fn open(&self, nonce: [u8; NONCE_LEN], body: &mut [u8], tag: [u8; TAG_LEN]) -> Result<(), NotOpened> {
+    fn open(&self, head: &Head, body: &mut [u8], tag: [u8; TAG_LEN]) -> Result<(), NotOpened> {
+        let (clear, nonce) = parts(head);
         match self {
             Self::Aead(aead) => {
                 let (nonce, tag) = (XNonce::from(nonce), Tag::from(tag));
-                aead.decrypt_inout_detached(&nonce, &[VERSION], body.into(), &tag).map_err(|_| NotOpened)
+                aead.decrypt_inout_detached(&nonce, clear, body.into(), &tag).map_err(|_| NotOpened)
             }
-            Self::Null(way) if null::tag(*way, &nonce, body) == tag => Ok(()),
+            Self::Null(way) if null::tag(*way, head, body) == tag => Ok(()),
             Self::Null(_) => Err(NotOpened),
         }
     }
 }
 
+/// What is authenticated of a head, and the nonce.
+fn parts(head: &Head) -> (&[u8], [u8; NONCE_LEN]) {
+    let (clear, nonce) = head.split_at(CLEAR_LEN);
+    (clear, nonce.first_chunk().copied().unwrap_or_default())
+}
+
 impl Seal {
-    /// The seal of packets that go this way, for those who share `secret`.
-    ///
-    /// The key is HKDF-SHA256 (RFC 5869) without salt, with the secret as its key material and
-    /// `seqlane v2 up` or `seqlane v2 down` as its info.
-    pub fn new(secret: &Secret, way: Direction) -> Self {
-        Self(Cipher::Aead(XChaCha20Poly1305::new(&key(secret, way).into())))
+    /// The seal of packets that go this way over the connection with these keys.
+    pub fn new(keys: &ConnectionKeys, way: Direction) -> Self {
+        let cipher = match keys.of(way) {
+            Some(key) => Cipher::Aead(XChaCha20Poly1305::new(&(**key).into())),
+            None => Cipher::Null(way),
+        };
+        Self { client: keys.client(), cipher }
     }
 
     /// No seal at all: packets stay readable, and as long as they are; damage, and a packet of the other direction,
     /// are found by a checksum, which anybody can make. Only for models of a network without enemies: no option
     /// leads here, and no build without the feature `model` can make one.
     #[cfg(any(test, feature = "model"))]
-    pub const fn null(way: Direction) -> Self {
-        Self(Cipher::Null(way))
+    pub const fn null(client: ClientId, way: Direction) -> Self {
+        Self { client, cipher: Cipher::Null(way) }
+    }
+
+    /// The id of the connection.
+    pub const fn client(&self) -> ClientId {
+        self.client
+    }
+
+    /// What a packet begins with that is sealed with this nonce.
+    pub(crate) fn head(&self, nonce: Nonce) -> Head {
+        let mut head = [PACKET; HEAD_LEN];
+        let rest = self.client.0.into_iter().chain(nonce.0);
+        head.iter_mut().skip(1).zip(rest).for_each(|(place, byte)| *place = byte);
+        head
     }
 
     /// Opens `packet`, and gives what lies under the seal. It is opened where it lies, unless somebody else
@@ -163,26 +192,21 @@ impl Seal {
         let (head, body) = packet.split_first_chunk_mut::<HEAD_LEN>().ok_or(NotOpened)?;
         let (body, tag) = body.split_last_chunk_mut::<TAG_LEN>().ok_or(NotOpened)?;
         let len = body.len();
-        let [version, nonce @ ..] = head;
-        if *version != VERSION {
+        if client_of(head) != Some(self.client) {
             return Err(NotOpened);
         }
-        self.0.open(*nonce, body, *tag)?;
+        self.cipher.open(head, body, *tag)?;
         let packet = packet.freeze();
         let end = HEAD_LEN.saturating_add(len);
         Ok(packet.slice(HEAD_LEN..end))
     }
 }
 
-pub(super) fn key(secret: &Secret, way: Direction) -> [u8; 32] {
-    let info: &[u8] = match way {
-        Direction::Up => b"seqlane v2 up",
-        Direction::Down => b"seqlane v2 down",
-    };
-    let mut key = [0; 32];
-    // A single block of the hash is an output that HKDF can always give.
-    let _ = Hkdf::<Sha256>::new(None, secret.reveal().as_bytes()).expand(info, &mut key);
-    key
+/// The id of a packet, if it may be one: it has its first byte, and room for a head, a tag and no more.
+pub fn client_of(packet: &[u8]) -> Option<ClientId> {
+    let head = packet.first_chunk::<HEAD_LEN>()?;
+    let rest = head.strip_prefix(&[PACKET])?;
+    rest.first_chunk().copied().map(ClientId)
 }
 
 impl fmt::Debug for Seal {
@@ -199,30 +223,43 @@ impl fmt::Debug for Seal {
 /// use seqlane::Secret;
 /// use seqlane::wire::direction::Direction;
 /// use seqlane::wire::frame::Frame;
+/// use seqlane::wire::handshake::{AnswerPayload, ClientHello, HelloPayload, NodeId, ReceivedHello, SecretKeys};
 /// use seqlane::wire::number::{ExchangeNumber, StreamNumber};
-/// use seqlane::wire::packet::{self, ClientId, Epoch, Unsealed, RequestHeader, ResponseRoom};
+/// use seqlane::wire::packet::{self, Grants, RequestHeader, ResponseRoom, Unsealed};
 /// use seqlane::wire::seal::{Nonces, Seal};
 ///
+/// // Both ends have the secret. The bytes that are equal here are random, and used once.
+/// let keys = SecretKeys::new(&Secret::new("correct horse battery staple"));
+/// let hello = ClientHello::new(&keys, keys.client_id([1; 8]), [2; 32], HelloPayload { token: None });
+/// let received = ReceivedHello::open(&keys, &hello.packet())?;
+/// let grants = Grants {
+///     uplink_window: 256 << 10,
+///     uplink_total: 64 << 20,
+///     downlink_total: 64 << 20,
+///     max_packet: 16 << 20,
+///     max_hold: Duration::from_secs(50),
+///     max_held: 32,
+///     max_streams: 4096,
+/// };
+/// let (answer, at_node) = received.answer([3; 32], AnswerPayload { node: NodeId([4; 16]), grants })?;
+/// let (_, at_client) = hello.read(&answer)?;
+///
 /// let header = RequestHeader {
-///     client: ClientId([7; 16]),
-///     epoch: Some(Epoch([9; 16])),
-///     exchange: ExchangeNumber::new(3),
-///     done: ExchangeNumber::new(2),
+///     exchange: ExchangeNumber::ZERO,
+///     done: ExchangeNumber::ZERO,
 ///     hold: Duration::from_secs(25),
 ///     max_held: 1,
 ///     max_response: ResponseRoom::Bytes(512 * 1024),
 ///     total: 64 << 20,
 ///     confirm: None,
 /// };
-/// let frame = Frame::Opened { stream: StreamNumber::ZERO };
 /// let frame = Frame::Data { stream: StreamNumber::ZERO, seq: seqlane::Seq::ZERO, fin: true, bytes: "GET /".into() };
 /// let mut writer = Unsealed::request(&header, 4096);
 /// writer.push(&frame);
+/// let packet = writer.seal(&Seal::new(&at_client, Direction::Up), Nonces::new([5; 32]).next());
 ///
-/// let seal = Seal::new(&Secret::new("correct horse"), Direction::Up);
-/// let packet = writer.seal(&seal, Nonces::new([1; 32]).next());
-///
-/// let (read, mut frames) = packet::decode_request(seal.open(packet)?)?;
+/// let plain = Seal::new(&at_node, Direction::Up).open(packet)?;
+/// let (read, mut frames) = packet::decode_request(plain)?;
 /// assert_eq!(read, header);
 /// assert_eq!(frames.next(), Some(frame));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -233,7 +270,7 @@ pub struct Unsealed(Vec<u8>);
 impl Unsealed {
     /// An empty packet that takes `capacity` bytes, sealed, without another allocation.
     pub(super) fn with_capacity(capacity: usize) -> Self {
-        let mut bytes = Vec::with_capacity(capacity.max(HEAD_LEN));
+        let mut bytes = Vec::with_capacity(capacity.max(LEAST_PADDED));
         bytes.resize(HEAD_LEN, 0);
         Self(bytes)
     }
@@ -253,21 +290,29 @@ impl Unsealed {
 
     /// The length of the packet once it is sealed as it is now.
     pub const fn sealed_len(&self) -> usize {
-        self.0.len().saturating_add(TAG_LEN)
+        let len = self.0.len().saturating_add(TAG_LEN);
+        if len >= PADDED {
+            len
+        } else if len > LEAST_PADDED {
+            len.next_power_of_two()
+        } else {
+            LEAST_PADDED
+        }
     }
 
-    /// What will lie under the seal.
+    /// What will lie under the seal, but for the padding.
     pub fn plaintext(&self) -> &[u8] {
         self.0.get(HEAD_LEN..).unwrap_or_default()
     }
 
     /// Seals the packet where it lies. `nonce` must never have been used with this seal.
     pub fn seal(mut self, seal: &Seal, nonce: Nonce) -> Bytes {
-        let Some((head, body)) = self.0.split_first_chunk_mut::<HEAD_LEN>() else { return Bytes::new() };
-        let tag = seal.0.close(nonce.0, body);
-        let [version_place, nonce_place @ ..] = head;
-        *version_place = VERSION;
-        *nonce_place = nonce.0;
+        let len = self.sealed_len();
+        self.0.reserve(len.saturating_sub(self.0.len()));
+        self.0.resize(len.saturating_sub(TAG_LEN), 0);
+        let Some((place, body)) = self.0.split_first_chunk_mut::<HEAD_LEN>() else { return Bytes::new() };
+        *place = seal.head(nonce);
+        let tag = seal.cipher.close(place, body);
         self.0.extend_from_slice(&tag);
         self.0.into()
     }

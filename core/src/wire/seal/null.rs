@@ -2,9 +2,9 @@
 
 use crate::wire::direction::Direction;
 
-/// The checksum in the place of the tag: two sums over nonce and body, eight bytes at a time. What differs in one place,
-/// or in length, differs in them.
-pub(super) fn tag(way: Direction, nonce: &[u8], body: &[u8]) -> [u8; 16] {
+/// The checksum in the place of the tag: two sums over head and body, eight bytes at a time. What differs in one place, or
+/// in length, differs in them.
+pub(in crate::wire) fn tag(way: Direction, head: &[u8], body: &[u8]) -> [u8; 16] {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let start = match way {
         Direction::Up => 1,
@@ -12,7 +12,7 @@ pub(super) fn tag(way: Direction, nonce: &[u8], body: &[u8]) -> [u8; 16] {
     };
     let mut sum = FACTOR.wrapping_mul(start);
     let mut take = |word: u64| sum = (sum.rotate_left(5) ^ word).wrapping_mul(FACTOR);
-    for part in [nonce, body] {
+    for part in [head, body] {
         let (words, rest) = part.as_chunks::<8>();
         words.iter().for_each(|word| take(u64::from_le_bytes(*word)));
         rest.iter().for_each(|byte| take(u64::from(*byte)));

@@ -1,0 +1,155 @@
+//! Hellos of a client, one for each relay that is asked where it leads (protocol.md 3.1 Handshake).
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use core::hash::{Hash, Hasher};
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::entropy::{Draws, Entropy};
+use crate::id::{Generated, IdGenerator, RelayId, first};
+use crate::time::Instant;
+use crate::wire::handshake::{
+    AnswerPayload, ClientHello, ConnectionKeys, HelloPayload, Notice, SecretKeys, Token,
+};
+use crate::wire::packet::ClientId;
+use crate::wire::seal::HEAD_LEN;
+
+/// How long a hello is sent again and again before its key is erased. The node keeps its end for 60 s.
+const LIFETIME: Duration = Duration::from_secs(30);
+
+/// The random part of an id.
+#[derive(Debug)]
+struct RandomPart([u8; 8]);
+
+impl Generated for RandomPart {
+    const LABEL: &'static [u8] = b"seqlane client";
+
+    fn from_digest(digest: [u8; 32]) -> Self {
+        Self(first(digest))
+    }
+}
+
+/// The hellos that are not answered.
+#[derive(Clone, Debug)]
+pub(super) struct Hellos {
+    keys: SecretKeys,
+    random: IdGenerator<RandomPart>,
+    draws: Draws,
+    sent: BTreeMap<RelayId, SentHello>,
+    /// What the next hello through a relay brings.
+    tokens: BTreeMap<RelayId, Token>,
+}
+
+/// A hello that is not answered.
+#[derive(Clone, Debug)]
+struct SentHello {
+    hello: Box<ClientHello>,
+    client: ClientId,
+    /// When it was sent first.
+    first: Instant,
+    /// Whether it has a token.
+    invited: bool,
+}
+
+/// Of hellos in models, which have no keys.
+impl Hash for Hellos {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for (relay, hello) in &self.sent {
+            (relay, hello.client, hello.first, hello.invited).hash(state);
+        }
+        self.tokens.keys().for_each(|relay| relay.hash(state));
+    }
+}
+
+/// What the answer to a hello says.
+#[derive(Debug)]
+pub(super) enum HelloAnswer {
+    /// The node lets the client in.
+    Accepted(AnswerPayload, ConnectionKeys),
+    /// It does not. `token` is what the next hello shall bring, where one is to follow at once.
+    Refused(Notice),
+    /// It invites the client to come again.
+    Invited {
+        /// After how long.
+        wait: Duration,
+    },
+    /// The answer does not open.
+    Garbled,
+    /// Nothing waits for it any more.
+    Late,
+}
+
+impl Hellos {
+    pub(super) fn new(keys: SecretKeys, entropy: Entropy) -> Self {
+        Self {
+            keys,
+            random: IdGenerator::new(entropy.names()),
+            draws: entropy.into_draws(),
+            sent: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+        }
+    }
+
+    /// The keys of the secret.
+    pub(super) const fn keys(&self) -> &SecretKeys {
+        &self.keys
+    }
+
+    /// The hello through a relay: the same as before, unless that is too old.
+    pub(super) fn packet(&mut self, relay: RelayId, now: Instant) -> (ClientId, Bytes) {
+        self.expire(now);
+        if let Some(sent) = self.sent.get(&relay) {
+            return (sent.client, sent.hello.packet());
+        }
+        let token = self.tokens.remove(&relay);
+        let RandomPart(random) = self.random.generate();
+        let client = self.keys.client_id(random);
+        let hello = ClientHello::new(&self.keys, client, *self.draws.draw(), HelloPayload { token });
+        let packet = hello.packet();
+        let hello = Box::new(hello);
+        self.sent.insert(relay, SentHello { hello, client, first: now, invited: token.is_some() });
+        (client, packet)
+    }
+
+    /// An answer to the hello under this id, through a relay, came.
+    pub(super) fn open(&mut self, relay: RelayId, client: ClientId, answer: &[u8]) -> HelloAnswer {
+        let Some(sent) = self.sent.get(&relay).filter(|sent| sent.client == client) else {
+            return HelloAnswer::Late;
+        };
+        if let Ok((payload, keys)) = sent.hello.read(answer) {
+            self.forget(relay);
+            return HelloAnswer::Accepted(payload, keys);
+        }
+        let hello = sent.hello.packet();
+        let notice = hello
+            .first_chunk::<HEAD_LEN>()
+            .and_then(|head| Notice::open(self.keys.notice(), head, answer).ok());
+        let Some(notice) = notice else { return HelloAnswer::Garbled };
+        let invited = sent.invited;
+        self.forget(relay);
+        match notice.token {
+            Some(token) if !invited => {
+                self.tokens.insert(relay, token);
+                HelloAnswer::Invited { wait: notice.wait }
+            }
+            Some(_) | None => HelloAnswer::Refused(notice),
+        }
+    }
+
+    /// The hello of a relay is over, and its key erased.
+    pub(super) fn forget(&mut self, relay: RelayId) {
+        self.sent.remove(&relay);
+    }
+
+    /// Erases the keys of hellos that are too old.
+    pub(super) fn expire(&mut self, now: Instant) {
+        self.sent.retain(|_, sent| now.saturating_since(sent.first) < LIFETIME);
+    }
+
+    /// When the next hello is too old.
+    pub(super) fn expires_at(&self) -> Option<Instant> {
+        self.sent.values().map(|sent| sent.first.saturating_add(LIFETIME)).min()
+    }
+}
