@@ -101,6 +101,7 @@ mod config;
 mod connection;
 mod credit;
 mod datagrams;
+mod entropy;
 mod error;
 #[cfg(feature = "model")]
 mod fingerprint;
@@ -135,8 +136,9 @@ pub use client::{
 pub use clock::Clock;
 pub use config::{
     Balance, ClientConfig, ClientOptions, ClientStreamOptions, ClientTuning, ConfigError, NodeConfig,
-    NodeOptions, NodeStreamOptions, NodeTuning, OpenMode, RelayOptions, Valid,
+    NodeOptions, NodeStreamOptions, NodeTuning, OpenMode, RelayOptions, UserOptions, Valid,
 };
+pub use entropy::names_of_seed;
 pub use error::{ConnectFailure, Misuse, OpenError};
 pub use id::{ExchangeId, FlowId, RelayId, RequestId, UpstreamId};
 pub use level::{Caps, Level};
@@ -152,6 +154,8 @@ pub use stats::{ClientStats, NodeStats};
 pub use target::{BadTarget, FlowKind, MAX_HOST_LEN, Target};
 pub use time::Instant;
 pub use timer::{TimerKind, Wake};
+pub use wire::end::EndCode;
+pub use wire::handshake::NoticeKind;
 pub use wire::packet::ClientId;
 pub use wire::reset::ResetCode;
 pub use wire::{Body, BodyForm, Form};

@@ -56,6 +56,8 @@ pub enum TimerKind {
     Confirm,
     /// Node: a client was not heard of for too long (level 2).
     IdleClient,
+    /// Node: a hello is forgotten, or the end of a connection (level 2).
+    Handshake,
     /// Both: a flow has been idle for too long.
     IdleFlow,
 }

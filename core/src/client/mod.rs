@@ -34,13 +34,14 @@ pub use streams::decrypted::DecryptedPacket;
 pub use streams::decryptor::Decryptor;
 
 use crate::config::ClientConfig;
+use crate::entropy::Entropy;
 use crate::error::{Misuse, OpenError};
 use crate::id::{ExchangeId, FlowId, IdGenerator};
 use crate::level::Level;
 use crate::stats::ClientStats;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
-use crate::wire::seal::{MakeSeal, Seal};
+use crate::wire::handshake::{MakeKeys, SecretKeys};
 
 use calls::{CallOutcome, Calls, NewCall, Payload};
 use context::{Context, TimerOwner};
@@ -95,25 +96,26 @@ enum Stage {
 impl Client {
     /// A client without flows. `seed` should be secret and unlike that of any other client.
     pub fn new(config: ClientConfig, seed: [u8; 32], now: Instant) -> Self {
-        Self::with_seal(config, seed, now, Seal::new)
+        Self::with_keys(config, Entropy::new(seed), now, SecretKeys::new)
     }
 
-    /// A client for models: packets of level 2 are written and read with [`Seal::null`], that is, without any seal.
+    /// A client for models, whose packets of level 2 stay readable ([`SecretKeys::null`]). `names` makes the same names as
+    /// the seed that it is [of](crate::names_of_seed).
     #[cfg(any(test, feature = "model"))]
-    pub fn unsealed(config: ClientConfig, seed: [u8; 32], now: Instant) -> Self {
-        Self::with_seal(config, seed, now, |_, way| Seal::null(way))
+    pub fn unsealed(config: ClientConfig, names: [u8; 32], now: Instant) -> Self {
+        Self::with_keys(config, Entropy::of_names(names), now, SecretKeys::null)
     }
 
-    fn with_seal(config: ClientConfig, seed: [u8; 32], now: Instant, seal: MakeSeal) -> Self {
+    fn with_keys(config: ClientConfig, entropy: Entropy, now: Instant, make_keys: MakeKeys) -> Self {
         let config = config.into_options();
-        let mut sids = IdGenerator::new(seed);
+        let mut sids = IdGenerator::new(entropy.names());
         let mut relays = Relays::new(&config, now);
         let level_2 = config.max_level >= Level::Streams;
         let mut client = Self {
             stage: Stage::Running,
             flows: Flows::default(),
             calls: Calls::default(),
-            streams: level_2.then(|| Streams::new(&config, seed, seal, &mut relays, now)).flatten(),
+            streams: level_2.then(|| Streams::new(&config, entropy, make_keys, &mut relays, now)),
             relays,
             sessions: Sessions::new(sids.generate()),
             settled: false,
@@ -172,11 +174,6 @@ impl Client {
         }
         self.settle();
         Ok(())
-    }
-
-    /// Decrypts answers on other threads; none for a client without level 2. It stays the same.
-    pub fn decryptor(&self) -> Option<Decryptor> {
-        self.streams.as_ref().map(|streams| streams.decryptor().clone())
     }
 
     /// Returns the next action; [`Idle`](ClientAction::Idle) when there is nothing more to do.
@@ -244,7 +241,7 @@ impl Client {
         if let Some(Payload::Packet(packet)) = self.calls.payload(id)
             && let Some(streams) = &mut self.streams
         {
-            streams.on_call_answering(*packet);
+            streams.on_call_answering(packet);
         }
         Ok(())
     }
@@ -268,7 +265,7 @@ impl Client {
         match (payload, streams) {
             (Payload::Batch(batch), _) => sessions.on_call_ended(&call, batch, outcome, relays, context),
             (Payload::Packet(packet), Some(streams)) => {
-                streams.on_call_ended(&call, packet, outcome, relays, context)
+                streams.on_call_ended(&call, &packet, outcome, relays, context)
             }
             (Payload::Packet(_), None) => {}
         }
@@ -295,9 +292,6 @@ impl Client {
         if self.stage == Stage::Running {
             self.stage = Stage::Closing;
         }
-        if let Some(streams) = &mut self.streams {
-            streams.close();
-        }
         while let Some(id) = self.flows.first() {
             match (self.flows.carrier(id), &mut self.streams) {
                 (Some(Carrier::Streams), Some(streams)) => {
@@ -307,11 +301,16 @@ impl Client {
             }
             self.settle();
         }
+        if let Some(streams) = &mut self.streams {
+            streams.close(now);
+        }
     }
 
-    /// After `Close`: whether no call is under way, and no close op waits for others to share its batch.
+    /// After `Close`: whether no call is under way, no close op waits for others to share its batch, and nodes know of it.
     fn is_all_said(&self) -> bool {
-        self.calls.len() == 0 && !self.sessions.is_gathering_closes(self.context.now())
+        self.calls.len() == 0
+            && !self.sessions.is_gathering_closes(self.context.now())
+            && self.streams.as_ref().is_none_or(Streams::is_all_said)
     }
 
     /// Makes the next call; false when nothing can be sent now.

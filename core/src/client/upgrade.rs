@@ -20,12 +20,12 @@ pub(super) fn upgrade(
     if !sessions.has_opens() {
         return;
     }
-    streams.renew(relays, context.config(), context.now());
-    while streams.availability(context.now(), relays) == Availability::Ready
+    streams.renew(relays, context);
+    while let Availability::Ready(connection) = streams.availability(context.now(), relays)
         && let Some((id, start)) = sessions.hand_over(context)
     {
         flows.set(id, Carrier::Streams);
-        streams.take_over(id, start, context);
+        streams.take_over(id, connection, start, context);
     }
     let availability = streams.availability(context.now(), relays);
     let sealed_only = context.config().is_sealed_only();

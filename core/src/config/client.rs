@@ -99,6 +99,8 @@ options! {
         half_close_quiet: Duration = Duration::from_secs(30), within MORE_THAN_ZERO, "must be more than 0";
         /// Idle limit of UDP flows. Default 120 s.
         udp_idle: Duration = Duration::from_secs(120), within MORE_THAN_ZERO, "must be more than 0";
+        /// How long a node may be silent while another one answers, before its flows end. Default 60 s.
+        dead_node: Duration = Duration::from_secs(60), within MORE_THAN_ZERO, "must be more than 0";
         /// What few people set.
         tuning: ClientTuning = ClientTuning::new();
     }
@@ -184,9 +186,9 @@ impl ClientOptions {
         self.min_level.unwrap_or(Level::Legacy)
     }
 
-    /// What seals the packets of level 2: the secret, or else the first relay's key.
-    pub(crate) fn seal_secret(&self) -> Option<&Secret> {
-        self.secret.as_ref().or_else(|| self.relays.first().map(|relay| &relay.key))
+    /// What seals the packets of level 2: the secret, or else the empty one, which protects from nothing.
+    pub(crate) fn seal_secret(&self) -> Secret {
+        self.secret.clone().unwrap_or_else(Secret::unset)
     }
 
     /// Replies that wait per flow for an earlier one.

@@ -103,10 +103,12 @@ macro_rules! options {
 mod client;
 mod node;
 mod streams;
+mod user;
 
 pub use client::{Balance, ClientConfig, ClientOptions, ClientTuning, OpenMode, RelayOptions};
 pub use node::{NodeConfig, NodeOptions, NodeTuning};
 pub use streams::{ClientStreamOptions, NodeStreamOptions};
+pub use user::UserOptions;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;

@@ -1,7 +1,10 @@
 //! Options of the node (protocol.md 2).
 
+use alloc::vec;
+use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::user::UserOptions;
 use super::{
     ConfigError, KIB, MIB, MORE_THAN_ZERO, NodeStreamOptions, Valid, check, check_secret, lowest_level,
 };
@@ -40,12 +43,15 @@ options! {
         udp_idle: Duration = Duration::from_secs(120), within MORE_THAN_ZERO, "must be more than 0";
         /// How long a connect may take. Default 10 s.
         connect_deadline: Duration = Duration::from_secs(10), within MORE_THAN_ZERO, "must be more than 0";
+        /// Users with secrets of their own. Default: none.
+        #[serde(skip)]
+        users: Vec<UserOptions> = Vec::new();
         /// What few people set.
         tuning: NodeTuning = NodeTuning::new();
     }
     optional {
-        /// What seals the packets of level 2; the clients must have the same, and no relay should know it. Default:
-        /// the key, which keeps out everybody but the relays that have it.
+        /// What seals the packets of level 2; the clients must have the same, and no relay should know it. It is that of
+        /// the user `default`. Default: none; then packets are sealed from nobody.
         #[serde(skip)]
         secret: Secret,
         /// The lowest level to take: ops of lower ones are answered with an error. Default: 2 with a secret, so that who
@@ -114,9 +120,11 @@ impl NodeOptions {
         if taken { Ok(op) } else { Err(BadOp::Level(lowest)) }
     }
 
-    /// What seals the packets of level 2: the secret, or else the key.
-    pub(crate) fn seal_secret(&self) -> &Secret {
-        self.secret.as_ref().unwrap_or(&self.key)
+    /// Everybody who may connect at level 2.
+    pub(crate) fn everybody(&self) -> Vec<UserOptions> {
+        let default = self.secret.clone().map(|secret| UserOptions::new("default", secret));
+        let users: Vec<UserOptions> = default.into_iter().chain(self.users.iter().cloned()).collect();
+        if users.is_empty() { vec![UserOptions::new("default", Secret::unset())] } else { users }
     }
 }
 

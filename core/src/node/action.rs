@@ -1,5 +1,6 @@
 //! Actions of a node, for its driver.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
@@ -195,10 +196,12 @@ pub enum NodeNotice {
         /// How many so far, in all.
         dropped: u64,
     },
-    /// A client of level 2 said hello.
+    /// A client of level 2 has a connection.
     ClientJoined {
-        /// The client.
+        /// The connection.
         client: ClientId,
+        /// The name of its user.
+        user: Box<str>,
     },
     /// A client of level 2 is not known any more; its sessions have ended before.
     ClientEnded {
@@ -228,6 +231,12 @@ pub enum ClientEnd {
     Idle,
     /// It broke the rules.
     Failed(ClientFault),
+    /// It said goodbye.
+    Goodbye,
+    /// It was silent for 2 min, and its place was needed for another one of its user.
+    Replaced,
+    /// Its user was removed or changed.
+    UserGone,
     /// The node was closed.
     NodeClosed,
 }
@@ -237,6 +246,9 @@ impl fmt::Display for ClientEnd {
         match self {
             Self::Idle => f.write_str("idle"),
             Self::Failed(fault) => write!(f, "protocol violation: {fault}"),
+            Self::Goodbye => f.write_str("it said goodbye"),
+            Self::Replaced => f.write_str("silent, and its place was needed"),
+            Self::UserGone => f.write_str("its user was removed or changed"),
             Self::NodeClosed => f.write_str("the node was closed"),
         }
     }

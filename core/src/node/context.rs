@@ -17,8 +17,9 @@ use crate::stats::NodeStats;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::timer::{TimerKind, TimerQueue, TimerSlot, Wake};
-use crate::wire::frame::Frames;
-use crate::wire::packet::{RequestHeader, Unsealed};
+use crate::wire::PacketBody;
+use crate::wire::packet::Unsealed;
+use crate::wire::seal::{Nonce, Seal};
 
 /// What an engine is given beside an event.
 ///
@@ -28,6 +29,8 @@ use crate::wire::packet::{RequestHeader, Unsealed};
 pub(super) struct Context {
     config: NodeOptions,
     now: Instant,
+    /// Whether [`NodeEvent::Drain`](crate::NodeEvent::Drain) has come: no new connections, no new streams.
+    draining: bool,
     /// Whether [`NodeEvent::Close`](crate::NodeEvent::Close) has come: every request is answered with an error.
     closed: bool,
     requests: Requests,
@@ -46,7 +49,7 @@ pub(super) struct Context {
 /// Of a node whose work is done, and whose actions are taken.
 impl Hash for Context {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.closed, &self.requests, &self.upstreams, &self.pool, &self.blocked).hash(state);
+        (self.draining, self.closed, &self.requests, &self.upstreams, &self.pool, &self.blocked).hash(state);
     }
 }
 
@@ -59,6 +62,8 @@ pub(super) enum Owner {
     Upstream(UpstreamId),
     /// Whether a held request of the client can be answered.
     Connection(ConnectionId),
+    /// Whether a half-open or ended connection is too old.
+    Handshakes,
 }
 
 /// Dropped datagrams are reported the first time, and then each time that this many more are gone.
@@ -68,6 +73,7 @@ impl Context {
     pub(super) fn new(config: NodeOptions, packets: Packets, now: Instant) -> Self {
         Self {
             now,
+            draining: false,
             closed: false,
             requests: Requests::default(),
             packets,
@@ -101,6 +107,15 @@ impl Context {
 
     pub(super) const fn close(&mut self) {
         self.closed = true;
+    }
+
+    /// Whether the node is about to stop, or has stopped.
+    pub(super) const fn is_draining(&self) -> bool {
+        self.draining || self.closed
+    }
+
+    pub(super) const fn drain(&mut self) {
+        self.draining = true;
     }
 
     pub(super) const fn stats(&self) -> &NodeStats {
@@ -203,15 +218,20 @@ impl Context {
         self.requests.hold_exchange(part, exchange);
     }
 
-    /// The content of a request packet; none if anything is wrong with it.
-    pub(super) fn open_packet(&self, packet: Bytes) -> Option<(RequestHeader, Frames)> {
-        self.packets.open(packet, &self.config)
+    /// Answers a packet by one under this seal.
+    pub(super) fn reply_packet(&mut self, part: Part, writer: Unsealed, seal: &Seal) {
+        let packet = self.packets.seal(writer, seal);
+        self.reply(part, Ok(PacketBody::Sealing(packet)));
     }
 
-    /// Answers a packet by one.
-    pub(super) fn reply_packet(&mut self, part: Part, writer: Unsealed) {
-        let packet = self.packets.seal(writer);
-        self.reply(part, Ok(packet));
+    /// Answers a packet by an answer to a hello, or by a notice.
+    pub(super) fn reply_ready(&mut self, part: Part, packet: Bytes) {
+        self.reply(part, Ok(PacketBody::Ready(packet)));
+    }
+
+    /// A nonce that was not used before.
+    pub(super) fn nonce(&mut self) -> Nonce {
+        self.packets.nonce()
     }
 
     /// Answers a packet by an error.

@@ -1,9 +1,11 @@
 //! Events of a node, from its driver.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::Bytes;
 
+use crate::config::UserOptions;
 use crate::error::ConnectFailure;
 use crate::id::{RequestId, UpstreamId};
 use crate::secret::Secret;
@@ -36,6 +38,12 @@ pub enum NodeEvent {
     Timeout,
     /// Answer every held request now, open nothing new, end every session.
     Close,
+    /// The node is about to stop: it takes no new connection of level 2, and tells its clients to open no new streams. What
+    /// is open goes on until [`Close`](Self::Close).
+    Drain,
+    /// Other [users](crate::NodeOptions::users) take the place of those that the node has. The connections of a user that
+    /// was removed or changed end, with the reason.
+    Users(Vec<UserOptions>),
 }
 
 impl fmt::Debug for NodeEvent {
@@ -53,6 +61,8 @@ impl fmt::Debug for NodeEvent {
             }
             Self::Timeout => f.write_str("Timeout"),
             Self::Close => f.write_str("Close"),
+            Self::Drain => f.write_str("Drain"),
+            Self::Users(users) => write!(f, "Users({})", users.len()),
         }
     }
 }

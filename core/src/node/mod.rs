@@ -23,6 +23,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 mod upstreams;
+mod users;
 
 use bytes::Bytes;
 
@@ -30,6 +31,7 @@ pub use action::{ClientEnd, ClientFault, NodeAction, NodeNotice, Response, Sessi
 pub use event::{Endpoint, NodeEvent, UpstreamEvent};
 
 use crate::config::NodeConfig;
+use crate::entropy::Entropy;
 use crate::error::Misuse;
 use crate::id::{RequestId, UpstreamId};
 use crate::node::context::{Context, Owner};
@@ -38,9 +40,10 @@ use crate::node::requests::Part;
 use crate::node::sessions::Sessions;
 use crate::node::streams::Streams;
 use crate::node::upstreams::Carrier;
+use crate::node::users::Users;
 use crate::stats::NodeStats;
 use crate::time::Instant;
-use crate::wire::seal::{MakeSeal, Seal};
+use crate::wire::handshake::{MakeKeys, SecretKeys};
 
 /// The node: it takes the requests that relays forward, opens upstreams for them, and answers.
 ///
@@ -89,21 +92,24 @@ impl Node {
     /// session ids, epochs and the nonces of sealed packets: whoever guesses it can join sessions, and two nodes
     /// with one seed and one secret break the seal of level 2.
     pub fn new(config: NodeConfig, seed: [u8; 32], now: Instant) -> Self {
-        Self::with_seal(config, seed, now, Seal::new)
+        Self::with_keys(config, Entropy::new(seed), now, SecretKeys::new)
     }
 
-    /// A node for models: packets of level 2 are read and written with [`Seal::null`],
-    /// that is, without any seal.
+    /// A node for models, whose packets of level 2 stay readable ([`SecretKeys::null`]). `names` makes the same names as
+    /// the seed that it is [of](crate::names_of_seed).
     #[cfg(any(test, feature = "model"))]
-    pub fn unsealed(config: NodeConfig, seed: [u8; 32], now: Instant) -> Self {
-        Self::with_seal(config, seed, now, |_, way| Seal::null(way))
+    pub fn unsealed(config: NodeConfig, names: [u8; 32], now: Instant) -> Self {
+        Self::with_keys(config, Entropy::of_names(names), now, SecretKeys::null)
     }
 
-    fn with_seal(config: NodeConfig, seed: [u8; 32], now: Instant, seal: MakeSeal) -> Self {
+    fn with_keys(config: NodeConfig, entropy: Entropy, now: Instant, make_keys: MakeKeys) -> Self {
         let config = config.into_options();
-        let packets = Packets::new(&config, seed, seal);
-        let sessions = Sessions::new(&config, seed);
-        Self { context: Context::new(config, packets, now), sessions, streams: Streams::new(seed) }
+        let names = entropy.names();
+        let mut draws = entropy.into_draws();
+        let packets = Packets::new(*draws.draw());
+        let sessions = Sessions::new(&config, names);
+        let streams = Streams::new(Users::new(&config, make_keys), names, draws);
+        Self { context: Context::new(config, packets, now), sessions, streams }
     }
 
     /// Hands in what happened.
@@ -119,6 +125,8 @@ impl Node {
             NodeEvent::Upstream { upstream, event } => self.on_upstream(upstream, event),
             NodeEvent::Timeout => self.on_timeout(),
             NodeEvent::Close => self.on_close(),
+            NodeEvent::Drain => self.context.drain(),
+            NodeEvent::Users(users) => self.streams.on_users(&mut self.context, users),
         }
         self.work();
         Ok(())
@@ -185,7 +193,9 @@ impl Node {
             NodeEvent::Request { .. }
             | NodeEvent::RequestGone { .. }
             | NodeEvent::Timeout
-            | NodeEvent::Close => Ok(()),
+            | NodeEvent::Close
+            | NodeEvent::Drain
+            | NodeEvent::Users(_) => Ok(()),
         }
     }
 
@@ -226,6 +236,7 @@ impl Node {
             match owner {
                 Owner::Request(request) => cx.queue_request(request),
                 Owner::Connection(connection) => streams.on_connection_deadline(cx, connection),
+                Owner::Handshakes => streams.on_handshakes_deadline(cx),
                 Owner::Upstream(upstream) => match cx.upstreams().carrier(upstream) {
                     Some(Carrier::Session) => sessions.on_upstream_deadline(cx, upstream),
                     Some(Carrier::Stream(at)) => streams.on_upstream_deadline(cx, at),
@@ -255,6 +266,7 @@ impl Node {
                     sessions.respond(cx, request);
                 }
                 Owner::Connection(connection) => streams.respond(cx, connection),
+                Owner::Handshakes => {}
                 Owner::Upstream(upstream) => match cx.upstreams().carrier(upstream) {
                     Some(Carrier::Session) => sessions.advance(cx, upstream),
                     Some(Carrier::Stream(at)) => streams.advance(cx, at),

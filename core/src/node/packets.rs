@@ -1,40 +1,29 @@
-//! Packets of level 2 at the node: requests are opened, responses are sealed (protocol.md 3.1).
-
-use bytes::Bytes;
+//! Packets of level 2 at the node: their sizes, and the seal of responses (protocol.md 3.1).
 
 use crate::config::NodeOptions;
 use crate::wire::Sealing;
-use crate::wire::direction::Direction;
-use crate::wire::frame::Frames;
-use crate::wire::packet::{self, RequestHeader, Unsealed};
-use crate::wire::seal::{MakeSeal, Nonces, Seal};
+use crate::wire::packet::Unsealed;
+use crate::wire::seal::{Nonce, Nonces, Seal};
 
-/// What opens and seals packets.
+/// What seals packets.
 #[derive(Clone, Debug)]
 pub(super) struct Packets {
-    up: Seal,
-    down: Seal,
     nonces: Nonces,
 }
 
 impl Packets {
-    pub(super) fn new(config: &NodeOptions, seed: [u8; 32], seal: MakeSeal) -> Self {
-        let secret = config.seal_secret();
-        let (up, down) = (seal(secret, Direction::Up), seal(secret, Direction::Down));
-        Self { up, down, nonces: Nonces::new(seed) }
-    }
-
-    /// The content of a request packet; none if anything is wrong with it.
-    pub(super) fn open(&self, packet: Bytes, config: &NodeOptions) -> Option<(RequestHeader, Frames)> {
-        if packet.len() > largest_packet(config) {
-            return None;
-        }
-        packet::decode_request(self.up.open(packet).ok()?).ok()
+    pub(super) const fn new(nonces: [u8; 32]) -> Self {
+        Self { nonces: Nonces::new(nonces) }
     }
 
     /// A response packet, with what sealing it takes.
-    pub(super) fn seal(&mut self, writer: Unsealed) -> Sealing {
-        Sealing::new(writer, &self.down, self.nonces.next())
+    pub(super) fn seal(&mut self, writer: Unsealed, seal: &Seal) -> Sealing {
+        Sealing::new(writer, seal, self.nonces.next())
+    }
+
+    /// A nonce that was not used before.
+    pub(super) fn nonce(&mut self) -> Nonce {
+        self.nonces.next()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::node::action::Response;
 use crate::node::event::Endpoint;
 use crate::node::upstreams::ConnectionId;
 use crate::wire::number::ExchangeNumber;
-use crate::wire::{self, BadOp, Code, Limits, Op, ReplyParts, RequestError, Sealing, Wrapping};
+use crate::wire::{self, BadOp, Code, Limits, Op, PacketBody, ReplyParts, RequestError, Wrapping};
 
 /// Where an op is answered: its request, and its index in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,7 +77,7 @@ impl Ops {
 }
 
 /// The reply to a packet.
-pub(super) type PacketReply = Result<Sealing, PacketError>;
+pub(super) type PacketReply = Result<PacketBody, PacketError>;
 
 /// Why a packet is not answered by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -35,6 +35,33 @@ pub(crate) struct Sealing {
     nonce: Nonce,
 }
 
+/// What answers a packet of level 2.
+#[derive(Clone, Debug, Hash)]
+pub(crate) enum PacketBody {
+    /// An answer to a hello, or a notice.
+    Ready(Bytes),
+    /// A response.
+    Sealing(Sealing),
+}
+
+impl PacketBody {
+    /// A body that has it.
+    pub(crate) fn into_body(self, wrapping: Wrapping) -> Body {
+        match self {
+            Self::Ready(packet) => wrapping.wrap(packet).into(),
+            Self::Sealing(sealing) => sealing.into_body(wrapping),
+        }
+    }
+
+    /// The packet.
+    pub(crate) fn into_packet(self) -> Bytes {
+        match self {
+            Self::Ready(packet) => packet,
+            Self::Sealing(sealing) => sealing.into_packet(),
+        }
+    }
+}
+
 impl Sealing {
     /// `nonce` must never have been used with this seal.
     pub(crate) fn new(packet: Unsealed, seal: &Seal, nonce: Nonce) -> Self {

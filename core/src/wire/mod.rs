@@ -72,7 +72,7 @@ mod tests;
 pub mod varint;
 
 pub use body::{Body, BodyForm};
-pub(crate) use body::{Sealing, Wrapping};
+pub(crate) use body::{PacketBody, Sealing, Wrapping};
 pub use cursor::PacketError;
 pub use envelope::{
     Answer, AnswerError, Form, Limits, Request, RequestError, SingleRequest, decode_answer, decode_request,

@@ -169,6 +169,14 @@ impl Destination {
         self.is_unknown() || self.hello_at(delays).is_some_and(|at| at <= now)
     }
 
+    /// When a relay that was refused is asked again.
+    pub(in crate::client) const fn retry_at(&self) -> Option<Instant> {
+        match self.leads {
+            Leads::Refused { until } => Some(until.0),
+            Leads::Unknown | Leads::Asked { .. } | Leads::Node { .. } | Leads::Narrow => None,
+        }
+    }
+
     /// When the next hello is due after one that was not answered, or was refused: later each time.
     pub(in crate::client) fn hello_at(&self, delays: HelloDelays) -> Option<Instant> {
         match self.leads {

@@ -25,6 +25,7 @@ use crate::client::context::Context;
 use crate::config::{Balance, ClientOptions};
 use crate::id::RelayId;
 use crate::time::Instant;
+use crate::wire::handshake::NodeId;
 use budget::Budget;
 use select::{Standby, select};
 
@@ -170,6 +171,15 @@ impl Relays {
     /// Whether level 1 can be used at all: some relay is not known to lose `seq`.
     pub(super) fn can_sequence(&self) -> bool {
         self.relays.iter().any(|relay| !relay.passes().loses_seq())
+    }
+
+    /// Relays that lead to a node are asked where else they lead.
+    pub(super) fn ask_again(&mut self, ids: impl Iterator<Item = RelayId>, node: NodeId, now: Instant) {
+        for id in ids {
+            if let Some(relay) = self.get_mut(id).filter(|relay| relay.destination().is(node)) {
+                relay.destination_mut().on_invited(Duration::ZERO, now);
+            }
+        }
     }
 
     /// Reports the relays through which there is no level 2, each once.

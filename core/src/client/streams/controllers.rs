@@ -63,6 +63,11 @@ impl Controllers {
         }
     }
 
+    /// The loss detector, which the next connection over the same paths begins with.
+    pub(super) fn into_loss(self) -> LossDetector {
+        self.loss
+    }
+
     /// The loss detector.
     pub(super) const fn loss(&self) -> &LossDetector {
         &self.loss

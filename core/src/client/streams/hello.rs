@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::entropy::{Draws, Entropy};
+use crate::entropy::Draws;
 use crate::id::{Generated, IdGenerator, RelayId, first};
 use crate::time::Instant;
 use crate::wire::handshake::{
@@ -20,7 +20,7 @@ use crate::wire::seal::HEAD_LEN;
 const LIFETIME: Duration = Duration::from_secs(30);
 
 /// The random part of an id.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct RandomPart([u8; 8]);
 
 impl Generated for RandomPart {
@@ -82,11 +82,12 @@ pub(super) enum HelloAnswer {
 }
 
 impl Hellos {
-    pub(super) fn new(keys: SecretKeys, entropy: Entropy) -> Self {
+    /// Hellos under the keys of a secret, with ids made of `names`.
+    pub(super) const fn new(keys: SecretKeys, names: [u8; 32], draws: Draws) -> Self {
         Self {
             keys,
-            random: IdGenerator::new(entropy.names()),
-            draws: entropy.into_draws(),
+            random: IdGenerator::new(names),
+            draws,
             sent: BTreeMap::new(),
             tokens: BTreeMap::new(),
         }

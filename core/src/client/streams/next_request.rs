@@ -58,6 +58,8 @@ pub(super) struct Inputs {
     pub(super) thrifty: bool,
     /// Whether there are streams: without, what is pending goes out, and nothing is waited for.
     pub(super) has_streams: bool,
+    /// Whether the node is to hear of the client, so that it keeps the connection.
+    pub(super) confirm: bool,
     /// Streams that have ended and whose last frame is pending.
     pub(super) closing: usize,
     /// Streams of which the node is not known to have heard.
@@ -128,7 +130,11 @@ impl Inputs {
     }
 
     fn purpose(&self) -> Option<RequestPurpose> {
-        let in_use = self.has_streams || self.closing > 0 || self.exchanges.lost > 0 || self.prompt;
+        let in_use = self.has_streams
+            || self.closing > 0
+            || self.exchanges.lost > 0
+            || self.prompt
+            || self.confirm;
         if self.span >= SPAN_MOST || !in_use {
             return None;
         }
@@ -191,7 +197,7 @@ impl Inputs {
     /// Requests that should wait at the node.
     fn wanted(&self) -> usize {
         if !self.has_streams {
-            return 0;
+            return usize::from(self.confirm);
         }
         let depth = self.depth().saturating_sub(self.exchanges.under_way);
         let filled = self.expected().div_ceil(self.max_response().max(1));
@@ -307,6 +313,7 @@ mod tests {
             relays: 1,
             thrifty: false,
             has_streams: true,
+            confirm: false,
             closing: 0,
             unconfirmed: 0,
             prompt: false,
@@ -345,10 +352,15 @@ mod tests {
     fn the_table_of_requests() {
         use RequestPurpose::{Bulk, Poll, Repair, Report, Sparse};
         type Change = fn(&mut Inputs);
-        let table: [(&str, Change, Option<RequestPurpose>); 19] = [
+        let table: [(&str, Change, Option<RequestPurpose>); 20] = [
             ("idle, and one request is held", |_| {}, None),
             ("idle, and none is held", |i| i.exchanges.waiting = 0, Some(Poll)),
             ("no streams", |i| (i.has_streams, i.exchanges.waiting) = (false, 0), None),
+            (
+                "the node is to hear of the client",
+                |i| (i.has_streams, i.confirm, i.exchanges.waiting) = (false, true, 0),
+                Some(Poll),
+            ),
             ("traffic a moment ago", |i| i.traffic = NOW, Some(Poll)),
             ("traffic, and two are held", |i| (i.traffic, i.exchanges.waiting) = (NOW, 2), None),
             ("a RESEND is due", |i| (i.exchanges.resends_due, i.prompt) = (1, true), Some(Repair)),

@@ -106,6 +106,15 @@ impl RecvHalf {
         }
     }
 
+    /// A direction whose sender begins with credit for `first` bytes, and is granted the rest of `window` at once.
+    pub(crate) fn granting(first: u64, window: u64) -> Self {
+        let mut half = Self::new(window);
+        if first < window {
+            half.credit.queue();
+        }
+        half
+    }
+
     /// A chunk came in a copy of a packet that had come before. If it is not new, it is not acknowledged again: an
     /// acknowledgement that may be lost is queued anyway.
     pub(crate) fn receive_copy(&mut self, seq: Seq, fin: bool, bytes: Bytes) -> Result<(), Violation> {

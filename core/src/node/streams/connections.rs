@@ -1,49 +1,83 @@
-//! Connections of the node, by number and by client (protocol.md 3.1).
+//! Connections of the node, from the answered hello to 60 s after the end (protocol.md 3.1 Node).
 
-use alloc::collections::BTreeMap;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
+use core::time::Duration;
 
 use crate::config::NodeOptions;
-use crate::id::{Counter, IdGenerator};
+use crate::id::Counter;
 use crate::node::packets::largest_packet;
 use crate::node::streams::client::ClientConnection;
+use crate::node::streams::half_open::{HalfOpen, HalfOpens};
 use crate::node::upstreams::ConnectionId;
+use crate::node::users::UserId;
 use crate::time::Instant;
-use crate::wire::packet::{ClientId, Epoch, Grants, RequestHeader};
+use crate::wire::direction::Direction;
+use crate::wire::end::EndCode;
+use crate::wire::handshake::ConnectionKeys;
+use crate::wire::packet::{ClientId, Grants};
+use crate::wire::seal::Seal;
 
-/// Every client that the node knows.
-#[derive(Clone, Debug)]
+/// The first uplink window of a stream, at most: a hello promises little.
+const FIRST_WINDOW: u64 = 256 * 1024;
+
+/// The least uplink bytes that are worth promising.
+const LEAST_TOTAL: u64 = 64 * 1024;
+
+/// A connection that was silent for as long gives its place to a new one of its user.
+const GIVES_WAY: Duration = Duration::from_secs(120);
+
+/// How long the end of a connection is told.
+const TOLD: Duration = Duration::from_secs(60);
+
+/// The most ended connections whose end is told.
+const MOST_ENDED: usize = 4096;
+
+/// Every connection that the node knows.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Connections {
+    half_open: HalfOpens,
     table: BTreeMap<ConnectionId, ClientConnection>,
     index: BTreeMap<ClientId, ConnectionId>,
+    ended: BTreeMap<ClientId, Ended>,
+    /// The ended ones, the oldest first.
+    ended_order: VecDeque<ClientId>,
     known: Counter,
-    epochs: IdGenerator<Epoch>,
     /// Uplink bytes promised to all of them.
     promised: u64,
+}
+
+/// A connection that the node has ended.
+#[derive(Clone, Debug)]
+pub(super) struct Ended {
+    pub(super) up: Seal,
+    pub(super) down: Seal,
+    pub(super) code: EndCode,
+    pub(super) text: Box<str>,
+    until: Instant,
+}
+
+impl Ended {
+    /// The end of a connection with these keys.
+    pub(super) fn new(keys: &ConnectionKeys, code: EndCode, text: &str, now: Instant) -> Self {
+        let (up, down) = (Seal::new(keys, Direction::Up), Seal::new(keys, Direction::Down));
+        Self { up, down, code, text: text.into(), until: now.saturating_add(TOLD) }
+    }
 }
 
 /// Names are random: their order in the index says nothing.
 impl Hash for Connections {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.table, self.promised).hash(state);
+        (&self.half_open, &self.table, self.promised).hash(state);
+        for client in &self.ended_order {
+            (client, self.ended.get(client).map(|ended| (ended.code, ended.until))).hash(state);
+        }
     }
 }
 
-/// The least uplink bytes that are worth promising.
-const LEAST_TOTAL: u64 = 64 * 1024;
-
 impl Connections {
-    pub(super) fn new(seed: [u8; 32]) -> Self {
-        Self {
-            table: BTreeMap::new(),
-            index: BTreeMap::new(),
-            known: Counter::default(),
-            epochs: IdGenerator::new(seed),
-            promised: 0,
-        }
-    }
-
     pub(super) fn get(&self, connection: ConnectionId) -> Option<&ClientConnection> {
         self.table.get(&connection)
     }
@@ -65,44 +99,65 @@ impl Connections {
         self.table.values()
     }
 
-    /// Makes the connection of a client that says hello.
-    ///
-    /// # Errors
-    /// The option that is in the way.
-    pub(super) fn insert(
-        &mut self,
-        hello: &RequestHeader,
-        config: &NodeOptions,
-        now: Instant,
-    ) -> Result<ConnectionId, &'static str> {
-        let grants = self.grants(config)?;
-        let id = ConnectionId::new(self.known.next());
-        self.promised = self.promised.saturating_add(grants.uplink_total);
-        self.index.insert(hello.client, id);
-        self.table.insert(id, ClientConnection::new(id, hello, self.epochs.generate(), grants, now));
-        Ok(id)
+    pub(super) const fn half_open(&self) -> &HalfOpens {
+        &self.half_open
     }
 
-    fn grants(&self, config: &NodeOptions) -> Result<Grants, &'static str> {
+    pub(super) const fn half_open_mut(&mut self) -> &mut HalfOpens {
+        &mut self.half_open
+    }
+
+    /// A connection that has ended, if that is still told.
+    pub(super) fn ended(&self, client: ClientId, now: Instant) -> Option<&Ended> {
+        self.ended.get(&client).filter(|ended| now < ended.until)
+    }
+
+    /// How many connections of a user there are.
+    pub(super) fn len_of(&self, user: UserId) -> usize {
+        self.table.values().filter(|connection| connection.user() == user).count()
+    }
+
+    /// What a new connection is granted: an eighth of what is left, so that several that come together all find room.
+    pub(super) fn grants(&self, config: &NodeOptions, max_streams: u32) -> Grants {
         let options = &config.tuning.streams;
-        if self.table.len() >= options.max_clients {
-            return Err("streams.max_clients");
-        }
-        // A quarter of what is left: late clients get less, and none gets everything.
         let left = options.uplink_memory.saturating_sub(self.promised);
-        let uplink_total = options.uplink_total.min(left / 4);
-        if uplink_total < LEAST_TOTAL {
-            return Err("streams.uplink_memory");
-        }
-        Ok(Grants {
-            uplink_window: options.uplink_window,
-            uplink_total,
+        Grants {
+            uplink_window: options.uplink_window.min(FIRST_WINDOW),
+            uplink_total: options.uplink_total.min((left / 8).max(LEAST_TOTAL)),
             downlink_total: options.downlink_total,
             max_packet: u64::try_from(largest_packet(config)).unwrap_or(u64::MAX),
             max_hold: options.max_hold,
             max_held: options.max_held,
-            max_streams: options.max_streams,
-        })
+            max_streams: max_streams.min(options.max_streams),
+        }
+    }
+
+    /// Whether there is a place for another connection of a user, who may have `most`.
+    pub(super) fn has_place(&self, user: UserId, most: usize, total: u64, config: &NodeOptions) -> bool {
+        let options = &config.tuning.streams;
+        self.table.len() < options.max_clients
+            && self.len_of(user) < most
+            && self.promised.saturating_add(total) <= options.uplink_memory
+    }
+
+    /// The connection of a user that gives its place to a new one.
+    pub(super) fn replaceable(&self, user: UserId, now: Instant) -> Option<ConnectionId> {
+        let silent = |(_, connection): &(&ConnectionId, &ClientConnection)| {
+            connection.user() == user
+                && !connection.holds_requests()
+                && now.saturating_since(connection.last_seen()) >= GIVES_WAY
+        };
+        let candidates = self.table.iter().filter(silent);
+        candidates.min_by_key(|(_, connection)| connection.last_seen()).map(|(id, _)| *id)
+    }
+
+    /// The client of a half-open connection is heard: it is a connection now.
+    pub(super) fn confirm(&mut self, client: ClientId, half: HalfOpen, now: Instant) -> ConnectionId {
+        let id = ConnectionId::new(self.known.next());
+        self.promised = self.promised.saturating_add(half.grants.uplink_total);
+        self.index.insert(client, id);
+        self.table.insert(id, ClientConnection::new(id, half, now));
+        id
     }
 
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<ClientConnection> {
@@ -110,5 +165,34 @@ impl Connections {
         self.promised = self.promised.saturating_sub(connection.grants().uplink_total);
         self.index.remove(&connection.client());
         Some(connection)
+    }
+
+    /// A connection has ended, and its client shall hear of it.
+    pub(super) fn remember_end(&mut self, client: ClientId, ended: Ended) {
+        if self.ended_order.len() >= MOST_ENDED
+            && let Some(oldest) = self.ended_order.pop_front()
+        {
+            self.ended.remove(&oldest);
+        }
+        if self.ended.insert(client, ended).is_none() {
+            self.ended_order.push_back(client);
+        }
+    }
+
+    /// What is too old is erased.
+    pub(super) fn expire(&mut self, now: Instant) {
+        self.half_open.expire(now);
+        while let Some(client) = self.ended_order.front()
+            && self.ended.get(client).is_none_or(|ended| ended.until <= now)
+        {
+            self.ended.remove(client);
+            self.ended_order.pop_front();
+        }
+    }
+
+    /// When something is too old next.
+    pub(super) fn expires_at(&self) -> Option<Instant> {
+        let ended = self.ended_order.front().and_then(|client| self.ended.get(client)).map(|ended| ended.until);
+        self.half_open.expires_at().into_iter().chain(ended).min()
     }
 }

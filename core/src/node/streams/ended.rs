@@ -7,9 +7,9 @@ use crate::wire::number::StreamNumber;
 /// Numbers in ranges that do not touch. A client numbers its streams without gaps, so the gaps between ranges
 /// are streams that are open, or not opened yet: there are few.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Ended(BTreeMap<u64, u64>);
+pub(super) struct EndedStreams(BTreeMap<u64, u64>);
 
-impl Ended {
+impl EndedStreams {
     pub(super) fn contains(&self, stream: StreamNumber) -> bool {
         let before = self.0.range(..=stream.get()).next_back();
         before.is_some_and(|(_, last)| stream.get() <= *last)
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn ranges_join_when_the_gap_between_them_ends() {
-        let mut ended = Ended::default();
+        let mut ended = EndedStreams::default();
         for number in [0, 2, 5, 1, 4, 4] {
             ended.insert(StreamNumber::new(number));
         }

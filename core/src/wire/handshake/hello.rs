@@ -117,6 +117,11 @@ impl ReceivedHello {
     }
 }
 
+/// The id of a hello, if it has the form of one.
+pub fn client_of(hello: &[u8]) -> Option<ClientId> {
+    parts(hello).ok().map(|(client, ..)| client)
+}
+
 fn noise(keys: &SecretKeys, client: ClientId) -> Noise {
     Noise::new(keys, [b"seqlane v3", &[HELLO], &client.0])
 }

@@ -45,10 +45,10 @@ impl SecretKeys {
         Self { psk: key(b"seqlane v3 psk"), id, notice: NoticeKey(key(b"seqlane v3 notice")), hides: true }
     }
 
-    /// The keys of models, in which the seals hide nothing.
+    /// The keys of a secret in models: ids are those of the secret, and what is sealed under them stays readable.
     #[cfg(any(test, feature = "model"))]
-    pub fn null() -> Self {
-        Self { hides: false, ..Self::new(&Secret::new("")) }
+    pub fn null(secret: &Secret) -> Self {
+        Self { hides: false, ..Self::new(secret) }
     }
 
     /// Whether seals under these keys hide anything.

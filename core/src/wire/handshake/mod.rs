@@ -11,13 +11,16 @@
 //! The answer makes the keys of one connection. Nobody can make them again once both ephemeral keys are gone: neither from
 //! the secret, nor from what passed.
 
+/// How the keys of a secret are made: [`SecretKeys::new`], but for models.
+pub(crate) type MakeKeys = fn(&crate::secret::Secret) -> SecretKeys;
+
 mod hello;
 mod keys;
 mod noise;
 mod notice;
 mod payload;
 
-pub use hello::{ClientHello, HANDSHAKE_LEN, HELLO, ReceivedHello};
+pub use hello::{ClientHello, HANDSHAKE_LEN, HELLO, ReceivedHello, client_of};
 pub use keys::{ConnectionKeys, NoticeKey, SecretKeys};
 pub use notice::{MAX_TEXT, NOTICE, Notice, NoticeKind};
 pub use payload::{AnswerPayload, HelloPayload, NodeId, Token};

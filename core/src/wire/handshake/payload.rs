@@ -1,9 +1,12 @@
 //! Payloads of hello and answer, as long as each other (protocol.md 3.1 Handshake).
 
 use alloc::vec::Vec;
+use core::fmt;
+use core::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
+use crate::relative;
 use crate::wire::cursor::{Cursor, PacketError};
 use crate::wire::packet::Grants;
 use crate::wire::seal::TAG_LEN;
@@ -18,12 +21,25 @@ pub(super) const PAYLOAD_LEN: usize = HANDSHAKE_LEN - 1 - 16 - 32 - TAG_LEN;
 pub(super) type Payload = [u8; PAYLOAD_LEN];
 
 /// What a node gives to who shall come again, and gets back in the next hello. It is opaque to clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Token(pub [u8; 16]);
 
+/// A token lets in whoever has it.
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
 /// A start of a node: 16 random bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeId(pub [u8; 16]);
+
+impl Hash for NodeId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        relative::hash_name(relative::NODE, &self.0, state);
+    }
+}
 
 /// What a client says when a connection begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

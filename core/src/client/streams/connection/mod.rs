@@ -1,10 +1,13 @@
-//! State of the level 2 connection to the node (protocol.md 3.1 and 3.2).
+//! State of the level 2 connection to one node (protocol.md 3.1 and 3.2).
 
+mod belief;
 mod loss;
 pub(super) mod receive;
 mod request;
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::sync::Arc;
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use crate::client::action::{ClientAction, EndReason};
@@ -12,24 +15,50 @@ use crate::client::context::Context;
 use crate::client::event::LocalEvent;
 use crate::client::sessions::session::Start;
 use crate::client::streams::controllers::Controllers;
+use crate::client::streams::decryptor::Opener;
+use crate::client::streams::doubt::Doubt;
 use crate::client::streams::exchanges::Exchanges;
 use crate::client::streams::next_request::Inputs;
 use crate::client::streams::peer_credit::PeerCredit;
+use crate::client::streams::round_trips::Size;
 use crate::client::streams::stream::{LocalSocket, LocalStream};
 use crate::client::streams::timeout::LossDetector;
 use crate::config::ClientOptions;
 use crate::connection::{Connection, LastWord};
 use crate::error::Misuse;
-use crate::id::FlowId;
+use crate::id::{FlowId, RelayId};
 use crate::target::{FlowKind, Target};
-use crate::time::Instant;
+use crate::time::{Deadline, Instant};
+use crate::wire::direction::Direction;
+use crate::wire::handshake::{AnswerPayload, ConnectionKeys, NodeId, NoticeKey};
 use crate::wire::number::{AnswerNumber, ExchangeNumber, StreamNumber};
-use crate::wire::packet::{ClientId, Epoch, Grants};
 use crate::wire::reset::ResetCode;
+use crate::wire::seal::Seal;
 
-/// The client's end of the connection to its node.
-#[derive(Clone, Debug, Hash)]
+/// A connection takes no new streams when it is as old: its keys have served for long enough.
+const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// After a hello is answered, the node hears of the client within this time, or forgets it soon.
+const CONFIRM: Duration = Duration::from_secs(1);
+
+/// How long a node has to answer the first request.
+const UNCONFIRMED: Duration = Duration::from_secs(60);
+
+/// The client's end of the connection to a node.
+#[derive(Clone, Debug)]
 pub(in crate::client) struct NodeConnection {
+    node: NodeId,
+    up: Seal,
+    opener: Arc<Opener>,
+    /// The relays that lead to it.
+    relays: BTreeSet<RelayId>,
+    stage: Stage,
+    began: Instant,
+    doubt: Option<Doubt>,
+    /// When the first of what was lost since the node was heard had been sent.
+    silent_since: Option<Instant>,
+    /// Whether that was long ago, while another node was heard.
+    judged_silent: bool,
     shared: Connection<LocalSocket>,
     exchanges: Exchanges,
     next_stream: StreamNumber,
@@ -40,6 +69,8 @@ pub(in crate::client) struct NodeConnection {
     backlog: u64,
     peer_credit: PeerCredit,
     draining: bool,
+    /// Whether it takes no new streams for its age.
+    retired: bool,
     /// When the node was last heard, and when payload last went either way.
     heard: Instant,
     traffic: Instant,
@@ -51,27 +82,62 @@ pub(in crate::client) struct NodeConnection {
     controllers: Controllers,
 }
 
+/// ```text
+///   Answered ── a packet opens ──▶ Up ── the client stops, or it is old and has no streams ──▶ Leaving ──▶ (over)
+///      └── nothing opens for 60 s ──▶ (over)
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Stage {
+    /// Its hello was answered, and nothing else yet.
+    Answered,
+    Up,
+    /// GOODBYE is `due`, or waits for its answer.
+    Leaving { due: bool, until: Instant },
+}
+
+impl Hash for NodeConnection {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.node, &self.relays, self.stage, &self.doubt, self.silent_since).hash(state);
+        (&self.shared, &self.exchanges, self.next_stream, &self.ended, self.newest).hash(state);
+        (self.backlog, self.peer_credit, self.draining, self.heard, self.traffic).hash(state);
+        (self.taken, self.unreported, self.reported, &self.controllers).hash(state);
+        Deadline::after(self.began, LIFETIME).hash(state);
+    }
+}
+
 impl NodeConnection {
-    /// A connection whose hello was answered; `next` is its next exchange.
+    /// A connection whose hello was answered through `relay`.
     pub(super) fn new(
-        client: ClientId,
-        epoch: Epoch,
-        grants: Grants,
-        next: ExchangeNumber,
+        answer: &AnswerPayload,
+        keys: &ConnectionKeys,
+        notice: &NoticeKey,
+        relay: RelayId,
         loss: LossDetector,
         config: &ClientOptions,
         now: Instant,
     ) -> Self {
+        let (node, grants) = (answer.node, answer.grants);
+        let opener = Opener { down: Seal::new(keys, Direction::Down), notice: notice.clone() };
         Self {
+            node,
+            up: Seal::new(keys, Direction::Up),
+            opener: Arc::new(opener),
+            relays: BTreeSet::from([relay]),
+            stage: Stage::Answered,
+            began: now,
+            doubt: None,
+            silent_since: None,
+            judged_silent: false,
             controllers: Controllers::new(loss, grants.max_packet, &config.tuning.streams, now),
-            shared: Connection::new(client, epoch, grants, grants.uplink_total),
-            exchanges: Exchanges::new(next),
+            shared: Connection::new(keys.client(), grants, grants.uplink_total),
+            exchanges: Exchanges::new(ExchangeNumber::ZERO),
             next_stream: StreamNumber::ZERO,
             ended: VecDeque::new(),
             newest: None,
             backlog: 0,
             peer_credit: PeerCredit::Free,
             draining: false,
+            retired: false,
             heard: now,
             traffic: now,
             taken: now,
@@ -96,6 +162,7 @@ impl NodeConnection {
             relays,
             thrifty,
             has_streams: !self.shared.is_empty(),
+            confirm: self.confirm_at().is_some_and(|at| at <= now),
             closing: self.shared.closing_len(),
             unconfirmed: self.shared.unconfirmed(),
             prompt: scheduler.is_prompt(),
@@ -126,9 +193,80 @@ impl NodeConnection {
         &self.shared
     }
 
+    /// The node.
+    pub(super) const fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// Seals requests.
+    pub(super) const fn up(&self) -> &Seal {
+        &self.up
+    }
+
+    /// Opens answers.
+    pub(super) const fn opener(&self) -> &Arc<Opener> {
+        &self.opener
+    }
+
+    /// The relays that lead to it.
+    pub(super) fn relays(&self) -> impl Iterator<Item = RelayId> {
+        self.relays.iter().copied()
+    }
+
+    /// The controllers, for the next connection over the same paths.
+    pub(super) fn into_loss(self) -> LossDetector {
+        self.controllers.into_loss()
+    }
+
     /// Whether another stream may be opened.
     pub(super) fn has_place(&self) -> bool {
-        self.shared.has_place() && !self.draining
+        self.takes_relays() && self.shared.has_place() && !self.draining
+    }
+
+    /// Whether the node has said that it shuts down.
+    pub(super) const fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// Whether relays join it that turn out to lead to its node.
+    pub(super) const fn takes_relays(&self) -> bool {
+        matches!(self.stage, Stage::Answered | Stage::Up) && !self.retired
+    }
+
+    /// A relay leads to it too.
+    pub(super) fn join(&mut self, relay: RelayId) {
+        self.relays.insert(relay);
+    }
+
+    /// A relay leads elsewhere. Returns whether it was part of the connection.
+    pub(super) fn leave(&mut self, relay: RelayId) -> bool {
+        self.relays.remove(&relay)
+    }
+
+    /// Whether nothing was heard since something that is lost was sent.
+    pub(super) const fn is_silent(&self) -> bool {
+        self.silent_since.is_some()
+    }
+
+    /// Since when the node is silent.
+    pub(super) const fn silent_since(&self) -> Option<Instant> {
+        self.silent_since
+    }
+
+    /// Whether the node was heard since then.
+    pub(super) fn is_heard_since(&self, since: Instant) -> bool {
+        self.heard >= since
+    }
+
+    /// When an empty request is due, so that the node keeps the connection.
+    pub(super) fn confirm_at(&self) -> Option<Instant> {
+        let waits = self.stage == Stage::Answered && self.exchanges.tally().waiting == 0;
+        waits.then(|| self.began.saturating_add(CONFIRM))
+    }
+
+    /// L of small exchanges.
+    pub(super) fn timeout(&self) -> Duration {
+        self.controllers.loss().timeout(None, Size::Small, 0)
     }
 
     /// A flow whose stream has ended, and why.
@@ -163,9 +301,48 @@ impl NodeConnection {
         self.shared.is_empty() && now.saturating_since(self.heard) >= idle
     }
 
-    /// When the node has forgotten the client, if it is not heard before.
+    /// When the node has forgotten the connection, if it is not heard before.
     pub(super) fn forgotten_at(&self, config: &ClientOptions) -> Option<Instant> {
-        self.is_in_use().then(|| self.heard.saturating_add(config.tuning.streams.idle))
+        match self.stage {
+            Stage::Answered => Some(self.began.saturating_add(UNCONFIRMED)),
+            Stage::Up => self.is_in_use().then(|| self.heard.saturating_add(config.tuning.streams.idle)),
+            Stage::Leaving { until, .. } => Some(until),
+        }
+    }
+
+    /// When it takes no more streams.
+    pub(super) fn retires_at(&self) -> Option<Instant> {
+        if self.retired { None } else { Some(self.began.saturating_add(LIFETIME)) }
+    }
+
+    /// It is as old as a connection gets: another one takes its place.
+    pub(super) const fn retire(&mut self) {
+        self.retired = true;
+    }
+
+    /// Whether it is old and has no streams.
+    pub(super) fn is_done(&self) -> bool {
+        self.retired && !self.is_in_use() && !self.is_leaving()
+    }
+
+    /// The client ends it: the node is told, and has some time to answer.
+    pub(super) fn say_goodbye(&mut self, now: Instant) {
+        if !self.is_leaving() {
+            let until = now.saturating_add(self.timeout().saturating_mul(2));
+            self.stage = Stage::Leaving { due: true, until };
+        }
+    }
+
+    /// Whether the client has ended it.
+    pub(super) const fn is_leaving(&self) -> bool {
+        matches!(self.stage, Stage::Leaving { .. })
+    }
+
+    /// The call with GOODBYE failed: it goes again.
+    pub(super) const fn on_goodbye_lost(&mut self) {
+        if let Stage::Leaving { due, .. } = &mut self.stage {
+            *due = true;
+        }
     }
 
     /// Every stream is over.

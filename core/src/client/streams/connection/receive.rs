@@ -7,7 +7,6 @@ use crate::client::calls::CallFacts;
 use crate::client::context::Context;
 use crate::client::relays::Relays;
 use crate::client::streams::connection::NodeConnection;
-use crate::client::streams::decrypted::DecryptedPacket;
 use crate::client::streams::exchanges::Progress;
 use crate::client::streams::peer_credit::PeerCredit;
 use crate::config::OpenMode;
@@ -17,23 +16,22 @@ use crate::pin::compact;
 use crate::seq::Seq;
 use crate::target::FlowKind;
 use crate::time::{Instant, micros, share};
-use crate::wire::frame::Frame;
+use crate::wire::frame::{Frame, Frames};
 use crate::wire::number::{ExchangeNumber, StreamNumber};
 use crate::wire::packet::{ResponseHeader, Status};
 use crate::wire::reset::ResetCode;
 
 impl NodeConnection {
-    /// The exchange that a call carried was answered, in the connection's epoch.
+    /// The exchange that a call carried was answered with these contents, in a packet of `len` bytes.
     pub(in crate::client::streams) fn on_answer(
         &mut self,
         call: &CallFacts,
         number: ExchangeNumber,
-        packet: DecryptedPacket,
+        (header, frames, len): (ResponseHeader, Frames, usize),
         relays: &mut Relays,
         context: &mut Context,
     ) {
         let now = context.now();
-        let DecryptedPacket { header, frames, len, .. } = packet;
         let round_trip = now.saturating_since(call.sent).saturating_sub(header.held);
         let record = self.exchanges.get(number).filter(|record| record.progress != Progress::Done);
         if let Some(relay) = relays.get_mut(call.relay) {
@@ -46,6 +44,7 @@ impl NodeConnection {
             self.controllers.on_answered(record, len, round_trip, now);
         }
         self.heard = now;
+        self.silent_since = None;
         self.on_arrived(number, now);
         self.exchanges.change(number, |record| record.progress = Progress::Done);
         let newest = self.newest.is_none_or(|newest| newest < header.answer);
@@ -126,7 +125,12 @@ impl NodeConnection {
                 }
             }
             // These only go up, or were taken before.
-            Frame::Open { .. } | Frame::Opened { .. } | Frame::Resend { .. } | Frame::Backlog { .. } => {}
+            Frame::Open { .. }
+            | Frame::Opened { .. }
+            | Frame::Resend { .. }
+            | Frame::Backlog { .. }
+            | Frame::Goodbye
+            | Frame::End { .. } => {}
         }
     }
 

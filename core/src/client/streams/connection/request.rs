@@ -28,8 +28,7 @@ impl NodeConnection {
         context: &mut Context,
     ) -> Option<Outgoing> {
         let (now, config) = (context.now(), context.config());
-        let here = relays.iter().filter(|relay| relay.destination().is_here()).count();
-        let next = self.inputs(here, relays.is_tight(now), config, now).next_request()?;
+        let next = self.inputs(self.relays.len(), relays.is_tight(now), config, now).next_request()?;
         let relay = self.choose_relay(next.purpose, relays, now)?;
         Some(self.request_through(relays.get(relay)?, next, context))
     }
@@ -46,12 +45,14 @@ impl NodeConnection {
             return None;
         }
         let relay = relays.iter_mut().find(|relay| {
-            relay.destination().is_here()
+            self.relays.contains(&relay.id())
+                && !self.is_doubtful(relay.id())
                 && relay.health().probe_at().is_some_and(|at| at <= now)
                 && relay.can_take(now, Purpose::Active(Path::Any))
         })?;
         relay.health_mut().on_probe(now);
-        Some(Outgoing::header_only(relay.id(), self.header_only(relay.id(), context)))
+        let id = relay.id();
+        Some(Outgoing::header_only(id, self.header_only(id, context)))
     }
 
     /// The header of a request through `relay` that allows a header only.
@@ -67,8 +68,6 @@ impl NodeConnection {
 
     fn header(&self, context: &Context) -> RequestHeader {
         RequestHeader {
-            client: self.shared.client(),
-            epoch: Some(self.shared.epoch()),
             exchange: self.exchanges.next(),
             done: self.exchanges.done(),
             hold: Duration::ZERO,
@@ -90,7 +89,8 @@ impl NodeConnection {
                 Purpose::Active(Path::Any)
             }
         };
-        relays.choose_for_exchange(now, purpose, made_for == RequestPurpose::Bulk, avoid)
+        let of = |id| self.relays.contains(&id) && !self.is_doubtful(id);
+        relays.choose_for_exchange(now, purpose, (of, made_for == RequestPurpose::Bulk), avoid)
     }
 
     /// Writes the next request through a relay, and the record of it.
@@ -134,7 +134,7 @@ impl NodeConnection {
             ..Record::header_only(relay.id(), now)
         });
         self.shared.on_sent(header.exchange, packet.frames, self.exchanges.oldest());
-        Outgoing { relay: relay.id(), header, packet: packet.writer }
+        Outgoing { relay: relay.id(), exchange: header.exchange, hold: header.hold, packet: packet.writer }
     }
 
     /// Writes a request of at most `limit` bytes. Returns also the exchanges that it asks for again.

@@ -46,7 +46,11 @@ impl ClientConnection {
             Frame::Resend { exchange: lost } if lost >= exchange => return Err(ClientFault::ResendOfFuture),
             Frame::Resend { exchange: lost } => self.on_resend(lost, cx),
             // These only go down; a packet with one of them was refused.
-            Frame::Opened { .. } | Frame::Backlog { .. } | Frame::Gone { .. } => {}
+            Frame::Opened { .. }
+            | Frame::Backlog { .. }
+            | Frame::Gone { .. }
+            | Frame::End { .. }
+            | Frame::Goodbye => {}
         }
         self.check_bounds(cx.config())
     }
@@ -74,7 +78,8 @@ impl ClientConnection {
             let limit = if full { "streams.max_streams" } else { "max_sessions" };
             return cx.notice(NodeNotice::LimitReached { limit });
         };
-        self.shared.insert(number, Stream::open(socket, window, cx.config(), now));
+        let first = self.grants().uplink_window;
+        self.shared.insert(number, Stream::open(socket, window, first, cx.config(), now));
         self.arm(number, cx);
     }
 
@@ -139,7 +144,7 @@ impl ClientConnection {
     fn on_resend(&mut self, exchange: ExchangeNumber, cx: &mut Context) {
         if let Some(held) = self.resend(exchange, cx.now()) {
             self.exchanges.answered(exchange, 0, 0);
-            self.answer_bare(exchange, held, false, cx);
+            self.answer_bare(exchange, held, cx);
         }
     }
 }

@@ -6,6 +6,7 @@ pub(super) mod response;
 mod upstream;
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use crate::config::NodeOptions;
@@ -15,17 +16,25 @@ use crate::error::Misuse;
 use crate::node::action::{ClientFault, SessionEnd, Shut};
 use crate::node::context::{Context, Owner};
 use crate::node::event::UpstreamEvent;
-use crate::node::requests::PacketError;
+use crate::node::requests::{PacketError, Part};
 use crate::node::socket::Socket;
-use crate::node::streams::ended::Ended;
+use crate::node::streams::connections::Ended;
+use crate::node::streams::ended::EndedStreams;
+use crate::node::streams::half_open::{HalfOpen, Handshake};
 use crate::node::streams::exchanges::Exchanges;
-use crate::node::streams::hold::{Delays, HeldExchange, HoldInputs, ResponsePayload};
+use crate::node::streams::hold::{Delays, HeldExchange, HoldInputs};
 use crate::node::upstreams::ConnectionId;
+use crate::node::users::UserId;
 use crate::time::{Deadline, Instant, share};
 use crate::timer::TimerSlot;
 use crate::wire::number::{AnswerNumber, ExchangeNumber, StreamNumber};
-use crate::wire::packet::{ClientId, Epoch, Grants, RequestHeader};
+use crate::wire::direction::Direction;
+use crate::wire::end::EndCode;
+use crate::wire::frame::Frame;
+use crate::wire::handshake::ConnectionKeys;
+use crate::wire::packet::{ClientId, Grants, RequestHeader, Unsealed};
 use crate::wire::reset::ResetCode;
+use crate::wire::seal::Seal;
 
 /// Closing streams that a client may have however few streams it may open: it opens the next one as soon as it learns of
 /// an end, and acknowledges the end only when every older exchange is done.
@@ -38,9 +47,15 @@ impl From<Violation> for ClientFault {
 }
 
 /// The node's end of the connection of one client.
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug)]
 pub(super) struct ClientConnection {
     id: ConnectionId,
+    user: UserId,
+    keys: ConnectionKeys,
+    up: Seal,
+    down: Seal,
+    /// Its hello and the answer, which may be asked for again.
+    handshake: Option<Handshake>,
     shared: Connection<Socket>,
     exchanges: Exchanges,
     /// The number of the next answer.
@@ -49,7 +64,7 @@ pub(super) struct ClientConnection {
     max_held: usize,
     confirm: Option<Duration>,
     held: BTreeMap<ExchangeNumber, HeldExchange>,
-    ended: Ended,
+    ended: EndedStreams,
     /// Small answers that are not acknowledged, by when they are repeated.
     unconfirmed: BTreeSet<(Deadline, ExchangeNumber)>,
     last_seen: Instant,
@@ -58,25 +73,32 @@ pub(super) struct ClientConnection {
     queued: bool,
 }
 
+/// Of a connection in models, which has no keys.
+impl Hash for ClientConnection {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.id, &self.shared, &self.exchanges, self.answers, self.max_held, self.confirm).hash(state);
+        (&self.held, &self.ended, &self.unconfirmed, self.last_seen, self.queued).hash(state);
+    }
+}
+
 impl ClientConnection {
-    /// A client that says hello.
-    pub(super) fn new(
-        id: ConnectionId,
-        hello: &RequestHeader,
-        epoch: Epoch,
-        grants: Grants,
-        now: Instant,
-    ) -> Self {
-        let total = grants.downlink_total.min(hello.total);
+    /// A client whose first packet came.
+    pub(super) fn new(id: ConnectionId, half: HalfOpen, now: Instant) -> Self {
+        let HalfOpen { user, keys, grants, handshake } = half;
         Self {
             id,
-            shared: Connection::new(hello.client, epoch, grants, total),
-            exchanges: Exchanges::new(hello.done),
+            user,
+            up: Seal::new(&keys, Direction::Up),
+            down: Seal::new(&keys, Direction::Down),
+            handshake: Some(handshake),
+            shared: Connection::new(keys.client(), grants, grants.downlink_total),
+            keys,
+            exchanges: Exchanges::new(ExchangeNumber::ZERO),
             answers: AnswerNumber::ZERO,
             max_held: 0,
             confirm: None,
             held: BTreeMap::new(),
-            ended: Ended::default(),
+            ended: EndedStreams::default(),
             unconfirmed: BTreeSet::new(),
             last_seen: now,
             timer: TimerSlot::default(),
@@ -172,6 +194,17 @@ impl ClientConnection {
         }
     }
 
+    /// When it has something to forget, or is itself forgotten if its client stays silent.
+    pub(super) fn lapses_at(&self, config: &NodeOptions) -> Instant {
+        let idle = self.idle_deadline(config);
+        self.handshake.as_ref().map_or(idle, |handshake| handshake.ends_at().min(idle))
+    }
+
+    /// Its hello is answered no more once it is too old.
+    pub(super) fn lapse(&mut self, now: Instant) {
+        self.handshake.take_if(|handshake| handshake.ends_at() <= now);
+    }
+
     /// When the client is dropped if it stays silent.
     pub(super) fn idle_deadline(&self, config: &NodeOptions) -> Instant {
         self.last_seen.saturating_add(config.tuning.streams.idle)
@@ -181,8 +214,56 @@ impl ClientConnection {
         self.shared.client()
     }
 
-    pub(super) const fn epoch(&self) -> Epoch {
-        self.shared.epoch()
+    pub(super) const fn user(&self) -> UserId {
+        self.user
+    }
+
+    /// Opens requests.
+    pub(super) const fn up(&self) -> &Seal {
+        &self.up
+    }
+
+    /// Its hello and the answer, while they may be asked for again.
+    pub(super) const fn handshake(&self) -> Option<&Handshake> {
+        self.handshake.as_ref()
+    }
+
+    /// When the client last showed that it is alive.
+    pub(super) const fn last_seen(&self) -> Instant {
+        self.last_seen
+    }
+
+    /// Whether a request of the client is held.
+    pub(super) fn holds_requests(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// The client says goodbye: held requests and this one are answered by headers.
+    pub(super) fn on_goodbye(&mut self, part: Part, header: &RequestHeader, cx: &mut Context) {
+        let now = cx.now();
+        let copy = HeldExchange { at: part, arrived: now, until: now, max_response: header.max_response };
+        let arrival = self.exchanges.arrive(header.exchange);
+        if matches!(arrival, Ok(Some(_))) {
+            self.exchanges.answered(header.exchange, 0, 0);
+        }
+        while let Some((exchange, held)) = self.held.pop_first() {
+            self.exchanges.answered(exchange, 0, 0);
+            self.answer_bare(exchange, held, cx);
+        }
+        self.answer_bare(header.exchange, copy, cx);
+    }
+
+    /// The node ends the connection: held requests are answered with the reason, and later ones shall be.
+    pub(super) fn end(&mut self, code: EndCode, cx: &mut Context) -> (ClientId, Ended) {
+        let ended = Ended::new(&self.keys, code, "", cx.now());
+        while let Some((exchange, held)) = self.held.pop_first() {
+            self.exchanges.answered(exchange, 0, 0);
+            let header = self.header(exchange, &held, cx);
+            let mut writer = Unsealed::response(&header, 0);
+            writer.push(&Frame::End { code, text: ended.text.clone() });
+            cx.reply_packet(held.at, writer, &self.down);
+        }
+        (self.client(), ended)
     }
 
     /// What the client was granted.
@@ -250,11 +331,4 @@ impl ClientConnection {
         }
     }
 
-    /// The node closes: every stream is reset, and every held request is answered with that.
-    pub(super) fn close(&mut self, cx: &mut Context) {
-        self.end_streams(SessionEnd::NodeClosed, ResetCode::Draining, cx);
-        while let Some(exchange) = self.held.keys().next().copied() {
-            self.answer_held(exchange, ResponsePayload::Anything, cx);
-        }
-    }
 }

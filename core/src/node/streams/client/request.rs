@@ -26,7 +26,7 @@ pub(in crate::node::streams) struct RequestCopy<'h> {
 }
 
 impl ClientConnection {
-    /// A packet of the current epoch came, or a hello.
+    /// A packet came. Only an exchange that comes for the first time shows that the client is alive.
     pub(in crate::node::streams) fn on_request(
         &mut self,
         request: RequestCopy<'_>,
@@ -34,8 +34,10 @@ impl ClientConnection {
         cx: &mut Context,
     ) -> Result<(), ClientFault> {
         let header = request.header;
-        self.last_seen = cx.now();
         let arrival = self.exchanges.arrive(header.exchange)?;
+        if arrival == Some(Progress::Missing) {
+            self.last_seen = cx.now();
+        }
         self.confirm_below(header.done, cx.now());
         self.take_terms(header);
         self.answer_done(cx);
@@ -53,7 +55,7 @@ impl ClientConnection {
             && *first.key() < self.exchanges.done()
         {
             let (exchange, held) = first.remove_entry();
-            self.answer_bare(exchange, held, false, cx);
+            self.answer_bare(exchange, held, cx);
         }
     }
 
@@ -62,8 +64,7 @@ impl ClientConnection {
         let now = cx.now();
         let RequestCopy { part, header, shared, .. } = request;
         let exchange = header.exchange;
-        let bare = header.epoch.is_none()
-            || header.max_response == ResponseRoom::HeaderOnly
+        let bare = header.max_response == ResponseRoom::HeaderOnly
             || self.exchanges.is_named(exchange)
             || exchange < self.exchanges.done();
         let hold = if shared { Duration::ZERO } else { header.hold.min(self.grants().max_hold) };
@@ -83,10 +84,10 @@ impl ClientConnection {
             }
             Some(Progress::Missing) => {
                 self.exchanges.answered(exchange, 0, 0);
-                self.answer_bare(exchange, held, header.epoch.is_none(), cx);
+                self.answer_bare(exchange, held, cx);
             }
             None | Some(Progress::Held | Progress::Answered(_)) => {
-                self.answer_bare(exchange, held, header.epoch.is_none(), cx);
+                self.answer_bare(exchange, held, cx);
             }
         }
     }

@@ -12,9 +12,10 @@ use crate::node::streams::client::ClientConnection;
 use crate::node::streams::hold::{Decision, HeldExchange, ResponsePayload};
 use crate::time::{Deadline, Instant};
 use crate::timer::TimerKind;
+use crate::wire::end::EndCode;
 use crate::wire::frame::Frame;
 use crate::wire::number::{AnswerNumber, ExchangeNumber};
-use crate::wire::packet::{Epoch, Flags, RequestHeader, ResponseHeader, ResponseRoom, Unsealed};
+use crate::wire::packet::{Flags, ResponseHeader, ResponseRoom, Unsealed};
 use crate::wire::seal::TAG_LEN;
 use crate::wire::varint;
 
@@ -37,24 +38,24 @@ const AROUND: usize = 2 * 1024;
 /// Frames in flight over all exchanges of a client. Beyond it, answers carry a header only.
 const MAX_IN_FLIGHT: usize = 262_144;
 
-/// The answer to a packet of an epoch that the node does not know. The packet had no effect.
-pub(in crate::node::streams) fn unknown_epoch(
-    header: &RequestHeader,
-    epoch: Epoch,
+/// The answer to a request of a connection that the node has ended.
+pub(in crate::node::streams) fn end_packet(
+    exchange: ExchangeNumber,
+    code: EndCode,
+    text: &str,
     cx: &Context,
 ) -> Unsealed {
     let header = ResponseHeader {
-        client: header.client,
-        epoch,
-        exchange: header.exchange,
+        exchange,
         answer: AnswerNumber::ZERO,
-        seen: header.exchange,
+        seen: exchange,
         statuses: Vec::new(),
         held: Duration::ZERO,
-        flags: Flags { unknown: true, draining: cx.is_closed(), blocked: false },
-        grants: None,
+        flags: Flags { draining: cx.is_draining(), blocked: false },
     };
-    Unsealed::response(&header, 0)
+    let mut writer = Unsealed::response(&header, 0);
+    writer.push(&Frame::End { code, text: text.into() });
+    writer
 }
 
 impl ClientConnection {
@@ -68,7 +69,7 @@ impl ClientConnection {
                 }
                 Decision::Answer(exchange, payload) => self.answer_held(exchange, payload, cx),
                 Decision::Wait(at) => {
-                    let idle = (self.idle_deadline(cx.config()), TimerKind::IdleClient);
+                    let idle = (self.lapses_at(cx.config()), TimerKind::IdleClient);
                     let at = at.map_or(idle, |at| at.min(idle));
                     return cx.set_timer(&mut self.timer, Owner::Connection(self.id), Some(at));
                 }
@@ -107,7 +108,7 @@ impl ClientConnection {
         }
         cx.count(|stats| &mut stats.downlink_bytes, packet.first);
         cx.count(|stats| &mut stats.repeated_bytes, packet.again);
-        cx.reply_packet(held.at, writer);
+        cx.reply_packet(held.at, writer, &self.down);
     }
 
     /// Fills an answer. Says how often what is in it was repeated, as far as that counts.
@@ -151,37 +152,27 @@ impl ClientConnection {
         let packet = packet.finish();
         let writer = self.with_backlog(packet.writer);
         cx.count(|stats| &mut stats.repeated_bytes, packet.again);
-        cx.reply_packet(copy.at, writer);
+        cx.reply_packet(copy.at, writer, &self.down);
     }
 
-    /// Answers a copy of a request with a header, and with what the client is granted if it was a hello.
-    pub(super) fn answer_bare(
-        &mut self,
-        exchange: ExchangeNumber,
-        copy: HeldExchange,
-        hello: bool,
-        cx: &mut Context,
-    ) {
-        let mut header = self.header(exchange, &copy, cx);
-        header.grants = Some(*self.grants()).filter(|_| hello);
-        cx.reply_packet(copy.at, Unsealed::response(&header, 0));
+    /// Answers a copy of a request with a header.
+    pub(super) fn answer_bare(&mut self, exchange: ExchangeNumber, copy: HeldExchange, cx: &mut Context) {
+        let header = self.header(exchange, &copy, cx);
+        cx.reply_packet(copy.at, Unsealed::response(&header, 0), &self.down);
     }
 
     /// The header of an answer that is given now.
-    fn header(&mut self, exchange: ExchangeNumber, copy: &HeldExchange, cx: &Context) -> ResponseHeader {
+    pub(super) fn header(&mut self, exchange: ExchangeNumber, copy: &HeldExchange, cx: &Context) -> ResponseHeader {
         let answer = self.answers;
         self.answers = answer.next();
         let blocked = self.shared.scheduler().sums().blocked > 0;
         ResponseHeader {
-            client: self.client(),
-            epoch: self.epoch(),
             exchange,
             answer,
             seen: self.exchanges.seen(),
             statuses: self.exchanges.statuses(MAX_SENT_STATUSES),
             held: cx.now().saturating_since(copy.arrived),
-            flags: Flags { draining: cx.is_closed(), blocked, unknown: false },
-            grants: None,
+            flags: Flags { draining: cx.is_draining(), blocked },
         }
     }
 

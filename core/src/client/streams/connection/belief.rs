@@ -1,0 +1,118 @@
+//! Belief in a connection: whether its node still knows it, and answers (protocol.md 3.2 rule 12, 3.3).
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::client::action::EndReason;
+use crate::client::context::Context;
+use crate::client::relays::{Path, Purpose, Relays};
+use crate::client::streams::calls::Outgoing;
+use crate::client::streams::connection::{NodeConnection, Stage};
+use crate::client::streams::doubt::Doubt;
+use crate::id::RelayId;
+use crate::time::Instant;
+
+/// The least time after which relays that do not answer count as silent.
+const LEAST_SILENCE: Duration = Duration::from_secs(3);
+
+impl NodeConnection {
+    /// How long relays may leave requests unanswered before they count as silent.
+    pub(in crate::client::streams) fn silence(&self) -> Duration {
+        self.timeout().saturating_mul(2).max(LEAST_SILENCE)
+    }
+
+    /// A request that was sent at `sent` was answered by `unknown` through a relay.
+    pub(in crate::client::streams) fn on_unknown(&mut self, relay: RelayId, sent: Instant, now: Instant) {
+        let wait = self.timeout();
+        match &mut self.doubt {
+            Some(doubt) => doubt.on_unknown(relay, sent, wait, now),
+            None => self.doubt = Some(Doubt::new(relay, &self.relays, now)),
+        }
+    }
+
+    /// Whether the node has forgotten the connection.
+    pub(in crate::client::streams) fn is_forgotten(&self, relays: &Relays, now: Instant) -> bool {
+        let fails = |id: RelayId| {
+            relays.get(id).is_none_or(|relay| relay.health().is_backing_off(now) || !relay.is_usable(now))
+        };
+        let settled = |doubt: &Doubt| doubt.is_settled(self.relays(), fails, self.silence(), now);
+        self.doubt.as_ref().is_some_and(settled)
+    }
+
+    /// A packet that was sent at `sent` was answered through a relay. Returns the relays that lead elsewhere.
+    pub(in crate::client::streams) fn on_believed(&mut self, relay: RelayId, sent: Instant) -> Vec<RelayId> {
+        if self.stage == Stage::Answered {
+            self.stage = Stage::Up;
+        }
+        let cleared = self.doubt.take_if(|doubt| doubt.is_cleared_by(sent));
+        cleared.map_or_else(Vec::new, |doubt| doubt.into_strays(relay))
+    }
+
+    /// The node is heard. Returns whether it was judged silent before.
+    pub(in crate::client::streams) const fn on_heard(&mut self) -> bool {
+        core::mem::replace(&mut self.judged_silent, false)
+    }
+
+    /// The node does not answer, and another one does. Returns whether that is new.
+    pub(in crate::client::streams) const fn on_judged_silent(&mut self) -> bool {
+        !core::mem::replace(&mut self.judged_silent, true)
+    }
+
+    /// Streams whose OPEN is not acknowledged end: whether the node has it cannot be known, and another node must not
+    /// open them once more.
+    pub(in crate::client::streams) fn end_unconfirmed(&mut self, why: EndReason) {
+        let unconfirmed = self.shared.streams().filter(|(_, stream)| !stream.opening().is_clear());
+        self.ended.extend(unconfirmed.map(|(_, stream)| (stream.socket().flow(), why)));
+    }
+
+    /// Whether a relay that said `unknown` may lead elsewhere.
+    pub(in crate::client::streams) fn is_doubtful(&self, relay: RelayId) -> bool {
+        self.doubt.as_ref().is_some_and(|doubt| doubt.is_about(relay))
+    }
+
+    /// Whether no packet has opened yet.
+    pub(in crate::client::streams) fn is_unconfirmed(&self) -> bool {
+        self.stage == Stage::Answered
+    }
+
+    /// An empty request that finds out whether the node knows the connection, if one is due.
+    pub(in crate::client::streams) fn question(
+        &mut self,
+        relays: &Relays,
+        context: &Context,
+    ) -> Option<Outgoing> {
+        let (now, wait) = (context.now(), self.timeout());
+        let takes = |id: RelayId| {
+            relays.get(id).is_some_and(|relay| relay.can_take(now, Purpose::Active(Path::Any)))
+        };
+        let doubt = self.doubt.as_mut()?;
+        let relay = doubt.due(now, takes)?;
+        doubt.on_asked(relay, wait, now);
+        Some(Outgoing::header_only(relay, self.header_only(relay, context)))
+    }
+
+    /// When the doubt has something to do next.
+    pub(in crate::client::streams) fn question_at(&self, now: Instant) -> Option<Instant> {
+        self.doubt.as_ref()?.next(self.silence(), now)
+    }
+
+    /// GOODBYE, if it is due and a relay can take it.
+    pub(in crate::client::streams) fn goodbye(
+        &mut self,
+        relays: &Relays,
+        context: &Context,
+    ) -> Option<Outgoing> {
+        let now = context.now();
+        let Stage::Leaving { due: true, until } = self.stage else { return None };
+        let takes = |id: &RelayId| {
+            relays.get(*id).is_some_and(|relay| {
+                relay.can_take(now, Purpose::Active(Path::Any)) && !relay.health().is_backing_off(now)
+            })
+        };
+        let relay = self.relays().find(takes)?;
+        self.stage = Stage::Leaving { due: false, until };
+        let mut outgoing = Outgoing::header_only(relay, self.header_only(relay, context));
+        outgoing.packet.push(&crate::wire::frame::Frame::Goodbye);
+        Some(outgoing)
+    }
+}
