@@ -12,7 +12,10 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use seqlane::wire::direction::Direction;
 use seqlane::wire::frame::Frame;
 use seqlane::wire::number::{ExchangeNumber, StreamNumber};
-use seqlane::wire::packet::{self, ClientId, Epoch, RequestHeader, ResponseRoom, Unsealed};
+use seqlane::wire::handshake::{
+    AnswerPayload, ClientHello, ConnectionKeys, HelloPayload, NodeId, ReceivedHello, SecretKeys,
+};
+use seqlane::wire::packet::{self, ClientId, Grants, RequestHeader, ResponseRoom, Unsealed};
 use seqlane::wire::seal::{Nonces, Seal};
 use seqlane::{Secret, Seq};
 
@@ -35,8 +38,6 @@ fn frames(chunks: usize, len: usize) -> Vec<Frame> {
 
 fn write(frames: &[Frame], capacity: usize) -> Unsealed {
     let header = RequestHeader {
-        client: ClientId([1; 16]),
-        epoch: Some(Epoch([2; 16])),
         exchange: ExchangeNumber::new(1_000),
         done: ExchangeNumber::new(990),
         hold: Duration::from_secs(3),
@@ -50,8 +51,53 @@ fn write(frames: &[Frame], capacity: usize) -> Unsealed {
     writer
 }
 
+/// The keys of a connection.
+fn keys() -> ConnectionKeys {
+    let keys = SecretKeys::new(&Secret::new("correct horse battery staple"));
+    answered(&keys, &hello(&keys)).1
+}
+
+fn hello(keys: &SecretKeys) -> ClientHello {
+    ClientHello::new(keys, keys.client_id([1; 8]), [2; 32], HelloPayload { token: None })
+}
+
+/// The node's part of a handshake.
+fn answered(keys: &SecretKeys, hello: &ClientHello) -> (Bytes, ConnectionKeys) {
+    let grants = Grants {
+        uplink_window: 1 << 18,
+        uplink_total: 1 << 26,
+        downlink_total: 1 << 26,
+        max_packet: 1 << 24,
+        max_hold: Duration::from_secs(50),
+        max_held: 32,
+        max_streams: 4_096,
+    };
+    let received = ReceivedHello::open(keys, &hello.packet()).expect("a hello under these keys");
+    let payload = AnswerPayload { node: NodeId([4; 16]), grants };
+    received.answer([3; 32], payload).expect("a key of full order")
+}
+
+/// What a start costs at each end, and what an id of nobody costs a node with a thousand users.
+fn handshakes(criterion: &mut Criterion) {
+    let keys = SecretKeys::new(&Secret::new("correct horse battery staple"));
+    let mut group = criterion.benchmark_group("handshake");
+    let sent = hello(&keys);
+    let (answer, _) = answered(&keys, &sent);
+    group.bench_function("client", |bencher| {
+        bencher.iter(|| hello(&keys).packet().len() + usize::from(sent.read(black_box(&answer)).is_ok()));
+    });
+    group.bench_function("node", |bencher| bencher.iter(|| answered(&keys, black_box(&sent))));
+    let user = |number: u32| SecretKeys::new(&Secret::new(format!("the secret of user {number}")));
+    let users: Vec<SecretKeys> = (0..1_000).map(user).collect();
+    let nobody = ClientId([9; 16]);
+    group.bench_function("junk id, 1000 users", |bencher| {
+        bencher.iter(|| users.iter().any(|user| user.fits(black_box(nobody))));
+    });
+    group.finish();
+}
+
 fn packets(criterion: &mut Criterion) {
-    let seal = Seal::new(&Secret::new("correct horse battery staple"), Direction::Up);
+    let seal = Seal::new(&keys(), Direction::Up);
     let mut nonces = Nonces::new([3; 32]);
     for (shape, chunks, len) in SHAPES {
         let frames = frames(chunks, len);
@@ -78,5 +124,5 @@ fn packets(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, packets);
+criterion_group!(benches, packets, handshakes);
 criterion_main!(benches);

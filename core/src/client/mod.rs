@@ -383,10 +383,10 @@ impl Client {
         self.sessions.known()
     }
 
-    /// The newest answer at level 2, which the fingerprint does not have: what counts is which answers on their way are
-    /// newer, and in which order.
+    /// The newest answer of the newest connection of level 2, which the fingerprint does not have: what counts is which
+    /// answers on their way are newer, and in which order.
     pub fn newest_answer(&self) -> Option<crate::wire::number::AnswerNumber> {
-        self.streams.as_ref()?.connection()?.newest()
+        self.streams.as_ref()?.connections().last()?.newest()
     }
 }
 

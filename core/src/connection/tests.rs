@@ -19,7 +19,7 @@ use crate::wire::frame::Frame;
 use crate::wire::frame_type::FrameType;
 use crate::wire::number::{AnswerNumber, ExchangeNumber, StreamNumber};
 use crate::wire::packet::{
-    self, ClientId, Epoch, Flags, Grants, RequestHeader, ResponseHeader, ResponseRoom, Unsealed,
+    self, ClientId, Flags, Grants, RequestHeader, ResponseHeader, ResponseRoom, Unsealed,
 };
 use crate::wire::reset::ResetCode;
 
@@ -69,7 +69,7 @@ fn exchange(number: u64) -> ExchangeNumber {
 
 /// A connection with one stream, whose socket has said `text`.
 fn connection<const CLIENT: bool>(text: &'static str) -> Connection<Plug<CLIENT>> {
-    let mut connection = Connection::new(ClientId([1; 16]), Epoch([2; 16]), GRANTS, 1 << 20);
+    let mut connection = Connection::new(ClientId([1; 16]), GRANTS, 1 << 20);
     let mut send = SendHalf::new(1 << 20);
     send.write(Bytes::from(text)).unwrap();
     let transport = Transport::Tcp { send, recv: RecvHalf::new(1 << 20) };
@@ -80,13 +80,10 @@ fn connection<const CLIENT: bool>(text: &'static str) -> Connection<Plug<CLIENT>
 }
 
 fn writer(client: bool) -> Unsealed {
-    let (client_id, epoch, zero) = (ClientId([1; 16]), Epoch([2; 16]), ExchangeNumber::ZERO);
+    let zero = ExchangeNumber::ZERO;
     if client {
         let (hold, max_response) = (Duration::ZERO, ResponseRoom::HeaderOnly);
-        let epoch = Some(epoch);
         let header = RequestHeader {
-            client: client_id,
-            epoch,
             exchange: zero,
             done: zero,
             hold,
@@ -98,15 +95,12 @@ fn writer(client: bool) -> Unsealed {
         Unsealed::request(&header, 0)
     } else {
         let header = ResponseHeader {
-            client: client_id,
-            epoch,
             exchange: zero,
             answer: AnswerNumber::ZERO,
             seen: zero,
             statuses: Vec::new(),
             held: Duration::ZERO,
             flags: Flags::default(),
-            grants: None,
         };
         Unsealed::response(&header, 0)
     }

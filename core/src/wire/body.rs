@@ -205,7 +205,9 @@ mod tests {
     impl Eq for Body {}
     use crate::wire::direction::Direction;
     use crate::wire::frame::Frame;
+    use crate::wire::handshake::ConnectionKeys;
     use crate::wire::number::StreamNumber;
+    use crate::wire::packet::ClientId;
 
     fn packet(payload: usize) -> Unsealed {
         let mut packet = Unsealed::with_capacity(0);
@@ -215,7 +217,8 @@ mod tests {
     }
 
     fn body(payload: usize, wrapping: Wrapping) -> Body {
-        let seal = Seal::new(&Secret::new("secret"), Direction::Up);
+        let keys = ConnectionKeys::of_test(ClientId([1; 16]), [2; 32], [3; 32]);
+        let seal = Seal::new(&keys, Direction::Up);
         Sealing::new(packet(payload), &seal, Nonce::new([1; 24])).into_body(wrapping)
     }
 

@@ -104,47 +104,56 @@ mod tests {
     use core::time::Duration;
 
     use super::*;
-    use crate::client::{Client, ClientAction};
-    use crate::config::{ClientOptions, RelayOptions};
-    use crate::level::Level;
-    use crate::secret::Secret;
-    use crate::time::Instant;
     use crate::wire::ReplyParts;
     use crate::wire::direction::Direction;
+    use crate::wire::handshake::{ConnectionKeys, NodeId, NoticeKind, SecretKeys};
     use crate::wire::number::{AnswerNumber, ExchangeNumber};
-    use crate::wire::packet::{ClientId, Epoch, Flags, ResponseHeader, Unsealed};
+    use crate::wire::packet::{ClientId, Flags, ResponseHeader, Unsealed};
     use crate::wire::seal::Nonce;
 
-    const NOW: Instant = Instant::ZERO;
+    const CALL: ExchangeId = ExchangeId::new(7);
+    const REQUEST: Nonce = Nonce::new([9; 24]);
 
-    /// A client that has said hello, and the exchange of that.
-    fn hello() -> (Client, ExchangeId) {
-        let mut options = ClientOptions::new(alloc::vec![RelayOptions::new(Secret::new("k"))]);
-        options.max_level = Level::Streams;
-        let mut client = Client::new(options.validate().unwrap(), [1; 32], NOW);
-        loop {
-            if let ClientAction::Send { exchange, body, .. } = client.poll() {
-                assert!(body.is_packet());
-                return (client, exchange);
-            }
-        }
+    fn keys(client: u8) -> ConnectionKeys {
+        ConnectionKeys::of_test(ClientId([client; 16]), [1; 32], [2; 32])
     }
 
-    /// A packet that is for nobody.
-    fn packet(secret: &str) -> Bytes {
+    fn secret_keys() -> SecretKeys {
+        SecretKeys::new(&crate::secret::Secret::new("a secret of both ends"))
+    }
+
+    fn decryptor(form: BodyForm) -> Decryptor {
+        let opener =
+            Opener { down: Seal::new(&keys(1), Direction::Down), notice: secret_keys().notice().clone() };
+        let request = Seal::new(&keys(1), Direction::Up).head(REQUEST);
+        Decryptor::new(Arc::new(opener), request, form, 1 << 20)
+    }
+
+    /// A response over the connection of this client.
+    fn packet(client: u8) -> Bytes {
         let header = ResponseHeader {
-            client: ClientId([7; 16]),
-            epoch: Epoch([9; 16]),
             exchange: ExchangeNumber::ZERO,
             answer: AnswerNumber::ZERO,
             seen: ExchangeNumber::ZERO,
             statuses: Vec::new(),
             held: Duration::ZERO,
-            flags: Flags { unknown: false, draining: false, blocked: false },
-            grants: None,
+            flags: Flags::default(),
         };
-        let seal = Seal::new(&Secret::new(secret), Direction::Down);
+        let seal = Seal::new(&keys(client), Direction::Down);
         Unsealed::response(&header, 0).seal(&seal, Nonce::new([1; 24]))
+    }
+
+    /// The answer of a node that does not know the connection, to a request with this nonce.
+    fn unknown(request: Nonce) -> Bytes {
+        let notice = Notice {
+            kind: NoticeKind::Unknown,
+            node: NodeId([3; 16]),
+            wait: Duration::ZERO,
+            token: None,
+            text: "".into(),
+        };
+        let head = Seal::new(&keys(1), Direction::Up).head(request);
+        notice.seal(secret_keys().notice(), &head, Nonce::new([4; 24])).unwrap()
     }
 
     fn json(data: &[Bytes]) -> Bytes {
@@ -152,53 +161,43 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_opens_in_either_form() {
-        let (client, exchange) = hello();
-        let decryptor = client.decryptor().unwrap();
-        let bodies = [(BodyForm::Packet, packet("k")), (BodyForm::Json, json(&[packet("k")]))];
-        for (form, body) in bodies {
-            let event = decryptor.event(exchange, form, body);
-            assert!(matches!(event, ClientEvent::Decrypted { .. }), "{event:?}");
+    fn a_packet_and_a_notice_open_in_either_form() {
+        for packet in [packet(1), unknown(REQUEST)] {
+            let bodies = [(BodyForm::Packet, packet.clone()), (BodyForm::Json, json(&[packet]))];
+            for (form, body) in bodies {
+                let event = decryptor(form).event(CALL, body);
+                assert!(matches!(event, ClientEvent::Decrypted { .. }), "{event:?}");
+            }
         }
     }
 
     #[test]
     fn what_does_not_open_is_garbage_and_what_has_no_packet_is_left_to_the_client() {
-        let (client, exchange) = hello();
-        let decryptor = client.decryptor().unwrap();
-        let garbage = ClientEvent::ExchangeFailed { exchange, why: ExchangeFailure::Garbage };
-        assert_eq!(decryptor.event(exchange, BodyForm::Packet, packet("other")), garbage);
-        assert_eq!(decryptor.event(exchange, BodyForm::Json, json(&[packet("other")])), garbage);
+        let garbage = ClientEvent::ExchangeFailed { exchange: CALL, why: ExchangeFailure::Garbage };
+        for foreign in [packet(2), unknown(Nonce::new([8; 24]))] {
+            assert_eq!(decryptor(BodyForm::Packet).event(CALL, foreign.clone()), garbage);
+            assert_eq!(decryptor(BodyForm::Json).event(CALL, json(&[foreign])), garbage);
+        }
         for body in ["<html>", r#"{"e":"unauthorized"}"#, r#"{"r":[{"e":"bad packet"}]}"#, r#"{"r":[{}]}"#] {
-            let reply = ClientEvent::Reply { exchange, body: body.into() };
-            assert_eq!(decryptor.event(exchange, BodyForm::Json, body.into()), reply);
+            let reply = ClientEvent::Reply { exchange: CALL, body: body.into() };
+            assert_eq!(decryptor(BodyForm::Json).event(CALL, body.into()), reply);
         }
     }
 
     #[test]
-    fn a_packet_that_is_for_somebody_else_is_garbage_to_the_client() {
-        let (mut client, exchange) = hello();
-        let event = client.decryptor().unwrap().event(exchange, BodyForm::Packet, packet("k"));
-        client.handle(NOW, event).unwrap();
-        assert_eq!((client.stats().answered, client.stats().failed), (0, 1));
-    }
-
-    #[test]
-    fn a_client_without_level_2_opens_nothing() {
-        let mut options = ClientOptions::new(alloc::vec![RelayOptions::new(Secret::new("k"))]);
-        options.max_level = Level::Sequenced;
-        assert!(Client::new(options.validate().unwrap(), [1; 32], NOW).decryptor().is_none());
-    }
-
-    #[test]
-    fn a_debug_print_shows_no_payload() {
-        let (client, exchange) = hello();
-        let len = packet("k").len();
-        let event = client.decryptor().unwrap().event(exchange, BodyForm::Packet, packet("k"));
+    fn a_debug_print_shows_neither_payload_nor_key() {
+        let event = decryptor(BodyForm::Packet).event(CALL, packet(1));
         let text = alloc::format!("{event:?}");
-        assert_eq!(
-            text,
-            alloc::format!("Decrypted {{ exchange: {exchange:?}, packet: DecryptedPacket({len} bytes) }}")
-        );
+        assert_eq!(text, "Decrypted { exchange: ExchangeId(7), packet: DecryptedPacket(128 bytes) }");
+        assert_eq!(alloc::format!("{:?}", decryptor(BodyForm::Json)), "Decryptor { form: Json, .. }");
     }
+
+    /// For tests, which compare whole actions: what opens the answers of one request is one thing.
+    impl PartialEq for Decryptor {
+        fn eq(&self, other: &Self) -> bool {
+            (self.request, self.form) == (other.request, other.form)
+        }
+    }
+
+    impl Eq for Decryptor {}
 }

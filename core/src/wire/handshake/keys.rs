@@ -123,6 +123,12 @@ impl ConnectionKeys {
         Self { client, keys }
     }
 
+    /// Made-up keys.
+    #[cfg(test)]
+    pub(crate) fn of_test(client: ClientId, up: [u8; 32], down: [u8; 32]) -> Self {
+        Self::new(client, Some([up.into(), down.into()]))
+    }
+
     /// The id of the connection's client.
     pub const fn client(&self) -> ClientId {
         self.client

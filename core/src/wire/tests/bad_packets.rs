@@ -6,11 +6,12 @@ use alloc::{format, vec};
 
 use bytes::Bytes;
 
-use super::packets::{answering, hello, request, requesting, response};
+use super::packets::{answering, request, requesting, response};
 use super::target;
 use crate::error::ConnectFailure;
 use crate::target::FlowKind;
 use crate::wire::direction::Direction;
+use crate::wire::end::EndCode;
 use crate::wire::frame::{Frame, MAX_CHUNK, MAX_DATAGRAM};
 use crate::wire::frame_type::FrameType;
 use crate::wire::number::{ExchangeNumber, StreamNumber};
@@ -110,10 +111,33 @@ fn values_that_a_field_cannot_have_fail_the_packet() {
 }
 
 #[test]
-fn a_hello_has_no_frames() {
-    let frame = Frame::Resend { exchange: ExchangeNumber::ZERO };
-    assert_eq!(error(request(&hello(), &[frame])), PacketError::HelloWithFrames);
-    assert!(decode_request(request(&hello(), &[])).is_ok());
+fn what_ends_a_connection_is_alone_in_its_packet() {
+    let resend = Frame::Resend { exchange: ExchangeNumber::ZERO };
+    let goodbye = PacketError::NotAlone(FrameType::Goodbye);
+    assert_eq!(error(request(&requesting(), &[resend.clone(), Frame::Goodbye])), goodbye);
+    assert_eq!(error(request(&requesting(), &[Frame::Goodbye, resend])), goodbye);
+    assert_eq!(error(request(&requesting(), &[Frame::Goodbye, Frame::Goodbye])), goodbye);
+    assert!(decode_request(request(&requesting(), &[Frame::Goodbye])).is_ok());
+    let end = Frame::End { code: EndCode::Stop, text: "".into() };
+    let both = decode_response(response(&answering(), &[Frame::Backlog { bytes: 1 }, end.clone()]));
+    assert_eq!(both.unwrap_err(), PacketError::NotAlone(FrameType::End));
+    assert!(decode_response(response(&answering(), &[end])).is_ok());
+}
+
+#[test]
+fn padding_is_zeros_alone_and_type_0_has_one_form() {
+    let whole = request(&requesting(), &[Frame::Resend { exchange: ExchangeNumber::ZERO }]);
+    for padding in [&[0, 1][..], &[0, 0, 0, 9], &[0x40, 0], &[0x40, 0, 0, 0], &[0x80, 0, 0, 0]] {
+        assert_eq!(error([&whole[..], padding].concat().into()), PacketError::Padding, "{padding:?}");
+    }
+}
+
+#[test]
+fn a_reason_that_is_not_known_counts_as_a_stop() {
+    let mut packet = response(&answering(), &[]).to_vec();
+    packet.extend([19, 2, 9, 0]);
+    let (_, mut frames) = decode_response(packet.into()).unwrap();
+    assert_eq!(frames.next(), Some(Frame::End { code: EndCode::Stop, text: "".into() }));
 }
 
 #[test]
@@ -134,7 +158,7 @@ fn a_response_has_room_for_a_chunk_or_for_nothing() {
 
 /// A response header up to its statuses, whose number is `count`.
 fn with_count(seen: u64, count: u64, statuses: usize) -> Bytes {
-    let mut packet = vec![0; 32];
+    let mut packet = vec![];
     for value in [0, 0, seen, count] {
         varint::encode(value, &mut packet);
     }
@@ -159,7 +183,7 @@ fn the_number_of_statuses_is_bounded_before_room_is_made() {
 #[test]
 fn a_flag_that_is_not_known_fails_the_packet() {
     let mut packet = response(&answering(), &[]).to_vec();
-    *packet.last_mut().unwrap() = 16;
+    *packet.last_mut().unwrap() = 4;
     assert_eq!(decode_response(packet.into()).unwrap_err(), PacketError::OutOfRange("flags"));
 }
 
@@ -170,8 +194,9 @@ fn errors_say_what_and_where() {
         PacketError::OutOfRange("done"),
         PacketError::Trailing(FrameType::Ack),
         PacketError::WrongWay(FrameType::Open, Direction::Down),
-        PacketError::UnknownFrame(17),
-        PacketError::HelloWithFrames,
+        PacketError::UnknownFrame(21),
+        PacketError::Padding,
+        PacketError::NotAlone(FrameType::End),
     ]
     .iter()
     .map(|error| format!("{error}"))
@@ -183,8 +208,9 @@ fn errors_say_what_and_where() {
             "done is out of range",
             "a frame ACK is longer than its fields",
             "a frame OPEN does not go down",
-            "frames of type 17 are unknown and not optional",
-            "a request without an epoch carries frames",
+            "frames of type 21 are unknown and not optional",
+            "the padding is not all zeros",
+            "a frame END is not alone in its packet",
         ]
     );
     let refused = ResetCode::Connect(ConnectFailure::Refused);

@@ -9,6 +9,7 @@ use proptest::collection::vec as vec_of;
 use proptest::option;
 use proptest::prelude::*;
 
+use super::seals::up;
 use super::target;
 use crate::target::{FlowKind, Target};
 use crate::wire::direction::Direction;
@@ -17,9 +18,9 @@ use crate::wire::frame_type::FrameType;
 use crate::wire::number::{AnswerNumber, ExchangeNumber, StreamNumber};
 use crate::wire::packet::*;
 use crate::wire::reset::ResetCode;
-use crate::wire::seal::{HEAD_LEN, Nonce, Seal};
+use crate::wire::seal::{HEAD_LEN, Nonce};
 use crate::wire::{PacketError, varint};
-use crate::{Secret, Seq};
+use crate::Seq;
 
 /// Any value of the wire, small ones as often as those of each length.
 fn value() -> impl Strategy<Value = u64> {
@@ -97,11 +98,8 @@ fn request_header() -> impl Strategy<Value = RequestHeader> {
     ];
     let numbers = (exchange(), exchange());
     let confirm = option::of((1..=varint::MAX).prop_map(Duration::from_millis));
-    let ids = (any::<[u8; 16]>(), option::of(any::<[u8; 16]>()));
-    (ids, numbers, millis(), any::<u32>(), max_response, value(), confirm).prop_map(
-        |((client, epoch), (a, b), hold, max_held, max_response, total, confirm)| RequestHeader {
-            client: ClientId(client),
-            epoch: epoch.map(Epoch),
+    (numbers, millis(), any::<u32>(), max_response, value(), confirm).prop_map(
+        |((a, b), hold, max_held, max_response, total, confirm)| RequestHeader {
             exchange: a.max(b),
             done: a.min(b),
             hold,
@@ -121,47 +119,19 @@ fn status() -> impl Strategy<Value = Status> {
     ]
 }
 
-fn grants() -> impl Strategy<Value = Grants> {
-    (value(), value(), value(), value(), millis(), any::<u32>(), any::<u32>()).prop_map(
-        |(uplink_window, uplink_total, downlink_total, max_packet, max_hold, max_held, max_streams)| Grants {
-            uplink_window,
-            uplink_total,
-            downlink_total,
-            max_packet,
-            max_hold,
-            max_held,
-            max_streams,
-        },
-    )
-}
-
 fn response_header() -> impl Strategy<Value = ResponseHeader> {
-    let flags =
-        any::<[bool; 3]>().prop_map(|[draining, blocked, unknown]| Flags { draining, blocked, unknown });
-    let ids = (any::<[u8; 16]>(), any::<[u8; 16]>());
+    let flags = any::<[bool; 2]>().prop_map(|[draining, blocked]| Flags { draining, blocked });
     let numbers = (exchange(), value(), exchange());
-    (ids, numbers, vec_of(status(), 0..40), millis(), flags, option::of(grants())).prop_map(
-        |((client, epoch), (exchange, answer, seen), mut statuses, held, flags, grants)| {
+    (numbers, vec_of(status(), 0..40), millis(), flags).prop_map(
+        |((exchange, answer, seen), mut statuses, held, flags)| {
             statuses.truncate(usize::try_from(seen.get()).unwrap().saturating_add(1));
-            ResponseHeader {
-                client: ClientId(client),
-                epoch: Epoch(epoch),
-                exchange,
-                answer: AnswerNumber::new(answer),
-                seen,
-                statuses,
-                held,
-                flags,
-                grants,
-            }
+            ResponseHeader { exchange, answer: AnswerNumber::new(answer), seen, statuses, held, flags }
         },
     )
 }
 
-pub(super) fn hello() -> RequestHeader {
+pub(super) fn requesting() -> RequestHeader {
     RequestHeader {
-        client: ClientId([1; 16]),
-        epoch: None,
         exchange: ExchangeNumber::ZERO,
         done: ExchangeNumber::ZERO,
         hold: Duration::ZERO,
@@ -172,21 +142,14 @@ pub(super) fn hello() -> RequestHeader {
     }
 }
 
-pub(super) fn requesting() -> RequestHeader {
-    RequestHeader { epoch: Some(Epoch([2; 16])), ..hello() }
-}
-
 pub(super) fn answering() -> ResponseHeader {
     ResponseHeader {
-        client: ClientId([1; 16]),
-        epoch: Epoch([2; 16]),
         exchange: ExchangeNumber::ZERO,
         answer: AnswerNumber::ZERO,
         seen: ExchangeNumber::new(4),
         statuses: vec![Status::Held, Status::Missing, Status::Answered { size: 7 }],
         held: Duration::from_millis(1_234),
         flags: Flags::default(),
-        grants: None,
     }
 }
 
@@ -212,7 +175,6 @@ proptest! {
         header in request_header(),
         frames in vec_of(frame(Direction::Up), 0..12),
     ) {
-        let frames = if header.epoch.is_some() { frames } else { Vec::new() };
         let (read, rest) = decode_request(request(&header, &frames)).unwrap();
         prop_assert_eq!(read, header);
         prop_assert_eq!(rest.collect::<Vec<_>>(), frames);
@@ -323,7 +285,7 @@ fn a_packet_of_the_foretold_capacity_is_allocated_once() {
     packet.push(&frame);
     let (room, place) = (packet.out().capacity(), packet.out().as_ptr());
     assert_eq!(room, len);
-    let packet = packet.seal(&Seal::new(&Secret::new("k"), Direction::Up), Nonce::new([0; 24]));
+    let packet = packet.seal(&up(), Nonce::new([0; 24]));
     assert_eq!((packet.len(), packet.as_ptr()), (len, place));
 }
 
@@ -353,7 +315,7 @@ fn the_largest_chunk_fits_the_smallest_response() {
 fn every_frame_type_has_a_number_of_its_own() {
     let mut numbers: Vec<u64> = FrameType::TABLE.iter().map(|(kind, ..)| kind.number()).collect();
     numbers.sort_unstable();
-    assert_eq!(numbers, [1, 2, 3, 4, 5, 7, 9, 11, 13, 15]);
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 7, 9, 11, 13, 15, 17, 19]);
 }
 
 #[test]
@@ -379,6 +341,28 @@ fn debug_shows_no_payload_and_no_key() {
     assert_eq!(format!("{datagram:?}"), "DATAGRAM 4 6 bytes");
     let mut writer = Unsealed::request(&requesting(), 0);
     writer.push(&data);
-    assert_eq!(format!("{writer:?}"), format!("Unsealed({} bytes)", HEAD_LEN + 51));
-    assert_eq!(format!("{:?}", Seal::new(&Secret::new("sesame"), Direction::Up)), "Seal(..)");
+    assert_eq!(format!("{writer:?}"), format!("Unsealed({} bytes)", writer.plaintext().len() + HEAD_LEN));
+    assert_eq!(format!("{:?}", up()), "Seal(..)");
+}
+
+#[test]
+fn padding_is_no_frame_and_pins_nothing_beside_the_frames() {
+    let end = Frame::Ack { stream: StreamNumber::new(1), next: Seq::new(2) };
+    let whole = request(&requesting(), core::slice::from_ref(&end));
+    for zeros in [0, 1, 2, 71] {
+        let padded = [&whole[..], &vec![0; zeros]].concat();
+        let (_, frames) = decode_request(padded.into()).unwrap();
+        assert_eq!(frames.packet(), whole);
+        assert_eq!(frames.collect::<Vec<_>>(), core::slice::from_ref(&end));
+    }
+}
+
+#[test]
+fn packets_below_4_kib_have_one_of_six_lengths() {
+    let table = [(0, 128), (60, 128), (71, 128), (72, 256), (199, 256), (200, 512), (4_039, 4_096), (4_040, 4_097)];
+    for (plain, sealed) in table {
+        let packet = Unsealed::of(&vec![7; plain]);
+        assert_eq!(packet.sealed_len(), sealed, "{plain} bytes");
+        assert_eq!(packet.seal(&up(), Nonce::new([0; 24])).len(), sealed);
+    }
 }

@@ -4,9 +4,10 @@ use bytes::Bytes;
 use proptest::collection::vec as vec_of;
 use proptest::prelude::*;
 
-use crate::Secret;
 use crate::wire::direction::Direction;
-use crate::wire::seal::{HEAD_LEN, Nonce, Nonces, Seal, TAG_LEN, Unsealed};
+use crate::wire::handshake::ConnectionKeys;
+use crate::wire::packet::ClientId;
+use crate::wire::seal::{HEAD_LEN, Nonce, Nonces, Seal, TAG_LEN, Unsealed, client_of};
 
 fn sealed(text: &[u8], seal: &Seal, nonce: [u8; 24]) -> Bytes {
     let mut packet = Unsealed::with_capacity(HEAD_LEN + text.len() + TAG_LEN);
@@ -14,23 +15,32 @@ fn sealed(text: &[u8], seal: &Seal, nonce: [u8; 24]) -> Bytes {
     packet.seal(seal, Nonce::new(nonce))
 }
 
-fn up() -> Seal {
-    Seal::new(&Secret::new("correct horse"), Direction::Up)
+const CLIENT: ClientId = ClientId([0x11; 16]);
+
+fn seal(client: ClientId, way: Direction) -> Seal {
+    Seal::new(&ConnectionKeys::of_test(client, [1; 32], [2; 32]), way)
+}
+
+/// The seal of requests of one connection.
+pub(super) fn up() -> Seal {
+    seal(CLIENT, Direction::Up)
 }
 
 proptest! {
     #[test]
-    fn a_sealed_packet_opens_for_its_own_direction_and_secret_alone(
+    fn a_sealed_packet_opens_for_its_own_direction_and_connection_alone(
         text in vec_of(any::<u8>(), 0..300),
         nonce in any::<[u8; 24]>(),
     ) {
-        let (secret, other) = (Secret::new("correct horse"), Secret::new("battery staple"));
-        let seal = Seal::new(&secret, Direction::Up);
-        let packet = sealed(&text, &seal, nonce);
-        prop_assert_eq!(packet.len(), HEAD_LEN + text.len() + TAG_LEN);
-        prop_assert_eq!(&seal.open(packet.clone()).unwrap()[..], &text[..]);
-        prop_assert!(Seal::new(&secret, Direction::Down).open(packet.clone()).is_err());
-        prop_assert!(Seal::new(&other, Direction::Up).open(packet).is_err());
+        let packet = sealed(&text, &up(), nonce);
+        prop_assert_eq!(client_of(&packet), Some(CLIENT));
+        let opened = up().open(packet.clone()).unwrap();
+        prop_assert_eq!(&opened[..text.len()], &text[..]);
+        prop_assert!(opened[text.len()..].iter().all(|byte| *byte == 0), "padding");
+        prop_assert!(seal(CLIENT, Direction::Down).open(packet.clone()).is_err());
+        prop_assert!(seal(ClientId([0x12; 16]), Direction::Up).open(packet.clone()).is_err());
+        let keys = ConnectionKeys::of_test(CLIENT, [3; 32], [2; 32]);
+        prop_assert!(Seal::new(&keys, Direction::Up).open(packet).is_err());
     }
 }
 
@@ -54,7 +64,7 @@ fn damage_anywhere_keeps_a_packet_closed() {
 #[test]
 fn a_packet_is_sealed_and_opened_where_it_lies() {
     let seal = up();
-    let text = [7; 1000];
+    let text = [7; 5000];
     let mut packet = Unsealed::with_capacity(HEAD_LEN + text.len() + TAG_LEN);
     packet.out().extend_from_slice(&text);
     let place = packet.plaintext().as_ptr();
@@ -69,8 +79,8 @@ fn a_packet_that_somebody_else_holds_is_left_as_it_is() {
     let seal = up();
     let packet = sealed(b"text", &seal, [1; 24]);
     let held = packet.clone();
-    assert_eq!(seal.open(packet).unwrap(), "text");
-    assert_eq!(seal.open(held).unwrap(), "text");
+    assert_eq!(seal.open(packet).unwrap()[..4], *b"text");
+    assert_eq!(seal.open(held).unwrap()[..4], *b"text");
 }
 
 #[test]
@@ -94,18 +104,18 @@ mod null {
 
     #[test]
     fn the_seal_of_models_hides_nothing_and_keeps_every_length() {
-        let seal = Seal::null(Direction::Up);
+        let seal = Seal::null(CLIENT, Direction::Up);
         let packet = sealed(b"some plain words", &seal, [5; 24]);
-        assert_eq!(packet.len(), HEAD_LEN + 16 + TAG_LEN);
+        assert_eq!(packet.len(), sealed(b"some plain words", &up(), [5; 24]).len());
         assert_eq!(&packet[HEAD_LEN..HEAD_LEN + 16], b"some plain words");
-        assert_eq!(seal.open(packet).unwrap(), "some plain words");
+        assert_eq!(seal.open(packet).unwrap()[..16], *b"some plain words");
     }
 
     #[test]
     fn the_seal_of_models_finds_damage_and_packets_of_the_other_direction() {
-        let seal = Seal::null(Direction::Up);
+        let seal = Seal::null(CLIENT, Direction::Up);
         let packet = sealed(b"some forty bytes that lie under the seal", &seal, [5; 24]);
-        assert!(Seal::null(Direction::Down).open(packet.clone()).is_err());
+        assert!(Seal::null(CLIENT, Direction::Down).open(packet.clone()).is_err());
         assert!(up().open(packet.clone()).is_err());
         for place in 0..packet.len() {
             let mut damaged = packet.to_vec();

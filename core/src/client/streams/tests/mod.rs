@@ -12,7 +12,7 @@ use crate::id::RelayId;
 use crate::level::Level;
 use crate::wire::reset::ResetCode;
 
-use rig::{Faults, Rig, byte, options};
+use rig::{Faults, Rig, byte, node_options, options};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const MIB: usize = 1 << 20;
@@ -23,6 +23,11 @@ const LOSSY: Faults = Faults { lose_request: 50, lose_reply: 50, double: 20, way
 /// What an upstream sends.
 fn sent(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|place| byte(1_000, place)).collect()
+}
+
+/// How many connections the client has.
+fn connections(rig: &Rig) -> usize {
+    rig.client.streams.as_ref().unwrap().connections().count()
 }
 
 #[test]
@@ -139,7 +144,7 @@ fn a_client_that_lost_its_node_says_hello_again_when_a_flow_opens_and_not_before
     let calls = rig.calls;
     rig.run(60 * MINUTE, |_| false);
     assert_eq!(rig.calls, calls);
-    assert!(rig.client.streams.as_ref().unwrap().connection().is_none(), "there was no use for one");
+    assert_eq!(connections(&rig), 0, "there was no use for one");
     rig.open("echo", 1, true);
     assert!(rig.run(MINUTE, Rig::ended));
 }
@@ -226,11 +231,11 @@ fn a_stream_whose_chunks_no_relay_takes_ends_at_once_and_later_flows_are_session
 
 #[test]
 fn a_node_that_takes_no_whole_chunk_gets_sessions() {
-    let mut rig = Rig::new(options(1), CALM, 1);
-    rig.largest_grant = Some(60 * 1024);
+    let narrow = node_options(Level::Streams).max_body(64 << 10);
+    let mut rig = Rig::with_nodes(options(1), (1, narrow), CALM, 1);
     let stream = rig.open("echo", 1, false);
     assert!(rig.run(MINUTE, |rig| rig.app(stream).got.len() == 1));
-    assert!(rig.client.streams.as_ref().unwrap().connection().is_none());
+    assert_eq!(connections(&rig), 0);
 }
 
 #[test]
@@ -300,8 +305,11 @@ fn what_is_still_owed_when_the_last_flow_has_ended_is_held_nowhere() {
         owed += usize::from(in_use(&rig));
         let end = rig.now;
         let is_held = |rig: &Rig| {
-            let mut records = rig.client.streams.as_ref().unwrap().connection().unwrap().exchanges().iter();
-            records.any(|(_, record)| record.sent > end && record.held_until > record.sent)
+            let mut connections = rig.client.streams.as_ref().unwrap().connections();
+            connections.any(|connection| {
+                let mut records = connection.exchanges().iter();
+                records.any(|(_, record)| record.sent > end && record.held_until > record.sent)
+            })
         };
         assert!(!rig.run(MINUTE, is_held), "seed {seed}");
         assert!(!in_use(&rig), "seed {seed}");
@@ -365,36 +373,6 @@ fn the_rest_of_a_download_comes_as_quickly_as_the_most_of_it() {
     let took = rig.now.saturating_since(begun);
     // A hello, an open, a first answer with what is told to wait, that, and the end.
     assert!(took < Duration::from_secs(10), "{took:?}");
-}
-
-#[test]
-fn a_hello_that_is_answered_in_another_epoch_is_one_answer() {
-    let mut rig = Rig::new(options(2), CALM, 1);
-    rig.dead.push(1);
-    let stream = rig.open("echo", 1, false);
-    rig.run(MINUTE, |rig| rig.app(stream).got.len() == 1);
-    // Only the second relay works now, whose hello is still to be answered, and it is another node that answers.
-    rig.restart_node();
-    rig.dead = alloc::vec![0];
-    rig.run(3 * MINUTE, |_| false);
-    let stats = rig.client.stats();
-    assert!(rig.notices.iter().any(|notice| matches!(notice, ClientNotice::StreamsUnsupported { .. })));
-    assert_eq!(stats.answered + stats.failed + rig.client.calls.len() as u64, stats.calls, "{stats:?}");
-}
-
-#[test]
-fn a_relay_whose_node_knows_nothing_rests_and_is_asked_again_when_no_other_one_is_heard() {
-    let mut rig = Rig::new(options(2), CALM, 1);
-    let stream = rig.open("echo", 1, false);
-    rig.run(MINUTE, |_| false);
-    rig.dead.push(1);
-    rig.restart_node();
-    rig.write(stream, 1);
-    let first = |rig: &Rig| rig.client.relays.get(RelayId::new(0)).unwrap().clone();
-    assert!(rig.run(MINUTE, |rig| first(rig).destination().confirms_unknown_epoch()));
-    assert!(first(&rig).health().is_backing_off(rig.now));
-    // The one that is dead says neither that, nor otherwise.
-    assert!(rig.run(MINUTE / 4, Rig::ended));
 }
 
 #[test]

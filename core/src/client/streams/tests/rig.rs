@@ -1,4 +1,4 @@
-//! A client and a node joined by relays, in virtual time: every delay and every loss is drawn from a seed.
+//! A client and nodes joined by relays, in virtual time: every delay and every loss is drawn from a seed.
 
 use alloc::collections::{BTreeMap, BinaryHeap};
 use alloc::string::{String, ToString};
@@ -10,7 +10,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::client::{
-    Client, ClientAction, ClientEvent, ClientNotice, EndReason, ExchangeFailure, LocalEvent,
+    Client, ClientAction, ClientEvent, ClientNotice, Decryptor, EndReason, ExchangeFailure, LocalEvent,
 };
 use crate::config::{ClientOptions, NodeOptions, RelayOptions};
 use crate::error::ConnectFailure;
@@ -20,10 +20,7 @@ use crate::node::{Endpoint, Node, NodeAction, NodeEvent, Shut, UpstreamEvent};
 use crate::secret::Secret;
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
-use crate::wire::direction::Direction;
-use crate::wire::packet::{self, Unsealed};
-use crate::wire::seal::{Nonces, Seal};
-use crate::wire::{self, BodyForm, Limits, ReplyParts};
+use crate::wire::{self, BodyForm, Limits};
 
 /// Of a thousand requests, or replies, so many.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,11 +72,15 @@ pub(super) struct App {
 
 pub(super) struct Rig {
     pub(super) client: Client,
-    pub(super) node: Node,
+    pub(super) nodes: Vec<Node>,
+    /// The node that each relay leads to; the first where nothing is said.
+    pub(super) leads: BTreeMap<u32, usize>,
+    /// Nodes that answer nothing.
+    pub(super) silent: Vec<usize>,
     pub(super) now: Instant,
     pub(super) faults: Faults,
     pub(super) apps: BTreeMap<FlowId, App>,
-    pub(super) upstreams: BTreeMap<UpstreamId, Upstream>,
+    pub(super) upstreams: BTreeMap<(usize, UpstreamId), Upstream>,
     pub(super) notices: Vec<ClientNotice>,
     /// Relays that pass nothing on.
     pub(super) dead: Vec<u32>,
@@ -89,8 +90,6 @@ pub(super) struct Rig {
     pub(super) lie: Option<(u16, &'static str)>,
     /// Names of ops other than `streams` that left the client.
     pub(super) unsealed: Vec<&'static str>,
-    /// The node grants no larger packets.
-    pub(super) largest_grant: Option<u64>,
     /// Bodies of more bytes are refused.
     pub(super) largest_body: usize,
     pub(super) calls: u64,
@@ -100,31 +99,24 @@ pub(super) struct Rig {
     pub(super) lose_next: Option<usize>,
     /// Whether answers are opened before the client has them.
     pub(super) opens: bool,
-    forms: BTreeMap<u64, BodyForm>,
+    decryptors: BTreeMap<u64, Decryptor>,
     events: BinaryHeap<Reverse<(Instant, u64, Happening)>>,
     order: u64,
     relays: BTreeMap<u64, u32>,
-    requests: BTreeMap<u64, (u64, bool)>,
+    requests: BTreeMap<(usize, u64), (u64, bool)>,
     next_request: u64,
+    /// How many nodes were started.
+    started: u8,
     random: u64,
-    wakes: (Option<Instant>, Option<Instant>),
-    node_level: Level,
+    wake: Option<Instant>,
+    node_wakes: Vec<Option<Instant>>,
+    node_options: NodeOptions,
 }
 
 /// The byte at a place of a pattern that tells flows and directions apart.
 pub(super) fn byte(salt: u64, place: usize) -> u8 {
     let mixed = (place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ salt.wrapping_mul(0xd134_2543_de82_ef95);
     (mixed >> 29) as u8
-}
-
-/// The answer to a hello with another grant in it; none if it is no such answer.
-fn granting(most: u64, body: &Bytes) -> Option<Bytes> {
-    let down = Seal::null(Direction::Down);
-    let reply = wire::decode_answer(body, 1, Limits { max_body: usize::MAX, max_ops: 1 }).ok()?.pop()?;
-    let (mut header, _) = packet::decode_response(down.open(reply.data).ok()?).ok()?;
-    header.grants.as_mut()?.max_packet = most;
-    let packet = Unsealed::response(&header, 0).seal(&down, Nonces::new([0; 32]).next());
-    Some(wire::encode_answer(&[ReplyParts { data: &[packet], ..ReplyParts::default() }]))
 }
 
 pub(super) fn options(relays: usize) -> ClientOptions {
@@ -138,24 +130,43 @@ impl Rig {
     }
 
     pub(super) fn with_node(options: ClientOptions, level: Level, faults: Faults, seed: u64) -> Self {
-        let mut rig = Self::at_start(options, level, faults, seed);
+        Self::with_nodes(options, (1, node_options(level)), faults, seed)
+    }
+
+    /// Nodes with these options; the relays lead to them in turn.
+    pub(super) fn with_nodes(
+        options: ClientOptions,
+        (nodes, node_options): (usize, NodeOptions),
+        faults: Faults,
+        seed: u64,
+    ) -> Self {
+        let mut rig = Self::at_start(options, (nodes, node_options), faults, seed);
         rig.drain();
         rig
     }
 
     /// Every relay answers `lie` from the first call on.
     pub(super) fn lying(options: ClientOptions, lie: (u16, &'static str), faults: Faults) -> Self {
-        let mut rig = Self::at_start(options, Level::Streams, faults, 1);
+        let mut rig = Self::at_start(options, (1, node_options(Level::Streams)), faults, 1);
         rig.lie = Some(lie);
         rig.drain();
         rig
     }
 
-    fn at_start(options: ClientOptions, level: Level, faults: Faults, seed: u64) -> Self {
+    fn at_start(
+        options: ClientOptions,
+        (nodes, node_options): (usize, NodeOptions),
+        faults: Faults,
+        seed: u64,
+    ) -> Self {
         let now = Instant::from_micros(1_000_000);
+        let leads = (0..).zip(0..options.relays.len()).map(|(relay, place)| (relay, place % nodes));
+        let started = u8::try_from(nodes).unwrap();
         Self {
+            leads: leads.collect(),
+            silent: Vec::new(),
             client: Client::unsealed(options.validate().unwrap(), [7; 32], now),
-            node: node(level, 1, now),
+            nodes: (0..started).map(|place| node(&node_options, place, now)).collect(),
             now,
             faults,
             apps: BTreeMap::new(),
@@ -165,21 +176,22 @@ impl Rig {
             refusing: Vec::new(),
             lie: None,
             unsealed: Vec::new(),
-            largest_grant: None,
             largest_body: usize::MAX,
             calls: 0,
             calls_of: BTreeMap::new(),
             lose_next: None,
             opens: false,
-            forms: BTreeMap::new(),
+            decryptors: BTreeMap::new(),
             events: BinaryHeap::new(),
             order: 0,
             relays: BTreeMap::new(),
             requests: BTreeMap::new(),
             next_request: 0,
+            started,
             random: seed.wrapping_mul(2).wrapping_add(1),
-            wakes: (None, None),
-            node_level: level,
+            wake: None,
+            node_wakes: vec![None; nodes],
+            node_options,
         }
     }
 
@@ -200,13 +212,18 @@ impl Rig {
         self.events.push(Reverse((at, self.order, happening)));
     }
 
-    /// The node is another one from now on.
+    /// The first node is another one from now on.
     pub(super) fn restart_node(&mut self) {
-        self.node = node(self.node_level, 2, self.now);
-        self.requests.clear();
-        self.upstreams.clear();
-        self.next_request = 0;
-        self.wakes.1 = None;
+        self.nodes[0] = node(&self.node_options, self.started, self.now);
+        self.started += 1;
+        self.requests.retain(|(node, _), _| *node != 0);
+        self.upstreams.retain(|(node, _), _| *node != 0);
+        self.node_wakes[0] = None;
+    }
+
+    fn node_of(&self, exchange: u64) -> usize {
+        let relay = self.relays.get(&exchange);
+        relay.and_then(|relay| self.leads.get(relay)).copied().unwrap_or_default()
     }
 
     pub(super) fn open(&mut self, host: &str, to_send: usize, finish: bool) -> FlowId {
@@ -248,27 +265,27 @@ impl Rig {
         let end = self.now.saturating_add(most);
         while !done(self) {
             let first = self.events.peek().map(|Reverse((at, ..))| *at);
-            let Some(next) = [first, self.wakes.0, self.wakes.1].into_iter().flatten().min() else {
-                return false;
-            };
+            let wakes = self.node_wakes.iter().copied().chain([first, self.wake]);
+            let Some(next) = wakes.flatten().min() else { return false };
             if next > end {
                 self.now = end;
                 return false;
             }
             self.now = self.now.max(next);
-            if self.wakes.0.is_some_and(|at| at <= self.now) {
+            if self.wake.is_some_and(|at| at <= self.now) {
                 self.client.handle(self.now, ClientEvent::Timeout).unwrap();
             }
-            if self.wakes.1.is_some_and(|at| at <= self.now) {
-                self.node.handle(self.now, NodeEvent::Timeout).unwrap();
+            for (node, wake) in self.nodes.iter_mut().zip(&self.node_wakes) {
+                if wake.is_some_and(|at| at <= self.now) {
+                    node.handle(self.now, NodeEvent::Timeout).unwrap();
+                }
             }
-
             while self.events.peek().is_some_and(|Reverse((at, ..))| *at <= self.now) {
                 let Reverse((_, _, happening)) = self.events.pop().unwrap();
                 self.happen(happening);
             }
             self.drain();
-            for wake in [self.wakes.0, self.wakes.1].into_iter().flatten() {
+            for wake in self.node_wakes.iter().copied().chain([self.wake]).flatten() {
                 assert!(wake > self.now, "S7: {wake:?} is not later than {:?}", self.now);
             }
         }
@@ -283,17 +300,21 @@ impl Rig {
                     _ => Endpoint::Streams { key: Secret::new("k") },
                 };
                 let request = RequestId::new(self.next_request);
-                self.requests.insert(self.next_request, (exchange, copy));
+                let node = self.node_of(exchange);
+                if self.silent.contains(&node) {
+                    return;
+                }
+                self.requests.insert((node, self.next_request), (exchange, copy));
                 self.next_request += 1;
-                self.node
+                self.nodes[node]
                     .handle(self.now, NodeEvent::Request { request, endpoint, body: body.into() })
                     .unwrap();
             }
             Happening::Return { exchange, body, status } => {
                 let exchange = ExchangeId::new(exchange);
-                let decryptor = self.client.decryptor().filter(|_| self.opens);
-                let event = match (status, decryptor.zip(self.forms.get(&exchange.number()))) {
-                    (200, Some((decryptor, form))) => decryptor.event(exchange, *form, body.into()),
+                let decryptor = self.decryptors.get(&exchange.number()).filter(|_| self.opens);
+                let event = match (status, decryptor) {
+                    (200, Some(decryptor)) => decryptor.event(exchange, body.into()),
                     (200, None) => ClientEvent::Reply { exchange, body: body.into() },
                     (status, _) => {
                         let why = match status {
@@ -320,7 +341,7 @@ impl Rig {
             loop {
                 match self.client.poll() {
                     ClientAction::Idle { wake } => {
-                        self.wakes.0 = wake.map(|wake| wake.at);
+                        self.wake = wake.map(|wake| wake.at);
                         break;
                     }
                     action => {
@@ -329,32 +350,36 @@ impl Rig {
                     }
                 }
             }
-            loop {
-                match self.node.poll() {
-                    NodeAction::Idle { wake } => {
-                        self.wakes.1 = wake.map(|wake| wake.at);
-                        break;
-                    }
-                    action => {
-                        idle = false;
-                        self.on_node(action);
-                    }
-                }
+            for node in 0..self.nodes.len() {
+                idle &= self.drain_node(node);
             }
-            self.pump();
-            if idle && matches!(self.client.poll(), ClientAction::Idle { .. }) {
-                let idle = self.node.poll();
-                if let NodeAction::Idle { wake } = idle {
-                    self.wakes.1 = wake.map(|wake| wake.at);
-                    return;
-                }
-                self.on_node(idle);
+            idle &= self.pump();
+            if idle {
+                return;
             }
         }
     }
 
-    /// Applications and upstreams send what they may.
-    fn pump(&mut self) {
+    /// Takes the actions of a node. Returns whether there were none.
+    fn drain_node(&mut self, node: usize) -> bool {
+        let mut idle = true;
+        loop {
+            match self.nodes[node].poll() {
+                NodeAction::Idle { wake } => {
+                    self.node_wakes[node] = wake.map(|wake| wake.at);
+                    return idle;
+                }
+                action => {
+                    idle = false;
+                    self.on_node(node, action);
+                }
+            }
+        }
+    }
+
+    /// Applications and upstreams send what they may. Returns whether there was nothing.
+    fn pump(&mut self) -> bool {
+        let mut idle = true;
         let streams: Vec<FlowId> = self.apps.keys().copied().collect();
         for flow in streams {
             let app = self.apps.get_mut(&flow).unwrap();
@@ -368,17 +393,19 @@ impl Rig {
                 app.sent += len;
                 app.credit -= len;
                 let event = LocalEvent::Data(bytes.into());
+                idle = false;
                 self.client.handle(self.now, ClientEvent::Local { flow, event }).unwrap();
             }
             if app.finish && !app.finished && app.sent == app.to_send {
                 app.finished = true;
                 let event = LocalEvent::Fin;
+                idle = false;
                 self.client.handle(self.now, ClientEvent::Local { flow, event }).unwrap();
             }
         }
-        let upstreams: Vec<UpstreamId> = self.upstreams.keys().copied().collect();
-        for upstream in upstreams {
-            let state = self.upstreams.get_mut(&upstream).unwrap();
+        let upstreams: Vec<(usize, UpstreamId)> = self.upstreams.keys().copied().collect();
+        for (node, upstream) in upstreams {
+            let state = self.upstreams.get_mut(&(node, upstream)).unwrap();
             while state.credit > 0 && (state.sent < state.to_send || !state.queue.is_empty()) {
                 let bytes: Vec<u8> = if state.queue.is_empty() {
                     let len = state.credit.min(state.to_send - state.sent).min(64 * 1024);
@@ -390,23 +417,24 @@ impl Rig {
                 state.sent += bytes.len();
                 state.credit -= bytes.len();
                 let event = UpstreamEvent::Data(bytes.into());
-                self.node.handle(self.now, NodeEvent::Upstream { upstream, event }).unwrap();
+                idle = false;
+                self.nodes[node].handle(self.now, NodeEvent::Upstream { upstream, event }).unwrap();
             }
             if state.fin_due && !state.finished && state.queue.is_empty() && state.sent >= state.to_send {
                 state.finished = true;
                 let event = UpstreamEvent::Fin;
-                self.node.handle(self.now, NodeEvent::Upstream { upstream, event }).unwrap();
+                idle = false;
+                self.nodes[node].handle(self.now, NodeEvent::Upstream { upstream, event }).unwrap();
             }
         }
+        idle
     }
 
     fn on_client(&mut self, action: ClientAction) {
         match action {
-            ClientAction::Send { exchange, relay, body, form, deadline } => {
+            ClientAction::Send { exchange, relay, body, form, deadline, decryptor } => {
                 let number = exchange.number();
-                if body.is_packet() {
-                    self.forms.insert(number, form);
-                }
+                self.decryptors.extend(decryptor.map(|decryptor| (number, decryptor)));
                 let body = body.into_bytes();
                 self.calls += 1;
                 *self.calls_of.entry(relay.index()).or_default() += 1;
@@ -481,11 +509,12 @@ impl Rig {
         }
     }
 
-    fn on_node(&mut self, action: NodeAction) {
+    fn on_node(&mut self, node: usize, action: NodeAction) {
         match action {
             NodeAction::Respond { request, response } => {
-                let Some((exchange, copy)) = self.requests.remove(&request.number()) else { return };
+                let Some((exchange, copy)) = self.requests.remove(&(node, request.number())) else { return };
                 let dead = self.relays.get(&exchange).is_some_and(|relay| self.dead.contains(relay));
+                let dead = dead || self.silent.contains(&node);
                 if copy || dead || self.draw(1_000) < self.faults.lose_reply {
                     return;
                 }
@@ -496,7 +525,6 @@ impl Rig {
                 let at = self.now.saturating_add(self.way());
                 let status = response.status;
                 let body = response.body.into_bytes();
-                let body = self.largest_grant.and_then(|most| granting(most, &body)).unwrap_or(body);
                 self.at(at, Happening::Return { exchange, body: body.to_vec(), status });
             }
             NodeAction::OpenUpstream { upstream, target, .. } => {
@@ -509,35 +537,35 @@ impl Rig {
                     let to_send = host.parse().unwrap_or(0);
                     let fin_due = to_send > 0;
                     self.upstreams
-                        .insert(upstream, Upstream { host, to_send, fin_due, ..Upstream::default() });
+                        .insert((node, upstream), Upstream { host, to_send, fin_due, ..Upstream::default() });
                 }
-                self.node.handle(self.now, NodeEvent::Upstream { upstream, event }).unwrap();
+                self.nodes[node].handle(self.now, NodeEvent::Upstream { upstream, event }).unwrap();
             }
             NodeAction::WriteUpstream { upstream, bytes } => {
-                let state = self.upstreams.get_mut(&upstream).unwrap();
+                let state = self.upstreams.get_mut(&(node, upstream)).unwrap();
                 state.got.extend_from_slice(&bytes);
                 if state.host == "echo-udp" {
                     let event = UpstreamEvent::Datagram(bytes);
-                    self.node.handle(self.now, NodeEvent::Upstream { upstream, event }).unwrap();
+                    self.nodes[node].handle(self.now, NodeEvent::Upstream { upstream, event }).unwrap();
                     return;
                 }
                 if state.host == "echo" {
                     state.queue.extend_from_slice(&bytes);
                 }
                 let event = UpstreamEvent::Written(bytes.len());
-                self.node.handle(self.now, NodeEvent::Upstream { upstream, event }).unwrap();
+                self.nodes[node].handle(self.now, NodeEvent::Upstream { upstream, event }).unwrap();
             }
             NodeAction::Credit { upstream, bytes } => {
-                if let Some(state) = self.upstreams.get_mut(&upstream) {
+                if let Some(state) = self.upstreams.get_mut(&(node, upstream)) {
                     state.credit += bytes;
                 }
             }
             NodeAction::FinishUpstream { upstream } => {
-                let state = self.upstreams.get_mut(&upstream).unwrap();
+                let state = self.upstreams.get_mut(&(node, upstream)).unwrap();
                 state.fin_due = true;
             }
             NodeAction::ShutUpstream { upstream, how } => {
-                let state = self.upstreams.get_mut(&upstream);
+                let state = self.upstreams.get_mut(&(node, upstream));
                 if let (Some(state), Shut::Close | Shut::Reset) = (state, how) {
                     state.credit = 0;
                     state.finished = true;
@@ -556,7 +584,10 @@ impl Rig {
     }
 }
 
-fn node(level: Level, seed: u8, now: Instant) -> Node {
-    let options = NodeOptions { max_level: level, ..NodeOptions::new(Secret::new("k")) };
-    Node::unsealed(options.validate().unwrap(), [seed; 32], now)
+pub(super) fn node_options(level: Level) -> NodeOptions {
+    NodeOptions { max_level: level, ..NodeOptions::new(Secret::new("k")) }
+}
+
+fn node(options: &NodeOptions, seed: u8, now: Instant) -> Node {
+    Node::unsealed(options.clone().validate().unwrap(), [seed; 32], now)
 }

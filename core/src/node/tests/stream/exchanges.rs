@@ -10,7 +10,6 @@ fn an_answer_echoes_its_request_and_counts() {
     let second = pair.ask(2, &[]);
     let (first, second) = (pair.answer(first), pair.answer(second));
     assert_eq!(first.header.exchange.get(), 1);
-    assert_eq!(Some(first.header.epoch), pair.epoch);
     assert_eq!(first.header.answer.next(), second.header.answer);
 }
 
@@ -200,10 +199,9 @@ fn a_packet_beside_other_ops_does_not_hold_them_up() {
 #[test]
 fn a_node_below_level_2_does_not_know_the_op() {
     let mut pair = Pair::strangers(|options| options.max_level = Level::Sequenced);
-    let header = RequestHeader { epoch: None, ..pair.header(0) };
-    let request = pair.send(&header, &[]);
+    let packet = pair.client_hello(1, None).packet();
+    let request = pair.rig.batch(&[Op::Streams { packet: packet.clone() }]);
     assert!(pair.rig.reply(request).is_unsupported("streams"));
-    let packet = pair.packet(&header, &[]);
     let request = pair.rig.request(Endpoint::Streams { key: Secret::new(KEY) }, packet);
     assert_eq!(pair.rig.response(request).status, 404);
 }

@@ -18,9 +18,12 @@ use crate::level::Level;
 use crate::seq::Seq;
 use crate::wire::direction::Direction;
 use crate::wire::frame::Frame;
+use crate::wire::handshake::{
+    ClientHello, ConnectionKeys, HelloPayload, Notice, NoticeKind, SecretKeys, Token,
+};
 use crate::wire::number::{ExchangeNumber, StreamNumber};
 use crate::wire::packet::{
-    self, ClientId, Epoch, Grants, RequestHeader, ResponseHeader, ResponseRoom, Status, Unsealed,
+    self, ClientId, Grants, RequestHeader, ResponseHeader, ResponseRoom, Status, Unsealed,
 };
 use crate::wire::reset::ResetCode;
 use crate::wire::seal::{Nonces, Seal};
@@ -30,13 +33,20 @@ const MIB: u64 = 1 << 20;
 /// A node, and a client of it.
 struct Pair {
     rig: Rig,
-    up: Seal,
-    down: Seal,
+    keys: SecretKeys,
     nonces: Nonces,
-    client: ClientId,
-    epoch: Option<Epoch>,
+    /// The connection that the client speaks of.
+    connection: Connection,
     /// What the next request says, beside its number.
     terms: Terms,
+}
+
+/// A connection, as its client knows it.
+#[derive(Clone)]
+struct Connection {
+    client: ClientId,
+    up: Seal,
+    down: Seal,
 }
 
 #[derive(Clone, Copy)]
@@ -84,51 +94,82 @@ impl Answer {
 }
 
 impl Pair {
-    /// A client that does not know the node yet.
+    /// A client that has said hello under number 1, and nothing else.
     fn strangers(change: impl FnOnce(&mut NodeOptions)) -> Self {
+        let mut secret = Secret::new("");
         let rig = Rig::with(|options| {
             options.max_level = Level::Streams;
             change(options);
+            secret = options.secret.clone().unwrap_or_else(|| Secret::new(""));
         });
-        let secret = Secret::new(KEY);
         let terms =
             Terms { hold: 25_000, max_held: 1, max_response: MIB, total: 64 * MIB, confirm: 0, done: 0 };
-        Self {
-            rig,
-            up: Seal::new(&secret, Direction::Up),
-            down: Seal::new(&secret, Direction::Down),
-            nonces: Nonces::new([9; 32]),
-            client: ClientId([1; 16]),
-            epoch: None,
-            terms,
-        }
+        let keys = SecretKeys::new(&secret);
+        let nobody = ConnectionKeys::of_test(keys.client_id([0; 8]), [0; 32], [1; 32]);
+        Self { rig, keys, nonces: Nonces::new([9; 32]), connection: Connection::new(&nobody), terms }
     }
 
-    /// A client that has its epoch, from exchange 0.
+    /// A client whose exchange 0 is answered.
     fn new() -> Self {
         Self::with(|_| {})
     }
 
     fn with(change: impl FnOnce(&mut NodeOptions)) -> Self {
         let mut pair = Self::strangers(change);
-        pair.hello(0);
-        pair.terms.done = 1;
+        pair.connect(1);
         pair
     }
 
-    fn hello(&mut self, exchange: u64) -> Grants {
-        let header = RequestHeader { epoch: None, ..self.header(exchange) };
-        let request = self.send(&header, &[]);
-        let answer = self.answer(request);
-        self.epoch = Some(answer.header.epoch);
-        answer.header.grants.expect("a hello is answered with grants")
+    /// A connection under this number, whose exchange 0 is answered.
+    fn connect(&mut self, number: u8) -> Grants {
+        let grants = self.hello(number);
+        let terms = self.terms;
+        self.terms = Terms { hold: 0, done: 0, ..terms };
+        let request = self.ask(0, &[]);
+        self.answer(request);
+        self.terms = Terms { done: 1, ..terms };
+        grants
+    }
+
+    /// The hello under this number.
+    fn client_hello(&self, number: u8, token: Option<Token>) -> ClientHello {
+        let client = self.keys.client_id([number; 8]);
+        ClientHello::new(&self.keys, client, [number; 32], HelloPayload { token })
+    }
+
+    /// Says hello under this number, and speaks of that connection from now on.
+    fn hello(&mut self, number: u8) -> Grants {
+        let hello = self.client_hello(number, None);
+        let request = self.rig.batch(&[Op::Streams { packet: hello.packet() }]);
+        let (payload, keys) = hello.read(&self.rig.reply(request).data).expect("an answer");
+        self.connection = Connection::new(&keys);
+        payload.grants
+    }
+
+    /// What the node says to a hello that it does not let in.
+    fn refusal(&mut self, number: u8, token: Option<Token>) -> Option<Notice> {
+        let hello = self.client_hello(number, token).packet();
+        let request = self.rig.batch(&[Op::Streams { packet: hello.clone() }]);
+        self.notice(&hello, request)
+    }
+
+    /// The notice that answers a packet.
+    fn notice(&self, packet: &[u8], request: RequestId) -> Option<Notice> {
+        let data = self.rig.reply(request).data;
+        Notice::open(self.keys.notice(), packet.first_chunk()?, &data).ok()
+    }
+
+    /// Whether a request of the connection is answered by `unknown`.
+    fn is_unknown(&mut self, exchange: u64, frames: &[Frame]) -> bool {
+        let header = self.header(exchange);
+        let packet = self.packet(&header, frames);
+        let request = self.rig.batch(&[Op::Streams { packet: packet.clone() }]);
+        self.notice(&packet, request).is_some_and(|notice| notice.kind == NoticeKind::Unknown)
     }
 
     fn header(&self, exchange: u64) -> RequestHeader {
         let Terms { hold, max_held, max_response, total, confirm, done } = self.terms;
         RequestHeader {
-            client: self.client,
-            epoch: self.epoch,
             exchange: ExchangeNumber::new(exchange),
             done: ExchangeNumber::new(done.min(exchange)),
             hold: Duration::from_millis(hold),
@@ -144,7 +185,7 @@ impl Pair {
         for frame in frames {
             writer.push(frame);
         }
-        writer.seal(&self.up, self.nonces.next())
+        writer.seal(&self.connection.up, self.nonces.next())
     }
 
     fn send(&mut self, header: &RequestHeader, frames: &[Frame]) -> RequestId {
@@ -160,8 +201,7 @@ impl Pair {
 
     fn read(&self, packet: Bytes) -> Answer {
         let len = packet.len();
-        let (header, frames) = packet::decode_response(self.down.open(packet).unwrap()).unwrap();
-        assert_eq!(header.client, self.client);
+        let (header, frames) = packet::decode_response(self.connection.down.open(packet).unwrap()).unwrap();
         Answer { header, frames: frames.collect(), len }
     }
 
@@ -169,11 +209,6 @@ impl Pair {
         let reply = self.rig.reply(request);
         assert_eq!(reply.error, None);
         self.read(reply.data)
-    }
-
-    /// The same; what `unknown` says is of the epoch that it was asked in.
-    fn answer_of_any_epoch(&self, request: RequestId) -> Answer {
-        self.read(self.rig.reply(request).data)
     }
 
     /// The answer to a request that is answered within `millis`.
@@ -205,6 +240,13 @@ impl Pair {
             _ => None,
         });
         ends.collect()
+    }
+}
+
+impl Connection {
+    fn new(keys: &ConnectionKeys) -> Self {
+        let seal = |way| Seal::new(keys, way);
+        Self { client: keys.client(), up: seal(Direction::Up), down: seal(Direction::Down) }
     }
 }
 
