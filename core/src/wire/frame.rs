@@ -206,12 +206,12 @@ impl Frame {
     /// Reads one frame; `None` when it is one to be skipped.
     fn decode(cursor: &mut Cursor<'_>, way: Direction) -> Result<Option<Self>, PacketError> {
         let number = cursor.varint("a frame's type")?;
-        let len = cursor.number("a frame's length")?;
-        let mut fields = cursor.part(len, "a frame")?;
         if number == u64::from(PADDING) {
             // In more bytes than it needs.
             return Err(PacketError::Padding);
         }
+        let len = cursor.number("a frame's length")?;
+        let mut fields = cursor.part(len, "a frame")?;
         let Some((kind, only)) = FrameType::find(number) else {
             return if number & 1 == 0 { Ok(None) } else { Err(PacketError::UnknownFrame(number)) };
         };

@@ -116,8 +116,8 @@ impl LocalStream {
                 (Transport::Udp(datagrams), 0)
             }
         };
-        // Nothing is gained by reading more than the node has room for.
-        let granted = usize::try_from(grants.uplink_window.min(grants.uplink_total)).unwrap_or(usize::MAX);
+        // Nothing is gained by reading more than the node has room for. It widens the first window soon.
+        let granted = usize::try_from(grants.uplink_total).unwrap_or(usize::MAX);
         credit.widen(options.uplink_window.min(granted));
         let socket = LocalSocket { flow, target, open: false, window, credit, opened: now, last_active: now };
         Self::new(transport, Pending::Queued, socket, now)

@@ -179,6 +179,13 @@ impl Connections {
         }
     }
 
+    /// Erases what is half-open or has ended.
+    pub(super) fn forget_others(&mut self) {
+        self.half_open = HalfOpens::default();
+        self.ended.clear();
+        self.ended_order.clear();
+    }
+
     /// What is too old is erased.
     pub(super) fn expire(&mut self, now: Instant) {
         self.half_open.expire(now);

@@ -376,11 +376,13 @@ impl Streams {
         }
     }
 
-    /// The node closes: every stream is reset, and every held request is answered with that.
+    /// The node closes: every stream is reset, and every held request is answered with that. Later ones are refused.
     pub(super) fn close(&mut self, cx: &mut Context) {
         for id in self.connections.ids() {
             self.end_client(cx, id, EndCode::Stop, ClientEnd::NodeClosed);
         }
+        self.connections.forget_others();
+        self.rearm(cx);
     }
 
     /// Ends a connection, and tells its client why.

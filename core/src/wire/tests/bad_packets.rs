@@ -61,11 +61,11 @@ fn frames_in_the_wrong_direction_fail_the_packet() {
 
 #[test]
 fn unknown_frames_are_skipped_when_even_and_fatal_when_odd() {
-    for kind in [0, 6, 64, varint::MAX - 1] {
+    for kind in [6, 64, varint::MAX - 1] {
         let (_, frames) = decode_request(framed(kind, b"whatever")).unwrap();
         assert_eq!(frames.count(), 0);
     }
-    for kind in [17, 65, varint::MAX] {
+    for kind in [21, 65, varint::MAX] {
         assert_eq!(error(framed(kind, b"whatever")), PacketError::UnknownFrame(kind));
     }
 }

@@ -160,6 +160,7 @@ impl Rig {
         seed: u64,
     ) -> Self {
         let now = Instant::from_micros(1_000_000);
+        let node_options = NodeOptions { secret: options.secret.clone(), ..node_options };
         let leads = (0..).zip(0..options.relays.len()).map(|(relay, place)| (relay, place % nodes));
         let started = u8::try_from(nodes).unwrap();
         Self {
@@ -585,7 +586,7 @@ impl Rig {
 }
 
 pub(super) fn node_options(level: Level) -> NodeOptions {
-    NodeOptions { max_level: level, ..NodeOptions::new(Secret::new("k")) }
+    NodeOptions { max_level: level, min_level: Some(Level::Legacy), ..NodeOptions::new(Secret::new("k")) }
 }
 
 fn node(options: &NodeOptions, seed: u8, now: Instant) -> Node {

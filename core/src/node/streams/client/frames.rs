@@ -80,6 +80,7 @@ impl ClientConnection {
         };
         let first = self.grants().uplink_window;
         self.shared.insert(number, Stream::open(socket, window, first, cx.config(), now));
+        self.shared.refresh(number, now);
         self.arm(number, cx);
     }
 

@@ -178,6 +178,8 @@ fn a_client_without_a_secret_is_told_that_the_node_wants_one() {
     pair.keys = SecretKeys::new(&Secret::new(""));
     let notice = pair.refusal(1, None).unwrap();
     assert_eq!((notice.kind, &*notice.text), (NoticeKind::NotAllowed, "this node wants a secret"));
+    let keys = ConnectionKeys::of_test(pair.keys.client_id([1; 8]), [0; 32], [0; 32]);
+    pair.connection = Connection::new(&keys);
     let request = pair.ask(0, &[]);
     assert!(pair.is_bad_packet(request));
 }
