@@ -106,13 +106,11 @@ impl RecvHalf {
         }
     }
 
-    /// A direction whose sender begins with credit for `first` bytes, and is granted the rest of `window` at once.
-    pub(crate) fn granting(first: u64, window: u64) -> Self {
-        let mut half = Self::new(window);
-        if first < window {
-            half.credit.queue();
+    /// The sender began with credit for `first` bytes, and is granted the rest of the window.
+    pub(crate) fn widen(&mut self, first: u64) {
+        if first < self.window && self.state == RecvState::Receiving {
+            self.credit.queue();
         }
-        half
     }
 
     /// A chunk came in a copy of a packet that had come before. If it is not new, it is not acknowledged again: an

@@ -48,18 +48,12 @@ pub(super) fn buffers(kind: FlowKind, window: u64, config: &NodeOptions) -> usiz
 }
 
 impl Stream<Socket> {
-    /// A stream whose upstream is being opened. Its client may send it `first` bytes before any WINDOW.
-    pub(super) fn open(
-        socket: Socket,
-        window: u64,
-        first: u64,
-        config: &NodeOptions,
-        now: Instant,
-    ) -> Self {
+    /// A stream whose upstream is being opened.
+    pub(super) fn open(socket: Socket, window: u64, config: &NodeOptions, now: Instant) -> Self {
         let transport = match socket.kind() {
             FlowKind::Tcp => Transport::Tcp {
                 send: SendHalf::new(window),
-                recv: RecvHalf::granting(first, config.tuning.streams.uplink_window),
+                recv: RecvHalf::new(config.tuning.streams.uplink_window),
             },
             FlowKind::Udp => Transport::Udp(Datagrams::default()),
         };

@@ -78,9 +78,7 @@ impl ClientConnection {
             let limit = if full { "streams.max_streams" } else { "max_sessions" };
             return cx.notice(NodeNotice::LimitReached { limit });
         };
-        let first = self.grants().uplink_window;
-        self.shared.insert(number, Stream::open(socket, window, first, cx.config(), now));
-        self.shared.refresh(number, now);
+        self.shared.insert(number, Stream::open(socket, window, cx.config(), now));
         self.arm(number, cx);
     }
 
