@@ -245,7 +245,7 @@ fn a_relay_that_carries_much_is_not_down_because_a_few_calls_were_lost() {
     let is_full = |rig: &Rig| rig.upstreams.values().all(|upstream| upstream.got.len() < 60 * MIB);
     for seed in 1..6 {
         let mut rig = Rig::new(options(2), LOSSY, seed);
-        rig.open("sink", 80 * MIB, true);
+        rig.open("sink", 120 * MIB, true);
         assert!(rig.run(20 * MINUTE, |rig| is_down(rig) || !is_full(rig)) && !is_down(&rig), "seed {seed}");
     }
 }
