@@ -208,10 +208,10 @@ async fn packets_go_through_in_batches() {
         let node = node().await;
         let Some(script) = Script::start(name, &node_url(&node)).await else { return };
         let mut hand = Hand::new("known to both ends", 1);
-        let ops = json!([{"op": "streams", "d": STANDARD.encode(hand.knock())}]);
+        let ops = json!([{"op": "streams", "d": STANDARD.encode(hand.hello())}]);
         let answer = script.batch(ops).await;
         let packet = answer["r"][0]["d"].as_str().unwrap_or_else(|| panic!("{name}: {answer}"));
-        hand.open(&STANDARD.decode(packet).unwrap().into());
+        hand.greeted(&STANDARD.decode(packet).unwrap());
     }
 }
 
@@ -220,9 +220,9 @@ async fn the_worker_passes_packets_as_they_are() {
     let node = node().await;
     let Some(script) = Script::start(WORKER, &node_url(&node)).await else { return };
     let mut hand = Hand::new("known to both ends", 1);
-    let answer = script.packet(&format!("Bearer {KEY}"), hand.knock()).await;
+    let answer = script.packet(&format!("Bearer {KEY}"), hand.hello()).await;
     assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, PACKET.1));
-    hand.open(&answer.body);
+    hand.greeted(&answer.body);
     let answer = script.packet(&format!("bearer {KEY}"), Bytes::from_static(b"\x02\xff")).await;
     assert_eq!(
         (answer.status, answer.text()),
@@ -248,7 +248,7 @@ async fn the_worker_shows_rejected_packets_a_page() {
 async fn the_apps_script_takes_no_packets_as_they_are() {
     let mut stub = StubNode::answering("").await;
     let Some(script) = Script::start(APPS_SCRIPT, &stub.url()).await else { return };
-    let answer = script.packet(&format!("Bearer {KEY}"), Hand::new("known to both ends", 1).knock()).await;
+    let answer = script.packet(&format!("Bearer {KEY}"), Hand::new("known to both ends", 1).hello()).await;
     assert!(answer.text().contains(DECOY));
     assert!(stub.is_unasked());
 }
@@ -260,11 +260,11 @@ async fn calls_that_the_node_holds_do_not_hold_each_other() {
         let Some(script) = Script::start(name, &node_url(&node)).await else { return };
         let mut hand = Hand::new("known to both ends", 1);
         let op = |packet: Bytes| json!([{"op": "streams", "d": STANDARD.encode(packet)}]);
-        let answer = script.batch(op(hand.knock())).await;
-        hand.open(&STANDARD.decode(answer["r"][0]["d"].as_str().unwrap()).unwrap().into());
+        let answer = script.batch(op(hand.hello())).await;
+        hand.greeted(&STANDARD.decode(answer["r"][0]["d"].as_str().unwrap()).unwrap());
         let held = op(hand.packet(Duration::from_secs(50), &[]));
         // Of another client: the next packet of this one acknowledges the held one.
-        let free = op(Hand::new("known to both ends", 2).knock());
+        let free = op(Hand::new("known to both ends", 2).hello());
         tokio::select! {
             answer = script.batch(held) => panic!("{name}: was not held: {answer}"),
             answer = script.batch(free) => assert!(answer["r"][0]["d"].is_string(), "{name}: {answer}"),

@@ -1,15 +1,10 @@
 //! Mask over keys and secrets.
 
 use std::fmt;
-use std::ops::Range;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
+use seqlane::Secret;
 use seqlane::wire::direction::Direction;
-use seqlane::wire::seal::{NONCE_LEN, Nonce, Seal, Unsealed, VERSION};
-use seqlane::wire::{ReplyParts, encode_answer};
-use seqlane::{BodyForm, DecryptedPacket, Secret};
+use seqlane::wire::seal::PACKET;
 
 use crate::json_fields::{Field, Fields};
 use crate::machine::Secrets;
@@ -24,33 +19,12 @@ const FOREIGN: u8 = b'0';
 /// A body keeps its length. A foreign or truncated key is masked too, and remains foreign or truncated.
 pub struct Mask {
     keys: Vec<Secret>,
-    up: Seals,
-    down: Seals,
-}
-
-/// The seal of one direction, and its replacement.
-struct Seals {
-    real: Seal,
-    stand_in: Seal,
-}
-
-impl Seals {
-    fn new(secret: &Secret, stand_in: &Secret, way: Direction) -> Self {
-        Self { real: Seal::new(secret, way), stand_in: Seal::new(stand_in, way) }
-    }
 }
 
 impl Mask {
     /// The mask over these secrets.
     pub fn new(secrets: Secrets) -> Self {
-        let Secrets { keys, secret } = secrets;
-        let (secret, stand_in) = match (secret, keys.first()) {
-            (Some(secret), _) => (secret.clone(), stand_in::of_secret(&secret)),
-            (None, Some(key)) => (key.clone(), stand_in::of(key)),
-            (None, None) => (Secret::new(""), Secret::new("")),
-        };
-        let seals = |way| Seals::new(&secret, &stand_in, way);
-        Self { up: seals(Direction::Up), down: seals(Direction::Down), keys }
+        Self { keys: secrets.keys }
     }
 
     /// Whether this is one of the keys.
@@ -69,30 +43,19 @@ impl Mask {
     }
 
     /// Appends the body of a call or of its answer, JSON or packet, with every key and seal masked.
-    pub(crate) fn apply(&self, way: Direction, body: &[u8], out: &mut Vec<u8>) {
+    pub(crate) fn apply(&self, _: Direction, body: &[u8], out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(body);
         let copy = &mut out[start..];
-        if body.first() == Some(&VERSION) {
-            self.reseal(way, copy);
+        if body.first() == Some(&PACKET) {
             return;
         }
         for field in Fields::new(body) {
             match &body[field.name.clone()] {
                 // Every spelling of the name `k` in JSON.
                 b"k" | b"\\u006b" | b"\\u006B" => self.mask_key(&field, copy),
-                b"d" if field.is_whole => self.mask_packet(way, field.value, copy),
                 _ => {}
             }
-        }
-    }
-
-    /// The body of an answer with this packet, sealed with the stand-in. A stand-in is no secret, so any nonce is safe.
-    pub(crate) fn seal(&self, packet: &DecryptedPacket) -> Bytes {
-        let sealed = Unsealed::of(packet.plaintext()).seal(&self.down.stand_in, Nonce::new([0; NONCE_LEN]));
-        match packet.form() {
-            BodyForm::Packet => sealed,
-            BodyForm::Json => encode_answer(&[ReplyParts { data: &[sealed], ..ReplyParts::default() }]),
         }
     }
 
@@ -113,34 +76,6 @@ impl Mask {
         if let Some(quote) = rest.first_mut() {
             *quote = b'"';
         }
-    }
-
-    /// Masks a packet of level 2 in base64.
-    fn mask_packet(&self, way: Direction, place: Range<usize>, body: &mut [u8]) {
-        let text = &mut body[place];
-        // The first byte tells nearly every other payload from a packet.
-        let mut first = [0; 3];
-        let starts = text.get(..4).is_some_and(|four| STANDARD.decode_slice(four, &mut first).is_ok());
-        if !starts || first.first() != Some(&VERSION) {
-            return;
-        }
-        let Ok(mut packet) = STANDARD.decode(&*text) else { return };
-        self.reseal(way, &mut packet);
-        STANDARD
-            .encode_slice(&packet, text)
-            .expect("a packet of the same length has an encoding of the same length");
-    }
-
-    /// Replaces the seal of a packet by the stand-in, with the same nonce. A packet that does not open stays as it is.
-    fn reseal(&self, way: Direction, packet: &mut [u8]) {
-        let seals = match way {
-            Direction::Up => &self.up,
-            Direction::Down => &self.down,
-        };
-        let Ok(plaintext) = seals.real.open(Bytes::copy_from_slice(packet)) else { return };
-        let Some(nonce) = packet.get(1..).and_then(<[u8]>::first_chunk) else { return };
-        let resealed = Unsealed::of(&plaintext).seal(&seals.stand_in, Nonce::new(*nonce));
-        packet.copy_from_slice(&resealed);
     }
 }
 

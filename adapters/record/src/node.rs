@@ -80,6 +80,8 @@ impl Machine for Node {
             NodeEvent::RequestGone { .. }
             | NodeEvent::Upstream { .. }
             | NodeEvent::Timeout
+            | NodeEvent::Drain
+            | NodeEvent::Users(_)
             | NodeEvent::Close => 0,
         }
     }
@@ -113,6 +115,7 @@ impl Machine for Node {
             NodeEvent::Upstream { upstream, event } => write_upstream(*upstream, event, out),
             NodeEvent::Timeout => put([number::TIMEOUT], out),
             NodeEvent::Close => put([number::CLOSE], out),
+            NodeEvent::Drain | NodeEvent::Users(_) => put([number::TIMEOUT], out),
         }
     }
 

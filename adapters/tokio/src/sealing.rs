@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use seqlane::wire::Body;
-use seqlane::{BodyForm, ClientEvent, Decryptor, ExchangeFailure, ExchangeId};
+use seqlane::{ClientEvent, Decryptor, ExchangeFailure, ExchangeId};
 
 /// Bodies from this size on, which take 0.1 ms, are sealed and opened on a blocking thread.
 const BLOCKING_THREAD: usize = 64 * 1024;
@@ -15,16 +15,11 @@ pub(crate) async fn into_bytes(body: Body) -> Option<Bytes> {
     tokio::task::spawn_blocking(|| body.into_bytes()).await.ok()
 }
 
-/// The event for an answer to a call that had a packet of this form.
-pub(crate) async fn open(
-    decryptor: Decryptor,
-    exchange: ExchangeId,
-    form: BodyForm,
-    body: Bytes,
-) -> ClientEvent {
+/// The event for an answer to a call that had a packet of a connection.
+pub(crate) async fn open(decryptor: Decryptor, exchange: ExchangeId, body: Bytes) -> ClientEvent {
     if body.len() < BLOCKING_THREAD {
-        return decryptor.event(exchange, form, body);
+        return decryptor.event(exchange, body);
     }
-    let opening = tokio::task::spawn_blocking(move || decryptor.event(exchange, form, body));
+    let opening = tokio::task::spawn_blocking(move || decryptor.event(exchange, body));
     opening.await.unwrap_or(ClientEvent::ExchangeFailed { exchange, why: ExchangeFailure::Unknown })
 }

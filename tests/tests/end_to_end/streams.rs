@@ -246,20 +246,28 @@ async fn flows_end_with_the_reason_when_their_node_was_restarted_and_new_ones_op
 }
 
 #[tokio::test]
-async fn a_node_of_level_1_or_with_another_secret_is_spoken_to_at_level_1() {
-    let old: fn(&mut NodeOptions) = |options| options.max_level = Level::Sequenced;
-    let other: fn(&mut NodeOptions) =
-        |options| options.secret = Some(Secret::new("another secret altogether"));
-    for tune in [old, other] {
-        let harness = streams().node_options(tune).start().await;
-        let mut notices = harness.notices();
-        let origin = Origin::echo().await;
-        let mut socket = harness.connect(origin.address()).await;
-        assert_eq!(echo(&mut socket, b"there and back").await.unwrap(), b"there and back");
-        let is_sequenced =
-            |notice: &_| matches!(notice, ClientNotice::Connected { level: Level::Sequenced, .. });
-        notices.wait_for(is_sequenced).await;
-    }
+async fn a_node_of_level_1_is_spoken_to_at_level_1() {
+    let harness = streams().node_options(|options| options.max_level = Level::Sequenced).start().await;
+    let mut notices = harness.notices();
+    let origin = Origin::echo().await;
+    let mut socket = harness.connect(origin.address()).await;
+    assert_eq!(echo(&mut socket, b"there and back").await.unwrap(), b"there and back");
+    let is_sequenced = |notice: &_| matches!(notice, ClientNotice::Connected { level: Level::Sequenced, .. });
+    notices.wait_for(is_sequenced).await;
+}
+
+/// Its `bad packet` is the relay's failure, which makes nobody send in clear.
+#[tokio::test]
+async fn a_node_with_another_secret_carries_nothing() {
+    let client = |options: &mut ClientOptions| {
+        options.request_timeout = Duration::from_secs(5);
+        options.open = OpenMode::Confirmed;
+    };
+    let node = |options: &mut NodeOptions| options.secret = Some(Secret::new("another secret altogether"));
+    let harness = streams().client_options(client).node_options(node).start().await;
+    let origin = Origin::echo().await;
+    assert!(soon(dial::socks(harness.proxy(), origin.address())).await.is_err());
+    assert_eq!(harness.node.stats().await.stats.sessions_opened, 0);
 }
 
 #[tokio::test]

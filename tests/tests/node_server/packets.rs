@@ -7,7 +7,10 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::{Method, StatusCode};
-use seqlane::{Level, NodeOptions};
+use seqlane::wire::frame::Frame;
+use seqlane::wire::handshake::{Notice, SecretKeys};
+use seqlane::{EndCode, Level, NodeOptions, NoticeKind, Secret};
+use seqlane_tests::deadline::soon;
 use seqlane_tests::http_client::{Answer, HttpClient};
 use seqlane_tests::packets::{Hand, PACKET};
 
@@ -31,6 +34,14 @@ async fn with(tune: impl FnOnce(&mut NodeOptions)) -> Harness {
     .await
 }
 
+/// A client that has a connection.
+async fn connected(harness: &Harness) -> Hand {
+    let mut hand = Hand::new("known to both ends", 1);
+    let answer = send(harness, "Bearer key", hand.hello()).await;
+    hand.greeted(&answer.body);
+    hand
+}
+
 async fn send(harness: &Harness, authorization: &str, body: impl Into<Bytes>) -> Answer {
     let headers = [PACKET, ("authorization", authorization), ("accept-encoding", "gzip")];
     harness.http.send(Method::POST, &harness.url(PATH), &headers, body).await.unwrap()
@@ -39,7 +50,7 @@ async fn send(harness: &Harness, authorization: &str, body: impl Into<Bytes>) ->
 #[tokio::test]
 async fn a_packet_is_answered_by_a_packet() {
     let harness = harness().await;
-    let mut hand = Hand::new("known to both ends", 1);
+    let mut hand = connected(&harness).await;
     for http in [HttpClient::http1(), HttpClient::http2()] {
         let headers = [PACKET, ("authorization", "Bearer key")];
         let answer = http.send(Method::POST, &harness.url(PATH), &headers, hand.knock()).await.unwrap();
@@ -54,7 +65,7 @@ async fn a_wrong_key_or_none_gets_the_same_page_as_elsewhere() {
     let harness = harness().await;
     let elsewhere = harness.post("/tunnel/batch", r#"{"k":"wrong","ops":[]}"#).await;
     for authorization in ["Bearer wrong", "Basic key", "key", ""] {
-        let answer = send(&harness, authorization, Hand::new("known to both ends", 1).knock()).await;
+        let answer = send(&harness, authorization, Hand::new("known to both ends", 1).hello()).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{authorization}");
         assert_eq!(answer.header("content-type"), elsewhere.header("content-type"));
         assert_eq!(answer.body, elsewhere.body);
@@ -66,7 +77,7 @@ async fn a_wrong_key_or_none_gets_the_same_page_as_elsewhere() {
 #[tokio::test]
 async fn a_malformed_packet_or_one_with_another_secret_is_a_bad_request() {
     let harness = harness().await;
-    for body in [Bytes::new(), Bytes::from_static(b"{}"), Hand::new("another secret altogether", 1).knock()] {
+    for body in [Bytes::new(), Bytes::from_static(b"{}"), Hand::new("another secret altogether", 1).hello()] {
         assert_eq!(send(&harness, "Bearer key", body).await.status, StatusCode::BAD_REQUEST);
     }
 }
@@ -74,16 +85,46 @@ async fn a_malformed_packet_or_one_with_another_secret_is_a_bad_request() {
 #[tokio::test]
 async fn a_node_without_level_2_has_no_such_path() {
     let harness = with(|options| options.max_level = Level::Sequenced).await;
-    let answer = send(&harness, "Bearer key", Hand::new("known to both ends", 1).knock()).await;
+    let answer = send(&harness, "Bearer key", Hand::new("known to both ends", 1).hello()).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
-async fn the_key_seals_where_there_is_no_secret() {
+async fn where_there_is_no_secret_the_empty_one_stands_for_it() {
     let harness = with(|options| options.secret = None).await;
-    let mut hand = Hand::new("key", 1);
+    let mut hand = Hand::new("", 1);
+    let answer = send(&harness, "Bearer key", hand.hello()).await;
+    hand.greeted(&answer.body);
+}
+
+#[tokio::test]
+async fn a_node_with_a_secret_says_so_to_a_client_without_one() {
+    let harness = harness().await;
+    let hello = Hand::new("", 1).hello();
+    let answer = send(&harness, "Bearer key", hello.clone()).await;
+    let keys = SecretKeys::new(&Secret::new(""));
+    let notice = Notice::open(keys.notice(), hello.first_chunk().unwrap(), &answer.body).unwrap();
+    assert_eq!((notice.kind, &*notice.text), (NoticeKind::NotAllowed, "this node wants a secret"));
+}
+
+#[tokio::test]
+async fn a_node_that_stops_lets_nobody_in_and_the_flows_end_before() {
+    let harness = harness().await;
+    let mut hand = connected(&harness).await;
     let answer = send(&harness, "Bearer key", hand.knock()).await;
     hand.open(&answer.body);
+    let held = hand.packet(Duration::from_secs(50), &[]);
+    let (url, http) = (harness.url(PATH), harness.http.clone());
+    let held = tokio::spawn(async move {
+        let headers = [PACKET, ("authorization", "Bearer key")];
+        http.send(Method::POST, &url, &headers, held).await
+    });
+    until(|| async { harness.node.stats().await.held_requests == 1 }).await;
+    soon(harness.node.shutdown()).await;
+    let answer = soon(held).await.unwrap().unwrap();
+    let (header, mut frames) = hand.open(&answer.body);
+    let ended = matches!(frames.next(), Some(Frame::End { code: EndCode::Stop, .. }));
+    assert!(header.flags.draining || ended);
 }
 
 #[tokio::test]
@@ -96,7 +137,7 @@ async fn a_packet_over_the_body_limit_is_refused() {
 #[tokio::test]
 async fn nothing_is_inflated_and_nothing_is_compressed() {
     let harness = harness().await;
-    let mut hand = Hand::new("known to both ends", 1);
+    let mut hand = connected(&harness).await;
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     gzip.write_all(&hand.knock()).unwrap();
     let gzip = gzip.finish().unwrap();
@@ -111,7 +152,7 @@ async fn nothing_is_inflated_and_nothing_is_compressed() {
 #[tokio::test]
 async fn a_held_packet_whose_caller_hung_up_is_held_no_longer() {
     let harness = harness().await;
-    let mut hand = Hand::new("known to both ends", 1);
+    let mut hand = connected(&harness).await;
     let answer = send(&harness, "Bearer key", hand.knock()).await;
     hand.open(&answer.body);
     let (http, url, packet) =

@@ -47,9 +47,9 @@ async fn the_node_is_shown_its_own_key() {
     let (_node, relay) = pair(|relay| relay.binary(true)).await;
     let mut hand = Hand::new("known to both ends", 1);
     let headers = [PACKET, ("authorization", "Bearer outer")];
-    let answer = HttpClient::http1().send(Method::POST, &relay.url(), &headers, hand.knock()).await.unwrap();
+    let answer = HttpClient::http1().send(Method::POST, &relay.url(), &headers, hand.hello()).await.unwrap();
     assert_eq!(answer.status, StatusCode::OK);
-    hand.open(&answer.body);
+    hand.greeted(&answer.body);
 }
 
 #[tokio::test]

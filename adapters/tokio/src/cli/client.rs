@@ -29,7 +29,8 @@ pub(super) struct ClientArgs {
     /// prefer the environment
     #[arg(long, value_name = "KEY", env = "SEQLANE_KEY", hide_env_values = true)]
     key: Option<Key>,
-    /// The secret that seals the packets of level 2. The node has the same, and no relay should. Default: the key
+    /// The secret that seals the packets of level 2. The node has the same, and no relay should. Default: none; then
+    /// relays can read and change everything
     #[arg(long, value_name = "SECRET", env = "SEQLANE_SECRET", hide_env_values = true)]
     secret: Option<Key>,
     /// The relays are 8-bit clean: send packets of level 2 without JSON and base64
@@ -74,6 +75,10 @@ pub(super) struct ClientArgs {
     /// Flows at a time
     #[arg(long, value_name = "N", env = "SEQLANE_MAX_STREAMS", default_value_t = 4096)]
     max_streams: usize,
+    /// How long a node may be silent while another one answers, before its flows end
+    #[arg(long, value_name = "TIME", env = "SEQLANE_DEAD_NODE", default_value = "60s")]
+    #[arg(value_parser = humantime::parse_duration)]
+    dead_node: Duration,
     /// The deadline of a call; calls with sequence numbers get at least 60 s
     #[arg(long, value_name = "TIME", env = "SEQLANE_REQUEST_TIMEOUT", default_value = "30s")]
     #[arg(value_parser = humantime::parse_duration)]
@@ -126,6 +131,7 @@ impl ClientArgs {
             .max_depth(self.depth)
             .max_flows(self.max_streams)
             .request_timeout(self.request_timeout)
+            .dead_node(self.dead_node)
             .open(match self.open {
                 Open::Optimistic => OpenMode::Optimistic,
                 Open::Confirmed => OpenMode::Confirmed,
@@ -179,8 +185,8 @@ pub(super) async fn run(args: ClientArgs) -> Result<(), Failure> {
     }
     if args.max_level == Level::Streams && args.secret.is_none() && form == Form::Relay {
         warn!(
-            "without --secret the key seals the packets of level 2: everybody but the relays is kept out, and the \
-             node must have the same key"
+            "not sealed: relays can read and change everything. Give client and node the same --secret (`seqlane keygen` \
+             makes one)"
         );
     }
     super::announce(client.local_addr())?;

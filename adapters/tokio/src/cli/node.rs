@@ -23,7 +23,8 @@ pub(super) struct NodeArgs {
     /// flags: prefer the environment
     #[arg(long, value_name = "KEY", env = "SEQLANE_KEY", hide_env_values = true)]
     key: Option<Key>,
-    /// The secret that seals the packets of level 2. Clients have the same, and no relay should. Default: the key
+    /// The secret that seals the packets of level 2. Clients have the same, and no relay should. Default: none; then
+    /// relays can read and change everything
     #[arg(long, value_name = "SECRET", env = "SEQLANE_SECRET", hide_env_values = true)]
     secret: Option<Key>,
     /// Allow targets in loopback, private, link-local and other special ranges
@@ -102,7 +103,10 @@ pub(super) async fn run(args: NodeArgs) -> Result<(), Failure> {
         warn!("everybody with the key can reach the private network of this machine (--allow-private)");
     }
     if args.max_level == Level::Streams && args.secret.is_none() {
-        warn!("without --secret the key seals the packets of level 2: everybody but the relays is kept out");
+        warn!(
+            "not sealed: relays can read and change everything. Give node and clients the same --secret (`seqlane keygen` \
+             makes one)"
+        );
     }
     super::announce(node.local_addr())?;
     stop.requested().await;

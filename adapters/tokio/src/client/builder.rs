@@ -69,7 +69,7 @@ impl ClientBuilder {
     }
 
     /// The secret that seals the packets of level 2. The node must have the same, and no relay should know it.
-    /// Default: the key of the first relay, which keeps out everybody but the relays.
+    /// Default: none; then relays can read and change everything.
     pub fn secret(mut self, secret: impl Into<Secret>) -> Self {
         self.machine.secret = Some(secret.into());
         self

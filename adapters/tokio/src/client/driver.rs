@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use seqlane::wire::Body;
 use seqlane::{
-    BodyForm, Client, ClientAction, ClientEvent, ClientNotice, EndReason, ExchangeFailure, ExchangeId,
-    FlowId, FlowKind, Instant, LocalEvent, OpenError, RelayId, Target, Wake,
+    BodyForm, Client, ClientAction, ClientEvent, ClientNotice, Decryptor, EndReason, ExchangeFailure,
+    ExchangeId, FlowId, FlowKind, Instant, LocalEvent, OpenError, RelayId, Target, Wake,
 };
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
@@ -68,6 +68,14 @@ struct Calls {
     /// Answers whose first bytes have come. Unbounded in type; every exchange is in it at most once.
     begin: mpsc::UnboundedSender<ExchangeId>,
     begun: mpsc::UnboundedReceiver<ExchangeId>,
+}
+
+/// What a call carries, and what opens its answer.
+struct Request {
+    body: Body,
+    form: BodyForm,
+    deadline: Instant,
+    decryptor: Option<Decryptor>,
 }
 
 /// What ends a wait.
@@ -157,12 +165,12 @@ impl ClientDriver {
         Ok(flow)
     }
 
-    fn send(&mut self, exchange: ExchangeId, relay: RelayId, body: Body, form: BodyForm, deadline: Instant) {
+    fn send(&mut self, exchange: ExchangeId, relay: RelayId, request: Request) {
+        let Request { body, form, deadline, decryptor } = request;
         self.log.calling(exchange, relay, body.len());
         let deadline = self.clock.to_tokio(deadline);
         let index = usize::try_from(relay.index()).unwrap_or(usize::MAX);
         let (carrier, begin) = (self.calls.carriers.get(index).cloned(), self.calls.begin.clone());
-        let decryptor = self.machine.decryptor().filter(|_| body.is_packet());
         self.calls.tasks.spawn(async move {
             let started = tokio::time::Instant::now();
             let report = move || {
@@ -180,7 +188,7 @@ impl ClientDriver {
             let took = started.elapsed();
             let answered = outcome.as_ref().map(Bytes::len).map_err(Clone::clone);
             let event = match (outcome, decryptor) {
-                (Ok(body), Some(decryptor)) => sealing::open(decryptor, exchange, form, body).await,
+                (Ok(body), Some(decryptor)) => sealing::open(decryptor, exchange, body).await,
                 (Ok(body), None) => ClientEvent::Reply { exchange, body },
                 (Err(error), _) => ClientEvent::ExchangeFailed { exchange, why: error.failure() },
             };
@@ -244,8 +252,8 @@ impl Driver for ClientDriver {
     fn perform(&mut self) -> Option<Wake> {
         loop {
             match self.machine.poll() {
-                ClientAction::Send { exchange, relay, body, form, deadline } => {
-                    self.send(exchange, relay, body, form, deadline);
+                ClientAction::Send { exchange, relay, body, form, deadline, decryptor } => {
+                    self.send(exchange, relay, Request { body, form, deadline, decryptor });
                 }
                 ClientAction::Deliver { flow, bytes } => self.tell(flow, FlowAction::Deliver(bytes)),
                 ClientAction::Credit { flow, bytes } => self.tell(flow, FlowAction::Credit(bytes)),

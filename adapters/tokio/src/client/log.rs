@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use seqlane::{
-    ClientEvent, ClientNotice, EndReason, ExchangeFailure, ExchangeId, FlowId, FlowKind, Instant, Level,
-    RelayId, Target,
+    ClientEvent, ClientNotice, EndCode, EndReason, ExchangeFailure, ExchangeId, FlowId, FlowKind, Instant,
+    Level, NoticeKind, RelayId, Target,
 };
 use tracing::{debug, info, warn};
 
@@ -102,6 +102,13 @@ impl Log {
             ClientNotice::Connected { flow, level } => info!(%flow, level = level.number(), "flow connected"),
             ClientNotice::ExchangeFailed { exchange, relay, why } => self.failed(now, exchange, relay, why),
             ClientNotice::RelayDown { relay, until } => self.down(now, relay, until),
+            ClientNotice::NodeRefused { relay, why, until } => self.refused(now, relay, why, until),
+            ClientNotice::ConnectionEnded { why } => connection_ended(why),
+            ClientNotice::NodeSilent => warn!(
+                "a node does not answer while another one does: new flows go to the other one, and flows of the silent \
+                 one end after --dead-node"
+            ),
+            ClientNotice::NodeBack => info!("a node that was silent answers again"),
             ClientNotice::Unauthorized { relay } => {
                 self.trouble(now, relay, "the node rejects the key that this relay sends");
             }
@@ -125,13 +132,14 @@ impl Log {
                 if self.min_level == Some(Level::Streams) {
                     warn!(
                         relay,
-                        "the node behind this relay does not offer level 2; no flow goes through it"
+                        "the node behind this relay does not offer level 2, or takes no connection now; no flow goes \
+                         through it"
                     );
                 } else {
                     warn!(
                         relay,
-                        "the node behind this relay does not offer level 2, or has another secret; a lost call resets \
-                         flows"
+                        "the node behind this relay does not offer level 2, or takes no connection now; a lost call \
+                         resets flows"
                     );
                 }
             }
@@ -175,6 +183,21 @@ impl Log {
         self.trouble(now, relay, &format!("relay does not work; next attempt in {seconds:.1} s"));
     }
 
+    /// The node has the secret, and takes no connection.
+    fn refused(&mut self, now: Instant, relay: RelayId, why: NoticeKind, until: Instant) {
+        if let Some(entry) = self.relay(relay) {
+            let reason = match why {
+                NoticeKind::Busy => "it has no place for another connection",
+                NoticeKind::Draining => "it is about to stop",
+                NoticeKind::NotAllowed => "it wants a --secret, or this user is over quota",
+                NoticeKind::Unknown => "it does not know this client",
+            };
+            reason.clone_into(&mut entry.reason);
+        }
+        let seconds = until.saturating_since(now).as_secs_f64();
+        self.trouble(now, relay, &format!("the node takes no connection; next attempt in {seconds:.1} s"));
+    }
+
     fn trouble(&mut self, now: Instant, relay: RelayId, what: &str) {
         let Some(RelayLog { name, reason, warned, .. }) = self.relay(relay) else { return };
         if warned.is_some_and(|last| now.saturating_since(last) < WARN_INTERVAL) {
@@ -192,6 +215,19 @@ impl Log {
 
     fn relay(&mut self, relay: RelayId) -> Option<&mut RelayLog> {
         self.relays.get_mut(usize::try_from(relay.index()).ok()?)
+    }
+}
+
+/// The node has ended a connection with its flows.
+fn connection_ended(why: EndCode) {
+    match why {
+        EndCode::User => warn!(
+            "the node has removed or changed the user of this secret: flows end. Ask who runs the node for a new --secret"
+        ),
+        EndCode::Quota => {
+            warn!("the node has no place for this client, or its user is over quota: flows end");
+        }
+        EndCode::Stop => info!("the node stops: flows end, and new ones wait for it or go to another node"),
     }
 }
 

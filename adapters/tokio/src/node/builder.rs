@@ -69,7 +69,7 @@ pub struct NodeBuilder {
 
 impl NodeBuilder {
     /// The secret that seals the packets of level 2. Clients must have the same, and no relay should know it.
-    /// Default: the key, which keeps out everybody but the relays.
+    /// Default: none; then relays can read and change everything.
     pub fn secret(mut self, secret: impl Into<Secret>) -> Self {
         self.machine.secret = Some(secret.into());
         self
@@ -151,7 +151,7 @@ impl NodeBuilder {
     }
 
     /// The longest time that [`Node::shutdown`] waits for answers to be fetched, and again for upstreams to take
-    /// their last bytes; at most 1 h. Default 10 s.
+    /// their last bytes; half of it is for flows to end by themselves before. At most 1 h. Default 10 s.
     pub const fn drain(mut self, drain: Duration) -> Self {
         self.drain = drain;
         self

@@ -34,6 +34,8 @@ pub(super) struct NodeDriver {
     clock: Clock,
     /// The drain time of a stop that was asked for.
     stopping: Option<Duration>,
+    /// Who waits for the last upstream to end.
+    drained: Option<oneshot::Sender<()>>,
     inputs: mpsc::Receiver<Input>,
     /// Inputs that were taken and are not handed in yet.
     taken: Vec<Input>,
@@ -80,6 +82,7 @@ impl NodeDriver {
             machine,
             clock: parts.clock,
             stopping: None,
+            drained: None,
             inputs: parts.inputs,
             taken: Vec::with_capacity(BATCH),
             gone: parts.gone,
@@ -138,6 +141,10 @@ impl NodeDriver {
                 // An asker that has gone needs no answer.
                 drop(asker.send(self.snapshot()));
             }
+            Input::Drain(drained) => {
+                self.drained = Some(drained);
+                self.event(now, NodeEvent::Drain);
+            }
             Input::Close => self.event(now, NodeEvent::Close),
             Input::Stop(drain) => self.stopping = Some(drain),
         }
@@ -177,6 +184,16 @@ impl NodeDriver {
             held_requests: self.answers.len(),
             upstreams: self.upstreams.live.len(),
             connections: 0,
+        }
+    }
+
+    /// Tells who waits for it that no upstream is left.
+    fn report_drained(&mut self) {
+        if self.upstreams.live.is_empty()
+            && let Some(drained) = self.drained.take()
+        {
+            // Who waits no longer needs no answer.
+            let _ = drained.send(());
         }
     }
 
@@ -247,7 +264,10 @@ impl Driver for NodeDriver {
                     // Nobody need listen.
                     let _ = self.notices.send(notice);
                 }
-                NodeAction::Idle { wake } => return wake,
+                NodeAction::Idle { wake } => {
+                    self.report_drained();
+                    return wake;
+                }
             }
         }
     }

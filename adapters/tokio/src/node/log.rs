@@ -32,6 +32,11 @@ impl Log {
             NodeNotice::DatagramsDropped { upstream, dropped } => {
                 debug!(%upstream, dropped, "datagrams dropped: the client does not fetch them");
             }
+            NodeNotice::ClientJoined { client, user } => info!(?client, %user, "client connected"),
+            NodeNotice::ClientEnded { client, why } => info!(?client, %why, "client gone"),
+            NodeNotice::BadPacket { request } => {
+                info!(%request, "packet rejected: it does not open. Do the clients have the node's --secret?");
+            }
             NodeNotice::LimitReached { limit } => self.warn(now, limit),
             other => debug!(notice = ?other, "notice"),
         }

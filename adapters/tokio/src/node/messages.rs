@@ -24,6 +24,8 @@ pub(super) enum Input {
         event: UpstreamEvent,
     },
     Snapshot(oneshot::Sender<NodeSnapshot>),
+    /// Take no new connection, and say so when no upstream is left.
+    Drain(oneshot::Sender<()>),
     /// Answer what is held and open nothing new.
     Close,
     /// End when the upstreams have written their queues, or after this time.

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use seqlane::NodeNotice;
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
 
@@ -87,12 +88,16 @@ impl Node {
         NodeSnapshot { connections, ..snapshot.await.unwrap_or_default() }
     }
 
-    /// Stops in order: takes no more connections, answers every held request, lets upstreams write their queues.
-    /// Each wait is bounded by [`NodeBuilder::drain`]. Requests that still come to the
+    /// Stops in order: tells the clients of level 2 to open no new flows here and gives those that are open half of
+    /// [`NodeBuilder::drain`] to end by themselves; then takes no more connections, answers every held request, lets
+    /// upstreams write their queues. Each of these waits is bounded by [`NodeBuilder::drain`]. Requests that still come to the
     /// [`service`](Self::service) are answered with status 503.
     pub async fn shutdown(self) {
         let Self { http, service: _, inputs, notices: _, driver, drain, recording } = self;
+        let (drained, is_drained) = oneshot::channel();
         // A driver that has ended already needs no telling.
+        drop(inputs.send(Input::Drain(drained)).await);
+        let _ = timeout(drain / 2, is_drained).await;
         drop(inputs.send(Input::Close).await);
         if let Some(http) = http {
             http.shutdown(drain).await;

@@ -111,10 +111,10 @@ fn every_flow_shows_at_v_and_every_call_at_vv() {
 #[test]
 fn a_seal_that_relays_could_open_is_told_at_the_start() {
     let node = ["node", "--listen", "127.0.0.1:0", "--key", "k", "--max-level", "2"];
-    Listener::start(&mut seqlane(&node)).logs(&["WARN", "--secret", "everybody but the relays"]);
+    Listener::start(&mut seqlane(&node)).logs(&["WARN", "not sealed", "--secret"]);
     let client =
         ["client", "--listen", "127.0.0.1:0", "--key", "k", "--max-level", "2", "--relay", "http://a"];
-    Listener::start(&mut seqlane(&client)).logs(&["WARN", "--secret", "everybody but the relays"]);
+    Listener::start(&mut seqlane(&client)).logs(&["WARN", "not sealed", "--secret"]);
     let common = ["--listen", "127.0.0.1:0", "--key", "k", "--secret", SECRET];
     let node = Listener::start(&mut seqlane(&[&["node"][..], &common].concat()));
     let url = node.url();

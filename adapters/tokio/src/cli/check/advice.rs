@@ -35,7 +35,9 @@ pub(super) fn advice(findings: &Findings, settings: Settings) -> Vec<String> {
     }
     if at_streams && !settings.secret && settings.form == Form::Relay {
         advice.push(
-            "the relay knows the key that seals the packets; set --secret at node and client".to_owned(),
+            "not sealed: the relay can read and change everything; set the same --secret at node and client \
+             (`seqlane keygen` makes one)"
+                .to_owned(),
         );
     }
     if at_streams && findings.binary == Some(true) && !settings.binary && settings.form == Form::Relay {
@@ -120,8 +122,8 @@ mod tests {
     }
 
     #[test]
-    fn a_seal_that_the_relay_can_open_is_reported_and_not_for_a_node() {
-        has(&advice(&streams(), Settings { secret: false, ..SETTINGS }), "set --secret");
+    fn flows_without_a_secret_are_reported_as_not_sealed_and_not_for_a_node() {
+        has(&advice(&streams(), Settings { secret: false, ..SETTINGS }), "not sealed: the relay can read");
         let at_node = Settings { secret: false, form: Form::Node, ..SETTINGS };
         assert_eq!(advice(&streams(), at_node), Vec::<String>::new());
     }

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use http::Version;
 use seqlane::wire::reset::ResetCode;
 use seqlane::wire::{BadOp, Op, Reply, Sid};
-use seqlane::{Caps, ConnectFailure, Level, Seq, Target};
+use seqlane::{Caps, ConnectFailure, Level, NoticeKind, Seq, Target};
 
 use super::calls::RelayCalls;
 use super::hold::{self, Holds};
-use super::streams::{Answered, Caller, Packaging, Unanswered, duplicates};
+use super::streams::{Caller, Packaging, Unanswered, duplicates};
 use crate::cli::value::Size;
 
 /// Optional tests.
@@ -123,12 +123,11 @@ impl Probe<'_> {
 
     /// Level 2: whether the node answers, in which packaging, how fast, and the longest hold.
     async fn streams(&mut self, optional: &OptionalTests) -> Result<(), String> {
-        let Some((mut caller, answered)) = self.hello().await? else { return Ok(()) };
-        let grants = answered.header.grants;
-        let longest = grants.map_or(optional.hold, |grants| grants.max_hold.min(optional.hold));
+        let Some(mut caller) = self.hello().await? else { return Ok(()) };
+        let longest = caller.grants.max_hold.min(optional.hold);
         self.findings.level = Some(Level::Streams);
         if self.calls.packets.is_some() {
-            self.findings.binary = Some(caller.hello(self.calls, Packaging::Raw).await.is_ok());
+            self.findings.binary = Some(caller.knock(self.calls, Packaging::Raw).await.is_ok());
         }
         let raw = self.findings.binary == Some(true);
         let packaging = if raw { Packaging::Raw } else { Packaging::Batch };
@@ -138,8 +137,11 @@ impl Probe<'_> {
         if self.calls.sealed {
             self.open_streams(&mut caller, packaging, optional.target.as_ref()).await?;
         }
-        let last = caller.hello(self.calls, packaging).await;
-        let last = last.map_err(|_| "level 2: a later call was not answered".to_owned())?;
+        let last = caller.knock(self.calls, packaging).await;
+        let last = last.map_err(|why| match why {
+            Unanswered::Notice(kind, text) => refusal(kind, &text),
+            _ => "level 2: a later call was not answered".to_owned(),
+        })?;
         self.findings.round_trip = self.findings.round_trip.map(|least| least.min(last.round_trip));
         self.findings.duplicates = Some(duplicates(&last.header));
         if optional.binary && self.findings.binary == Some(false) {
@@ -168,12 +170,14 @@ impl Probe<'_> {
     }
 
     /// Says hello. A node without level 2, or with another secret, is a problem only where flows are sealed or refused.
-    async fn hello(&mut self) -> Result<Option<(Caller, Answered)>, String> {
-        let mut caller =
-            Caller::new(&self.calls.secret).map_err(|error| format!("no randomness: {error}"))?;
-        let (why, problem) = match caller.hello(self.calls, Packaging::Batch).await {
-            Ok(answered) => return Ok(Some((caller, answered))),
+    async fn hello(&mut self) -> Result<Option<Caller>, String> {
+        let (why, problem) = match Caller::connect(self.calls, Packaging::Batch, &self.calls.secret).await {
+            Ok(caller) => return Ok(Some(caller)),
             Err(Unanswered::Failed(problem)) => return Err(format!("level 2: {problem}")),
+            Err(Unanswered::Notice(NoticeKind::NotAllowed, _)) if !self.calls.sealed => {
+                (NoStreams::OtherSecret, "the node wants a secret")
+            }
+            Err(Unanswered::Notice(kind, text)) => return Err(refusal(kind, &text)),
             Err(Unanswered::Unsupported) => (NoStreams::Unsupported, "the node does not offer level 2"),
             Err(Unanswered::OtherSecret) => (NoStreams::OtherSecret, "the node has another secret"),
         };
@@ -294,6 +298,17 @@ fn poll() -> (Sid, Op) {
 /// A session id that no node gives: theirs are UUIDs.
 fn unknown_sid() -> Sid {
     Sid::new("seqlane-check").expect("a short text is a session id")
+}
+
+/// A notice in the place of the answer to a hello.
+fn refusal(kind: NoticeKind, text: &str) -> String {
+    let what = match kind {
+        NoticeKind::Unknown => "the node does not know the connection",
+        NoticeKind::Busy => "the node is busy: it has no place for another connection now",
+        NoticeKind::Draining => "the node is about to stop, and takes no new connection",
+        NoticeKind::NotAllowed => "the node does not let this secret in",
+    };
+    if text.is_empty() { format!("level 2: {what}") } else { format!("level 2: {what} ({text})") }
 }
 
 fn error_of(reply: &Reply) -> String {

@@ -6,20 +6,22 @@ use bytes::Bytes;
 use seqlane::wire::Op;
 use seqlane::wire::direction::Direction;
 use seqlane::wire::frame::{Frame, Frames};
-use seqlane::wire::number::{ExchangeNumber, StreamNumber};
-use seqlane::wire::packet::{
-    self, ClientId, Epoch, RequestHeader, ResponseHeader, ResponseRoom, Status, Unsealed,
+use seqlane::wire::handshake::{
+    AnswerPayload, ClientHello, ConnectionKeys, HelloPayload, NOTICE, Notice, SecretKeys, Token,
 };
+use seqlane::wire::number::{ExchangeNumber, StreamNumber};
+use seqlane::wire::packet::{self, Grants, RequestHeader, ResponseHeader, ResponseRoom, Status, Unsealed};
 use seqlane::wire::reset::ResetCode;
-use seqlane::wire::seal::{Nonces, Seal};
-use seqlane::{ConnectFailure, FlowKind, Secret, Target};
+use seqlane::wire::seal::{HEAD_LEN, Nonces, Seal};
+use seqlane::{ConnectFailure, FlowKind, NoticeKind, Secret, Target};
 
 use super::calls::RelayCalls;
 
-/// A client of level 2.
+/// A client of level 2 that has a connection.
 pub(super) struct Caller {
-    client: ClientId,
-    epoch: Option<Epoch>,
+    keys: SecretKeys,
+    /// What the node grants.
+    pub(super) grants: Grants,
     next: ExchangeNumber,
     next_stream: StreamNumber,
     up: Seal,
@@ -43,6 +45,8 @@ pub(super) enum Unanswered {
     Unsupported,
     /// The node has another secret: it cannot decrypt the request, or its response cannot be decrypted.
     OtherSecret,
+    /// The node has the secret, and says this instead of an answer.
+    Notice(NoticeKind, Box<str>),
     /// Anything else, in words.
     Failed(String),
 }
@@ -67,31 +71,44 @@ const KEEP: u32 = 64;
 /// How long the node may hold a request that opens a stream: longer than it tries by default.
 const CONNECT_HOLD: Duration = Duration::from_secs(15);
 
+/// The longest wait before a hello that the node asks for.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+
 impl Caller {
-    /// A new client.
-    pub(super) fn new(secret: &Secret) -> Result<Self, getrandom::Error> {
-        let (mut client, mut seed) = ([0; 16], [0; 32]);
-        getrandom::fill(&mut client)?;
-        getrandom::fill(&mut seed)?;
+    /// A new client, and its handshake. A node that hands out tokens gets its token back once.
+    pub(super) async fn connect(
+        calls: &RelayCalls,
+        packaging: Packaging,
+        secret: &Secret,
+    ) -> Result<Self, Unanswered> {
+        let keys = SecretKeys::new(secret);
+        let (answer, connection) = match say_hello(calls, packaging, &keys, None).await? {
+            Greeted::In(answer, connection) => (answer, connection),
+            Greeted::Notice(Notice { token: Some(token), wait, .. }) => {
+                tokio::time::sleep(wait.min(MAX_WAIT)).await;
+                match say_hello(calls, packaging, &keys, Some(token)).await? {
+                    Greeted::In(answer, connection) => (answer, connection),
+                    Greeted::Notice(notice) => return Err(Unanswered::Notice(notice.kind, notice.text)),
+                }
+            }
+            Greeted::Notice(notice) => return Err(Unanswered::Notice(notice.kind, notice.text)),
+        };
         Ok(Self {
-            client: ClientId(client),
-            epoch: None,
+            keys,
+            grants: answer.grants,
             next: ExchangeNumber::ZERO,
             next_stream: StreamNumber::ZERO,
-            up: Seal::new(secret, Direction::Up),
-            down: Seal::new(secret, Direction::Down),
-            nonces: Nonces::new(seed),
+            up: Seal::new(&connection, Direction::Up),
+            down: Seal::new(&connection, Direction::Down),
+            nonces: Nonces::new(random()?),
         })
     }
 
-    /// The next request; a hello until one was answered. The node keeps all of their numbers (`done` is 0), so that its
-    /// answers report all of them.
+    /// The next request. The node keeps all of their numbers (`done` is 0), so that its answers report all of them.
     pub(super) fn request(&mut self, hold: Duration, frames: &[Frame]) -> Request {
         let exchange = self.next;
         self.next = exchange.next();
         let header = RequestHeader {
-            client: self.client,
-            epoch: self.epoch,
             exchange,
             done: ExchangeNumber::ZERO,
             hold,
@@ -106,16 +123,14 @@ impl Caller {
         Request { exchange, hold, packet }
     }
 
-    /// Sends a request that is answered at once. The first answer establishes the connection.
-    pub(super) async fn hello(
+    /// Sends a request that is answered at once.
+    pub(super) async fn knock(
         &mut self,
         calls: &RelayCalls,
         packaging: Packaging,
     ) -> Result<Answered, Unanswered> {
         let request = self.request(Duration::ZERO, &[]);
-        let answered = self.send(calls, packaging, request).await?;
-        self.epoch = Some(answered.header.epoch);
-        Ok(answered)
+        self.send(calls, packaging, request).await
     }
 
     /// Opens a stream to `target` and resets it. Returns why the node could not open it, if it could not.
@@ -152,15 +167,13 @@ impl Caller {
         request: Request,
     ) -> Result<Answered, Unanswered> {
         let started = Instant::now();
-        let packet = match packaging {
-            Packaging::Batch => by_batch(calls, request.packet, request.hold).await?,
-            Packaging::Raw => {
-                let answer = calls.call_binary(request.packet, request.hold).await;
-                answer.map_err(Unanswered::Failed)?
-            }
-        };
+        let answer = call(calls, packaging, request.packet.clone(), request.hold).await?;
         let took = started.elapsed();
-        let (header, frames) = self.decrypt(packet).ok_or(Unanswered::OtherSecret)?;
+        if answer.first() == Some(&NOTICE) {
+            return Err(opened(&self.keys, &request.packet, &answer)
+                .map_or(Unanswered::OtherSecret, |notice| Unanswered::Notice(notice.kind, notice.text)));
+        }
+        let (header, frames) = self.decrypt(answer).ok_or(Unanswered::OtherSecret)?;
         if header.exchange != request.exchange {
             return Err(Unanswered::Failed("returned the answer to another call".to_owned()));
         }
@@ -169,8 +182,52 @@ impl Caller {
     }
 
     fn decrypt(&self, packet: Bytes) -> Option<(ResponseHeader, Frames)> {
-        let decrypted = packet::decode_response(self.down.open(packet).ok()?).ok()?;
-        Some(decrypted).filter(|(header, _)| header.client == self.client)
+        packet::decode_response(self.down.open(packet).ok()?).ok()
+    }
+}
+
+/// What a node says to a hello.
+enum Greeted {
+    In(AnswerPayload, ConnectionKeys),
+    Notice(Notice),
+}
+
+/// Says a hello of its own, and reads what the node says.
+async fn say_hello(
+    calls: &RelayCalls,
+    packaging: Packaging,
+    keys: &SecretKeys,
+    token: Option<Token>,
+) -> Result<Greeted, Unanswered> {
+    let hello = ClientHello::new(keys, keys.client_id(random()?), random()?, HelloPayload { token });
+    let answer = call(calls, packaging, hello.packet(), Duration::ZERO).await?;
+    if let Ok((answer, connection)) = hello.read(&answer) {
+        return Ok(Greeted::In(answer, connection));
+    }
+    opened(keys, &hello.packet(), &answer).map(Greeted::Notice).ok_or(Unanswered::OtherSecret)
+}
+
+/// The notice that answers a request, if it is one.
+fn opened(keys: &SecretKeys, request: &[u8], answer: &[u8]) -> Option<Notice> {
+    Notice::open(keys.notice(), request.first_chunk::<HEAD_LEN>()?, answer).ok()
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Unanswered> {
+    let mut bytes = [0; N];
+    let filled = getrandom::fill(&mut bytes);
+    filled.map(|()| bytes).map_err(|error| Unanswered::Failed(format!("no randomness: {error}")))
+}
+
+/// What answers a packet.
+async fn call(
+    calls: &RelayCalls,
+    packaging: Packaging,
+    packet: Bytes,
+    hold: Duration,
+) -> Result<Bytes, Unanswered> {
+    match packaging {
+        Packaging::Batch => by_batch(calls, packet, hold).await,
+        Packaging::Raw => calls.call_binary(packet, hold).await.map_err(Unanswered::Failed),
     }
 }
 
@@ -204,15 +261,12 @@ mod tests {
     fn header(answer: u64, statuses: &[Status]) -> ResponseHeader {
         let last = ExchangeNumber::new(statuses.len() as u64 - 1);
         ResponseHeader {
-            client: ClientId([0; 16]),
-            epoch: Epoch([0; 16]),
             exchange: last,
             answer: AnswerNumber::new(answer),
             seen: last,
             statuses: statuses.to_vec(),
             held: Duration::ZERO,
             flags: Flags::default(),
-            grants: None,
         }
     }
 
