@@ -281,6 +281,9 @@ impl Streams {
             return Some(call);
         }
         let outgoing = |connection: &mut NodeConnection, relays: &mut Relays, context: &mut Context| {
+            if connection.is_done() {
+                connection.say_goodbye(context.now());
+            }
             if connection.is_leaving() {
                 return connection.goodbye(relays, context);
             }
@@ -402,9 +405,6 @@ impl Streams {
         if connection.retires_at().is_some_and(|at| at <= now) {
             connection.retire();
             relays.ask_again(connection.relays(), connection.node(), now);
-        }
-        if connection.is_done() {
-            connection.say_goodbye(now);
         }
         let Some(connection) = self.connections.get(key) else { return };
         let forgotten = connection.forgotten_at(context.config()).is_some_and(|at| at <= now);

@@ -121,7 +121,8 @@ impl Streams {
         match self.connections.living(answer.node) {
             Some(connection) => connection.join(id),
             None => {
-                let (notice, loss) = (self.hellos.keys().notice(), self.loss().clone());
+                let (notice, mut loss) = (self.hellos.keys().notice(), self.loss().clone());
+                loss.on_hello(now.saturating_since(call.sent));
                 let connection =
                     NodeConnection::new(answer, keys, notice, id, loss, context.config(), now);
                 self.connections.insert(connection);

@@ -1,5 +1,6 @@
 //! Level 2 from end to end: the real client and the real node, with relays made of seeds.
 
+mod nodes;
 mod rig;
 mod sealed;
 

@@ -86,6 +86,12 @@ pub(super) struct Rig {
     pub(super) dead: Vec<u32>,
     /// Relays that refuse every call.
     pub(super) refusing: Vec<u32>,
+    /// Relays that answer every call with an error page.
+    pub(super) broken: Vec<u32>,
+    /// Whether the id of a packet decides which node gets it.
+    balanced: bool,
+    /// Whether the client has said that all is said.
+    pub(super) closed: bool,
     /// What every relay answers, whatever it is asked: a status and a body.
     pub(super) lie: Option<(u16, &'static str)>,
     /// Names of ops other than `streams` that left the client.
@@ -124,6 +130,13 @@ pub(super) fn options(relays: usize) -> ClientOptions {
     ClientOptions { max_level: Level::Streams, ..ClientOptions::new(relays) }
 }
 
+impl Upstream {
+    /// Whether the node has shut it.
+    pub(super) const fn is_over(&self) -> bool {
+        self.finished
+    }
+}
+
 impl Rig {
     pub(super) fn new(options: ClientOptions, faults: Faults, seed: u64) -> Self {
         Self::with_node(options, Level::Streams, faults, seed)
@@ -141,6 +154,33 @@ impl Rig {
         seed: u64,
     ) -> Self {
         let mut rig = Self::at_start(options, (nodes, node_options), faults, seed);
+        rig.drain();
+        rig
+    }
+
+    /// The same behind a balancer, which hashes ids.
+    pub(super) fn balanced(
+        options: ClientOptions,
+        nodes: (usize, NodeOptions),
+        faults: Faults,
+        seed: u64,
+    ) -> Self {
+        let mut rig = Self::at_start(options, nodes, faults, seed);
+        rig.balanced = true;
+        rig.drain();
+        rig
+    }
+
+    /// A node with a secret that the client does not have.
+    pub(super) fn with_other_secret(
+        options: ClientOptions,
+        secret: Secret,
+        node_options: NodeOptions,
+        faults: Faults,
+    ) -> Self {
+        let mut rig = Self::at_start(options, (1, node_options), faults, 1);
+        rig.node_options.secret = Some(secret);
+        rig.nodes[0] = node(&rig.node_options, 0, rig.now);
         rig.drain();
         rig
     }
@@ -175,6 +215,9 @@ impl Rig {
             notices: Vec::new(),
             dead: Vec::new(),
             refusing: Vec::new(),
+            broken: Vec::new(),
+            balanced: false,
+            closed: false,
             lie: None,
             unsealed: Vec::new(),
             largest_body: usize::MAX,
@@ -220,6 +263,41 @@ impl Rig {
         self.requests.retain(|(node, _), _| *node != 0);
         self.upstreams.retain(|(node, _), _| *node != 0);
         self.node_wakes[0] = None;
+    }
+
+    /// One more node, to which no relay leads yet.
+    pub(super) fn add_node(&mut self) {
+        self.nodes.push(node(&self.node_options, self.started, self.now));
+        self.started += 1;
+        self.node_wakes.push(None);
+    }
+
+    /// A node is about to stop.
+    pub(super) fn drain_gently(&mut self, node: usize) {
+        self.nodes[node].handle(self.now, NodeEvent::Drain).unwrap();
+        self.drain();
+    }
+
+    pub(super) fn close(&mut self) {
+        self.client.handle(self.now, ClientEvent::Close).unwrap();
+        self.drain();
+    }
+
+    /// The node that a body goes to.
+    fn node_for(&self, exchange: u64, body: &[u8]) -> usize {
+        if !self.balanced {
+            return self.node_of(exchange);
+        }
+        let limits = Limits { max_body: usize::MAX, max_ops: 1 };
+        let packet = match wire::decode_request(body, limits).map(|request| request.decode_ops()) {
+            Ok(ops) => match ops.into_iter().next() {
+                Some(Ok(wire::Op::Streams { packet })) => packet.to_vec(),
+                _ => return 0,
+            },
+            Err(_) => body.to_vec(),
+        };
+        let id = packet.get(1..17).unwrap_or_default();
+        id.iter().map(|byte| usize::from(*byte)).sum::<usize>() % self.nodes.len()
     }
 
     fn node_of(&self, exchange: u64) -> usize {
@@ -301,7 +379,7 @@ impl Rig {
                     _ => Endpoint::Streams { key: Secret::new("k") },
                 };
                 let request = RequestId::new(self.next_request);
-                let node = self.node_of(exchange);
+                let node = self.node_for(exchange, &body);
                 if self.silent.contains(&node) {
                     return;
                 }
@@ -449,7 +527,10 @@ impl Rig {
                 let form = u8::from(form == BodyForm::Packet);
                 self.relays.insert(number, relay.index());
                 self.at(deadline, Happening::GiveUp { exchange: number });
-                let refusal = if self.refusing.contains(&relay.index()) {
+                let broken = self.broken.contains(&relay.index());
+                let refusal = if broken {
+                    Some(502)
+                } else if self.refusing.contains(&relay.index()) {
                     Some(429)
                 } else {
                     (body.len() > self.largest_body).then_some(413)
@@ -504,7 +585,7 @@ impl Rig {
                 assert!(app.ended.is_none(), "S4: two ends");
                 app.ended = Some(why);
             }
-            ClientAction::Closed => {}
+            ClientAction::Closed => self.closed = true,
             ClientAction::Event(notice) => self.notices.push(notice),
             ClientAction::Idle { .. } => {}
         }
