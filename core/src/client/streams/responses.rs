@@ -282,7 +282,12 @@ impl Streams {
             let timeout = self.connections.get(key).map(NodeConnection::timeout);
             match self.connections.get_mut(key) {
                 Some(connection) if connection.is_leaving() => connection.on_goodbye_lost(),
-                Some(connection) if unsent => connection.declare_unsent_lost(number, now),
+                Some(connection) if unsent => {
+                    connection.declare_unsent_lost(number, now);
+                    if why != ExchangeFailure::TooLarge {
+                        connection.on_unheard(call.sent);
+                    }
+                }
                 Some(connection) => connection.on_loss(number, relays, now),
                 None => {}
             }

@@ -53,6 +53,13 @@ impl NodeConnection {
         core::mem::replace(&mut self.judged_silent, false)
     }
 
+    /// Something that was sent at `sent` is lost: the node is silent since then, unless it was heard later.
+    pub(in crate::client::streams) fn on_unheard(&mut self, sent: Instant) {
+        if self.heard < sent {
+            self.silent_since = Some(self.silent_since.map_or(sent, |since| since.min(sent)));
+        }
+    }
+
     /// The node does not answer, and another one does. Returns whether that is new.
     pub(in crate::client::streams) const fn on_judged_silent(&mut self) -> bool {
         !core::mem::replace(&mut self.judged_silent, true)

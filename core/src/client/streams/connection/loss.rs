@@ -60,8 +60,8 @@ impl NodeConnection {
         let (relay, sent) = (record.relay, record.sent);
         if self.heard < sent {
             self.controllers.on_silence(now);
-            self.silent_since = Some(self.silent_since.map_or(sent, |since| since.min(sent)));
         }
+        self.on_unheard(sent);
         self.declare_lost(number, now);
         if let Some(relay) = relays.get_mut(relay) {
             relay.health_mut().on_exchange_lost(sent);
