@@ -97,7 +97,7 @@ impl Connections {
 
     /// Whether a connection other than this one has been heard since then.
     pub(super) fn another_is_heard(&self, key: ConnectionKey, since: Instant) -> bool {
-        self.iter().any(|(other, connection)| other != key && connection.is_heard_since(since))
+        self.iter().any(|(other, connection)| other != key && connection.heard() > since)
     }
 
     /// A flow whose stream has ended, and why.

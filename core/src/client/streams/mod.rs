@@ -417,7 +417,7 @@ impl Streams {
     /// A node that does not answer while another one does: what may not have reached it ends soon, and everything later.
     fn judge_silence(&mut self, key: ConnectionKey, relays: &mut Relays, context: &mut Context) {
         let now = context.now();
-        let Some((since, silence)) = self.silence(key) else { return };
+        let Some((since, silence)) = self.silence(key, relays, now) else { return };
         let dead = since.saturating_add(context.config().dead_node);
         if dead <= now {
             return self.end_connection(key, EndReason::NodeSilent, relays, context);
@@ -433,10 +433,13 @@ impl Streams {
         }
     }
 
-    /// Since when the node of a connection is silent while another one is heard, and after how long that counts.
-    fn silence(&self, key: ConnectionKey) -> Option<(Instant, Duration)> {
+    /// Since when the node of a connection is silent, or cannot be asked, while another one is heard, and after how long
+    /// that counts.
+    fn silence(&self, key: ConnectionKey, relays: &Relays, now: Instant) -> Option<(Instant, Duration)> {
         let connection = self.connections.get(key)?;
-        let since = connection.silent_since()?;
+        let usable = |id| relays.get(id).is_some_and(|relay| relay.is_usable(now));
+        let cut_off = || (!connection.relays().any(usable)).then(|| connection.heard());
+        let since = connection.silent_since().or_else(cut_off)?;
         self.connections.another_is_heard(key, since).then(|| (since, connection.silence()))
     }
 
@@ -474,7 +477,7 @@ impl Streams {
         let (now, config) = (context.now(), context.config());
         // What was measured since may have made something overdue already.
         let soon = now.saturating_add(Duration::from_micros(1));
-        let silence = self.silence(key).map(|(since, silence)| {
+        let silence = self.silence(key, relays, now).map(|(since, silence)| {
             let judged = since.saturating_add(silence);
             if judged > now { judged } else { since.saturating_add(config.dead_node).max(soon) }
         });

@@ -253,9 +253,9 @@ impl NodeConnection {
         self.silent_since
     }
 
-    /// Whether the node was heard since then.
-    pub(super) fn is_heard_since(&self, since: Instant) -> bool {
-        self.heard >= since
+    /// When the node was last heard.
+    pub(super) const fn heard(&self) -> Instant {
+        self.heard
     }
 
     /// When an empty request is due, so that the node keeps the connection.
