@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::connection::stream::Stream;
+use crate::connection::stream::violation::Violation;
 use crate::credit::FLOOR;
 use crate::node::action::{ClientFault, NodeNotice, SessionEnd};
 use crate::node::context::Context;
@@ -98,10 +99,10 @@ impl ClientConnection {
         };
         let Some(recv) = stream.recv_half_mut() else { return Err(ClientFault::DataOnDatagrams) };
         // Whoever repeats old requests shall not make the node answer new ones.
-        if fresh {
-            recv.receive(seq, fin, bytes)?;
-        } else {
-            recv.receive_copy(seq, fin, bytes)?;
+        let received =
+            if fresh { recv.receive(seq, fin, bytes).map(drop) } else { recv.receive_copy(seq, fin, bytes) };
+        if let Err(violation) = received {
+            return self.on_violation(number, violation, cx);
         }
         stream.socket_mut().touch(cx.now());
         self.deliver(number, cx);
@@ -109,11 +110,31 @@ impl ClientConnection {
     }
 
     fn on_ack(&mut self, number: StreamNumber, next: Seq, cx: &mut Context) -> Result<(), ClientFault> {
-        if self.shared.on_ack(number, next, cx.pool())?.is_some() {
-            self.settle_stream(number, cx);
-            self.grant_blocked(cx);
+        match self.shared.on_ack(number, next, cx.pool()) {
+            Ok(Some(_)) => {
+                self.settle_stream(number, cx);
+                self.grant_blocked(cx);
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(violation) => self.on_violation(number, violation, cx),
         }
-        Ok(())
+    }
+
+    /// A rule of a stream was broken. What takes room that was not granted fails the client, and anything else its stream.
+    fn on_violation(
+        &mut self,
+        number: StreamNumber,
+        violation: Violation,
+        cx: &mut Context,
+    ) -> Result<(), ClientFault> {
+        match violation {
+            Violation::CreditExceeded | Violation::TooFarAhead => Err(violation.into()),
+            Violation::EndMoved | Violation::AckOfUnsent => {
+                self.end_stream(number, SessionEnd::ClientLost, Some(ResetCode::Violation), cx);
+                Ok(())
+            }
+        }
     }
 
     /// The client resets a stream, and is told nothing more of it. An unknown stream is never opened.

@@ -34,11 +34,11 @@ impl ClientConnection {
         cx: &mut Context,
     ) -> Result<(), ClientFault> {
         let header = request.header;
+        self.confirm_below(header.done, cx.now());
         let arrival = self.exchanges.arrive(header.exchange)?;
         if arrival == Some(Progress::Missing) {
             self.last_seen = cx.now();
         }
-        self.confirm_below(header.done, cx.now());
         self.take_terms(header);
         self.answer_done(cx);
         for frame in frames {
