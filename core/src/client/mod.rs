@@ -383,10 +383,20 @@ impl Client {
         self.sessions.known()
     }
 
-    /// The newest answer of the newest connection of level 2, which the fingerprint does not have: what counts is which
+    /// The ids of level 2 that the client knows, in an order that the fingerprint determines: those of its hellos, and those
+    /// of its connections, with [what tells](crate::wire::seal::session_of) whose answer made them.
+    pub fn known_connections(&self) -> impl Iterator<Item = (crate::wire::packet::ClientId, Option<u64>)> {
+        self.streams.iter().flat_map(Streams::known)
+    }
+
+    /// The newest answer over the connection with this id, which the fingerprint does not have: what counts is which
     /// answers on their way are newer, and in which order.
-    pub fn newest_answer(&self) -> Option<crate::wire::number::AnswerNumber> {
-        self.streams.as_ref()?.connections().last()?.newest()
+    pub fn newest_answer(
+        &self,
+        client: crate::wire::packet::ClientId,
+    ) -> Option<crate::wire::number::AnswerNumber> {
+        let mut connections = self.streams.as_ref()?.connections();
+        connections.find(|connection| connection.up().client() == client)?.newest()
     }
 }
 

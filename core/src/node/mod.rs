@@ -172,6 +172,13 @@ impl Node {
         self.sessions.known().map(|(sid, _, expected)| (sid, expected))
     }
 
+    /// The ids of level 2 that the node knows, in an order that the fingerprint determines, each with
+    /// [what tells](crate::wire::seal::session_of) which answer made its connection.
+    #[cfg(feature = "model")]
+    pub fn known_connections(&self) -> impl Iterator<Item = (crate::wire::packet::ClientId, Option<u64>)> {
+        self.streams.known()
+    }
+
     /// Whether the contract allows `event` now.
     fn check(&self, event: &NodeEvent) -> Result<(), Misuse> {
         let (requests, upstreams) = (self.context.requests(), self.context.upstreams());

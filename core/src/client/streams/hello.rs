@@ -93,6 +93,12 @@ impl Hellos {
         }
     }
 
+    /// The ids of the hellos that are not answered.
+    #[cfg(feature = "model")]
+    pub(super) fn clients(&self) -> impl Iterator<Item = ClientId> {
+        self.sent.values().map(|sent| sent.client)
+    }
+
     /// The keys of the secret.
     pub(super) const fn keys(&self) -> &SecretKeys {
         &self.keys

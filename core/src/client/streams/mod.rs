@@ -55,6 +55,8 @@ use crate::time::{Instant, share};
 use crate::timer::{TimerKind, TimerSlot};
 use crate::wire::handshake::MakeKeys;
 use crate::wire::number::StreamNumber;
+#[cfg(feature = "model")]
+use crate::wire::packet::ClientId;
 use crate::wire::reset::ResetCode;
 use crate::wire::seal::Nonces;
 
@@ -168,6 +170,17 @@ impl Streams {
     #[cfg(any(test, feature = "model"))]
     pub(super) fn connections(&self) -> impl Iterator<Item = &NodeConnection> {
         self.connections.iter().map(|(_, connection)| connection)
+    }
+
+    /// The ids of hellos and connections.
+    #[cfg(feature = "model")]
+    pub(super) fn known(&self) -> impl Iterator<Item = (ClientId, Option<u64>)> {
+        let hellos = self.hellos.clients().map(|client| (client, None));
+        let connections = self.connections().map(|connection| {
+            let up = connection.up();
+            (up.client(), up.session())
+        });
+        hellos.chain(connections)
     }
 
     // Flows that open.

@@ -99,6 +99,18 @@ impl Connections {
         self.table.values()
     }
 
+    /// The ids of all, half-open ones and ended ones included.
+    #[cfg(feature = "model")]
+    pub(super) fn known(&self) -> impl Iterator<Item = (ClientId, Option<u64>)> {
+        let half = self.half_open.iter().map(|(client, half)| (client, Some(half.keys.session())));
+        let up = self.iter().map(|connection| (connection.client(), connection.up().session()));
+        let ended = self.ended_order.iter().filter_map(|client| {
+            let ended = self.ended.get(client)?;
+            Some((*client, ended.up.session()))
+        });
+        half.chain(up).chain(ended)
+    }
+
     pub(super) const fn half_open(&self) -> &HalfOpens {
         &self.half_open
     }

@@ -81,6 +81,12 @@ impl HalfOpens {
         self.table.get(&client).map(|(_, half)| half)
     }
 
+    /// All, the oldest first.
+    #[cfg(feature = "model")]
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ClientId, &HalfOpen)> {
+        self.order.values().filter_map(|client| Some((*client, self.get(*client)?)))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.table.len()
     }

@@ -106,6 +106,12 @@ impl Streams {
         self.connections.iter().map(ClientConnection::buffered).fold(0, usize::saturating_add)
     }
 
+    /// The ids of connections that are half-open, up or ended.
+    #[cfg(feature = "model")]
+    pub(super) fn known(&self) -> impl Iterator<Item = (ClientId, Option<u64>)> {
+        self.connections.known()
+    }
+
     /// Whether the contract allows an event of a stream's upstream now.
     pub(super) fn check(&self, at: StreamRef, event: &UpstreamEvent) -> Result<(), Misuse> {
         self.connections.get(at.connection).map_or(Ok(()), |connection| connection.check(at.number, event))

@@ -127,7 +127,8 @@ fn noise(keys: &SecretKeys, client: ClientId) -> Noise {
 }
 
 fn connection_keys(noise: Noise, client: ClientId) -> ConnectionKeys {
-    ConnectionKeys::new(client, noise.split())
+    let session = noise.session();
+    ConnectionKeys::new(client, noise.split()).of_session(session)
 }
 
 fn sealed(noise: &mut Noise, client: ClientId, public: &PublicKey, mut payload: Payload) -> Message {

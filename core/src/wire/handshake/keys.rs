@@ -116,11 +116,23 @@ pub struct ConnectionKeys {
     client: ClientId,
     /// Up, and down; none in models.
     keys: Option<[Key; 2]>,
+    /// In models, which handshake made them.
+    session: u64,
 }
 
 impl ConnectionKeys {
     pub(super) const fn new(client: ClientId, keys: Option<[Key; 2]>) -> Self {
-        Self { client, keys }
+        Self { client, keys, session: 0 }
+    }
+
+    /// These keys, made by this handshake.
+    pub(super) fn of_session(self, session: u64) -> Self {
+        Self { session, ..self }
+    }
+
+    /// Which handshake made them, in models.
+    pub(crate) const fn session(&self) -> u64 {
+        self.session
     }
 
     /// Made-up keys.

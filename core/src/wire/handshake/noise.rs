@@ -123,6 +123,15 @@ impl Noise {
         }
     }
 
+    /// A number of this handshake, by which models tell the packets of one from those of another under the same id: both
+    /// ephemeral keys are in it, as they are in real keys.
+    pub(super) fn session(&self) -> u64 {
+        match self {
+            Self::Keyed { .. } => 0,
+            Self::Null { sum } => u64::from_le_bytes(sum.first_chunk().copied().unwrap_or_default()),
+        }
+    }
+
     fn mix_hash(&mut self, parts: &[&[u8]]) {
         match self {
             Self::Keyed { hash, .. } => {

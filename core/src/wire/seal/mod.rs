@@ -113,8 +113,9 @@ pub struct Seal {
 #[derive(Clone)]
 enum Cipher {
     Aead(XChaCha20Poly1305),
+    /// Of the packets of one handshake, or of any.
     #[allow(dead_code, reason = "models alone make one")]
-    Null(Direction),
+    Null { way: Direction, session: Option<u64> },
 }
 
 impl Cipher {
@@ -127,7 +128,9 @@ impl Cipher {
                 // The cipher refuses nothing below 256 GiB.
                 tag.map_or([0; TAG_LEN], Into::into)
             }
-            Self::Null(way) => null::tag(*way, head, body),
+            Self::Null { way, session } => {
+                null::of_session(null::tag(*way, head, body), session.unwrap_or_default())
+            }
         }
     }
 
@@ -139,8 +142,10 @@ impl Cipher {
                 let (nonce, tag) = (XNonce::from(nonce), Tag::from(tag));
                 aead.decrypt_inout_detached(&nonce, clear, body.into(), &tag).map_err(|_| NotOpened)
             }
-            Self::Null(way) if null::tag(*way, head, body) == tag => Ok(()),
-            Self::Null(_) => Err(NotOpened),
+            Self::Null { way, session } => {
+                let found = null::session(null::tag(*way, head, body), tag).ok_or(NotOpened)?;
+                if session.is_none_or(|session| session == found) { Ok(()) } else { Err(NotOpened) }
+            }
         }
     }
 }
@@ -156,17 +161,27 @@ impl Seal {
     pub fn new(keys: &ConnectionKeys, way: Direction) -> Self {
         let cipher = match keys.of(way) {
             Some(key) => Cipher::Aead(XChaCha20Poly1305::new(&(**key).into())),
-            None => Cipher::Null(way),
+            None => Cipher::Null { way, session: Some(keys.session()) },
         };
         Self { client: keys.client(), cipher }
     }
 
     /// No seal at all: packets stay readable, and as long as they are; damage, and a packet of the other direction,
-    /// are found by a checksum, which anybody can make. Only for models of a network without enemies: no option
-    /// leads here, and no build without the feature `model` can make one.
+    /// are found by a checksum, which anybody can make. It opens the packets of the id whatever handshake was before them.
+    /// Only for models of a network without enemies: no option leads here, and no build without the feature `model` can
+    /// make one.
     #[cfg(any(test, feature = "model"))]
     pub const fn null(client: ClientId, way: Direction) -> Self {
-        Self { client, cipher: Cipher::Null(way) }
+        Self { client, cipher: Cipher::Null { way, session: None } }
+    }
+
+    /// What tells the handshake of this seal from others under its id, in models.
+    #[cfg(any(test, feature = "model"))]
+    pub const fn session(&self) -> Option<u64> {
+        match self.cipher {
+            Cipher::Null { session, .. } => session,
+            Cipher::Aead(_) => None,
+        }
     }
 
     /// The id of the connection.
@@ -207,6 +222,14 @@ pub fn client_of(packet: &[u8]) -> Option<ClientId> {
     let head = packet.first_chunk::<HEAD_LEN>()?;
     let rest = head.strip_prefix(&[PACKET])?;
     rest.first_chunk().copied().map(ClientId)
+}
+
+/// What tells the handshake of a packet from others under its id, in models; none if the packet opens under none.
+#[cfg(any(test, feature = "model"))]
+pub fn session_of(packet: &[u8], way: Direction) -> Option<u64> {
+    let (head, body) = packet.split_first_chunk::<HEAD_LEN>()?;
+    let (body, tag) = body.split_last_chunk::<TAG_LEN>()?;
+    null::session(null::tag(way, head, body), *tag)
 }
 
 impl fmt::Debug for Seal {

@@ -2,6 +2,20 @@
 
 use crate::wire::direction::Direction;
 
+/// The tag of a packet of one handshake, from its checksum: in the second half it shows which.
+pub(in crate::wire) fn of_session(mut tag: [u8; 16], session: u64) -> [u8; 16] {
+    tag.iter_mut().skip(8).zip(session.to_le_bytes()).for_each(|(place, byte)| *place ^= byte);
+    tag
+}
+
+/// The handshake of a packet that has this checksum and this tag, if they fit.
+pub(in crate::wire) fn session(checksum: [u8; 16], tag: [u8; 16]) -> Option<u64> {
+    let mut session = [0; 8];
+    let apart = checksum.iter().zip(tag).skip(8).map(|(one, other)| one ^ other);
+    session.iter_mut().zip(apart).for_each(|(place, byte)| *place = byte);
+    (checksum.first_chunk::<8>() == tag.first_chunk()).then(|| u64::from_le_bytes(session))
+}
+
 /// The checksum in the place of the tag: two sums over head and body, eight bytes at a time. What differs in one place, or
 /// in length, differs in them.
 pub(in crate::wire) fn tag(way: Direction, head: &[u8], body: &[u8]) -> [u8; 16] {

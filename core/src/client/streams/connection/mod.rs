@@ -199,7 +199,7 @@ impl NodeConnection {
     }
 
     /// Seals requests.
-    pub(super) const fn up(&self) -> &Seal {
+    pub(in crate::client) const fn up(&self) -> &Seal {
         &self.up
     }
 
