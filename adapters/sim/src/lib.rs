@@ -59,6 +59,7 @@ pub mod fuzz;
 pub mod guard;
 pub mod hash;
 pub mod heap;
+mod hello;
 mod hex;
 pub mod host;
 pub mod isolation;

@@ -4,14 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use seqlane::wire::direction::Direction;
-use seqlane::wire::frame::{Frame, Frames};
+use seqlane::wire::frame::Frame;
+use seqlane::wire::handshake::{ClientHello, ConnectionKeys, NOTICE, NodeId, Notice, NoticeKind};
 use seqlane::wire::number::{AnswerNumber, StreamNumber};
-use seqlane::wire::packet::{self, Epoch, RequestHeader, ResponseHeader, ResponseRoom};
-use seqlane::wire::seal::Seal;
+use seqlane::wire::packet::{self, ClientId, RequestHeader, ResponseRoom};
+use seqlane::wire::seal::{Head, Seal};
 use seqlane::{FlowKind, NodeAction, NodeNotice, Target, UpstreamId};
 
 use crate::fuzz::node_bench::CYCLE;
-use crate::fuzz::peer::{HOST, PORTS};
+use crate::fuzz::peer::{Asked, HOST, Learned, host};
+use crate::hello::KEYS;
+
+/// A connection: its id, and what tells its handshake from others under the same.
+type Connection = (ClientId, Option<u64>);
 
 /// What clients asked and what the node did.
 #[derive(Default)]
@@ -19,29 +24,31 @@ pub(super) struct NodeOracle {
     /// A packet was changed before it was sealed: what streams carry up may be anything from then on.
     pub(super) tampered: bool,
     /// The streams that clients have opened, by what their targets say.
-    opened: BTreeMap<u8, BTreeSet<u16>>,
+    opened: BTreeMap<String, BTreeSet<u16>>,
     /// Chunks that upstreams were given.
     given: BTreeMap<UpstreamId, u64>,
     ended: BTreeSet<UpstreamId>,
-    answers: BTreeSet<(Epoch, AnswerNumber)>,
+    answers: BTreeSet<(Connection, AnswerNumber)>,
     /// Chunks that came down.
-    chunks: BTreeMap<(Epoch, StreamNumber), BTreeMap<u64, (Bytes, bool)>>,
+    chunks: BTreeMap<(Connection, StreamNumber), BTreeMap<u64, (Bytes, bool)>>,
+    /// The name of the node.
+    node: Option<NodeId>,
 }
 
 impl NodeOracle {
     /// The node wants something done.
     pub(super) fn look(&mut self, action: &NodeAction) {
         match action {
-            NodeAction::OpenUpstream { upstream, target, kind, .. } if target.host() == HOST => {
+            NodeAction::OpenUpstream { upstream, target, kind, .. } if target.host().starts_with(HOST) => {
                 self.on_open(*upstream, target, *kind);
             }
             NodeAction::WriteUpstream { upstream, bytes } => self.on_write(*upstream, bytes),
             NodeAction::Event(NodeNotice::SessionEnded { upstream, .. }) => {
                 assert!(self.ended.insert(*upstream), "{upstream} has one end");
             }
-            // Its client may start numbering streams again.
+            // Its hello may make another connection.
             NodeAction::Event(NodeNotice::ClientEnded { client, .. }) => {
-                self.opened.remove(&client.0[0]);
+                self.opened.remove(&host(*client));
             }
             _ => {}
         }
@@ -51,8 +58,7 @@ impl NodeOracle {
         if kind == FlowKind::Tcp {
             self.given.insert(upstream, 0);
         }
-        let client = (target.port() / PORTS) as u8;
-        let once = self.opened.entry(client).or_default().insert(target.port());
+        let once = self.opened.entry(target.host().to_owned()).or_default().insert(target.port());
         assert!(once || self.tampered, "a stream is opened once: {target}");
     }
 
@@ -64,33 +70,71 @@ impl NodeOracle {
         *given += 1;
     }
 
-    /// The answer to a request that asked this; what there is to learn from it.
-    pub(super) fn answered(
+    /// The answer to a packet or a hello that asked this; what there is to learn from it.
+    pub(super) fn answered(&mut self, asked: &Asked, answer: &Bytes) -> Learned {
+        match asked {
+            Asked::Hello(hello) => self.on_hello_answered(hello, answer),
+            Asked::Exchange(keys, head, header) => self.on_exchange_answered((keys, head), header, answer),
+        }
+    }
+
+    fn on_hello_answered(&mut self, hello: &ClientHello, answer: &Bytes) -> Learned {
+        if answer.first() == Some(&NOTICE) {
+            let packet = hello.packet();
+            let notice = self.notice(packet.first_chunk().expect("a hello has a head"), answer);
+            assert_ne!(notice.kind, NoticeKind::Unknown, "a hello is never unknown");
+            return Learned::Refused(notice.token);
+        }
+        let (payload, keys) = hello.read(answer).expect("an answer opens");
+        self.on_node(payload.node);
+        Learned::LetIn(Box::new(keys))
+    }
+
+    fn on_exchange_answered(
         &mut self,
+        (keys, head): (&ConnectionKeys, &Head),
         asked: &RequestHeader,
-        packet: Bytes,
-    ) -> (ResponseHeader, impl Iterator<Item = Frame> + use<>) {
-        let len = packet.len() as u64;
-        let plain = Seal::null(Direction::Down).open(packet).expect("an answer opens");
+        answer: &Bytes,
+    ) -> Learned {
+        if answer.first() == Some(&NOTICE) {
+            assert_eq!(self.notice(head, answer).kind, NoticeKind::Unknown, "the one notice to a packet");
+            return Learned::Over;
+        }
+        let (len, down) = (answer.len() as u64, Seal::new(keys, Direction::Down));
+        let plain = down.open(answer.clone()).expect("an answer opens");
         let (header, frames) = packet::decode_response(plain).expect("an answer can be read");
-        assert_eq!((header.client, header.exchange), (asked.client, asked.exchange));
-        assert_eq!(header.grants.is_some(), asked.epoch.is_none(), "a hello is answered with grants");
+        assert_eq!(header.exchange, asked.exchange);
+        if let Some(Frame::End { .. }) = frames.clone().next() {
+            assert!(header.statuses.is_empty(), "an end is all that there is to say");
+            return Learned::Over;
+        }
         match asked.max_response {
-            _ if asked.epoch.is_none() || header.flags.unknown => no_frames(&frames),
-            ResponseRoom::HeaderOnly => no_frames(&frames),
+            ResponseRoom::HeaderOnly => {
+                assert_eq!(frames.clone().next(), None, "an answer that is a header alone");
+            }
             ResponseRoom::Bytes(room) => assert!(len <= room, "{len} B in a room of {room} B"),
         }
-        if !header.flags.unknown {
-            assert!(self.answers.insert((header.epoch, header.answer)), "an answer has a number of its own");
-            frames.clone().for_each(|frame| self.on_frame(header.epoch, frame));
-        }
-        (header, frames)
+        let connection = (keys.client(), down.session());
+        let fresh = self.answers.insert((connection, header.answer));
+        assert!(fresh, "an answer has a number of its own");
+        frames.clone().for_each(|frame| self.on_frame(connection, frame));
+        Learned::Frames(frames.collect())
+    }
+
+    fn notice(&mut self, head: &Head, answer: &Bytes) -> Notice {
+        let notice = Notice::open(KEYS.notice(), head, answer).expect("a notice opens");
+        self.on_node(notice.node);
+        notice
+    }
+
+    fn on_node(&mut self, node: NodeId) {
+        assert_eq!(*self.node.get_or_insert(node), node, "a node has one name");
     }
 
     /// A chunk is the same whenever it comes, and carries on where the one before it ended.
-    fn on_frame(&mut self, epoch: Epoch, frame: Frame) {
+    fn on_frame(&mut self, connection: Connection, frame: Frame) {
         let Frame::Data { stream, seq, fin, bytes } = frame else { return };
-        let chunks = self.chunks.entry((epoch, stream)).or_default();
+        let chunks = self.chunks.entry((connection, stream)).or_default();
         let seq = seq.number();
         if let Some(before) = chunks.insert(seq, (bytes.clone(), fin)) {
             assert_eq!(before, (bytes.clone(), fin), "chunk {seq} of stream {stream} has changed");
@@ -106,8 +150,4 @@ impl NodeOracle {
             bytes.iter().enumerate().all(|(place, byte)| usize::from(*byte) == (start + place) % CYCLE);
         assert!(runs, "chunk {seq} of stream {stream} is not what its upstream sent");
     }
-}
-
-fn no_frames(frames: &Frames) {
-    assert_eq!(frames.clone().next(), None, "an answer that is a header alone");
 }

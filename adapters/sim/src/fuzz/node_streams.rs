@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use seqlane::wire::packet::RequestHeader;
 use seqlane::wire::{self, Limits, Op, Sid};
 use seqlane::{
     Endpoint, Form, Instant, Node, NodeAction, NodeOptions, NodeStreamOptions, NodeTuning, RequestId,
@@ -13,7 +12,7 @@ use seqlane::{
 
 use crate::fuzz::node_bench::{Clients, NodeBench};
 use crate::fuzz::node_oracle::NodeOracle;
-use crate::fuzz::peer::{Packet, Peer};
+use crate::fuzz::peer::{Asked, Packet, Peer};
 
 const KIB: usize = 1024;
 
@@ -33,7 +32,7 @@ struct Streams {
     /// The latest packets, to come again.
     packets: Vec<Packet>,
     /// What each op of a request asks, if it is a packet.
-    asked: BTreeMap<RequestId, Vec<Option<RequestHeader>>>,
+    asked: BTreeMap<RequestId, Vec<Option<Asked>>>,
 }
 
 /// Packets, upstream events and time of any kind: nothing panics, nothing is misuse, every request is answered once,
@@ -79,7 +78,7 @@ fn options() -> NodeOptions {
                     .uplink_window(128 << 10)
                     .uplink_total(64 << 10)
                     .downlink_total(64 << 10)
-                    .uplink_memory(320 << 10)
+                    .uplink_memory(160 << 10)
                     .max_packet(128 * KIB)
                     .max_hold(Duration::from_secs(10))
                     .max_held(3)
@@ -115,7 +114,7 @@ impl NodeBench<'_, Streams> {
         let place = self.decide.any([0, 0, 0, 0, 1, 1, 1, 2]);
         let Streams { oracle, peers, packets, .. } = &mut self.clients;
         let packet = peers[place].packet(&mut self.decide);
-        oracle.tampered |= packet.header.is_none();
+        oracle.tampered |= packet.changed;
         packets.push(packet.clone());
         if packets.len() > REMEMBERED {
             packets.remove(0);
@@ -130,27 +129,27 @@ impl NodeBench<'_, Streams> {
         if self.decide.one_of(4) == 3 {
             let mut bytes = packet.bytes.to_vec();
             self.decide.damage(&mut bytes);
-            packet = Packet { bytes: bytes.into(), header: None };
+            packet = Packet { bytes: bytes.into(), asked: None, changed: false };
         }
         self.send(packet);
     }
 
     fn garbage(&mut self) {
         let bytes = self.decide.bytes(80);
-        self.send(Packet { bytes, header: None });
+        self.send(Packet { bytes, asked: None, changed: false });
     }
 
     /// As a body, as an op, or as an op beside others.
     fn send(&mut self, packet: Packet) {
-        let Packet { bytes, header } = packet;
+        let Packet { bytes, asked: own, .. } = packet;
         let key = Secret::new(if self.decide.one_of(64) == 63 { "wrong" } else { "k" });
-        let mut asked = vec![header];
+        let mut asked = vec![own.clone()];
         let (endpoint, body) = match self.decide.one_of(16) {
             0..=9 => (Endpoint::Streams { key }, bytes),
             way => {
                 let mut ops = vec![Op::Streams { packet: bytes.clone() }];
                 if way > 13 {
-                    let (neighbour, its) = self.neighbour(bytes, header);
+                    let (neighbour, its) = self.neighbour(bytes, own);
                     ops.push(neighbour);
                     asked.push(its);
                 }
@@ -161,10 +160,10 @@ impl NodeBench<'_, Streams> {
         self.clients.asked.insert(request, asked);
     }
 
-    fn neighbour(&mut self, packet: Bytes, header: Option<RequestHeader>) -> (Op, Option<RequestHeader>) {
+    fn neighbour(&mut self, packet: Bytes, asked: Option<Asked>) -> (Op, Option<Asked>) {
         let sid = Sid::new("nobody").expect("a session id");
         match self.decide.one_of(3) {
-            0 => (Op::Streams { packet }, header),
+            0 => (Op::Streams { packet }, asked),
             1 => (Op::Connect { target: Target::new("session", 1).expect("a target") }, None),
             _ => (Op::Data { sid, seq: None, payload: Bytes::new() }, None),
         }
@@ -183,11 +182,17 @@ impl Clients for Streams {
 impl Streams {
     fn on_answer(&mut self, request: RequestId, response: Response) {
         let asked = self.asked.remove(&request).expect("a request that was made");
-        for (header, packet) in asked.into_iter().zip(packets(response)) {
-            if let (Some(asked), false) = (header, packet.is_empty()) {
-                let (header, frames) = self.oracle.answered(&asked, packet);
-                let peer = self.peers.iter_mut().find(|peer| peer.client() == asked.client);
-                peer.expect("a client of this run").learn(&header, frames);
+        for (asked, packet) in asked.into_iter().zip(packets(response)) {
+            if let (Some(asked), false) = (asked, packet.is_empty()) {
+                let learned = self.oracle.answered(&asked, &packet);
+                let client = match &asked {
+                    Asked::Hello(hello) => hello.client(),
+                    Asked::Exchange(keys, ..) => keys.client(),
+                };
+                // What is said of a connection that is over is nothing to its client.
+                if let Some(peer) = self.peers.iter_mut().find(|peer| peer.client() == client) {
+                    peer.learn(learned);
+                }
             }
         }
     }

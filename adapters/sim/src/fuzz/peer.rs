@@ -4,27 +4,33 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use seqlane::wire::direction::Direction;
+use seqlane::wire::end::EndCode;
 use seqlane::wire::frame::{Frame, MAX_CHUNK};
+use seqlane::wire::handshake::{ClientHello, ConnectionKeys, HelloPayload, Token};
 use seqlane::wire::number::{ExchangeNumber, StreamNumber};
-use seqlane::wire::packet::{
-    ClientId, Epoch, MIN_RESPONSE, RequestHeader, ResponseHeader, ResponseRoom, Unsealed,
-};
+use seqlane::wire::packet::{ClientId, MIN_RESPONSE, RequestHeader, ResponseRoom, Unsealed};
 use seqlane::wire::reset::ResetCode;
-use seqlane::wire::seal::{Nonce, Seal};
+use seqlane::wire::seal::{Head, Nonce, Seal};
 use seqlane::wire::varint;
 use seqlane::{FlowKind, Seq, Target};
 
 use crate::FromBytes;
 use crate::fuzz::node_bench::CYCLE;
+use crate::hello::KEYS;
 
 /// Streams that a client speaks of at a time: more than a node lets it have.
 const STREAMS: u32 = 4;
 
-/// Where every stream leads to, by name.
+/// Where every stream of a connection leads to, by name.
+pub(super) fn host(client: ClientId) -> String {
+    format!("{HOST}{}-{}", client.0[0], client.0[1])
+}
+
+/// What the names of such hosts begin with.
 pub(super) const HOST: &str = "stream";
 
-/// Ports that tell whose stream a target belongs to: as many for each client.
-pub(super) const PORTS: u16 = 16_384;
+/// Ports, which tell the streams of a connection apart.
+const PORTS: u64 = 65_535;
 
 /// The most exchanges, and chunks, ahead of the first that counts.
 const FAR: u64 = 4096;
@@ -49,19 +55,46 @@ impl Stream {
     }
 }
 
-/// A request packet, and what its answer must fit.
+/// A packet or a hello, and what its answer must fit.
 #[derive(Clone)]
 pub(super) struct Packet {
     pub(super) bytes: Bytes,
     /// What it asks; nothing is known of one that was changed.
-    pub(super) header: Option<RequestHeader>,
+    pub(super) asked: Option<Asked>,
+    /// Whether what its client says is not what it meant to say.
+    pub(super) changed: bool,
 }
 
-/// One client.
+/// What a packet or a hello asks.
+#[derive(Clone)]
+pub(super) enum Asked {
+    /// To be let in.
+    Hello(Box<ClientHello>),
+    /// An exchange over the connection with these keys. The packet begins like this.
+    Exchange(Box<ConnectionKeys>, Head, RequestHeader),
+}
+
+/// What a client learns from an answer.
+pub(super) enum Learned {
+    /// It has a connection with these keys.
+    LetIn(Box<ConnectionKeys>),
+    /// It may come again with this.
+    Refused(Option<Token>),
+    /// The node has no such connection, or has ended it.
+    Over,
+    /// Frames have come.
+    Frames(Vec<Frame>),
+}
+
+/// One client, which has one connection after another.
 pub(super) struct Peer {
-    client: ClientId,
-    epoch: Option<Epoch>,
-    older: Epoch,
+    place: u8,
+    /// How many connections there were before.
+    before: u8,
+    hello: ClientHello,
+    keys: Option<ConnectionKeys>,
+    /// Those of the connection before.
+    older: Option<ConnectionKeys>,
     /// The next exchange, and the first that is not done.
     exchange: u64,
     done: u64,
@@ -73,12 +106,9 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// The client whose name is `place`.
+    /// The client whose ids begin with `place`.
     pub(super) fn new(place: u8) -> Self {
-        let client = ClientId([place; 16]);
         let terms = RequestHeader {
-            client,
-            epoch: None,
             exchange: ExchangeNumber::ZERO,
             done: ExchangeNumber::ZERO,
             hold: Duration::from_secs(25),
@@ -87,72 +117,135 @@ impl Peer {
             total: 1 << 20,
             confirm: Some(Duration::from_millis(300)),
         };
-        let streams = (0..STREAMS.into()).map(Stream::new).collect();
-        let next_stream = STREAMS.into();
-        let older = Epoch([9; 16]);
-        Self { client, epoch: None, older, exchange: 0, done: 0, terms, streams, next_stream }
+        Self::fresh(place, 0, None, terms)
     }
 
-    pub(super) const fn client(&self) -> ClientId {
-        self.client
+    /// The client before a hello.
+    fn fresh(place: u8, before: u8, token: Option<Token>, terms: RequestHeader) -> Self {
+        let client = KEYS.client_id([place, before, 0, 0, 0, 0, 0, 0]);
+        Self {
+            place,
+            before,
+            hello: ClientHello::new(&KEYS, client, [before; 32], HelloPayload { token }),
+            keys: None,
+            older: None,
+            exchange: 0,
+            done: 0,
+            terms,
+            streams: (0..STREAMS.into()).map(Stream::new).collect(),
+            next_stream: STREAMS.into(),
+        }
     }
 
-    /// A packet of its own making.
+    pub(super) fn client(&self) -> ClientId {
+        self.hello.client()
+    }
+
+    /// A packet of its own making, or a hello.
     pub(super) fn packet(&mut self, decide: &mut FromBytes<'_>) -> Packet {
+        let way = decide.one_of(64);
+        match (way, self.keys.clone()) {
+            (58, _) => self.another_hello(decide),
+            (59, Some(keys)) => self.goodbye(&keys),
+            (60, None) => {
+                // As if a hello had been answered.
+                let seal = Seal::null(self.client(), Direction::Up);
+                let packet = Unsealed::request(&self.terms, 0);
+                Packet { bytes: packet.seal(&seal, Nonce::new([1; 24])), asked: None, changed: false }
+            }
+            (57, _) | (_, None) => self.own_hello(),
+            (55, Some(keys)) => {
+                // A late word over the connection before this one.
+                let keys = self.older.clone().unwrap_or(keys);
+                sealed(Unsealed::request(&self.terms, 0), &keys, self.terms)
+            }
+            (way, Some(keys)) => self.exchange(decide, way, keys),
+        }
+    }
+
+    fn own_hello(&self) -> Packet {
+        Packet {
+            bytes: self.hello.packet(),
+            asked: Some(Asked::Hello(Box::new(self.hello.clone()))),
+            changed: false,
+        }
+    }
+
+    /// What nobody sends: a second hello under an id.
+    fn another_hello(&self, decide: &mut FromBytes<'_>) -> Packet {
+        let token = decide.any([None, Some(Token([3; 16]))]);
+        let hello =
+            ClientHello::new(&KEYS, self.client(), [decide.any([200, 201]); 32], HelloPayload { token });
+        Packet { bytes: hello.packet(), asked: None, changed: false }
+    }
+
+    /// The end of a connection; another one follows.
+    fn goodbye(&mut self, keys: &ConnectionKeys) -> Packet {
+        let header = self.next_header();
+        let mut writer = Unsealed::request(&header, 0);
+        writer.push(&Frame::Goodbye);
+        let packet = sealed(writer, keys, header);
+        self.begin_anew(None);
+        packet
+    }
+
+    fn exchange(&mut self, decide: &mut FromBytes<'_>, way: u32, keys: ConnectionKeys) -> Packet {
         let header = self.header(decide);
         let mut writer = Unsealed::request(&header, 0);
-        if header.epoch.is_some() {
-            for _ in 0..decide.one_of(6) {
-                writer.push(&self.frame(decide, header.exchange));
-            }
+        for _ in 0..decide.one_of(6) {
+            writer.push(&self.frame(decide, header.exchange));
         }
         let mut plain = writer.plaintext().to_vec();
-        let changed = match decide.one_of(64) {
-            61 => {
-                // A frame of an unknown type: skipped when even, fails the packet when odd.
-                plain.extend([decide.any([6, 17, 62]), 2, 0, 0]);
-                false
-            }
+        let mut changed = false;
+        match way {
+            56 => plain.extend([17, 0]), // GOODBYE, which must be alone.
+            // A frame of an unknown type: skipped when even, fails the packet when odd.
+            61 => plain.extend([decide.any([6, 23, 62]), 2, 0, 0]),
             62 => {
                 decide.damage(&mut plain);
-                true
+                changed = true;
             }
             63 => {
                 plain.truncate(decide.one_of(256) as usize);
-                true
+                changed = true;
             }
-            _ => false,
-        };
-        let (seal, nonce) = (Seal::null(Direction::Up), Nonce::new([1; 24]));
-        let bytes = Unsealed::of(&plain).seal(&seal, nonce);
-        Packet { bytes, header: (!changed).then_some(header) }
+            _ => {}
+        }
+        let packet = sealed(Unsealed::of(&plain), &keys, header);
+        Packet { asked: packet.asked.filter(|_| !changed), changed, ..packet }
+    }
+
+    /// The next exchange on the same terms.
+    fn next_header(&mut self) -> RequestHeader {
+        let (exchange, done) = (ExchangeNumber::new(self.exchange), ExchangeNumber::new(self.done));
+        self.exchange += 1;
+        RequestHeader { exchange, done, ..self.terms }
     }
 
     /// Mostly the next exchange on the same terms; else up to two things are odd.
     fn header(&mut self, decide: &mut FromBytes<'_>) -> RequestHeader {
-        let mut header = RequestHeader { epoch: self.epoch, ..self.terms };
+        let mut header = self.terms;
         let (mut exchange, mut done) = (self.exchange, self.done);
         for _ in 0..2 {
             match decide.one_of(32) {
-                18 => header.epoch = decide.any([None, Some(self.older), Some(Epoch([8; 16]))]),
                 19..=21 => exchange = decide.near(self.exchange, 6),
                 22 => exchange = self.done + decide.any([FAR - 1, FAR, varint::MAX / 2]),
                 23..=25 => done = exchange,
                 26 => done = decide.near(self.done, 4),
-                27 if header.epoch.is_none() => {
+                27 => {
                     exchange = varint::MAX - u64::from(decide.one_of(4));
-                    done = exchange;
+                    done = decide.any([self.done, exchange]);
                 }
                 28..=31 => {
                     self.change_terms(decide);
-                    header = RequestHeader { epoch: header.epoch, ..self.terms };
+                    header = self.terms;
                 }
                 _ => break,
             }
         }
         let exchange = exchange.min(varint::MAX);
         let done = done.min(exchange);
-        if exchange - done < 64 {
+        if exchange - done < 64 && exchange < self.exchange + 64 {
             self.exchange = self.exchange.max(exchange + 1);
             self.done = self.done.max(done);
         }
@@ -225,8 +318,8 @@ impl Peer {
         let kind = if decide.one_of(4) == 3 { FlowKind::Udp } else { FlowKind::Tcp };
         let Stream { number, .. } = self.streams[place];
         self.streams[place].kind.get_or_insert(kind);
-        let port = u16::from(self.client.0[0]) * PORTS + (number % u64::from(PORTS)) as u16;
-        let target = Target::new(HOST, port).expect("a target");
+        let port = 1 + (number % PORTS) as u16;
+        let target = Target::new(&host(self.client()), port).expect("a target");
         let window = decide.any([1 << 20, 0, 1, 70_000, varint::MAX]);
         Frame::Open { stream: StreamNumber::new(number), kind, window, target }
     }
@@ -252,17 +345,14 @@ impl Peer {
     }
 
     /// Learns from an answer: what it may say next without breaking a rule.
-    pub(super) fn learn(&mut self, header: &ResponseHeader, frames: impl Iterator<Item = Frame>) {
-        if header.flags.unknown {
-            self.forget(header.epoch);
-            return;
-        }
-        if header.grants.is_some() && self.epoch != Some(header.epoch) {
-            self.forget(self.epoch.unwrap_or(self.older));
-            self.epoch = Some(header.epoch);
-        }
-        if self.epoch == Some(header.epoch) {
-            frames.for_each(|frame| self.hear(&frame));
+    pub(super) fn learn(&mut self, learned: Learned) {
+        match learned {
+            Learned::LetIn(keys) => {
+                self.keys.get_or_insert(*keys);
+            }
+            Learned::Refused(token) => self.begin_anew(token),
+            Learned::Over => self.begin_anew(None),
+            Learned::Frames(frames) => frames.iter().for_each(|frame| self.hear(frame)),
         }
     }
 
@@ -279,13 +369,19 @@ impl Peer {
         }
     }
 
-    /// Begins anew, with numbers of exchanges that go on.
-    fn forget(&mut self, epoch: Epoch) {
-        if self.epoch == Some(epoch) {
-            let Self { exchange, done, terms, .. } = *self;
-            *self = Self { older: epoch, exchange, done, terms, ..Self::new(self.client.0[0]) };
-        }
+    /// Another connection is to be made, under another id.
+    fn begin_anew(&mut self, token: Option<Token>) {
+        let older = self.keys.take().or(self.older.take());
+        let Self { place, before, terms, .. } = *self;
+        *self = Self { older, ..Self::fresh(place, before.wrapping_add(1), token, terms) };
     }
+}
+
+/// A packet of the connection with these keys.
+fn sealed(packet: Unsealed, keys: &ConnectionKeys, header: RequestHeader) -> Packet {
+    let bytes = packet.seal(&Seal::new(keys, Direction::Up), Nonce::new([1; 24]));
+    let head = *bytes.first_chunk().expect("a packet has a head");
+    Packet { bytes, asked: Some(Asked::Exchange(Box::new(keys.clone()), head, header)), changed: false }
 }
 
 fn datagram(decide: &mut FromBytes<'_>, stream: StreamNumber) -> Frame {
@@ -304,8 +400,9 @@ fn resent(decide: &mut FromBytes<'_>, exchange: ExchangeNumber) -> ExchangeNumbe
 
 /// A frame that only goes down.
 fn only_down(decide: &mut FromBytes<'_>, stream: StreamNumber) -> Frame {
-    match decide.one_of(3) {
+    match decide.one_of(4) {
         0 => Frame::Gone { stream },
+        2 => Frame::End { code: EndCode::Stop, text: "".into() },
         1 => Frame::Opened { stream },
         _ => Frame::Backlog { bytes: 1 },
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use seqlane::wire::end::EndCode;
 use seqlane::wire::reset::ResetCode;
 use seqlane::{EndReason, ExchangeFailure, Level};
 
@@ -113,8 +114,10 @@ impl Oracle {
                 quiet + Duration::from_millis(1) + quiet / 1000 >= setup.client.half_close_quiet
             }
             EndReason::Reset(ResetCode::Gone) => {
-                self.is_connection_lost(flow, state.client) || self.is_turned_away(state.client)
+                self.is_connection_lost(state.client) || self.is_turned_away(state.client)
             }
+            EndReason::NodeEnded(EndCode::Quota) => self.limited,
+            EndReason::NodeSilent => self.may_be_silent(flow, state.client),
             // A relay may be out because of what happened to others, or full of calls that are held or lost.
             EndReason::NoRelay => {
                 // Who is refused a connection waits for one where flows are sealed or refused.

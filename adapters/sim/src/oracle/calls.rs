@@ -8,7 +8,6 @@ use seqlane::{BodyForm, ClientEvent, ExchangeFailure, ExchangeId, Instant, Relay
 
 use crate::ends::Ends;
 use crate::oracle::Oracle;
-use crate::oracle::packets::answers;
 use crate::oracle::records::{OpKind, Request, SentCall, SentOp, flows};
 use crate::time::nanos;
 use crate::{CoveragePoint, Time};
@@ -49,7 +48,7 @@ impl Oracle {
         require!(self, len <= options.max_body, S10, "client{client} sends {len} B through relay {relay}");
         let ops = match form {
             BodyForm::Packet => vec![Op::Streams { packet: body.clone() }],
-            BodyForm::Json => self.read_ops(client, limits, body),
+            BodyForm::Json => self.decode_ops(client, limits, body),
         };
         let packets = ops.iter().filter(|op| matches!(op, Op::Streams { .. })).count();
         let (len, mixed) = (ops.len(), packets > 0 && ops.len() > 1);
@@ -64,7 +63,7 @@ impl Oracle {
         } else {
             self.coverage.set(CoveragePoint::RawPacket);
         }
-        let request = self.read_request(ends, client, &ops);
+        let request = self.read_ops(ends, client, place, &ops);
         self.count_call(client, place);
         self.check_polls(ends, &request);
         self.record_ops(ends, client, &request);
@@ -75,7 +74,7 @@ impl Oracle {
         request
     }
 
-    fn read_ops(&mut self, client: usize, limits: Limits, body: &Bytes) -> Vec<Op> {
+    fn decode_ops(&mut self, client: usize, limits: Limits, body: &Bytes) -> Vec<Op> {
         match wire::decode_request(body, limits) {
             Ok(request) => request.decode_ops().into_iter().filter_map(Result::ok).collect(),
             Err(error) => {
@@ -106,7 +105,7 @@ impl Oracle {
     pub(crate) fn on_call_ended(&mut self, client: usize, exchange: ExchangeId, event: &ClientEvent) {
         let Some(call) = self.calls.remove(&(client, exchange)) else { return };
         self.record_relay(client, &call, event);
-        self.record_end(client, &call, event);
+        self.record_end(&call, event);
     }
 
     /// R3: a call goes out through a relay.
@@ -156,6 +155,10 @@ impl Oracle {
         // The only way to the node of streams is asked again before that forgets them.
         let (usual, pause) = (options.refused_backoff, options.refused_backoff.min(options.streams.idle / 2));
         let now = self.client_now(client);
+        let known = self.relays.get(&(client, call.relay));
+        let troubled = known.is_some_and(|known| known.setbacks > 0 || known.alone_until.is_some());
+        let answered =
+            matches!(event, ClientEvent::Reply { body, .. } if troubled && self.answers(call, body));
         let Some(record) = self.relays.get_mut(&(client, call.relay)) else { return };
         record.refused = false;
         record.ended = self.now;
@@ -169,10 +172,9 @@ impl Oracle {
                 record.alone_until = record.alone_until.max(until(pause));
                 record.refused_until = record.refused_until.max(until(usual));
             }
-            ClientEvent::Reply { body, .. } if record.setbacks > 0 || record.alone_until.is_some() => {
+            ClientEvent::Reply { .. } if answered => {
                 // An answer to an earlier call does not take a refusal back.
-                let refusing = record.alone_until.is_some_and(|until| until > now);
-                if !refusing && answers(call, body) {
+                if record.alone_until.is_none_or(|until| until <= now) {
                     record.setbacks = 0;
                     record.alone_until = None;
                 }

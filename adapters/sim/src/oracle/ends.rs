@@ -132,6 +132,7 @@ impl Oracle {
             EndReason::LevelTooLow => CoveragePoint::FlowLevelTooLow,
             EndReason::Reset(ResetCode::Gone) => CoveragePoint::StreamGone,
             EndReason::Reset(_) => CoveragePoint::StreamReset,
+            EndReason::NodeSilent => CoveragePoint::NodeSilent,
             _ => return,
         });
     }

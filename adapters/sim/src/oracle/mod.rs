@@ -24,9 +24,11 @@ macro_rules! require {
 }
 pub(crate) use require;
 
+mod answers;
 mod attribution;
 mod bounds;
 mod calls;
+mod connections;
 mod ends;
 mod ops;
 mod packets;
@@ -82,11 +84,8 @@ pub(crate) struct Oracle {
 impl Oracle {
     /// An oracle for a run whose hosts have these clocks: the clients, and then the nodes.
     pub(crate) fn new(setup: &Arc<Setup>, clocks: Vec<HostClock>) -> Self {
-        let client = |clock: &HostClock| ClientRecord {
-            began: clock.read(Time::ZERO),
-            heard: Time::ZERO,
-            idle_calls: (0, Time::ZERO),
-        };
+        let client =
+            |clock: &HostClock| ClientRecord { began: clock.read(Time::ZERO), idle_calls: (0, Time::ZERO) };
         let (clients, nodes) = clocks.split_at(setup.clients);
         Self {
             now: Time::ZERO,
@@ -207,7 +206,7 @@ impl Oracle {
 
     /// Whether a flow is a stream of level 2.
     fn is_stream(&self, flow: usize) -> bool {
-        self.flows[flow].epoch.is_some()
+        self.flows[flow].connection.is_some()
     }
 
     /// Whether the clients' flows are sealed or refused.

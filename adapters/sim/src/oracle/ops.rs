@@ -6,8 +6,7 @@ use seqlane::{BodyForm, ClientEvent, ExchangeFailure, Level};
 
 use crate::ends::{Ends, UpstreamState};
 use crate::oracle::Oracle;
-use crate::oracle::packets::looks_like_packet;
-use crate::oracle::records::{OpKind, Request, SentCall, SentOp, SessionRecord, is_packet};
+use crate::oracle::records::{OpKind, Request, SentCall, SentOp, SessionRecord, is_packet, sent_packet};
 use crate::{CoveragePoint, Fault, Property};
 
 /// A flow with something to send is passed over at most this often, and this often for each flow.
@@ -16,9 +15,9 @@ const PASSED_OVER_EACH: u32 = 4;
 
 impl Oracle {
     /// Reads what the ops of a request are about.
-    pub(super) fn read_request(&mut self, ends: &Ends, client: usize, ops: &[Op]) -> Request {
+    pub(super) fn read_ops(&mut self, ends: &Ends, client: usize, relay: u32, ops: &[Op]) -> Request {
         if let [Op::Streams { packet }] = ops {
-            let kind = self.on_packet(ends, client, packet.clone());
+            let kind = self.on_packet(ends, client, relay, packet);
             return Request::from([SentOp { flow: None, kind, payload: packet.len() }]);
         }
         let session_flow = |sid: &Sid| self.sessions.get(sid).map(|session| session.flow);
@@ -34,7 +33,7 @@ impl Oracle {
                 }
                 Op::UdpData { sid, .. } => (session_flow(sid), OpKind::Data { sid: *sid, seq: None }),
                 Op::Close { .. } => (None, OpKind::Close),
-                Op::Streams { .. } => (None, OpKind::Packet { name: None, hello: false, room: None }),
+                Op::Streams { .. } => (None, OpKind::Packet(None)),
             };
             SentOp { flow, kind, payload }
         };
@@ -45,7 +44,7 @@ impl Oracle {
     pub(super) fn record_ops(&mut self, ends: &Ends, client: usize, request: &[SentOp]) {
         self.check_fairness(ends, client, request);
         if self.is_sealed_only() {
-            let sealed = request.iter().all(|op| matches!(op.kind, OpKind::Packet { .. }));
+            let sealed = request.iter().all(|op| matches!(op.kind, OpKind::Packet(_)));
             require!(self, sealed, S15, "client{client} sends {request:?}");
         }
         for op in request {
@@ -128,14 +127,9 @@ impl Oracle {
     }
 
     /// A call ends for its client.
-    pub(super) fn record_end(&mut self, client: usize, call: &SentCall, event: &ClientEvent) {
+    pub(super) fn record_end(&mut self, call: &SentCall, event: &ClientEvent) {
         self.record_company(call);
-        if let ClientEvent::Reply { body, .. } = event
-            && is_packet(&call.request)
-            && looks_like_packet(body)
-        {
-            self.clients[client].heard = self.now;
-        }
+        self.on_packet_back(call, event);
         let unused = matches!(
             event,
             ClientEvent::ExchangeFailed {
@@ -168,6 +162,9 @@ impl Oracle {
 
     /// Ops come to a node that can read them.
     pub(crate) fn on_arrived(&mut self, node: usize, request: &[SentOp]) {
+        if let Some(sent) = sent_packet(request) {
+            self.on_packet_arrived(node, sent);
+        }
         let (home, now) = (self.home(node), self.clocks[self.clients.len() + node].read(self.now));
         let doubled = self.has_struck(Fault::Duplicate);
         let (most, most_bytes) =
@@ -247,7 +244,7 @@ impl Oracle {
             match op.kind {
                 OpKind::Open { .. } => self.record_opened(ends, home, op, reply),
                 OpKind::Data { sid, seq: Some(number) } => self.check_execution(home, sid, number, reply),
-                OpKind::Data { .. } | OpKind::Close | OpKind::Packet { .. } => {}
+                OpKind::Data { .. } | OpKind::Close | OpKind::Packet(_) => {}
             }
         }
     }

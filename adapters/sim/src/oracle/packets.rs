@@ -1,18 +1,26 @@
-//! Packets of level 2: streams, epochs, and the calls of idle clients (S3, S10, S14, L8, R1, R4).
+//! Packets of level 2 as clients send them, ends of streams, and the calls of idle clients (S3, S10, S14, L8, R4).
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use seqlane::wire::direction::Direction;
+use seqlane::wire::end::EndCode;
 use seqlane::wire::frame::{Frame, Frames};
-use seqlane::wire::packet::{self, ClientId, Epoch, RequestHeader, ResponseHeader, ResponseRoom};
+use seqlane::wire::handshake::ReceivedHello;
+use seqlane::wire::number::ExchangeNumber;
+use seqlane::wire::packet::{self, ClientId, RequestHeader, ResponseRoom};
 use seqlane::wire::reset::ResetCode;
-use seqlane::wire::seal::{Seal, VERSION};
-use seqlane::wire::{self, Limits};
-use seqlane::{BodyForm, EndReason, ExchangeFailure, FlowKind, Level};
+use seqlane::wire::seal::{self, Seal};
+use seqlane::{EndReason, ExchangeFailure, FlowKind, Level};
 
 use crate::ends::{Ends, Flow};
+use crate::hello::KEYS;
 use crate::oracle::Oracle;
+use crate::oracle::answers::is_hello;
 use crate::oracle::attribution::WHILE;
-use crate::oracle::records::{OpKind, SentCall, SentOp, is_packet};
+use crate::oracle::records::{
+    ConnectionRecord, OpKind, SentCall, SentOp, SentPacket, is_packet, sent_packet,
+};
 use crate::script::{Opening, Pace, Side};
 use crate::{CoveragePoint, Fault, Time};
 
@@ -21,38 +29,65 @@ use crate::{CoveragePoint, Fault, Time};
 const IDLE_CALLS: u64 = 60;
 const CALLS_A_HOLD: u64 = 3;
 
-/// Opens a packet that went up, and reads it.
-fn read_request(packet: Bytes) -> Result<(RequestHeader, Frames), String> {
-    let plain = Seal::null(Direction::Up).open(packet).map_err(|closed| closed.to_string())?;
-    packet::decode_request(plain).map_err(|error| error.to_string())
-}
-
-/// Opens a packet that comes down, and reads its header.
-fn read_response(packet: Bytes) -> Option<ResponseHeader> {
-    let plain = Seal::null(Direction::Down).open(packet).ok()?;
-    packet::decode_response(plain).ok().map(|(header, _)| header)
-}
+/// A hello is sent again for so long, and a node answers it again for so long.
+const HELLO_SENT: Duration = Duration::from_secs(30);
+const HELLO_KNOWN: Duration = Duration::from_secs(60);
 
 impl Oracle {
-    /// A client sends a packet of level 2.
-    pub(super) fn on_packet(&mut self, ends: &Ends, client: usize, packet: Bytes) -> OpKind {
+    /// A client sends a packet of level 2, or a hello, through a relay.
+    pub(super) fn on_packet(&mut self, ends: &Ends, client: usize, relay: u32, packet: &Bytes) -> OpKind {
         // What goes up in bulk is bounded by credit, and may well wait for a part that was lost.
-        let idle = packet.len() <= 64 * 1024;
-        let (header, frames) = match read_request(packet) {
-            Ok(read) => read,
-            Err(why) => {
-                violated!(self, S10, "client{client} sends an unreadable packet: {why}");
-                return OpKind::Packet { name: None, hello: false, room: None };
-            }
-        };
-        self.check_counting(client, &header);
-        if idle {
+        if packet.len() <= 64 * 1024 {
             self.check_idle_calls(ends, client);
         }
+        let sent = if is_hello(packet) {
+            self.on_hello(client, relay, packet)
+        } else {
+            self.on_exchange(ends, client, packet)
+        };
+        if let Err(why) = &sent {
+            violated!(self, S10, "client{client} sends an unreadable packet: {why}");
+        }
+        OpKind::Packet(sent.ok())
+    }
+
+    /// S10: a hello is the same whenever it goes out, through the one relay that it is for.
+    fn on_hello(&mut self, client: usize, relay: u32, hello: &Bytes) -> Result<SentPacket, String> {
+        let received = ReceivedHello::open(&KEYS, hello).map_err(|closed| closed.to_string())?;
+        let head = *hello.first_chunk().ok_or("it is short")?;
+        let (id, first) = (received.client(), (self.now, self.client_now(client)));
+        let fresh = || ConnectionRecord {
+            client,
+            hello: hello.clone(),
+            relay,
+            first,
+            home: None,
+            keys: None,
+            heard: first.0,
+            up: false,
+            strays: 0,
+            next: ExchangeNumber::ZERO,
+            done: ExchangeNumber::ZERO,
+            streams: Default::default(),
+        };
+        let record = self.packets.connections.entry(id).or_insert_with(fresh);
+        let same = (record.client, record.relay, &record.hello) == (client, relay, hello);
+        let age = first.1.saturating_since(record.first.1);
+        require!(self, same, S10, "client{client} sends another hello under a known id through relay{relay}");
+        require!(self, age < HELLO_SENT, S10, "client{client} sends a hello again after {age:?}");
+        Ok(SentPacket { client: id, head, exchange: None, room: None })
+    }
+
+    /// A packet goes out over a connection.
+    fn on_exchange(&mut self, ends: &Ends, client: usize, packet: &Bytes) -> Result<SentPacket, String> {
+        let id = seal::client_of(packet).ok_or("it has no id")?;
+        let head = *packet.first_chunk().ok_or("it is short")?;
+        let (header, frames) = self.read_request(client, id, packet)?;
+        self.check_counting(client, id, &header);
         for frame in frames {
             match frame {
                 Frame::Open { stream, target, .. } => {
-                    self.on_stream_opened(ends, &header, stream.get(), target.host());
+                    self.on_stream_opened(ends, id, stream.get(), target.host());
                 }
                 Frame::Resend { .. } => self.coverage.set(CoveragePoint::AskedAgain),
                 _ => {}
@@ -62,71 +97,63 @@ impl Oracle {
             ResponseRoom::HeaderOnly => None,
             ResponseRoom::Bytes(bytes) => Some(bytes),
         };
-        if room.is_none() && header.epoch.is_some() {
+        if room.is_none() {
             self.coverage.set(CoveragePoint::BareCall);
         }
-        OpKind::Packet { name: Some((header.client, header.exchange)), hello: header.epoch.is_none(), room }
+        Ok(SentPacket { client: id, head, exchange: Some(header.exchange), room })
     }
 
-    /// S10: exchanges and what is done with are counted as protocol.md 3.1 has it.
-    fn check_counting(&mut self, client: usize, header: &RequestHeader) {
-        let instance = self.packets.instances.entry(header.client).or_default();
-        let (next, done) = (instance.next, instance.done);
-        instance.client = client;
-        instance.next = header.exchange.next();
-        instance.done = header.done;
-        instance.epoch = header.epoch.or(instance.epoch);
-        let exchange = header.exchange;
+    /// Opens a packet under the keys that the answer to its hello made.
+    fn read_request(
+        &self,
+        client: usize,
+        id: ClientId,
+        packet: &Bytes,
+    ) -> Result<(RequestHeader, Frames), String> {
+        let record = self.packets.connections.get(&id).filter(|record| record.client == client);
+        let keys = record.and_then(|record| record.keys.as_ref()).ok_or("its hello was not answered")?;
+        let plain =
+            Seal::new(keys, Direction::Up).open(packet.clone()).map_err(|closed| closed.to_string())?;
+        packet::decode_request(plain).map_err(|error| error.to_string())
+    }
+
+    /// S10: exchanges and what is done with are counted as protocol.md 3.1 has it, from 0 in each connection.
+    fn check_counting(&mut self, client: usize, id: ClientId, header: &RequestHeader) {
+        let Some(record) = self.packets.connections.get_mut(&id) else { return };
+        let (next, done, exchange) = (record.next, record.done, header.exchange);
+        record.next = exchange.next();
+        record.done = header.done;
+        if let Some((node, _)) = record.home {
+            self.packets.newest.insert((client, node), id);
+        }
+        let begins = next > ExchangeNumber::ZERO || exchange == ExchangeNumber::ZERO;
+        require!(self, begins, S10, "client{client} begins a connection with exchange {exchange}");
         require!(self, exchange >= next, S10, "client{client} counts exchange {exchange} after {next}");
         require!(self, header.done >= done, S10, "client{client} is done below {} after {done}", header.done);
     }
 
     /// S3: OPEN goes out. From the first time on, the flow is one of level 2.
-    fn on_stream_opened(&mut self, ends: &Ends, header: &RequestHeader, stream: u64, host: &str) {
-        let known = self.packets.instances.get_mut(&header.client);
+    fn on_stream_opened(&mut self, ends: &Ends, id: ClientId, stream: u64, host: &str) {
+        let known = self.packets.connections.get_mut(&id);
         let Some(flow) = ends.flow_named(host) else { return };
-        if !known.is_some_and(|instance| instance.streams.insert(stream)) {
+        if !known.is_some_and(|record| record.streams.insert(stream)) {
             return;
         }
         let fresh = !self.is_stream(flow);
         require!(self, fresh, S3, "flow {flow} is opened as stream {stream}, and was a stream already");
-        self.flows[flow].epoch = header.epoch;
+        self.flows[flow].connection = Some(id);
         self.flows[flow].opening = true;
         self.coverage.set(CoveragePoint::StreamFlow);
     }
 
-    /// R1: a node answers packets. No answer is larger than was allowed.
-    pub(super) fn on_packet_answered(
-        &mut self,
-        node: usize,
-        form: BodyForm,
-        request: &[SentOp],
-        body: &Bytes,
-    ) {
-        let [SentOp { kind: OpKind::Packet { hello, room, .. }, .. }] = request else { return };
-        let Some(packet) = packet_in(form, body) else { return };
-        let (len, room) = (packet.len(), room.unwrap_or(u64::MAX));
-        require!(self, len as u64 <= room, R1, "node{node} answers {len} B where {room} B were allowed");
-        if *hello && let Some(header) = read_response(packet) {
-            let home = self.home(node);
-            self.packets.epochs.insert(header.epoch, home);
-        }
-    }
-
-    /// S10: a packet that a node cannot read was damaged on its way, or refused for a limit.
-    pub(crate) fn on_bad_packet(&mut self, node: usize) {
+    /// S10: a packet that a node cannot read was damaged on its way, or refused for a limit, or is a hello that came late.
+    pub(crate) fn on_bad_packet(&mut self, node: usize, request: Option<&[SentOp]>) {
         self.coverage.set(CoveragePoint::PacketRefused);
         let damaged = self.has_struck(Fault::Truncate) || self.has_struck(Fault::Corrupt) || self.limited;
-        require!(self, damaged, S10, "node{node} refuses a packet that is whole");
-    }
-
-    /// A node has not heard of a client for too long. Streams that lived then are lost for a reason; one without any
-    /// streams is to say hello before its next.
-    pub(crate) fn on_forgotten(&mut self, ends: &Ends, name: ClientId) {
-        let Some(instance) = self.packets.instances.get(&name) else { return };
-        if ends.flows.iter().any(|flow| flow.client == instance.client && flow.is_alive()) {
-            self.packets.forgotten.extend(instance.epoch);
-        }
+        let hello = request.and_then(sent_packet).filter(|sent| sent.exchange.is_none());
+        let record = hello.and_then(|sent| self.packets.connections.get(&sent.client));
+        let late = record.is_some_and(|record| self.now.since(record.first.0) >= HELLO_KNOWN);
+        require!(self, damaged || late, S10, "node{node} refuses a packet that is whole");
     }
 
     /// R4: a client whose flows are all idle spends little more than a call for each hold.
@@ -177,9 +204,10 @@ impl Oracle {
             EndReason::Reset(ResetCode::Connect(_)) => fails,
             EndReason::Reset(ResetCode::Aborted) => script.is_reset_by(Side::Upstream),
             // A client whose every relay asks to be left alone may be forgotten before one is asked again.
-            EndReason::Reset(ResetCode::Gone) => {
-                self.may_be_gone(flow, client) || self.is_turned_away(client)
-            }
+            EndReason::Reset(ResetCode::Gone) => self.may_be_gone(flow) || self.is_turned_away(client),
+            // The node had no place for the connection.
+            EndReason::NodeEnded(EndCode::Quota) => self.limited,
+            EndReason::NodeSilent => self.may_be_silent(flow, client),
             EndReason::Reset(ResetCode::Idle) => udp,
             EndReason::Reset(ResetCode::Stalled) => script.upstream_reads != Pace::AtOnce,
             EndReason::Reset(ResetCode::TooManyStreams) => self.limited,
@@ -209,34 +237,6 @@ impl Oracle {
         })
     }
 
-    /// Whether the node that gave a stream's epoch has restarted since, or forgot its client, or relays led elsewhere.
-    fn may_be_gone(&self, flow: usize, client: usize) -> bool {
-        let record = &self.flows[flow];
-        record.epoch.is_some_and(|epoch| record.orphaned || self.is_epoch_lost(client, epoch))
-    }
-
-    /// Whether a flow that is no stream yet may have been about to be one of a client that its node has forgotten.
-    pub(super) fn is_connection_lost(&self, flow: usize, client: usize) -> bool {
-        let mut own = self.packets.instances.values().filter(|instance| instance.client == client);
-        let lost = own.any(|instance| instance.epoch.is_some_and(|epoch| self.is_epoch_lost(client, epoch)));
-        lost || self.flows[flow].orphaned
-    }
-
-    /// Whether the node that gave an epoch has restarted since, or has forgotten the client.
-    fn is_epoch_lost(&self, client: usize, epoch: Epoch) -> bool {
-        let home = self.packets.epochs.get(&epoch);
-        let restarted = home.is_none_or(|(node, life)| self.nodes[*node].life != *life);
-        // An answer that is not what it seems (F18, F19) is none.
-        let forged = |fault: Fault| !self.setup.probability(fault).is_never();
-        let heard = self.clients[client].heard;
-        let heard = if forged(Fault::Swap) || forged(Fault::Corrupt) { Time::ZERO } else { heard };
-        // By its own rules the node has forgotten a client that it has not answered for so long.
-        let idle = self.setup.client.tuning.streams.idle;
-        // Clocks differ by up to 1 in 2000.
-        let silent = self.now.since(heard) >= idle - idle / 1000;
-        restarted || silent || self.packets.forgotten.contains(&epoch)
-    }
-
     /// S14: a client that waits for an exchange, or leaves a stream at its node behind, is woken again.
     pub(crate) fn on_client_idle(&mut self, ends: &Ends, client: usize, wakes: bool) {
         if wakes || self.setup.client.max_level < Level::Streams {
@@ -251,7 +251,7 @@ impl Oracle {
             self.is_stream(*flow)
                 && state.client == client
                 && state.app.ended.is_some_and(|why| why != EndReason::Reset(ResetCode::Gone))
-                && !self.may_be_gone(*flow, client)
+                && !self.may_be_gone(*flow)
                 && !self.flows[*flow].upset
                 && ends.upstreams_of(*flow).any(|upstream| !upstream.state.is_over())
         };
@@ -264,42 +264,5 @@ impl Oracle {
                 "client{client} has no wake time, and its node still has the stream of flow {flow}"
             );
         }
-    }
-}
-
-/// Whether a body brings a packet, and no error or page.
-pub(super) fn looks_like_packet(body: &Bytes) -> bool {
-    body.starts_with(br#"{"r":[{"d":"#) || body.first() == Some(&VERSION)
-}
-
-/// The packet in the body of an answer.
-fn packet_in(form: BodyForm, body: &Bytes) -> Option<Bytes> {
-    match form {
-        BodyForm::Packet => Some(body.clone()),
-        BodyForm::Json => {
-            let limits = Limits { max_body: 1 << 30, max_ops: 1 };
-            let replies = wire::decode_answer(body, 1, limits).ok()?;
-            replies.into_iter().next().filter(|reply| reply.error.is_none()).map(|reply| reply.data)
-        }
-    }
-}
-
-/// Whether a body answers a request: each of its ops, or the packet that it was.
-pub(super) fn answers(sent: &SentCall, body: &Bytes) -> bool {
-    let limits = Limits { max_body: 1 << 30, max_ops: sent.request.len() };
-    let replies = || wire::decode_answer(body, sent.request.len(), limits);
-    let [SentOp { kind: OpKind::Packet { name, hello, .. }, .. }] = *sent.request else {
-        return replies().is_ok();
-    };
-    let fits = |packet: Bytes| {
-        let header = read_response(packet);
-        header.is_some_and(|header| name.is_none_or(|name| name == (header.client, header.exchange)))
-    };
-    match (sent.form, replies().ok().and_then(|replies| replies.into_iter().next())) {
-        (BodyForm::Packet, _) => fits(body.clone()),
-        (BodyForm::Json, None) => false,
-        // That there is no level 2 is an answer.
-        (BodyForm::Json, Some(reply)) if reply.error.is_some() => hello || reply.is_unsupported("streams"),
-        (BodyForm::Json, Some(reply)) => fits(reply.data),
     }
 }

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use seqlane::wire::Sid;
+use seqlane::wire::handshake::{ConnectionKeys, NodeId};
 use seqlane::wire::number::ExchangeNumber;
-use seqlane::wire::packet::{ClientId, Epoch};
+use seqlane::wire::packet::ClientId;
+use seqlane::wire::seal::Head;
 use seqlane::{BodyForm, ClientStats, Instant, RequestId, Wake};
 
 use crate::time::Time;
@@ -35,14 +38,21 @@ pub(super) enum OpKind {
         seq: Option<u64>,
     },
     Close,
-    /// A packet of level 2, which is alone in its batch.
-    Packet {
-        /// Its client and its number, if it can be read.
-        name: Option<(ClientId, ExchangeNumber)>,
-        hello: bool,
-        /// The longest answer that it allows; none: a header.
-        room: Option<u64>,
-    },
+    /// A packet or a hello of level 2, which is alone in its batch; none if it cannot be read.
+    Packet(Option<SentPacket>),
+}
+
+/// A packet or a hello that was sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SentPacket {
+    /// The id of its connection.
+    pub(super) client: ClientId,
+    /// What it begins with: a notice answers this.
+    pub(super) head: Head,
+    /// Its number; a hello has none.
+    pub(super) exchange: Option<ExchangeNumber>,
+    /// The longest answer that it allows; none: a header alone.
+    pub(super) room: Option<u64>,
 }
 
 impl SentOp {
@@ -51,9 +61,17 @@ impl SentOp {
         matches!(self.kind, OpKind::Open { first_bytes: true })
     }
 
-    /// Whether it is a packet of level 2.
+    /// Whether it is a packet or a hello of level 2.
     pub(crate) const fn is_packet(&self) -> bool {
-        matches!(self.kind, OpKind::Packet { .. })
+        matches!(self.kind, OpKind::Packet(_))
+    }
+}
+
+/// The packet or the hello that a request is.
+pub(super) fn sent_packet(request: &[SentOp]) -> Option<&SentPacket> {
+    match request {
+        [SentOp { kind: OpKind::Packet(packet), .. }] => packet.as_ref(),
+        _ => None,
     }
 }
 
@@ -85,8 +103,6 @@ pub(super) struct SentCall {
 pub(super) struct ClientRecord {
     /// What its clock showed at the start of the run.
     pub(super) began: Instant,
-    /// When a packet of it was last answered.
-    pub(super) heard: Time,
     /// Calls in a row in which nothing of its flows moved, and since when.
     pub(super) idle_calls: (u64, Time),
 }
@@ -137,8 +153,8 @@ pub(super) struct FlowRecord {
     pub(super) orphaned: bool,
     /// A node that had it has restarted.
     pub(super) restarted: bool,
-    /// The epoch in which its OPEN first went out, once it is a stream of level 2.
-    pub(super) epoch: Option<Epoch>,
+    /// The connection over which its OPEN went out, once it is a stream of level 2.
+    pub(super) connection: Option<ClientId>,
     /// Its open has gone out.
     pub(super) opening: bool,
     /// An open below level 2 has gone out.
@@ -200,26 +216,40 @@ pub(super) struct RelayRecord {
     pub(super) renewed: Option<Time>,
 }
 
-/// Clients of level 2, and the epochs that nodes gave them.
+/// Connections of level 2, and the nodes that have them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PacketRecords {
-    pub(super) instances: BTreeMap<ClientId, Instance>,
-    /// The node, and the life of it, that gave an epoch.
-    pub(super) epochs: BTreeMap<Epoch, (usize, u64)>,
-    /// Epochs of clients that were forgotten with streams.
-    pub(super) forgotten: BTreeSet<Epoch>,
+    /// From the first hello on.
+    pub(super) connections: BTreeMap<ClientId, ConnectionRecord>,
+    /// The nodes, and the lives of them, by the names that they gave themselves.
+    pub(super) nodes: BTreeMap<NodeId, (usize, u64)>,
+    /// The connection of a client to a node that it spoke of last.
+    pub(super) newest: BTreeMap<(usize, usize), ClientId>,
+    /// Connections that were forgotten with streams.
+    pub(super) forgotten: BTreeSet<ClientId>,
 }
 
-/// A client under one name.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Instance {
-    /// Which client of the world it is.
+/// A connection, from its first hello on.
+#[derive(Clone, Debug)]
+pub(super) struct ConnectionRecord {
+    /// Which client of the world has it.
     pub(super) client: usize,
+    /// Its hello, the relay that it is for, and when it first went out: for the world, and for the client.
+    pub(super) hello: Bytes,
+    pub(super) relay: u32,
+    pub(super) first: (Time, Instant),
+    /// The node that has it, and which life of that node, from the answer that came to the client first; and its keys.
+    pub(super) home: Option<(usize, u64)>,
+    pub(super) keys: Option<ConnectionKeys>,
+    /// When its client last heard from the node.
+    pub(super) heard: Time,
+    /// Whether a packet of it was answered.
+    pub(super) up: bool,
+    /// How many of its packets came to another node.
+    pub(super) strays: u32,
     /// The exchange after the newest.
     pub(super) next: ExchangeNumber,
     pub(super) done: ExchangeNumber,
-    /// The newest epoch that it spoke of.
-    pub(super) epoch: Option<Epoch>,
     /// The streams that it has opened, by number.
     pub(super) streams: BTreeSet<u64>,
 }

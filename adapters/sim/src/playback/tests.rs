@@ -72,11 +72,11 @@ fn another_action_is_told_with_its_event_its_time_and_both() {
 #[test]
 fn an_action_with_other_bytes_differs() {
     let difference = difference(recorded(|action| match action {
-        ClientAction::Send { exchange, relay, body, form, deadline } => {
+        ClientAction::Send { exchange, relay, body, form, deadline, decryptor } => {
             let body =
                 body.into_bytes().iter().map(|byte| if *byte == b'c' { b'C' } else { *byte }).collect();
             let body = Bytes::into(body);
-            ClientAction::Send { exchange, relay, body, form, deadline }
+            ClientAction::Send { exchange, relay, body, form, deadline, decryptor }
         }
         other => other,
     }));

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use seqlane::BodyForm;
 use seqlane::wire::direction::Direction;
 use seqlane::wire::frame::{Frame, Frames};
+use seqlane::wire::handshake::{HANDSHAKE_LEN, HELLO, NOTICE};
 use seqlane::wire::packet::{decode_request, decode_response};
-use seqlane::wire::seal::{Seal, VERSION};
+use seqlane::wire::seal::{self, PACKET, Seal};
 use seqlane::wire::{self, AnswerError, Limits, Op, Reply};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,9 @@ pub struct Summary {
     /// The stream and the number of its first chunk (level 2).
     #[serde(default)]
     pub chunk: Option<(u64, u64)>,
+    /// Hellos, or answers that let a client in (level 2).
+    #[serde(default)]
+    pub hellos: u16,
 }
 
 const LIMITS: Limits = Limits { max_body: 256 << 20, max_ops: usize::MAX };
@@ -70,20 +74,25 @@ impl Summary {
         summary
     }
 
-    /// A packet of level 2, named by its exchange number.
+    /// A packet of level 2, named by its exchange number, or a hello.
     fn add_request(&mut self, packet: Bytes) {
-        let read = Seal::null(Direction::Up).open(packet).ok().and_then(|plain| decode_request(plain).ok());
+        if is_handshake(&packet, HELLO) {
+            return self.hellos += 1;
+        }
+        let read = opened(packet, Direction::Up).and_then(|plain| decode_request(plain).ok());
         let Some((header, frames)) = read else { return self.errors += 1 };
         self.seq = Some(header.exchange.get());
         self.add_frames(frames);
     }
 
     fn add_response(&mut self, packet: Bytes) {
-        let read =
-            Seal::null(Direction::Down).open(packet).ok().and_then(|plain| decode_response(plain).ok());
+        if is_handshake(&packet, HELLO) {
+            return self.hellos += 1;
+        }
+        // A notice is an error, too.
+        let read = opened(packet, Direction::Down).and_then(|plain| decode_response(plain).ok());
         let Some((header, frames)) = read else { return self.errors += 1 };
         self.seq = Some(header.exchange.get());
-        self.errors += u16::from(header.flags.unknown);
         self.add_frames(frames);
     }
 
@@ -101,9 +110,9 @@ impl Summary {
                     self.writes += 1;
                     self.bytes += bytes.len() as u64;
                 }
-                Frame::Reset { .. } => self.ends += 1,
+                Frame::Reset { .. } | Frame::Goodbye => self.ends += 1,
                 Frame::Resend { .. } => self.resends += 1,
-                Frame::Gone { .. } => self.errors += 1,
+                Frame::Gone { .. } | Frame::End { .. } => self.errors += 1,
                 Frame::Ack { .. } | Frame::Window { .. } | Frame::Backlog { .. } => {}
             }
         }
@@ -151,9 +160,9 @@ impl Summary {
         };
         let bytes = (self.bytes > 0).then(|| format!("{} B", self.bytes));
         let errors = (self.errors > 0).then(|| "error".to_owned());
-        let again = times(self.resends, "resend");
-        let parts =
-            [times(self.opens, open), bytes, times(self.polls, poll), times(self.ends, end), again, errors];
+        let (hello, again) = (times(self.hellos, "hello"), times(self.resends, "resend"));
+        let (opens, polls, ends) = (times(self.opens, open), times(self.polls, poll), times(self.ends, end));
+        let parts = [hello, opens, bytes, polls, ends, again, errors];
         let mut text = parts.into_iter().flatten().collect::<Vec<_>>().join(" + ");
         if let Some(seq) = self.seq {
             text += &format!(" #{seq}");
@@ -172,9 +181,20 @@ impl Summary {
     }
 }
 
-/// Whether a reply brings a packet: no payload of the simulator opens.
+/// Whether a reply brings a packet, or answers a hello: no payload of the simulator opens, or is as long.
 fn is_packet(data: &Bytes) -> bool {
-    data.first() == Some(&VERSION) && Seal::null(Direction::Down).open(data.clone()).is_ok()
+    let handshake = is_handshake(data, HELLO) || is_handshake(data, NOTICE);
+    handshake || data.first() == Some(&PACKET) && opened(data.clone(), Direction::Down).is_some()
+}
+
+fn is_handshake(packet: &Bytes, first: u8) -> bool {
+    packet.len() == HANDSHAKE_LEN && packet.first() == Some(&first)
+}
+
+/// What lies under the seal of a packet.
+fn opened(packet: Bytes, way: Direction) -> Option<Bytes> {
+    let client = seal::client_of(&packet)?;
+    Seal::null(client, way).open(packet).ok()
 }
 
 impl fmt::Display for Summary {

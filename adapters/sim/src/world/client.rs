@@ -43,7 +43,7 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
 
     fn on_client_action(&mut self, client: usize, action: ClientAction) {
         match action {
-            ClientAction::Send { exchange, relay, body, form, deadline } => {
+            ClientAction::Send { exchange, relay, body, form, deadline, .. } => {
                 let body = body.into_bytes();
                 self.hash.absorb(exchange.number() << 8 | u64::from(relay.index()));
                 std::hash::Hasher::write(&mut self.hash, &body);

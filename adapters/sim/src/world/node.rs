@@ -144,16 +144,25 @@ impl<H: ClientHost, C: Chooser, S: Sink> World<H, C, S> {
         match notice {
             NodeNotice::SessionEnded { upstream, why } => self.on_session_ended(node, upstream, why),
             NodeNotice::DatagramsDropped { .. } => self.coverage.set(CoveragePoint::DatagramDropped),
-            NodeNotice::BadPacket { .. } => self.oracle.on_bad_packet(node),
+            NodeNotice::BadPacket { request } => self.on_bad_packet(node, request),
             NodeNotice::ClientEnded { why: ClientEnd::Failed(fault), .. } => {
                 violated!(self.oracle, S10, "node{node} fails a client: {fault}");
             }
-            NodeNotice::ClientEnded { client, why: ClientEnd::Idle } => {
+            NodeNotice::ClientEnded { client, why: ClientEnd::Idle | ClientEnd::Replaced } => {
                 self.oracle.on_forgotten(&self.ends, client);
             }
             NodeNotice::LimitReached { .. } => self.oracle.on_limit(),
             _ => {}
         }
+    }
+
+    fn on_bad_packet(&mut self, node: usize, request: RequestId) {
+        let flight = match self.nodes[node].held.get(&request) {
+            Some(Caller::Flight(flight)) => Some(&self.network.flights[*flight]),
+            Some(Caller::ForeignClient(_)) | None => None,
+        };
+        let request = flight.map(|flight| crate::oracle::Request::clone(&flight.request));
+        self.oracle.on_bad_packet(node, request.as_deref());
     }
 
     fn on_session_ended(&mut self, node: usize, id: UpstreamId, why: SessionEnd) {

@@ -2,25 +2,71 @@
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use seqlane::wire::direction::Direction;
 use seqlane::wire::frame::Frames;
+use seqlane::wire::handshake::{self, HELLO, NOTICE, Notice, NoticeKind};
 use seqlane::wire::number::AnswerNumber;
-use seqlane::wire::packet::{self, ResponseHeader};
-use seqlane::wire::seal::Seal;
+use seqlane::wire::packet::{self, ClientId, Grants, ResponseHeader};
+use seqlane::wire::seal::{self, HEAD_LEN, Seal};
 use seqlane::wire::{Op, Reply, Sid};
-use seqlane::{Instant, Node, Seq};
+use seqlane::{Client, Instant, Node, Seq};
 
 use crate::hash::Hash128;
+use crate::hello::{KEYS, reread};
 
 /// A request's body and the ops in it.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) body: Bytes,
     pub(super) ops: Arc<[Op]>,
-    /// The packet that its first op carries, opened: its nonce is nothing that anybody reads.
-    packet: Option<Bytes>,
+    /// The packet or the hello that its first op carries.
+    packet: Option<Sealed>,
+}
+
+/// A packet or a hello.
+#[derive(Clone, Debug)]
+struct Sealed {
+    client: ClientId,
+    /// Which handshake made the seal of a packet; a hello has none.
+    session: Option<u64>,
+    /// A hello, or what a packet begins with: a notice answers this.
+    head: Bytes,
+    /// What lies under the seal: the nonce is nothing that anybody reads.
+    plain: Bytes,
+}
+
+impl Sealed {
+    fn new(packet: &Bytes, way: Direction) -> Option<Self> {
+        if packet.first() == Some(&HELLO) {
+            let client = handshake::client_of(packet)?;
+            return Some(Self { client, session: None, head: packet.clone(), plain: Bytes::new() });
+        }
+        let client = seal::client_of(packet)?;
+        let plain = Seal::null(client, way).open(packet.clone()).ok()?;
+        let head = packet.slice(..HEAD_LEN);
+        Some(Self { client, session: seal::session_of(packet, way), head, plain })
+    }
+}
+
+impl Opened {
+    /// What answers this packet or hello.
+    fn new(answer: &Bytes, request: &Sealed) -> Option<Self> {
+        if answer.first() == Some(&NOTICE) {
+            let notice = Notice::open(KEYS.notice(), request.head.first_chunk()?, answer).ok()?;
+            return Some(Self::Notice(notice.kind, notice.wait, notice.token.is_some()));
+        }
+        if request.head.first() == Some(&HELLO) {
+            let (payload, keys) = reread(&request.head)?.read(answer).ok()?;
+            let session = Seal::new(&keys, Direction::Down).session();
+            return Some(Self::LetIn(request.client, session, payload.grants));
+        }
+        let sealed = Sealed::new(answer, Direction::Down)?;
+        let (header, frames) = packet::decode_response(sealed.plain.clone()).ok()?;
+        Some(Self::Response(sealed, header, frames))
+    }
 }
 
 /// An exchange that the client waits for.
@@ -44,8 +90,16 @@ pub(super) struct PendingCall {
 pub(super) struct PendingAnswer {
     pub(super) body: Bytes,
     replies: Option<Arc<[Reply]>>,
-    /// The packet that its first reply carries, opened.
-    packet: Option<(ResponseHeader, Frames)>,
+    /// What its first reply carries.
+    packet: Option<Opened>,
+}
+
+/// What answers a packet or a hello. Of a notice nobody reads the nonce, and of an answer not the key.
+#[derive(Clone, Debug)]
+enum Opened {
+    Response(Sealed, ResponseHeader, Frames),
+    LetIn(ClientId, Option<u64>, Grants),
+    Notice(NoticeKind, Duration, bool),
 }
 
 impl PendingCall {
@@ -87,22 +141,43 @@ fn hash_session(node: &Node, sid: &Sid, hasher: &mut Hash128, ahead: impl Fn(Seq
     known.map(|(place, (_, expected))| (place, ahead(expected))).hash(hasher);
 }
 
+/// Which connection an id is to both machines, and whether it is that of the same handshake.
+pub(super) fn hash_connection(
+    (client, node): (&Client, &Node),
+    (id, session): (ClientId, Option<u64>),
+    hasher: &mut Hash128,
+) {
+    let place = |known: Vec<(ClientId, Option<u64>)>| {
+        let place = known.iter().position(|(other, _)| *other == id)?;
+        Some((place, known[place].1 == session))
+    };
+    let known = (place(client.known_connections().collect()), place(node.known_connections().collect()));
+    known.hash(hasher);
+    if known == (None, None) {
+        // Several that neither knows are told apart.
+        (id.0, session).hash(hasher);
+    }
+}
+
 impl Request {
     pub(super) fn new(body: Bytes, ops: Vec<Op>) -> Self {
         let packet = ops.first().and_then(|op| match op {
-            Op::Streams { packet } => Seal::null(Direction::Up).open(packet.clone()).ok(),
+            Op::Streams { packet } => Sealed::new(packet, Direction::Up),
             _ => None,
         });
         Self { body, ops: ops.into(), packet }
     }
 
     /// What the node will make of it.
-    pub(super) fn hash(&self, node: &Node, hasher: &mut Hash128) {
+    pub(super) fn hash(&self, (client, node): (&Client, &Node), hasher: &mut Hash128) {
         hasher.write_usize(self.ops.len());
         for op in &*self.ops {
             op.name().hash(hasher);
             if matches!(op, Op::Streams { .. }) {
-                self.packet.hash(hasher);
+                if let Some(packet) = &self.packet {
+                    hash_connection((client, node), (packet.client, packet.session), hasher);
+                    packet.plain.hash(hasher);
+                }
                 continue;
             }
             op.payload().map(|payload| payload.as_ref()).hash(hasher);
@@ -131,25 +206,42 @@ impl Request {
 impl PendingAnswer {
     /// The answer to `request`.
     pub(super) fn new(body: Bytes, replies: Option<Vec<Reply>>, request: &Request) -> Self {
-        let carries = request.packet.is_some();
-        let sealed = replies.iter().flatten().next().filter(|_| carries).map(|reply| reply.data.clone());
-        let packet = sealed.and_then(|sealed| Seal::null(Direction::Down).open(sealed).ok());
-        let packet = packet.and_then(|plain| packet::decode_response(plain).ok());
+        let answer = replies.iter().flatten().next().map(|reply| &reply.data);
+        let packet =
+            request.packet.as_ref().zip(answer).and_then(|(packet, answer)| Opened::new(answer, packet));
         Self { body, replies: replies.map(Arc::from), packet }
     }
 
-    /// The number of the packet that it carries.
-    pub(super) fn number(&self) -> Option<AnswerNumber> {
-        self.packet.as_ref().map(|(header, _)| header.answer)
+    /// The connection and the number of the packet that it carries.
+    pub(super) fn number(&self) -> Option<(ClientId, AnswerNumber)> {
+        match &self.packet {
+            Some(Opened::Response(sealed, header, _)) => Some((sealed.client, header.answer)),
+            Some(Opened::LetIn(..) | Opened::Notice(..)) | None => None,
+        }
     }
 
     /// What the client will make of it, as the answer to `request`. Of its packet's number only the `rank` matters.
-    pub(super) fn hash(&self, request: &Request, rank: Option<usize>, node: &Node, hasher: &mut Hash128) {
+    pub(super) fn hash(
+        &self,
+        request: &Request,
+        rank: Option<usize>,
+        (client, node): (&Client, &Node),
+        hasher: &mut Hash128,
+    ) {
         let Some(replies) = &self.replies else { return self.body.hash(hasher) };
-        if let Some((header, frames)) = &self.packet {
-            rank.hash(hasher);
-            header.hash(hasher);
-            frames.clone().for_each(|frame| frame.hash(hasher));
+        match &self.packet {
+            Some(Opened::Response(sealed, header, frames)) => {
+                hash_connection((client, node), (sealed.client, sealed.session), hasher);
+                rank.hash(hasher);
+                header.hash(hasher);
+                frames.clone().for_each(|frame| frame.hash(hasher));
+            }
+            Some(Opened::LetIn(id, session, grants)) => {
+                hash_connection((client, node), (*id, *session), hasher);
+                grants.hash(hasher);
+            }
+            Some(Opened::Notice(kind, wait, invites)) => (kind, wait, invites).hash(hasher),
+            None => {}
         }
         hasher.write_usize(replies.len());
         for (place, reply) in replies.iter().enumerate() {

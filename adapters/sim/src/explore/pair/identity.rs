@@ -3,9 +3,10 @@
 use std::hash::{Hash, Hasher};
 
 use seqlane::wire::number::AnswerNumber;
+use seqlane::wire::packet::ClientId;
 
 use crate::explore::pair::State;
-use crate::explore::pair::call::{PendingAnswer, PendingCall, Request, hash_place};
+use crate::explore::pair::call::{PendingAnswer, PendingCall, Request, hash_connection, hash_place};
 use crate::explore::pair::ends::SocketState;
 use crate::hash::Hash128;
 
@@ -18,6 +19,10 @@ impl State {
         // Which session of the client's is which of the node's, and how far their numbers are apart.
         for (sid, expected) in self.client.known_sessions() {
             hash_place(&self.node, &sid, expected, &mut hasher);
+        }
+        // The same of connections.
+        for known in self.client.known_connections() {
+            hash_connection((&self.client, &self.node), known, &mut hasher);
         }
         self.hash_network(&mut hasher);
         self.hash_ends(&mut hasher);
@@ -32,7 +37,7 @@ impl State {
             (call.fresh && self.left.unsent > 0).hash(hasher);
             (call.coming, call.held, call.answers.len()).hash(hasher);
             call.deadline.saturating_since(self.now).hash(hasher);
-            call.request.hash(&self.node, hasher);
+            call.request.hash((&self.client, &self.node), hasher);
             in_order(call.answers.iter().map(|answer| self.answer(call, answer))).hash(hasher);
         }
         in_order(self.strays.iter().map(|stray| self.stray(stray))).hash(hasher);
@@ -45,24 +50,26 @@ impl State {
     /// The fingerprint of a request that no client waits for.
     pub(super) fn stray(&self, stray: &Request) -> u128 {
         let mut hasher = Hash128::default();
-        stray.hash(&self.node, &mut hasher);
+        stray.hash((&self.client, &self.node), &mut hasher);
         hasher.value()
     }
 
     /// The identity of an answer on its way.
     pub(super) fn answer(&self, call: &PendingCall, answer: &PendingAnswer) -> u128 {
         let mut hasher = Hash128::default();
-        answer.hash(&call.request, self.rank(answer), &self.node, &mut hasher);
+        answer.hash(&call.request, self.rank(answer), (&self.client, &self.node), &mut hasher);
         hasher.value()
     }
 
     /// How many answers on their way come between the client's newest one and this; none when it is older than that.
     fn rank(&self, answer: &PendingAnswer) -> Option<usize> {
-        let newest = self.client.newest_answer();
-        let is_newer = |number: &AnswerNumber| newest.is_none_or(|newest| newest < *number);
-        let own = answer.number().filter(is_newer)?;
+        let (id, own) = answer.number()?;
+        let newest = self.client.newest_answer(id);
+        let is_newer = |number: AnswerNumber| newest.is_none_or(|newest| newest < number);
         let others = self.calls.values().flat_map(|call| &call.answers).filter_map(PendingAnswer::number);
-        Some(others.filter(|other| is_newer(other) && *other < own).count())
+        let before =
+            |(other, number): &(ClientId, AnswerNumber)| *other == id && is_newer(*number) && *number < own;
+        is_newer(own).then(|| others.filter(before).count())
     }
 
     fn hash_ends(&self, hasher: &mut Hash128) {
