@@ -10,6 +10,7 @@ use seqlane::wire::{self, Limits};
 
 use crate::hello::{KEYS, reread};
 use crate::oracle::Oracle;
+use crate::oracle::packets::HELLO_SENT;
 use crate::oracle::records::{OpKind, SentCall, SentOp, SentPacket, sent_packet};
 
 /// What answers a packet or a hello.
@@ -39,13 +40,23 @@ impl Oracle {
         (header.exchange == exchange).then_some(PacketAnswer::Response)
     }
 
+    fn waits_for_answer(&self, hello: &SentPacket) -> bool {
+        let record = self.packets.connections.get(&hello.client);
+        record.is_some_and(|record| {
+            let age = self.client_now(record.client).saturating_since(record.first.1);
+            !record.answered && age < HELLO_SENT
+        })
+    }
+
     /// Whether a body answers a request: each of its ops, or the packet that it was.
     pub(super) fn answers(&self, sent: &SentCall, body: &Bytes) -> bool {
         let limits = Limits { max_body: 1 << 30, max_ops: sent.request.len() };
         let replies = || wire::decode_answer(body, sent.request.len(), limits);
         let [SentOp { kind: OpKind::Packet(_), .. }] = *sent.request else { return replies().is_ok() };
         let Some(packet) = sent_packet(&sent.request) else { return false };
-        let fits = |answer: Bytes| self.read_answer(packet, answer).is_some();
+        // Its client cannot read a second answer to a hello.
+        let waits = packet.exchange.is_some() || self.waits_for_answer(packet);
+        let fits = |answer: Bytes| waits && self.read_answer(packet, answer).is_some();
         match (sent.form, replies().ok().and_then(|replies| replies.into_iter().next())) {
             (BodyForm::Packet, _) => fits(body.clone()),
             (BodyForm::Json, None) => false,

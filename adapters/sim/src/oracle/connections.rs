@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use seqlane::wire::direction::Direction;
+use seqlane::wire::handshake::ConnectionKeys;
 use seqlane::wire::packet::ClientId;
+use seqlane::wire::seal::Seal;
 use seqlane::{BodyForm, ClientEvent};
 
 use crate::ends::Ends;
@@ -34,11 +37,19 @@ impl Oracle {
         let len = answer.len() as u64;
         require!(self, len <= room, R1, "node{node} answers {len} B where {room} B were allowed");
         if is_hello(&answer)
-            && let Some(PacketAnswer::LetIn(payload, _)) = self.read_answer(sent, answer)
+            && let Some(PacketAnswer::LetIn(payload, keys)) = self.read_answer(sent, answer)
         {
             let home = self.home(node);
             self.packets.nodes.insert(payload.node, home);
+            self.packets.handshakes.insert((sent.client, node), session(&keys));
         }
+    }
+
+    /// Whether a node has another connection under an id than the client: it had forgotten the first, and a late copy of
+    /// the hello came.
+    pub(super) fn is_answered_again(&self, node: usize, id: ClientId, record: &ConnectionRecord) -> bool {
+        let own = record.keys.as_ref().map(session);
+        self.packets.handshakes.get(&(id, node)).is_some_and(|last| Some(*last) != own)
     }
 
     /// A packet comes to a node: whether that one has its connection.
@@ -64,6 +75,11 @@ impl Oracle {
             return;
         }
         let answer = packet_in(call.form, body).and_then(|answer| self.read_answer(&sent, answer));
+        if let (None, Some(_)) = (sent.exchange, &answer)
+            && let Some(record) = self.packets.connections.get_mut(&sent.client)
+        {
+            record.answered = true;
+        }
         match answer {
             Some(PacketAnswer::Response) => self.on_heard(&sent),
             Some(PacketAnswer::LetIn(payload, keys)) => {
@@ -71,7 +87,8 @@ impl Oracle {
                 let now = self.now;
                 let Some(record) = self.packets.connections.get_mut(&sent.client) else { return };
                 if record.home.is_none() {
-                    (record.home, record.keys, record.heard) = (Some(home), Some(*keys), now);
+                    (record.home, record.keys) = (Some(home), Some(*keys));
+                    (record.heard, record.spoken) = (now, now);
                     let key = (record.client, home.0);
                     self.on_answered_hello(key, home, sent.client);
                 }
@@ -128,7 +145,11 @@ impl Oracle {
     /// Whether a flow that is no stream yet may have been about to be one of a connection that is lost.
     pub(super) fn is_connection_lost(&self, client: usize) -> bool {
         let mut own = self.packets.newest.range((client, 0)..(client + 1, 0));
+        // One that its client speaks of still has not ended, though there may be a newer one.
+        let speaks = |record: &ConnectionRecord| self.now.since(record.spoken) < UNCONFIRMED;
+        let mut others = self.packets.connections.iter().filter(|(_, record)| record.client == client);
         own.any(|(_, id)| self.is_lost(*id))
+            || others.any(|(id, record)| record.home.is_some() && speaks(record) && self.is_lost(*id))
     }
 
     /// Whether the node of a connection has restarted since, or has forgotten it, or packets of it came to another one.
@@ -165,4 +186,9 @@ impl Oracle {
     fn has_passed(&self, since: Time, time: Duration) -> bool {
         self.now.since(since) >= time - time / 1000
     }
+}
+
+/// What tells the handshake of these keys from others under the same id.
+fn session(keys: &ConnectionKeys) -> Option<u64> {
+    Seal::new(keys, Direction::Down).session()
 }

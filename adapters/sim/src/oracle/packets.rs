@@ -30,7 +30,7 @@ const IDLE_CALLS: u64 = 60;
 const CALLS_A_HOLD: u64 = 3;
 
 /// A hello is sent again for so long, and a node answers it again for so long.
-const HELLO_SENT: Duration = Duration::from_secs(30);
+pub(super) const HELLO_SENT: Duration = Duration::from_secs(30);
 const HELLO_KNOWN: Duration = Duration::from_secs(60);
 
 impl Oracle {
@@ -61,6 +61,8 @@ impl Oracle {
             hello: hello.clone(),
             relay,
             first,
+            answered: false,
+            spoken: first.0,
             home: None,
             keys: None,
             heard: first.0,
@@ -123,6 +125,7 @@ impl Oracle {
         let (next, done, exchange) = (record.next, record.done, header.exchange);
         record.next = exchange.next();
         record.done = header.done;
+        record.spoken = self.now;
         if let Some((node, _)) = record.home {
             self.packets.newest.insert((client, node), id);
         }
@@ -146,13 +149,18 @@ impl Oracle {
         self.coverage.set(CoveragePoint::StreamFlow);
     }
 
-    /// S10: a packet that a node cannot read was damaged on its way, or refused for a limit, or is a hello that came late.
+    /// S10: a packet that a node cannot read was damaged on its way, or refused for a limit, or came when the node had
+    /// answered its hello for a second time, or is a hello that came late.
     pub(crate) fn on_bad_packet(&mut self, node: usize, request: Option<&[SentOp]>) {
         self.coverage.set(CoveragePoint::PacketRefused);
         let damaged = self.has_struck(Fault::Truncate) || self.has_struck(Fault::Corrupt) || self.limited;
-        let hello = request.and_then(sent_packet).filter(|sent| sent.exchange.is_none());
-        let record = hello.and_then(|sent| self.packets.connections.get(&sent.client));
-        let late = record.is_some_and(|record| self.now.since(record.first.0) >= HELLO_KNOWN);
+        let late = request.and_then(sent_packet).is_some_and(|sent| {
+            let Some(record) = self.packets.connections.get(&sent.client) else { return false };
+            match sent.exchange {
+                Some(_) => self.is_answered_again(node, sent.client, record),
+                None => self.now.since(record.first.0) >= HELLO_KNOWN,
+            }
+        });
         require!(self, damaged || late, S10, "node{node} refuses a packet that is whole");
     }
 

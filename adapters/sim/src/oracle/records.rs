@@ -225,6 +225,8 @@ pub(super) struct PacketRecords {
     pub(super) nodes: BTreeMap<NodeId, (usize, u64)>,
     /// The connection of a client to a node that it spoke of last.
     pub(super) newest: BTreeMap<(usize, usize), ClientId>,
+    /// What tells the handshake that a node had under an id last.
+    pub(super) handshakes: BTreeMap<(ClientId, usize), Option<u64>>,
     /// Connections that were forgotten with streams.
     pub(super) forgotten: BTreeSet<ClientId>,
 }
@@ -238,6 +240,10 @@ pub(super) struct ConnectionRecord {
     pub(super) hello: Bytes,
     pub(super) relay: u32,
     pub(super) first: (Time, Instant),
+    /// Whether the client waits for no answer to its hello any more.
+    pub(super) answered: bool,
+    /// When a packet of it last went out.
+    pub(super) spoken: Time,
     /// The node that has it, and which life of that node, from the answer that came to the client first; and its keys.
     pub(super) home: Option<(usize, u64)>,
     pub(super) keys: Option<ConnectionKeys>,
