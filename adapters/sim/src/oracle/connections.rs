@@ -144,12 +144,17 @@ impl Oracle {
 
     /// Whether a flow that is no stream yet may have been about to be one of a connection that is lost.
     pub(super) fn is_connection_lost(&self, client: usize) -> bool {
-        let mut own = self.packets.newest.range((client, 0)..(client + 1, 0));
-        // One that its client speaks of still has not ended, though there may be a newer one.
-        let speaks = |record: &ConnectionRecord| self.now.since(record.spoken) < UNCONFIRMED;
-        let mut others = self.packets.connections.iter().filter(|(_, record)| record.client == client);
-        own.any(|(_, id)| self.is_lost(*id))
-            || others.any(|(id, record)| record.home.is_some() && speaks(record) && self.is_lost(*id))
+        self.living(client).any(|id| self.is_lost(id))
+    }
+
+    /// The connections of a client that may not have ended there: the newest one to each node, and those of which it
+    /// speaks still.
+    fn living(&self, client: usize) -> impl Iterator<Item = ClientId> {
+        let newest = self.packets.newest.range((client, 0)..(client + 1, 0)).map(|(_, id)| *id);
+        let speaks = move |(_, record): &(&ClientId, &ConnectionRecord)| {
+            record.client == client && record.home.is_some() && self.now.since(record.spoken) < UNCONFIRMED
+        };
+        newest.chain(self.packets.connections.iter().filter(speaks).map(|(id, _)| *id))
     }
 
     /// Whether the node of a connection has restarted since, or has forgotten it, or packets of it came to another one.
@@ -166,7 +171,6 @@ impl Oracle {
 
     /// Whether the node of a flow's connection may be judged silent: the client has heard of another one, and not of it.
     pub(super) fn may_be_silent(&self, flow: usize, client: usize) -> bool {
-        let own = || self.packets.newest.range((client, 0)..(client + 1, 0)).map(|(_, id)| *id);
         let silent = |id: ClientId| {
             let record = self.packets.connections.get(&id);
             record.is_some_and(|record| self.is_silent(record, LEAST_SILENCE))
@@ -175,7 +179,7 @@ impl Oracle {
         let mut homes = homes.filter_map(|record| record.home);
         let first = homes.next();
         let several = homes.any(|home| Some(home) != first);
-        several && self.flows[flow].connection.map_or_else(|| own().any(silent), silent)
+        several && self.flows[flow].connection.map_or_else(|| self.living(client).any(silent), silent)
     }
 
     fn is_silent(&self, record: &ConnectionRecord, time: Duration) -> bool {
