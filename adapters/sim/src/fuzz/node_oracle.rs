@@ -105,7 +105,6 @@ impl NodeOracle {
         let (header, frames) = packet::decode_response(plain).expect("an answer can be read");
         assert_eq!(header.exchange, asked.exchange);
         if let Some(Frame::End { .. }) = frames.clone().next() {
-            assert!(header.statuses.is_empty(), "an end is all that there is to say");
             return Learned::Over;
         }
         match asked.max_response {

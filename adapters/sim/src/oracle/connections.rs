@@ -7,7 +7,7 @@ use seqlane::wire::direction::Direction;
 use seqlane::wire::handshake::ConnectionKeys;
 use seqlane::wire::packet::ClientId;
 use seqlane::wire::seal::Seal;
-use seqlane::{BodyForm, ClientEvent};
+use seqlane::{BodyForm, ClientEvent, EndReason};
 
 use crate::ends::Ends;
 use crate::oracle::Oracle;
@@ -180,6 +180,13 @@ impl Oracle {
         let first = homes.next();
         let several = homes.any(|home| Some(home) != first);
         several && self.flows[flow].connection.map_or_else(|| self.living(client).any(silent), silent)
+    }
+
+    /// Whether the connection of a flow was given up, so that its node can hear of the end of a stream no more.
+    pub(super) fn is_given_up(&self, flow: usize, ended: Option<EndReason>) -> bool {
+        let record = self.flows[flow].connection.and_then(|id| self.packets.connections.get(&id));
+        let dead = record.is_some_and(|record| self.is_silent(record, self.setup.client.dead_node));
+        ended == Some(EndReason::NodeSilent) && dead
     }
 
     fn is_silent(&self, record: &ConnectionRecord, time: Duration) -> bool {
