@@ -11,10 +11,10 @@ use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use seqlane::wire::direction::Direction;
 use seqlane::wire::frame::Frame;
-use seqlane::wire::number::{ExchangeNumber, StreamNumber};
 use seqlane::wire::handshake::{
     AnswerPayload, ClientHello, ConnectionKeys, HelloPayload, NodeId, ReceivedHello, SecretKeys,
 };
+use seqlane::wire::number::{ExchangeNumber, StreamNumber};
 use seqlane::wire::packet::{self, ClientId, Grants, RequestHeader, ResponseRoom, Unsealed};
 use seqlane::wire::seal::{Nonces, Seal};
 use seqlane::{Secret, Seq};

@@ -89,7 +89,9 @@ mod tests {
         let seed = [7; 32];
         let mut draws = Entropy::new(seed).into_draws();
         let value = draws.draw();
-        assert!(*draws.state != seed && draws.state != value && draws.state.as_slice() != names_of_seed(seed));
+        assert!(
+            *draws.state != seed && draws.state != value && draws.state.as_slice() != names_of_seed(seed)
+        );
     }
 
     #[test]

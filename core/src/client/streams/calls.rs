@@ -53,8 +53,7 @@ pub(super) fn exchange(
     let form = via.packet_form();
     let sealing = Sealing::new(packet, connection.up(), nonce);
     let opener = Arc::clone(connection.opener());
-    let decryptor =
-        Decryptor::new(opener, sealing.head(), form, context.config().tuning.max_reply_body);
+    let decryptor = Decryptor::new(opener, sealing.head(), form, context.config().tuning.max_reply_body);
     let body = sealing.into_body(via.wrapping(form));
     let kind = PacketKind::Exchange { connection: key, number, decryptor };
     Some(call(relay, body, PacketCall { kind, form, hold }, context))

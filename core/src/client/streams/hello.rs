@@ -84,13 +84,7 @@ pub(super) enum HelloAnswer {
 impl Hellos {
     /// Hellos under the keys of a secret, with ids made of `names`.
     pub(super) const fn new(keys: SecretKeys, names: [u8; 32], draws: Draws) -> Self {
-        Self {
-            keys,
-            random: IdGenerator::new(names),
-            draws,
-            sent: BTreeMap::new(),
-            tokens: BTreeMap::new(),
-        }
+        Self { keys, random: IdGenerator::new(names), draws, sent: BTreeMap::new(), tokens: BTreeMap::new() }
     }
 
     /// The ids of the hellos that are not answered.

@@ -290,7 +290,9 @@ impl Streams {
 
     /// The next call to make; none when there is nothing to do now.
     pub(super) fn next_call(&mut self, relays: &mut Relays, context: &mut Context) -> Option<NewCall> {
-        if !self.closed && let Some(call) = self.next_hello(relays, context) {
+        if !self.closed
+            && let Some(call) = self.next_hello(relays, context)
+        {
             return Some(call);
         }
         let outgoing = |connection: &mut NodeConnection, relays: &mut Relays, context: &mut Context| {
@@ -301,7 +303,9 @@ impl Streams {
                 return connection.goodbye(relays, context);
             }
             let question = connection.question(relays, context);
-            question.or_else(|| connection.probe(relays, context)).or_else(|| connection.request(relays, context))
+            question
+                .or_else(|| connection.probe(relays, context))
+                .or_else(|| connection.request(relays, context))
         };
         for (key, connection) in self.connections.iter_mut() {
             if let Some(outgoing) = outgoing(connection, relays, context) {

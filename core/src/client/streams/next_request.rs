@@ -130,11 +130,8 @@ impl Inputs {
     }
 
     fn purpose(&self) -> Option<RequestPurpose> {
-        let in_use = self.has_streams
-            || self.closing > 0
-            || self.exchanges.lost > 0
-            || self.prompt
-            || self.confirm;
+        let in_use =
+            self.has_streams || self.closing > 0 || self.exchanges.lost > 0 || self.prompt || self.confirm;
         if self.span >= SPAN_MOST || !in_use {
             return None;
         }

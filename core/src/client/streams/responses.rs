@@ -123,8 +123,7 @@ impl Streams {
             None => {
                 let (notice, mut loss) = (self.hellos.keys().notice(), self.loss().clone());
                 loss.on_hello(now.saturating_since(call.sent));
-                let connection =
-                    NodeConnection::new(answer, keys, notice, id, loss, context.config(), now);
+                let connection = NodeConnection::new(answer, keys, notice, id, loss, context.config(), now);
                 self.connections.insert(connection);
             }
         }
@@ -224,12 +223,7 @@ impl Streams {
             connection.relays().next().is_none() || connection.is_forgotten(relays, now)
         };
         if self.connections.get(key).is_some_and(forgotten) {
-            self.end_connection(
-                key,
-                EndReason::Reset(ResetCode::Gone),
-                relays,
-                context,
-            );
+            self.end_connection(key, EndReason::Reset(ResetCode::Gone), relays, context);
         }
     }
 
@@ -352,12 +346,7 @@ fn answer(call: &CallFacts, outcome: CallOutcome, context: &mut Context) -> Answ
 }
 
 /// A relay brought an answer that the node held back for this time.
-fn on_answered(
-    call: &CallFacts,
-    held: Duration,
-    relays: &mut Relays,
-    context: &mut Context,
-) {
+fn on_answered(call: &CallFacts, held: Duration, relays: &mut Relays, context: &mut Context) {
     let now = context.now();
     context.count(|stats| &mut stats.answered);
     if let Some(relay) = relays.get_mut(call.relay) {

@@ -81,13 +81,13 @@ mod tests {
                 Applicant { over_quota: true, has_place: false, ..calm },
                 refuse(NotAllowed, 600, false),
             ),
-            (
-                "no place",
-                Applicant { has_place: false, half_open: 9_999, ..calm },
-                refuse(Busy, 30, false),
-            ),
+            ("no place", Applicant { has_place: false, half_open: 9_999, ..calm }, refuse(Busy, 30, false)),
             ("255 of the user", Applicant { half_open_of_user: 255, ..calm }, Verdict::LetIn),
-            ("256 of the user", Applicant { half_open_of_user: 256, recent: 100, ..calm }, refuse(Busy, 0, true)),
+            (
+                "256 of the user",
+                Applicant { half_open_of_user: 256, recent: 100, ..calm },
+                refuse(Busy, 0, true),
+            ),
             ("2048 of all", Applicant { half_open: 2048, ..calm }, refuse(Busy, 0, true)),
             (
                 "with a token",

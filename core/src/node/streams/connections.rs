@@ -211,7 +211,8 @@ impl Connections {
 
     /// When something is too old next.
     pub(super) fn expires_at(&self) -> Option<Instant> {
-        let ended = self.ended_order.front().and_then(|client| self.ended.get(client)).map(|ended| ended.until);
+        let ended =
+            self.ended_order.front().and_then(|client| self.ended.get(client)).map(|ended| ended.until);
         self.half_open.expires_at().into_iter().chain(ended).min()
     }
 }

@@ -127,7 +127,8 @@ impl Streams {
             && hello.first() == Some(&HELLO)
         {
             self.on_hello(cx, part, hello);
-        } else if let Some(client) = seal::client_of(&packet).filter(|_| packet.len() <= largest_packet(cx.config()))
+        } else if let Some(client) =
+            seal::client_of(&packet).filter(|_| packet.len() <= largest_packet(cx.config()))
         {
             self.on_exchange(cx, part, client, packet, shared);
         } else {
@@ -236,8 +237,13 @@ impl Streams {
         }
         let user = self.users.find(client).and_then(|id| self.users.get(id));
         let Some(user) = user else { return bad_packet(cx, part) };
-        let notice =
-            Notice { kind: NoticeKind::Unknown, node: self.node, wait: Duration::ZERO, token: None, text: "".into() };
+        let notice = Notice {
+            kind: NoticeKind::Unknown,
+            node: self.node,
+            wait: Duration::ZERO,
+            token: None,
+            text: "".into(),
+        };
         let nonce = cx.nonce();
         reply_notice(cx, part, notice.seal(user.keys().notice(), head_of(&packet), nonce));
     }
@@ -402,8 +408,7 @@ impl Streams {
 
     /// Drops a client with everything that it has. Its requests are answered as packets that do not open.
     fn drop_client(&mut self, cx: &mut Context, id: ConnectionId, why: ClientEnd) {
-        let end =
-            if why == ClientEnd::NodeClosed { SessionEnd::NodeClosed } else { SessionEnd::ClientLost };
+        let end = if why == ClientEnd::NodeClosed { SessionEnd::NodeClosed } else { SessionEnd::ClientLost };
         if let Some(connection) = self.connections.get_mut(id) {
             connection.end_streams(end, ResetCode::Gone, cx);
         }

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use super::seals::up;
 use super::target;
+use crate::Seq;
 use crate::target::{FlowKind, Target};
 use crate::wire::direction::Direction;
 use crate::wire::frame::{DataHead, Frame, MAX_CHUNK, MAX_DATA_OVERHEAD};
@@ -20,7 +21,6 @@ use crate::wire::packet::*;
 use crate::wire::reset::ResetCode;
 use crate::wire::seal::{HEAD_LEN, Nonce};
 use crate::wire::{PacketError, varint};
-use crate::Seq;
 
 /// Any value of the wire, small ones as often as those of each length.
 fn value() -> impl Strategy<Value = u64> {
@@ -359,7 +359,8 @@ fn padding_is_no_frame_and_pins_nothing_beside_the_frames() {
 
 #[test]
 fn packets_below_4_kib_have_one_of_six_lengths() {
-    let table = [(0, 128), (60, 128), (71, 128), (72, 256), (199, 256), (200, 512), (4_039, 4_096), (4_040, 4_097)];
+    let table =
+        [(0, 128), (60, 128), (71, 128), (72, 256), (199, 256), (200, 512), (4_039, 4_096), (4_040, 4_097)];
     for (plain, sealed) in table {
         let packet = Unsealed::of(&vec![7; plain]);
         assert_eq!(packet.sealed_len(), sealed, "{plain} bytes");

@@ -89,9 +89,8 @@ impl NodeConnection {
         context: &Context,
     ) -> Option<Outgoing> {
         let (now, wait) = (context.now(), self.timeout());
-        let takes = |id: RelayId| {
-            relays.get(id).is_some_and(|relay| relay.can_take(now, Purpose::Active(Path::Any)))
-        };
+        let takes =
+            |id: RelayId| relays.get(id).is_some_and(|relay| relay.can_take(now, Purpose::Active(Path::Any)));
         let doubt = self.doubt.as_mut()?;
         let relay = doubt.due(now, takes)?;
         doubt.on_asked(relay, wait, now);

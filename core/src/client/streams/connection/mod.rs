@@ -92,7 +92,10 @@ enum Stage {
     Answered,
     Up,
     /// GOODBYE is `due`, or waits for its answer.
-    Leaving { due: bool, until: Instant },
+    Leaving {
+        due: bool,
+        until: Instant,
+    },
 }
 
 impl Hash for NodeConnection {

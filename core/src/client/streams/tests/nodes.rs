@@ -180,7 +180,10 @@ fn a_node_that_wants_a_secret_is_named_and_left_alone() {
     let refused = |notice: &&ClientNotice| matches!(notice, ClientNotice::NodeRefused { .. });
     assert_eq!(rig.notices.iter().filter(refused).count(), 1);
     let flow = rig.open("echo", 1, false);
-    assert!(rig.run(MINUTE, |rig| rig.app(flow).got.len() == 1), "levels 0 and 1 work where they are allowed");
+    assert!(
+        rig.run(MINUTE, |rig| rig.app(flow).got.len() == 1),
+        "levels 0 and 1 work where they are allowed"
+    );
 }
 
 #[test]

@@ -20,18 +20,18 @@ use crate::node::requests::{PacketError, Part};
 use crate::node::socket::Socket;
 use crate::node::streams::connections::Ended;
 use crate::node::streams::ended::EndedStreams;
-use crate::node::streams::half_open::{HalfOpen, Handshake};
 use crate::node::streams::exchanges::Exchanges;
+use crate::node::streams::half_open::{HalfOpen, Handshake};
 use crate::node::streams::hold::{Delays, HeldExchange, HoldInputs};
 use crate::node::upstreams::ConnectionId;
 use crate::node::users::UserId;
 use crate::time::{Deadline, Instant, share};
 use crate::timer::TimerSlot;
-use crate::wire::number::{AnswerNumber, ExchangeNumber, StreamNumber};
 use crate::wire::direction::Direction;
 use crate::wire::end::EndCode;
 use crate::wire::frame::Frame;
 use crate::wire::handshake::ConnectionKeys;
+use crate::wire::number::{AnswerNumber, ExchangeNumber, StreamNumber};
 use crate::wire::packet::{ClientId, Grants, RequestHeader, Unsealed};
 use crate::wire::reset::ResetCode;
 use crate::wire::seal::Seal;
@@ -330,5 +330,4 @@ impl ClientConnection {
             cx.refuse_packet(held.at, PacketError::BadPacket);
         }
     }
-
 }

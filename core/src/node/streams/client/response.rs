@@ -162,7 +162,12 @@ impl ClientConnection {
     }
 
     /// The header of an answer that is given now.
-    pub(super) fn header(&mut self, exchange: ExchangeNumber, copy: &HeldExchange, cx: &Context) -> ResponseHeader {
+    pub(super) fn header(
+        &mut self,
+        exchange: ExchangeNumber,
+        copy: &HeldExchange,
+        cx: &Context,
+    ) -> ResponseHeader {
         let answer = self.answers;
         self.answers = answer.next();
         let blocked = self.shared.scheduler().sums().blocked > 0;

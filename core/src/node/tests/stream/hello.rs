@@ -173,8 +173,7 @@ fn a_node_that_drains_lets_nobody_in_and_serves_who_is_there() {
 
 #[test]
 fn a_client_without_a_secret_is_told_that_the_node_wants_one() {
-    let mut pair =
-        Pair::strangers(|options| options.secret = Some(Secret::new("a secret of the node")));
+    let mut pair = Pair::strangers(|options| options.secret = Some(Secret::new("a secret of the node")));
     pair.keys = SecretKeys::new(&Secret::new(""));
     let notice = pair.refusal(1, None).unwrap();
     assert_eq!((notice.kind, &*notice.text), (NoticeKind::NotAllowed, "this node wants a secret"));

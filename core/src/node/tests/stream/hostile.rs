@@ -46,7 +46,11 @@ fn a_sequence_beyond_the_reorder_queue_fails_the_client() {
 
 #[test]
 fn ends_that_disagree_and_acknowledgements_of_what_was_not_sent_reset_their_stream_alone() {
-    let cases = [vec![last(0, 3, b"end"), last(0, 4, b"end")], vec![last(0, 3, b"end"), chunk(0, 5, b"behind")], vec![ack(0, 1)]];
+    let cases = [
+        vec![last(0, 3, b"end"), last(0, 4, b"end")],
+        vec![last(0, 3, b"end"), chunk(0, 5, b"behind")],
+        vec![ack(0, 1)],
+    ];
     for frames in cases {
         let mut pair = Pair::new();
         let mine = pair.stream(0, 1);
