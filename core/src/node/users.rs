@@ -1,6 +1,5 @@
 //! Users of a node: whose secret an id shows, and what each may do (protocol.md 3.1 Keys).
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::config::{NodeOptions, UserOptions};
@@ -75,7 +74,7 @@ impl Users {
 
 impl User {
     /// The name.
-    pub(super) const fn name(&self) -> &Box<str> {
+    pub(super) fn name(&self) -> &str {
         &self.options.name
     }
 

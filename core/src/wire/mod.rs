@@ -52,6 +52,7 @@
 mod arena;
 pub mod base64;
 mod body;
+mod client_id;
 mod cursor;
 pub mod direction;
 pub mod end;

@@ -1,18 +1,17 @@
 //! Packets: a header, then frames (protocol.md 3.1). This is what lies under the seal.
 
 use alloc::vec::Vec;
-use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::relative;
 use crate::wire::cursor::{Cursor, PacketError};
 use crate::wire::direction::Direction;
 use crate::wire::frame::{DataHead, Frame, Frames, MAX_CHUNK, as_u64};
 use crate::wire::number::{AnswerNumber, ExchangeNumber};
 use crate::wire::varint;
 
+pub use crate::wire::client_id::ClientId;
 pub use crate::wire::seal::Unsealed;
 
 /// The most exchanges that a response tells the state of: far more than a client has outstanding, and little
@@ -25,16 +24,6 @@ pub const MIN_RESPONSE: u64 = MAX_CHUNK as u64 + 4 * 1024;
 
 /// The unit in which a status gives the size of an answer: 64 KiB.
 const STATUS_UNIT: u64 = 64 * 1024;
-
-/// A connection, by the name that its client gave it: 8 random bytes, and 8 that show who made it (protocol.md 3.1 Keys).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ClientId(pub [u8; 16]);
-
-impl Hash for ClientId {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        relative::hash_name(relative::CLIENT, &self.0, state);
-    }
-}
 
 /// How large a response may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

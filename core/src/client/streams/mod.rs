@@ -207,7 +207,7 @@ impl Streams {
     }
 
     /// A flow is about to open: connections that their nodes may have dropped are replaced before.
-    pub(super) fn renew(&mut self, relays: &mut Relays, context: &mut Context) {
+    pub(super) fn renew(&mut self, relays: &mut Relays, context: &Context) {
         let (now, idle) = (context.now(), share(context.config().tuning.streams.idle, 1, 2));
         let stale = self.connections.iter().filter(|(_, connection)| connection.is_stale(now, idle));
         for key in stale.map(|(key, _)| key).collect::<Vec<_>>() {

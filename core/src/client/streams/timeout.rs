@@ -76,7 +76,10 @@ impl LossDetector {
     /// The quantiles of small exchanges over all relays. Those of the first few are taken from the longest, with much room
     /// for worse.
     pub(super) fn rtt(&self) -> RttQuantiles {
-        let early = || self.round_trips.longest(Size::Small).map(|p50| RttQuantiles { p50, p90: 2 * p50 });
+        let early = || {
+            let p50 = self.round_trips.longest(Size::Small)?;
+            Some(RttQuantiles { p50, p90: p50.saturating_mul(2) })
+        };
         self.round_trips.quantiles(Size::Small, 0).or_else(early).unwrap_or(FIRST)
     }
 

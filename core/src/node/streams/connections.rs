@@ -1,7 +1,6 @@
 //! Connections of the node, from the answered hello to 60 s after the end (protocol.md 3.1 Node).
 
-use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
@@ -10,15 +9,12 @@ use crate::config::NodeOptions;
 use crate::id::Counter;
 use crate::node::packets::largest_packet;
 use crate::node::streams::client::ClientConnection;
+use crate::node::streams::ended_connections::EndedConnections;
 use crate::node::streams::half_open::{HalfOpen, HalfOpens};
 use crate::node::upstreams::ConnectionId;
 use crate::node::users::UserId;
 use crate::time::Instant;
-use crate::wire::direction::Direction;
-use crate::wire::end::EndCode;
-use crate::wire::handshake::ConnectionKeys;
 use crate::wire::packet::{ClientId, Grants};
-use crate::wire::seal::Seal;
 
 /// The first uplink window of a stream, at most: a hello promises little.
 const FIRST_WINDOW: u64 = 256 * 1024;
@@ -29,51 +25,22 @@ const LEAST_TOTAL: u64 = 64 * 1024;
 /// A connection that was silent for as long gives its place to a new one of its user.
 const GIVES_WAY: Duration = Duration::from_secs(120);
 
-/// How long the end of a connection is told.
-const TOLD: Duration = Duration::from_secs(60);
-
-/// The most ended connections whose end is told.
-const MOST_ENDED: usize = 4096;
-
 /// Every connection that the node knows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Connections {
     half_open: HalfOpens,
     table: BTreeMap<ConnectionId, ClientConnection>,
     index: BTreeMap<ClientId, ConnectionId>,
-    ended: BTreeMap<ClientId, Ended>,
-    /// The ended ones, the oldest first.
-    ended_order: VecDeque<ClientId>,
+    ended: EndedConnections,
     known: Counter,
     /// Uplink bytes promised to all of them.
     promised: u64,
 }
 
-/// A connection that the node has ended.
-#[derive(Clone, Debug)]
-pub(super) struct Ended {
-    pub(super) up: Seal,
-    pub(super) down: Seal,
-    pub(super) code: EndCode,
-    pub(super) text: Box<str>,
-    until: Instant,
-}
-
-impl Ended {
-    /// The end of a connection with these keys.
-    pub(super) fn new(keys: &ConnectionKeys, code: EndCode, text: &str, now: Instant) -> Self {
-        let (up, down) = (Seal::new(keys, Direction::Up), Seal::new(keys, Direction::Down));
-        Self { up, down, code, text: text.into(), until: now.saturating_add(TOLD) }
-    }
-}
-
 /// Names are random: their order in the index says nothing.
 impl Hash for Connections {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.half_open, &self.table, self.promised).hash(state);
-        for client in &self.ended_order {
-            (client, self.ended.get(client).map(|ended| (ended.code, ended.until))).hash(state);
-        }
+        (&self.half_open, &self.table, &self.ended, self.promised).hash(state);
     }
 }
 
@@ -119,9 +86,13 @@ impl Connections {
         &mut self.half_open
     }
 
-    /// A connection that has ended, if that is still told.
-    pub(super) fn ended(&self, client: ClientId, now: Instant) -> Option<&Ended> {
-        self.ended.get(&client).filter(|ended| now < ended.until)
+    /// Those that have ended, which is still told.
+    pub(super) const fn ended(&self) -> &EndedConnections {
+        &self.ended
+    }
+
+    pub(super) const fn ended_mut(&mut self) -> &mut EndedConnections {
+        &mut self.ended
     }
 
     /// How many connections of a user there are.
@@ -179,40 +150,20 @@ impl Connections {
         Some(connection)
     }
 
-    /// A connection has ended, and its client shall hear of it.
-    pub(super) fn remember_end(&mut self, client: ClientId, ended: Ended) {
-        if self.ended_order.len() >= MOST_ENDED
-            && let Some(oldest) = self.ended_order.pop_front()
-        {
-            self.ended.remove(&oldest);
-        }
-        if self.ended.insert(client, ended).is_none() {
-            self.ended_order.push_back(client);
-        }
-    }
-
     /// Erases what is half-open or has ended.
     pub(super) fn forget_others(&mut self) {
         self.half_open = HalfOpens::default();
-        self.ended.clear();
-        self.ended_order.clear();
+        self.ended = EndedConnections::default();
     }
 
     /// What is too old is erased.
     pub(super) fn expire(&mut self, now: Instant) {
         self.half_open.expire(now);
-        while let Some(client) = self.ended_order.front()
-            && self.ended.get(client).is_none_or(|ended| ended.until <= now)
-        {
-            self.ended.remove(client);
-            self.ended_order.pop_front();
-        }
+        self.ended.expire(now);
     }
 
     /// When something is too old next.
     pub(super) fn expires_at(&self) -> Option<Instant> {
-        let ended =
-            self.ended_order.front().and_then(|client| self.ended.get(client)).map(|ended| ended.until);
-        self.half_open.expires_at().into_iter().chain(ended).min()
+        self.half_open.expires_at().into_iter().chain(self.ended.expires_at()).min()
     }
 }

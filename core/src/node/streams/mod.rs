@@ -18,6 +18,7 @@ mod admission;
 mod client;
 mod connections;
 mod ended;
+mod ended_connections;
 mod exchanges;
 mod half_open;
 mod hold;
@@ -45,7 +46,8 @@ use crate::node::streams::admission::{Applicant, Verdict};
 use crate::node::streams::client::ClientConnection;
 use crate::node::streams::client::request::RequestCopy;
 use crate::node::streams::client::response::end_packet;
-use crate::node::streams::connections::{Connections, Ended};
+use crate::node::streams::connections::Connections;
+use crate::node::streams::ended_connections::Ended;
 use crate::node::streams::half_open::{HalfOpen, Handshake};
 use crate::node::streams::token::Tokens;
 use crate::node::upstreams::{ConnectionId, StreamRef};
@@ -144,7 +146,7 @@ impl Streams {
         self.connections.expire(now);
         let up = self.connections.find(client).and_then(|id| self.connections.get(id));
         let half = self.connections.half_open().get(client).map(|half| &half.handshake);
-        let known = up.is_some() || half.is_some() || self.connections.ended(client, now).is_some();
+        let known = up.is_some() || half.is_some() || self.connections.ended().get(client, now).is_some();
         if known {
             let handshake = up.and_then(ClientConnection::handshake).or(half);
             let answer = handshake.and_then(|handshake| handshake.answer(&hello, now));
@@ -230,7 +232,7 @@ impl Streams {
             let Some(read) = read(&up, packet) else { return bad_packet(cx, part) };
             return self.on_confirmed(cx, part, client, read, shared);
         }
-        if let Some(ended) = self.connections.ended(client, now) {
+        if let Some(ended) = self.connections.ended().get(client, now) {
             let Some((header, ..)) = read(&ended.up, packet) else { return bad_packet(cx, part) };
             let writer = end_packet(header.exchange, ended.code, &ended.text, cx);
             return cx.reply_packet(part, writer, &ended.down.clone());
@@ -271,11 +273,11 @@ impl Streams {
             let ended = Ended::new(&half.keys, EndCode::Quota, "no place", now);
             let writer = end_packet(read.0.exchange, ended.code, &ended.text, cx);
             cx.reply_packet(part, writer, &ended.down);
-            return self.connections.remember_end(client, ended);
+            return self.connections.ended_mut().insert(client, ended);
         }
         let id = self.connections.confirm(client, half, now);
         cx.count(|stats| &mut stats.clients, 1);
-        let name = self.users.get(user).map_or_else(Box::default, |user| user.name().clone());
+        let name = self.users.get(user).map_or_else(Box::default, |user| user.name().into());
         cx.notice(NodeNotice::ClientJoined { client, user: name });
         self.take(cx, part, id, read, shared);
     }
@@ -401,7 +403,7 @@ impl Streams {
     fn end_client(&mut self, cx: &mut Context, id: ConnectionId, code: EndCode, why: ClientEnd) {
         if let Some(connection) = self.connections.get_mut(id) {
             let (client, ended) = connection.end(code, cx);
-            self.connections.remember_end(client, ended);
+            self.connections.ended_mut().insert(client, ended);
         }
         self.drop_client(cx, id, why);
     }

@@ -5,17 +5,14 @@ use core::fmt;
 use bytes::Bytes;
 use x25519_dalek::PublicKey;
 
+use crate::wire::client_id::ClientId;
 use crate::wire::handshake::keys::{ConnectionKeys, SecretKeys};
 use crate::wire::handshake::noise::{Ephemeral, Noise};
-use crate::wire::handshake::payload::{AnswerPayload, HelloPayload, PAYLOAD_LEN, Payload};
-use crate::wire::packet::ClientId;
+use crate::wire::handshake::payload::{AnswerPayload, HANDSHAKE_LEN, HelloPayload, PAYLOAD_LEN, Payload};
 use crate::wire::seal::{NotOpened, TAG_LEN};
 
 /// The first byte of hello and answer.
 pub const HELLO: u8 = 3;
-
-/// The length of hello, answer and notice.
-pub const HANDSHAKE_LEN: usize = 256;
 
 /// A message: first byte, id, ephemeral public key, payload, tag.
 type Message = [u8; HANDSHAKE_LEN];

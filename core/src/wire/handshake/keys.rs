@@ -9,8 +9,8 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
+use crate::wire::client_id::ClientId;
 use crate::wire::direction::Direction;
-use crate::wire::packet::ClientId;
 
 /// 32 bytes that are overwritten when they are dropped.
 pub(crate) type Key = Zeroizing<[u8; 32]>;

@@ -20,7 +20,7 @@ mod noise;
 mod notice;
 mod payload;
 
-pub use hello::{ClientHello, HANDSHAKE_LEN, HELLO, ReceivedHello, client_of};
+pub use hello::{ClientHello, HELLO, ReceivedHello, client_of};
 pub use keys::{ConnectionKeys, NoticeKey, SecretKeys};
 pub use notice::{MAX_TEXT, NOTICE, Notice, NoticeKind};
-pub use payload::{AnswerPayload, HelloPayload, NodeId, Token};
+pub use payload::{AnswerPayload, HANDSHAKE_LEN, HelloPayload, NodeId, Token};

@@ -10,18 +10,14 @@ use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
 
 use crate::wire::cursor::Cursor;
-use crate::wire::handshake::hello::{HANDSHAKE_LEN, HELLO};
+use crate::wire::handshake::hello::HELLO;
 use crate::wire::handshake::keys::NoticeKey;
-use crate::wire::handshake::payload::{NodeId, Token};
-use crate::wire::packet::ClientId;
+use crate::wire::handshake::payload::{HANDSHAKE_LEN, NodeId, Token};
 use crate::wire::seal::{HEAD_LEN, Head, NONCE_LEN, Nonce, NotOpened, PACKET, TAG_LEN};
 use crate::wire::varint;
 
 /// The first byte of a notice.
 pub const NOTICE: u8 = 5;
-
-/// The sealed part without its tag.
-const BODY_LEN: usize = HANDSHAKE_LEN - HEAD_LEN - TAG_LEN;
 
 /// The longest text of a notice.
 pub const MAX_TEXT: usize = 128;

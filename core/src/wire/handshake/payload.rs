@@ -12,7 +12,8 @@ use crate::wire::packet::Grants;
 use crate::wire::seal::TAG_LEN;
 use crate::wire::varint;
 
-use super::hello::HANDSHAKE_LEN;
+/// The length of hello, answer and notice.
+pub const HANDSHAKE_LEN: usize = 256;
 
 /// The length of a payload: its fields, and zeros behind them.
 pub(super) const PAYLOAD_LEN: usize = HANDSHAKE_LEN - 1 - 16 - 32 - TAG_LEN;

@@ -16,9 +16,9 @@ use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
 
 use crate::id::{Generated, IdGenerator, first};
+use crate::wire::client_id::ClientId;
 use crate::wire::direction::Direction;
 use crate::wire::handshake::ConnectionKeys;
-use crate::wire::packet::ClientId;
 
 pub(in crate::wire) mod null;
 
@@ -84,7 +84,7 @@ impl Nonces {
     }
 
     /// The next one. 2^64 of them outlast any process.
-    #[expect(clippy::should_implement_trait, reason = "it never ends, so an `Option` would be a lie")]
+    #[allow(clippy::should_implement_trait, reason = "it never ends, so an `Option` would be a lie")]
     pub fn next(&mut self) -> Nonce {
         self.0.generate()
     }

@@ -7,7 +7,7 @@ use crate::client::action::EndReason;
 use crate::client::context::Context;
 use crate::client::relays::{Path, Purpose, Relays};
 use crate::client::streams::calls::Outgoing;
-use crate::client::streams::connection::{NodeConnection, Stage};
+use crate::client::streams::connection::{ConnectionStage, NodeConnection};
 use crate::client::streams::doubt::Doubt;
 use crate::id::RelayId;
 use crate::time::Instant;
@@ -41,8 +41,8 @@ impl NodeConnection {
 
     /// A packet that was sent at `sent` was answered through a relay. Returns the relays that lead elsewhere.
     pub(in crate::client::streams) fn on_believed(&mut self, relay: RelayId, sent: Instant) -> Vec<RelayId> {
-        if self.stage == Stage::Answered {
-            self.stage = Stage::Up;
+        if self.stage == ConnectionStage::Answered {
+            self.stage = ConnectionStage::Up;
         }
         let cleared = self.doubt.take_if(|doubt| doubt.is_cleared_by(sent));
         cleared.map_or_else(Vec::new, |doubt| doubt.into_strays(relay))
@@ -79,7 +79,7 @@ impl NodeConnection {
 
     /// Whether no packet has opened yet.
     pub(in crate::client::streams) fn is_unconfirmed(&self) -> bool {
-        self.stage == Stage::Answered
+        self.stage == ConnectionStage::Answered
     }
 
     /// An empty request that finds out whether the node knows the connection, if one is due.
@@ -109,14 +109,14 @@ impl NodeConnection {
         context: &Context,
     ) -> Option<Outgoing> {
         let now = context.now();
-        let Stage::Leaving { due: true, until } = self.stage else { return None };
+        let ConnectionStage::Leaving { due: true, until } = self.stage else { return None };
         let takes = |id: &RelayId| {
             relays.get(*id).is_some_and(|relay| {
                 relay.can_take(now, Purpose::Active(Path::Any)) && !relay.health().is_backing_off(now)
             })
         };
         let relay = self.relays().find(takes)?;
-        self.stage = Stage::Leaving { due: false, until };
+        self.stage = ConnectionStage::Leaving { due: false, until };
         let mut outgoing = Outgoing::header_only(relay, self.header_only(relay, context));
         outgoing.packet.push(&crate::wire::frame::Frame::Goodbye);
         Some(outgoing)

@@ -52,7 +52,7 @@ pub(in crate::client) struct NodeConnection {
     opener: Arc<Opener>,
     /// The relays that lead to it.
     relays: BTreeSet<RelayId>,
-    stage: Stage,
+    stage: ConnectionStage,
     began: Instant,
     doubt: Option<Doubt>,
     /// When the first of what was lost since the node was heard had been sent.
@@ -87,7 +87,7 @@ pub(in crate::client) struct NodeConnection {
 ///      └── nothing opens for 60 s ──▶ (over)
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Stage {
+enum ConnectionStage {
     /// Its hello was answered, and nothing else yet.
     Answered,
     Up,
@@ -126,7 +126,7 @@ impl NodeConnection {
             up: Seal::new(keys, Direction::Up),
             opener: Arc::new(opener),
             relays: BTreeSet::from([relay]),
-            stage: Stage::Answered,
+            stage: ConnectionStage::Answered,
             began: now,
             doubt: None,
             silent_since: None,
@@ -233,7 +233,7 @@ impl NodeConnection {
 
     /// Whether relays join it that turn out to lead to its node.
     pub(super) const fn takes_relays(&self) -> bool {
-        matches!(self.stage, Stage::Answered | Stage::Up) && !self.retired
+        matches!(self.stage, ConnectionStage::Answered | ConnectionStage::Up) && !self.retired
     }
 
     /// A relay leads to it too.
@@ -263,7 +263,7 @@ impl NodeConnection {
 
     /// When an empty request is due, so that the node keeps the connection.
     pub(super) fn confirm_at(&self) -> Option<Instant> {
-        let waits = self.stage == Stage::Answered && self.exchanges.tally().waiting == 0;
+        let waits = self.stage == ConnectionStage::Answered && self.exchanges.tally().waiting == 0;
         waits.then(|| self.began.saturating_add(CONFIRM))
     }
 
@@ -307,9 +307,11 @@ impl NodeConnection {
     /// When the node has forgotten the connection, if it is not heard before.
     pub(super) fn forgotten_at(&self, config: &ClientOptions) -> Option<Instant> {
         match self.stage {
-            Stage::Answered => Some(self.began.saturating_add(UNCONFIRMED)),
-            Stage::Up => self.is_in_use().then(|| self.heard.saturating_add(config.tuning.streams.idle)),
-            Stage::Leaving { until, .. } => Some(until),
+            ConnectionStage::Answered => Some(self.began.saturating_add(UNCONFIRMED)),
+            ConnectionStage::Up => {
+                self.is_in_use().then(|| self.heard.saturating_add(config.tuning.streams.idle))
+            }
+            ConnectionStage::Leaving { until, .. } => Some(until),
         }
     }
 
@@ -332,18 +334,18 @@ impl NodeConnection {
     pub(super) fn say_goodbye(&mut self, now: Instant) {
         if !self.is_leaving() {
             let until = now.saturating_add(self.timeout().saturating_mul(2));
-            self.stage = Stage::Leaving { due: true, until };
+            self.stage = ConnectionStage::Leaving { due: true, until };
         }
     }
 
     /// Whether the client has ended it.
     pub(super) const fn is_leaving(&self) -> bool {
-        matches!(self.stage, Stage::Leaving { .. })
+        matches!(self.stage, ConnectionStage::Leaving { .. })
     }
 
     /// The call with GOODBYE failed: it goes again.
     pub(super) const fn on_goodbye_lost(&mut self) {
-        if let Stage::Leaving { due, .. } = &mut self.stage {
+        if let ConnectionStage::Leaving { due, .. } = &mut self.stage {
             *due = true;
         }
     }
