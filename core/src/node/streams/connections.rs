@@ -71,10 +71,7 @@ impl Connections {
     pub(super) fn known(&self) -> impl Iterator<Item = (ClientId, Option<u64>)> {
         let half = self.half_open.iter().map(|(client, half)| (client, Some(half.keys.session())));
         let up = self.iter().map(|connection| (connection.client(), connection.up().session()));
-        let ended = self.ended_order.iter().filter_map(|client| {
-            let ended = self.ended.get(client)?;
-            Some((*client, ended.up.session()))
-        });
+        let ended = self.ended.iter().map(|(client, ended)| (client, ended.up.session()));
         half.chain(up).chain(ended)
     }
 

@@ -59,6 +59,12 @@ impl EndedConnections {
         self.table.get(&client).filter(|ended| now < ended.until)
     }
 
+    /// All, the oldest first.
+    #[cfg(feature = "model")]
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ClientId, &Ended)> {
+        self.order.iter().filter_map(|client| Some((*client, self.table.get(client)?)))
+    }
+
     /// A connection has ended.
     pub(super) fn insert(&mut self, client: ClientId, ended: Ended) {
         if self.order.len() >= MOST
