@@ -216,6 +216,11 @@ impl Calls {
         self.calls.get(&id).map(|call| &call.payload)
     }
 
+    /// The relay and the payload of a call that has not ended.
+    pub(super) fn get(&self, id: ExchangeId) -> Option<(RelayId, &Payload)> {
+        self.calls.get(&id).map(|call| (call.facts.relay, &call.payload))
+    }
+
     /// The batches under way, the oldest first.
     pub(super) fn batches(&self) -> impl Iterator<Item = &SentBatch> {
         self.calls.values().filter_map(|call| match &call.payload {

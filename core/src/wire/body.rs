@@ -13,6 +13,7 @@ use crate::secret::Secret;
 use crate::wire::base64::encoded_len;
 use crate::wire::envelope::{Form, encode_answer, encode_request, encode_single_answer};
 use crate::wire::op::Op;
+use crate::wire::packet::ClientId;
 use crate::wire::reply::ReplyParts;
 use crate::wire::seal::{Head, Nonce, Seal, Unsealed};
 
@@ -157,6 +158,14 @@ impl Body {
         matches!(self.0, Content::Pending(_))
     }
 
+    /// The plaintext of a packet that is not sealed yet, and the id of its connection.
+    pub fn plaintext(&self) -> Option<(ClientId, &[u8])> {
+        match &self.0 {
+            Content::Ready(_) => None,
+            Content::Pending(pending) => Some((pending.0.seal.client(), pending.0.packet.plaintext())),
+        }
+    }
+
     /// The bytes: sealed and encoded now, unless they are ready. Takes a few milliseconds for a packet of some MiB.
     pub fn into_bytes(self) -> Bytes {
         match self.0 {
@@ -207,7 +216,6 @@ mod tests {
     use crate::wire::frame::Frame;
     use crate::wire::handshake::ConnectionKeys;
     use crate::wire::number::StreamNumber;
-    use crate::wire::packet::ClientId;
 
     fn packet(payload: usize) -> Unsealed {
         let mut packet = Unsealed::with_capacity(0);

@@ -4,10 +4,10 @@ use core::fmt;
 
 use crate::wire::BodyForm;
 use crate::wire::frame::Frames;
-use crate::wire::handshake::Notice;
+use crate::wire::handshake::{AnswerPayload, Notice};
 use crate::wire::packet::ResponseHeader;
 
-/// A response packet, or a notice, that was decrypted and parsed.
+/// A response packet, the answer to a hello, or a notice, that was decrypted and parsed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DecryptedPacket {
     pub(super) form: BodyForm,
@@ -23,6 +23,8 @@ pub(super) enum Content {
     Response(ResponseHeader, Frames),
     /// A notice in the place of one.
     Notice(Notice),
+    /// The answer to a hello.
+    Answer(AnswerPayload),
 }
 
 impl DecryptedPacket {
@@ -31,11 +33,11 @@ impl DecryptedPacket {
         self.form
     }
 
-    /// The response without its seal and its padding; nothing for a notice.
+    /// The response without its seal and its padding; nothing for a notice, and for the answer to a hello.
     pub fn plaintext(&self) -> &[u8] {
         match &self.content {
             Content::Response(_, frames) => frames.packet(),
-            Content::Notice(_) => &[],
+            Content::Notice(_) | Content::Answer(_) => &[],
         }
     }
 

@@ -63,9 +63,16 @@ impl Decryptor {
 
     /// The packet in an answer that has one.
     fn unwrapped(&self, body: &[u8]) -> Option<Bytes> {
-        let limits = Limits { max_body: self.max_body, max_ops: 1 };
-        let reply = wire::decode_answer(body, 1, limits).ok()?.pop()?;
-        (reply.error.is_none() && !reply.damaged && !reply.data.is_empty()).then_some(reply.data)
+        unwrapped(body, self.max_body)
+    }
+
+    /// What an answer is under its wrapping and its seal.
+    pub(in crate::client) fn read(&self, body: &Bytes) -> Option<DecryptedPacket> {
+        let sealed = match self.form {
+            BodyForm::Packet => Some(body.clone()),
+            BodyForm::Json => self.unwrapped(body),
+        };
+        self.decrypt(sealed?)
     }
 
     /// The packet or the notice under its seal, if it decrypts and parses.
@@ -79,6 +86,13 @@ impl Decryptor {
         };
         Some(DecryptedPacket { form: self.form, content, len })
     }
+}
+
+/// The packet in an answer in JSON that has one.
+pub(super) fn unwrapped(body: &[u8], max_body: usize) -> Option<Bytes> {
+    let limits = Limits { max_body, max_ops: 1 };
+    let reply = wire::decode_answer(body, 1, limits).ok()?.pop()?;
+    (reply.error.is_none() && !reply.damaged && !reply.data.is_empty()).then_some(reply.data)
 }
 
 /// What it opens follows from its call.

@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use crate::client::streams::decrypted::Content;
 use crate::entropy::Draws;
 use crate::id::{Generated, IdGenerator, RelayId, first};
 use crate::time::Instant;
@@ -116,19 +117,52 @@ impl Hellos {
 
     /// An answer to the hello under this id, through a relay, came.
     pub(super) fn open(&mut self, relay: RelayId, client: ClientId, answer: &[u8]) -> HelloAnswer {
-        let Some(sent) = self.sent.get(&relay).filter(|sent| sent.client == client) else {
-            return HelloAnswer::Late;
-        };
+        let Some(sent) = self.sent_to(relay, client) else { return HelloAnswer::Late };
         if let Ok((payload, keys)) = sent.hello.read(answer) {
             self.forget(relay);
             return HelloAnswer::Accepted(payload, keys);
         }
+        match self.notice(sent, answer) {
+            Some(notice) => self.on_notice(relay, notice),
+            None => HelloAnswer::Garbled,
+        }
+    }
+
+    /// What an answer to the hello under this id says, without any effect.
+    pub(super) fn read(&self, relay: RelayId, client: ClientId, answer: &[u8]) -> Option<Content> {
+        let sent = self.sent_to(relay, client)?;
+        match sent.hello.read(answer) {
+            Ok((payload, _)) => Some(Content::Answer(payload)),
+            Err(_) => self.notice(sent, answer).map(Content::Notice),
+        }
+    }
+
+    /// An answer that was opened elsewhere came, to a model: its connection has no keys.
+    #[cfg(any(test, feature = "model"))]
+    pub(super) fn take(&mut self, relay: RelayId, client: ClientId, content: Content) -> HelloAnswer {
+        match content {
+            _ if self.sent_to(relay, client).is_none() => HelloAnswer::Late,
+            Content::Answer(payload) if self.keys.is_null() => {
+                self.forget(relay);
+                HelloAnswer::Accepted(payload, ConnectionKeys::null(client))
+            }
+            Content::Notice(notice) if self.keys.is_null() => self.on_notice(relay, notice),
+            Content::Answer(_) | Content::Notice(_) | Content::Response(..) => HelloAnswer::Garbled,
+        }
+    }
+
+    fn sent_to(&self, relay: RelayId, client: ClientId) -> Option<&SentHello> {
+        self.sent.get(&relay).filter(|sent| sent.client == client)
+    }
+
+    /// The notice that answers a hello, if it opens.
+    fn notice(&self, sent: &SentHello, answer: &[u8]) -> Option<Notice> {
         let hello = sent.hello.packet();
-        let notice = hello
-            .first_chunk::<HEAD_LEN>()
-            .and_then(|head| Notice::open(self.keys.notice(), head, answer).ok());
-        let Some(notice) = notice else { return HelloAnswer::Garbled };
-        let invited = sent.invited;
+        Notice::open(self.keys.notice(), hello.first_chunk::<HEAD_LEN>()?, answer).ok()
+    }
+
+    fn on_notice(&mut self, relay: RelayId, notice: Notice) -> HelloAnswer {
+        let invited = self.sent.get(&relay).is_some_and(|sent| sent.invited);
         self.forget(relay);
         match notice.token {
             Some(token) if !invited => {

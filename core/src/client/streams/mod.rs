@@ -25,6 +25,7 @@ mod doubt;
 mod exchanges;
 mod hello;
 mod next_request;
+mod opened;
 mod packet_size;
 mod peer_credit;
 mod responses;

@@ -66,18 +66,21 @@ impl Streams {
         context: &mut Context,
     ) {
         let id = call.relay;
-        let sealed = match answer {
-            Answer::Sealed(sealed) => sealed,
+        let opened = match answer {
+            Answer::Sealed(sealed) => self.hellos.open(id, client, &sealed),
             Answer::Unsupported => {
                 self.hellos.forget(id);
                 context.count(|stats| &mut stats.answered);
                 return on_refused(id, None, relays, context);
             }
             Answer::Failed(why) => return self.on_failure(call, packet, why, relays, context),
-            // Nothing decrypts an answer to a hello elsewhere.
-            Answer::Decrypted(_) => return self.on_garbage(call, packet, relays, context),
+            #[cfg(any(test, feature = "model"))]
+            Answer::Decrypted(decrypted) => self.hellos.take(id, client, decrypted.content),
+            // Nothing but a model takes an answer to a hello that was opened elsewhere.
+            #[cfg(not(any(test, feature = "model")))]
+            Answer::Decrypted(_) => HelloAnswer::Garbled,
         };
-        match self.hellos.open(id, client, &sealed) {
+        match opened {
             HelloAnswer::Garbled => self.on_garbage(call, packet, relays, context),
             HelloAnswer::Late => context.count(|stats| &mut stats.answered),
             HelloAnswer::Invited { wait } => {
@@ -160,7 +163,7 @@ impl Streams {
                 on_answered(call, header.held, relays, context);
                 self.on_response(call, key, (header, frames, len), relays, context);
             }
-            Some((Content::Response(..), _)) | None => self.on_garbage(call, packet, relays, context),
+            Some((Content::Response(..) | Content::Answer(_), _)) | None => self.on_garbage(call, packet, relays, context),
         }
     }
 

@@ -22,6 +22,7 @@ mod ended_connections;
 mod exchanges;
 mod half_open;
 mod hold;
+mod readable;
 mod stream;
 mod token;
 
@@ -92,11 +93,11 @@ impl Generated for NodeId {
 
 impl Streams {
     /// Level 2 for these users, under a name made of `names`.
-    pub(super) fn new(users: Users, names: [u8; 32], mut draws: Draws) -> Self {
+    pub(super) fn new(users: Users, names: [u8; 32], draws: Draws) -> Self {
         Self {
             users,
             node: IdGenerator::new(names).generate(),
-            tokens: Tokens::new(draws.draw()),
+            tokens: Tokens::new(names),
             draws,
             connections: Connections::default(),
             timer: TimerSlot::default(),

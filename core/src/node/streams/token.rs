@@ -7,11 +7,23 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use crate::id::{Generated, IdGenerator};
 use crate::time::Instant;
 use crate::wire::handshake::Token;
 
 /// A token is good in the period in which it was made, and in the next.
 const PERIOD_SECONDS: u64 = 30;
+
+/// The key of a node's tokens. It follows from the node's names, so that whoever replays a recording knows the tokens again.
+struct TokenKey(Zeroizing<[u8; 32]>);
+
+impl Generated for TokenKey {
+    const LABEL: &'static [u8] = b"seqlane token";
+
+    fn from_digest(digest: [u8; 32]) -> Self {
+        Self(Zeroizing::new(digest))
+    }
+}
 
 /// Makes tokens, and knows them again without keeping any.
 #[derive(Clone)]
@@ -20,8 +32,9 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    /// Tokens under a key that is drawn at the start of the node.
-    pub(super) const fn new(key: Zeroizing<[u8; 32]>) -> Self {
+    /// Tokens under a key made of `names`.
+    pub(super) fn new(names: [u8; 32]) -> Self {
+        let TokenKey(key) = IdGenerator::new(names).generate();
         Self { key }
     }
 
@@ -66,12 +79,12 @@ mod tests {
 
     #[test]
     fn a_token_is_good_for_30_to_60_seconds_at_its_node_and_for_its_user() {
-        let tokens = Tokens::new(Zeroizing::new([1; 32]));
+        let tokens = Tokens::new([1; 32]);
         let token = tokens.make("laptop", at(29));
         assert!(tokens.is_good(token, "laptop", at(29)) && tokens.is_good(token, "laptop", at(59)));
         assert!(!tokens.is_good(token, "laptop", at(60)), "too old");
         assert!(!tokens.is_good(token, "phone", at(29)), "another user");
-        assert!(!Tokens::new(Zeroizing::new([2; 32])).is_good(token, "laptop", at(29)), "another node");
+        assert!(!Tokens::new([2; 32]).is_good(token, "laptop", at(29)), "another node");
         assert!(!tokens.is_good(Token([0; 16]), "laptop", at(29)));
     }
 }

@@ -51,6 +51,12 @@ impl SecretKeys {
         Self { hides: false, ..Self::new(secret) }
     }
 
+    /// Whether they are those of a model.
+    #[cfg(any(test, feature = "model"))]
+    pub(crate) const fn is_null(&self) -> bool {
+        !self.hides
+    }
+
     /// Whether seals under these keys hide anything.
     pub(super) const fn hides(&self) -> bool {
         self.hides
@@ -139,6 +145,12 @@ impl ConnectionKeys {
     #[cfg(test)]
     pub(crate) fn of_test(client: ClientId, up: [u8; 32], down: [u8; 32]) -> Self {
         Self::new(client, Some([up.into(), down.into()]))
+    }
+
+    /// None at all, in models.
+    #[cfg(any(test, feature = "model"))]
+    pub(crate) const fn null(client: ClientId) -> Self {
+        Self::new(client, None)
     }
 
     /// The id of the connection's client.

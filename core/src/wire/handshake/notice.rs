@@ -113,7 +113,7 @@ impl Notice {
         }
     }
 
-    fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let number =
             NoticeKind::TABLE.iter().find(|(kind, _)| *kind == self.kind).map_or(0, |(_, number)| *number);
         varint::encode(number, out);
@@ -125,7 +125,7 @@ impl Notice {
         out.extend_from_slice(text.as_bytes());
     }
 
-    fn decode(body: &Bytes) -> Option<Self> {
+    pub(crate) fn decode(body: &Bytes) -> Option<Self> {
         let mut cursor = Cursor::new(body, 0);
         let number = cursor.varint("a kind").ok()?;
         let (kind, _) = NoticeKind::TABLE.into_iter().find(|(_, known)| *known == number)?;

@@ -16,10 +16,10 @@ use crate::wire::varint;
 pub const HANDSHAKE_LEN: usize = 256;
 
 /// The length of a payload: its fields, and zeros behind them.
-pub(super) const PAYLOAD_LEN: usize = HANDSHAKE_LEN - 1 - 16 - 32 - TAG_LEN;
+pub(crate) const PAYLOAD_LEN: usize = HANDSHAKE_LEN - 1 - 16 - 32 - TAG_LEN;
 
 /// A payload as it is sealed.
-pub(super) type Payload = [u8; PAYLOAD_LEN];
+pub(crate) type Payload = [u8; PAYLOAD_LEN];
 
 /// What a node gives to who shall come again, and gets back in the next hello. It is opaque to clients.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub struct HelloPayload {
 }
 
 impl HelloPayload {
-    pub(super) fn encode(self) -> Payload {
+    pub(crate) fn encode(self) -> Payload {
         let mut fields = Vec::with_capacity(PAYLOAD_LEN);
         fields.extend_from_slice(&self.token.map_or([0; 16], |Token(bytes)| bytes));
         varint::encode(FEATURES, &mut fields);
@@ -76,7 +76,7 @@ pub struct AnswerPayload {
 }
 
 impl AnswerPayload {
-    pub(super) fn encode(self) -> Payload {
+    pub(crate) fn encode(self) -> Payload {
         let mut fields = Vec::with_capacity(PAYLOAD_LEN);
         fields.extend_from_slice(&self.node.0);
         varint::encode(FEATURES, &mut fields);
@@ -84,7 +84,7 @@ impl AnswerPayload {
         padded(&fields)
     }
 
-    pub(super) fn decode(payload: &Payload) -> Result<Self, PacketError> {
+    pub(crate) fn decode(payload: &Payload) -> Result<Self, PacketError> {
         let payload = Bytes::copy_from_slice(payload);
         let mut cursor = Cursor::new(&payload, 0);
         let node = NodeId(cursor.array("a node")?);

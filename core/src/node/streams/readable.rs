@@ -1,0 +1,49 @@
+//! Requests that are opened beside the node, for recordings: nothing happens to the node.
+
+use bytes::Bytes;
+
+use crate::node::Node;
+use crate::node::streams::Streams;
+use crate::node::streams::client::ClientConnection;
+use crate::node::users::User;
+use crate::wire::direction::Direction;
+use crate::wire::handshake::{self, HELLO, ReceivedHello};
+use crate::wire::packet::ClientId;
+use crate::wire::seal::{self, Seal};
+
+impl Node {
+    /// What lies under the seal of a hello or of a packet that would open now, and its id: the payload of the hello, or
+    /// header, frames and padding. Nothing is consumed.
+    pub fn readable(&self, packet: &Bytes) -> Option<(ClientId, Bytes)> {
+        self.streams.readable(packet)
+    }
+
+    /// Whether an id is of a connection, or of a client of a user.
+    pub fn knows(&self, client: ClientId) -> bool {
+        let users = &self.streams.users;
+        users.find(client).is_some()
+            || users.open_keys(client).is_some()
+            || self.streams.connections.find(client).is_some()
+    }
+}
+
+impl Streams {
+    fn readable(&self, packet: &Bytes) -> Option<(ClientId, Bytes)> {
+        if packet.first() == Some(&HELLO) {
+            let client = handshake::client_of(packet)?;
+            let user = self.users.find(client).and_then(|id| self.users.get(id)).map(User::keys);
+            let keys = user.or_else(|| self.users.open_keys(client))?;
+            let payload = ReceivedHello::open(keys, packet).ok()?.payload().encode();
+            return Some((client, Bytes::copy_from_slice(&payload)));
+        }
+        let client = seal::client_of(packet)?;
+        let connection = self.connections.find(client).and_then(|id| self.connections.get(id));
+        let half_open = self.connections.half_open().get(client);
+        let up = match (connection.map(ClientConnection::up), half_open) {
+            (Some(up), _) => up.clone(),
+            (None, Some(half)) => Seal::new(&half.keys, Direction::Up),
+            (None, None) => self.connections.known_end(client)?.up.clone(),
+        };
+        up.open(packet.clone()).ok().map(|plaintext| (client, plaintext))
+    }
+}
