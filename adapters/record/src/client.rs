@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use seqlane::wire::direction::Direction;
 use seqlane::{
-    Client, ClientAction, ClientEvent, ClientOptions, ConfigError, ExchangeFailure, ExchangeId, FlowId,
-    FlowKind, Instant, LocalEvent, MAX_HOST_LEN, Misuse, Target,
+    Client, ClientAction, ClientEvent, ClientOptions, ConfigError, DecryptedPacket, ExchangeFailure,
+    ExchangeId, FlowId, FlowKind, Instant, LocalEvent, MAX_HOST_LEN, Misuse, Target,
 };
 
 use crate::cursor::{Cursor, put};
@@ -32,17 +31,32 @@ mod number {
     pub(crate) const GARBAGE: u64 = 13;
     pub(crate) const TIMEOUT: u64 = 14;
     pub(crate) const CLOSE: u64 = 15;
+    pub(crate) const DECRYPTED: u64 = 16;
 }
 
 impl Machine for Client {
     const NAME: &'static str = "client";
-    const SENDS: Direction = Direction::Up;
     type Options = ClientOptions;
     type Event = ClientEvent;
     type Action = ClientAction;
 
-    fn start(options: ClientOptions, seed: [u8; 32], now: Instant) -> Result<Self, ConfigError> {
-        Ok(Self::new(options.validate()?, seed, now))
+    fn check(options: &ClientOptions) -> Result<(), ConfigError> {
+        options.clone().validate().map(drop)
+    }
+
+    #[cfg(feature = "replay")]
+    fn start(options: ClientOptions, names: [u8; 32], now: Instant) -> Result<Self, ConfigError> {
+        Ok(Self::unsealed(options.validate()?, names, now))
+    }
+
+    fn opened(&self, event: ClientEvent) -> ClientEvent {
+        match event {
+            ClientEvent::Reply { exchange, body } => match Self::opened(self, exchange, &body) {
+                Some(packet) => ClientEvent::Decrypted { exchange, packet: Box::new(packet) },
+                None => ClientEvent::Reply { exchange, body },
+            },
+            event => event,
+        }
     }
 
     fn handle(&mut self, now: Instant, event: ClientEvent) -> Result<(), Misuse> {
@@ -55,12 +69,12 @@ impl Machine for Client {
 
     fn secrets(options: &ClientOptions) -> Secrets {
         let keys = options.relays.iter().map(|relay| relay.key.clone()).collect();
-        Secrets { keys, secret: options.secret.clone() }
+        Secrets { keys, secret: options.secret.clone(), users: Vec::new() }
     }
 
     fn with_secrets(mut options: ClientOptions, secrets: Secrets) -> Option<ClientOptions> {
-        let Secrets { keys, secret } = secrets;
-        let fits = keys.len() == options.relays.len();
+        let Secrets { keys, secret, users } = secrets;
+        let fits = keys.len() == options.relays.len() && users.is_empty();
         for (relay, key) in options.relays.iter_mut().zip(keys) {
             relay.key = key;
         }
@@ -96,7 +110,7 @@ impl Machine for Client {
         }
     }
 
-    fn write_event(event: &ClientEvent, mask: &Mask, out: &mut Vec<u8>) {
+    fn write_event(event: &ClientEvent, mask: &mut Mask, out: &mut Vec<u8>) {
         match event {
             ClientEvent::Open { target, kind } => {
                 let kind = match kind {
@@ -110,12 +124,11 @@ impl Machine for Client {
             ClientEvent::Answering { exchange } => put([number::ANSWERING, exchange.number()], out),
             ClientEvent::Reply { exchange, body } => {
                 put([number::REPLY, exchange.number()], out);
-                mask.apply(Direction::Down, body, out);
+                mask.apply(body, out);
             }
-            // In a replay the machine opens the packet itself.
             ClientEvent::Decrypted { exchange, packet } => {
-                put([number::REPLY, exchange.number()], out);
-                out.extend_from_slice(packet.plaintext());
+                put([number::DECRYPTED, exchange.number()], out);
+                packet.encode(out);
             }
             ClientEvent::ExchangeFailed { exchange, why } => write_failure(*exchange, *why, out),
             ClientEvent::Timeout => put([number::TIMEOUT], out),
@@ -123,7 +136,7 @@ impl Machine for Client {
         }
     }
 
-    fn read_event(bytes: Bytes, _mask: &Mask) -> Result<ClientEvent, Problem> {
+    fn read_event(bytes: Bytes, _mask: &mut Mask) -> Result<ClientEvent, Problem> {
         let mut cursor = Cursor::new(bytes);
         let event = match cursor.varint("its kind")? {
             number::OPEN_TCP => open(&mut cursor, FlowKind::Tcp)?,
@@ -146,6 +159,12 @@ impl Machine for Client {
             kind @ number::NOT_SENT..=number::GARBAGE => {
                 let exchange = exchange(&mut cursor)?;
                 ClientEvent::ExchangeFailed { exchange, why: failure(kind, &mut cursor)? }
+            }
+            number::DECRYPTED => {
+                let exchange = exchange(&mut cursor)?;
+                let packet = DecryptedPacket::decode(cursor.rest());
+                let packet = Box::new(packet.ok_or(Problem::OutOfRange("the packet"))?);
+                ClientEvent::Decrypted { exchange, packet }
             }
             number::TIMEOUT => ClientEvent::Timeout,
             number::CLOSE => ClientEvent::Close,

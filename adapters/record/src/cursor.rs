@@ -46,6 +46,16 @@ impl Cursor {
         text.map(str::to_owned).ok_or(Problem::OutOfRange(field))
     }
 
+    /// A text of at most `longest` bytes behind its length.
+    pub(crate) fn short_text(&mut self, longest: usize, field: &'static str) -> Result<String, Problem> {
+        let len: usize = self.number(field)?;
+        if len > longest.min(self.rest.len()) {
+            return Err(Problem::OutOfRange(field));
+        }
+        let text = self.rest.split_to(len);
+        str::from_utf8(&text).map(str::to_owned).map_err(|_| Problem::OutOfRange(field))
+    }
+
     /// Checks that nothing is left.
     pub(crate) fn finish(self) -> Result<(), Problem> {
         if self.rest.is_empty() { Ok(()) } else { Err(Problem::OutOfRange("the length")) }

@@ -87,7 +87,7 @@ pub(crate) const END: u64 = 3;
 const MAX_TEXT: usize = 16 * 1024;
 
 /// Reads the body of an entry.
-pub(crate) fn read<M: Machine>(body: Bytes, mask: &Mask) -> Result<Entry<M::Event>, Problem> {
+pub(crate) fn read<M: Machine>(body: Bytes, mask: &mut Mask) -> Result<Entry<M::Event>, Problem> {
     let mut cursor = Cursor::new(body);
     match cursor.varint("its kind")? {
         EVENT => {

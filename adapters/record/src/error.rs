@@ -23,7 +23,7 @@ pub enum Problem {
     #[error("not a recording: its first line is another")]
     NoRecording,
     /// It is of another version.
-    #[error("a recording of another version; this program reads version 2")]
+    #[error("a recording of another version; this program reads version 3")]
     Version,
     /// The head cannot be read: the reader's message.
     #[error("invalid head of the recording: {0}")]

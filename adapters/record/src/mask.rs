@@ -2,29 +2,89 @@
 
 use std::fmt;
 
-use seqlane::Secret;
-use seqlane::wire::direction::Direction;
-use seqlane::wire::seal::PACKET;
+use bytes::Bytes;
+use seqlane::wire::handshake::{HANDSHAKE_LEN, HELLO, NOTICE, SecretKeys};
+use seqlane::{ClientId, Secret};
 
 use crate::json_fields::{Field, Fields};
 use crate::machine::Secrets;
+use crate::packets::{self, CLEAR_LEN, OPEN_HELLO, OPEN_PACKET};
 use crate::stand_in;
 
 /// The letter that masks a foreign key.
 const FOREIGN: u8 = b'0';
 
-/// Replaces the keys and the secret of one machine by stand-ins. A machine with the stand-ins that is given masked
+/// Replaces the keys and the secrets of one machine by stand-ins. A machine with the stand-ins that is given masked
 /// bodies does what the machine with the keys did.
 ///
-/// A body keeps its length. A foreign or truncated key is masked too, and remains foreign or truncated.
+/// A body keeps its length. A foreign or truncated key is masked too, and remains foreign or truncated. What is sealed in a
+/// packet that lies not open is blanked: nothing that the secret opens is in a recording.
 pub struct Mask {
     keys: Vec<Secret>,
+    /// By their numbers.
+    secrets: Vec<MaskedSecret>,
+}
+
+/// A secret with what follows from it, and from its stand-in.
+struct MaskedSecret {
+    secret: Secret,
+    real: SecretKeys,
+    stand_in: SecretKeys,
 }
 
 impl Mask {
     /// The mask over these secrets.
     pub fn new(secrets: Secrets) -> Self {
-        Self { keys: secrets.keys }
+        let Secrets { keys, secret, users } = secrets;
+        let mut mask = Self { keys, secrets: Vec::new() };
+        mask.number(&Secret::new(""));
+        secret.iter().chain(users.iter().map(|user| &user.secret)).for_each(|secret| {
+            mask.number(secret);
+        });
+        mask
+    }
+
+    /// The number of a secret; a new one gets the next.
+    pub(crate) fn number(&mut self, secret: &Secret) -> usize {
+        if let Some(number) = self.secrets.iter().position(|known| known.secret == *secret) {
+            return number;
+        }
+        let number = self.secrets.len();
+        let stand_in = SecretKeys::new(&stand_in::of_secret(number));
+        let real = SecretKeys::new(secret);
+        self.secrets.push(MaskedSecret { secret: secret.clone(), real, stand_in });
+        number
+    }
+
+    /// The stand-in of this number, if it is known or the next.
+    pub(crate) fn stand_in(&mut self, number: usize) -> Option<Secret> {
+        if number > self.secrets.len() {
+            return None;
+        }
+        let stand_in = stand_in::of_secret(number);
+        (self.number(&stand_in) == number).then_some(stand_in)
+    }
+
+    /// The secret that an id shows.
+    fn secret_of(&self, client: ClientId) -> Option<&MaskedSecret> {
+        self.secrets.iter().find(|secret| secret.real.fits(client))
+    }
+
+    /// Puts the seals of models on the packets of a body that lie open, where they are to be replayed.
+    #[cfg(feature = "replay")]
+    pub(crate) fn seal(&self, body: Bytes) -> Bytes {
+        let mut sealed = body.to_vec();
+        packets::change_each(&mut sealed, |packet| {
+            let secret = packets::client_of(packet).and_then(|client| self.secret_of(client));
+            secret.is_some_and(|known| crate::open_packet::seal(&SecretKeys::null(&known.secret), packet))
+        });
+        if sealed == body { body } else { sealed.into() }
+    }
+
+    /// Without a replay, packets stay open.
+    #[cfg(not(feature = "replay"))]
+    pub(crate) fn seal(&self, body: Bytes) -> Bytes {
+        body
     }
 
     /// Whether this is one of the keys.
@@ -42,21 +102,49 @@ impl Mask {
         Secret::new(char::from(FOREIGN).to_string())
     }
 
-    /// Appends the body of a call or of its answer, JSON or packet, with every key and seal masked.
-    pub(crate) fn apply(&self, _: Direction, body: &[u8], out: &mut Vec<u8>) {
+    /// Appends the body of a call or of its answer, JSON or packet, with every key and id masked.
+    pub(crate) fn apply(&self, body: &[u8], out: &mut Vec<u8>) {
+        let copy = self.with_keys(body, out);
+        packets::change_each(copy, |packet| self.mask_packet(packet));
+    }
+
+    /// Appends a body as it is compared: of hellos, answers and notices, the first byte and the random part of the id.
+    pub(crate) fn apply_to_compare(&self, body: &[u8], out: &mut Vec<u8>) {
+        let copy = self.with_keys(body, out);
+        packets::change_each(copy, |packet| {
+            let is_handshake = packet.len() == HANDSHAKE_LEN && matches!(packet[0], HELLO | NOTICE);
+            if is_handshake {
+                packet[1 + 8..].fill(0);
+            }
+            is_handshake
+        });
+    }
+
+    /// Appends a body with every key masked.
+    fn with_keys<'o>(&self, body: &[u8], out: &'o mut Vec<u8>) -> &'o mut [u8] {
         let start = out.len();
         out.extend_from_slice(body);
         let copy = &mut out[start..];
-        if body.first() == Some(&PACKET) {
-            return;
-        }
         for field in Fields::new(body) {
-            match &body[field.name.clone()] {
-                // Every spelling of the name `k` in JSON.
-                b"k" | b"\\u006b" | b"\\u006B" => self.mask_key(&field, copy),
-                _ => {}
+            // Every spelling of the name `k` in JSON.
+            if matches!(&body[field.name.clone()], b"k" | b"\\u006b" | b"\\u006B") {
+                self.mask_key(&field, copy);
             }
         }
+        copy
+    }
+
+    /// Masks the id of a packet that is of a secret, and blanks the packet unless it lies open.
+    fn mask_packet(&self, packet: &mut [u8]) -> bool {
+        let Some(client) = packets::client_of(packet) else { return false };
+        let Some(known) = self.secret_of(client) else { return false };
+        let ClientId(id) = client;
+        let random = *id.first_chunk().expect("an id has 16 bytes");
+        packets::set_client(packet, known.stand_in.client_id(random));
+        if !matches!(packet[0], OPEN_HELLO | OPEN_PACKET) {
+            packet[CLEAR_LEN..].fill(0);
+        }
+        true
     }
 
     /// Replaces a key by as many letters as it has, and fills up with space behind the string where escapes were.

@@ -28,8 +28,8 @@ pub enum Recording {
 pub struct Recorded<M: Machine> {
     /// The options of the machine.
     pub options: M::Options,
-    /// Its seed.
-    pub seed: [u8; 32],
+    /// What makes its names: session ids, ids of clients, the name of a node.
+    pub names: [u8; 32],
     /// The time at which the machine was made.
     pub start: Instant,
     /// The version of the program that wrote the recording.
@@ -83,16 +83,16 @@ fn head_line(file: &[u8]) -> Result<(&[u8], usize), Problem> {
 impl<M: Machine> Recorded<M> {
     fn read(line: &[u8], file: &Bytes, at: usize) -> Result<Self, Problem> {
         let head: Head<'_, M::Options> = head::read(line)?;
-        let (seed, start, program) =
-            (head.seed, Instant::from_micros(head.start), head.program.as_ref().into());
+        let (names, start, program) =
+            (head.names, Instant::from_micros(head.start), head.program.as_ref().into());
         let options = head.options::<M>()?;
         // Invalid options are an error here, before anything is replayed.
-        M::start(options.clone(), seed, Instant::ZERO).map_err(Problem::Options)?;
+        M::check(&options).map_err(Problem::Options)?;
         let mut checksum = Checksum::default();
         checksum.add(&file[..at]);
         let (file, mask) = (file.clone(), M::mask(&options));
         let entries = Entries { file, at, read: 0, checksum, mask, is_over: false, machine: PhantomData };
-        Ok(Self { options, seed, start, program, entries })
+        Ok(Self { options, names, start, program, entries })
     }
 }
 
@@ -109,7 +109,7 @@ impl<M: Machine> Entries<M> {
         if checksum != self.checksum.value() {
             return Err(Problem::Damaged);
         }
-        let entry = entry::read::<M>(body, &self.mask)?;
+        let entry = entry::read::<M>(body, &mut self.mask)?;
         let after = end + checksum.len();
         if matches!(entry, Entry::End(_)) && after < self.file.len() {
             return Err(Problem::Trailing);
@@ -134,7 +134,7 @@ impl<M: Machine> Iterator for Entries<M> {
     }
 }
 
-/// The seed is not printed.
+/// Names are not printed.
 impl<M: Machine> fmt::Debug for Recorded<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { options, start, program, .. } = self;

@@ -1,5 +1,4 @@
-//! Stand-ins for keys and secrets: a letter for each byte that the original has on the wire, `k` in keys and `s` in secrets,
-//! so that a secret is no key.
+//! Stand-ins for keys and secrets: a letter for each byte that a key has on the wire; for a secret, its number.
 
 use seqlane::wire::request_overhead;
 use seqlane::{Form, Secret};
@@ -25,12 +24,7 @@ pub(crate) fn with_len(len: usize) -> Secret {
     Secret::new(char::from(LETTER).to_string().repeat(len))
 }
 
-/// The stand-in for the secret that seals packets.
-pub(crate) fn of_secret(secret: &Secret) -> Secret {
-    secret_with_len(written_len(secret))
-}
-
-/// The stand-in of a secret of this length, as far as a secret may have it.
-pub(crate) fn secret_with_len(len: usize) -> Secret {
-    Secret::new("s".repeat(len.clamp(16, 1024)))
+/// The stand-in for a secret, by its number among the secrets of a recording. Number 0 is the empty one, which is none.
+pub(crate) fn of_secret(number: usize) -> Secret {
+    if number == 0 { Secret::new("") } else { Secret::new(format!("stand-in for secret {number}")) }
 }

@@ -23,20 +23,22 @@ pub struct RecordingWriter<M> {
 }
 
 impl<M: Machine> RecordingWriter<M> {
-    /// Begins the recording of a machine with these options and this seed, made at `start`.
-    pub fn begin(options: &M::Options, seed: [u8; 32], start: Instant, out: &mut Vec<u8>) -> Self {
+    /// Begins the recording of a machine with these options, made at `start` of a seed that [has](seqlane::names_of_seed) these
+    /// names.
+    pub fn begin(options: &M::Options, names: [u8; 32], start: Instant, out: &mut Vec<u8>) -> Self {
         let from = out.len();
         out.extend_from_slice(MAGIC.as_bytes());
-        head::write::<M>(options, seed, start, out);
+        let mut mask = M::mask(options);
+        head::write::<M>(options, names, start, &mut mask, out);
         let mut checksum = Checksum::default();
         checksum.add(&out[from..]);
-        Self { mask: M::mask(options), checksum, body: Vec::new(), machine: PhantomData }
+        Self { mask, checksum, body: Vec::new(), machine: PhantomData }
     }
 
-    /// Records that an event is handed in at `now`.
+    /// Records that an event is handed in at `now`, as [`Machine::opened`] gives it.
     pub fn event(&mut self, now: Instant, event: &M::Event, out: &mut Vec<u8>) {
         put([entry::EVENT, now.as_micros()], &mut self.body);
-        M::write_event(event, &self.mask, &mut self.body);
+        M::write_event(event, &mut self.mask, &mut self.body);
         self.finish(out);
     }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use seqlane::{
     Endpoint, ExchangeFailure, ExchangeId, FlowId, FlowKind, LocalEvent, NodeEvent, RequestId, Target,
-    UpstreamEvent, UpstreamId,
+    UpstreamEvent, UpstreamId, UserOptions,
 };
 
 use super::*;
@@ -52,6 +52,8 @@ fn node_events() -> Vec<NodeEvent> {
         happened(UpstreamEvent::Written(5)),
         NodeEvent::Timeout,
         NodeEvent::Close,
+        NodeEvent::Drain,
+        NodeEvent::Users(Vec::new()),
     ];
     events.extend(FAILURES.map(|failure| happened(UpstreamEvent::Failed(failure))));
     events
@@ -68,12 +70,35 @@ fn every_event_of_a_node_is_read_as_it_was_written() {
 }
 
 #[test]
-fn the_head_has_the_seed_the_start_and_every_option() {
+fn the_head_has_the_names_the_start_and_every_option() {
     let options = client_options().max_flows(3).request_timeout(Duration::from_millis(15_500));
     let read = client(recorded::<Client>(&options, &[]));
-    assert_eq!((read.seed, read.start), ([7; 32], Instant::from_micros(5)));
+    assert_eq!((read.names, read.start), ([7; 32], Instant::from_micros(5)));
     // The secrets do not show in a debug print.
     assert_eq!(format!("{:?}", read.options), format!("{options:?}"));
+}
+
+#[test]
+fn users_are_read_with_stand_ins_for_their_secrets_in_the_head_and_in_events() {
+    let user = |name: &str, secret: &str| {
+        let mut user = UserOptions::new(name, Secret::new(secret));
+        user.max_streams = Some(7);
+        user
+    };
+    let (laptop, phone) =
+        (user("laptop", "the secret of the laptop"), user("phone", "the secret of the phone"));
+    let options = node_options().users(vec![laptop.clone()]);
+    let events = [NodeEvent::Users(vec![phone, laptop.clone()]), NodeEvent::Users(vec![laptop])];
+    let file = recorded::<Node>(&options, &events);
+    assert!(!contains(&file, "the secret of"));
+    let read = node(file);
+    let [in_head] = &read.options.users[..] else { panic!("a user") };
+    let in_head = in_head.clone();
+    assert_eq!((&*in_head.name, in_head.max_streams, in_head.max_clients), ("laptop", Some(7), None));
+    let events = super::events(read);
+    let (NodeEvent::Users(both), NodeEvent::Users(one)) = (&events[0], &events[1]) else { panic!("users") };
+    assert_eq!((&both[1], &one[..]), (&in_head, &[in_head.clone()][..]), "who stays is the same");
+    assert!(&*both[0].name == "phone" && both[0].secret != in_head.secret);
 }
 
 #[test]
@@ -151,8 +176,8 @@ fn what_is_wrong_is_told_in_words_with_its_place() {
     assert!(text.starts_with("after 1 entries, at byte ") && text.contains("has no end"), "{text}");
     let other = read(b"{\"format\":\"seqlane-sim-failure\"}").1.expect("an error").to_string();
     assert_eq!(other, "not a recording: its first line is another");
-    let newer = read(b"seqlane-recording 3\n{}\n").1.expect("an error").to_string();
-    assert_eq!(newer, "a recording of another version; this program reads version 2");
+    let older = read(b"seqlane-recording 2\n{}\n").1.expect("an error").to_string();
+    assert_eq!(older, "a recording of another version; this program reads version 3");
     let mut trailing = file;
     trailing.push(0);
     assert_eq!(read(&trailing).1.expect("an error").problem, Problem::Trailing);
@@ -176,7 +201,7 @@ fn a_head_that_makes_no_sense_is_told() {
     for wrong in [
         with_head(|head| head["machine"] = "relay".into()),
         with_head(|head| head["options"]["max_depht"] = 1.into()),
-        with_head(|head| head["seed"] = "7".into()),
+        with_head(|head| head["names"] = "7".into()),
         with_head(|head| head["secret"] = (1_u64 << 40).into()),
         with_head(|head| head["keys"] = vec![3].into()),
         format!("{MAGIC}<html>\n").into_bytes(),

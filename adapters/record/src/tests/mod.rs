@@ -3,6 +3,7 @@
 mod files;
 mod masks;
 mod properties;
+mod session;
 
 use bytes::Bytes;
 use seqlane::{Client, ClientEvent, ClientOptions, Instant, Node, NodeOptions, RelayOptions, Secret};

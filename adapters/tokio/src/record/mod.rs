@@ -17,7 +17,7 @@ use std::io;
 use std::ops::Deref;
 use std::path::Path;
 
-use seqlane::{Client, ClientEvent, FlowId, FlowKind, Instant, Misuse, OpenError, Target};
+use seqlane::{Client, ClientEvent, FlowId, FlowKind, Instant, Misuse, OpenError, Target, names_of_seed};
 use seqlane_record::Machine;
 
 pub(crate) use recorder::{Finished, Recorder};
@@ -43,7 +43,7 @@ impl<M: Machine> RecordedMachine<M> {
     pub(crate) fn handle(&mut self, now: Instant, event: M::Event) -> Result<(), Misuse> {
         let Some(recorder) = &mut self.recorder else { return self.machine.handle(now, event) };
         // Before it is handed in, so that an event that makes the machine panic is in the file.
-        recorder.event(now, event.clone());
+        recorder.event(now, self.machine.opened(event.clone()));
         self.machine.handle(now, event).inspect_err(|misuse| recorder.refused(*misuse))
     }
 
@@ -84,7 +84,8 @@ where
     M: Machine<Options: Send, Event: Send, Action: Send> + 'static,
 {
     let path = path.as_ref();
-    Recorder::start(path, options, seed).map_err(|error| StartError::Record { path: path.to_owned(), error })
+    Recorder::start(path, options, names_of_seed(seed))
+        .map_err(|error| StartError::Record { path: path.to_owned(), error })
 }
 
 /// A new file that only its owner may read. An existing file is an error.

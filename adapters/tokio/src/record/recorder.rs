@@ -43,11 +43,11 @@ where
     M: Machine<Options: Send, Event: Send, Action: Send> + 'static,
 {
     /// Creates the file, and starts the thread that writes it.
-    pub(crate) fn start(path: &Path, options: M::Options, seed: [u8; 32]) -> io::Result<(Self, Finished)> {
+    pub(crate) fn start(path: &Path, options: M::Options, names: [u8; 32]) -> io::Result<(Self, Finished)> {
         let (recorder, writer) = Self::to(super::create(path)?);
         let (done, finished) = oneshot::channel();
         std::thread::Builder::new().name("seqlane-record".to_owned()).spawn(move || {
-            writer.run(&options, seed);
+            writer.run(&options, names);
             // Nobody need wait.
             let _ = done.send(());
         })?;

@@ -25,16 +25,16 @@ pub(super) struct Writer<M: Machine> {
 
 impl<M: Machine> Writer<M> {
     /// Writes until the machine has been dropped, or the file is full.
-    pub(super) fn run(mut self, options: &M::Options, seed: [u8; 32]) {
-        if let Err(error) = self.write(options, seed, MAX_FILE) {
+    pub(super) fn run(mut self, options: &M::Options, names: [u8; 32]) {
+        if let Err(error) = self.write(options, names, MAX_FILE) {
             error!(%error, "the recording ends here: its file cannot be written");
         }
     }
 
-    pub(super) fn write(&mut self, options: &M::Options, seed: [u8; 32], limit: usize) -> io::Result<()> {
+    pub(super) fn write(&mut self, options: &M::Options, names: [u8; 32], limit: usize) -> io::Result<()> {
         let Ok(Message::Begin(start)) = self.messages.recv() else { return Ok(()) };
         let mut waiting = Vec::new();
-        let mut writer = RecordingWriter::<M>::begin(options, seed, start, &mut waiting);
+        let mut writer = RecordingWriter::<M>::begin(options, names, start, &mut waiting);
         let mut written = 0;
         let ending = loop {
             let Some(message) = self.next(&mut waiting, &mut written)? else {
