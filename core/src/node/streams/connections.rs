@@ -92,11 +92,6 @@ impl Connections {
         &mut self.ended
     }
 
-    /// A connection that has ended, as long as it is kept.
-    pub(super) fn known_end(&self, client: ClientId) -> Option<&Ended> {
-        self.ended.get(&client)
-    }
-
     /// How many connections of a user there are.
     pub(super) fn len_of(&self, user: UserId) -> usize {
         self.table.values().filter(|connection| connection.user() == user).count()

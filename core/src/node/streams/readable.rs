@@ -6,6 +6,7 @@ use crate::node::Node;
 use crate::node::streams::Streams;
 use crate::node::streams::client::ClientConnection;
 use crate::node::users::User;
+use crate::time::Instant;
 use crate::wire::direction::Direction;
 use crate::wire::handshake::{self, HELLO, ReceivedHello};
 use crate::wire::packet::ClientId;
@@ -15,7 +16,7 @@ impl Node {
     /// What lies under the seal of a hello or of a packet that would open now, and its id: the payload of the hello, or
     /// header, frames and padding. Nothing is consumed.
     pub fn readable(&self, packet: &Bytes) -> Option<(ClientId, Bytes)> {
-        self.streams.readable(packet)
+        self.streams.readable(packet, self.context.now())
     }
 
     /// Whether an id is of a connection, or of a client of a user.
@@ -28,7 +29,7 @@ impl Node {
 }
 
 impl Streams {
-    fn readable(&self, packet: &Bytes) -> Option<(ClientId, Bytes)> {
+    fn readable(&self, packet: &Bytes, now: Instant) -> Option<(ClientId, Bytes)> {
         if packet.first() == Some(&HELLO) {
             let client = handshake::client_of(packet)?;
             let user = self.users.find(client).and_then(|id| self.users.get(id)).map(User::keys);
@@ -42,7 +43,7 @@ impl Streams {
         let up = match (connection.map(ClientConnection::up), half_open) {
             (Some(up), _) => up.clone(),
             (None, Some(half)) => Seal::new(&half.keys, Direction::Up),
-            (None, None) => self.connections.known_end(client)?.up.clone(),
+            (None, None) => self.connections.ended().get(client, now)?.up.clone(),
         };
         up.open(packet.clone()).ok().map(|plaintext| (client, plaintext))
     }
