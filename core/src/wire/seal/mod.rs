@@ -115,7 +115,10 @@ enum Cipher {
     Aead(XChaCha20Poly1305),
     /// Of the packets of one handshake, or of any.
     #[allow(dead_code, reason = "models alone make one")]
-    Null { way: Direction, session: Option<u64> },
+    Null {
+        way: Direction,
+        session: Option<u64>,
+    },
 }
 
 impl Cipher {
@@ -144,7 +147,9 @@ impl Cipher {
             }
             Self::Null { way, session } => {
                 let found = null::session(null::tag(*way, head, body), tag).ok_or(NotOpened)?;
-                if session.is_none_or(|session| session == found) { Ok(()) } else { Err(NotOpened) }
+                // A packet of no handshake is of any.
+                let fits = found == 0 || session.is_none_or(|session| session == found);
+                if fits { Ok(()) } else { Err(NotOpened) }
             }
         }
     }
@@ -167,8 +172,8 @@ impl Seal {
     }
 
     /// No seal at all: packets stay readable, and as long as they are; damage, and a packet of the other direction,
-    /// are found by a checksum, which anybody can make. It opens the packets of the id whatever handshake was before them.
-    /// Only for models of a network without enemies: no option leads here, and no build without the feature `model` can
+    /// are found by a checksum, which anybody can make. It opens the packets of the id whatever handshake was before them,
+    /// and what it seals opens after any. Only for models of a network without enemies: no option leads here, and no build without the feature `model` can
     /// make one.
     #[cfg(any(test, feature = "model"))]
     pub const fn null(client: ClientId, way: Direction) -> Self {
