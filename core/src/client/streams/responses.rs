@@ -163,7 +163,9 @@ impl Streams {
                 on_answered(call, header.held, relays, context);
                 self.on_response(call, key, (header, frames, len), relays, context);
             }
-            Some((Content::Response(..) | Content::Answer(_), _)) | None => self.on_garbage(call, packet, relays, context),
+            Some((Content::Response(..) | Content::Answer(_), _)) | None => {
+                self.on_garbage(call, packet, relays, context)
+            }
         }
     }
 
