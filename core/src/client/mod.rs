@@ -28,6 +28,8 @@ mod tests;
 
 use core::fmt;
 
+use bytes::Bytes;
+
 pub use action::{ClientAction, ClientNotice, EndReason};
 pub use event::{ClientEvent, ExchangeFailure, LocalEvent};
 pub use streams::decrypted::DecryptedPacket;
@@ -204,6 +206,13 @@ impl Client {
     /// Counters of what the client has done.
     pub const fn stats(&self) -> &ClientStats {
         self.context.stats()
+    }
+
+    /// What the answer to an exchange that carries a packet is under its seal, the answer to a hello included; for
+    /// recordings. Nothing is consumed: it is as if the answer had not come.
+    pub fn opened(&self, exchange: ExchangeId, body: &Bytes) -> Option<DecryptedPacket> {
+        let (relay, Payload::Packet(call)) = self.calls.get(exchange)? else { return None };
+        self.streams.as_ref()?.opened(relay, call, body, self.context.config())
     }
 
     /// Payload bytes that the client buffers: uplink without an answer, and downlink out of order.

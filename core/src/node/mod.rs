@@ -44,6 +44,7 @@ use crate::node::users::Users;
 use crate::stats::NodeStats;
 use crate::time::Instant;
 use crate::wire::handshake::{MakeKeys, SecretKeys};
+use crate::wire::packet::ClientId;
 
 /// The node: it takes the requests that relays forward, opens upstreams for them, and answers.
 ///
@@ -132,6 +133,17 @@ impl Node {
         Ok(())
     }
 
+    /// What lies under the seal of a hello or of a packet that would open now, and its id; for recordings. It is the payload
+    /// of the hello, or header, frames and padding. Nothing is consumed.
+    pub fn readable(&self, packet: &Bytes) -> Option<(ClientId, Bytes)> {
+        self.streams.readable(packet, self.context.now())
+    }
+
+    /// Whether an id is of a connection, or of a client of a user.
+    pub fn knows(&self, client: ClientId) -> bool {
+        self.streams.knows(client)
+    }
+
     /// Takes the next thing to do; [`Idle`](NodeAction::Idle) when there is none.
     #[must_use]
     pub fn poll(&mut self) -> NodeAction {
@@ -175,7 +187,7 @@ impl Node {
     /// The ids of level 2 that the node knows, in an order that the fingerprint determines, each with
     /// [what tells](crate::wire::seal::session_of) which answer made its connection.
     #[cfg(feature = "model")]
-    pub fn known_connections(&self) -> impl Iterator<Item = (crate::wire::packet::ClientId, Option<u64>)> {
+    pub fn known_connections(&self) -> impl Iterator<Item = (ClientId, Option<u64>)> {
         self.streams.known()
     }
 

@@ -4,11 +4,12 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::client::Client;
-use crate::client::calls::{PacketKind, Payload};
+use crate::client::calls::{PacketCall, PacketKind};
+use crate::client::streams::Streams;
 use crate::client::streams::decrypted::{Content, DecryptedPacket};
 use crate::client::streams::decryptor::unwrapped;
-use crate::id::ExchangeId;
+use crate::config::ClientOptions;
+use crate::id::RelayId;
 use crate::wire::handshake::{AnswerPayload, Notice};
 use crate::wire::{BodyForm, packet, varint};
 
@@ -17,20 +18,23 @@ const RESPONSE: u64 = 0;
 const NOTICE: u64 = 1;
 const ANSWER: u64 = 2;
 
-impl Client {
-    /// What the answer to an exchange that carries a packet is under its seal, the answer to a hello included. Nothing is
-    /// consumed: it is as if the answer had not come.
-    pub fn opened(&self, exchange: ExchangeId, body: &Bytes) -> Option<DecryptedPacket> {
-        let (relay, payload) = self.calls.get(exchange)?;
-        let Payload::Packet(call) = payload else { return None };
+impl Streams {
+    /// What the answer to a call with this packet, through `relay`, is under its seal.
+    pub(in crate::client) fn opened(
+        &self,
+        relay: RelayId,
+        call: &PacketCall,
+        body: &Bytes,
+        config: &ClientOptions,
+    ) -> Option<DecryptedPacket> {
         match &call.kind {
             PacketKind::Exchange { decryptor, .. } => decryptor.read(body),
             PacketKind::Hello(client) => {
                 let sealed = match call.form {
                     BodyForm::Packet => body.clone(),
-                    BodyForm::Json => unwrapped(body, self.context.config().tuning.max_reply_body)?,
+                    BodyForm::Json => unwrapped(body, config.tuning.max_reply_body)?,
                 };
-                let content = self.streams.as_ref()?.hellos.read(relay, *client, &sealed)?;
+                let content = self.hellos.read(relay, *client, &sealed)?;
                 Some(DecryptedPacket { form: call.form, content, len: sealed.len() })
             }
         }

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 
-use crate::node::Node;
 use crate::node::streams::Streams;
 use crate::node::streams::client::ClientConnection;
 use crate::node::users::User;
@@ -12,24 +11,9 @@ use crate::wire::handshake::{self, HELLO, ReceivedHello};
 use crate::wire::packet::ClientId;
 use crate::wire::seal::{self, Seal};
 
-impl Node {
-    /// What lies under the seal of a hello or of a packet that would open now, and its id: the payload of the hello, or
-    /// header, frames and padding. Nothing is consumed.
-    pub fn readable(&self, packet: &Bytes) -> Option<(ClientId, Bytes)> {
-        self.streams.readable(packet, self.context.now())
-    }
-
-    /// Whether an id is of a connection, or of a client of a user.
-    pub fn knows(&self, client: ClientId) -> bool {
-        let users = &self.streams.users;
-        users.find(client).is_some()
-            || users.open_keys(client).is_some()
-            || self.streams.connections.find(client).is_some()
-    }
-}
-
 impl Streams {
-    fn readable(&self, packet: &Bytes, now: Instant) -> Option<(ClientId, Bytes)> {
+    /// What lies under the seal of a hello or a packet that would open now, and its id.
+    pub(in crate::node) fn readable(&self, packet: &Bytes, now: Instant) -> Option<(ClientId, Bytes)> {
         if packet.first() == Some(&HELLO) {
             let client = handshake::client_of(packet)?;
             let user = self.users.find(client).and_then(|id| self.users.get(id)).map(User::keys);
@@ -46,5 +30,12 @@ impl Streams {
             (None, None) => self.connections.ended().get(client, now)?.up.clone(),
         };
         up.open(packet.clone()).ok().map(|plaintext| (client, plaintext))
+    }
+
+    /// Whether an id is of a connection, or of a client of a user.
+    pub(in crate::node) fn knows(&self, client: ClientId) -> bool {
+        self.users.find(client).is_some()
+            || self.users.open_keys(client).is_some()
+            || self.connections.find(client).is_some()
     }
 }
