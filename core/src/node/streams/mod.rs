@@ -173,6 +173,9 @@ impl Streams {
                 cx.reply_ready(part, answer);
             }
             Verdict::Refuse { kind, wait, invited } => {
+                if kind == NoticeKind::Busy && !applicant.has_place {
+                    cx.notice(NodeNotice::LimitReached { limit: "streams.max_clients" });
+                }
                 let token = invited.then(|| self.tokens.make(user.name(), now));
                 let text = if kind == NoticeKind::NotAllowed { "over quota" } else { "" };
                 let notice = Notice { kind, node: self.node, wait, token, text: text.into() };

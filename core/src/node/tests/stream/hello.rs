@@ -190,6 +190,8 @@ fn without_a_place_a_hello_is_told_so_and_a_client_in_between_is_ended() {
     let second = pair.connection.clone();
     pair.connect(1);
     assert_eq!(pair.refusal(3, None).unwrap().kind, NoticeKind::Busy);
+    let limit = NodeNotice::LimitReached { limit: "streams.max_clients" };
+    assert_eq!(pair.rig.notices.iter().filter(|notice| **notice == limit).count(), 1);
     pair.connection = second;
     let request = pair.ask(0, &[]);
     assert_eq!(end(&pair, request), Some(EndCode::Quota));
