@@ -39,3 +39,46 @@ pub(in crate::wire) fn tag(way: Direction, head: &[u8], body: &[u8]) -> [u8; 16]
     }
     tag
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::secret::Secret;
+    use crate::wire::direction::Direction;
+    use crate::wire::handshake::{
+        AnswerPayload, ClientHello, ConnectionKeys, HelloPayload, NodeId, ReceivedHello, SecretKeys,
+    };
+    use crate::wire::packet::{Grants, Unsealed};
+    use crate::wire::seal::{Nonce, NotOpened, Seal, session_of};
+    use core::time::Duration;
+
+    /// The keys of both ends when a node answers one hello with this ephemeral key.
+    fn answered(private: [u8; 32]) -> (ConnectionKeys, ConnectionKeys) {
+        let keys = SecretKeys::null(&Secret::unset());
+        let hello = ClientHello::new(&keys, keys.client_id([1; 8]), [2; 32], HelloPayload { token: None });
+        let grants = Grants {
+            uplink_window: 1,
+            uplink_total: 1,
+            downlink_total: 1,
+            max_packet: 1,
+            max_hold: Duration::ZERO,
+            max_held: 1,
+            max_streams: 1,
+        };
+        let received = ReceivedHello::open(&keys, &hello.packet()).unwrap();
+        let (answer, at_node) = received.answer(private, AnswerPayload { node: NodeId([3; 16]), grants }).unwrap();
+        (hello.read(&answer).unwrap().1, at_node)
+    }
+
+    #[test]
+    fn a_packet_opens_after_its_own_handshake_and_after_no_other_one_under_its_id() {
+        let (at_client, at_node) = answered([7; 32]);
+        let (_, again) = answered([8; 32]);
+        let up = Seal::new(&at_client, Direction::Up);
+        let packet = Unsealed::of(b"hello").seal(&up, Nonce::new([1; 24]));
+        assert!(Seal::new(&at_node, Direction::Up).open(packet.clone()).is_ok());
+        assert_eq!(Seal::new(&again, Direction::Up).open(packet.clone()), Err(NotOpened));
+        assert!(Seal::null(at_client.client(), Direction::Up).open(packet.clone()).is_ok(), "who only reads");
+        assert_eq!(session_of(&packet, Direction::Up), up.session());
+        assert_eq!(session_of(&packet, Direction::Down), None);
+    }
+}
