@@ -7,7 +7,7 @@ use seqlane::wire::direction::Direction;
 use seqlane::wire::handshake::ConnectionKeys;
 use seqlane::wire::packet::ClientId;
 use seqlane::wire::seal::Seal;
-use seqlane::{BodyForm, ClientEvent, EndReason};
+use seqlane::{BodyForm, ClientEvent};
 
 use crate::ends::Ends;
 use crate::oracle::Oracle;
@@ -175,18 +175,24 @@ impl Oracle {
             let record = self.packets.connections.get(&id);
             record.is_some_and(|record| self.is_silent(record, LEAST_SILENCE))
         };
-        let homes = self.packets.connections.values().filter(|record| record.client == client);
-        let mut homes = homes.filter_map(|record| record.home);
-        let first = homes.next();
-        let several = homes.any(|home| Some(home) != first);
-        several && self.flows[flow].connection.map_or_else(|| self.living(client).any(silent), silent)
+        self.has_several_nodes(client)
+            && self.flows[flow].connection.map_or_else(|| self.living(client).any(silent), silent)
     }
 
-    /// Whether the connection of a flow was given up, so that its node can hear of the end of a stream no more.
-    pub(super) fn is_given_up(&self, flow: usize, ended: Option<EndReason>) -> bool {
+    /// Whether a client has had connections to several nodes, or several lives of one.
+    fn has_several_nodes(&self, client: usize) -> bool {
+        let own = self.packets.connections.values().filter(|record| record.client == client);
+        let mut homes = own.filter_map(|record| record.home);
+        let first = homes.next();
+        homes.any(|home| Some(home) != first)
+    }
+
+    /// Whether the client gave the connection of a flow up for another one, so that the node can hear of the end of a
+    /// stream no more.
+    pub(super) fn is_given_up(&self, flow: usize, client: usize) -> bool {
         let record = self.flows[flow].connection.and_then(|id| self.packets.connections.get(&id));
         let dead = record.is_some_and(|record| self.is_silent(record, self.setup.client.dead_node));
-        ended == Some(EndReason::NodeSilent) && dead
+        dead && self.has_several_nodes(client)
     }
 
     fn is_silent(&self, record: &ConnectionRecord, time: Duration) -> bool {

@@ -259,7 +259,7 @@ impl Oracle {
             self.is_stream(*flow)
                 && state.client == client
                 && state.app.ended.is_some_and(|why| why != EndReason::Reset(ResetCode::Gone))
-                && !self.is_given_up(*flow, state.app.ended)
+                && !self.is_given_up(*flow, client)
                 && !self.may_be_gone(*flow)
                 && !self.flows[*flow].upset
                 && ends.upstreams_of(*flow).any(|upstream| !upstream.state.is_over())
