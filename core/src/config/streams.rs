@@ -1,4 +1,4 @@
-//! Options of level 2 at both ends (protocol.md 3.3).
+//! Options of level 2 at both ends (protocol.md 3.4).
 
 use core::time::Duration;
 

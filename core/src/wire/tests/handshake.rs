@@ -1,4 +1,4 @@
-//! The vectors of protocol.md 3.4 for the handshake, and what must not open.
+//! The vectors of protocol.md 3.7, and what must not open.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -1,4 +1,4 @@
-//! The test vectors of protocol.md 3.5: what is written there is what the other tests check.
+//! The test vectors of protocol.md 3.7: what is written there is what the other tests check.
 
 extern crate std;
 

@@ -1,4 +1,4 @@
-//! Clients that break the rules (protocol.md 3.2 rule 14, 3.3).
+//! Clients that break the rules (protocol.md 3.2 rule 14, 3.4).
 
 use alloc::vec;
 
