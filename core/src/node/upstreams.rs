@@ -57,6 +57,11 @@ impl Upstreams {
         Some(upstream)
     }
 
+    /// How many more there may be, of `most`.
+    pub(super) fn places_left(&self, most: usize) -> usize {
+        most.saturating_sub(self.carriers.len())
+    }
+
     pub(super) fn remove(&mut self, upstream: UpstreamId) {
         self.carriers.remove(&upstream);
     }

@@ -188,3 +188,113 @@ impl Hellos {
         self.sent.values().map(|sent| sent.first.saturating_add(LIFETIME)).min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::Entropy;
+    use crate::secret::Secret;
+    use crate::wire::handshake::{NodeId, NoticeKind, ReceivedHello};
+    use crate::wire::packet::Grants;
+    use crate::wire::seal::Nonce;
+
+    const RELAY: RelayId = RelayId::new(0);
+    const SEED: [u8; 32] = [5; 32];
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_micros(seconds * 1_000_000)
+    }
+
+    fn keys() -> SecretKeys {
+        SecretKeys::new(&Secret::new("a secret of both ends"))
+    }
+
+    fn hellos() -> Hellos {
+        let entropy = Entropy::new(SEED);
+        Hellos::new(keys(), entropy.names(), entropy.into_draws())
+    }
+
+    fn answer(hello: &[u8]) -> Bytes {
+        let grants = Grants {
+            uplink_window: 1 << 18,
+            uplink_total: 1 << 20,
+            downlink_total: 1 << 20,
+            max_packet: 1 << 20,
+            max_hold: Duration::from_secs(50),
+            max_held: 8,
+            max_streams: 8,
+        };
+        let payload = AnswerPayload { node: NodeId([1; 16]), grants };
+        ReceivedHello::open(&keys(), hello).unwrap().answer([9; 32], payload).unwrap().0
+    }
+
+    fn notice(hello: &[u8], token: Option<Token>) -> Bytes {
+        let notice = Notice {
+            kind: NoticeKind::Busy,
+            node: NodeId([1; 16]),
+            wait: Duration::from_secs(1),
+            token,
+            text: "".into(),
+        };
+        notice.seal(keys().notice(), hello.first_chunk().unwrap(), Nonce::new([2; 24])).unwrap()
+    }
+
+    #[test]
+    fn a_hello_is_the_same_256_bytes_for_30_seconds_and_then_another_one() {
+        let mut hellos = hellos();
+        let first = hellos.packet(RELAY, at(0));
+        assert_eq!(hellos.packet(RELAY, at(29)), first);
+        assert_ne!(hellos.packet(RelayId::new(1), at(0)), first, "each relay has its own");
+        let later = hellos.packet(RELAY, at(30));
+        assert_ne!(later, first);
+        assert!(matches!(hellos.open(RELAY, first.0, &answer(&first.1)), HelloAnswer::Late));
+    }
+
+    #[test]
+    fn what_opens_is_an_answer_once_and_anything_else_is_garbled() {
+        let mut hellos = hellos();
+        let (client, hello) = hellos.packet(RELAY, at(0));
+        for garbage in [&b""[..], b"<html>", &hello, &answer(&hellos.packet(RelayId::new(1), at(0)).1)] {
+            assert!(matches!(hellos.open(RELAY, client, garbage), HelloAnswer::Garbled));
+        }
+        let answer = answer(&hello);
+        assert!(matches!(hellos.open(RELAY, client, &answer), HelloAnswer::Accepted(..)));
+        assert!(matches!(hellos.open(RELAY, client, &answer), HelloAnswer::Late));
+    }
+
+    #[test]
+    fn a_token_goes_with_the_next_hello_and_a_second_one_is_a_refusal() {
+        let mut hellos = hellos();
+        let (client, hello) = hellos.packet(RELAY, at(0));
+        let token = Token([7; 16]);
+        let opened = hellos.open(RELAY, client, &notice(&hello, Some(token)));
+        assert!(matches!(opened, HelloAnswer::Invited { wait } if wait == Duration::from_secs(1)));
+        let (client, hello) = hellos.packet(RELAY, at(1));
+        assert_eq!(ReceivedHello::open(&keys(), &hello).unwrap().payload().token, Some(token));
+        let opened = hellos.open(RELAY, client, &notice(&hello, Some(token)));
+        assert!(matches!(opened, HelloAnswer::Refused(_)));
+        let (_, hello) = hellos.packet(RELAY, at(2));
+        assert_eq!(ReceivedHello::open(&keys(), &hello).unwrap().payload().token, None);
+    }
+
+    #[test]
+    fn after_an_answer_neither_the_machine_nor_its_names_make_the_ephemeral_key_again() {
+        let mut hellos = hellos();
+        let (client, hello) = hellos.packet(RELAY, at(0));
+        // The key that the seed made, which nobody keeps.
+        let mut draws = Entropy::new(SEED).into_draws();
+        let private = draws.draw();
+        let made =
+            |private| ClientHello::new(&keys(), client, private, HelloPayload { token: None }).packet();
+        assert_eq!(made(*private), hello, "it is that one");
+        hellos.open(RELAY, client, &answer(&hello));
+        assert!(hellos.sent.is_empty());
+        let names = hellos.random.clone();
+        let mut of_names = Entropy::of_names(Entropy::new(SEED).names()).into_draws();
+        for _ in 0..100 {
+            assert_ne!(made(*hellos.draws.draw()), hello);
+            assert_ne!(made(*of_names.draw()), hello);
+        }
+        assert!(!alloc::format!("{names:?}").contains("5, 5, 5"));
+    }
+}

@@ -65,7 +65,8 @@ mod tests {
             max_streams: 1,
         };
         let received = ReceivedHello::open(&keys, &hello.packet()).unwrap();
-        let (answer, at_node) = received.answer(private, AnswerPayload { node: NodeId([3; 16]), grants }).unwrap();
+        let (answer, at_node) =
+            received.answer(private, AnswerPayload { node: NodeId([3; 16]), grants }).unwrap();
         (hello.read(&answer).unwrap().1, at_node)
     }
 

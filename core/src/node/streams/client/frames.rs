@@ -19,6 +19,9 @@ use crate::wire::frame::Frame;
 use crate::wire::number::{ExchangeNumber, StreamNumber};
 use crate::wire::reset::ResetCode;
 
+/// Streams that a client may have however few places are left. Beyond, it takes no more than half of what is left for all.
+const FREE_STREAMS: usize = 64;
+
 impl ClientConnection {
     /// Takes one frame of a request, which is `fresh` when it has not come before.
     pub(super) fn on_frame(
@@ -70,9 +73,11 @@ impl ClientConnection {
             return;
         }
         let carrier = Carrier::Stream(StreamRef { connection: self.id, number });
+        let left = cx.upstreams().places_left(cx.config().max_sessions);
         let full = !self.shared.has_place();
+        let greedy = self.shared.len() >= left.max(FREE_STREAMS);
         let window_kept = buffers(kind, window, cx.config());
-        let socket = if full { None } else { Socket::open(carrier, target, kind, window_kept, cx) };
+        let socket = if full || greedy { None } else { Socket::open(carrier, target, kind, window_kept, cx) };
         let Some(socket) = socket else {
             self.ended.insert(number);
             self.shared.refuse(number, ResetCode::TooManyStreams, now);

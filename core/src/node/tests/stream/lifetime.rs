@@ -167,6 +167,22 @@ fn a_quiet_stream_lives_as_long_as_its_client() {
 }
 
 #[test]
+fn no_client_takes_more_than_half_of_the_places_that_are_left() {
+    let mut pair = Pair::with(|options| options.max_sessions = 400);
+    let open_all = |pair: &mut Pair| {
+        let before = pair.rig.opens.len();
+        let frames: Vec<Frame> = (0..400).map(open).collect();
+        pair.ask(1, &frames);
+        pair.rig.opens.len() - before
+    };
+    assert_eq!(open_all(&mut pair), 200);
+    pair.connect(2);
+    assert_eq!(open_all(&mut pair), 100);
+    pair.connect(3);
+    assert_eq!(open_all(&mut pair), 64, "a few are always free");
+}
+
+#[test]
 fn a_closing_node_resets_every_stream_and_answers_what_is_held() {
     let mut pair = Pair::new();
     let upstream = pair.stream(0, 1);
