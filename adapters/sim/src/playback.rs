@@ -112,10 +112,10 @@ fn drive<M: Machine>(
     recorded: Recorded<M>,
     mut watch: impl FnMut(ReplayedEntry<'_>),
 ) -> Result<Playback, BadRecording> {
-    let Recorded { options, seed, start, program, entries } = recorded;
+    let Recorded { options, names, start, program, entries } = recorded;
     let mask = M::mask(&options);
     let bad = |error| BadRecording { at: 0, entries: 0, problem: Problem::Options(error) };
-    let machine = M::start(options, seed, start).map_err(bad)?;
+    let machine = M::start(options, names, start).map_err(bad)?;
     let (time, after) = (Duration::ZERO, "the start".to_owned());
     let mut player = Player { machine, mask, start, refused: None, events: 0, actions: 0, time, after };
     let mut end = None;

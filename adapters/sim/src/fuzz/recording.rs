@@ -37,7 +37,7 @@ pub fn recording(data: &[u8]) {
 /// Each event has its length (two bytes), the milliseconds since the one before (one byte), and what the recording
 /// would have of it.
 fn replayed<M: Machine>(options: &M::Options, mut data: &[u8]) {
-    let mask = M::mask(options);
+    let mut mask = M::mask(options);
     let mut machine = M::start(options.clone(), SEED, Instant::ZERO).expect("valid");
     let mut now = Instant::ZERO;
     let mut file = Vec::new();
@@ -45,9 +45,9 @@ fn replayed<M: Machine>(options: &M::Options, mut data: &[u8]) {
     while let Some(([high, low, millis], rest)) = data.split_first_chunk() {
         let (event, rest) = rest.split_at(rest.len().min(usize::from(u16::from_be_bytes([*high, *low]))));
         data = rest;
-        let Ok(event) = M::read_event(Bytes::copy_from_slice(event), &mask) else { continue };
+        let Ok(event) = M::read_event(Bytes::copy_from_slice(event), &mut mask) else { continue };
         now = now.saturating_add(Duration::from_millis((*millis).into()));
-        writer.event(now, &event, &mut file);
+        writer.event(now, &machine.opened(event.clone()), &mut file);
         if let Err(misuse) = machine.handle(now, event) {
             writer.refused(misuse, &mut file);
         }

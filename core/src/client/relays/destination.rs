@@ -53,13 +53,15 @@ pub(in crate::client) struct Destination {
     setbacks: u32,
     /// Whether a request was answered through it since it leads where it leads.
     proven: bool,
+    /// Whether the last hello was answered by something that does not open.
+    garbled: bool,
     /// Whether an observer was told that there is no level 2 through it.
     reported: bool,
 }
 
 impl Destination {
     pub(super) const fn new() -> Self {
-        Self { leads: Leads::Unknown, hellos: 0, setbacks: 0, proven: false, reported: false }
+        Self { leads: Leads::Unknown, hellos: 0, setbacks: 0, proven: false, garbled: false, reported: false }
     }
 
     /// Whether no hello is out.
@@ -70,6 +72,16 @@ impl Destination {
     /// Whether no answer has told.
     pub(in crate::client) const fn is_open(&self) -> bool {
         matches!(self.leads, Leads::Unknown | Leads::Asked { .. })
+    }
+
+    /// Whether nothing has come that could tell.
+    pub(in crate::client) const fn is_silent(&self) -> bool {
+        self.is_open() && !self.garbled
+    }
+
+    /// A hello was answered by something that does not open. It is sent again, and holds up nobody who could do without.
+    pub(in crate::client) const fn on_garbled(&mut self) {
+        self.garbled = true;
     }
 
     /// The node that it leads to.
@@ -155,6 +167,7 @@ impl Destination {
 
     /// Returns whether the state was another. What is too narrow stays so.
     fn change(&mut self, leads: Leads) -> bool {
+        self.garbled &= matches!(leads, Leads::Asked { .. });
         self.leads != Leads::Narrow && core::mem::replace(&mut self.leads, leads) != leads
     }
 

@@ -198,7 +198,8 @@ impl Streams {
             let asks = !destination.is_unknown() || relay.can_take(now, Purpose::Active(Path::Any));
             relay.is_usable(now) && destination.is_pending(now, delays) && asks
         };
-        let silent = self.connections.is_empty() && relays.iter().all(|relay| relay.destination().is_open());
+        let silent =
+            self.connections.is_empty() && relays.iter().all(|relay| relay.destination().is_silent());
         if silent || relays.iter().any(pending) { Availability::Undecided } else { Availability::Sessions }
     }
 

@@ -81,7 +81,12 @@ impl Streams {
             Answer::Decrypted(_) => HelloAnswer::Garbled,
         };
         match opened {
-            HelloAnswer::Garbled => self.on_garbage(call, packet, relays, context),
+            HelloAnswer::Garbled => {
+                if let Some(relay) = relays.get_mut(id) {
+                    relay.destination_mut().on_garbled();
+                }
+                self.on_garbage(call, packet, relays, context)
+            }
             HelloAnswer::Late => context.count(|stats| &mut stats.answered),
             HelloAnswer::Invited { wait } => {
                 on_answered(call, Duration::ZERO, relays, context);

@@ -141,6 +141,12 @@ impl ConnectionKeys {
         self.session
     }
 
+    /// Made-up keys of a model.
+    #[cfg(test)]
+    pub(crate) fn null_of_test(client: ClientId, session: u64) -> Self {
+        Self::new(client, None).of_session(session)
+    }
+
     /// Made-up keys.
     #[cfg(test)]
     pub(crate) fn of_test(client: ClientId, up: [u8; 32], down: [u8; 32]) -> Self {

@@ -113,7 +113,7 @@ mod null {
 
     #[test]
     fn the_seal_of_models_finds_damage_and_packets_of_the_other_direction() {
-        let seal = Seal::null(CLIENT, Direction::Up);
+        let seal = Seal::new(&ConnectionKeys::null_of_test(CLIENT, 5), Direction::Up);
         let packet = sealed(b"some forty bytes that lie under the seal", &seal, [5; 24]);
         assert!(Seal::null(CLIENT, Direction::Down).open(packet.clone()).is_err());
         assert!(up().open(packet.clone()).is_err());

@@ -187,6 +187,16 @@ fn a_node_that_wants_a_secret_is_named_and_left_alone() {
 }
 
 #[test]
+fn a_node_with_another_secret_holds_no_flow_up_that_may_do_without_level_2() {
+    let options = options(1).secret(Secret::new("what the client has")).min_level(Level::Legacy);
+    let node = node_options(Level::Streams);
+    let mut rig = Rig::with_other_secret(options, Secret::new("what the node wants"), node, QUICK);
+    rig.run(MINUTE, |_| false);
+    let flow = rig.open("echo", 1, false);
+    assert!(rig.run(Duration::from_secs(5), |rig| rig.app(flow).got.len() == 1));
+}
+
+#[test]
 fn a_client_that_closes_says_goodbye_to_every_node() {
     let mut rig = rig(2, 2, 1);
     for _ in 0..4 {
