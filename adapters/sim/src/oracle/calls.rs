@@ -172,12 +172,10 @@ impl Oracle {
                 record.alone_until = record.alone_until.max(until(pause));
                 record.refused_until = record.refused_until.max(until(usual));
             }
-            ClientEvent::Reply { .. } if answered => {
-                // An answer to an earlier call does not take a refusal back.
-                if record.alone_until.is_none_or(|until| until <= now) {
-                    record.setbacks = 0;
-                    record.alone_until = None;
-                }
+            // An answer to an earlier call does not take a refusal back.
+            ClientEvent::Reply { .. } if answered && record.alone_until.is_none_or(|until| until <= now) => {
+                record.setbacks = 0;
+                record.alone_until = None;
             }
             _ => {}
         }

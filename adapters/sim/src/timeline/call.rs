@@ -401,7 +401,7 @@ mod tests {
     #[test]
     fn the_leg_that_brings_a_lost_chunk_again_says_whose_it_is() {
         for (fault, kind) in [("net.lose-request=1/4", LegKind::Up), ("net.lose-reply=1/4", LegKind::Down)] {
-            let calls = drawn(&trace(&[fault, "level=2", "scripts=[\"echo\"]", "bytes=400"]));
+            let calls = drawn(&trace(&[fault, "level=2", "flows=[4,4]", "scripts=[\"echo\"]", "bytes=400"]));
             let legs = calls.iter().flat_map(|call| call.legs.iter().map(|leg| (call.id, leg)));
             let repairs: Vec<_> = legs.filter(|(_, leg)| leg.repairs.is_some()).collect();
             assert!(repairs.iter().any(|(_, leg)| leg.kind == kind), "{fault}");
