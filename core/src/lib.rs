@@ -136,7 +136,7 @@ pub use client::{
 pub use clock::Clock;
 pub use config::{
     Balance, ClientConfig, ClientOptions, ClientStreamOptions, ClientTuning, ConfigError, NodeConfig,
-    NodeOptions, NodeStreamOptions, NodeTuning, OpenMode, RelayOptions, UserOptions, Valid,
+    NodeOptions, NodeStreamOptions, NodeTuning, OpenMode, RelayOptions, UserError, UserOptions, Valid,
 };
 pub use entropy::names_of_seed;
 pub use error::{ConnectFailure, Misuse, OpenError};
@@ -150,7 +150,7 @@ pub use node::{
 pub use reorder::{Rejected, ReorderLimits, ReorderQueue};
 pub use secret::Secret;
 pub use seq::Seq;
-pub use stats::{ClientStats, NodeStats};
+pub use stats::{ClientStats, NodeStats, UserStats};
 pub use target::{BadTarget, FlowKind, MAX_HOST_LEN, Target};
 pub use time::Instant;
 pub use timer::{TimerKind, Wake};

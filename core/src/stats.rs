@@ -38,6 +38,20 @@ pub struct ClientStats {
     pub unreachable_hits: u64,
 }
 
+/// What a user of a node has done since the node was made, or since the user was new.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UserStats {
+    /// Streams and sessions that were opened.
+    pub opened: u64,
+    /// Payload bytes written to upstreams.
+    pub uplink_bytes: u64,
+    /// Payload bytes answered to clients.
+    pub downlink_bytes: u64,
+    /// Targets that were not allowed, and connections for which there was no place.
+    pub refused: u64,
+}
+
 /// What a node has done since it was made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

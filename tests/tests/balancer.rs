@@ -108,8 +108,7 @@ async fn each_client_stays_on_one_node_and_only_those_of_a_node_that_dies_notice
     for (_, _, flow) in &mut flows {
         let pattern = Pattern::new(7);
         let (mut read, mut write) = flow.split();
-        let (sent, got) =
-            tokio::join!(push(&mut write, pattern, 1 << 20), take(&mut read, pattern, 1 << 20));
+        let (sent, got) = tokio::join!(push(&mut write, pattern, 1 << 20), take(&mut read, pattern, 1 << 20));
         sent.unwrap();
         got.unwrap();
     }

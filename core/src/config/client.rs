@@ -171,7 +171,7 @@ impl ClientOptions {
         self.relays.iter().try_for_each(RelayOptions::check)?;
         self.check_bounds()?;
         check_secret(self.secret.as_ref(), self.relays.iter().map(|relay| &relay.key))?;
-        self.min_level = Some(lowest_level(self.min_level, self.secret.as_ref(), self.max_level)?);
+        self.min_level = Some(lowest_level(self.min_level, self.secret.is_some(), self.max_level)?);
         self.tuning.check()?;
         Ok(Valid(self))
     }

@@ -108,7 +108,8 @@ mod user;
 pub use client::{Balance, ClientConfig, ClientOptions, ClientTuning, OpenMode, RelayOptions};
 pub use node::{NodeConfig, NodeOptions, NodeTuning};
 pub use streams::{ClientStreamOptions, NodeStreamOptions};
-pub use user::UserOptions;
+pub(crate) use user::DEFAULT_USER;
+pub use user::{UserError, UserOptions};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -166,13 +167,13 @@ fn check_secret<'a>(
 const MIN_SECRET: usize = 16;
 const MAX_SECRET: usize = 1024;
 
-/// The lowest level: what is set, or else level 2 where a secret is given, and any level where none is.
-fn lowest_level(set: Option<Level>, secret: Option<&Secret>, highest: Level) -> Result<Level, ConfigError> {
-    let lowest = set.unwrap_or(if secret.is_some() { Level::Streams } else { Level::Legacy });
+/// The lowest level: what is set, or else level 2 where a secret or users are given, and any level where none is.
+fn lowest_level(set: Option<Level>, has_secret: bool, highest: Level) -> Result<Level, ConfigError> {
+    let lowest = set.unwrap_or(if has_secret { Level::Streams } else { Level::Legacy });
     check(
         lowest <= highest,
         "min_level",
-        "must be at most max_level; with a secret it is 2 unless it is set",
+        "must be at most max_level; with a secret or users it is 2 unless it is set",
     )?;
     Ok(lowest)
 }

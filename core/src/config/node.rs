@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::user::UserOptions;
+use super::user::{DEFAULT_USER, UserError, UserOptions, check_users};
 use super::{
     ConfigError, KIB, MIB, MORE_THAN_ZERO, NodeStreamOptions, Valid, check, check_secret, lowest_level,
 };
@@ -54,8 +54,8 @@ options! {
         /// the user `default`. Default: none; then packets are sealed from nobody.
         #[serde(skip)]
         secret: Secret,
-        /// The lowest level to take: ops of lower ones are answered with an error. Default: 2 with a secret, so that who
-        /// has the key alone can do nothing; 0 without one.
+        /// The lowest level to take: ops of lower ones are answered with an error. Default: 2 with a secret or users, so
+        /// that who has the key alone can do nothing; 0 without. Ops of levels 0 and 1 are the user `default`.
         min_level: Level,
     }
 }
@@ -104,14 +104,26 @@ impl NodeOptions {
         check(!self.key.is_empty(), "key", "must not be empty: an empty key lets anybody in")?;
         self.check_bounds()?;
         check_secret(self.secret.as_ref(), core::iter::once(&self.key))?;
-        self.min_level = Some(lowest_level(self.min_level, self.secret.as_ref(), self.max_level)?);
+        let bad_user = |error: UserError| ConfigError { option: "users", reason: error.reason };
+        self.check_users(&self.users).map_err(bad_user)?;
+        let has_secret = self.secret.is_some() || !self.users.is_empty();
+        self.min_level = Some(lowest_level(self.min_level, has_secret, self.max_level)?);
         self.tuning.check()?;
         Ok(Valid(self))
     }
 
-    /// Refuses an op of a lower level than the node takes.
-    pub(crate) fn check_level(&self, op: Op) -> Result<Op, BadOp> {
-        let lowest = self.min_level.unwrap_or(Level::Legacy);
+    /// Whether a node of these options can have these [`users`](field@Self::users), from the start or by
+    /// [`NodeEvent::Users`](crate::NodeEvent::Users).
+    ///
+    /// # Errors
+    /// [`UserError`] names the first user that it cannot have, and never a secret.
+    pub fn check_users(&self, users: &[UserOptions]) -> Result<(), UserError> {
+        check_users(users, &self.key, self.secret.as_ref())
+    }
+
+    /// Refuses an op of a lower level than the node takes. Levels 0 and 1 are the user `default`, if there is one.
+    pub(crate) fn check_level(&self, op: Op, has_default: bool) -> Result<Op, BadOp> {
+        let lowest = if has_default { self.min_level.unwrap_or(Level::Legacy) } else { Level::Streams };
         let taken = match lowest {
             Level::Legacy => true,
             Level::Sequenced => !matches!(op, Op::Data { seq: None, .. }),
@@ -120,11 +132,16 @@ impl NodeOptions {
         if taken { Ok(op) } else { Err(BadOp::Level(lowest)) }
     }
 
-    /// Everybody who may connect at level 2.
+    /// Everybody who may connect.
     pub(crate) fn everybody(&self) -> Vec<UserOptions> {
-        let default = self.secret.clone().map(|secret| UserOptions::new("default", secret));
-        let users: Vec<UserOptions> = default.into_iter().chain(self.users.iter().cloned()).collect();
-        if users.is_empty() { vec![UserOptions::new("default", Secret::unset())] } else { users }
+        let users = self.named_users();
+        if users.is_empty() { vec![UserOptions::new(DEFAULT_USER, Secret::unset())] } else { users }
+    }
+
+    /// Everybody who has a secret.
+    pub(crate) fn named_users(&self) -> Vec<UserOptions> {
+        let default = self.secret.clone().map(|secret| UserOptions::new(DEFAULT_USER, secret));
+        default.into_iter().chain(self.users.iter().cloned()).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::fmt;
 
 use bytes::Bytes;
@@ -33,6 +34,8 @@ pub enum NodeAction {
         target: Target,
         /// TCP or UDP.
         kind: FlowKind,
+        /// The name of the [user](crate::NodeOptions::users); that of levels 0 and 1 is `default`.
+        user: Arc<str>,
         /// When the node will give up.
         deadline: Instant,
     },
@@ -78,11 +81,12 @@ impl fmt::Debug for NodeAction {
             Self::Respond { request, response } => {
                 f.debug_struct("Respond").field("request", request).field("response", response).finish()
             }
-            Self::OpenUpstream { upstream, target, kind, deadline } => f
+            Self::OpenUpstream { upstream, target, kind, user, deadline } => f
                 .debug_struct("OpenUpstream")
                 .field("upstream", upstream)
                 .field("target", target)
                 .field("kind", kind)
+                .field("user", user)
                 .field("deadline", deadline)
                 .finish(),
             Self::WriteUpstream { upstream, bytes } => f
@@ -310,6 +314,8 @@ pub enum SessionEnd {
     Abandoned,
     /// Its client broke the rules, or was silent for too long (level 2).
     ClientLost,
+    /// Its user was removed or changed.
+    UserGone,
     /// The node was closed.
     NodeClosed,
 }
@@ -324,6 +330,7 @@ impl fmt::Display for SessionEnd {
             Self::Reset => "reset by the target",
             Self::Abandoned => "the client left before the target was connected",
             Self::ClientLost => "the client broke the protocol or was silent for too long",
+            Self::UserGone => "its user was removed or changed",
             Self::NodeClosed => "the node was closed",
         })
     }

@@ -1,19 +1,22 @@
 //! State that the router shares with both engines: time, actions, credit, timers and the work queue.
 
 use alloc::collections::{BTreeSet, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
-use crate::config::NodeOptions;
+use crate::config::{DEFAULT_USER, NodeOptions, UserOptions};
 use crate::credit::Pool;
 use crate::id::{RequestId, UpstreamId};
+use crate::node::accounts::Accounts;
 use crate::node::action::{NodeAction, NodeNotice, Response, Shut};
 use crate::node::event::Endpoint;
 use crate::node::packets::Packets;
-use crate::node::requests::{ExchangeRef, Ops, PacketError, PacketReply, Part, Refusal, Requests};
+use crate::node::requests::{ExchangeRef, Ops, PacketError, PacketReply, Part, Refusal, Requests, Terms};
 use crate::node::upstreams::{Carrier, ConnectionId, Upstreams};
-use crate::stats::NodeStats;
+use crate::stats::{NodeStats, UserStats};
 use crate::target::{FlowKind, Target};
 use crate::time::Instant;
 use crate::timer::{TimerKind, TimerQueue, TimerSlot, Wake};
@@ -44,6 +47,7 @@ pub(super) struct Context {
     work: VecDeque<Owner>,
     actions: VecDeque<NodeAction>,
     stats: NodeStats,
+    accounts: Accounts,
 }
 
 /// Of a node whose work is done, and whose actions are taken.
@@ -71,6 +75,8 @@ const DROPS_PER_NOTICE: u64 = 100;
 
 impl Context {
     pub(super) fn new(config: NodeOptions, packets: Packets, now: Instant) -> Self {
+        let mut accounts = Accounts::default();
+        accounts.replace(&config.everybody());
         Self {
             now,
             draining: false,
@@ -84,6 +90,7 @@ impl Context {
             work: VecDeque::new(),
             actions: VecDeque::new(),
             stats: NodeStats::default(),
+            accounts,
             config,
         }
     }
@@ -122,6 +129,34 @@ impl Context {
         &self.stats
     }
 
+    pub(super) const fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// Whether levels 0 and 1 have a user.
+    pub(super) fn has_default_user(&self) -> bool {
+        self.accounts.contains(DEFAULT_USER)
+    }
+
+    /// Other users take the place of those of the configuration. Returns everybody who has a secret now.
+    pub(super) fn replace_users(&mut self, users: Vec<UserOptions>) -> Vec<UserOptions> {
+        self.config.users = users;
+        let everybody = self.config.named_users();
+        self.accounts.replace(&everybody);
+        everybody
+    }
+
+    /// Adds to a counter of a user.
+    pub(super) fn count_user(&mut self, user: &str, counter: fn(&mut UserStats) -> &mut u64, more: usize) {
+        self.accounts.count(user, counter, more);
+    }
+
+    /// Counts payload bytes that are answered to a user.
+    pub(super) fn count_downlink(&mut self, user: &str, bytes: usize) {
+        self.count(|stats| &mut stats.downlink_bytes, bytes);
+        self.count_user(user, |stats| &mut stats.downlink_bytes, bytes);
+    }
+
     /// Adds to a counter.
     pub(super) fn count(&mut self, counter: fn(&mut NodeStats) -> &mut u64, more: usize) {
         let counter = counter(&mut self.stats);
@@ -149,8 +184,9 @@ impl Context {
         }
     }
 
-    pub(super) fn write(&mut self, upstream: UpstreamId, bytes: Bytes) {
+    pub(super) fn write(&mut self, upstream: UpstreamId, user: &str, bytes: Bytes) {
         self.count(|stats| &mut stats.uplink_bytes, bytes.len());
+        self.count_user(user, |stats| &mut stats.uplink_bytes, bytes.len());
         self.actions.push_back(NodeAction::WriteUpstream { upstream, bytes });
     }
 
@@ -172,7 +208,8 @@ impl Context {
     /// Takes the ops of a request; one that is refused is answered.
     pub(super) fn accept(&mut self, request: RequestId, endpoint: &Endpoint, body: Bytes) -> Option<Ops> {
         self.count(|stats| &mut stats.requests, 1);
-        match self.requests.accept(request, endpoint, body, &self.config, self.is_closed()) {
+        let terms = Terms { closed: self.is_closed(), has_default: self.has_default_user() };
+        match self.requests.accept(request, endpoint, body, &self.config, terms) {
             Ok(content) => {
                 self.count(|stats| &mut stats.ops, content.ops.len());
                 Some(content)
@@ -270,12 +307,14 @@ impl Context {
     pub(super) fn open_upstream(
         &mut self,
         carrier: Carrier,
+        user: &Arc<str>,
         target: Target,
         kind: FlowKind,
     ) -> Option<UpstreamId> {
         let upstream = self.upstreams.open(carrier, self.config.max_sessions)?;
         let deadline = self.now.saturating_add(self.config.connect_deadline);
-        self.actions.push_back(NodeAction::OpenUpstream { upstream, target, kind, deadline });
+        let user = Arc::clone(user);
+        self.actions.push_back(NodeAction::OpenUpstream { upstream, target, kind, user, deadline });
         Some(upstream)
     }
 

@@ -42,7 +42,8 @@ pub enum NodeEvent {
     /// is open goes on until [`Close`](Self::Close).
     Drain,
     /// Other [users](crate::NodeOptions::users) take the place of those that the node has. The connections of a user that
-    /// was removed or changed end, with the reason.
+    /// was removed or changed end, with the reason. The user `default` of the node's secret stays. See
+    /// [`check_users`](crate::NodeOptions::check_users) first.
     Users(Vec<UserOptions>),
 }
 

@@ -12,6 +12,7 @@
 //! Both engines have the same few methods, and share the [context]. A packet beside other ops of one batch goes to its
 //! engine by itself; [requests] keeps the reply until the batch is answered. A poll costs a constant.
 
+mod accounts;
 mod action;
 mod context;
 mod event;
@@ -25,12 +26,14 @@ mod tests;
 mod upstreams;
 mod users;
 
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 pub use action::{ClientEnd, ClientFault, NodeAction, NodeNotice, Response, SessionEnd, Shut};
 pub use event::{Endpoint, NodeEvent, UpstreamEvent};
 
-use crate::config::NodeConfig;
+use crate::config::{NodeConfig, UserOptions};
 use crate::entropy::Entropy;
 use crate::error::Misuse;
 use crate::id::{RequestId, UpstreamId};
@@ -41,7 +44,7 @@ use crate::node::sessions::Sessions;
 use crate::node::streams::Streams;
 use crate::node::upstreams::Carrier;
 use crate::node::users::Users;
-use crate::stats::NodeStats;
+use crate::stats::{NodeStats, UserStats};
 use crate::time::Instant;
 use crate::wire::handshake::{MakeKeys, SecretKeys};
 use crate::wire::packet::ClientId;
@@ -127,7 +130,7 @@ impl Node {
             NodeEvent::Timeout => self.on_timeout(),
             NodeEvent::Close => self.on_close(),
             NodeEvent::Drain => self.context.drain(),
-            NodeEvent::Users(users) => self.streams.on_users(&mut self.context, users),
+            NodeEvent::Users(users) => self.on_users(users),
         }
         self.work();
         Ok(())
@@ -153,6 +156,11 @@ impl Node {
     /// What the node has done so far.
     pub const fn stats(&self) -> &NodeStats {
         self.context.stats()
+    }
+
+    /// What each user has done, in the order of the names.
+    pub fn user_stats(&self) -> impl ExactSizeIterator<Item = (&str, &UserStats)> {
+        self.context.accounts().iter()
     }
 
     /// Payload bytes that the node keeps: what came from upstreams and was not fetched, what waits for its
@@ -266,12 +274,22 @@ impl Node {
         }
     }
 
+    /// Other users take the place of those that there are.
+    fn on_users(&mut self, users: Vec<UserOptions>) {
+        let Self { context: cx, sessions, streams } = self;
+        let everybody = cx.replace_users(users);
+        streams.on_users(cx, everybody);
+        if !cx.has_default_user() {
+            sessions.close(cx, SessionEnd::UserGone);
+        }
+    }
+
     /// Answers every request and ends every session and stream. From now on the node refuses requests.
     fn on_close(&mut self) {
         let Self { context: cx, sessions, streams } = self;
         cx.close();
         streams.close(cx);
-        sessions.close(cx);
+        sessions.close(cx, SessionEnd::NodeClosed);
     }
 
     /// Works the queue off. Every piece of work either moves something on or queues nothing new. Then upstreams that

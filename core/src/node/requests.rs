@@ -98,6 +98,15 @@ impl PacketError {
     }
 }
 
+/// What the state of the node allows a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// Whether the node is closed.
+    pub(super) closed: bool,
+    /// Whether levels 0 and 1 have a user.
+    pub(super) has_default: bool,
+}
+
 /// The requests that are held.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Requests {
@@ -139,13 +148,13 @@ impl Requests {
         endpoint: &Endpoint,
         body: Bytes,
         config: &NodeOptions,
-        closed: bool,
+        terms: Terms,
     ) -> Result<Ops, Refusal> {
         self.last = Some(request);
-        if closed {
+        if terms.closed {
             return Err(Refusal::Closed);
         }
-        let ops = self.read(endpoint, body, config)?;
+        let ops = self.read(endpoint, body, config, terms.has_default)?;
         let held = HeldRequest {
             form: ops.form,
             is_packet: ops.is_packet(),
@@ -158,7 +167,13 @@ impl Requests {
         Ok(ops)
     }
 
-    fn read(&self, endpoint: &Endpoint, body: Bytes, config: &NodeOptions) -> Result<Ops, Refusal> {
+    fn read(
+        &self,
+        endpoint: &Endpoint,
+        body: Bytes,
+        config: &NodeOptions,
+        has_default: bool,
+    ) -> Result<Ops, Refusal> {
         let limits = Limits { max_body: config.max_body, max_ops: config.tuning.max_batch_ops };
         let (ops, counts_writes) = match endpoint {
             Endpoint::Batch => {
@@ -179,7 +194,8 @@ impl Requests {
                 (alloc::vec![Ok(Op::Streams { packet: body })], false)
             }
         };
-        let ops: Vec<_> = ops.into_iter().map(|op| op.and_then(|op| config.check_level(op))).collect();
+        let check = |op| config.check_level(op, has_default);
+        let ops: Vec<_> = ops.into_iter().map(|op| op.and_then(check)).collect();
         let payloads = ops.iter().flatten().filter_map(Op::payload).map(Bytes::len);
         let pinned = payloads.fold(0, usize::saturating_add);
         Ok(Ops { form: endpoint.into(), ops, counts_writes, pinned })

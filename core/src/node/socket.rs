@@ -1,5 +1,6 @@
 //! An upstream, as its session or stream knows it (protocol.md 2.4 rule 8, 3.2 rule 6).
 
+use alloc::sync::Arc;
 use core::hash::{Hash, Hasher};
 
 use bytes::Bytes;
@@ -28,6 +29,8 @@ const ENOUGH_CREDIT: usize = 128 * 1024;
 pub(super) struct Socket {
     upstream: UpstreamId,
     kind: FlowKind,
+    /// The name of the user, whose counters it adds to.
+    user: Arc<str>,
     /// The target that the driver tries to open; none once it is open.
     connecting: Option<Target>,
     source: Source,
@@ -65,15 +68,17 @@ impl Socket {
     /// the node allows.
     pub(super) fn open(
         carrier: Carrier,
+        user: Arc<str>,
         target: Target,
         kind: FlowKind,
         window: usize,
         cx: &mut Context,
     ) -> Option<Self> {
-        let upstream = cx.open_upstream(carrier, target.clone(), kind)?;
+        let upstream = cx.open_upstream(carrier, &user, target.clone(), kind)?;
         Some(Self {
             upstream,
             kind,
+            user,
             connecting: Some(target),
             source: Source::Live,
             unwritten: 0,
@@ -89,11 +94,15 @@ impl Socket {
         let Some(target) = self.connecting.take() else { return };
         self.touch(cx.now());
         cx.count(|stats| &mut stats.sessions_opened, 1);
+        cx.count_user(&self.user, |stats| &mut stats.opened, 1);
         cx.notice(NodeNotice::SessionOpened { upstream: self.upstream, target, kind: self.kind });
     }
 
     /// It cannot be opened.
     pub(super) fn failed(&self, failure: ConnectFailure, cx: &mut Context) {
+        if failure == ConnectFailure::NotAllowed {
+            cx.count_user(&self.user, |stats| &mut stats.refused, 1);
+        }
         if let Some(target) = self.connecting.clone() {
             cx.notice(NodeNotice::ConnectFailed { upstream: self.upstream, target, failure });
         }
@@ -101,6 +110,11 @@ impl Socket {
 
     pub(super) const fn upstream(&self) -> UpstreamId {
         self.upstream
+    }
+
+    /// The name of the user.
+    pub(super) fn user(&self) -> &str {
+        &self.user
     }
 
     pub(super) const fn kind(&self) -> FlowKind {
@@ -162,7 +176,7 @@ impl Socket {
             }
             self.unwritten = self.unwritten.saturating_add(bytes.len());
         }
-        cx.write(self.upstream, bytes);
+        cx.write(self.upstream, &self.user, bytes);
     }
 
     /// The driver wrote `bytes` of them.

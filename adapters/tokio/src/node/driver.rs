@@ -240,7 +240,7 @@ impl Driver for NodeDriver {
                         drop(answer.send(response));
                     }
                 }
-                NodeAction::OpenUpstream { upstream, target, kind, deadline: _ } => {
+                NodeAction::OpenUpstream { upstream, target, kind, user: _, deadline: _ } => {
                     self.upstreams.open(upstream, target, kind);
                 }
                 NodeAction::WriteUpstream { upstream, bytes } => {

@@ -18,6 +18,7 @@ pub(super) const UPSTREAM_RESET: &str = "upstream was reset";
 
 /// What an op that cannot run any more is notified when the node closes.
 pub(super) const SHUTTING_DOWN: &str = "node is shutting down";
+pub(super) const USER_GONE: &str = "user was removed";
 
 /// Why a session was cut: the error of the ops that still wait and of those that come later. Without one, they see the
 /// end of the flow. Datagrams may be lost anyway: a UDP flow only ever ends.
@@ -27,6 +28,7 @@ pub(super) const fn cut(why: SessionEnd, kind: FlowKind) -> Option<&'static str>
         SessionEnd::Reset => Some(UPSTREAM_RESET),
         SessionEnd::WriteTimedOut => Some("write failed: upstream takes no bytes"),
         SessionEnd::Idle => Some("session was idle for too long"),
+        SessionEnd::UserGone => Some(USER_GONE),
         SessionEnd::NodeClosed => Some(SHUTTING_DOWN),
         SessionEnd::Finished | SessionEnd::Closed | SessionEnd::Abandoned | SessionEnd::ClientLost => None,
     }

@@ -33,7 +33,7 @@ use crate::node::context::Context;
 use crate::node::event::UpstreamEvent;
 use crate::node::requests::{AnswerForm, Ops, Part};
 use crate::node::sessions::batch::{Batch, Batches, Drain, PendingReply, Role};
-use crate::node::sessions::closed::{ClosedSession, ClosedSessions, SHUTTING_DOWN, cut};
+use crate::node::sessions::closed::{ClosedSession, ClosedSessions, SHUTTING_DOWN, USER_GONE, cut};
 use crate::node::sessions::hold::{BatchDelays, BatchHold};
 use crate::node::sessions::reply::FixedReply;
 use crate::node::sessions::response::Responder;
@@ -267,8 +267,8 @@ impl Sessions {
 impl Sessions {
     /// An op asks for a new upstream.
     fn open(&mut self, cx: &mut Context, op: Part, target: Target, kind: FlowKind, first: Option<Bytes>) {
-        let Some(socket) = Socket::open(Carrier::Session, target, kind, cx.config().session_buffer, cx)
-        else {
+        let (user, window) = (cx.accounts().default_user(), cx.config().session_buffer);
+        let Some(socket) = Socket::open(Carrier::Session, user, target, kind, window, cx) else {
             cx.notice(NodeNotice::LimitReached { limit: "max_sessions" });
             return self.batches.finish(op, FixedReply::not_opened(kind, "too many sessions"), cx);
         };
@@ -416,29 +416,30 @@ impl Sessions {
         }
     }
 
-    /// The node closes: answers every batch and ends every session.
-    pub(super) fn close(&mut self, cx: &mut Context) {
+    /// The node closes, or levels 0 and 1 have no user any more: answers every batch and ends every session.
+    pub(super) fn close(&mut self, cx: &mut Context, why: SessionEnd) {
+        let reason = if why == SessionEnd::UserGone { USER_GONE } else { SHUTTING_DOWN };
         for request in self.batches.requests() {
-            self.refuse_unready(cx, request);
+            self.refuse_unready(cx, request, reason);
             self.respond_now(cx, request);
         }
         while let Some(upstream) = self.table.first() {
             match self.table.state(upstream) {
                 Some(UpstreamState::Connecting(_)) | None => self.shut(cx, upstream, Shut::Reset),
-                Some(UpstreamState::Open(_)) => self.end_session(cx, upstream, SessionEnd::NodeClosed),
+                Some(UpstreamState::Open(_)) => self.end_session(cx, upstream, why),
                 Some(UpstreamState::Lingering(_)) => self.shut(cx, upstream, Shut::Close),
             }
         }
     }
 
-    /// Answers the ops of a request that cannot run any more, since the node is closing.
-    fn refuse_unready(&mut self, cx: &mut Context, request: RequestId) {
+    /// Answers the ops of a request that cannot run any more.
+    fn refuse_unready(&mut self, cx: &mut Context, request: RequestId, reason: &'static str) {
         let mut part = Part { request, index: 0 };
         while let Some(reply) = self.batches.reply(part) {
             match *reply {
                 PendingReply::Connecting(upstream) => {
                     if let Some(UpstreamState::Connecting(connect)) = self.table.state(upstream) {
-                        let reply = FixedReply::not_opened(connect.socket.kind(), SHUTTING_DOWN);
+                        let reply = FixedReply::not_opened(connect.socket.kind(), reason);
                         self.batches.finish(part, reply, cx);
                         self.shut(cx, upstream, Shut::Reset);
                     }
@@ -447,7 +448,7 @@ impl Sessions {
                     if let Some(session) = self.table.session_mut(upstream) {
                         session.withdraw(part, seq);
                     }
-                    self.batches.finish(part, FixedReply::error(SHUTTING_DOWN, seq), cx);
+                    self.batches.finish(part, FixedReply::error(reason, seq), cx);
                 }
                 PendingReply::Unread
                 | PendingReply::Waiting(_)

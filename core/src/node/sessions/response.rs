@@ -151,7 +151,7 @@ impl Writer<'_> {
         let start = pieces.0.len();
         let taken = session.take(most.min(cx.config().tuning.max_drain), &mut pieces.0, cx);
         *budget = budget.saturating_sub(taken.bytes);
-        cx.count(|stats| &mut stats.downlink_bytes, taken.bytes);
+        cx.count_downlink(session.socket().user(), taken.bytes);
         session.finish(op, cx.now());
         let kind = session.socket().kind();
         let end = taken.end.filter(|_| !matches!(drain.role, Role::Open(_)));

@@ -1,6 +1,7 @@
 //! Connections of the node, from the answered hello to 60 s after the end (protocol.md 3.1 Node).
 
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
@@ -132,11 +133,17 @@ impl Connections {
     }
 
     /// The client of a half-open connection is heard: it is a connection now.
-    pub(super) fn confirm(&mut self, client: ClientId, half: HalfOpen, now: Instant) -> ConnectionId {
+    pub(super) fn confirm(
+        &mut self,
+        client: ClientId,
+        name: Arc<str>,
+        half: HalfOpen,
+        now: Instant,
+    ) -> ConnectionId {
         let id = ConnectionId::new(self.known.next());
         self.promised = self.promised.saturating_add(half.grants.uplink_total);
         self.index.insert(client, id);
-        self.table.insert(id, ClientConnection::new(id, half, now));
+        self.table.insert(id, ClientConnection::new(id, name, half, now));
         id
     }
 

@@ -26,7 +26,6 @@ mod readable;
 mod stream;
 mod token;
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
@@ -175,6 +174,7 @@ impl Streams {
             Verdict::Refuse { kind, wait, invited } => {
                 if kind == NoticeKind::Busy && !applicant.has_place {
                     cx.notice(NodeNotice::LimitReached { limit: "streams.max_clients" });
+                    cx.count_user(user.name(), |stats| &mut stats.refused, 1);
                 }
                 let token = invited.then(|| self.tokens.make(user.name(), now));
                 let text = if kind == NoticeKind::NotAllowed { "over quota" } else { "" };
@@ -267,6 +267,7 @@ impl Streams {
         let Some(half) = self.connections.half_open_mut().remove(client) else { return };
         let (user, total) = (half.user, half.grants.uplink_total);
         let most = self.users.get(user).map_or(0, User::max_clients);
+        let name = cx.accounts().name(self.users.get(user).map_or("", User::name));
         if !self.connections.has_place(user, most, total, cx.config())
             && let Some(silent) = self.connections.replaceable(user, now)
         {
@@ -274,15 +275,15 @@ impl Streams {
         }
         if !self.connections.has_place(user, most, total, cx.config()) {
             cx.notice(NodeNotice::LimitReached { limit: "streams.max_clients" });
+            cx.count_user(&name, |stats| &mut stats.refused, 1);
             let ended = Ended::new(&half.keys, EndCode::Quota, "no place", now);
             let writer = end_packet(read.0.exchange, ended.code, &ended.text, cx);
             cx.reply_packet(part, writer, &ended.down);
             return self.connections.ended_mut().insert(client, ended);
         }
-        let id = self.connections.confirm(client, half, now);
         cx.count(|stats| &mut stats.clients, 1);
-        let name = self.users.get(user).map_or_else(Box::default, |user| user.name().into());
-        cx.notice(NodeNotice::ClientJoined { client, user: name });
+        cx.notice(NodeNotice::ClientJoined { client, user: (&*name).into() });
+        let id = self.connections.confirm(client, name, half, now);
         self.take(cx, part, id, read, shared);
     }
 
@@ -414,7 +415,11 @@ impl Streams {
 
     /// Drops a client with everything that it has. Its requests are answered as packets that do not open.
     fn drop_client(&mut self, cx: &mut Context, id: ConnectionId, why: ClientEnd) {
-        let end = if why == ClientEnd::NodeClosed { SessionEnd::NodeClosed } else { SessionEnd::ClientLost };
+        let end = match why {
+            ClientEnd::NodeClosed => SessionEnd::NodeClosed,
+            ClientEnd::UserGone => SessionEnd::UserGone,
+            _ => SessionEnd::ClientLost,
+        };
         if let Some(connection) = self.connections.get_mut(id) {
             connection.end_streams(end, ResetCode::Gone, cx);
         }

@@ -111,7 +111,7 @@ impl Rig {
                 NodeAction::Respond { request, response } => {
                     assert!(self.responses.insert(request, response).is_none(), "{request} answered twice");
                 }
-                NodeAction::OpenUpstream { upstream, target, kind, deadline } => {
+                NodeAction::OpenUpstream { upstream, target, kind, user: _, deadline } => {
                     assert!(deadline > self.clock());
                     self.opens.push((upstream, target, kind));
                 }

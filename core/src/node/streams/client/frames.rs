@@ -1,5 +1,7 @@
 //! Frames of a request (protocol.md 3.2 rules 3, 5, 6 and 11).
 
+use alloc::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::connection::stream::Stream;
@@ -77,7 +79,11 @@ impl ClientConnection {
         let full = !self.shared.has_place();
         let greedy = self.shared.len() >= left.max(FREE_STREAMS);
         let window_kept = buffers(kind, window, cx.config());
-        let socket = if full || greedy { None } else { Socket::open(carrier, target, kind, window_kept, cx) };
+        let socket = if full || greedy {
+            None
+        } else {
+            Socket::open(carrier, Arc::clone(&self.name), target, kind, window_kept, cx)
+        };
         let Some(socket) = socket else {
             self.ended.insert(number);
             self.shared.refuse(number, ResetCode::TooManyStreams, now);
@@ -157,7 +163,7 @@ impl ClientConnection {
         let (upstream, open) = (stream.socket().upstream(), stream.socket().is_open());
         let Some((datagrams, _)) = stream.datagrams_mut() else { return };
         if open {
-            cx.write(upstream, bytes);
+            stream.socket_mut().write(bytes, cx);
         } else {
             datagrams.received.push(bytes, cx.config().tuning.udp_queue, FLOOR);
         }

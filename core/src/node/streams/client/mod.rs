@@ -6,6 +6,7 @@ pub(super) mod response;
 mod upstream;
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
@@ -51,6 +52,8 @@ impl From<Violation> for ClientFault {
 pub(super) struct ClientConnection {
     id: ConnectionId,
     user: UserId,
+    /// The name of its user.
+    name: Arc<str>,
     keys: ConnectionKeys,
     up: Seal,
     down: Seal,
@@ -83,11 +86,12 @@ impl Hash for ClientConnection {
 
 impl ClientConnection {
     /// A client whose first packet came.
-    pub(super) fn new(id: ConnectionId, half: HalfOpen, now: Instant) -> Self {
+    pub(super) fn new(id: ConnectionId, name: Arc<str>, half: HalfOpen, now: Instant) -> Self {
         let HalfOpen { user, keys, grants, handshake } = half;
         Self {
             id,
             user,
+            name,
             up: Seal::new(&keys, Direction::Up),
             down: Seal::new(&keys, Direction::Down),
             handshake: Some(handshake),

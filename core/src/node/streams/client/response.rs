@@ -106,7 +106,7 @@ impl ClientConnection {
             let wait = confirm.saturating_mul(1 << repeats);
             self.unconfirmed.insert((Deadline(now.saturating_add(wait)), exchange));
         }
-        cx.count(|stats| &mut stats.downlink_bytes, packet.first);
+        cx.count_downlink(&self.name, packet.first);
         cx.count(|stats| &mut stats.repeated_bytes, packet.again);
         cx.reply_packet(held.at, writer, &self.down);
     }

@@ -51,7 +51,6 @@ impl ClientConnection {
     fn on_opened(&mut self, number: StreamNumber, cx: &mut Context) {
         let first = self.grants().uplink_window;
         let Some(stream) = self.shared.stream_mut(number) else { return };
-        let upstream = stream.socket().upstream();
         stream.socket_mut().opened(cx);
         // Only now is it known that there is a reader.
         if let Some(recv) = stream.recv_half_mut() {
@@ -60,7 +59,7 @@ impl ClientConnection {
         while let Some((datagrams, _)) = stream.datagrams_mut()
             && let Some(bytes) = datagrams.received.pop()
         {
-            cx.write(upstream, bytes);
+            stream.socket_mut().write(bytes, cx);
         }
         self.shared.queue_opening(number);
         self.deliver(number, cx);
