@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use seqlane::ConfigError;
+use seqlane::{ConfigError, UserError};
 
 use crate::exchange::{BadCertificates, BadRelayUrl};
 
@@ -14,6 +14,8 @@ use crate::exchange::{BadCertificates, BadRelayUrl};
 pub enum StartError {
     /// A setting is out of range.
     Config(ConfigError),
+    /// The node cannot have one of its users.
+    User(UserError),
     /// The URL of a relay is invalid.
     Url {
         /// The index of the relay among those of the client, from 0.
@@ -52,6 +54,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
+            Self::User(error) => error.fmt(f),
             // The URL itself may be a secret.
             Self::Url { relay, error } => write!(f, "relay {relay}: invalid URL: {error}"),
             Self::CaFile { path, error } => write!(f, "cannot read {}: {error}", path.display()),
@@ -67,6 +70,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Config(error) => Some(error),
+            Self::User(error) => Some(error),
             Self::Url { error, .. } => Some(error),
             Self::CaFile { error, .. } | Self::Listen { error, .. } | Self::Record { error, .. } => {
                 Some(error)
@@ -80,6 +84,12 @@ impl std::error::Error for StartError {
 impl From<ConfigError> for StartError {
     fn from(error: ConfigError) -> Self {
         Self::Config(error)
+    }
+}
+
+impl From<UserError> for StartError {
+    fn from(error: UserError) -> Self {
+        Self::User(error)
     }
 }
 

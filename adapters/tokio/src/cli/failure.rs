@@ -24,6 +24,15 @@ impl Failure {
         Self::Usage(text.into())
     }
 
+    /// What is wrong, in one line.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Usage(text) | Self::Failed(text) => text.clone(),
+            Self::Reported => String::new(),
+            Self::Help(error) => one_line(error),
+        }
+    }
+
     /// An error of the standard output.
     pub(crate) fn output(error: &std::io::Error) -> Self {
         Self::Failed(format!("cannot write to the standard output: {error}"))
@@ -101,6 +110,7 @@ impl From<StartError> for Failure {
                 Self::Usage(format!("--ca: {unusable}"))
             }
             unusable @ StartError::Record { .. } => Self::Usage(format!("--record: {unusable}")),
+            wrong @ StartError::User(_) => Self::Usage(format!("--users: {wrong}")),
             invalid @ StartError::Url { .. } => Self::Usage(invalid.to_string()),
             other => Self::Failed(other.to_string()),
         }

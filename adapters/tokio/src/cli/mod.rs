@@ -12,6 +12,7 @@ mod relay;
 mod route;
 mod signal;
 mod sources;
+mod users;
 mod value;
 
 use std::ffi::OsString;

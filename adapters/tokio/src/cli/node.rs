@@ -11,6 +11,7 @@ use tracing::warn;
 
 use super::failure::Failure;
 use super::signal::Stop;
+use super::users::UsersFile;
 use super::value::{Key, bytes, level};
 
 #[derive(Args, Debug)]
@@ -27,14 +28,17 @@ pub(super) struct NodeArgs {
     /// relays can read and change everything
     #[arg(long, value_name = "SECRET", env = "SEQLANE_SECRET", hide_env_values = true)]
     secret: Option<Key>,
+    /// A file of users, each with a secret, limits and targets of its own. It is read again when it changes, and on SIGHUP
+    #[arg(long, value_name = "FILE", env = "SEQLANE_USERS")]
+    users: Option<PathBuf>,
     /// Allow targets in loopback, private, link-local and other special ranges
     #[arg(long, env = "SEQLANE_ALLOW_PRIVATE")]
     allow_private: bool,
     /// The highest level to offer: 0, 1 or 2
     #[arg(long, value_name = "N", env = "SEQLANE_MAX_LEVEL", default_value = "2", value_parser = level)]
     max_level: Level,
-    /// The lowest level to take: ops of lower levels get an error. Default: 2 with a secret, so that who has the key alone
-    /// can do nothing; otherwise 0
+    /// The lowest level to take: ops of lower levels get an error. Default: 2 with a secret or users, so that who has the
+    /// key alone can do nothing; otherwise 0
     #[arg(long, value_name = "N", env = "SEQLANE_MIN_LEVEL", value_parser = level)]
     min_level: Option<Level>,
     /// Answer a wrong key with an error instead of the page of an ordinary web server
@@ -97,19 +101,32 @@ pub(super) async fn run(args: NodeArgs) -> Result<(), Failure> {
     if let Some(path) = args.record {
         builder = builder.record(path);
     }
+    let users = match args.users.map(UsersFile::open).transpose()? {
+        Some((file, users)) => {
+            builder = builder.users(users);
+            Some(file)
+        }
+        None => None,
+    };
     let stop = Stop::listen()?;
     let node = builder.start().await?;
     if args.allow_private && !args.listen.ip().is_loopback() {
         warn!("everybody with the key can reach the private network of this machine (--allow-private)");
     }
-    if args.max_level == Level::Streams && args.secret.is_none() {
+    if args.max_level == Level::Streams && args.secret.is_none() && users.is_none() {
         warn!(
             "not sealed: relays can read and change everything. Give node and clients the same --secret (`seqlane keygen` \
              makes one)"
         );
     }
     super::announce(node.local_addr())?;
-    stop.requested().await;
+    match users {
+        Some(users) => tokio::select! {
+            () = stop.requested() => {}
+            never = users.watch(&node) => match never {},
+        },
+        None => stop.requested().await,
+    }
     node.shutdown().await;
     Ok(())
 }
@@ -121,6 +138,7 @@ Examples:
   SEQLANE_KEY=n0de seqlane node
   PORT=9000 TUNNEL_AUTH_KEY=n0de seqlane node -v
   SEQLANE_KEY=n0de seqlane node --listen 127.0.0.1:0 --allow-private
+  SEQLANE_KEY=n0de seqlane node --users /etc/seqlane/users.toml
 
 Prints `listening on ADDR` when it serves. SIGINT and SIGTERM answer held requests, then end with exit code 0.
 Exit codes: 0 stopped, 1 failed (the address is taken), 2 bad usage, 130 interrupted by a second signal.";

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first starts an orderly stop, the second ends the process at once.
+//! SIGINT and SIGTERM: the first starts an orderly stop, the second ends the process at once. SIGHUP asks for a reload.
 
 use std::io;
 use std::time::Duration;
@@ -81,5 +81,41 @@ impl Signals {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending().await
         }
+    }
+}
+
+/// The signals that ask a program to read its files again.
+#[cfg(unix)]
+pub(crate) struct Hangups(tokio::signal::unix::Signal);
+
+#[cfg(unix)]
+impl Hangups {
+    /// Starts to listen. From now on a hangup does not end the process.
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let failed = |error| Failure::Failed(format!("cannot listen for signals: {error}"));
+        signal(SignalKind::hangup()).map(Self).map_err(failed)
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending().await
+        }
+    }
+}
+
+/// The signals that ask a program to read its files again: there are none.
+#[cfg(not(unix))]
+pub(crate) struct Hangups;
+
+#[cfg(not(unix))]
+impl Hangups {
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        Ok(Self)
+    }
+
+    pub(crate) async fn next(&mut self) {
+        std::future::pending().await
     }
 }

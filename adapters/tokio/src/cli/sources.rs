@@ -154,7 +154,7 @@ fn as_argument(name: &str, value: &Value) -> Result<OsString, String> {
     Ok(format!("--{name}={text}").into())
 }
 
-fn table(path: &Path) -> Result<Table, Failure> {
+pub(super) fn table(path: &Path) -> Result<Table, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
     text.parse().map_err(|error: toml::de::Error| {
@@ -163,6 +163,6 @@ fn table(path: &Path) -> Result<Table, Failure> {
     })
 }
 
-fn in_file(path: &Path, reason: impl std::fmt::Display) -> Failure {
+pub(super) fn in_file(path: &Path, reason: impl std::fmt::Display) -> Failure {
     Failure::usage(format!("{}: {reason}", path.display()))
 }

@@ -17,6 +17,7 @@ use super::driver::{INPUT_QUEUE, NodeDriver, Parts};
 use super::requests::Requests;
 use super::service::{Intake, NodeService};
 use super::sockets::Sockets;
+use super::user::{Rules, User};
 use crate::clock::Clock;
 use crate::error::StartError;
 use crate::http::body::BodyRoom;
@@ -43,6 +44,7 @@ impl Node {
             body_deadline: Duration::from_secs(60),
             idle_deadline: Duration::from_secs(90),
             drain: Duration::from_secs(10),
+            rules: Rules::default(),
             seed: None,
             record: None,
         }
@@ -63,6 +65,7 @@ pub struct NodeBuilder {
     body_deadline: Duration,
     idle_deadline: Duration,
     drain: Duration,
+    rules: Rules,
     seed: Option<[u8; 32]>,
     record: Option<PathBuf>,
 }
@@ -75,6 +78,13 @@ impl NodeBuilder {
         self
     }
 
+    /// Users, each with a secret. Beside them, [`secret`](Self::secret) is that of the user `default`, who levels 0 and 1
+    /// are, too. Default: none. [`Node::set_users`] changes them later.
+    pub fn users(mut self, users: Vec<User>) -> Self {
+        (self.machine.users, self.rules) = Rules::split(users);
+        self
+    }
+
     /// The highest level to offer. Default: level 2.
     pub fn max_level(mut self, level: Level) -> Self {
         self.machine.max_level = level;
@@ -82,7 +92,7 @@ impl NodeBuilder {
     }
 
     /// The lowest level to take: ops of lower ones are answered with an error. Default: level 2 where a
-    /// [`secret`](Self::secret) is given, any level otherwise.
+    /// [`secret`](Self::secret) or [`users`](Self::users) are given, any level otherwise.
     pub fn min_level(mut self, level: Level) -> Self {
         self.machine.min_level = Some(level);
         self
@@ -178,6 +188,7 @@ impl NodeBuilder {
     /// [`StartError`] says which setting is wrong, or why the port cannot be bound.
     pub async fn start(self) -> Result<Node, StartError> {
         self.check()?;
+        self.machine.check_users(&self.machine.users)?;
         let config = self.machine.clone().validate()?;
         let seed = self.seed.map_or_else(start::random_seed, Ok)?;
         let listener = match &self.listen {
@@ -200,8 +211,10 @@ impl NodeBuilder {
             gone: gone_queue,
             notices: notices.clone(),
             connector: self.connector.clone().unwrap_or_else(|| Arc::new(Sockets::new(self.allow_private))),
+            rules: self.rules.clone(),
             flush: config.options().write_deadline,
         };
+        let options = config.options().clone();
         let service = NodeService::new(Intake {
             requests: Requests::new(inputs.clone(), gone),
             room: BodyRoom::new(self.max_pending_bodies),
@@ -223,7 +236,7 @@ impl NodeBuilder {
             Some(http) => info!(address = %http.local_addr(), "node started"),
             None => info!("node started without a listener"),
         }
-        Ok(Node { http, service, inputs, notices, driver, drain: self.drain, recording })
+        Ok(Node { http, service, options, inputs, notices, driver, drain: self.drain, recording })
     }
 
     fn limits(&self) -> ConnectionLimits {

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use seqlane::{ConnectFailure, FlowKind, Target};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::mpsc;
+
+use super::access::Access;
 
 /// Opens targets for a node.
 ///
@@ -42,6 +45,26 @@ pub trait Connector: Send + Sync + 'static {
         target: Target,
         kind: FlowKind,
     ) -> impl Future<Output = Result<Upstream, ConnectFailure>> + Send;
+
+    /// Opens a target for a user with these access rules. By default they are compared with the host as it is named; a
+    /// connector that resolves names, or wraps one that does, should have them compared with the addresses too.
+    ///
+    /// # Errors
+    /// As with [`connect`](Self::connect); a target that the rules do not allow is [`ConnectFailure::NotAllowed`].
+    fn connect_within(
+        &self,
+        target: Target,
+        kind: FlowKind,
+        access: &Access,
+    ) -> impl Future<Output = Result<Upstream, ConnectFailure>> + Send {
+        async move {
+            if access.permits(&target, target.host().parse().ok()) {
+                self.connect(target, kind).await
+            } else {
+                Err(ConnectFailure::NotAllowed)
+            }
+        }
+    }
 }
 
 /// An open target, made by a [`Connector`].
@@ -106,19 +129,34 @@ impl fmt::Debug for Upstream {
 
 /// A [`Connector`] behind a pointer.
 pub(super) trait AnyConnector: Send + Sync {
-    fn connect(
-        &self,
+    fn connect<'a>(
+        &'a self,
         target: Target,
         kind: FlowKind,
-    ) -> Pin<Box<dyn Future<Output = Result<Upstream, ConnectFailure>> + Send + '_>>;
+        access: &'a Access,
+    ) -> Pin<Box<dyn Future<Output = Result<Upstream, ConnectFailure>> + Send + 'a>>;
 }
 
 impl<C: Connector> AnyConnector for C {
-    fn connect(
-        &self,
+    fn connect<'a>(
+        &'a self,
         target: Target,
         kind: FlowKind,
-    ) -> Pin<Box<dyn Future<Output = Result<Upstream, ConnectFailure>> + Send + '_>> {
-        Box::pin(Connector::connect(self, target, kind))
+        access: &'a Access,
+    ) -> Pin<Box<dyn Future<Output = Result<Upstream, ConnectFailure>> + Send + 'a>> {
+        Box::pin(self.connect_within(target, kind, access))
+    }
+}
+
+/// How an upstream is opened.
+pub(super) struct Dial {
+    pub(super) connector: Arc<dyn AnyConnector>,
+    /// What its user may open.
+    pub(super) access: Arc<Access>,
+}
+
+impl Dial {
+    pub(super) async fn connect(&self, target: Target, kind: FlowKind) -> Result<Upstream, ConnectFailure> {
+        self.connector.connect(target, kind, &self.access).await
     }
 }

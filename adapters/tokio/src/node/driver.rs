@@ -1,23 +1,24 @@
 //! The task that owns the node machine.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use seqlane::{
     Endpoint, FlowKind, Instant, Node, NodeAction, NodeEvent, NodeNotice, NodeStats, RequestId, Response,
-    Shut, Target, UpstreamEvent, UpstreamId, Wake,
+    Shut, Target, UpstreamEvent, UpstreamId, UserOptions, UserStats, Wake,
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, error};
 
-use super::connector::AnyConnector;
-use super::log::Log;
+use super::connector::{AnyConnector, Dial};
+use super::log::{self, Log};
 use super::messages::{Input, NodeSnapshot};
 use super::upstream::{Reports, UpstreamHandle};
+use super::user::Rules;
 use crate::clock::Clock;
 use crate::driver::{self, Driver};
 use crate::record::RecordedMachine;
@@ -54,6 +55,7 @@ struct Upstreams {
     tasks: JoinSet<()>,
     inputs: mpsc::Sender<Input>,
     connector: Arc<dyn AnyConnector>,
+    rules: Rules,
     flush: Duration,
 }
 
@@ -66,6 +68,8 @@ pub(super) struct Parts {
     pub(super) gone: mpsc::UnboundedReceiver<RequestId>,
     pub(super) notices: broadcast::Sender<NodeNotice>,
     pub(super) connector: Arc<dyn AnyConnector>,
+    /// What users may open.
+    pub(super) rules: Rules,
     /// The longest time in which an upstream that is closed in order writes its queue.
     pub(super) flush: Duration,
 }
@@ -92,6 +96,7 @@ impl NodeDriver {
                 tasks: JoinSet::new(),
                 inputs: parts.reports,
                 connector: parts.connector,
+                rules: parts.rules,
                 flush: parts.flush,
             },
             notices: parts.notices,
@@ -141,13 +146,30 @@ impl NodeDriver {
                 // An asker that has gone needs no answer.
                 drop(asker.send(self.snapshot()));
             }
+            Input::Users(users, rules) => self.on_users(now, users, rules),
             Input::Drain(drained) => {
                 self.drained = Some(drained);
                 self.event(now, NodeEvent::Drain);
             }
             Input::Close => self.event(now, NodeEvent::Close),
-            Input::Stop(drain) => self.stopping = Some(drain),
+            Input::Stop(drain) => {
+                self.machine.user_stats().for_each(|(name, stats)| log::user(name, stats));
+                self.stopping = Some(drain);
+            }
         }
+    }
+
+    fn on_users(&mut self, now: Instant, users: Vec<UserOptions>, rules: Rules) {
+        let before: BTreeMap<Box<str>, UserStats> = self.user_stats();
+        self.upstreams.rules = rules;
+        self.event(now, NodeEvent::Users(users));
+        let after = self.user_stats();
+        let gone = before.iter().filter(|(name, _)| !after.contains_key(*name));
+        gone.for_each(|(name, stats)| log::user(name, stats));
+    }
+
+    fn user_stats(&self) -> BTreeMap<Box<str>, UserStats> {
+        self.machine.user_stats().map(|(name, stats)| (name.into(), stats.clone())).collect()
     }
 
     fn on_request(
@@ -180,6 +202,7 @@ impl NodeDriver {
     fn snapshot(&self) -> NodeSnapshot {
         NodeSnapshot {
             stats: NodeStats::clone(self.machine.stats()),
+            users: self.user_stats(),
             buffered_bytes: self.machine.buffered_bytes(),
             held_requests: self.answers.len(),
             upstreams: self.upstreams.live.len(),
@@ -240,8 +263,8 @@ impl Driver for NodeDriver {
                         drop(answer.send(response));
                     }
                 }
-                NodeAction::OpenUpstream { upstream, target, kind, user: _, deadline: _ } => {
-                    self.upstreams.open(upstream, target, kind);
+                NodeAction::OpenUpstream { upstream, target, kind, user, deadline: _ } => {
+                    self.upstreams.open(upstream, target, kind, &user);
                 }
                 NodeAction::WriteUpstream { upstream, bytes } => {
                     if let Some(upstream) = self.upstreams.live.get(&upstream) {
@@ -278,10 +301,11 @@ impl Driver for NodeDriver {
 }
 
 impl Upstreams {
-    fn open(&mut self, id: UpstreamId, target: Target, kind: FlowKind) {
+    fn open(&mut self, id: UpstreamId, target: Target, kind: FlowKind, user: &str) {
         let reports = Reports::new(id, self.inputs.clone());
+        let (connector, access) = (Arc::clone(&self.connector), self.rules.of(user));
         let (upstream, task) =
-            UpstreamHandle::open(target, kind, Arc::clone(&self.connector), reports, self.flush);
+            UpstreamHandle::open(target, kind, Dial { connector, access }, reports, self.flush);
         self.live.insert(id, upstream);
         self.tasks.spawn(task);
     }

@@ -80,7 +80,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 }
 
 /// The IPv4 address that traffic to this IPv6 address may end up at.
-const fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
+pub(super) const fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = address.segments();
     let embedded = match [a, b, c, d, e, f] {
         // Mapped, compatible (withdrawn), translated (RFC 2765), NAT64 (RFC 6052).

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use seqlane::{Instant, NodeNotice};
+use seqlane::{Instant, NodeNotice, UserStats};
 use tracing::{debug, info, warn};
 
 /// A limit that keeps being reached is warned about this often.
@@ -48,5 +48,13 @@ impl Log {
             self.warned.insert(limit, now);
             warn!(limit, "limit reached");
         }
+    }
+}
+
+/// What a user has done, when the node stops or the user is removed.
+pub(super) fn user(name: &str, stats: &UserStats) {
+    let UserStats { opened, uplink_bytes, downlink_bytes, refused, .. } = stats;
+    if *opened > 0 || *refused > 0 {
+        info!(user = name, opened, uplink_bytes, downlink_bytes, refused, "user's total");
     }
 }

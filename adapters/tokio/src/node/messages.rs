@@ -1,11 +1,13 @@
 //! Messages to the node's driver, from the tasks of requests and upstreams.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use seqlane::{Endpoint, NodeStats, RequestId, Response, UpstreamEvent, UpstreamId};
+use seqlane::{Endpoint, NodeStats, RequestId, Response, UpstreamEvent, UpstreamId, UserOptions, UserStats};
 use tokio::sync::oneshot;
 
+use super::user::Rules;
 use crate::http::body::Share;
 
 /// A request of another task to the driver.
@@ -24,6 +26,8 @@ pub(super) enum Input {
         event: UpstreamEvent,
     },
     Snapshot(oneshot::Sender<NodeSnapshot>),
+    /// Other users take the place of those that there are.
+    Users(Vec<UserOptions>, Rules),
     /// Take no new connection, and say so when no upstream is left.
     Drain(oneshot::Sender<()>),
     /// Answer what is held and open nothing new.
@@ -38,6 +42,8 @@ pub(super) enum Input {
 pub struct NodeSnapshot {
     /// The machine's counters.
     pub stats: NodeStats,
+    /// What each user has done, by name. Levels 0 and 1, and everybody without a secret, are `default`.
+    pub users: BTreeMap<Box<str>, UserStats>,
     /// Payload bytes that the machine buffers.
     pub buffered_bytes: usize,
     /// Requests that wait for their answer.

@@ -5,6 +5,7 @@
 //!  HTTP ──▶ route, body, gzip ──▶ Node machine, actions ──▶ connector ──▶ target
 //! ```
 
+mod access;
 mod builder;
 mod connect;
 mod connector;
@@ -17,24 +18,28 @@ mod resolve;
 mod service;
 mod sockets;
 mod upstream;
+mod user;
 mod zops;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use seqlane::NodeNotice;
+use seqlane::{NodeNotice, NodeOptions, UserError};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
 
+pub use access::{Access, BadPattern};
 pub use builder::NodeBuilder;
 pub use connector::{Connector, Upstream};
 pub use messages::NodeSnapshot;
 pub use service::NodeService;
 pub use sockets::Sockets;
+pub use user::User;
 
 use self::messages::Input;
+use self::user::Rules;
 use crate::http::server::HttpServer;
 use crate::record::Finished;
 
@@ -56,6 +61,7 @@ use crate::record::Finished;
 pub struct Node {
     http: Option<HttpServer>,
     service: NodeService,
+    options: NodeOptions,
     inputs: mpsc::Sender<Input>,
     notices: broadcast::Sender<NodeNotice>,
     driver: AbortOnDropHandle<()>,
@@ -88,12 +94,26 @@ impl Node {
         NodeSnapshot { connections, ..snapshot.await.unwrap_or_default() }
     }
 
+    /// Gives the node other users than it has. The user `default` of its secret stays. Flows of a user who is not among
+    /// them, or has another secret or other limits, are reset, and the client is told why; others go on. Access rules hold
+    /// for targets that are opened from now on.
+    ///
+    /// # Errors
+    /// [`UserError`] says which user the node cannot have; nothing has changed then.
+    pub async fn set_users(&self, users: Vec<User>) -> Result<(), UserError> {
+        let (users, rules) = Rules::split(users);
+        self.options.check_users(&users)?;
+        // The driver lives as long as the node.
+        drop(self.inputs.send(Input::Users(users, rules)).await);
+        Ok(())
+    }
+
     /// Stops in order: tells the clients of level 2 to open no new flows here and gives those that are open half of
     /// [`NodeBuilder::drain`] to end by themselves; then takes no more connections, answers every held request, lets
     /// upstreams write their queues. Each of these waits is bounded by [`NodeBuilder::drain`]. Requests that still come to the
     /// [`service`](Self::service) are answered with status 503.
     pub async fn shutdown(self) {
-        let Self { http, service: _, inputs, notices: _, driver, drain, recording } = self;
+        let Self { http, service: _, options: _, inputs, notices: _, driver, drain, recording } = self;
         let (drained, is_drained) = oneshot::channel();
         // A driver that has ended already needs no telling.
         drop(inputs.send(Input::Drain(drained)).await);

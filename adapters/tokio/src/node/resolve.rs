@@ -6,6 +6,7 @@ use seqlane::{ConnectFailure, Target};
 use tokio::sync::Semaphore;
 use tracing::debug;
 
+use super::access::Access;
 use super::guard::Guard;
 
 /// Addresses tried per target, of however many its name has.
@@ -26,8 +27,15 @@ impl Resolver {
         Self { guard, lookups: Semaphore::const_new(MAX_LOOKUPS) }
     }
 
-    /// The permitted addresses of a target, at least one, in the order in which to try them.
-    pub(super) async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, ConnectFailure> {
+    /// The addresses of a target that are permitted to a user, at least one, in the order in which to try them.
+    pub(super) async fn resolve(
+        &self,
+        target: &Target,
+        access: &Access,
+    ) -> Result<Vec<SocketAddr>, ConnectFailure> {
+        if !access.may_permit(target) {
+            return Err(ConnectFailure::NotAllowed);
+        }
         let found = match target.host().parse::<IpAddr>() {
             Ok(address) => vec![SocketAddr::new(address, target.port())],
             Err(_) => self.look_up(target).await?,
@@ -35,8 +43,8 @@ impl Resolver {
         if found.is_empty() {
             return Err(ConnectFailure::NoSuchName);
         }
-        let permitted: Vec<_> =
-            found.into_iter().filter(|address| self.guard.permits(address.ip())).collect();
+        let permits = |at: IpAddr| self.guard.permits(at) && access.permits(target, Some(at));
+        let permitted: Vec<_> = found.into_iter().filter(|address| permits(address.ip())).collect();
         if permitted.is_empty() {
             return Err(ConnectFailure::NotAllowed);
         }
@@ -103,9 +111,9 @@ mod tests {
     #[tokio::test]
     async fn a_name_of_a_private_address_is_refused_after_it_was_resolved() {
         let target = Target::new("localhost", 80).unwrap();
-        let refused = Resolver::new(Guard::new(false)).resolve(&target).await;
+        let refused = Resolver::new(Guard::new(false)).resolve(&target, &Access::default()).await;
         assert_eq!(refused, Err(ConnectFailure::NotAllowed));
-        let allowed = Resolver::new(Guard::new(true)).resolve(&target).await.unwrap();
+        let allowed = Resolver::new(Guard::new(true)).resolve(&target, &Access::default()).await.unwrap();
         assert!(allowed.iter().all(|address| address.ip().is_loopback()));
     }
 
@@ -113,7 +121,7 @@ mod tests {
     async fn a_private_literal_is_refused_however_it_is_written() {
         for host in ["127.0.0.1", "::1", "::ffff:10.0.0.1", "127.1", "2130706433", "0x7f000001", "0"] {
             let target = Target::new(host, 80).unwrap();
-            let found = Resolver::new(Guard::new(false)).resolve(&target).await;
+            let found = Resolver::new(Guard::new(false)).resolve(&target, &Access::default()).await;
             assert!(matches!(found, Err(ConnectFailure::NotAllowed | ConnectFailure::NoSuchName)), "{host}");
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use seqlane::{ConnectFailure, FlowKind, Target};
 use tracing::debug;
 
+use super::access::Access;
 use super::connect;
 use super::connector::{Connector, Upstream};
 use super::guard::Guard;
@@ -28,7 +29,16 @@ impl Sockets {
 
 impl Connector for Sockets {
     async fn connect(&self, target: Target, kind: FlowKind) -> Result<Upstream, ConnectFailure> {
-        let addresses = self.resolver.resolve(&target).await?;
+        self.connect_within(target, kind, &Access::default()).await
+    }
+
+    async fn connect_within(
+        &self,
+        target: Target,
+        kind: FlowKind,
+        access: &Access,
+    ) -> Result<Upstream, ConnectFailure> {
+        let addresses = self.resolver.resolve(&target, access).await?;
         match kind {
             FlowKind::Tcp => {
                 let stream = connect::tcp(addresses).await?;

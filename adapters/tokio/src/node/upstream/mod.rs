@@ -15,7 +15,7 @@ use tracing::debug;
 
 pub(super) use self::reports::Reports;
 use self::stream::{Write, WriteQueue};
-use super::connector::{AnyConnector, Kind, Upstream};
+use super::connector::{Dial, Kind, Upstream};
 
 /// Datagrams that wait for a socket; beyond it they are dropped, as networks do.
 const DATAGRAM_QUEUE: usize = 256;
@@ -42,7 +42,7 @@ impl UpstreamHandle {
     pub(super) fn open(
         target: Target,
         kind: FlowKind,
-        connector: Arc<dyn AnyConnector>,
+        dial: Dial,
         reports: Reports,
         flush: Duration,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
@@ -60,7 +60,7 @@ impl UpstreamHandle {
             }
         };
         let task = Task { inlet, shutting, reports, flush };
-        (Self { outlet, shut }, task.run(target, kind, connector))
+        (Self { outlet, shut }, task.run(target, kind, dial))
     }
 
     /// Queues bytes behind those before; for UDP, one datagram.
@@ -112,9 +112,9 @@ enum Inlet {
 }
 
 impl Task {
-    async fn run(mut self, target: Target, kind: FlowKind, connector: Arc<dyn AnyConnector>) {
+    async fn run(mut self, target: Target, kind: FlowKind, dial: Dial) {
         let opened = tokio::select! {
-            opened = connector.connect(target, kind) => opened,
+            opened = dial.connect(target, kind) => opened,
             _ = &mut self.shutting => return,
         };
         match opened {
