@@ -13,6 +13,7 @@ mod sizes;
 mod streams;
 mod tls;
 mod transfers;
+mod users;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;

@@ -43,6 +43,11 @@ impl File {
         Self(path)
     }
 
+    /// Writes another text into it.
+    pub(crate) fn change(&self, text: &str) {
+        std::fs::write(&self.0, text).unwrap();
+    }
+
     pub(crate) fn path(&self) -> &str {
         self.0.to_str().unwrap()
     }
@@ -108,9 +113,14 @@ impl Listener {
     }
 
     #[cfg(unix)]
-    pub(crate) fn end_by(mut self, signal: &str) -> ExitStatus {
+    pub(crate) fn signal(&self, signal: &str) {
         let kill = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
         assert!(kill.success());
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn end_by(mut self, signal: &str) -> ExitStatus {
+        self.signal(signal);
         self.child.wait().unwrap()
     }
 }

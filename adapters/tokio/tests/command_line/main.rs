@@ -6,3 +6,4 @@ mod check;
 mod listeners;
 mod logs;
 mod results;
+mod users;

@@ -316,3 +316,40 @@ fn a_client_that_asks_lives_on() {
     }
     assert!(!pair.rig.shut.contains_key(&upstream));
 }
+
+#[test]
+fn what_a_user_does_is_counted_under_its_name_also_after_a_new_secret() {
+    let user = |secret| UserOptions::new("laptop", Secret::new(secret));
+    let mut pair = Pair::strangers(|options| options.users = vec![user("the first of two secrets")]);
+    pair.keys = SecretKeys::new(&Secret::new("the first of two secrets"));
+    pair.connect(1);
+    let upstream = pair.stream(0, 1);
+    pair.ask(2, &[chunk(0, 0, b"four")]);
+    pair.rig.data(upstream, b"answer");
+    pair.rig.run(20);
+    let stats = |pair: &Pair| {
+        pair.rig
+            .node
+            .user_stats()
+            .map(|(name, stats)| (alloc::string::String::from(name), stats.clone()))
+            .collect::<Vec<_>>()
+    };
+    let before = stats(&pair);
+    let [(name, counted)] = &before[..] else { panic!("{before:?}") };
+    assert_eq!((&**name, counted.opened, counted.uplink_bytes, counted.downlink_bytes), ("laptop", 1, 4, 6));
+    pair.rig.event(NodeEvent::Users(vec![user("the other of two secrets")]));
+    assert_eq!(stats(&pair), before);
+    assert_eq!(pair.rig.ended[&upstream], SessionEnd::UserGone);
+    pair.rig.event(NodeEvent::Users(vec![]));
+    assert!(stats(&pair).is_empty());
+}
+
+#[test]
+fn a_target_that_is_not_allowed_counts_as_refused() {
+    let mut pair = Pair::new();
+    pair.ask(1, &[open(0)]);
+    let upstream = pair.rig.last_opened();
+    pair.rig.upstream(upstream, UpstreamEvent::Failed(ConnectFailure::NotAllowed));
+    let refused: Vec<u64> = pair.rig.node.user_stats().map(|(_, stats)| stats.refused).collect();
+    assert_eq!(refused, [1]);
+}
