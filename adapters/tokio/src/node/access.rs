@@ -191,7 +191,7 @@ fn host_of(text: &str) -> Result<Host, &'static str> {
     let is_name = |c: char| !c.is_control() && !c.is_whitespace() && !"[]/:".contains(c);
     if bare != text || bare.is_empty() || !bare.chars().all(is_name) {
         Err(NO_PATTERN)
-    } else if bare.chars().all(|c| matches!(c, '0'..='9' | '.' | '*')) && bare.trim_matches('*') != "" {
+    } else if bare.chars().all(|c| matches!(c, '0'..='9' | '.' | '*')) && !bare.trim_matches('*').is_empty() {
         Err("looks like an address, and is none: write ranges of addresses as 10.0.0.0/8")
     } else {
         Ok(Host::Name(bare.trim_end_matches('.').to_ascii_lowercase().into()))

@@ -418,7 +418,9 @@ impl Streams {
         let end = match why {
             ClientEnd::NodeClosed => SessionEnd::NodeClosed,
             ClientEnd::UserGone => SessionEnd::UserGone,
-            _ => SessionEnd::ClientLost,
+            ClientEnd::Idle | ClientEnd::Failed(_) | ClientEnd::Goodbye | ClientEnd::Replaced => {
+                SessionEnd::ClientLost
+            }
         };
         if let Some(connection) = self.connections.get_mut(id) {
             connection.end_streams(end, ResetCode::Gone, cx);

@@ -331,7 +331,7 @@ fn what_a_user_does_is_counted_under_its_name_also_after_a_new_secret() {
         pair.rig
             .node
             .user_stats()
-            .map(|(name, stats)| (alloc::string::String::from(name), stats.clone()))
+            .map(|(name, stats)| (String::from(name), stats.clone()))
             .collect::<Vec<_>>()
     };
     let before = stats(&pair);
