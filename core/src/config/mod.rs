@@ -103,12 +103,11 @@ macro_rules! options {
 mod client;
 mod node;
 mod streams;
-mod user;
+pub(crate) mod user;
 
 pub use client::{Balance, ClientConfig, ClientOptions, ClientTuning, OpenMode, RelayOptions};
 pub use node::{NodeConfig, NodeOptions, NodeTuning};
 pub use streams::{ClientStreamOptions, NodeStreamOptions};
-pub(crate) use user::DEFAULT_USER;
 pub use user::{UserError, UserOptions};
 
 const KIB: usize = 1024;

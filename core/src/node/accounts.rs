@@ -3,7 +3,8 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 
-use crate::config::{DEFAULT_USER, UserOptions};
+use crate::config::UserOptions;
+use crate::config::user::DEFAULT_USER;
 use crate::stats::UserStats;
 
 /// What each user has done. Whoever leaves takes the counters along; a user with a new secret keeps them.

@@ -7,7 +7,8 @@ use core::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
-use crate::config::{DEFAULT_USER, NodeOptions, UserOptions};
+use crate::config::user::DEFAULT_USER;
+use crate::config::{NodeOptions, UserOptions};
 use crate::credit::Pool;
 use crate::id::{RequestId, UpstreamId};
 use crate::node::accounts::Accounts;
