@@ -26,8 +26,8 @@ enum Leads {
     Unknown,
     /// A hello went out.
     Asked { at: Instant },
-    /// To this node.
-    Node { node: NodeId, joined: Instant },
+    /// To this node, which has answered no request through it since the time in `unproven`.
+    Node { node: NodeId, unproven: Option<Instant> },
     /// To a node without level 2, or to one that took no connection. Asked again after this time.
     Refused { until: Deadline },
     /// Its bodies are too small for a chunk, which is never cut again: no chunk goes through it.
@@ -51,8 +51,6 @@ pub(in crate::client) struct Destination {
     hellos: u32,
     /// How often in a row it was refused, or had to leave a connection.
     setbacks: u32,
-    /// Whether a request was answered through it since it leads where it leads.
-    proven: bool,
     /// Whether the last hello was answered by something that does not open.
     garbled: bool,
     /// Whether an observer was told that there is no level 2 through it.
@@ -61,7 +59,7 @@ pub(in crate::client) struct Destination {
 
 impl Destination {
     pub(super) const fn new() -> Self {
-        Self { leads: Leads::Unknown, hellos: 0, setbacks: 0, proven: false, garbled: false, reported: false }
+        Self { leads: Leads::Unknown, hellos: 0, setbacks: 0, garbled: false, reported: false }
     }
 
     /// Whether no hello is out.
@@ -113,26 +111,27 @@ impl Destination {
             return false;
         }
         self.hellos = 0;
-        self.proven = false;
         self.reported &= self.is_narrow();
-        self.change(Leads::Node { node, joined: now })
+        self.change(Leads::Node { node, unproven: Some(now) })
     }
 
     /// A request was answered through it by the node that it leads to.
     pub(in crate::client) const fn on_answered(&mut self) {
-        self.proven = true;
+        if let Leads::Node { unproven, .. } = &mut self.leads {
+            *unproven = None;
+        }
         self.setbacks = 0;
     }
 
     /// Whether nothing was answered through it although it leads to its node for `wait`.
     pub(in crate::client) fn is_unproven(&self, wait: Duration, now: Instant) -> bool {
-        matches!(self.leads, Leads::Node { joined, .. } if !self.proven && now.saturating_since(joined) >= wait)
+        matches!(self.leads, Leads::Node { unproven: Some(since), .. } if now.saturating_since(since) >= wait)
     }
 
     /// It leaves the connection that it was part of, which goes on without it or is over: it is asked again, at once the
     /// first time.
     pub(in crate::client) fn on_left(&mut self, now: Instant) {
-        if core::mem::replace(&mut self.proven, false) || self.setbacks == 0 {
+        if matches!(self.leads, Leads::Node { unproven: None, .. }) || self.setbacks == 0 {
             self.setbacks = 1;
             self.change(Leads::Unknown);
         } else {

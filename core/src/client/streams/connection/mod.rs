@@ -28,7 +28,7 @@ use crate::connection::{Connection, LastWord};
 use crate::error::Misuse;
 use crate::id::{FlowId, RelayId};
 use crate::target::{FlowKind, Target};
-use crate::time::{Deadline, Instant};
+use crate::time::Instant;
 use crate::wire::direction::Direction;
 use crate::wire::handshake::{AnswerPayload, ConnectionKeys, NodeId, NoticeKey};
 use crate::wire::number::{AnswerNumber, ExchangeNumber, StreamNumber};
@@ -98,13 +98,17 @@ enum ConnectionStage {
     },
 }
 
+/// Its age counts while it is not confirmed, and once it is too old.
 impl Hash for NodeConnection {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (self.node, &self.relays, self.stage, &self.doubt, self.silent_since).hash(state);
         (&self.shared, &self.exchanges, self.next_stream, &self.ended, self.newest).hash(state);
         (self.backlog, self.peer_credit, self.draining, self.heard, self.traffic).hash(state);
         (self.taken, self.unreported, self.reported, &self.controllers).hash(state);
-        Deadline::after(self.began, LIFETIME).hash(state);
+        self.retired.hash(state);
+        if self.stage == ConnectionStage::Answered {
+            self.began.hash(state);
+        }
     }
 }
 
