@@ -90,7 +90,7 @@ impl Connections {
             let answer = answer.or_else(|| own().next().filter(|_| idle).map(|_| u64::MAX))?;
             let streams = u64::try_from(connection.shared().len()).unwrap_or(u64::MAX);
             let cost = answer.max(1).saturating_mul(streams.saturating_add(STREAMS_LIKE_ONE));
-            Some((connection.is_silent(), cost, *key))
+            Some((connection.is_silent() || connection.is_late(relays, now), cost, *key))
         });
         candidates.min().map(|(_, _, key)| key)
     }

@@ -129,8 +129,7 @@ impl Streams {
         match self.connections.living(answer.node) {
             Some(connection) => connection.join(id),
             None => {
-                let (notice, mut loss) = (self.hellos.keys().notice(), self.loss().clone());
-                loss.on_hello(now.saturating_since(call.sent));
+                let (notice, loss) = (self.hellos.keys().notice(), self.loss().clone());
                 let connection = NodeConnection::new(answer, keys, notice, id, loss, context.config(), now);
                 self.connections.insert(connection);
             }
@@ -191,15 +190,15 @@ impl Streams {
             relay.destination_mut().on_answered();
         }
         let strays = connection.on_believed(call.relay, call.sent);
-        if connection.on_heard() {
-            context.notice(ClientNotice::NodeBack);
-        }
         if let Some(Frame::End { code, .. }) = frames.clone().next() {
             context.notice(ClientNotice::ConnectionEnded { why: code });
             return self.end_connection(key, EndReason::NodeEnded(code), relays, context);
         }
         let (number, drained) = (header.exchange, connection.is_draining());
         connection.on_answer(call, number, (header, frames, len), relays, context);
+        if !connection.is_silent() && connection.on_heard() {
+            context.notice(ClientNotice::NodeBack);
+        }
         if connection.is_draining() && !drained {
             // New flows find another node, if these relays lead to one.
             relays.ask_again(connection.relays(), connection.node(), context.now());

@@ -46,23 +46,13 @@ impl RoundTrips {
         }
     }
 
-    /// The longest of the last round trips of this size.
-    pub(in crate::client) fn longest(&self, size: Size) -> Option<Duration> {
-        let micros = self.window(size).samples.iter().max()?;
-        Some(Duration::from_micros(*micros))
-    }
-
     /// The quantiles of this size, once at least `enough` samples are known, and as many as quantiles need.
     pub(in crate::client) fn quantiles(&self, size: Size, enough: usize) -> Option<RttQuantiles> {
-        let window = self.window(size);
-        window.quantiles.filter(|_| window.samples.len() >= enough)
-    }
-
-    const fn window(&self, size: Size) -> &Window {
-        match size {
+        let window = match size {
             Size::Small => &self.small,
             Size::Bulk => &self.bulk,
-        }
+        };
+        window.quantiles.filter(|_| window.samples.len() >= enough)
     }
 }
 

@@ -73,25 +73,15 @@ impl LossDetector {
         }
     }
 
-    /// The quantiles of small exchanges over all relays. Those of the first few are taken from the longest, with much room
-    /// for worse.
+    /// The quantiles of small exchanges over all relays.
     pub(super) fn rtt(&self) -> RttQuantiles {
-        let early = || {
-            let p50 = self.round_trips.longest(Size::Small)?;
-            Some(RttQuantiles { p50, p90: p50.saturating_mul(2) })
-        };
-        self.round_trips.quantiles(Size::Small, 0).or_else(early).unwrap_or(FIRST)
-    }
-
-    /// A hello was answered: the first measurement of a path.
-    pub(super) fn on_hello(&mut self, round_trip: Duration) {
-        self.round_trips.on_sample(Size::Small, round_trip);
+        self.round_trips.quantiles(Size::Small, 0).unwrap_or(FIRST)
     }
 
     /// The quantiles for an exchange of this size with so many bytes; `own` are those of its relay, if enough is known.
     fn rtt_of(&self, own: Option<RttQuantiles>, size: Size, bytes: u64) -> RttQuantiles {
         own.or_else(|| self.round_trips.quantiles(size, 0)).unwrap_or_else(|| match size {
-            Size::Small => self.rtt(),
+            Size::Small => FIRST,
             Size::Bulk => {
                 let more = FIRST_A_BYTE.saturating_mul(u32::try_from(bytes).unwrap_or(u32::MAX));
                 RttQuantiles { p50: FIRST.p50.saturating_add(more), p90: FIRST.p90.saturating_add(more) }

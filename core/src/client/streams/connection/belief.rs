@@ -9,6 +9,7 @@ use crate::client::relays::{Path, Purpose, Relays};
 use crate::client::streams::calls::Outgoing;
 use crate::client::streams::connection::{ConnectionStage, NodeConnection};
 use crate::client::streams::doubt::Doubt;
+use crate::client::streams::exchanges::RequestPayload;
 use crate::id::RelayId;
 use crate::time::Instant;
 
@@ -46,6 +47,26 @@ impl NodeConnection {
         }
         let cleared = self.doubt.take_if(|doubt| doubt.is_cleared_by(sent));
         cleared.map_or_else(Vec::new, |doubt| doubt.into_strays(relay))
+    }
+
+    /// Whether payload waits for longer than usual to be acknowledged, and nothing was heard since it was sent. That is too
+    /// little to call the node silent, and enough to open a flow at another one.
+    pub(in crate::client::streams) fn is_late(&self, relays: &Relays, now: Instant) -> bool {
+        const LEAST: Duration = Duration::from_millis(250);
+        self.exchanges.iter().any(|(_, record)| {
+            let usual = relays.get(record.relay).and_then(|relay| relay.round_trip().smoothed());
+            let wait = usual.unwrap_or_default().saturating_mul(3).saturating_add(LEAST);
+            let carries = matches!(record.payload, RequestPayload::Sparse | RequestPayload::Bulk(_));
+            carries
+                && record.is_out()
+                && record.sent > self.heard
+                && now.saturating_since(record.sent) >= wait
+        })
+    }
+
+    /// Whether its node may have forgotten it.
+    pub(in crate::client::streams) const fn is_in_doubt(&self) -> bool {
+        self.doubt.is_some()
     }
 
     /// The node is heard. Returns whether it was judged silent before.

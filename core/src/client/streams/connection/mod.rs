@@ -227,7 +227,7 @@ impl NodeConnection {
 
     /// Whether another stream may be opened.
     pub(super) fn has_place(&self) -> bool {
-        self.takes_relays() && self.shared.has_place() && !self.draining
+        self.takes_relays() && self.shared.has_place() && !self.draining && !self.is_in_doubt()
     }
 
     /// Whether the node has said that it shuts down.

@@ -44,7 +44,8 @@ impl NodeConnection {
             self.controllers.on_answered(record, len, round_trip, now);
         }
         self.heard = now;
-        self.silent_since = None;
+        // What was sent before something that is lost says nothing of the node since.
+        self.silent_since.take_if(|since| call.sent >= *since);
         self.on_arrived(number, now);
         self.exchanges.change(number, |record| record.progress = Progress::Done);
         let newest = self.newest.is_none_or(|newest| newest < header.answer);
