@@ -198,6 +198,10 @@ impl Streams {
             let asks = !destination.is_unknown() || relay.can_take(now, Purpose::Active(Path::Any));
             relay.is_usable(now) && destination.is_pending(now, delays) && asks
         };
+        // That is known in a round trip, or in two of silence.
+        if self.connections.iter().any(|(_, connection)| connection.is_in_doubt()) {
+            return Availability::Undecided;
+        }
         let silent =
             self.connections.is_empty() && relays.iter().all(|relay| relay.destination().is_silent());
         if silent || relays.iter().any(pending) { Availability::Undecided } else { Availability::Sessions }

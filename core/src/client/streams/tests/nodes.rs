@@ -120,6 +120,25 @@ fn a_node_that_restarts_ends_its_flows_and_none_of_the_other_node() {
 }
 
 #[test]
+fn a_flow_that_opens_while_it_is_unclear_whether_the_node_knows_the_client_waits_and_opens_whole() {
+    for seed in 1..10 {
+        let mut rig = rig(1, 1, seed);
+        let first = rig.open("echo", 1, false);
+        assert!(rig.run(MINUTE, |rig| rig.app(first).got.len() == 1));
+        rig.restart_node();
+        rig.write(first, 1);
+        let in_doubt = |rig: &Rig| {
+            rig.client.streams.as_ref().unwrap().connections().any(|connection| connection.is_in_doubt())
+        };
+        assert!(rig.run(MINUTE, in_doubt), "seed {seed}");
+        let second = rig.open("echo", 1, true);
+        assert!(rig.run(MINUTE, |rig| rig.app(second).ended.is_some()));
+        assert_eq!(rig.app(second).ended, Some(EndReason::Finished), "seed {seed}");
+        assert_eq!(rig.app(first).ended, Some(EndReason::Reset(ResetCode::Gone)));
+    }
+}
+
+#[test]
 fn a_node_that_drains_takes_no_new_flow_while_another_one_lives() {
     let mut rig = rig(2, 2, 1);
     let flows: [_; 4] = core::array::from_fn(|_| {
