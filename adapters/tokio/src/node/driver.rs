@@ -160,12 +160,19 @@ impl NodeDriver {
     }
 
     fn on_users(&mut self, now: Instant, users: Vec<UserOptions>, rules: Rules) {
-        let before: BTreeMap<Box<str>, UserStats> = self.user_stats();
-        self.upstreams.rules = rules;
-        self.event(now, NodeEvent::Users(users));
+        let before = self.user_stats();
+        let old = std::mem::replace(&mut self.upstreams.rules, rules);
+        // The machine knows no rules: whoever has other ones is another user to it, as with another secret.
+        let is_same = |user: &&UserOptions| old.of(&user.name) == self.upstreams.rules.of(&user.name);
+        let same: Vec<_> = users.iter().filter(is_same).cloned().collect();
+        let some_changed = same.len() < users.len();
+        self.event(now, NodeEvent::Users(same));
         let after = self.user_stats();
         let gone = before.iter().filter(|(name, _)| !after.contains_key(*name));
         gone.for_each(|(name, stats)| log::user(name, stats));
+        if some_changed {
+            self.event(now, NodeEvent::Users(users));
+        }
     }
 
     fn user_stats(&self) -> BTreeMap<Box<str>, UserStats> {

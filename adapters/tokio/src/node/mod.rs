@@ -95,8 +95,7 @@ impl Node {
     }
 
     /// Gives the node other users than it has. The user `default` of its secret stays. Flows of a user who is not among
-    /// them, or has another secret or other limits, are reset, and the client is told why; others go on. Access rules hold
-    /// for targets that are opened from now on.
+    /// them, or has another secret, other limits or other rules, are reset, and the client is told why; others go on.
     ///
     /// # Errors
     /// [`UserError`] says which user the node cannot have; nothing has changed then.
