@@ -70,7 +70,7 @@ impl Oracle {
         let Some(sent) = sent_packet(&call.request).copied() else { return };
         if sent.exchange.is_some() && !self.may_be_forged() {
             if looks_like_packet(body) {
-                self.on_heard(&sent);
+                self.on_heard(&sent, call.at);
             }
             return;
         }
@@ -81,14 +81,14 @@ impl Oracle {
             record.answered = true;
         }
         match answer {
-            Some(PacketAnswer::Response) => self.on_heard(&sent),
+            Some(PacketAnswer::Response) => self.on_heard(&sent, call.at),
             Some(PacketAnswer::LetIn(payload, keys)) => {
                 let Some(home) = self.packets.nodes.get(&payload.node).copied() else { return };
                 let now = self.now;
                 let Some(record) = self.packets.connections.get_mut(&sent.client) else { return };
                 if record.home.is_none() {
                     (record.home, record.keys) = (Some(home), Some(*keys));
-                    (record.heard, record.spoken) = (now, now);
+                    (record.heard, record.heard_of, record.spoken) = (now, now, now);
                     let key = (record.client, home.0);
                     self.on_answered_hello(key, home, sent.client);
                 }
@@ -116,9 +116,11 @@ impl Oracle {
         }
     }
 
-    fn on_heard(&mut self, sent: &SentPacket) {
+    /// A packet that went out at `at` is answered.
+    fn on_heard(&mut self, sent: &SentPacket, at: Time) {
         if let Some(record) = self.packets.connections.get_mut(&sent.client) {
             (record.heard, record.up) = (self.now, true);
+            record.heard_of = record.heard_of.max(at);
         }
     }
 
@@ -169,14 +171,14 @@ impl Oracle {
         restarted || silent || unconfirmed || strayed || self.packets.forgotten.contains(&id)
     }
 
-    /// Whether the node of a flow's connection may be judged silent: the client has heard of another one, and not of it.
+    /// Whether the node of a flow's connection may be judged silent: the client has heard of another one, and nothing of it
+    /// that was sent later. A flow whose open never went out may have been about to be one of any connection.
     pub(super) fn may_be_silent(&self, flow: usize, client: usize) -> bool {
-        let silent = |id: ClientId| {
-            let record = self.packets.connections.get(&id);
-            record.is_some_and(|record| self.is_silent(record, LEAST_SILENCE))
-        };
+        let silent = |record: &ConnectionRecord| self.has_passed(record.heard_of, LEAST_SILENCE);
+        let mut own = self.packets.connections.values().filter(|record| record.client == client);
+        let its = self.flows[flow].connection.and_then(|id| self.packets.connections.get(&id));
         self.has_several_nodes(client)
-            && self.flows[flow].connection.map_or_else(|| self.living(client).any(silent), silent)
+            && its.map_or_else(|| own.any(|record| record.home.is_some() && silent(record)), silent)
     }
 
     /// Whether a client has had connections to several nodes, or several lives of one.

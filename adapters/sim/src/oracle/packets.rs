@@ -66,6 +66,7 @@ impl Oracle {
             home: None,
             keys: None,
             heard: first.0,
+            heard_of: first.0,
             up: false,
             strays: 0,
             next: ExchangeNumber::ZERO,

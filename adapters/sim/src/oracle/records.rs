@@ -249,6 +249,8 @@ pub(super) struct ConnectionRecord {
     pub(super) keys: Option<ConnectionKeys>,
     /// When its client last heard from the node.
     pub(super) heard: Time,
+    /// When the newest packet went out that was answered.
+    pub(super) heard_of: Time,
     /// Whether a packet of it was answered.
     pub(super) up: bool,
     /// How many of its packets came to another node.

@@ -79,6 +79,11 @@ impl Doubt {
         self.confirmed && relays.all(|relay| silent || self.is_about(relay) || fails(relay))
     }
 
+    /// Whether it began less than `silence` ago.
+    pub(super) fn is_fresh(&self, silence: Duration, now: Instant) -> bool {
+        now.saturating_since(self.since) < silence
+    }
+
     /// When there is something to do next, if nothing happens.
     pub(super) fn next(&self, silence: Duration, now: Instant) -> Option<Instant> {
         let settles = Some(self.since.saturating_add(silence)).filter(|at| *at > now);

@@ -199,7 +199,7 @@ impl Streams {
             relay.is_usable(now) && destination.is_pending(now, delays) && asks
         };
         // That is known in a round trip, or in two of silence.
-        if self.connections.iter().any(|(_, connection)| connection.is_in_doubt()) {
+        if self.connections.iter().any(|(_, connection)| connection.is_in_fresh_doubt(now)) {
             return Availability::Undecided;
         }
         let silent =

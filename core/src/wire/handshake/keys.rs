@@ -142,7 +142,7 @@ impl ConnectionKeys {
     }
 
     /// Made-up keys of a model.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "model"))]
     pub(crate) fn null_of_test(client: ClientId, session: u64) -> Self {
         Self::new(client, None).of_session(session)
     }

@@ -64,6 +64,11 @@ impl NodeConnection {
         })
     }
 
+    /// Whether that should be clear soon.
+    pub(in crate::client::streams) fn is_in_fresh_doubt(&self, now: Instant) -> bool {
+        self.doubt.as_ref().is_some_and(|doubt| doubt.is_fresh(self.silence(), now))
+    }
+
     /// Whether its node may have forgotten it.
     pub(in crate::client::streams) const fn is_in_doubt(&self) -> bool {
         self.doubt.is_some()
