@@ -51,7 +51,8 @@ impl Pair {
         client.max_level = Level::Streams;
         let streams = NodeStreamOptions::default().max_streams(STREAMS as u32);
         let mut node = NodeOptions::new(Secret::new("k"));
-        node.max_sessions = STREAMS;
+        // One client gets at most half of the places that are left.
+        node.max_sessions = 2 * STREAMS + 64;
         node.tuning.streams = streams;
         node.max_level = Level::Streams;
         Self {

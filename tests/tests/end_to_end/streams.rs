@@ -260,6 +260,7 @@ async fn a_node_of_level_1_is_spoken_to_at_level_1() {
 #[tokio::test]
 async fn a_node_with_another_secret_carries_nothing() {
     let client = |options: &mut ClientOptions| {
+        options.min_level = None;
         options.request_timeout = Duration::from_secs(5);
         options.open = OpenMode::Confirmed;
     };

@@ -14,6 +14,9 @@ use crate::time::{Deadline, Instant};
 pub(super) struct Doubt {
     /// When the first `unknown` came.
     since: Instant,
+    /// When relays that have not answered since count as silent. It is set once: the timeouts of the connection grow
+    /// while requests stay unanswered, and a wait that grew with them would not end.
+    silent_at: Deadline,
     /// Whether a request that was sent later was answered by `unknown` too.
     confirmed: bool,
     /// Relays that said `unknown`.
@@ -23,10 +26,12 @@ pub(super) struct Doubt {
 }
 
 impl Doubt {
-    /// A doubt that begins with an `unknown` through a relay of the connection, which has these.
-    pub(super) fn new(relay: RelayId, relays: &BTreeSet<RelayId>, now: Instant) -> Self {
+    /// A doubt that begins with an `unknown` through a relay of the connection, which has these, and in which those that do
+    /// not answer for `silence` count as silent.
+    pub(super) fn new(relay: RelayId, relays: &BTreeSet<RelayId>, silence: Duration, now: Instant) -> Self {
         let due = relays.iter().map(|relay| (*relay, Deadline(now))).collect();
-        Self { since: now, confirmed: false, doubtful: BTreeSet::from([relay]), due }
+        let silent_at = Deadline(now.saturating_add(silence));
+        Self { since: now, silent_at, confirmed: false, doubtful: BTreeSet::from([relay]), due }
     }
 
     /// Another `unknown` came through a relay, to a request that was sent at `sent`.
@@ -67,27 +72,25 @@ impl Doubt {
     }
 
     /// Whether the node has forgotten the connection: two requests in a row say so, and every relay does, or `fails`, or
-    /// was silent for `silence`.
+    /// is silent.
     pub(super) fn is_settled(
         &self,
         mut relays: impl Iterator<Item = RelayId>,
         fails: impl Fn(RelayId) -> bool,
-        silence: Duration,
         now: Instant,
     ) -> bool {
-        let silent = now.saturating_since(self.since) >= silence;
+        let silent = !self.is_fresh(now);
         self.confirmed && relays.all(|relay| silent || self.is_about(relay) || fails(relay))
     }
 
-    /// Whether it began less than `silence` ago.
-    pub(super) fn is_fresh(&self, silence: Duration, now: Instant) -> bool {
-        now.saturating_since(self.since) < silence
+    /// Whether relays that have not answered may still do.
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+        !self.silent_at.has_passed(now)
     }
 
     /// When there is something to do next, if nothing happens.
-    pub(super) fn next(&self, silence: Duration, now: Instant) -> Option<Instant> {
-        let settles = Some(self.since.saturating_add(silence)).filter(|at| *at > now);
-        self.due.values().map(|at| at.0).chain(settles).filter(|at| *at > now).min()
+    pub(super) fn next(&self, now: Instant) -> Option<Instant> {
+        self.due.values().chain([&self.silent_at]).map(|at| at.0).filter(|at| *at > now).min()
     }
 }
 
@@ -111,12 +114,12 @@ mod tests {
     }
 
     fn settled(doubt: &Doubt, count: u32, seconds: u64) -> bool {
-        doubt.is_settled(relays(count).into_iter(), |_| false, SILENCE, at(seconds))
+        doubt.is_settled(relays(count).into_iter(), |_| false, at(seconds))
     }
 
     #[test]
     fn the_only_relay_confirms_itself_with_a_request_that_was_sent_after_the_first_answer() {
-        let mut doubt = Doubt::new(relay(0), &relays(1), at(5));
+        let mut doubt = Doubt::new(relay(0), &relays(1), SILENCE, at(5));
         doubt.on_unknown(relay(0), at(4), WAIT, at(6));
         assert!(!settled(&doubt, 1, 60), "that one was on its way");
         doubt.on_unknown(relay(0), at(5), WAIT, at(6));
@@ -125,31 +128,31 @@ mod tests {
 
     #[test]
     fn no_relays_together_end_what_another_one_may_carry_until_it_was_silent_or_failed() {
-        let mut doubt = Doubt::new(relay(0), &relays(3), at(0));
+        let mut doubt = Doubt::new(relay(0), &relays(3), SILENCE, at(0));
         doubt.on_unknown(relay(1), at(0), WAIT, at(1));
         assert!(!settled(&doubt, 3, 2));
         assert!(settled(&doubt, 3, 3));
         let fails = |id: RelayId| id == relay(2);
-        assert!(doubt.is_settled(relays(3).into_iter(), fails, SILENCE, at(2)));
+        assert!(doubt.is_settled(relays(3).into_iter(), fails, at(2)));
     }
 
     #[test]
     fn every_relay_is_asked_once_and_a_doubtful_one_again_and_again() {
-        let mut doubt = Doubt::new(relay(0), &relays(2), at(0));
+        let mut doubt = Doubt::new(relay(0), &relays(2), SILENCE, at(0));
         for expected in [0, 1] {
             let due = doubt.due(at(0), |_| true).unwrap();
             assert_eq!(due, relay(expected));
             doubt.on_asked(due, WAIT, at(0));
         }
         assert_eq!(doubt.due(at(0), |_| true), None);
-        assert_eq!(doubt.next(SILENCE, at(0)), Some(at(1)));
+        assert_eq!(doubt.next(at(0)), Some(at(1)));
         assert_eq!(doubt.due(at(9), |_| true), Some(relay(0)));
         assert_eq!(doubt.due(at(9), |_| false), None, "it has no room");
     }
 
     #[test]
     fn an_answer_clears_its_relay_and_the_others_that_said_unknown_lead_elsewhere() {
-        let mut doubt = Doubt::new(relay(0), &relays(3), at(5));
+        let mut doubt = Doubt::new(relay(0), &relays(3), SILENCE, at(5));
         doubt.on_unknown(relay(1), at(5), WAIT, at(6));
         assert!(!doubt.is_cleared_by(at(4)) && doubt.is_cleared_by(at(5)));
         assert_eq!(doubt.clone().into_strays(relay(2)), [relay(0), relay(1)]);

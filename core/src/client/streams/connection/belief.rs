@@ -16,6 +16,10 @@ use crate::time::Instant;
 /// The least time after which relays that do not answer count as silent.
 const LEAST_SILENCE: Duration = Duration::from_secs(3);
 
+/// The most that they are waited for while another relay says `unknown`: flows that open meanwhile wait too, and the time that
+/// they have is not for a timeout that has backed off to use up.
+const LONGEST_DOUBT: Duration = Duration::from_secs(10);
+
 impl NodeConnection {
     /// How long relays may leave requests unanswered before they count as silent.
     pub(in crate::client::streams) fn silence(&self) -> Duration {
@@ -24,10 +28,10 @@ impl NodeConnection {
 
     /// A request that was sent at `sent` was answered by `unknown` through a relay.
     pub(in crate::client::streams) fn on_unknown(&mut self, relay: RelayId, sent: Instant, now: Instant) {
-        let wait = self.timeout();
+        let (wait, silence) = (self.timeout(), self.silence().min(LONGEST_DOUBT));
         match &mut self.doubt {
             Some(doubt) => doubt.on_unknown(relay, sent, wait, now),
-            None => self.doubt = Some(Doubt::new(relay, &self.relays, now)),
+            None => self.doubt = Some(Doubt::new(relay, &self.relays, silence, now)),
         }
     }
 
@@ -36,7 +40,7 @@ impl NodeConnection {
         let fails = |id: RelayId| {
             relays.get(id).is_none_or(|relay| relay.health().is_backing_off(now) || !relay.is_usable(now))
         };
-        let settled = |doubt: &Doubt| doubt.is_settled(self.relays(), fails, self.silence(), now);
+        let settled = |doubt: &Doubt| doubt.is_settled(self.relays(), fails, now);
         self.doubt.as_ref().is_some_and(settled)
     }
 
@@ -66,7 +70,7 @@ impl NodeConnection {
 
     /// Whether that should be clear soon.
     pub(in crate::client::streams) fn is_in_fresh_doubt(&self, now: Instant) -> bool {
-        self.doubt.as_ref().is_some_and(|doubt| doubt.is_fresh(self.silence(), now))
+        self.doubt.as_ref().is_some_and(|doubt| doubt.is_fresh(now))
     }
 
     /// Whether its node may have forgotten it.
@@ -125,7 +129,7 @@ impl NodeConnection {
 
     /// When the doubt has something to do next.
     pub(in crate::client::streams) fn question_at(&self, now: Instant) -> Option<Instant> {
-        self.doubt.as_ref()?.next(self.silence(), now)
+        self.doubt.as_ref()?.next(now)
     }
 
     /// GOODBYE, if it is due and a relay can take it.
