@@ -93,7 +93,7 @@ impl Node {
     /// A node.
     ///
     /// `seed` must be secret and fresh: 32 bytes of the operating system's randomness for each node. It makes
-    /// session ids, epochs and the nonces of sealed packets: whoever guesses it can join sessions, and two nodes
+    /// session ids, the names of connections and the keys of handshakes: whoever guesses it can join sessions, and two nodes
     /// with one seed and one secret break the seal of level 2.
     pub fn new(config: NodeConfig, seed: [u8; 32], now: Instant) -> Self {
         Self::with_keys(config, Entropy::new(seed), now, SecretKeys::new)

@@ -52,7 +52,7 @@
 //! | `level=0,up=2,down=2,drop=1,late=1,crash=1,slow=1` (default) | 278,588 | 996,499 | 9 | 6.6 |
 //! | `up=2,down=2,drop=1,late=1,crash=1,reset=1` | 289,189 | 1,188,952 | 16 | 9 |
 //! | `up=1,down=1,drop=1,dup=1,late=1,crash=1` (default) | 441,807 | 1,783,175 | 16 | 14 |
-//! | `level=2,up=2,down=2,drop=1,dup=1,late=1,crash=1` (default) | 1,045,353 | 2,152,216 | 18 | 37 |
+//! | `level=2,up=2,down=2,drop=1,dup=1,late=1,crash=1` (default) | 955,085 | 2,018,791 | 18 | 92, on a busy machine |
 //!
 //! A doubled request is the dearest fault: its second copy may come at any time, and a doubled open leaves a session
 //! that only the node's idle limit ends. So the world has an idle limit of 40 s in the place of 300 s.
