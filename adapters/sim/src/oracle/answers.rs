@@ -10,8 +10,7 @@ use seqlane::wire::{self, Limits};
 
 use crate::hello::{KEYS, reread};
 use crate::oracle::Oracle;
-use crate::oracle::packets::HELLO_SENT;
-use crate::oracle::records::{OpKind, SentCall, SentOp, SentPacket, sent_packet};
+use crate::oracle::records::{HELLO_SENT, OpKind, SentCall, SentOp, SentPacket, sent_packet};
 
 /// What answers a packet or a hello.
 pub(super) enum PacketAnswer {

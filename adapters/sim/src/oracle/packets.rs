@@ -19,7 +19,7 @@ use crate::oracle::Oracle;
 use crate::oracle::answers::is_hello;
 use crate::oracle::attribution::WHILE;
 use crate::oracle::records::{
-    ConnectionRecord, OpKind, SentCall, SentOp, SentPacket, is_packet, sent_packet,
+    ConnectionRecord, HELLO_SENT, OpKind, SentCall, SentOp, SentPacket, is_packet, sent_packet,
 };
 use crate::script::{Opening, Pace, Side};
 use crate::{CoveragePoint, Fault, Time};
@@ -29,8 +29,7 @@ use crate::{CoveragePoint, Fault, Time};
 const IDLE_CALLS: u64 = 60;
 const CALLS_A_HOLD: u64 = 3;
 
-/// A hello is sent again for so long, and a node answers it again for so long.
-pub(super) const HELLO_SENT: Duration = Duration::from_secs(30);
+/// A node answers a hello again for so long.
 const HELLO_KNOWN: Duration = Duration::from_secs(60);
 
 impl Oracle {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use seqlane::wire::Sid;
@@ -13,6 +14,9 @@ use seqlane::wire::seal::Head;
 use seqlane::{BodyForm, ClientStats, Instant, RequestId, Wake};
 
 use crate::time::Time;
+
+/// A hello is sent again for so long.
+pub(super) const HELLO_SENT: Duration = Duration::from_secs(30);
 
 /// What a request carries: one entry an op.
 pub(crate) type Request = Arc<[SentOp]>;

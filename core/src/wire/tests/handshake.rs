@@ -167,7 +167,7 @@ fn the_notices_are_those_of_the_vectors() {
     }
 }
 
-/// Whether whoever gets `packet` takes it for what it pretends to be.
+/// Whether a `reader` accepts the packet of a case.
 fn opens(vectors: &Value, reader: &str, packet: &[u8], case: &Value) -> bool {
     let keys = keys();
     match reader {
