@@ -256,9 +256,9 @@ async fn a_node_of_level_1_is_spoken_to_at_level_1() {
     notices.wait_for(is_sequenced).await;
 }
 
-/// Its `bad packet` is the relay's failure, which makes nobody send in clear.
+/// Its `bad packet` is the relay's failure. Only a client that was allowed lower levels goes on at one of them.
 #[tokio::test]
-async fn a_node_with_another_secret_carries_nothing() {
+async fn a_node_with_another_secret_carries_nothing_by_default() {
     let client = |options: &mut ClientOptions| {
         options.min_level = None;
         options.request_timeout = Duration::from_secs(5);
